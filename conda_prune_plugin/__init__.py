@@ -1,0 +1,1 @@
+"""`conda prune`: a garbage collector for conda's package caches."""

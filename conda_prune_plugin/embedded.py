@@ -1,0 +1,134 @@
+"""Which conda to run: the installed one, else the copy that the PyPI package conda-lock ships.
+
+conda itself is not on PyPI, but conda-lock carries an unmodified conda 24.7.1 as ``conda_lock._vendor.conda``. After
+`activate`, ``import conda`` gives that one, loaded from its directory under its own name, and
+``conda_lock._vendor.conda`` and everything below it are the same modules: never a second copy. conda-lock itself, whose
+import takes longer than all of conda's, is not imported for that.
+
+``python -m conda_prune_plugin.embedded ARGS...`` is conda's own command line, with this plugin.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+_VENDORED = "conda_lock._vendor.conda"
+_DIRECTORY = os.path.join("_vendor", "conda")
+
+_NO_CONDA = """\
+conda-prune: there is no conda that it could use.
+Install it into an environment that has conda:   conda install -n base conda-prune
+or, on a machine without conda, from PyPI:       pip install 'conda-prune[embedded]'
+"""
+
+
+def activate() -> bool:
+    """Make ``import conda`` work; return whether that took the embedded copy.
+
+    An installed conda is left alone. Raises `ModuleNotFoundError` if there is neither.
+    """
+    if is_embedded():
+        return True
+    if "conda" in sys.modules or importlib.util.find_spec("conda") is not None:
+        return False
+    directory = _vendored_directory()
+    if directory is None:
+        raise ModuleNotFoundError("No module named 'conda', and conda-lock, which carries one, is not installed")
+    # What somebody has imported under the long name already is what the short name has to give.
+    for name, module in list(sys.modules.items()):
+        if name == _VENDORED or name.startswith(f"{_VENDORED}."):
+            sys.modules[_short(name)] = module
+    sys.meta_path.insert(0, _Finder(directory))
+    return True
+
+
+def is_embedded() -> bool:
+    """Return whether ``import conda`` gives the embedded copy."""
+    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run conda's command line and return its exit code."""
+    try:
+        activate()
+    except ModuleNotFoundError:
+        sys.stderr.write(_NO_CONDA)
+        return 1
+    from conda.cli.main import main as conda_main
+
+    code = conda_main(*(sys.argv[1:] if arguments is None else arguments))
+    return int(code or 0)
+
+
+def prune() -> int:
+    """The command ``conda-prune``: the same as ``conda prune``."""
+    return main(["prune", *sys.argv[1:]])
+
+
+def _vendored_directory() -> str | None:
+    """Return where the embedded conda lies, without importing the package around it."""
+    spec = importlib.util.find_spec("conda_lock")
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        directory = os.path.join(location, _DIRECTORY)
+        if os.path.isfile(os.path.join(directory, "__init__.py")):
+            return directory
+    return None
+
+
+def _short(name: str) -> str:
+    return "conda" + name[len(_VENDORED) :]
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds ``conda`` in the vendored directory, and for ``conda_lock._vendor.conda`` the modules of ``conda``."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname == "conda":
+            return importlib.util.spec_from_file_location(
+                fullname,
+                os.path.join(self._directory, "__init__.py"),
+                submodule_search_locations=[self._directory],
+            )
+        if fullname == _VENDORED or fullname.startswith(f"{_VENDORED}."):
+            return importlib.machinery.ModuleSpec(fullname, _Alias())
+        return None
+
+
+class _Alias(importlib.abc.Loader):
+    """Gives an already loaded module a second name."""
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        module = importlib.import_module(_short(spec.name))
+        # The import system is about to write the alias's spec into the module; exec_module undoes that.
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
+def _is_spawned() -> bool:
+    """Return whether a process that `multiprocessing` spawned is importing its parent's main program right now.
+
+    It does that under the name ``__mp_main__`` (multiprocessing.spawn.prepare), which elsewhere is ``__main__`` itself.
+    """
+    spawned = sys.modules.get("__mp_main__")
+    return spawned is not None and spawned is not sys.modules.get("__main__")
+
+
+if _is_spawned():
+    # conda starts a process to detect CUDA and hands it a function of its own by name.
+    activate()
+elif __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The errors of `conda prune`: a message that names the thing, and a hint what to do."""
+
+from __future__ import annotations
+
+from conda import CondaError
+
+
+class PruneError(CondaError):
+    """Refused, or something failed: nothing was changed by what raised it.
+
+    Attributes `hint` and `path` go into the JSON form together with the fields that every document has.
+    """
+
+    return_code = 1
+
+    def __init__(self, message: str, *, hint: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.schema = 1
+        self.success = False
+        self.warnings: list[dict[str, str]] = []
+        self.hint = hint
+        self.path = path
+
+    def __str__(self) -> str:
+        # conda's own __str__ formats the message with %, which a path with a percent sign breaks.
+        return f"{self.message}\n{self.hint}"
+
+
+class UsageError(PruneError):
+    """The command line asks for something that makes no sense."""
+
+    return_code = 2
+
+
+class NoSuchDirectoryError(PruneError):
+    """A directory named on the command line does not exist or cannot be read."""
+
+
+class NotACacheError(PruneError):
+    """A directory named as a package cache is something else."""
+
+
+class ConfirmationError(PruneError):
+    """Nobody is there to confirm."""
+
+
+class UnreadableEnvironmentError(PruneError):
+    """An environment can't be read, so what it references is not known."""
+
+
+class LockTimeoutError(PruneError):
+    """Another run holds the lock of a cache."""
+
+
+class StateError(PruneError):
+    """The program's own state below a cache can't be written or trusted."""
+
+
+class DemoError(PruneError):
+    """The demonstration could not be set up."""
