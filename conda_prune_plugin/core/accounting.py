@@ -1,0 +1,47 @@
+"""Counting bytes by inode.
+
+An inode's blocks come back when its last link goes, wherever that link lies: in the same entry, in another entry or in
+an environment. A `Ledger` follows a sequence of removals and says for each what it gives back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .model import Measurement
+
+#: Device and inode number.
+InodeKey = tuple[int, int]
+
+
+class Ledger:
+    """Bytes that come back as one part after the other is removed."""
+
+    def __init__(self) -> None:
+        self._removed: dict[InodeKey, int] = {}
+
+    def remove(self, measurement: Measurement) -> int:
+        """Record the removal of a part and return the bytes that come back with it."""
+        freed = measurement.single
+        for inode in measurement.shared:
+            key = (inode.device, inode.inode)
+            removed = self._removed.get(key, 0) + inode.inside
+            self._removed[key] = removed
+            if removed >= inode.links:
+                freed += inode.allocated
+        return freed
+
+
+def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:
+    """Return how many links of each inode lie outside of all the measured parts together, where there are any."""
+    missing: dict[InodeKey, int] = {}
+    for measurement in measurements:
+        for inode in measurement.shared:
+            key = (inode.device, inode.inode)
+            missing[key] = missing.get(key, inode.links) - inode.inside
+    return {key: links for key, links in missing.items() if links > 0}
+
+
+def unexplained(measurement: Measurement, outside: Mapping[InodeKey, int]) -> int:
+    """Return how many files of a part have links that `outside` counts as explained by nothing."""
+    return sum(1 for inode in measurement.shared if outside.get((inode.device, inode.inode), 0) > 0)

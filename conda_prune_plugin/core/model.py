@@ -1,0 +1,293 @@
+"""The words of the design as values: caches, entries, roots, reasons, decisions, outcomes.
+
+Sizes are integers in bytes, times are seconds since the epoch as floats, paths are absolute strings. A path that is
+not valid UTF-8 carries its odd bytes as surrogates, as `os.fsdecode` gives them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from os.path import join
+
+
+class _Word(str, Enum):
+    """An enum whose members are the words of the JSON contract."""
+
+    __str__ = str.__str__
+
+
+class Verdict(_Word):
+    """What reachability says of an entry; `UNKNOWN` is kept."""
+
+    REACHABLE = "reachable"
+    UNREFERENCED = "unreferenced"
+    UNKNOWN = "unknown"
+
+
+class PartKind(_Word):
+    """A part of an entry: its extracted directory, or an archive."""
+
+    EXTRACTED = "extracted"
+    ARCHIVE = "archive"
+
+
+class RootState(_Word):
+    """Whether an environment could be read.
+
+    `CORRUPT`: it lists records that no one can read, but what their names say is protected all the same.
+    """
+
+    OK = "ok"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    CORRUPT = "corrupt"
+
+
+class LinkKind(_Word):
+    """How an environment holds an entry's files; `RECORDED` when only the record ties them."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    COPY = "copy"
+    RECORDED = "recorded"
+
+
+class ReasonKind(_Word):
+    """Why an entry is kept, or goes."""
+
+    ENVIRONMENT = "environment"
+    LINKED = "linked"
+    RECENT = "recent"
+    UNREADABLE = "unreadable"
+    READ_ONLY = "read-only"
+    NOT_SELECTED = "not-selected"
+    UNKNOWN = "unknown"
+    UNREFERENCED = "unreferenced"
+
+
+class LastUsedFrom(_Word):
+    """Where a time of last use comes from: link times, or the time of fetching and extraction."""
+
+    LINK = "link"
+    EXTRACTION = "extraction"
+
+
+class Result(_Word):
+    """What happened to a decision; `SKIPPED`: it changed since it was planned."""
+
+    REMOVED = "removed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know that stops nothing: a warning of the JSON contract."""
+
+    kind: str
+    message: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a directory entry was when it was listed, to recognise it just before it is removed."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One directory entry of a cache that belongs to an entry; `name` is its name in the cache directory.
+
+    `is_link`: it is a symbolic link, which is never followed and never removed.
+    """
+
+    kind: PartKind
+    name: str
+    is_link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One distribution in one cache: its extracted directory, its archives, or both."""
+
+    cache: str
+    dist: str
+    parts: tuple[Part, ...]
+
+    def path(self, part: Part) -> str:
+        """Return the absolute path of one of the parts."""
+        return join(self.cache, part.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """One package cache directory. `path` is as configured; symbolic links in it were resolved for `real_path`."""
+
+    path: str
+    real_path: str
+    client: str
+    writable: bool
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What keeps entries: here an environment and the dists that its ``conda-meta`` lists."""
+
+    path: str
+    name: str | None
+    state: RootState
+    dists: frozenset[str] = field(repr=False)
+    kind: str = "environment"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedInode:
+    """An inode with more than one link: `links` in all, `inside` of them within the part that was measured."""
+
+    device: int
+    inode: int
+    links: int
+    inside: int
+    allocated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one part holds on disk.
+
+    files: directory entries that are not directories.
+    apparent: the sum of the lengths of files and symbolic links, each name counted.
+    single: allocated bytes of directories and of inodes with one link.
+    shared: the inodes with more than one link.
+    payload_ctime: newest inode change of the files outside ``info/``: the last time one was linked or unlinked.
+    obstacle: why it can't be removed whole (somebody else's directory, a mount point), or None.
+    """
+
+    identity: Identity
+    files: int
+    apparent: int
+    single: int
+    shared: tuple[SharedInode, ...]
+    payload_ctime: float | None = None
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What opening and measuring an entry that no root names has shown.
+
+    dist: the ``name-version-build`` that its own metadata gives, which differs from the entry's name when the
+        archive was renamed before it was installed.
+    fetched: the newest time of fetching or extraction.
+    outside: links to its files that neither the caches nor the entry itself explain.
+    source: the url it was fetched from, credentials masked.
+    """
+
+    entry: Entry
+    measurements: tuple[tuple[Part, Measurement], ...] = ()
+    dist: str | None = None
+    fetched: float | None = None
+    outside: int = 0
+    source: str | None = None
+    sha256: str | None = None
+    doubt: str | None = None
+    unreadable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All that discovery found by listing."""
+
+    caches: tuple[Cache, ...]
+    roots: tuple[Root, ...]
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision was taken; `root` and `link` belong to references."""
+
+    kind: ReasonKind
+    detail: str
+    root: str | None = None
+    link: LinkKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The decision to keep an entry."""
+
+    entry: Entry
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The decision to remove parts of an entry, with what that gives back.
+
+    reclaimable: allocated bytes whose last link goes with this decision, given that those before it in the plan
+        were carried out; the sum over a plan is what the file system gives back.
+    names: the dists that a root would reference it by.
+    known_links: hard links to its files that lie outside of it, all of them in other entries.
+    """
+
+    entry: Entry
+    parts: tuple[Part, ...]
+    identities: tuple[Identity, ...]
+    reasons: tuple[Reason, ...]
+    files: int
+    apparent: int
+    reclaimable: int
+    last_used: float | None
+    last_used_from: LastUsedFrom | None
+    source: str | None
+    sha256: str | None
+    names: frozenset[str]
+    known_links: int
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The absolute paths that go."""
+        return tuple(self.entry.path(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the planner decided: every entry of every cache is in exactly one of `remove` and `keep`."""
+
+    inventory: Inventory
+    remove: tuple[Remove, ...]
+    keep: tuple[Keep, ...]
+
+    @property
+    def files(self) -> int:
+        """Directory entries that go, directories not counted."""
+        return sum(decision.files for decision in self.remove)
+
+    @property
+    def apparent(self) -> int:
+        """The sum of the lengths of what goes, in bytes."""
+        return sum(decision.apparent for decision in self.remove)
+
+    @property
+    def reclaimable(self) -> int:
+        """The bytes that the file system gives back."""
+        return sum(decision.reclaimable for decision in self.remove)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one decision; `freed` in bytes, measured while removing."""
+
+    entry: Entry
+    result: Result
+    files: int = 0
+    freed: int = 0
+    error: str | None = None

@@ -1,0 +1,24 @@
+"""Names of distributions and of their files.
+
+conda accepts a record only from a file named ``name-version-build.json`` (``PrefixData._load_single_record``), and
+an extracted directory and its archives bear the same ``name-version-build``, called `dist` here. Comparing these
+names decides almost everything without opening a file.
+"""
+
+from __future__ import annotations
+
+#: conda's two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``).
+ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")
+
+
+def archive_dist(file_name: str) -> str | None:
+    """Return the dist that an archive of this name holds, or None if the name is not an archive's."""
+    for suffix in ARCHIVE_SUFFIXES:
+        if file_name.endswith(suffix) and len(file_name) > len(suffix):
+            return file_name[: -len(suffix)]
+    return None
+
+
+def is_dist_name(name: str) -> bool:
+    """Return whether a name has the form ``name-version-build`` (a version and a build have no hyphen)."""
+    return len(name.rsplit("-", 2)) == 3 and all(name.rsplit("-", 2))

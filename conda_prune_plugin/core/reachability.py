@@ -1,0 +1,21 @@
+"""Marking: which roots reference which entries, by name alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from .model import Entry, Inventory, Root
+
+
+def references(roots: Iterable[Root]) -> dict[str, tuple[Root, ...]]:
+    """Return for each dist that a root names the roots that name it, in the order of the roots."""
+    found: dict[str, list[Root]] = {}
+    for root in roots:
+        for dist in root.dists:
+            found.setdefault(dist, []).append(root)
+    return {dist: tuple(naming) for dist, naming in found.items()}
+
+
+def candidates(inventory: Inventory, referenced: Mapping[str, Sequence[Root]]) -> tuple[Entry, ...]:
+    """Return the entries that no root names: the only ones worth opening and measuring."""
+    return tuple(entry for cache in inventory.caches for entry in cache.entries if entry.dist not in referenced)

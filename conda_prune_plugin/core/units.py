@@ -1,0 +1,98 @@
+"""Bytes and ages, as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+_SIZE_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "k": 1 << 10,
+    "m": 1 << 20,
+    "g": 1 << 30,
+    "t": 1 << 40,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+}
+
+_DAY = 86_400.0
+_AGE_UNITS = {
+    "s": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3_600.0,
+    "d": _DAY,
+    "w": 7 * _DAY,
+    # A month is the Gregorian average, so that 12mo is a year.
+    "mo": 365.2425 * _DAY / 12,
+    "y": 365.2425 * _DAY,
+}
+
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds that an AGE such as ``12h``, ``30d``, ``8w``, ``6mo`` or ``0`` means.
+
+    Raises `ValueError`, with a text meant for the user, on anything else.
+    """
+    number, unit = _quantity(text)
+    if unit in _AGE_UNITS:
+        return number * _AGE_UNITS[unit]
+    if number == 0 and not unit:
+        return 0.0
+    raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, or 0")
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that a SIZE such as ``500MB``, ``2.5GiB``, ``1B`` or ``0`` means.
+
+    Raises `ValueError`, with a text meant for the user, on anything else.
+    """
+    number, unit = _quantity(text)
+    if unit in _SIZE_UNITS:
+        return int(number * _SIZE_UNITS[unit])
+    raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 1B, or 0")
+
+
+def _quantity(text: str) -> tuple[float, str]:
+    match = _QUANTITY.fullmatch(text.strip().lower())
+    return (float(match["number"]), match["unit"]) if match else (-1.0, "?")
+
+
+def format_size(size: int) -> str:
+    """Return bytes in binary units, at most five digits wide: ``0 B``, ``22.0 KiB``, ``1.4 GiB``."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        # 1023.95 would print as 1024.0 of the smaller unit.
+        if abs(value) < 1023.95:
+            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def format_age(seconds: float) -> str:
+    """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``."""
+    for length, word in (
+        (365.2425 * _DAY, "year"),
+        (365.2425 * _DAY / 12, "month"),
+        (7 * _DAY, "week"),
+        (_DAY, "day"),
+        (3_600.0, "hour"),
+        (60.0, "minute"),
+    ):
+        count = int(seconds // length)
+        if count >= 1:
+            return plural(count, word)
+    return "less than a minute"
+
+
+def plural(count: int, word: str, words: str | None = None) -> str:
+    """Return ``1 entry`` or ``3 entries``: a count and its noun."""
+    return f"{count:,} {word if count == 1 else words or word + 's'}"
