@@ -1,0 +1,105 @@
+"""Package caches and their entries, by one listing of each directory.
+
+`PackageCacheData` is not asked: to load a writable cache it extracts archives, deletes what it can't read and writes
+``info/repodata_record.json``. A differential test holds this listing against its answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from ..core.model import Cache, Entry, Notice, Part, PartKind
+from ..core.names import archive_dist, is_dist_name
+from ..errors import NoSuchDirectoryError, NotACacheError
+
+#: The program's own state below a cache.
+STATE_DIRECTORY = ".conda-prune"
+
+#: What conda (``.c~``, ``.trash``, ``*.conda_trash*``, ``*.partial``) leaves aside while it works: not entries.
+_ASIDE_SUFFIXES = (".c~", ".trash", ".partial", ".part")
+_ASIDE_WORD = ".conda_trash"
+
+INDEX = os.path.join("info", "index.json")
+
+
+def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[Cache, ...], tuple[Notice, ...]]:
+    """Return the caches, and what is wrong with those that were skipped.
+
+    `named` are the user's choice and replace the configured ones; they must exist. Of the configured ones those that
+    don't exist are skipped in silence: conda names more than it creates.
+
+    Raises `NoSuchDirectoryError` or `NotACacheError` for a named one.
+    """
+    named = tuple(named)
+    for path in named:
+        _require_cache(path)
+    caches: dict[str, Cache] = {}
+    notices: list[Notice] = []
+    for name in named or configured:
+        path = os.path.abspath(os.path.expanduser(name))
+        real_path = os.path.realpath(path)
+        if real_path in caches or not os.path.lexists(path):
+            continue
+        try:
+            caches[real_path] = list_cache(path)
+        except OSError as error:
+            message = f"The package cache {path} can't be read and was left alone: {error.strerror}."
+            notices.append(Notice("unreadable-cache", message, path))
+    return tuple(caches.values()), tuple(notices)
+
+
+def list_cache(path: str) -> Cache:
+    """Return the cache at an absolute path. Raises `OSError` if it can't be listed."""
+    real_path = os.path.realpath(path)
+    parts: dict[str, list[Part]] = {}
+    with os.scandir(real_path) as listing:
+        for item in listing:
+            for dist, part in _part(item):
+                parts.setdefault(dist, []).append(part)
+    entries = tuple(
+        # The extracted directory first: it holds the metadata.
+        Entry(path, dist, tuple(sorted(parts[dist], key=lambda part: (part.kind is PartKind.ARCHIVE, part.name))))
+        for dist in sorted(parts)
+    )
+    return Cache(path, real_path, "conda", os.access(real_path, os.W_OK | os.X_OK), entries)
+
+
+def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
+    name = item.name
+    if name.startswith(".") or name.endswith(_ASIDE_SUFFIXES) or _ASIDE_WORD in name:
+        return
+    if not item.is_dir(follow_symlinks=False):
+        dist = archive_dist(name)
+        if dist is not None:
+            yield dist, Part(PartKind.ARCHIVE, name, item.is_symlink())
+        elif item.is_symlink() and is_dist_name(name):
+            yield name, Part(PartKind.EXTRACTED, name, is_link=True)
+    # Only a renamed archive makes a directory whose name is no dist; the few of them are worth a stat.
+    elif is_dist_name(name) or os.path.isfile(os.path.join(item.path, INDEX)):
+        yield name, Part(PartKind.EXTRACTED, name)
+
+
+def _require_cache(path: str) -> None:
+    if not os.path.isdir(path):
+        raise NoSuchDirectoryError(
+            f"There is no package cache at {path}: it is not a directory.",
+            hint="`conda config --show pkgs_dirs` lists the caches that conda uses.",
+            path=os.path.abspath(path),
+        )
+    # In a channel the archives are the originals.
+    for name in ("repodata.json", "channeldata.json"):
+        if os.path.isfile(os.path.join(path, name)):
+            raise NotACacheError(
+                f"{path} is not a package cache but a channel: it has a {name}.",
+                hint="Name a package cache; `conda config --show pkgs_dirs` lists them.",
+                path=os.path.abspath(path),
+            )
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        raise NoSuchDirectoryError(
+            f"The package cache {path} can't be read: {error.strerror}.",
+            hint="Run as a user who can read it, or leave it out.",
+            path=os.path.abspath(path),
+        ) from error

@@ -1,0 +1,201 @@
+"""Opening, measuring and doubting the entries that no root names."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from conda.common.url import mask_anaconda_token, remove_auth
+
+from ..core.accounting import InodeKey, missing_links, unexplained
+from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
+from ..core.names import is_dist_name
+from .caches import INDEX
+from .measure import measure
+
+#: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
+#: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
+RECORD = os.path.join("info", "repodata_record.json")
+
+#: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
+URLS = "urls.txt"
+
+
+def gather_evidence(
+    caches: Iterable[Cache], entries: Sequence[Entry], progress: Callable[[int], None]
+) -> tuple[Evidence, ...]:
+    """Return the evidence on each of the entries; `progress` is called with how many of them are done."""
+    by_path = {cache.path: cache for cache in caches}
+    urls_of = functools.cache(_read_urls)
+    found = []
+    for done, entry in enumerate(entries):
+        progress(done)
+        found.append(_examine(by_path[entry.cache], entry, urls_of))
+    outside = missing_links(measurement for item in found for _, measurement in item.measurements)
+    if outside:
+        outside = _links_not_in_caches(outside, by_path.values(), found)
+    return tuple(
+        # Only the files of the extracted directory are linked into environments.
+        replace(item, outside=sum(unexplained(m, outside) for part, m in item.measurements if _extracted(part)))
+        for item in found
+    )
+
+
+def _extracted(part: Part) -> bool:
+    return part.kind is PartKind.EXTRACTED
+
+
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """What an extracted directory says of itself, as far as it says it."""
+
+    dist: str | None = None
+    source: str | None = None
+    sha256: str | None = None
+    doubt: str | None = None
+
+
+def _examine(cache: Cache, entry: Entry, urls_of: Callable[[str], Mapping[str, str]]) -> Evidence:
+    for part in entry.parts:
+        if part.is_link:
+            return Evidence(entry, doubt=f"{part.name} is a symbolic link, which is never followed")
+    try:
+        measurements = tuple((part, measure(os.path.join(cache.real_path, part.name))) for part in entry.parts)
+    except OSError as error:
+        return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
+    metadata = _metadata(cache, entry)
+    return Evidence(
+        entry=entry,
+        measurements=_with_sticky_obstacle(cache, measurements),
+        dist=metadata.dist,
+        fetched=_fetched(cache, measurements),
+        source=metadata.source or _source_from_urls(urls_of(cache.real_path), entry),
+        sha256=metadata.sha256,
+        doubt=metadata.doubt or _doubtful_archive(cache, entry),
+    )
+
+
+def _metadata(cache: Cache, entry: Entry) -> _Metadata:
+    directory = next((part.name for part in entry.parts if _extracted(part)), None)
+    if directory is None:
+        doubt = "there is only an archive, and its name is not name-version-build"
+        return _Metadata(doubt=None if is_dist_name(entry.dist) else doubt)
+    path = os.path.join(cache.real_path, directory)
+    try:
+        index = _load(os.path.join(path, INDEX))
+        dist = f"{index['name']}-{index['version']}-{index['build']}"
+        record = _load(os.path.join(path, RECORD)) if os.path.lexists(os.path.join(path, RECORD)) else {}
+    except FileNotFoundError:
+        return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _Metadata(doubt="its metadata in info/ can't be read")
+    return _Metadata(dist, _source(record.get("url")), _text(record.get("sha256")))
+
+
+def _load(path: str) -> Mapping[str, Any]:
+    with open(path, "rb") as stream:
+        data = json.loads(stream.read())
+    if not isinstance(data, dict):
+        raise TypeError(f"{path} holds no object")
+    return data
+
+
+def _source(url: object) -> str | None:
+    """Return a url without credentials."""
+    return str(mask_anaconda_token(remove_auth(url))) if isinstance(url, str) and url else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _source_from_urls(urls: Mapping[str, str], entry: Entry) -> str | None:
+    return next((_source(urls[part.name]) for part in entry.parts if part.name in urls), None)
+
+
+def _read_urls(cache: str) -> Mapping[str, str]:
+    try:
+        with open(os.path.join(cache, URLS), encoding="utf-8", errors="replace") as stream:
+            lines = stream.read().split()
+    except OSError:
+        return {}
+    # The last download of a name is the one that is there.
+    return {url.rsplit("/", 1)[-1]: url for url in lines}
+
+
+def _fetched(cache: Cache, measurements: Iterable[tuple[Part, Measurement]]) -> float | None:
+    times = []
+    for part, measurement in measurements:
+        time = measurement.identity.mtime_ns / 1e9
+        if _extracted(part):
+            # Without a record the directory's own time has to do.
+            with suppress(OSError):
+                time = os.stat(os.path.join(cache.real_path, part.name, RECORD)).st_mtime
+        times.append(time)
+    return max(times, default=None)
+
+
+def _doubtful_archive(cache: Cache, entry: Entry) -> str | None:
+    for part in entry.parts:
+        if not _extracted(part):
+            mode = os.lstat(os.path.join(cache.real_path, part.name)).st_mode
+            if not stat.S_ISREG(mode):
+                return f"{part.name} is not a regular file"
+    return None
+
+
+def _with_sticky_obstacle(
+    cache: Cache, measurements: tuple[tuple[Part, Measurement], ...]
+) -> tuple[tuple[Part, Measurement], ...]:
+    """Say which parts a sticky cache directory leaves to their owners (rename(2), EPERM)."""
+    directory = os.stat(cache.real_path)
+    if not directory.st_mode & stat.S_ISVTX or os.geteuid() in (0, directory.st_uid):
+        return measurements
+
+    def checked(part: Part, measurement: Measurement) -> Measurement:
+        if os.lstat(os.path.join(cache.real_path, part.name)).st_uid == os.geteuid():
+            return measurement
+        return replace(measurement, obstacle=f"{part.name} belongs to somebody else")
+
+    return tuple((part, checked(part, measurement)) for part, measurement in measurements)
+
+
+def _links_not_in_caches(
+    missing: Mapping[InodeKey, int], caches: Iterable[Cache], found: Iterable[Evidence]
+) -> dict[InodeKey, int]:
+    """Take off the missing links that lie elsewhere in a cache: packages that were deduplicated against each other.
+
+    The inode numbers come from the listing and are confirmed by a stat: on an overlay they may be another layer's.
+    """
+    left = dict(missing)
+    inodes = {inode for _, inode in left}
+    measured = {
+        os.path.join(cache.real_path, part.name)
+        for cache in caches
+        for item in found
+        if item.entry.cache == cache.path
+        for part, _ in item.measurements
+    }
+    pending = [cache.real_path for cache in caches]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as listing:
+                for item in listing:
+                    if item.path in measured:
+                        continue
+                    if item.is_dir(follow_symlinks=False):
+                        pending.append(item.path)
+                    elif item.inode() in inodes:
+                        status = item.stat(follow_symlinks=False)
+                        key = (status.st_dev, status.st_ino)
+                        if key in left:
+                            left[key] -= 1
+        except OSError:
+            continue  # What can't be seen explains nothing: the entry is kept.
+    return {key: links for key, links in left.items() if links > 0}

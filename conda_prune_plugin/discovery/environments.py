@@ -1,0 +1,232 @@
+"""Environments as roots: where they may be, and what their ``conda-meta`` lists.
+
+A record is named ``name-version-build.json``, and conda accepts it only under that name, so the listing says what an
+environment references. Opened is only what the listing leaves in doubt: a record whose name is no dist, and one too
+short to be a record. Whatever a ``conda-meta`` directory lists protects what it names, readable or not.
+
+`PrefixData` is not asked: it costs a millisecond a record and raises on the first broken one. A differential test
+holds this listing against its answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ..core.model import Notice, Root, RootState
+from ..core.names import is_dist_name
+from ..errors import NoSuchDirectoryError
+
+META = "conda-meta"
+
+#: No record that any client writes is this short (its mandatory keys alone take more); a cut-off or overwritten one
+#: often is. In bytes.
+SHORTEST_RECORD = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where environments may be; absolute paths.
+
+    prefixes: taken for environments only if they have a ``conda-meta`` directory.
+    named: the user's word that these are environments.
+    """
+
+    registries: tuple[str, ...] = ()
+    envs_dirs: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    root_prefix: str = ""
+
+
+def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the absolute paths of environments that the user named.
+
+    Raises `NoSuchDirectoryError` for one that is none.
+    """
+    found = []
+    for path in paths:
+        prefix = os.path.abspath(os.path.expanduser(path))
+        if not os.path.isdir(prefix):
+            problem = "it is not a directory"
+        elif not _may_be_environment(prefix):
+            problem = f"it has no {META} directory"
+        else:
+            found.append(prefix)
+            continue
+        raise NoSuchDirectoryError(
+            f"There is no environment at {path}: {problem}.",
+            hint="Give the path of an environment; `conda env list` shows those that conda knows.",
+            path=prefix,
+        )
+    return tuple(found)
+
+
+def search_environments(
+    directory: str, skip: frozenset[str], progress: Callable[[int], None]
+) -> tuple[tuple[str, ...], tuple[Notice, ...]]:
+    """Return all environments below a directory, itself included, in any depth; symbolic links are not followed.
+
+    skip: real paths that are not searched, the package caches. `progress` is called with the number of directories
+    seen so far.
+
+    Raises `NoSuchDirectoryError` if the directory can't be listed.
+    """
+    top = os.path.abspath(os.path.expanduser(directory))
+    found: list[str] = []
+    unreadable: list[str] = []
+
+    def fail(error: OSError) -> None:
+        if error.filename == top:
+            raise NoSuchDirectoryError(
+                f"{directory} can't be searched for environments: {error.strerror}.",
+                hint="Give --search a directory that exists and that you may read.",
+                path=top,
+            ) from error
+        unreadable.append(str(error.filename))
+
+    for seen, (path, names, _) in enumerate(os.walk(top, onerror=fail)):
+        progress(seen)
+        if META in names:
+            found.append(path)
+            names.remove(META)
+        names[:] = [name for name in names if os.path.join(path, name) not in skip]
+    notices = []
+    if unreadable:
+        message = (
+            f"Below {top} {len(unreadable)} directories can't be read (the first is {unreadable[0]}); "
+            "an environment inside them would not be found."
+        )
+        notices.append(Notice("unreadable-directory", message, unreadable[0]))
+    return tuple(found), tuple(notices)
+
+
+def read_roots(sources: Sources) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+    """Return every environment of the sources once, sorted by path, with what was odd about them."""
+    roots: dict[str, Root] = {}
+    notices: list[Notice] = []
+    for prefix in _prefixes(sources, notices):
+        real_path = os.path.realpath(prefix)
+        if real_path not in roots:
+            roots[real_path] = _read_root(prefix, _name(prefix, sources), notices)
+    return tuple(sorted(roots.values(), key=lambda root: root.path)), tuple(notices)
+
+
+def registered_prefixes(registry: str) -> tuple[str, ...]:
+    """Return the environments that a registry file lists; none if there is no such file. Raises `OSError`.
+
+    conda ends each prefix with a newline and writes newlines inside of one as they are, so lines that are no
+    environment are tried together with those behind them.
+    """
+    try:
+        with open(registry, "rb") as stream:
+            lines = [os.fsdecode(line.strip()) for line in stream.read().split(b"\n")]
+    except FileNotFoundError:
+        return ()
+    prefixes = []
+    while lines:
+        line = lines.pop(0)
+        # conda skips these too (conda.gateways.disk.read.yield_lines).
+        if not line or line.startswith("#"):
+            continue
+        if not os.path.lexists(line):
+            for count in range(1, min(len(lines), 4) + 1):
+                joined = "\n".join((line, *lines[:count]))
+                if os.path.lexists(os.path.join(joined, META)):
+                    line = joined
+                    del lines[:count]
+                    break
+        prefixes.append(os.path.abspath(line))
+    return tuple(prefixes)
+
+
+def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
+    yield from sources.named
+    yield from filter(_may_be_environment, sources.prefixes)
+    for envs_dir in sources.envs_dirs:
+        try:
+            names = sorted(os.listdir(envs_dir))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            message = (
+                f"The environments in {envs_dir} can't be listed: {error.strerror}. "
+                "What they soft-link from a cache is not protected; name them with --root if you can."
+            )
+            notices.append(Notice("unreadable-directory", message, envs_dir))
+            continue
+        yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
+    for registry in sources.registries:
+        try:
+            yield from registered_prefixes(registry)
+        except OSError as error:
+            message = (
+                f"The registry {registry} can't be read: {error.strerror}. "
+                "Environments that only it lists are not known; name them with --root."
+            )
+            notices.append(Notice("unreadable-registry", message, registry))
+
+
+def _may_be_environment(prefix: str) -> bool:
+    """Return whether a directory has a ``conda-meta``, or might have one that we may not see."""
+    try:
+        os.stat(os.path.join(prefix, META))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _name(prefix: str, sources: Sources) -> str | None:
+    if prefix == sources.root_prefix:
+        return "base"
+    directory, name = os.path.split(prefix)
+    return name if directory in sources.envs_dirs else None
+
+
+def _read_root(prefix: str, name: str | None, notices: list[Notice]) -> Root:
+    meta = os.path.join(prefix, META)
+    state = RootState.OK
+    dists: set[str] = set()
+    try:
+        with os.scandir(meta) as listing:
+            records = [item for item in listing if item.name.endswith(".json")]
+        for record in records:
+            dist = record.name[: -len(".json")]
+            dists.add(dist)
+            if is_dist_name(dist) and record.stat().st_size >= SHORTEST_RECORD:
+                continue
+            if not _read_doubtful(record.path, dists):
+                state = RootState.CORRUPT
+                notices.append(_corrupt_record(record.path, prefix))
+    except (FileNotFoundError, NotADirectoryError):
+        state = RootState.MISSING
+        message = f"The environment {prefix} is registered but is not there; what it referenced is not protected."
+        notices.append(Notice("missing-environment", message, prefix))
+    except OSError as error:
+        state = RootState.UNREADABLE
+        message = f"The environment {prefix} can't be read: {error.strerror}. What it references is not known."
+        notices.append(Notice("unreadable-environment", message, prefix))
+    return Root(prefix, name, state, frozenset(dists))
+
+
+def _read_doubtful(path: str, dists: set[str]) -> bool:
+    """Add what a record's content names to the dists; return whether it could be read."""
+    try:
+        with open(path, "rb") as stream:
+            record = json.loads(stream.read())
+        dists.add(f"{record['name']}-{record['version']}-{record['build']}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def _corrupt_record(path: str, prefix: str) -> Notice:
+    message = (
+        f"The record {path} can't be read. The package that its name gives stays in the caches, but conda may not "
+        f"be able to use the environment: reinstall the package into {prefix}, or move the file out of {META}."
+    )
+    return Notice("corrupt-record", message, path)

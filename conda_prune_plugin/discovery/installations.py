@@ -1,0 +1,74 @@
+"""Installations in the usual places, for machines where the conda that runs is not the conda that installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+#: Where the installers of conda, Miniforge and micromamba put things when nobody says otherwise.
+USUAL_PLACES = (
+    "~/miniforge3",
+    "~/miniconda3",
+    "~/anaconda3",
+    "~/mambaforge",
+    "~/micromamba",
+    "/opt/conda",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation: its root prefix and the directories that it uses by default or by its own configuration."""
+
+    prefix: str
+    pkgs_dirs: tuple[str, ...]
+    envs_dirs: tuple[str, ...]
+
+
+def usual_installations(environ: Mapping[str, str]) -> tuple[Installation, ...]:
+    """Return the installations that exist in the usual places and where the environment variables point."""
+    return tuple(
+        _installation(prefix)
+        for prefix in dict.fromkeys(_places(environ))
+        if any(os.path.isdir(os.path.join(prefix, sign)) for sign in ("conda-meta", "pkgs", "envs"))
+    )
+
+
+def _places(environ: Mapping[str, str]) -> Iterator[str]:
+    for place in USUAL_PLACES:
+        yield os.path.abspath(os.path.expanduser(place))
+    if environ.get("MAMBA_ROOT_PREFIX"):
+        yield os.path.abspath(environ["MAMBA_ROOT_PREFIX"])
+    if environ.get("CONDA_EXE"):
+        # <root>/bin/conda, or <root>/Scripts/conda.exe
+        yield os.path.dirname(os.path.dirname(os.path.abspath(environ["CONDA_EXE"])))
+
+
+def _installation(prefix: str) -> Installation:
+    pkgs_dirs, envs_dirs = [os.path.join(prefix, "pkgs")], [os.path.join(prefix, "envs")]
+    for name in (".condarc", "condarc", ".mambarc"):
+        settings = _load(os.path.join(prefix, name))
+        pkgs_dirs += _directories(settings, "pkgs_dirs")
+        # envs_path is conda's alias of envs_dirs.
+        envs_dirs += _directories(settings, "envs_dirs") + _directories(settings, "envs_path")
+    return Installation(prefix, tuple(pkgs_dirs), tuple(envs_dirs))
+
+
+def _load(path: str) -> Mapping[str, object]:
+    """Return the mapping in a configuration file; a missing or broken one has nothing to say here."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            settings = YAML(typ="safe", pure=True).load(stream)
+    except (OSError, UnicodeDecodeError, YAMLError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _directories(settings: Mapping[str, object], key: str) -> list[str]:
+    value = settings.get(key)
+    values = value if isinstance(value, list) else [value]
+    return [os.path.abspath(os.path.expanduser(os.path.expandvars(item))) for item in values if isinstance(item, str)]

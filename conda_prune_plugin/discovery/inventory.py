@@ -1,0 +1,103 @@
+"""From the command line's words and conda's settings to an inventory, and the watch over its roots."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ..core.model import Inventory, Notice, Root
+from ..core.reachability import references
+from .caches import find_caches
+from .environments import META, Sources, read_roots, require_environments, search_environments
+from .settings import conda_settings
+
+#: What each watched path was: inode and modification time, or None where there was nothing.
+_Signature = tuple[tuple[str, "tuple[int, int] | None"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user named, as typed."""
+
+    pkgs_dirs: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """An inventory and the watch that tells whether its roots still are what they were."""
+
+    inventory: Inventory
+    watch: RootWatch
+
+
+def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
+    """Find caches, entries and roots by listing. Nothing is written.
+
+    `progress` is called with the number of directories seen in a search.
+
+    Raises `PruneError` if something that the user named is not there.
+    """
+    settings = conda_settings()
+    caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs)
+    named = list(require_environments(request.roots))
+    skip = frozenset(cache.real_path for cache in caches)
+    for directory in request.searches:
+        found, unseen = search_environments(directory, skip, progress)
+        named += found
+        notices += unseen
+    sources = Sources(
+        registries=settings.registries,
+        envs_dirs=settings.envs_dirs,
+        prefixes=settings.prefixes,
+        named=tuple(named),
+        root_prefix=settings.root_prefix,
+    )
+    watch = RootWatch(sources)
+    if not caches:
+        notices += (_no_cache(settings.pkgs_dirs),)
+    return Discovery(Inventory(caches, watch.roots, notices + watch.notices), watch)
+
+
+class RootWatch:
+    """The roots, read again as soon as a directory or a registry that they come from has changed.
+
+    A stat of each of these is cheap enough to ask before every single removal; a search is not repeated.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self.roots, self.notices = read_roots(sources)
+        # Unsigned until somebody asks again: a dry run reads the roots once.
+        self._signature: _Signature | None = None
+        self._references: Mapping[str, tuple[Root, ...]] = {}
+
+    def references(self) -> Mapping[str, tuple[Root, ...]]:
+        """Return for each dist the roots that name it at this moment."""
+        while self._signature != (now := self._sign()):
+            # Signed before it is read: what changes meanwhile is seen the next time.
+            self._signature = now
+            self.roots, self.notices = read_roots(self._sources)
+            self._references = references(self.roots)
+        return self._references
+
+    def _sign(self) -> _Signature:
+        metas = (os.path.join(root.path, META) for root in self.roots)
+        paths = (*self._sources.registries, *self._sources.envs_dirs, *metas)
+        return tuple((path, _stamp(path)) for path in paths)
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _no_cache(configured: Iterable[str]) -> Notice:
+    places = ", ".join(configured)
+    message = f"There is no package cache in any of the configured places ({places}); name one with --pkgs-dir."
+    return Notice("no-cache", message, "")

@@ -1,0 +1,119 @@
+"""What a part of an entry holds on disk, in one pass with one stat a file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from ..core.model import Identity, Measurement, SharedInode
+
+#: st_blocks counts units of 512 bytes whatever the file system's block size (stat(2)).
+_BLOCK = 512
+
+
+def measure(path: str, *, dir_fd: int | None = None) -> Measurement:
+    """Measure a file or a directory tree; no symbolic link is followed.
+
+    `path` is relative to `dir_fd` if that is given. Raises `OSError` if anything in it can't be read.
+    """
+    top = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+    tally = _Tally(top.st_dev)
+    if stat.S_ISDIR(top.st_mode):
+        tally.add_directory(path, top)
+        for name, inside_info, status in _walk(path, dir_fd):
+            if stat.S_ISDIR(status.st_mode):
+                tally.add_directory(name, status)
+            else:
+                tally.add_file(status, payload=not inside_info)
+    else:
+        tally.add_file(top, payload=False)
+    return tally.result(identity(top))
+
+
+def identity(status: os.stat_result) -> Identity:
+    """Return what tells this directory entry from another one put in its place."""
+    return Identity(status.st_dev, status.st_ino, status.st_mtime_ns)
+
+
+def _walk(top: str, dir_fd: int | None) -> Iterator[tuple[str, bool, os.stat_result]]:
+    """Give the path, whether it is below the top's ``info``, and the status of everything below a directory."""
+    pending = [(top, False)]
+    while pending:
+        directory, inside_info = pending.pop()
+        for item in _list(directory, dir_fd):
+            status = item.stat(follow_symlinks=False)
+            path = os.path.join(directory, item.name)
+            below_info = inside_info or (directory == top and item.name == "info")
+            yield path, below_info, status
+            if stat.S_ISDIR(status.st_mode):
+                pending.append((path, below_info))
+
+
+def _list(directory: str, dir_fd: int | None) -> Iterator[os.DirEntry[str]]:
+    if dir_fd is None:
+        with os.scandir(directory) as listing:
+            yield from listing
+        return
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
+    try:
+        with os.scandir(fd) as listing:
+            yield from listing
+    finally:
+        os.close(fd)
+
+
+class _Tally:
+    """The running sums of one measurement. Only inodes with several links are remembered one by one."""
+
+    def __init__(self, device: int) -> None:
+        self._device = device
+        self._files = self._apparent = self._single = 0
+        self._shared: dict[tuple[int, int], SharedInode] = {}
+        self._payload_ctime: float | None = None
+        self._obstacle: str | None = None
+
+    def add_file(self, status: os.stat_result, *, payload: bool) -> None:
+        self._files += 1
+        self._apparent += status.st_size
+        if payload and stat.S_ISREG(status.st_mode):
+            self._payload_ctime = max(self._payload_ctime or 0.0, status.st_ctime)
+        if status.st_nlink == 1:
+            self._single += _allocated(status)
+            return
+        key = (status.st_dev, status.st_ino)
+        known = self._shared.get(key)
+        inside = 1 + (known.inside if known else 0)
+        self._shared[key] = SharedInode(*key, status.st_nlink, inside, _allocated(status))
+
+    def add_directory(self, path: str, status: os.stat_result) -> None:
+        self._single += _allocated(status)
+        if status.st_dev != self._device:
+            self._obstacle = f"another file system is mounted on {path}"
+        elif not _may_empty(status):
+            self._obstacle = f"the directory {path} belongs to somebody else"
+
+    def result(self, what: Identity) -> Measurement:
+        return Measurement(
+            identity=what,
+            files=self._files,
+            apparent=self._apparent,
+            single=self._single,
+            shared=tuple(self._shared.values()),
+            payload_ctime=self._payload_ctime,
+            obstacle=self._obstacle,
+        )
+
+
+def _allocated(status: os.stat_result) -> int:
+    # Windows has no st_blocks; the length is the best that can be said there.
+    return int(getattr(status, "st_blocks", -1) * _BLOCK) if hasattr(status, "st_blocks") else status.st_size
+
+
+def _may_empty(status: os.stat_result) -> bool:
+    """Return whether this user may remove what is in a directory: its owner can always make that so."""
+    if not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid):
+        return True
+    groups = {os.getegid(), *os.getgroups()}
+    bits = stat.S_IWGRP | stat.S_IXGRP if status.st_gid in groups else stat.S_IWOTH | stat.S_IXOTH
+    return status.st_mode & bits == bits and not status.st_mode & stat.S_ISVTX
