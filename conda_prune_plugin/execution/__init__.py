@@ -1,0 +1,1 @@
+"""Carries a plan out and returns outcomes. Prints nothing, imports no conda."""

@@ -1,0 +1,152 @@
+"""A directory held open, so that what is done below it stays below it.
+
+Names are single components and are looked up in the open directory itself (``openat(2)`` and its family), so no
+symbolic link put in the way between the check and the deed leads anywhere else. Where the platform has no such calls
+(Windows) the same steps use paths.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+#: Whether this platform can do everything relative to an open directory.
+BY_DESCRIPTOR = (
+    {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir, os.link} <= os.supports_dir_fd
+    and os.scandir in os.supports_fd
+    and hasattr(os, "O_NOFOLLOW")
+)
+
+
+class Directory:
+    """An open directory; a context manager that closes it."""
+
+    def __init__(self, path: str, fd: int | None) -> None:
+        self.path = path
+        self._fd = fd
+
+    @classmethod
+    def open(cls, path: str) -> Directory:
+        """Open a directory by its absolute path. Raises `OSError`, also if it is a symbolic link."""
+        return cls(path, _open(path, None))
+
+    def child(self, name: str) -> Directory:
+        """Open a directory in this one. Raises `OSError`, also if it is a symbolic link."""
+        path, dir_fd = self.at(name)
+        return Directory(os.path.join(self.path, name), _open(path, dir_fd))
+
+    def at(self, name: str) -> tuple[str, int | None]:
+        """Return path and ``dir_fd`` for a call of `os` on a name in this directory.
+
+        Raises `ValueError` for what is not a single name.
+        """
+        if name in ("", ".", "..") or "/" in name or "\0" in name or os.sep in name:
+            raise ValueError(f"{name!r} is not the name of a file in {self.path}")
+        return (os.path.join(self.path, name), None) if self._fd is None else (name, self._fd)
+
+    def status(self, name: str) -> os.stat_result:
+        """Return the status of what bears a name; a symbolic link is not followed."""
+        path, dir_fd = self.at(name)
+        return os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+
+    def own_status(self) -> os.stat_result:
+        """Return the status of the directory itself."""
+        return os.stat(self.path if self._fd is None else self._fd)
+
+    def exists(self, name: str) -> bool:
+        """Return whether anything bears a name, be it a dangling link."""
+        try:
+            self.status(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self) -> list[tuple[str, bool]]:
+        """Return name and whether it is a directory (a link to one is none) for all that is in here."""
+        with os.scandir(self.path if self._fd is None else self._fd) as listing:
+            return [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
+
+    def mkdir(self, name: str) -> None:
+        """Make a directory in this one."""
+        path, dir_fd = self.at(name)
+        os.mkdir(path, dir_fd=dir_fd)
+
+    def unlink(self, name: str) -> None:
+        """Remove a name that is no directory."""
+        path, dir_fd = self.at(name)
+        os.unlink(path, dir_fd=dir_fd)
+
+    def rmdir(self, name: str) -> None:
+        """Remove an empty directory."""
+        path, dir_fd = self.at(name)
+        os.rmdir(path, dir_fd=dir_fd)
+
+    def move(self, name: str, target: Directory, new_name: str) -> None:
+        """Rename to a name in another open directory that must be free there.
+
+        Raises `FileExistsError` if it is not.
+        """
+        if target.exists(new_name):
+            raise FileExistsError(f"{os.path.join(target.path, new_name)} exists")
+        source, source_fd = self.at(name)
+        place, place_fd = target.at(new_name)
+        try:
+            os.rename(source, place, src_dir_fd=source_fd, dst_dir_fd=place_fd)
+        except PermissionError:
+            if not stat.S_ISDIR(self.status(name).st_mode):
+                raise
+            # To move a directory is to change its "..": the kernel wants it writable (rename(2), EACCES).
+            with self.child(name) as moved, moved.writable():
+                os.rename(source, place, src_dir_fd=source_fd, dst_dir_fd=place_fd)
+
+    @contextmanager
+    def writable(self) -> Iterator[None]:
+        """Let the owner change the directory meanwhile. Raises `OSError` for somebody who is not the owner."""
+        mode = stat.S_IMODE(self.own_status().st_mode)
+        self.chmod(mode | stat.S_IRWXU)
+        try:
+            yield
+        finally:
+            self.chmod(mode)
+
+    def chmod(self, mode: int) -> None:
+        """Set the permissions of the directory itself."""
+        if self._fd is not None:
+            os.chmod(self._fd, mode)
+        elif os.path.isdir(self.path):
+            os.chmod(self.path, mode)
+
+    def sync(self) -> None:
+        """Make names in this directory outlast a crash (``fsync(2)``); a file system that can't is let off."""
+        if self._fd is not None:
+            try:
+                os.fsync(self._fd)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        """Close it; closing twice does nothing."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open(path: str, dir_fd: int | None) -> int | None:
+    if BY_DESCRIPTOR:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
+    status = os.lstat(path)
+    reparse_point = getattr(status, "st_file_attributes", 0) & getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0)
+    if not stat.S_ISDIR(status.st_mode) or reparse_point:
+        raise NotADirectoryError(f"{path} is not a directory")
+    return None

@@ -1,0 +1,232 @@
+"""Carrying a plan out: first everything is moved aside, each entry by renames, then what was moved is deleted.
+
+Each decision is checked twice. Before the move: its parts are what was planned, and no root names it by now. After
+the move, when no new link can be made by its path any more: no file has got a link that the plan did not know. What
+fails either check is put back and skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from ..core.accounting import Ledger, missing_links
+from ..core.model import Cache, Measurement, Outcome, Plan, Remove, Result, Root
+from ..errors import StateError
+from .directory import Directory
+from .removal import remove
+from .state import DOOMED, locked_state, number_parts, remove_empty, withdraw_receipt, write_receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What execution is handed from outside.
+
+    references: the roots that name each dist at this moment.
+    measure: measures a name in a directory given by path and descriptor.
+    progress: is told how many files were removed since the last time.
+    notify: is told what the user should know while waiting.
+    """
+
+    references: Callable[[], Mapping[str, Sequence[Root]]]
+    measure: Callable[[str, int | None], Measurement]
+    progress: Callable[[int], None]
+    notify: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One outcome for each decision of the plan, in its order; `interrupted`: the user stopped it."""
+
+    outcomes: tuple[Outcome, ...]
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything did not go as it should have; what changed since it was planned did."""
+        return self.interrupted or any(outcome.result is Result.FAILED for outcome in self.outcomes)
+
+
+class _Changed(Exception):
+    """A decision does not hold any more; the text says why."""
+
+
+@dataclass(slots=True)
+class _Site:
+    """One cache while a run works on it; `moved` are the numbers of the parts that lie in the run's folder."""
+
+    cache: Directory
+    folder: Directory
+    numbers: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Aside:
+    """A decision whose parts were moved aside, and what they hold."""
+
+    decision: Remove
+    site: _Site
+    measurements: list[Measurement] = field(default_factory=list)
+
+
+def execute(plan: Plan, run: str, tools: Tools) -> Execution:
+    """Carry out all decisions to remove. `run` names the folders that hold what was moved aside.
+
+    A decision that fails or no longer holds stops none of the others. When interrupted (Ctrl-C) it puts back what is
+    not deleted yet.
+
+    Raises `StateError` or `LockTimeoutError`, before anything is changed.
+    """
+    by_cache: dict[str, list[Remove]] = {}
+    for decision in plan.remove:
+        by_cache.setdefault(decision.entry.cache, []).append(decision)
+    caches = [cache for cache in plan.inventory.caches if cache.path in by_cache]
+    outcomes: dict[Remove, Outcome] = {}
+    with ExitStack() as stack:
+        sites = {cache.path: stack.enter_context(_Opened(cache, by_cache[cache.path], run, tools)) for cache in caches}
+        asides: list[_Aside] = []
+        interrupted = False
+        try:
+            for decision in plan.remove:
+                aside = _Aside(decision, sites[decision.entry.cache])
+                asides.append(aside)
+                error = _set_aside(aside, tools)
+                if error is not None:
+                    asides.pop()
+                    outcomes[decision] = error
+            _delete(asides, tools, outcomes)
+        except KeyboardInterrupt:
+            interrupted = True
+            for aside in asides:
+                if aside.decision not in outcomes:
+                    outcomes[aside.decision] = _give_up(aside)
+    done = tuple(
+        outcomes.get(decision) or Outcome(decision.entry, Result.SKIPPED, error="interrupted before it")
+        for decision in plan.remove
+    )
+    return Execution(done, interrupted)
+
+
+class _Opened:
+    """Opens a cache for a run, locked and with the receipt written; leaves nothing behind that is not needed."""
+
+    def __init__(self, cache: Cache, decisions: Sequence[Remove], run: str, tools: Tools) -> None:
+        self._cache, self._decisions, self._run, self._tools = cache, decisions, run, tools
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Site:
+        with ExitStack() as stack:
+            cache = stack.enter_context(Directory.open(self._cache.real_path))
+            state = stack.enter_context(locked_state(cache, self._tools.notify))
+            try:
+                state.mkdir(self._run)
+                stack.callback(remove_empty, state, self._run)
+                folder = stack.enter_context(state.child(self._run))
+                stack.callback(withdraw_receipt, folder)
+                write_receipt(folder, self._run, self._cache.path, self._decisions)
+            except OSError as error:
+                raise StateError(
+                    f"The receipt in {os.path.join(state.path, self._run)} can't be written: {error.strerror}.",
+                    hint="It needs some kilobytes of free space; nothing was changed in this cache.",
+                    path=state.path,
+                ) from error
+            state.sync()
+            numbers = {moved.name: moved.number for moved in number_parts(self._decisions)}
+            self._stack = stack.pop_all()
+            return _Site(cache, folder, numbers)
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def _set_aside(aside: _Aside, tools: Tools) -> Outcome | None:
+    """Move the parts of a decision into the run's folder; return an outcome if that was not to be."""
+    decision, site = aside.decision, aside.site
+    moved: list[str] = []
+    try:
+        _require_unchanged(decision, site.cache, tools)
+        for part in decision.parts:
+            moved.append(part.name)
+            site.cache.move(part.name, site.folder, site.numbers[part.name])
+        for name in moved:
+            aside.measurements.append(tools.measure(*site.folder.at(site.numbers[name])))
+        _require_unlinked(decision, aside.measurements, tools)
+    except _Changed as change:
+        _put_back(aside)
+        return Outcome(decision.entry, Result.SKIPPED, error=str(change))
+    except OSError as error:
+        _put_back(aside)
+        return Outcome(decision.entry, Result.FAILED, error=_text(error))
+    return None
+
+
+def _require_unchanged(decision: Remove, cache: Directory, tools: Tools) -> None:
+    _require_unreferenced(decision, tools)
+    for part, planned in zip(decision.parts, decision.identities):
+        try:
+            status = cache.status(part.name)
+        except FileNotFoundError:
+            raise _Changed(f"{part.name} is gone") from None
+        if (status.st_dev, status.st_ino, status.st_mtime_ns) != (planned.device, planned.inode, planned.mtime_ns):
+            raise _Changed(f"{part.name} has changed since it was planned")
+
+
+def _require_unlinked(decision: Remove, measurements: Sequence[Measurement], tools: Tools) -> None:
+    if sum(missing_links(measurements).values()) > decision.known_links:
+        raise _Changed("something has linked its files since it was planned")
+    _require_unreferenced(decision, tools)
+
+
+def _require_unreferenced(decision: Remove, tools: Tools) -> None:
+    references = tools.references()
+    for name in decision.names:
+        for root in references.get(name, ()):
+            raise _Changed(f"{root.path} references it now")
+
+
+def _put_back(aside: _Aside) -> list[str]:
+    """Move what lies in the run's folder back to its place; return what could not be."""
+    failed = []
+    for part in aside.decision.parts:
+        number = aside.site.numbers[part.name]
+        try:
+            if aside.site.folder.exists(number):
+                aside.site.folder.move(number, aside.site.cache, part.name)
+        except OSError as error:
+            failed.append(f"{part.name}: {_text(error)}")
+    return failed
+
+
+def _delete(asides: Sequence[_Aside], tools: Tools, outcomes: dict[Remove, Outcome]) -> None:
+    ledger = Ledger()
+    for aside in asides:
+        folder = aside.site.folder
+        freed = 0
+        error = None
+        for part, measurement in zip(aside.decision.parts, aside.measurements):
+            number = aside.site.numbers[part.name]
+            try:
+                folder.move(number, folder, number + DOOMED)
+                remove(folder, number + DOOMED, tools.progress)
+                freed += ledger.remove(measurement)
+            except OSError as problem:
+                error = f"{part.name} is out of the cache but could not be deleted: {_text(problem)}"
+        result = Result.FAILED if error else Result.REMOVED
+        files = 0 if error else sum(measurement.files for measurement in aside.measurements)
+        outcomes[aside.decision] = Outcome(aside.decision.entry, result, files, freed, error)
+
+
+def _give_up(aside: _Aside) -> Outcome:
+    failed = _put_back(aside)
+    numbers = [aside.site.numbers[part.name] for part in aside.decision.parts]
+    if any(aside.site.folder.exists(number + DOOMED) for number in numbers):
+        failed.append("interrupted while it was deleted; the next run finishes that")
+    if failed:
+        return Outcome(aside.decision.entry, Result.FAILED, error="; ".join(failed))
+    return Outcome(aside.decision.entry, Result.SKIPPED, error="interrupted; it is at its place")
+
+
+def _text(error: OSError) -> str:
+    return error.strerror or str(error)

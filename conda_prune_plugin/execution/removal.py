@@ -1,0 +1,70 @@
+"""The one function that deletes."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .directory import Directory
+
+
+class MountPointError(OSError):
+    """Another file system is mounted inside of what should go."""
+
+
+@dataclass(slots=True)
+class _Level:
+    """A directory being emptied: its name in the one above, and the directories in it that are still there."""
+
+    directory: Directory
+    name: str
+    subdirectories: list[str]
+
+
+def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambda files: None) -> None:
+    """Delete what bears a name in an open directory: a file, or a whole tree.
+
+    No symbolic link is followed and no mount point crossed: every directory is opened by its name in the one above,
+    which is open too. A directory of our own that forbids its owner to change it is made changeable first, as
+    packages contain such. `progress` is called with the number of files removed since the last call.
+
+    Raises `OSError` at the first thing that can't be deleted; what comes after it is still there.
+    """
+    status = parent.status(name)
+    if not stat.S_ISDIR(status.st_mode):
+        parent.unlink(name)
+        progress(1)
+        return
+    levels = [_enter(parent, name, status.st_dev, progress)]
+    try:
+        while levels:
+            level = levels[-1]
+            if level.subdirectories:
+                levels.append(_enter(level.directory, level.subdirectories.pop(), status.st_dev, progress))
+                continue
+            levels.pop().directory.close()
+            (levels[-1].directory if levels else parent).rmdir(level.name)
+    finally:
+        for level in levels:
+            level.directory.close()
+
+
+def _enter(parent: Directory, name: str, device: int, progress: Callable[[int], None]) -> _Level:
+    """Open a directory and delete all in it but its directories."""
+    directory = parent.child(name)
+    try:
+        status = directory.own_status()
+        if status.st_dev != device:
+            raise MountPointError(f"another file system is mounted on {directory.path}")
+        if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            directory.chmod(stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
+        items = directory.names()
+        for item, is_directory in items:
+            if not is_directory:
+                directory.unlink(item)
+        progress(sum(1 for _, is_directory in items if not is_directory))
+    except BaseException:
+        directory.close()
+        raise
+    return _Level(directory, name, [item for item, is_directory in items if is_directory])
