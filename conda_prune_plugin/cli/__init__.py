@@ -1,0 +1,1 @@
+"""The commands: one file each, with its part of the parser and its `execute`."""

@@ -1,0 +1,69 @@
+"""``conda prune demo``: real packages and environments in a throw-away sandbox, a prune, and the numbers."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DESCRIPTION = """\
+Make a sandbox with real packages and real environments, show what conda clean
+would remove there, prune it, and compare the predicted with the freed bytes.
+
+Nothing outside of the sandbox is read or written, and it is deleted at the end.
+"""
+
+
+def configure_parser(commands: Any) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser(
+        "demo",
+        help="Try it in a throw-away sandbox.",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--keep", metavar="DIR", help="Make the sandbox in DIR, which must not exist, and leave it there."
+    )
+    parser.set_defaults(prune_command=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `DemoError` or `UsageError`."""
+    import tempfile
+    from pathlib import Path
+
+    from ..errors import DemoError, UsageError
+    from .options import Output
+
+    if Output.from_context().json:
+        raise UsageError("The demo is a story for people and has no JSON form.", hint="Leave out --json.")
+    if arguments.keep is None:
+        with tempfile.TemporaryDirectory(prefix="conda-prune-demo-") as directory:
+            return _tell(Path(directory))
+    sandbox = Path(arguments.keep).absolute()
+    try:
+        sandbox.mkdir(parents=True)
+    except OSError as error:
+        raise DemoError(
+            f"The sandbox can't be made in {sandbox}: {error.strerror}.",
+            hint="Give --keep a directory that does not exist yet.",
+            path=str(sandbox),
+        ) from error
+    return _tell(sandbox)
+
+
+def _tell(directory: Path) -> int:
+    import subprocess
+    import sys
+
+    from ..demo.sandbox import Sandbox
+
+    command = [sys.executable, "-m", "conda_prune_plugin.demo.story", str(directory)]
+    # Its standard input is empty: nothing in the sandbox may wait for an answer.
+    told = subprocess.run(
+        command, env=Sandbox(directory).environ(), cwd=directory, stdin=subprocess.DEVNULL, check=False
+    )
+    return told.returncode

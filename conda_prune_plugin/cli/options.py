@@ -1,0 +1,63 @@
+"""Types of option values, and conda's output options as one value."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """conda's own options for output and prompts."""
+
+    json: bool
+    dry_run: bool
+    yes: bool
+    quiet: bool
+    verbosity: int
+
+    @classmethod
+    def from_context(cls) -> Output:
+        """Return what conda made of command line, environment and ``.condarc``."""
+        from conda.base.context import context
+
+        return cls(
+            json=bool(context.json),
+            dry_run=bool(context.dry_run),
+            yes=bool(context.always_yes),
+            quiet=bool(context.quiet),
+            verbosity=int(context.verbosity or 0),
+        )
+
+
+class Value(argparse.Action):
+    """Keeps an option's text together with the option's name, to be parsed when errors can be reported.
+
+    argparse would print its usage for a wrong value even where JSON was asked for.
+    """
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Store the pair."""
+        setattr(namespace, self.dest, (option, values))
+
+
+def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) -> T:
+    """Return the parsed value of an option that `Value` kept, or the default if it was not given.
+
+    Raises `UsageError`, naming the option.
+    """
+    from ..errors import UsageError
+
+    if pair is None:
+        return default
+    option, text = pair
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}.", hint="`conda prune --help` explains the options.") from error

@@ -1,0 +1,110 @@
+"""The JSON document of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from ..core.model import Cache, Keep, Notice, Outcome, Plan, Reason, Remove, Root
+
+#: Changes only if a field must change its meaning; fields are added without.
+SCHEMA = 1
+
+
+def prune_document(
+    plan: Plan, *, dry_run: bool, run: str | None, outcomes: Sequence[Outcome], notices: Iterable[Notice], success: bool
+) -> dict[str, Any]:
+    """Return the document of `conda prune --json`: sizes in bytes, times in ISO 8601 and UTC, paths absolute."""
+    return {
+        "schema": SCHEMA,
+        "success": success,
+        "dry_run": dry_run,
+        "run": run,
+        "caches": [_cache(cache) for cache in plan.inventory.caches],
+        "roots": [_root(root) for root in plan.inventory.roots],
+        "remove": [_remove(decision) for decision in plan.remove],
+        "keep": [_keep(decision) for decision in plan.keep],
+        "other": {"index_cache": [], "tempfiles": [], "logfiles": []},
+        "totals": {
+            "remove": len(plan.remove),
+            "keep": len(plan.keep),
+            "files": plan.files,
+            "apparent": plan.apparent,
+            "reclaimable": plan.reclaimable,
+        },
+        "outcomes": [_outcome(outcome) for outcome in outcomes],
+        "warnings": [
+            {"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices
+        ],
+    }
+
+
+def iso_time(time: float | None) -> str | None:
+    """Return a time as ISO 8601 in UTC, to the second."""
+    if time is None:
+        return None
+    return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cache(cache: Cache) -> dict[str, Any]:
+    return {
+        "path": cache.path,
+        "client": cache.client,
+        "writable": cache.writable,
+        "entries": len(cache.entries),
+    }
+
+
+def _root(root: Root) -> dict[str, Any]:
+    return {
+        "kind": root.kind,
+        "path": root.path,
+        "name": root.name,
+        "state": root.state.value,
+        "packages": len(root.dists),
+    }
+
+
+def _remove(decision: Remove) -> dict[str, Any]:
+    return {
+        "dist": decision.entry.dist,
+        "cache": decision.entry.cache,
+        "parts": list(dict.fromkeys(part.kind.value for part in decision.parts)),
+        "paths": list(decision.paths),
+        "reasons": [_reason(reason) for reason in decision.reasons],
+        "files": decision.files,
+        "apparent": decision.apparent,
+        "reclaimable": decision.reclaimable,
+        "last_used": iso_time(decision.last_used),
+        "last_used_from": decision.last_used_from.value if decision.last_used_from else None,
+        "source": decision.source,
+    }
+
+
+def _keep(decision: Keep) -> dict[str, Any]:
+    return {
+        "dist": decision.entry.dist,
+        "cache": decision.entry.cache,
+        "verdict": decision.verdict.value,
+        "reasons": [_reason(reason) for reason in decision.reasons],
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    document: dict[str, Any] = {"kind": reason.kind.value, "detail": reason.detail}
+    if reason.root is not None:
+        document["root"] = reason.root
+    if reason.link is not None:
+        document["link"] = reason.link.value
+    return document
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "dist": outcome.entry.dist,
+        "cache": outcome.entry.cache,
+        "result": outcome.result.value,
+        "freed": outcome.freed,
+        "error": outcome.error,
+    }
