@@ -1,0 +1,45 @@
+"""Fixtures: the machine, whole and fresh for every test that changes it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conda_prune_plugin.embedded import activate
+
+# Before any test module imports conda.
+activate()
+
+from machine import Machine, copy_tree  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, Path]:
+    """A machine, and the place of its untouched copy."""
+    directory = tmp_path_factory.mktemp("machine")
+    machine = Machine(directory / "it")
+    machine.build()
+    copy_tree(machine.directory, directory / "copy")
+    return machine, directory / "copy"
+
+
+@pytest.fixture
+def machine(built: tuple[Machine, Path]) -> Machine:
+    """A machine that the test may change."""
+    machine, copy = built
+    shutil.rmtree(machine.directory)
+    copy_tree(copy, machine.directory)
+    return machine
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Machine:
+    """A machine without packages and environments."""
+    machine = Machine(tmp_path / "it")
+    machine.create()
+    return machine
