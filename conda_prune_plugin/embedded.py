@@ -127,8 +127,11 @@ def _is_spawned() -> bool:
     return spawned is not None and spawned is not sys.modules.get("__main__")
 
 
-if _is_spawned():
+if __name__ == "__main__":
+    # As the module that everybody else imports: there must be one `_Finder` only.
+    from conda_prune_plugin import embedded  # noqa: PLW0406
+
+    sys.exit(embedded.main())
+elif _is_spawned():
     # conda starts a process to detect CUDA and hands it a function of its own by name.
     activate()
-elif __name__ == "__main__":
-    sys.exit(main())

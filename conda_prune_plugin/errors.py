@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from conda import CondaError
 
 
@@ -24,6 +26,10 @@ class PruneError(CondaError):
     def __str__(self) -> str:
         # conda's own __str__ formats the message with %, which a path with a percent sign breaks.
         return f"{self.message}\n{self.hint}"
+
+    def dump_map(self) -> dict[str, Any]:
+        """Return conda's error form; the hint is a field of its own there."""
+        return {**super().dump_map(), "message": self.message, "error": f"{type(self).__name__}: {self.message}"}
 
 
 class UsageError(PruneError):

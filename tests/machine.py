@@ -132,7 +132,7 @@ class Machine(Sandbox):
     @property
     def elsewhere(self) -> Path:
         """An environment outside of the directory of environments."""
-        return self.directory / "else where" / "my env"
+        return self.directory / "else where" / "my-env"
 
     @property
     def environments(self) -> tuple[Path, ...]:

@@ -18,6 +18,8 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
     from . import demo, prune
 
+    # However it was called: as `conda prune`, as `conda-prune`, or as a module.
+    parser.prog = "conda prune"
     prune.configure_parser(parser)
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
@@ -51,6 +53,6 @@ def _report(error: PruneError) -> int:
         from ..presentation.text import console, printable
 
         err = console(sys.stderr)
-        err.print(f"error: {printable(error.message)}", style="red", soft_wrap=True)
-        err.print(printable(error.hint), soft_wrap=True)
+        err.print(f"error: {printable(error.message)}", style="red")
+        err.print(printable(error.hint))
     return error.return_code

@@ -49,7 +49,8 @@ def _environment(subject: Subject) -> Iterable[Reason]:
         names.add(subject.evidence.dist)
     for name in sorted(names):
         for root in subject.referenced.get(name, ()):
-            yield Reason(ReasonKind.ENVIRONMENT, f"{root.name or root.path} has {name}", root=root.path)
+            alias = "" if name == subject.entry.dist else f" as {name}"
+            yield Reason(ReasonKind.ENVIRONMENT, f"used by {root.name or root.path}{alias}", root=root.path)
 
 
 def _unknown(subject: Subject) -> Iterable[Reason]:

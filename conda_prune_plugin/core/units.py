@@ -78,7 +78,7 @@ def format_size(size: int) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``."""
+    """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``, ``seconds``."""
     for length, word in (
         (365.2425 * _DAY, "year"),
         (365.2425 * _DAY / 12, "month"),
@@ -90,7 +90,7 @@ def format_age(seconds: float) -> str:
         count = int(seconds // length)
         if count >= 1:
             return plural(count, word)
-    return "less than a minute"
+    return "seconds"
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:

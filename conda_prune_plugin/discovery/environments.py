@@ -204,11 +204,17 @@ def _read_root(prefix: str, name: str | None, notices: list[Notice]) -> Root:
                 notices.append(_corrupt_record(record.path, prefix))
     except (FileNotFoundError, NotADirectoryError):
         state = RootState.MISSING
-        message = f"The environment {prefix} is registered but is not there; what it referenced is not protected."
+        message = (
+            f"The environment {prefix} is registered but not there, so nothing protects what it uses. "
+            "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
+        )
         notices.append(Notice("missing-environment", message, prefix))
     except OSError as error:
         state = RootState.UNREADABLE
-        message = f"The environment {prefix} can't be read: {error.strerror}. What it references is not known."
+        message = (
+            f"The environment {prefix} can't be read: {error.strerror}. What it references is not known; "
+            "nothing is removed without --ignore-unreadable."
+        )
         notices.append(Notice("unreadable-environment", message, prefix))
     return Root(prefix, name, state, frozenset(dists))
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..core.model import Cache, Keep, Notice, Outcome, Part, Plan, ReasonKind, Remove, Result
+from ..core.model import Cache, Keep, LastUsedFrom, LinkKind, Notice, Outcome, Part, Plan, ReasonKind, Remove, Result
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
 from ..core.units import format_age, format_size, plural
 
@@ -27,6 +27,14 @@ _KEPT_BECAUSE = {
     ReasonKind.READ_ONLY: "in a read-only cache or somebody else's",
     ReasonKind.NOT_SELECTED: "unreferenced, but not of the selected kind",
     ReasonKind.UNKNOWN: "not understood",
+}
+
+#: How an environment holds the files of an entry.
+_LINKED = {
+    LinkKind.HARD: "hard-linked",
+    LinkKind.SOFT: "soft-linked",
+    LinkKind.COPY: "copied",
+    LinkKind.RECORDED: "recorded only",
 }
 
 
@@ -64,7 +72,7 @@ def show_plan(out: Console, plan: Plan, *, now: float, kept: bool) -> None:
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
     """Print warnings."""
     for notice in notices:
-        err.print(Text.assemble(("warning: ", "yellow"), printable(notice.message)), soft_wrap=True)
+        err.print(Text.assemble(("warning: ", "yellow"), printable(notice.message)))
 
 
 def show_outcomes(out: Console, err: Console, outcomes: Sequence[Outcome], *, quiet: bool) -> None:
@@ -79,7 +87,7 @@ def show_outcomes(out: Console, err: Console, outcomes: Sequence[Outcome], *, qu
         for outcome in outcomes:
             if outcome.result is result:
                 line = f": {outcome.entry.dist} in {outcome.entry.cache}: {outcome.error}"
-                err.print(Text.assemble((result.value, style), printable(line)), soft_wrap=True)
+                err.print(Text.assemble((result.value, style), printable(line)))
 
 
 def _show_cache(
@@ -87,27 +95,29 @@ def _show_cache(
 ) -> None:
     read_only = "" if cache.writable else " (read-only)"
     entries = plural(len(cache.entries), "entry", "entries")
-    out.print(Text(f"{printable(cache.path)}{read_only}: {entries}", style="bold"), soft_wrap=True)
+    out.print(Text(f"{printable(cache.path)}{read_only}: {entries}", style="bold"))
     if going:
         out.print(_removals(going, now))
+        if any(decision.last_used_from is LastUsedFrom.EXTRACTION for decision in going):
+            out.print("  * it was never linked: the time since it was fetched or extracted")
     for kind, count in Counter(decision.reasons[0].kind for decision in staying).most_common():
-        out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}", soft_wrap=True)
+        out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}")
     if kept and staying:
         out.print(_kept(staying))
     out.print()
 
 
 def _removals(decisions: Sequence[Remove], now: float) -> Table:
-    table = Table(box=None, pad_edge=True, padding=(0, 1), header_style="dim")
-    table.add_column("  remove", overflow="fold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    table.add_column("  remove", no_wrap=True)
     table.add_column("parts")
-    table.add_column("last used", no_wrap=True)
+    table.add_column("unused for", no_wrap=True)
     table.add_column("files", justify="right", no_wrap=True)
     table.add_column("reclaimable", justify="right", no_wrap=True)
     for decision in decisions:
         table.add_row(
             f"  {printable(decision.entry.dist)}",
-            ", ".join(_part(part) for part in decision.parts),
+            " ".join(_part(part) for part in decision.parts),
             _last_used(decision, now),
             f"{decision.files:,}",
             format_size(decision.reclaimable),
@@ -116,12 +126,12 @@ def _removals(decisions: Sequence[Remove], now: float) -> Table:
 
 
 def _kept(decisions: Sequence[Keep]) -> Table:
-    table = Table(box=None, pad_edge=True, padding=(0, 1), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("  keep", overflow="fold")
     table.add_column("because", overflow="fold")
     for decision in decisions:
         reasons = "; ".join(
-            f"{reason.detail} ({reason.link})" if reason.link else reason.detail for reason in decision.reasons
+            f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail for reason in decision.reasons
         )
         table.add_row(f"  {printable(decision.entry.dist)}", printable(reasons))
     return table
@@ -129,12 +139,12 @@ def _kept(decisions: Sequence[Keep]) -> Table:
 
 def _part(part: Part) -> str:
     if archive_dist(part.name) is None:
-        return part.kind.value
+        return "dir"
     return next(suffix for suffix in ARCHIVE_SUFFIXES if part.name.endswith(suffix))
 
 
 def _last_used(decision: Remove, now: float) -> str:
     if decision.last_used is None:
         return "unknown"
-    age = f"{format_age(max(now - decision.last_used, 0.0))} ago"
-    return age if decision.last_used_from == "link" else f"{age} (fetched)"
+    age = format_age(max(now - decision.last_used, 0.0))
+    return f"{age} " if decision.last_used_from is LastUsedFrom.LINK else f"{age}*"

@@ -1,0 +1,250 @@
+"""The command from outside: prompts, exit codes, JSON, and bad input."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import UNREFERENCED, Machine, contents, listing
+from tiny import Tiny
+
+if TYPE_CHECKING:
+    pass
+
+
+@pytest.fixture
+def unused(empty: Machine) -> Machine:
+    """A machine with one unreferenced package, which takes no conda to make."""
+    _tiny(empty).add("unused-1-0", archive=True)
+    return empty
+
+
+def _tiny(machine: Machine) -> Tiny:
+    tiny = Tiny.__new__(Tiny)
+    tiny.cache, tiny.envs = machine.cache, machine.envs
+    return tiny
+
+
+def _at_a_terminal(machine: Machine, keys: bytes, *arguments: str) -> tuple[int, str, str]:
+    """Run ``conda prune`` with a terminal for standard input, type, and return code, output and errors."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", "--min-age", "0", *arguments],
+        env=machine.environ(),
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(slave)
+    os.write(master, keys)
+    out, err = process.communicate(timeout=60)
+    os.close(master)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("keys", [b"\n", b"n\n", b"yes please\n", b"\x04"], ids=["enter", "n", "other", "end of input"])
+def test_the_answer_is_no_unless_it_is_yes(unused: Machine, keys: bytes) -> None:
+    code, out, err = _at_a_terminal(unused, keys)
+
+    assert code == 1
+    assert "[y/N]" in err
+    assert "[y/N]" not in out
+    assert "Nothing was removed." in err
+    assert unused.entry("unused-1-0").exists()
+
+
+@pytest.mark.parametrize("keys", [b"y\n", b"YES\n"])
+def test_a_yes_removes(unused: Machine, keys: bytes) -> None:
+    code, out, err = _at_a_terminal(unused, keys)
+
+    assert code == 0, err
+    assert "Removed 1 entry" in out
+    assert not unused.entry("unused-1-0").exists()
+    assert {path.name for path in unused.cache.iterdir()} == {"urls.txt"}
+
+
+def test_without_a_terminal_nothing_is_removed_unless_yes_was_said(unused: Machine) -> None:
+    for stdin in ("", "y\n"):
+        answer = unused.run("prune", "--min-age", "0", stdin=stdin)
+        assert answer.code == 1
+        assert "--yes" in answer.err
+    assert unused.entry("unused-1-0").exists()
+
+    assert unused.prune(CONDA_ALWAYS_YES="true").code == 0
+    assert not unused.entry("unused-1-0").exists()
+
+
+def test_json_without_yes_is_an_error_in_json(unused: Machine) -> None:
+    code, out, _ = _at_a_terminal(unused, b"y\n", "--json")
+    answer = unused.prune("--json")
+
+    assert code == answer.code == 1
+    assert '"success": false' in out
+    assert answer.json["success"] is False
+    assert answer.json["exception_name"] == "ConfirmationError"
+    assert "--dry-run" in answer.json["hint"]
+    assert unused.entry("unused-1-0").exists()
+
+
+@pytest.mark.parametrize("options", [("--json",), ("--json", "-v"), ("--json", "-q"), ("--json", "-vv")])
+def test_standard_output_is_one_json_document(unused: Machine, options: tuple[str, ...]) -> None:
+    plan = unused.prune("--dry-run", *options)
+    refused = unused.prune("--pkgs-dir", "/does/not/exist", *options)
+    done = unused.prune("--yes", *options)
+    nothing = unused.prune("--yes", *options)
+
+    assert (plan.code, refused.code, done.code, nothing.code) == (0, 1, 0, 0)
+    assert [answer.json["success"] for answer in (plan, refused, done, nothing)] == [True, False, True, True]
+    assert [answer.json["schema"] for answer in (plan, refused, done, nothing)] == [1, 1, 1, 1]
+    assert plan.json["dry_run"] is True
+    assert plan.json["run"] is None
+    assert plan.json["outcomes"] == []
+    assert done.json["run"]
+    assert [outcome["result"] for outcome in done.json["outcomes"]] == ["removed"]
+    assert (nothing.json["remove"], nothing.json["run"]) == ([], None)
+
+
+def test_quiet_is_silent(unused: Machine) -> None:
+    dry, done = unused.prune("--quiet", "--dry-run"), unused.prune("--quiet", "--yes")
+
+    assert [(answer.code, answer.out, answer.err) for answer in (dry, done)] == [(0, "", "")] * 2
+    assert not unused.entry("unused-1-0").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--min-age", "soon"), 2, ("--min-age", "'soon'", "12h")),
+        (("--pkgs-dir", "/does/not/exist%s"), 1, ("/does/not/exist%s", "pkgs_dirs")),
+        (("--root", "/does/not/exist"), 1, ("/does/not/exist", "conda env list")),
+        (("--search", "/does/not/exist"), 1, ("/does/not/exist", "--search")),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_do(
+    unused: Machine, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    answer = unused.run("prune", "--min-age", "0", "--yes", *arguments)
+
+    assert answer.code == code
+    assert all(word in answer.err for word in words), answer.err
+    assert answer.out == ""
+    assert unused.entry("unused-1-0").exists()
+
+
+def test_what_argparse_refuses_is_bad_usage(unused: Machine) -> None:
+    assert unused.prune("--no-such-option").code == 2
+    assert unused.prune("no-such-command").code == 2
+
+
+def test_without_any_cache_it_says_where_it_looked(empty: Machine) -> None:
+    nowhere = empty.directory / "nowhere"
+
+    answer = empty.prune("--yes", CONDA_PKGS_DIRS=str(nowhere))
+
+    assert answer.code == 0
+    assert str(nowhere) in answer.err
+    assert "--pkgs-dir" in answer.err
+    assert not nowhere.exists()
+
+
+def test_an_unreadable_environment_is_told_and_stops_the_removal_unless_ignored(unused: Machine) -> None:
+    prefix = unused.envs / "secret"
+    prefix.mkdir()
+    # As unreadable to root as to anybody: a link that leads to itself.
+    (prefix / "conda-meta").symlink_to("conda-meta")
+
+    dry, refused = unused.prune("--dry-run", "--json"), unused.prune("--yes")
+
+    assert dry.code == 0
+    assert [root["state"] for root in dry.json["roots"] if root["path"] == str(prefix)] == ["unreadable"]
+    assert refused.code == 1
+    assert str(prefix) in refused.err
+    assert unused.entry("unused-1-0").exists()
+    assert unused.prune("--yes", "--ignore-unreadable").code == 0
+    assert not unused.entry("unused-1-0").exists()
+
+
+def test_strange_paths_are_printed_on_one_line_and_kept_in_json(empty: Machine) -> None:
+    cache = empty.directory / "ca\nche %s \x1b[31m"
+    other = empty.directory / os.fsdecode(b"by\xfftes")
+    for path in (cache, other):
+        (path / "a-1-0" / "info").mkdir(parents=True)
+
+    text = empty.prune("--dry-run", "-v", "--pkgs-dir", cache, "--pkgs-dir", other)
+    document = empty.prune("--dry-run", "--json", "--pkgs-dir", cache, "--pkgs-dir", other).json
+
+    assert text.code == 0, text.err
+    assert r"ca\nche %s \x1b[31m" in text.out
+    assert [item["path"] for item in document["caches"]] == [str(cache), str(other)]
+
+
+def test_root_and_search_protect_what_the_registry_does_not_know(machine: Machine) -> None:
+    """With soft links: for hard links, the link count alone would keep them."""
+    unknown = machine.directory / "deep" / "down" / "unknown"
+    machine.install("create", "-p", unknown, "symlinks=2.0", CONDA_ALWAYS_SOFTLINK="true", CONDA_REGISTER_ENVS="false")
+    before = contents(unknown)
+
+    def removed(*options: str | os.PathLike[str]) -> set[str]:
+        return {item["dist"] for item in machine.prune("--dry-run", "--json", *options).json["remove"]}
+
+    assert "symlinks-2.0-0" in removed()
+    assert "symlinks-2.0-0" not in removed("--root", unknown)
+    assert removed("--search", machine.directory / "deep") == UNREFERENCED - {"symlinks-2.0-0"}
+    assert machine.prune("--yes", "--search", machine.directory).code == 0
+    assert contents(unknown) == before
+
+
+def test_a_cut_off_run_is_told_by_a_dry_run_and_cleared_by_the_next(unused: Machine) -> None:
+    run = unused.cache / ".conda-prune" / "20260101T000000Z-abcd"
+    run.mkdir(parents=True)
+    receipt = '{"schema": 1, "entries": [{"parts": [{"name": "unused-1-0", "number": "0"}]}]}'
+    (run / "receipt.json").write_text(receipt)
+    unused.entry("unused-1-0").rename(run / "0")
+    before = listing(unused.directory)
+
+    dry = unused.prune("--dry-run", "--json").json
+    assert listing(unused.directory) == before
+    done = unused.prune("--yes", "--json").json
+
+    assert [warning["kind"] for warning in dry["warnings"]] == ["cut-off-run"]
+    assert "1 file or directory put back" in done["warnings"][0]["message"]
+    assert [outcome["result"] for outcome in done["outcomes"]] == ["removed"]
+    assert {path.name for path in unused.cache.iterdir()} == {"urls.txt"}
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(unused: Machine) -> None:
+    command = f'"{sys.executable}" -m conda_prune_plugin.embedded prune --dry-run --json | true'
+
+    done = subprocess.run(command, shell=True, env=unused.environ(), capture_output=True, text=True, check=False)  # noqa: S602
+
+    assert done.stderr == ""
+
+
+def test_the_demo_shows_the_whole_job_and_leaves_nothing(empty: Machine) -> None:
+    temporary = empty.directory / "tmp"
+    temporary.mkdir()
+
+    answer = empty.run("prune", "demo", TMPDIR=str(temporary))
+
+    assert answer.code == 0, answer.out + answer.err
+    predicted, freed = (words.split(":")[1].split()[0] for words in answer.out.split("Predicted")[1].split(". ")[:2])
+    assert predicted == freed
+    assert answer.out.count("<- in use!") >= 3
+    assert "identical" in answer.out
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_demo_can_be_kept_but_not_over_something(empty: Machine) -> None:
+    kept, occupied = empty.directory / "kept", empty.directory
+
+    assert empty.run("prune", "demo", "--keep", kept).code == 0
+    assert (kept / "pkgs" / "meta-2026-0").is_dir()
+    refused = empty.run("prune", "demo", "--keep", occupied)
+    assert refused.code == 1
+    assert "does not exist yet" in refused.err
+    assert empty.run("prune", "--json", "demo").code == 2

@@ -1,0 +1,330 @@
+"""Discovery: every environment is found and protects what it names; what is odd is kept and said."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import allocated
+from tiny import Tiny
+
+from conda_prune_plugin.core.model import LastUsedFrom, Plan, ReasonKind, RootState
+from conda_prune_plugin.demo.packages import File
+from conda_prune_plugin.discovery.caches import find_caches
+from conda_prune_plugin.discovery.environments import (
+    Sources,
+    read_roots,
+    registered_prefixes,
+    require_environments,
+    search_environments,
+)
+from conda_prune_plugin.discovery.installations import usual_installations
+from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Tiny:
+    return Tiny(tmp_path / "it")
+
+
+def _kept(plan: Plan) -> dict[str, list[ReasonKind]]:
+    return {decision.entry.dist: [reason.kind for reason in decision.reasons] for decision in plan.keep}
+
+
+def _removed(plan: Plan) -> set[str]:
+    return {decision.entry.dist for decision in plan.remove}
+
+
+def test_the_registry_gives_paths_with_spaces_odd_bytes_and_newlines(tmp_path: Path) -> None:
+    odd = [
+        tmp_path / "with space",
+        tmp_path / os.fsdecode(b"odd\xff"),
+        tmp_path / "new\nline\nagain",
+        tmp_path / "p%cent",
+    ]
+    for prefix in odd:
+        (prefix / "conda-meta").mkdir(parents=True)
+    registry = tmp_path / "environments.txt"
+    registry.write_bytes(
+        b"# comment\n\n" + b"".join(os.fsencode(prefix) + b"\r\n"[1:] for prefix in odd) + b"/gone/env\n"
+    )
+
+    assert registered_prefixes(str(registry)) == (*map(str, odd), "/gone/env")
+
+
+def test_no_registry_and_an_empty_one_list_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+
+    assert registered_prefixes(str(tmp_path / "empty")) == registered_prefixes(str(tmp_path / "none")) == ()
+
+
+def test_a_registry_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "environments.txt").mkdir()
+
+    roots, notices = read_roots(Sources(registries=(str(tmp_path / "environments.txt"),)))
+
+    assert roots == ()
+    assert notices[0].kind == "unreadable-registry"
+
+
+def test_an_environment_is_one_root_however_often_it_is_named(tmp_path: Path) -> None:
+    prefix = tmp_path / "envs" / "e"
+    (prefix / "conda-meta").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(prefix)
+    sources = Sources(
+        named=(str(prefix), str(tmp_path / "link")), envs_dirs=(str(tmp_path / "envs"),), prefixes=(str(prefix),)
+    )
+
+    roots, _ = read_roots(sources)
+
+    assert [(root.path, root.name) for root in roots] == [(str(prefix), "e")]
+
+
+def test_an_environment_without_history_or_behind_a_link_protects_all_the_same(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.add("a-1-0")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "conda-meta").mkdir(parents=True)
+    tiny.record(elsewhere, "a-1-0")
+    (tiny.envs / "linked").symlink_to(elsewhere)
+
+    assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.ENVIRONMENT]}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"not json", b"\xff\xfe", b"[]", b"null", b"[" * 200, b'{"name": "a"}'])
+def test_a_broken_record_protects_what_its_name_says_and_is_reported(tiny: Tiny, content: bytes) -> None:
+    tiny.add("a-1-0")
+    tiny.use("e", "a-1-0", link=False)
+    record = tiny.envs / "e" / "conda-meta" / "a-1-0.json"
+    record.write_bytes(content)
+
+    plan = tiny.plan()
+
+    assert _kept(plan) == {"a-1-0": [ReasonKind.ENVIRONMENT]}
+    assert plan.inventory.roots[0].state is RootState.CORRUPT
+    assert plan.inventory.notices[0].path == str(record)
+    assert "reinstall" in plan.inventory.notices[0].message
+
+
+def test_a_record_with_a_strange_name_protects_what_its_content_says(tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+    tiny.use("e", "a-1-0", link=False)
+    meta = tiny.envs / "e" / "conda-meta"
+    (meta / "a-1-0.json").rename(meta / "copied by hand.json")
+
+    assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.ENVIRONMENT]}
+
+
+def test_a_registered_environment_that_is_gone_is_missing_and_told(tmp_path: Path) -> None:
+    registry = tmp_path / "environments.txt"
+    registry.write_text(f"{tmp_path}/gone\n")
+
+    roots, notices = read_roots(Sources(registries=(str(registry),)))
+
+    assert roots[0].state is RootState.MISSING
+    assert "mount" in notices[0].message
+
+
+def test_an_environment_that_cannot_be_read_is_unreadable_and_not_empty(tmp_path: Path) -> None:
+    prefix = tmp_path / "e"
+    prefix.mkdir()
+    (prefix / "conda-meta").symlink_to(prefix / "conda-meta")
+
+    roots, notices = read_roots(Sources(prefixes=(str(prefix),)))
+
+    assert roots[0].state is RootState.UNREADABLE
+    assert "--ignore-unreadable" in notices[0].message
+
+
+def test_a_search_finds_environments_at_any_depth_and_leaves_caches_out(tmp_path: Path) -> None:
+    for name in ("a/conda-meta", "a/envs/b/conda-meta", "c/d/.pixi/envs/e/conda-meta", "pkgs/x-1-0/conda-meta"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "loop").symlink_to(tmp_path)
+
+    found, notices = search_environments(str(tmp_path), frozenset({str(tmp_path / "pkgs")}), lambda seen: None)
+
+    assert {os.path.relpath(path, tmp_path) for path in found} == {"a", "a/envs/b", "c/d/.pixi/envs/e"}
+    assert notices == ()
+
+
+def test_what_the_user_names_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "channel").mkdir()
+    (tmp_path / "channel" / "repodata.json").touch()
+
+    for path in (tmp_path / "none", tmp_path / "file", tmp_path):
+        with pytest.raises(NoSuchDirectoryError, match="no environment at"):
+            require_environments((str(path),))
+    for path in (tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(NoSuchDirectoryError, match="no package cache at"):
+            find_caches((), (str(path),))
+    with pytest.raises(NoSuchDirectoryError, match="can't be searched"):
+        search_environments(str(tmp_path / "none"), frozenset(), lambda seen: None)
+    # In a channel the archives are the originals; they are not there to be cleaned.
+    with pytest.raises(NotACacheError, match="channel"):
+        find_caches((), (str(tmp_path / "channel"),))
+
+
+def test_a_cache_behind_a_link_and_named_twice_is_one_cache(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.add("a-1-0")
+    link = tmp_path / "link"
+    link.symlink_to(tiny.cache)
+
+    caches, _ = find_caches((str(link), str(tiny.cache), str(tmp_path / "none")), ())
+
+    assert [(cache.path, cache.real_path) for cache in caches] == [(str(link), str(tiny.cache))]
+
+
+def test_what_is_no_package_is_no_entry(tiny: Tiny) -> None:
+    for name in ("cache", ".trash", ".logs", "conda-forge", ".conda-prune", "a-1-0.c~", "b-1-0.conda_trash_7"):
+        (tiny.cache / name).mkdir()
+    for name in ("urls", "a-1-0.conda.partial", "pkgs.lock", "._a-1-0.conda", "notes.txt"):
+        (tiny.cache / name).touch()
+
+    plan = tiny.plan()
+
+    assert _removed(plan) == set()
+    assert _kept(plan) == {}
+
+
+def test_what_is_not_understood_is_kept_as_unknown(tiny: Tiny, tmp_path: Path) -> None:
+    (tiny.cache / "half-1-0" / "info").mkdir(parents=True)
+    (tiny.cache / "half-1-0.conda").write_bytes(b"archive")
+    (tmp_path / "outside").mkdir()
+    (tiny.cache / "link-1-0").symlink_to(tmp_path / "outside")
+    (tiny.cache / "link-2-0.conda").symlink_to(tmp_path / "outside")
+    os.mkfifo(tiny.cache / "pipe-1-0.conda")
+    (tiny.cache / "strange.conda").write_bytes(b"archive")
+    broken = tiny.add("broken-1-0")
+    (broken / "info" / "index.json").write_text("{")
+    nameless = tiny.add("nameless-1-0")
+    (nameless / "info" / "repodata_record.json").write_text("[]")
+
+    plan = tiny.plan()
+
+    assert _removed(plan) == set()
+    unknown = {"broken-1-0", "half-1-0", "link-1-0", "link-2-0", "nameless-1-0", "pipe-1-0", "strange"}
+    assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in unknown}
+
+
+def test_links_that_no_known_environment_explains_keep_an_entry(tiny: Tiny, tmp_path: Path) -> None:
+    tree = tiny.add("a-1-0")
+    tiny.add("b-1-0")
+    os.link(tree / "lib" / "one", tmp_path / "somewhere")
+
+    plan = tiny.plan()
+
+    assert _kept(plan) == {"a-1-0": [ReasonKind.LINKED]}
+    assert "--search" in plan.keep[0].reasons[0].detail
+    assert _removed(plan) == {"b-1-0"}
+
+
+def test_links_between_entries_explain_each_other(tiny: Tiny) -> None:
+    one, kept = tiny.add("a-1-0"), tiny.add("b-1-0")
+    tiny.use("e", "b-1-0", link=False)
+    (one / "lib" / "one").unlink()
+    os.link(kept / "lib" / "one", one / "lib" / "one")
+
+    plan = tiny.plan()
+
+    assert _removed(plan) == {"a-1-0"}
+    # The inode lives on in the entry that stays.
+    assert plan.remove[0].reclaimable == allocated(one) - (kept / "lib" / "one").stat().st_blocks * 512
+
+
+def test_a_renamed_package_is_known_by_what_is_inside(tiny: Tiny) -> None:
+    tiny.add("a-1-0").rename(tiny.cache / "downloaded by hand")
+    prefix = tiny.envs / "e"
+    (prefix / "conda-meta").mkdir(parents=True)
+    tiny.record(prefix, "a-1-0")
+
+    assert _kept(tiny.plan()) == {"downloaded by hand": [ReasonKind.ENVIRONMENT]}
+
+
+def test_the_removal_of_an_environment_is_the_last_use(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0")
+    for path in (tree / "info" / "repodata_record.json", tree):
+        os.utime(path, (0, 0))
+    prefix = tiny.use("e", "a-1-0")
+    time.sleep(0.02)
+    before = time.time()
+    (prefix / "lib" / "one").unlink()
+    after = time.time()
+    (prefix / "lib" / "two").unlink()
+    (prefix / "conda-meta" / "a-1-0.json").unlink()
+
+    (decision,) = tiny.plan().remove
+
+    assert decision.last_used_from is LastUsedFrom.LINK
+    assert decision.last_used is not None
+    # The kernel stamps inodes with the time of its last tick.
+    assert before - 0.02 <= decision.last_used <= after + 0.02
+
+
+def test_without_files_to_link_the_extraction_is_the_last_use(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0", {})
+    os.utime(tree / "info" / "repodata_record.json", (1000, 1000))
+
+    (decision,) = tiny.plan().remove
+
+    assert (decision.last_used, decision.last_used_from) == (1000, LastUsedFrom.EXTRACTION)
+
+
+def test_urls_are_shown_without_their_secrets(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0")
+    record = tree / "info" / "repodata_record.json"
+    url = "https://user:pass@host/t/tk-12345678-abcd/channel/linux-64/a-1-0.conda"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "url": url}))
+    (tiny.cache / "b-1-0.conda").write_bytes(b"archive")
+    (tiny.cache / "urls.txt").write_text(f"https://old/b-1-0.conda\n{url.replace('a-1-0', 'b-1-0')}\n")
+
+    sources = [decision.source for decision in tiny.plan().remove]
+
+    assert sources == [f"https://host/t/<TOKEN>/channel/linux-64/{dist}.conda" for dist in ("a-1-0", "b-1-0")]
+
+
+def test_installations_in_the_usual_places_are_found_with_their_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("miniforge3/conda-meta", "micromamba/pkgs", "from_variable/envs", "from_exe/conda-meta", "empty"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "miniforge3" / ".condarc").write_text("pkgs_dirs: [~/big/pkgs]\nenvs_dirs:\n  - $HOME/big/envs\n")
+    (tmp_path / "micromamba" / ".mambarc").write_text("pkgs_dirs: [")
+    environ = {"MAMBA_ROOT_PREFIX": f"{tmp_path}/from_variable", "CONDA_EXE": f"{tmp_path}/from_exe/bin/conda"}
+
+    found = {place.prefix: place for place in usual_installations(environ) if place.prefix.startswith(str(tmp_path))}
+
+    assert found.keys() == {f"{tmp_path}/{name}" for name in ("miniforge3", "micromamba", "from_variable", "from_exe")}
+    assert found[f"{tmp_path}/miniforge3"].pkgs_dirs == (f"{tmp_path}/miniforge3/pkgs", f"{tmp_path}/big/pkgs")
+    assert found[f"{tmp_path}/miniforge3"].envs_dirs == (f"{tmp_path}/miniforge3/envs", f"{tmp_path}/big/envs")
+
+
+def test_a_scan_opens_and_measures_nothing_of_what_is_in_use(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.add("used-1-0", {"lib/x": File(b"x")})
+    tiny.add("unused-1-0")
+    tiny.use("e", "used-1-0")
+    opened: list[str] = []
+    real_open, real_scandir, real_stat, real_lstat = open, os.scandir, os.stat, os.lstat
+
+    def seen(do: object) -> object:
+        def wrapped(path: object, *arguments: object, **options: object) -> object:
+            opened.append(str(path))
+            return do(path, *arguments, **options)  # type: ignore[operator]
+
+        return wrapped
+
+    for name, do in (("scandir", real_scandir), ("stat", real_stat), ("lstat", real_lstat)):
+        monkeypatch.setattr(os, name, seen(do))
+    monkeypatch.setattr("builtins.open", seen(real_open))
+    plan = tiny.plan()
+    monkeypatch.undo()
+
+    assert _removed(plan) == {"unused-1-0"}
+    assert any("unused-1-0" in path for path in opened)
+    assert [path for path in opened if "/used-1-0" in path] == []

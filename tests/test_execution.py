@@ -1,0 +1,256 @@
+"""Carrying out: what was shown goes, what changed stays, nothing else is touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from filelock import FileLock
+from machine import allocated, contents, listing
+from tiny import Tiny
+
+from conda_prune_plugin.core.model import Result
+from conda_prune_plugin.demo.packages import File, HardLink, SymLink
+from conda_prune_plugin.errors import LockTimeoutError, StateError
+from conda_prune_plugin.execution import directory as directory_module
+from conda_prune_plugin.execution import lock
+from conda_prune_plugin.execution.directory import Directory
+from conda_prune_plugin.execution.removal import remove
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Tiny:
+    return Tiny(tmp_path / "it")
+
+
+@pytest.fixture(params=[True, False], ids=["by descriptor", "by path"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test twice: as here, and as where the platform can't work relative to an open directory."""
+    monkeypatch.setattr(directory_module, "BY_DESCRIPTOR", request.param)
+
+
+def _results(tiny: Tiny) -> dict[str, tuple[Result, str | None]]:
+    execution = tiny.execute(tiny.plan())
+    return {outcome.entry.dist: (outcome.result, outcome.error) for outcome in execution.outcomes}
+
+
+@pytest.mark.usefixtures("_both_ways")
+def test_the_plan_goes_and_nothing_is_left_behind(tiny: Tiny) -> None:
+    tiny.add("a-1-0", archive=True)
+    tiny.add("b-1-0")
+    prefix = tiny.use("e", "b-1-0")
+    before = contents(prefix)
+
+    assert _results(tiny) == {"a-1-0": (Result.REMOVED, None)}
+    assert tiny.names() == {"b-1-0", "urls.txt"}
+    assert contents(prefix) == before
+
+
+@pytest.mark.usefixtures("_both_ways")
+def test_read_only_directories_and_links_of_all_kinds_go_and_what_they_lead_to_stays(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_bytes(b"precious")
+    tree = tiny.add(
+        "a-1-0",
+        {
+            "bin/x": File(b"x" * 100),
+            "bin/y": HardLink("bin/x"),
+            "lib/deep/er/z": SymLink("../../../bin/x"),
+        },
+    )
+    (tree / "lib" / "deep" / "away").symlink_to(victim)
+    (tree / "info" / "away").symlink_to(victim / "file")
+    (tree / "away").symlink_to(tmp_path)
+    for path in (tree / "lib" / "deep" / "er", tree / "lib" / "deep", tree):
+        path.chmod(0o555)
+    before = listing(victim)
+
+    assert _results(tiny)["a-1-0"] == (Result.REMOVED, None)
+    assert tiny.names() == {"urls.txt"}
+    assert listing(victim) == before
+
+
+def test_freed_is_what_was_promised_also_for_inodes_shared_by_entries(tiny: Tiny) -> None:
+    one, other, kept = (tiny.add(dist) for dist in ("a-1-0", "b-1-0", "c-1-0"))
+    tiny.use("e", "c-1-0", link=False)
+    for name in ("lib/one", "lib/two"):
+        (other / name).unlink()
+        os.link(one / name, other / name)
+    (one / "lib" / "shared").unlink(missing_ok=True)
+    os.link(kept / "lib" / "one", one / "lib" / "shared")
+    before = allocated(tiny.cache)
+    plan = tiny.plan()
+
+    execution = tiny.execute(plan)
+
+    freed = sum(outcome.freed for outcome in execution.outcomes)
+    assert {outcome.result for outcome in execution.outcomes} == {Result.REMOVED}
+    assert freed == plan.reclaimable == before - allocated(tiny.cache)
+
+
+def test_an_entry_that_an_environment_references_by_now_is_skipped(tiny: Tiny) -> None:
+    tiny.add("a-1-0", archive=True)
+    tiny.add("b-1-0")
+    watch = tiny.watch()
+    plan = tiny.plan(watch)
+    tiny.use("new", "a-1-0", link=False)
+
+    outcomes = tiny.execute(plan, watch).outcomes
+
+    assert [outcome.result for outcome in outcomes] == [Result.SKIPPED, Result.REMOVED]
+    assert str(tiny.envs / "new") in str(outcomes[0].error)
+    assert tiny.names() == {"a-1-0", "a-1-0.conda", "urls.txt"}
+
+
+def test_an_entry_that_was_replaced_or_is_gone_is_skipped(tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+    tiny.add("b-1-0")
+    plan = tiny.plan()
+    shutil.rmtree(tiny.cache / "a-1-0")
+    shutil.rmtree(tiny.cache / "b-1-0")
+    replaced = tiny.add("b-1-0")
+
+    outcomes = tiny.execute(plan).outcomes
+
+    assert [outcome.result for outcome in outcomes] == [Result.SKIPPED, Result.SKIPPED]
+    assert replaced.exists()
+
+
+def test_an_entry_swapped_for_a_symbolic_link_is_skipped_and_its_target_stays(tiny: Tiny, tmp_path: Path) -> None:
+    tree = tiny.add("a-1-0")
+    plan = tiny.plan()
+    shutil.move(tree, tmp_path / "victim")
+    tree.symlink_to(tmp_path / "victim")
+    before = listing(tmp_path / "victim")
+
+    assert tiny.execute(plan).outcomes[0].result is Result.SKIPPED
+    assert listing(tmp_path / "victim") == before
+    assert tree.is_symlink()
+
+
+def test_an_entry_that_is_linked_at_the_last_moment_is_put_back_as_it_was(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0", archive=True)
+    plan = tiny.plan()
+    before = contents(tree)
+    (tiny.envs / "e").mkdir()
+
+    def link(name: str) -> None:
+        # What a conda does that had opened the file just before it was moved away.
+        if not list((tiny.envs / "e").iterdir()):
+            moved = next((tiny.cache / ".conda-prune" / "run-1").glob("0"))
+            os.link(moved / "lib" / "one", tiny.envs / "e" / "one")
+
+    tiny.before_measuring = link
+    outcome = tiny.execute(plan).outcomes[0]
+
+    assert outcome.result is Result.SKIPPED
+    assert "linked" in str(outcome.error)
+    assert contents(tree) == before
+    assert tiny.names() == {"a-1-0", "a-1-0.conda", "urls.txt"}
+
+
+def test_one_entry_that_cannot_be_deleted_stops_none_of_the_others(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.add("a-1-0")
+    tiny.add("b-1-0")
+    plan = tiny.plan()
+    unlink = Directory.unlink
+
+    def refuse(self: Directory, name: str) -> None:
+        if name == "one" and "/0.deleting" in self.path:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(self, name)
+
+    monkeypatch.setattr(Directory, "unlink", refuse)
+    execution = tiny.execute(plan)
+
+    assert [outcome.result for outcome in execution.outcomes] == [Result.FAILED, Result.REMOVED]
+    assert "Operation not permitted" in str(execution.outcomes[0].error)
+    assert execution.failed
+    assert tiny.names() == {".conda-prune", "urls.txt"}
+
+
+def test_ctrl_c_puts_back_what_is_not_deleted_yet(tiny: Tiny) -> None:
+    for dist in ("a-1-0", "b-1-0", "c-1-0"):
+        tiny.add(dist, archive=True)
+    plan = tiny.plan()
+    before = contents(tiny.cache / "c-1-0")
+    seen = 0
+
+    def interrupt(files: int) -> None:
+        nonlocal seen
+        seen += 1
+        # In the middle of the second entry.
+        if seen == 6:
+            raise KeyboardInterrupt
+
+    tiny.on_progress = interrupt
+    execution = tiny.execute(plan)
+
+    assert execution.interrupted
+    assert [outcome.result for outcome in execution.outcomes] == [Result.REMOVED, Result.FAILED, Result.SKIPPED]
+    assert "next run" in str(execution.outcomes[1].error)
+    assert contents(tiny.cache / "c-1-0") == before
+    assert {"c-1-0", "c-1-0.conda"} <= tiny.names()
+    assert "b-1-0" not in tiny.names()
+
+
+def test_the_lock_of_another_run_is_waited_for_with_a_message_and_a_limit(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.add("a-1-0")
+    plan = tiny.plan()
+    state = tiny.cache / ".conda-prune"
+    state.mkdir()
+    monkeypatch.setattr(lock.exclusive.__wrapped__, "__defaults__", (0.3,))  # type: ignore[attr-defined]
+
+    with FileLock(state / "lock"), pytest.raises(LockTimeoutError, match="Another conda prune"):
+        tiny.execute(plan)
+
+    assert "Waiting for another conda prune" in tiny.notes[0]
+    assert "a-1-0" in tiny.names()
+    assert tiny.execute(plan).outcomes[0].result is Result.REMOVED
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_state_directory_that_is_none_is_refused_before_anything_is_changed(
+    tiny: Tiny, tmp_path: Path, kind: str
+) -> None:
+    tiny.add("a-1-0")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    state = tiny.cache / ".conda-prune"
+    if kind == "link":
+        state.symlink_to(victim)
+    else:
+        state.write_text("not a directory")
+
+    with pytest.raises(StateError, match="can't be used"):
+        tiny.execute(tiny.plan())
+
+    assert "a-1-0" in tiny.names()
+    assert not list(victim.iterdir())
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/etc", "a\0b"])
+def test_a_name_that_leads_elsewhere_is_no_name(tmp_path: Path, name: str) -> None:
+    with Directory.open(str(tmp_path)) as directory, pytest.raises(ValueError, match="not the name"):
+        remove(directory, name)
+
+
+def test_moving_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for path in (tmp_path / "file", tmp_path / "there" / "file"):
+        path.write_text(str(path))
+
+    with Directory.open(str(tmp_path)) as here, here.child("there") as there, pytest.raises(FileExistsError):
+        here.move("file", there, "file")
+
+    assert (tmp_path / "there" / "file").read_text() == str(tmp_path / "there" / "file")

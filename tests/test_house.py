@@ -1,0 +1,116 @@
+"""The house: imports go one way only, and the plugin costs other commands nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import conda_prune_plugin
+
+PACKAGE = Path(conda_prune_plugin.__file__).parent
+
+#: What each part may import of the others; all may import `errors`, which needs conda for `CondaError`.
+ALLOWED = {
+    "core": {"core"},
+    "discovery": {"core", "discovery", "embedded", "errors"},
+    "execution": {"core", "execution", "errors"},
+    "presentation": {"core", "presentation"},
+    "demo": {"demo", "embedded"},
+    "cli": {"core", "discovery", "execution", "presentation", "demo", "cli", "errors"},
+    "plugin": {"cli"},
+    "embedded": set(),
+    "errors": set(),
+}
+
+#: The parts that may import conda.
+CONDA = {"plugin", "embedded", "cli", "discovery", "errors", "demo"}
+
+#: The core touches no disk, asks no clock and prints nothing.
+IMPURE = {"io", "pathlib", "shutil", "subprocess", "time", "datetime", "sys", "random", "logging", "json", "rich"}
+
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+
+def _part(module: Path) -> str:
+    return module.parts[0].removesuffix(".py")
+
+
+def _imports(module: Path) -> set[str]:
+    """Return the top-level names that a module imports, with `.part` for parts of this package."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            if node.level == len(module.parts):
+                found |= {"." + name.split(".")[0] for name in names}
+            elif node.level:
+                found.add("." + _part(module))
+            else:
+                found |= {name.split(".")[0] for name in names}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_go_down_only(module: Path) -> None:
+    ours = {name[1:] for name in _imports(module) if name.startswith(".")}
+
+    assert ours <= ALLOWED[_part(module)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_only_the_outer_parts_import_conda(module: Path) -> None:
+    if _part(module) not in CONDA:
+        assert "conda" not in _imports(module)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _part(module) == "core"], ids=str)
+def test_the_core_is_pure(module: Path) -> None:
+    tree = ast.parse((PACKAGE / module).read_text())
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+    assert not IMPURE & _imports(module)
+    assert not {"open", "print", "input"} & calls
+
+
+def test_importing_the_plugin_imports_nothing_else_of_this_package() -> None:
+    script = (
+        "import sys\n"
+        "from conda_prune_plugin.embedded import activate; activate()\n"
+        "import conda.plugins\n"
+        "before = set(sys.modules)\n"
+        "import conda_prune_plugin.plugin\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "['conda_prune_plugin.plugin']"
+
+
+def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -> None:
+    script = (
+        "import sys\n"
+        "from conda_prune_plugin.embedded import activate; activate()\n"
+        "from conda.cli.conda_argparse import generate_parser\n"
+        "generate_parser()\n"
+        "print(sorted(name for name in sys.modules if name.startswith(('conda_prune_plugin.', 'rich'))))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    loaded = ast.literal_eval(done.stdout.strip().splitlines()[-1])
+    assert set(loaded) <= {
+        "conda_prune_plugin.embedded",
+        "conda_prune_plugin.plugin",
+        "conda_prune_plugin.cli",
+        "conda_prune_plugin.cli.main",
+        "conda_prune_plugin.cli.demo",
+        "conda_prune_plugin.cli.prune",
+        "conda_prune_plugin.cli.options",
+    }

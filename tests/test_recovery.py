@@ -1,0 +1,141 @@
+"""Cut off anywhere, nothing is half-deleted, and the next run finishes or gives back."""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import contents, copy_tree
+from tiny import Tiny
+
+from conda_prune_plugin.discovery.caches import list_cache
+from conda_prune_plugin.execution.directory import Directory
+from conda_prune_plugin.execution.recovery import cut_off_runs, recover
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conda_prune_plugin.core.model import Notice
+
+DISTS = ("a-1-0", "b-1-0")
+
+
+def _recover(tiny: Tiny) -> tuple[Notice, ...]:
+    return recover(list_cache(str(tiny.cache)), lambda message: None, lambda files: None)
+
+
+def _state_of(tiny: Tiny) -> dict[str, object]:
+    return {name: contents(tiny.cache / name) if (tiny.cache / name).is_dir() else "file" for name in tiny.names()}
+
+
+def _die_at(step: int) -> None:
+    """End this process, as a power cut would, just before the step-th change of the disk."""
+    steps = count(1)
+    for name in ("mkdir", "move", "unlink", "rmdir"):
+
+        def change(self: Directory, *arguments: object, do: object = getattr(Directory, name)) -> None:
+            if next(steps) == step:
+                os._exit(9)
+            do(self, *arguments)  # type: ignore[operator]
+
+        setattr(Directory, name, change)
+
+
+def _run_until(tiny: Tiny, step: int) -> bool:
+    """Prune in a process that dies at a step; return whether it got there."""
+    plan = tiny.plan()
+    pid = os.fork()
+    if pid == 0:
+        _die_at(step)
+        tiny.execute(plan)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_killed_before_any_change_nothing_is_half_deleted_and_the_next_run_clears_up(tmp_path: Path) -> None:
+    master = Tiny(tmp_path / "master")
+    for dist in DISTS:
+        master.add(dist, archive=True)
+    whole = {name: contents(master.cache / name) for name in DISTS}
+    for step in count(1):
+        copy_tree(tmp_path / "master", tmp_path / f"at{step}")
+        tiny = Tiny.__new__(Tiny)
+        tiny.__dict__.update(
+            master.__dict__, cache=tmp_path / f"at{step}" / "pkgs", envs=tmp_path / f"at{step}" / "envs"
+        )
+        reached = _run_until(tiny, step)
+
+        def half(tiny: Tiny = tiny) -> list[str]:
+            here = {name: contents(tiny.cache / name) for name in DISTS if (tiny.cache / name).exists()}
+            return [name for name, tree in here.items() if len(tree) != len(whole[name])]
+
+        assert half() == []
+        notices = _recover(tiny)
+        assert half() == []
+        assert cut_off_runs(list_cache(str(tiny.cache))) == ()
+        assert ".conda-prune" not in tiny.names()
+        assert all("left alone" not in notice.message for notice in notices)
+        if not reached:
+            assert tiny.names() == {"urls.txt"}
+            break
+    # The changes of two entries with two parts each: many more than a handful.
+    assert step > 20
+
+
+def test_what_was_put_there_anew_is_not_overwritten(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path / "it")
+    tiny.add("a-1-0")
+    # Moving the entry is the third change: the state directory and the run's folder come before.
+    assert _run_until(tiny, 4)
+    assert "a-1-0" not in tiny.names()
+    anew = tiny.add("a-1-0", {})
+    before = contents(anew)
+
+    _recover(tiny)
+
+    assert contents(anew) == before
+    assert tiny.names() == {"a-1-0", "urls.txt"}
+
+
+def test_what_is_not_understood_is_left_alone_and_said(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path / "it")
+    run = tiny.cache / ".conda-prune" / "20200101T000000Z-0000"
+    (run / "0").mkdir(parents=True)
+    (run / "receipt.json").write_text('{"schema": 99}')
+
+    (notice,) = _recover(tiny)
+
+    assert "left alone" in notice.message
+    assert "schema is 99" in notice.message
+    assert (run / "0").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("../victim", "0"), ("/etc/victim", "0"), ("a", "../../victim"), ("a", "x")]
+)
+def test_a_receipt_cannot_name_a_place_outside_of_the_cache(tmp_path: Path, name: str, number: str) -> None:
+    tiny = Tiny(tmp_path / "it")
+    victim = tmp_path / "it" / "victim"
+    victim.write_text("precious")
+    run = tiny.cache / ".conda-prune" / "20200101T000000Z-0000"
+    run.mkdir(parents=True)
+    (run / "0").write_text("moved")
+    (run / "x").write_text("moved")
+    receipt = {"schema": 1, "entries": [{"parts": [{"name": name, "number": number}]}]}
+    (run / "receipt.json").write_text(json.dumps(receipt))
+
+    (notice,) = _recover(tiny)
+
+    assert "left alone" in notice.message
+    assert victim.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "0",
+        "receipt.json",
+        "urls.txt",
+        "victim",
+        "x",
+    ]

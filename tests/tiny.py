@@ -1,0 +1,102 @@
+"""A small cache and its environments, written by hand in conda's format: for what needs no conda to go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from conda_prune_plugin.core.model import Inventory, Plan
+from conda_prune_plugin.core.planner import make_plan
+from conda_prune_plugin.core.policy import Policy
+from conda_prune_plugin.core.reachability import candidates, references
+from conda_prune_plugin.demo.packages import File, Item, Package, write_tree
+from conda_prune_plugin.discovery.caches import find_caches
+from conda_prune_plugin.discovery.candidates import gather_evidence
+from conda_prune_plugin.discovery.environments import Sources
+from conda_prune_plugin.discovery.inventory import RootWatch
+from conda_prune_plugin.discovery.measure import measure
+from conda_prune_plugin.execution.execute import Execution, Tools, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conda_prune_plugin.core.model import Measurement
+
+
+class Tiny:
+    """A cache in ``pkgs`` and environments in ``envs`` below a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.cache = directory / "pkgs"
+        self.envs = directory / "envs"
+        self.cache.mkdir(parents=True)
+        self.envs.mkdir()
+        (self.cache / "urls.txt").touch()
+        self.notes: list[str] = []
+        self.before_measuring: Callable[[str], None] = lambda name: None
+        self.on_progress: Callable[[int], None] = lambda files: None
+
+    def add(self, dist: str, files: dict[str, Item] | None = None, *, archive: bool = False) -> Path:
+        """Add an extracted directory, and an archive if asked for."""
+        name, version, build = dist.rsplit("-", 2)
+        default: dict[str, Item] = {"lib/one": File(b"1" * 5000), "lib/two": File(b"2" * 5000)}
+        tree = self.cache / dist
+        write_tree(Package(name, version, build, files=default if files is None else files), tree)
+        (tree / "info" / "repodata_record.json").write_text(
+            json.dumps({"name": name, "version": version, "build": build, "url": f"https://host/linux-64/{dist}.conda"})
+        )
+        if archive:
+            (self.cache / f"{dist}.conda").write_bytes(b"archive" * 1000)
+        return tree
+
+    def use(self, env: str, dist: str, *, link: bool = True, record: bool = True) -> Path:
+        """Put a package into an environment, by hard links and a record; return the environment."""
+        prefix = self.envs / env
+        (prefix / "conda-meta").mkdir(parents=True, exist_ok=True)
+        (prefix / "conda-meta" / "history").touch()
+        tree = self.cache / dist
+        if link:
+            for path in sorted(tree.rglob("*")):
+                relative = path.relative_to(tree)
+                if path.is_file() and relative.parts[0] != "info":
+                    (prefix / relative).parent.mkdir(parents=True, exist_ok=True)
+                    os.link(path, prefix / relative)
+        if record:
+            self.record(prefix, dist)
+        return prefix
+
+    def record(self, prefix: Path, dist: str) -> Path:
+        """Write a record into an environment."""
+        name, version, build = dist.rsplit("-", 2)
+        path = prefix / "conda-meta" / f"{dist}.json"
+        path.write_text(json.dumps({"name": name, "version": version, "build": build, "files": [], "fill": "x" * 300}))
+        return path
+
+    def watch(self) -> RootWatch:
+        """Return the watch over the environments."""
+        return RootWatch(Sources(envs_dirs=(str(self.envs),)))
+
+    def plan(self, watch: RootWatch | None = None) -> Plan:
+        """Return the plan for the cache, whatever the age of its entries."""
+        caches, notices = find_caches((str(self.cache),), ())
+        watch = watch or self.watch()
+        inventory = Inventory(caches, watch.roots, (*notices, *watch.notices))
+        entries = candidates(inventory, references(inventory.roots))
+        return make_plan(inventory, gather_evidence(caches, entries, lambda done: None), Policy(min_age=0), 2e9)
+
+    def execute(self, plan: Plan, watch: RootWatch | None = None) -> Execution:
+        """Carry a plan out."""
+        watch = watch or self.watch()
+
+        def measured(name: str, dir_fd: int | None) -> Measurement:
+            self.before_measuring(name)
+            return measure(name, dir_fd=dir_fd)
+
+        tools = Tools(watch.references, measured, self.on_progress, self.notes.append)
+        return execute(plan, "run-1", tools)
+
+    def names(self) -> set[str]:
+        """Return what is in the cache."""
+        return set(os.listdir(self.cache))
