@@ -81,7 +81,7 @@ def test_conda_may_look_for_a_graphics_card(empty: Machine) -> None:
     )
     for command in (
         ["-m", "conda_prune_plugin.embedded"],
-        ["-c", "import sys; from conda_prune_plugin.embedded import main; sys.exit(main())"],
+        [str(script)],
     ):
         done = subprocess.run(
             [sys.executable, *command, "info"], env=environ, capture_output=True, text=True, check=False
