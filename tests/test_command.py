@@ -183,6 +183,7 @@ def test_strange_paths_are_printed_on_one_line_and_kept_in_json(empty: Machine) 
     assert [item["path"] for item in document["caches"]] == [str(cache), str(other)]
 
 
+@pytest.mark.slow
 def test_root_and_search_protect_what_the_registry_does_not_know(machine: Machine) -> None:
     """With soft links: for hard links, the link count alone would keep them."""
     unknown = machine.directory / "deep" / "down" / "unknown"
@@ -225,6 +226,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(unused: Machine) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_demo_shows_the_whole_job_and_leaves_nothing(empty: Machine) -> None:
     temporary = empty.directory / "tmp"
     temporary.mkdir()
@@ -239,6 +241,7 @@ def test_the_demo_shows_the_whole_job_and_leaves_nothing(empty: Machine) -> None
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_demo_can_be_kept_but_not_over_something(empty: Machine) -> None:
     kept, occupied = empty.directory / "kept", empty.directory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from conda.core.package_cache_data import PackageCacheData
 from conda.core.prefix_data import PrefixData
 from machine import UNREFERENCED, allocated, contents, listing
@@ -14,6 +15,8 @@ from conda_prune_plugin.discovery.environments import Sources, read_roots
 
 if TYPE_CHECKING:
     from machine import Machine
+
+pytestmark = pytest.mark.slow
 
 
 def _dists(decisions: list[dict[str, str]]) -> set[str]:
