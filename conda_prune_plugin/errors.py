@@ -62,5 +62,9 @@ class StateError(PruneError):
     """The program's own state below a cache can't be written or trusted."""
 
 
+class NoRoomError(StateError):
+    """The disk, or the quota, is too full for even the program's own state."""
+
+
 class DemoError(PruneError):
     """The demonstration could not be set up."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +16,14 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.demo.packages import File, HardLink, SymLink
-from conda_prune_plugin.errors import LockTimeoutError, StateError
+from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError
 from conda_prune_plugin.execution import directory as directory_module
 from conda_prune_plugin.execution import lock
 from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.removal import remove
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -217,6 +221,55 @@ def test_the_lock_of_another_run_is_waited_for_with_a_message_and_a_limit(
     assert "Waiting for another conda prune" in tiny.notes[0]
     assert "a-1-0" in tiny.names()
     assert tiny.execute(plan).outcomes[0].result is Result.REMOVED
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """A file system below ``tmp_path / "full"`` and the function that fills it to the last inode."""
+    place = tmp_path / "full"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=200", "none", str(place)],  # noqa: S607
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+
+    def fill() -> None:
+        with suppress(OSError):
+            for number in count():
+                (place / f"fill{number}").touch()
+
+    yield fill
+    subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
+
+
+def test_on_a_full_disk_archives_make_room_for_the_rest(tmp_path: Path, full_disk: Callable[[], None]) -> None:
+    tiny = Tiny(tmp_path / "full" / "it")
+    for dist in ("a-1-0", "b-1-0", "c-1-0", "d-1-0", "e-1-0"):
+        tiny.add(dist, archive=True)
+    full_disk()
+    plan = tiny.plan()
+
+    execution = tiny.execute(plan)
+
+    assert [outcome.error for outcome in execution.outcomes] == [None] * 5
+    assert sum(outcome.freed for outcome in execution.outcomes) == plan.reclaimable
+    assert sum(outcome.files for outcome in execution.outcomes) == plan.files
+    assert tiny.names() == {"urls.txt"}
+
+
+def test_on_a_full_disk_without_archives_it_says_what_to_do(tmp_path: Path, full_disk: Callable[[], None]) -> None:
+    tiny = Tiny(tmp_path / "full" / "it")
+    tiny.add("a-1-0")
+    full_disk()
+
+    with pytest.raises(NoRoomError, match="No space") as raised:
+        tiny.execute(tiny.plan())
+
+    assert "deleting one archive" in raised.value.hint
+    assert tiny.names() == {"a-1-0", "urls.txt"}
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])

@@ -26,7 +26,7 @@ def _block(kind: str, name: str) -> str:
 def _shape(text: str) -> list[str]:
     """Return lines without what differs from one file system, path or moment to the next."""
     text = re.sub(r"conda-prune-demo-\w+|/\S*/(?=conda-prune-demo)", "", text)
-    text = re.sub(r"\d[\d,.]* (?=bytes|KiB|MiB)", "N ", text)
+    text = re.sub(r"\d[\d,.]* (?=bytes|KiB|MiB|files in)", "N ", text)
     return [re.sub(r"\s+", " ", line).strip() for line in text.strip().splitlines()]
 
 
@@ -45,7 +45,7 @@ def test_the_demo_prints_what_the_readme_shows(empty: Machine) -> None:
 
 def test_every_option_of_the_help_is_in_the_readme_and_the_other_way_round(empty: Machine) -> None:
     of_help = set(re.findall(r"(?<![\w-])--[a-z-]+", empty.run("prune", "--help").out))
-    conda_s_own = {"--json", "--verbose", "--quiet", "--dry-run", "--yes", "--help"}
+    conda_s_own = {"--json", "--verbose", "--quiet", "--dry-run", "--yes", "--help", "--console"}
     of_readme = set(re.findall(r"`(?:conda prune )?(?:-\w, )?(--[a-z-]+)", README.split("## Use")[1]))
 
     assert of_help - conda_s_own <= set(re.findall(r"(?<![\w-])--[a-z-]+", README))

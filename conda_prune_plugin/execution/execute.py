@@ -8,16 +8,16 @@ fails either check is put back and skipped.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from ..core.accounting import Ledger, missing_links
-from ..core.model import Cache, Measurement, Outcome, Plan, Remove, Result, Root
-from ..errors import StateError
+from ..core.model import Cache, Measurement, Outcome, Part, PartKind, Plan, Remove, Result, Root
+from ..errors import NoRoomError
 from .directory import Directory
 from .removal import remove
-from .state import DOOMED, locked_state, number_parts, remove_empty, withdraw_receipt, write_receipt
+from .state import DOOMED, locked_state, number_parts, remove_empty, unusable, withdraw_receipt, write_receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ class _Changed(Exception):
     """A decision does not hold any more; the text says why."""
 
 
+#: What was removed before anything else to make room, with what it held.
+_Early = dict[tuple[Remove, Part], Measurement]
+
+
 @dataclass(slots=True)
 class _Site:
     """One cache while a run works on it; `moved` are the numbers of the parts that lie in the run's folder."""
@@ -68,7 +72,13 @@ class _Aside:
 
     decision: Remove
     site: _Site
-    measurements: list[Measurement] = field(default_factory=list)
+    early: _Early
+    measurements: dict[Part, Measurement] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that did not have to go early."""
+        return [part for part in self.decision.parts if (self.decision, part) not in self.early]
 
 
 def execute(plan: Plan, run: str, tools: Tools) -> Execution:
@@ -79,18 +89,15 @@ def execute(plan: Plan, run: str, tools: Tools) -> Execution:
 
     Raises `StateError` or `LockTimeoutError`, before anything is changed.
     """
-    by_cache: dict[str, list[Remove]] = {}
-    for decision in plan.remove:
-        by_cache.setdefault(decision.entry.cache, []).append(decision)
-    caches = [cache for cache in plan.inventory.caches if cache.path in by_cache]
     outcomes: dict[Remove, Outcome] = {}
     with ExitStack() as stack:
-        sites = {cache.path: stack.enter_context(_Opened(cache, by_cache[cache.path], run, tools)) for cache in caches}
+        early: _Early = {}
+        sites = _open(stack, plan, run, tools, early)
         asides: list[_Aside] = []
         interrupted = False
         try:
             for decision in plan.remove:
-                aside = _Aside(decision, sites[decision.entry.cache])
+                aside = _Aside(decision, sites[decision.entry.cache], early)
                 asides.append(aside)
                 error = _set_aside(aside, tools)
                 if error is not None:
@@ -107,6 +114,45 @@ def execute(plan: Plan, run: str, tools: Tools) -> Execution:
         for decision in plan.remove
     )
     return Execution(done, interrupted)
+
+
+def _open(stack: ExitStack, plan: Plan, run: str, tools: Tools, early: _Early) -> dict[str, _Site]:
+    """Open all caches of a plan; on a full disk remove one archive after the other until there is room for that."""
+    by_cache: dict[str, list[Remove]] = {}
+    for decision in plan.remove:
+        by_cache.setdefault(decision.entry.cache, []).append(decision)
+    caches = [cache for cache in plan.inventory.caches if cache.path in by_cache]
+    while True:
+        try:
+            with ExitStack() as attempt:
+                sites = {
+                    cache.path: attempt.enter_context(_Opened(cache, by_cache[cache.path], run, tools))
+                    for cache in caches
+                }
+                stack.push(attempt.pop_all())
+                return sites
+        except NoRoomError:
+            if not _make_room(plan, tools, early):
+                raise
+
+
+def _make_room(plan: Plan, tools: Tools, early: _Early) -> bool:
+    """Remove one archive of the plan where it is: that is a single step, and needs no room itself."""
+    caches = {cache.path: cache for cache in plan.inventory.caches}
+    for decision in plan.remove:
+        for part in decision.parts:
+            if part.kind is not PartKind.ARCHIVE or (decision, part) in early:
+                continue
+            try:
+                with Directory.open(caches[decision.entry.cache].real_path) as cache:
+                    _require_unchanged(decision, cache, tools, early)
+                    measurement = tools.measure(*cache.at(part.name))
+                    remove(cache, part.name, tools.progress)
+            except (_Changed, OSError):
+                continue  # Nothing was removed; it is looked at again when its turn comes.
+            early[decision, part] = measurement
+            return True
+    return False
 
 
 class _Opened:
@@ -127,11 +173,7 @@ class _Opened:
                 stack.callback(withdraw_receipt, folder)
                 write_receipt(folder, self._run, self._cache.path, self._decisions)
             except OSError as error:
-                raise StateError(
-                    f"The receipt in {os.path.join(state.path, self._run)} can't be written: {error.strerror}.",
-                    hint="It needs some kilobytes of free space; nothing was changed in this cache.",
-                    path=state.path,
-                ) from error
+                raise unusable(os.path.join(state.path, self._run), error) from error
             state.sync()
             numbers = {moved.name: moved.number for moved in number_parts(self._decisions)}
             self._stack = stack.pop_all()
@@ -144,15 +186,13 @@ class _Opened:
 def _set_aside(aside: _Aside, tools: Tools) -> Outcome | None:
     """Move the parts of a decision into the run's folder; return an outcome if that was not to be."""
     decision, site = aside.decision, aside.site
-    moved: list[str] = []
     try:
-        _require_unchanged(decision, site.cache, tools)
-        for part in decision.parts:
-            moved.append(part.name)
+        _require_unchanged(decision, site.cache, tools, aside.early)
+        for part in aside.parts:
             site.cache.move(part.name, site.folder, site.numbers[part.name])
-        for name in moved:
-            aside.measurements.append(tools.measure(*site.folder.at(site.numbers[name])))
-        _require_unlinked(decision, aside.measurements, tools)
+        for part in aside.parts:
+            aside.measurements[part] = tools.measure(*site.folder.at(site.numbers[part.name]))
+        _require_unlinked(decision, aside.measurements.values(), tools)
     except _Changed as change:
         _put_back(aside)
         return Outcome(decision.entry, Result.SKIPPED, error=str(change))
@@ -162,9 +202,11 @@ def _set_aside(aside: _Aside, tools: Tools) -> Outcome | None:
     return None
 
 
-def _require_unchanged(decision: Remove, cache: Directory, tools: Tools) -> None:
+def _require_unchanged(decision: Remove, cache: Directory, tools: Tools, early: _Early) -> None:
     _require_unreferenced(decision, tools)
     for part, planned in zip(decision.parts, decision.identities):
+        if (decision, part) in early:
+            continue
         try:
             status = cache.status(part.name)
         except FileNotFoundError:
@@ -173,7 +215,7 @@ def _require_unchanged(decision: Remove, cache: Directory, tools: Tools) -> None
             raise _Changed(f"{part.name} has changed since it was planned")
 
 
-def _require_unlinked(decision: Remove, measurements: Sequence[Measurement], tools: Tools) -> None:
+def _require_unlinked(decision: Remove, measurements: Iterable[Measurement], tools: Tools) -> None:
     if sum(missing_links(measurements).values()) > decision.known_links:
         raise _Changed("something has linked its files since it was planned")
     _require_unreferenced(decision, tools)
@@ -203,18 +245,20 @@ def _delete(asides: Sequence[_Aside], tools: Tools, outcomes: dict[Remove, Outco
     ledger = Ledger()
     for aside in asides:
         folder = aside.site.folder
-        freed = 0
+        went = {part: aside.early[aside.decision, part] for part in aside.decision.parts if part not in aside.parts}
+        freed = sum(ledger.remove(measurement) for measurement in went.values())
         error = None
-        for part, measurement in zip(aside.decision.parts, aside.measurements):
+        for part, measurement in aside.measurements.items():
             number = aside.site.numbers[part.name]
             try:
                 folder.move(number, folder, number + DOOMED)
                 remove(folder, number + DOOMED, tools.progress)
                 freed += ledger.remove(measurement)
+                went[part] = measurement
             except OSError as problem:
                 error = f"{part.name} is out of the cache but could not be deleted: {_text(problem)}"
         result = Result.FAILED if error else Result.REMOVED
-        files = 0 if error else sum(measurement.files for measurement in aside.measurements)
+        files = sum(measurement.files for measurement in went.values())
         outcomes[aside.decision] = Outcome(aside.decision.entry, result, files, freed, error)
 
 

@@ -7,6 +7,7 @@ that may be incomplete; everything else is whole and can be given back.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.model import Remove
-from ..errors import StateError
+from ..errors import NoRoomError, StateError
 from .directory import Directory
 from .lock import exclusive
 
@@ -47,25 +48,26 @@ def locked_state(cache: Directory, notify: Callable[[str], None]) -> Iterator[Di
             cache.mkdir(STATE)
         cache.child(STATE).close()
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     with ExitStack() as stack:
         stack.callback(remove_empty, cache, STATE)
-        stack.enter_context(exclusive(path, notify))
-        # Opened only now: the one who held the lock before may have removed the directory, and the lock has made it
-        # again. While we hold it nobody else removes it.
         try:
+            stack.enter_context(exclusive(path, notify))
+            # Opened only now: the one who held the lock before may have removed the directory, and the lock has made
+            # it again. While we hold it nobody else removes it.
             state = stack.enter_context(cache.child(STATE))
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         yield state
 
 
-def _unusable(path: str, error: OSError) -> StateError:
-    return StateError(
-        f"The directory {path} can't be used: {error.strerror or error}.",
-        hint="It has to be a directory that you may write to, with some kilobytes of free space; nothing was changed.",
-        path=path,
-    )
+def unusable(path: str, error: OSError) -> StateError:
+    """Return the error for state that can't be written: of a kind of its own when it is for lack of room."""
+    message = f"{path} can't be used: {error.strerror or error}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "Free a few kilobytes, for instance by deleting one archive (.conda, .tar.bz2) from the cache."
+        return NoRoomError(message, hint=hint, path=path)
+    return StateError(message, hint="It has to be a directory that you may write to; nothing was removed.", path=path)
 
 
 def remove_empty(parent: Directory, name: str) -> None:
