@@ -226,7 +226,7 @@ def test_the_sum_over_decisions_counts_a_shared_inode_once() -> None:
     plan = make_plan(_inventory(one, other), evidence, Policy(), NOW)
 
     assert [decision.reclaimable for decision in plan.remove] == [0, 4096]
-    assert plan.remove[0].known_links == 1
+    assert plan.remove[0].known_links == (((1, 7), 1),)
 
 
 def test_a_candidate_without_evidence_is_a_mistake_and_not_removed() -> None:

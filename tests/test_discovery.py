@@ -120,6 +120,28 @@ def test_a_record_with_a_strange_name_protects_what_its_content_says(tiny: Tiny)
     assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.ENVIRONMENT]}
 
 
+@pytest.mark.parametrize("kind", ["pipe", "dangling link", "directory"])
+def test_a_record_that_is_no_file_protects_what_its_name_says(tiny: Tiny, kind: str) -> None:
+    for dist in ("a-1-0", "b-1-0", "c-1-0"):
+        tiny.add(dist)
+        tiny.use("e", dist, link=False)
+    record = tiny.envs / "e" / "conda-meta" / "b-1-0.json"
+    record.unlink()
+    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"), "directory": os.mkdir}[kind](record)
+
+    plan = tiny.plan()
+
+    assert _kept(plan).keys() == {"a-1-0", "b-1-0", "c-1-0"}
+    if kind != "directory":
+        assert plan.inventory.roots[0].state is RootState.CORRUPT
+
+
+def test_a_registry_of_garbage_lists_nothing(tmp_path: Path) -> None:
+    (tmp_path / "environments.txt").write_bytes(b"relative/path\n/with\0nul\n\xff\xfe\x00\n")
+
+    assert read_roots(Sources(registries=(str(tmp_path / "environments.txt"),))) == ((), ())
+
+
 def test_a_registered_environment_that_is_gone_is_missing_and_told(tmp_path: Path) -> None:
     registry = tmp_path / "environments.txt"
     registry.write_text(f"{tmp_path}/gone\n")
@@ -202,13 +224,16 @@ def test_what_is_not_understood_is_kept_as_unknown(tiny: Tiny, tmp_path: Path) -
     (tiny.cache / "strange.conda").write_bytes(b"archive")
     broken = tiny.add("broken-1-0")
     (broken / "info" / "index.json").write_text("{")
+    pipe = tiny.add("piped-1-0")
+    (pipe / "info" / "index.json").unlink()
+    os.mkfifo(pipe / "info" / "index.json")
     nameless = tiny.add("nameless-1-0")
     (nameless / "info" / "repodata_record.json").write_text("[]")
 
     plan = tiny.plan()
 
     assert _removed(plan) == set()
-    unknown = {"broken-1-0", "half-1-0", "link-1-0", "link-2-0", "nameless-1-0", "pipe-1-0", "strange"}
+    unknown = {"broken-1-0", "half-1-0", "link-1-0", "link-2-0", "nameless-1-0", "pipe-1-0", "piped-1-0", "strange"}
     assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in unknown}
 
 
@@ -235,6 +260,14 @@ def test_links_between_entries_explain_each_other(tiny: Tiny) -> None:
     assert _removed(plan) == {"a-1-0"}
     # The inode lives on in the entry that stays.
     assert plan.remove[0].reclaimable == allocated(one) - (kept / "lib" / "one").stat().st_blocks * 512
+
+
+def test_links_from_an_environment_inside_of_a_cache_are_explained_by_nothing(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0")
+    (tiny.cache / "odd place").mkdir()
+    os.link(tree / "lib" / "one", tiny.cache / "odd place" / "one")
+
+    assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.LINKED]}
 
 
 def test_a_renamed_package_is_known_by_what_is_inside(tiny: Tiny) -> None:

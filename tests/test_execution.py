@@ -161,6 +161,24 @@ def test_an_entry_that_is_linked_at_the_last_moment_is_put_back_as_it_was(tiny: 
     assert tiny.names() == {"a-1-0", "a-1-0.conda", "urls.txt"}
 
 
+def test_what_cannot_be_put_back_is_a_failure_and_not_lost(tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+    plan = tiny.plan()
+
+    def reappear(name: str) -> None:
+        # An install that links it and, as it is gone, extracts it again.
+        os.link(tiny.cache / ".conda-prune" / "run-1" / "0" / "lib" / "one", tiny.envs / "one")
+        tiny.add("a-1-0")
+
+    tiny.before_measuring = reappear
+    outcome = tiny.execute(plan).outcomes[0]
+
+    assert outcome.result is Result.FAILED
+    assert "could not be put back" in str(outcome.error)
+    assert (tiny.cache / "a-1-0" / "lib" / "one").exists()
+    assert (tiny.cache / ".conda-prune" / "run-1" / "0" / "lib" / "one").exists()
+
+
 def test_one_entry_that_cannot_be_deleted_stops_none_of_the_others(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.add("a-1-0")
     tiny.add("b-1-0")

@@ -235,7 +235,7 @@ class Remove:
     reclaimable: allocated bytes whose last link goes with this decision, given that those before it in the plan
         were carried out; the sum over a plan is what the file system gives back.
     names: the dists that a root would reference it by.
-    known_links: hard links to its files that lie outside of it, all of them in other entries.
+    known_links: by device and inode, how many hard links to its files lie outside of it, all in other entries.
     """
 
     entry: Entry
@@ -250,7 +250,7 @@ class Remove:
     source: str | None
     sha256: str | None
     names: frozenset[str]
-    known_links: int
+    known_links: tuple[tuple[tuple[int, int], int], ...]
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -103,5 +103,5 @@ def _removal(evidence: Evidence, parts: tuple[Part, ...], ledger: Ledger) -> Rem
         source=evidence.source,
         sha256=evidence.sha256,
         names=frozenset({evidence.entry.dist, evidence.dist or evidence.entry.dist}),
-        known_links=sum(missing_links(going).values()),
+        known_links=tuple(missing_links(going).items()),
     )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from conda.common.url import mask_anaconda_token, remove_auth
 
@@ -18,6 +16,7 @@ from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
 from .caches import INDEX
 from .measure import measure
+from .reading import dist_of, read_object, read_regular
 
 #: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
 #: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
@@ -88,22 +87,13 @@ def _metadata(cache: Cache, entry: Entry) -> _Metadata:
         return _Metadata(doubt=None if is_dist_name(entry.dist) else doubt)
     path = os.path.join(cache.real_path, directory)
     try:
-        index = _load(os.path.join(path, INDEX))
-        dist = f"{index['name']}-{index['version']}-{index['build']}"
-        record = _load(os.path.join(path, RECORD)) if os.path.lexists(os.path.join(path, RECORD)) else {}
+        dist = dist_of(read_object(os.path.join(path, INDEX)))
+        record = read_object(os.path.join(path, RECORD)) if os.path.lexists(os.path.join(path, RECORD)) else {}
     except FileNotFoundError:
         return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return _Metadata(doubt="its metadata in info/ can't be read")
+    except (OSError, ValueError) as error:
+        return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
     return _Metadata(dist, _source(record.get("url")), _text(record.get("sha256")))
-
-
-def _load(path: str) -> Mapping[str, Any]:
-    with open(path, "rb") as stream:
-        data = json.loads(stream.read())
-    if not isinstance(data, dict):
-        raise TypeError(f"{path} holds no object")
-    return data
 
 
 def _source(url: object) -> str | None:
@@ -121,8 +111,7 @@ def _source_from_urls(urls: Mapping[str, str], entry: Entry) -> str | None:
 
 def _read_urls(cache: str) -> Mapping[str, str]:
     try:
-        with open(os.path.join(cache, URLS), encoding="utf-8", errors="replace") as stream:
-            lines = stream.read().split()
+        lines = read_regular(os.path.join(cache, URLS)).decode("utf-8", "replace").split()
     except OSError:
         return {}
     # The last download of a name is the one that is there.
@@ -169,26 +158,26 @@ def _with_sticky_obstacle(
 def _links_not_in_caches(
     missing: Mapping[InodeKey, int], caches: Iterable[Cache], found: Iterable[Evidence]
 ) -> dict[InodeKey, int]:
-    """Take off the missing links that lie elsewhere in a cache: packages that were deduplicated against each other.
+    """Take off the missing links that lie in other entries: packages that were deduplicated against each other.
 
-    The inode numbers come from the listing and are confirmed by a stat: on an overlay they may be another layer's.
+    Only entries are looked through, not what else may lie in a cache, be it an environment. The inode numbers come
+    from the listing and are confirmed by a stat: on an overlay they may be another layer's.
     """
     left = dict(missing)
     inodes = {inode for _, inode in left}
-    measured = {
+    measured = {item.entry for item in found if item.measurements}
+    pending = [
         os.path.join(cache.real_path, part.name)
         for cache in caches
-        for item in found
-        if item.entry.cache == cache.path
-        for part, _ in item.measurements
-    }
-    pending = [cache.real_path for cache in caches]
+        for entry in cache.entries
+        if entry not in measured
+        for part in entry.parts
+        if _extracted(part) and not part.is_link
+    ]
     while pending:
         try:
             with os.scandir(pending.pop()) as listing:
                 for item in listing:
-                    if item.path in measured:
-                        continue
                     if item.is_dir(follow_symlinks=False):
                         pending.append(item.path)
                     elif item.inode() in inodes:

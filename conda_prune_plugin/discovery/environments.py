@@ -10,7 +10,6 @@ holds this listing against its answer.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from ..core.model import Notice, Root, RootState
 from ..core.names import is_dist_name
 from ..errors import NoSuchDirectoryError
+from .reading import dist_of, read_object, read_regular
 
 META = "conda-meta"
 
@@ -118,18 +118,16 @@ def registered_prefixes(registry: str) -> tuple[str, ...]:
     """Return the environments that a registry file lists; none if there is no such file. Raises `OSError`.
 
     conda ends each prefix with a newline and writes newlines inside of one as they are, so lines that are no
-    environment are tried together with those behind them.
+    environment are tried together with those behind them. What is no absolute path was not written by conda.
     """
     try:
-        with open(registry, "rb") as stream:
-            lines = [os.fsdecode(line.strip()) for line in stream.read().split(b"\n")]
+        lines = [os.fsdecode(line.strip()) for line in read_regular(registry).split(b"\n")]
     except FileNotFoundError:
         return ()
     prefixes = []
     while lines:
         line = lines.pop(0)
-        # conda skips these too (conda.gateways.disk.read.yield_lines).
-        if not line or line.startswith("#"):
+        if not os.path.isabs(line) or "\0" in line:
             continue
         if not os.path.lexists(line):
             for count in range(1, min(len(lines), 4) + 1):
@@ -194,12 +192,11 @@ def _read_root(prefix: str, name: str | None, notices: list[Notice]) -> Root:
     try:
         with os.scandir(meta) as listing:
             records = [item for item in listing if item.name.endswith(".json")]
-        for record in records:
-            dist = record.name[: -len(".json")]
-            dists.add(dist)
-            if is_dist_name(dist) and record.stat().st_size >= SHORTEST_RECORD:
-                continue
-            if not _read_doubtful(record.path, dists):
+        dists = {record.name[: -len(".json")] for record in records}
+        for record in filter(_is_doubtful, records):
+            try:
+                dists.add(dist_of(read_object(record.path)))
+            except (OSError, ValueError):
                 state = RootState.CORRUPT
                 notices.append(_corrupt_record(record.path, prefix))
     except (FileNotFoundError, NotADirectoryError):
@@ -219,15 +216,11 @@ def _read_root(prefix: str, name: str | None, notices: list[Notice]) -> Root:
     return Root(prefix, name, state, frozenset(dists))
 
 
-def _read_doubtful(path: str, dists: set[str]) -> bool:
-    """Add what a record's content names to the dists; return whether it could be read."""
+def _is_doubtful(record: os.DirEntry[str]) -> bool:
     try:
-        with open(path, "rb") as stream:
-            record = json.loads(stream.read())
-        dists.add(f"{record['name']}-{record['version']}-{record['build']}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-    return True
+        return not is_dist_name(record.name[: -len(".json")]) or record.stat().st_size < SHORTEST_RECORD
+    except OSError:
+        return True
 
 
 def _corrupt_record(path: str, prefix: str) -> Notice:

@@ -76,8 +76,8 @@ class RootWatch:
 
     def references(self) -> Mapping[str, tuple[Root, ...]]:
         """Return for each dist the roots that name it at this moment."""
-        while self._signature != (now := self._sign()):
-            # Signed before it is read: what changes meanwhile is seen the next time.
+        if self._signature != (now := self._sign()):
+            # Signed before it is read: what changes meanwhile, or is new, is seen the next time.
             self._signature = now
             self.roots, self.notices = read_roots(self._sources)
             self._references = references(self.roots)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from ..core.model import Cache, Entry, Keep, LinkKind, Part, PartKind, ReasonKind
 from ..core.planner import Links
 from .environments import META
+from .reading import read_object
 
 
 def measure_links(caches: Iterable[Cache], kept: Iterable[Keep]) -> Links:
@@ -56,9 +56,8 @@ def _extracted(part: Part) -> bool:
 
 def _recorded_files(prefix: str, dist: str) -> list[str]:
     try:
-        with open(os.path.join(prefix, META, f"{dist}.json"), "rb") as stream:
-            files = json.loads(stream.read())["files"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        files = read_object(os.path.join(prefix, META, f"{dist}.json")).get("files")
+    except (OSError, ValueError):
         return []
     return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
 

@@ -164,7 +164,10 @@ class _Opened:
 
     def __enter__(self) -> _Site:
         with ExitStack() as stack:
-            cache = stack.enter_context(Directory.open(self._cache.real_path))
+            try:
+                cache = stack.enter_context(Directory.open(self._cache.real_path))
+            except OSError as error:
+                raise unusable(self._cache.path, error) from error
             state = stack.enter_context(locked_state(cache, self._tools.notify))
             try:
                 state.mkdir(self._run)
@@ -194,11 +197,9 @@ def _set_aside(aside: _Aside, tools: Tools) -> Outcome | None:
             aside.measurements[part] = tools.measure(*site.folder.at(site.numbers[part.name]))
         _require_unlinked(decision, aside.measurements.values(), tools)
     except _Changed as change:
-        _put_back(aside)
-        return Outcome(decision.entry, Result.SKIPPED, error=str(change))
+        return _put_back(aside, Result.SKIPPED, str(change))
     except OSError as error:
-        _put_back(aside)
-        return Outcome(decision.entry, Result.FAILED, error=_text(error))
+        return _put_back(aside, Result.FAILED, _text(error))
     return None
 
 
@@ -216,7 +217,8 @@ def _require_unchanged(decision: Remove, cache: Directory, tools: Tools, early: 
 
 
 def _require_unlinked(decision: Remove, measurements: Iterable[Measurement], tools: Tools) -> None:
-    if sum(missing_links(measurements).values()) > decision.known_links:
+    known = dict(decision.known_links)
+    if any(links > known.get(inode, 0) for inode, links in missing_links(measurements).items()):
         raise _Changed("something has linked its files since it was planned")
     _require_unreferenced(decision, tools)
 
@@ -228,8 +230,8 @@ def _require_unreferenced(decision: Remove, tools: Tools) -> None:
             raise _Changed(f"{root.path} references it now")
 
 
-def _put_back(aside: _Aside) -> list[str]:
-    """Move what lies in the run's folder back to its place; return what could not be."""
+def _put_back(aside: _Aside, result: Result, why: str) -> Outcome:
+    """Move what lies whole in the run's folder back to its place; the outcome is a failure if that fails."""
     failed = []
     for part in aside.decision.parts:
         number = aside.site.numbers[part.name]
@@ -237,8 +239,10 @@ def _put_back(aside: _Aside) -> list[str]:
             if aside.site.folder.exists(number):
                 aside.site.folder.move(number, aside.site.cache, part.name)
         except OSError as error:
-            failed.append(f"{part.name}: {_text(error)}")
-    return failed
+            failed.append(f"{part.name} could not be put back, which the next run tries again: {_text(error)}")
+    if any((aside.decision, part) in aside.early for part in aside.decision.parts):
+        why += "; an archive of it had to go first, to make room on a full disk"
+    return Outcome(aside.decision.entry, Result.FAILED if failed else result, error="; ".join([why, *failed]))
 
 
 def _delete(asides: Sequence[_Aside], tools: Tools, outcomes: dict[Remove, Outcome]) -> None:
@@ -263,14 +267,12 @@ def _delete(asides: Sequence[_Aside], tools: Tools, outcomes: dict[Remove, Outco
 
 
 def _give_up(aside: _Aside) -> Outcome:
-    failed = _put_back(aside)
     numbers = [aside.site.numbers[part.name] for part in aside.decision.parts]
     if any(aside.site.folder.exists(number + DOOMED) for number in numbers):
-        failed.append("interrupted while it was deleted; the next run finishes that")
-    if failed:
-        return Outcome(aside.decision.entry, Result.FAILED, error="; ".join(failed))
-    return Outcome(aside.decision.entry, Result.SKIPPED, error="interrupted; it is at its place")
+        return _put_back(aside, Result.FAILED, "interrupted while it was deleted, which the next run finishes")
+    return _put_back(aside, Result.SKIPPED, "interrupted; it is at its place")
 
 
 def _text(error: OSError) -> str:
-    return error.strerror or str(error)
+    where = f" ({error.filename})" if isinstance(error.filename, str) else ""
+    return f"{error.strerror or error}{where}"

@@ -15,7 +15,7 @@ from ..core.units import plural
 from .directory import Directory
 from .lock import NAME as LOCK
 from .removal import remove
-from .state import DOOMED, RECEIPT, STATE, Moved, locked_state, read_receipt, remove_empty, withdraw_receipt
+from .state import DOOMED, RECEIPT, STATE, Moved, locked_state, read_receipt, remove_empty, unusable, withdraw_receipt
 
 
 def cut_off_runs(cache: Cache) -> tuple[str, ...]:
@@ -35,7 +35,11 @@ def recover(cache: Cache, notify: Callable[[str], None], progress: Callable[[int
     Raises `StateError` or `LockTimeoutError`.
     """
     notices = []
-    with Directory.open(cache.real_path) as directory, locked_state(directory, notify) as state:
+    try:
+        directory = Directory.open(cache.real_path)
+    except OSError as error:
+        raise unusable(cache.path, error) from error
+    with directory, locked_state(directory, notify) as state:
         for run in sorted(name for name, is_directory in state.names() if is_directory):
             path = os.path.join(cache.path, STATE, run)
             try:
