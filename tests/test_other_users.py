@@ -1,0 +1,142 @@
+"""A cache with several owners: what is not ours to remove is kept and named before anything begins.
+
+These tests become another user for real, so they run as root only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tiny import Tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+NOBODY = 65534
+ALL = ("a-1-0", "b-1-0", "c-1-0")
+
+
+@pytest.fixture
+def shared() -> Iterator[Tiny]:
+    """A cache that belongs to nobody, in a place that everybody may enter."""
+    directory = Path(tempfile.mkdtemp(prefix="conda-prune-test-"))
+    directory.chmod(0o755)
+    tiny = Tiny(directory / "it")
+    for dist in ALL:
+        tiny.add(dist, archive=True)
+    _give(directory / "it", NOBODY)
+    yield tiny
+    shutil.rmtree(directory)
+
+
+def _give(path: Path, user: int) -> None:
+    for item in (path, *path.rglob("*")):
+        os.chown(item, user, user, follow_symlinks=False)
+
+
+def _as_nobody(do: Callable[[], Any]) -> Any:
+    """Return what a function returns in a process of another user."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        try:
+            answer = json.dumps(do())
+        except BaseException:  # noqa: BLE001
+            answer = json.dumps(traceback.format_exc())
+        os.write(writing, answer.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        answer = json.load(stream)
+    os.waitpid(pid, 0)
+    return answer
+
+
+def _prune(tiny: Tiny) -> dict[str, list[str]]:
+    """Plan and execute; return what was kept and why, and what was removed and how."""
+    plan = tiny.plan()
+    kept = {decision.entry.dist: [reason.kind.value for reason in decision.reasons] for decision in plan.keep}
+    done = {
+        outcome.entry.dist: [outcome.result.value, *([outcome.error] if outcome.error else [])]
+        for outcome in tiny.execute(plan).outcomes
+    }
+    return kept | done
+
+
+def test_our_own_goes_even_where_directories_forbid_their_owner_to_write(shared: Tiny) -> None:
+    for path in (shared.cache / "a-1-0" / "lib", shared.cache / "a-1-0"):
+        path.chmod(0o555)
+
+    assert _as_nobody(lambda: _prune(shared)) == {dist: ["removed"] for dist in ALL}
+    assert shared.names() == {"urls.txt"}
+
+
+def test_what_holds_a_directory_of_somebody_else_is_kept(shared: Tiny) -> None:
+    _give(shared.cache / "b-1-0" / "lib", 0)
+
+    answer = _as_nobody(lambda: _prune(shared))
+
+    assert answer == {"a-1-0": ["removed"], "b-1-0": ["read-only"], "c-1-0": ["removed"]}
+    assert (shared.cache / "b-1-0" / "lib" / "one").exists()
+
+
+def test_in_a_sticky_cache_only_our_own_goes(shared: Tiny) -> None:
+    _give(shared.cache / "b-1-0", 0)
+    os.chown(shared.cache / "c-1-0.conda", 0, 0)
+    os.chown(shared.cache, 0, 0)
+    shared.cache.chmod(0o1777)
+
+    answer = _as_nobody(lambda: _prune(shared))
+
+    assert answer == {"a-1-0": ["removed"], "b-1-0": ["read-only"], "c-1-0": ["read-only"]}
+
+
+def test_of_a_cache_that_is_not_ours_nothing_is_offered(shared: Tiny) -> None:
+    os.chown(shared.cache, 0, 0)
+
+    answer = _as_nobody(lambda: _prune(shared))
+
+    assert answer == {dist: ["read-only"] for dist in ALL}
+
+
+def test_an_entry_that_we_may_not_look_into_is_kept_as_unreadable(shared: Tiny) -> None:
+    _give(shared.cache / "b-1-0" / "lib", 0)
+    (shared.cache / "b-1-0" / "lib").chmod(0o700)
+
+    assert _as_nobody(lambda: _prune(shared))["b-1-0"] == ["unreadable"]
+
+
+def test_an_environment_that_we_may_not_look_into_is_unreadable_and_not_empty(shared: Tiny) -> None:
+    (shared.envs / "secret" / "conda-meta").mkdir(parents=True)
+    (shared.envs / "secret").chmod(0o700)
+    (shared.envs / "half" / "conda-meta").mkdir(parents=True)
+    (shared.envs / "half" / "conda-meta").chmod(0o700)
+
+    states = _as_nobody(lambda: {root.path: root.state.value for root in shared.watch().roots})
+
+    assert states == {str(shared.envs / name): "unreadable" for name in ("half", "secret")}
+
+
+def test_a_cache_that_cannot_be_read_is_told_and_left_alone(shared: Tiny) -> None:
+    os.chown(shared.cache, 0, 0)
+    shared.cache.chmod(0o700)
+
+    notices = _as_nobody(lambda: [notice.kind for notice in shared.plan().inventory.notices])
+
+    assert notices == ["unreadable-cache"]
