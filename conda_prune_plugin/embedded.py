@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ def activate() -> bool:
         if name == _VENDORED or name.startswith(f"{_VENDORED}."):
             sys.modules[_short(name)] = module
     sys.meta_path.insert(0, _Finder(directory))
+    if sys.version_info >= (3, 13):
+        _adapt_to_newer_python()
     return True
 
 
@@ -79,6 +82,18 @@ def _vendored_directory() -> str | None:
         if os.path.isfile(os.path.join(directory, "__init__.py")):
             return directory
     return None
+
+
+def _adapt_to_newer_python() -> None:
+    """Make conda 24.7.1, which was made for Python up to 3.12, run on later ones; newer condas need none of this."""
+    # conda.common.io calls two functions that Python 3.13 has removed; the lock itself does what they did.
+    lock = logging._lock  # type: ignore[attr-defined]  # noqa: SLF001
+    logging._acquireLock = lock.acquire  # type: ignore[attr-defined]  # noqa: SLF001
+    logging._releaseLock = lock.release  # type: ignore[attr-defined]  # noqa: SLF001
+    # A partial as a class attribute, called through an instance: Python 3.14 would hand it the instance, 3.13 warns.
+    from conda.gateways.logging import TokenURLFilter
+
+    TokenURLFilter.TOKEN_REPLACE = staticmethod(TokenURLFilter.TOKEN_REPLACE)
 
 
 def _short(name: str) -> str:
