@@ -78,8 +78,8 @@ class Story:
         used = {path.stem for path in self._sandbox.envs.glob("*/conda-meta/*.json")}
         for name in going:
             print(f"  {name}{'   <- in use!' if name in used else ''}")
-        kept_back = {path.name for path in self._sandbox.cache.glob("*-*-*/")} - used - set(going)
-        for name in sorted(kept_back):
+        extracted = {path.name for path in self._sandbox.cache.glob("*-*-*") if path.is_dir()}
+        for name in sorted(extracted - used - set(going)):
             print(f"  (and never {name}, which nothing uses)")
 
     def _prune(self) -> int:
