@@ -136,9 +136,32 @@ def test_bad_input_is_refused_with_what_to_do(
     assert unused.entry("unused-1-0").exists()
 
 
-def test_what_argparse_refuses_is_bad_usage(unused: Machine) -> None:
-    assert unused.prune("--no-such-option").code == 2
-    assert unused.prune("no-such-command").code == 2
+@pytest.mark.parametrize("arguments", [("--no-such-option",), ("no-such-command",), ("--pkgs-dir",)])
+def test_what_argparse_refuses_is_bad_usage_in_text_and_in_json(unused: Machine, arguments: tuple[str, ...]) -> None:
+    text, document = unused.prune(*arguments), unused.prune("--json", *arguments)
+
+    assert (text.code, text.out) == (2, "")
+    assert text.err.startswith("usage: conda prune ")
+    assert document.code == 2
+    assert document.json["success"] is False
+    assert document.err == ""
+
+
+def test_a_closed_stream_is_no_error(unused: Machine) -> None:
+    command = f'"{sys.executable}" -m conda_prune_plugin.embedded prune --dry-run'
+    for redirection in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(f"{command} {redirection}", shell=True, env=unused.environ(), check=False)  # noqa: S602
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize("columns", ["20", "48", "60", "200"])
+def test_at_any_width_no_name_and_no_number_is_lost(machine: Machine, columns: str) -> None:
+    answer = machine.prune("--dry-run", "-v", COLUMNS=columns, FORCE_COLOR="1", PYTHONIOENCODING="ascii")
+
+    assert answer.code == 0, answer.err
+    shown = "".join(answer.out.split())
+    plan = machine.prune("--dry-run", "--json").json
+    assert all(item["dist"] in shown for item in (*plan["remove"], *plan["keep"]))
 
 
 def test_without_any_cache_it_says_where_it_looked(empty: Machine) -> None:
@@ -167,6 +190,18 @@ def test_an_unreadable_environment_is_told_and_stops_the_removal_unless_ignored(
     assert unused.entry("unused-1-0").exists()
     assert unused.prune("--yes", "--ignore-unreadable").code == 0
     assert not unused.entry("unused-1-0").exists()
+
+
+def test_what_an_earlier_run_could_not_delete_is_a_failure_until_it_can_be(unused: Machine) -> None:
+    run = unused.cache / ".conda-prune" / "20260101T000000Z-abcd"
+    (run / "0.deleting").mkdir(parents=True)
+    (run / "receipt.json").write_text('{"schema": 99}')
+
+    answers = [unused.prune("--yes", "--json") for _ in range(2)]
+
+    assert [answer.code for answer in answers] == [1, 1]
+    assert [answer.json["success"] for answer in answers] == [False, False]
+    assert "left alone" in answers[1].json["warnings"][0]["message"]
 
 
 def test_strange_paths_are_printed_on_one_line_and_kept_in_json(empty: Machine) -> None:

@@ -25,6 +25,7 @@ from conda_prune_plugin.core.names import archive_dist, is_dist_name
 from conda_prune_plugin.core.planner import last_use, make_plan
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, plural
+from conda_prune_plugin.presentation.document import iso_time
 
 NOW = 1_000_000.0
 DIRECTORY = Part(PartKind.EXTRACTED, "a-1-0")
@@ -227,6 +228,11 @@ def test_the_sum_over_decisions_counts_a_shared_inode_once() -> None:
 
     assert [decision.reclaimable for decision in plan.remove] == [0, 4096]
     assert plan.remove[0].known_links == (((1, 7), 1),)
+
+
+def test_a_time_that_no_calendar_has_is_not_shown() -> None:
+    assert iso_time(0) == "1970-01-01T00:00:00Z"
+    assert iso_time(1e12) is iso_time(None) is None
 
 
 def test_a_candidate_without_evidence_is_a_mistake_and_not_removed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from machine import allocated
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import LastUsedFrom, Plan, ReasonKind, RootState
-from conda_prune_plugin.demo.packages import File
+from conda_prune_plugin.demo.packages import File, Package, build_package
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.environments import (
     Sources,
@@ -25,6 +26,7 @@ from conda_prune_plugin.discovery.installations import usual_installations
 from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -109,6 +111,49 @@ def test_a_broken_record_protects_what_its_name_says_and_is_reported(tiny: Tiny,
     assert plan.inventory.roots[0].state is RootState.CORRUPT
     assert plan.inventory.notices[0].path == str(record)
     assert "reinstall" in plan.inventory.notices[0].message
+
+
+def test_a_record_with_the_name_of_another_dist_protects_what_its_content_says(tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+    tiny.use("e", "a-1-0", link=False)
+    meta = tiny.envs / "e" / "conda-meta"
+    (meta / "a-1-0.json").rename(meta / "a-1-0_copy.json")
+
+    inventory = tiny.inventory()
+
+    assert "a-1-0" in inventory.roots[0].dists
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_a_conda_meta_that_is_no_directory_is_unreadable_and_hides_what_it_should_list(tiny: Tiny, kind: str) -> None:
+    meta = tiny.envs / "e" / "conda-meta"
+    meta.parent.mkdir()
+    meta.symlink_to("/unmounted") if kind == "dangling link" else meta.touch()
+
+    assert require_environments((str(meta.parent),))
+    (root,), (notice,) = read_roots(Sources(envs_dirs=(str(tiny.envs),)))
+    assert root.state is RootState.UNREADABLE
+    assert notice.hides_roots
+
+
+def test_what_cannot_be_listed_may_hide_roots(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+
+    _, notices = read_roots(Sources(envs_dirs=(str(loop),), registries=(str(loop),)))
+
+    assert [notice.hides_roots for notice in notices] == [True, True]
+
+
+def test_an_environment_that_appears_is_seen_when_it_gets_its_records(tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+    watch = tiny.watch()
+    assert "a-1-0" not in watch.references()
+    (tiny.envs / "new").mkdir()
+    assert "a-1-0" not in watch.references()
+    tiny.use("new", "a-1-0", link=False)
+
+    assert "a-1-0" in watch.references()
 
 
 def test_a_record_with_a_strange_name_protects_what_its_content_says(tiny: Tiny) -> None:
@@ -235,6 +280,77 @@ def test_what_is_not_understood_is_kept_as_unknown(tiny: Tiny, tmp_path: Path) -
     assert _removed(plan) == set()
     unknown = {"broken-1-0", "half-1-0", "link-1-0", "link-2-0", "nameless-1-0", "pipe-1-0", "piped-1-0", "strange"}
     assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in unknown}
+
+
+def test_an_archive_is_a_package_only_if_conda_fetched_it_or_it_can_be_read_as_one(tiny: Tiny) -> None:
+    for name in ("my-photos-2024.tar.bz2", "my-notes-1.conda", "fetched-1-0.conda"):
+        (tiny.cache / name).write_bytes(b"whatever")
+    (tiny.cache / "urls.txt").write_text("https://host/noarch/fetched-1-0.conda\n")
+    for suffix in (".conda", ".tar.bz2"):
+        build_package(Package("copied", "1", suffix[1:4]), tiny.cache, suffix)
+
+    plan = tiny.plan()
+
+    assert _removed(plan) == {"fetched-1-0", "copied-1-con", "copied-1-tar"}
+    assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in ("my-photos-2024", "my-notes-1")}
+
+
+def test_a_url_that_is_none_is_no_reason_to_stop(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0")
+    record = tree / "info" / "repodata_record.json"
+    record.write_text(json.dumps({"name": "a", "version": "1", "build": "0", "url": "http://[bad"}))
+
+    assert [(decision.entry.dist, decision.source) for decision in tiny.plan().remove] == [("a-1-0", None)]
+
+
+@pytest.fixture
+def bind() -> Iterator[Callable[[Path, Path], None]]:
+    """A function that makes a directory appear at a second place."""
+    mounted: list[Path] = []
+
+    def mount(what: Path, where: Path) -> None:
+        done = subprocess.run(["mount", "--bind", str(what), str(where)], check=False, capture_output=True)  # noqa: S607
+        if done.returncode:
+            pytest.skip("mounting is not allowed here")
+        mounted.append(where)
+
+    yield mount
+    for where in mounted:
+        subprocess.run(["umount", "--lazy", str(where)], check=True)  # noqa: S607
+
+
+def test_what_has_something_mounted_inside_is_kept(
+    tiny: Tiny, tmp_path: Path, bind: Callable[[Path, Path], None]
+) -> None:
+    for dist in ("a-1-0", "b-1-0", "c-1-0"):
+        tiny.add(dist)
+    victim = tmp_path / "vic tim"
+    victim.mkdir()
+    (victim / "file").write_text("precious")
+    (tiny.cache / "a-1-0" / "moun t").mkdir()
+    bind(victim, tiny.cache / "a-1-0" / "moun t")
+    bind(victim / "file", tiny.cache / "b-1-0" / "lib" / "one")
+    plan = tiny.plan()
+    assert _kept(plan) == {"a-1-0": [ReasonKind.READ_ONLY], "b-1-0": [ReasonKind.READ_ONLY]}
+
+    # And what is mounted between the plan and its execution stays as well.
+    bind(victim, tiny.cache / "c-1-0" / "lib")
+    outcome = tiny.execute(plan).outcomes[0]
+
+    assert "mounted" in str(outcome.error)
+    assert (victim / "file").read_text() == "precious"
+    assert {"a-1-0", "b-1-0", "c-1-0"} <= tiny.names()
+
+
+def test_a_cache_that_is_mounted_twice_is_one_cache(
+    tiny: Tiny, tmp_path: Path, bind: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / "second").mkdir()
+    bind(tiny.cache, tmp_path / "second")
+
+    caches, _ = find_caches((str(tiny.cache), str(tmp_path / "second")), ())
+
+    assert [cache.path for cache in caches] == [str(tiny.cache)]
 
 
 def test_links_that_no_known_environment_explains_keep_an_entry(tiny: Tiny, tmp_path: Path) -> None:

@@ -179,6 +179,75 @@ def test_what_cannot_be_put_back_is_a_failure_and_not_lost(tiny: Tiny) -> None:
     assert (tiny.cache / ".conda-prune" / "run-1" / "0" / "lib" / "one").exists()
 
 
+def test_ctrl_c_between_two_parts_says_what_is_gone(tiny: Tiny) -> None:
+    tiny.add("a-1-0", archive=True)
+    plan = tiny.plan()
+    removed = 0
+
+    def interrupt(files: int) -> None:
+        nonlocal removed
+        removed += files
+        # The file of the archive comes last.
+        if removed == plan.files:
+            raise KeyboardInterrupt
+
+    tiny.on_progress = interrupt
+    outcome = tiny.execute(plan).outcomes[0]
+
+    assert outcome.result is Result.FAILED
+    assert "after a-1-0 was deleted" in str(outcome.error)
+    assert outcome.freed > 0
+
+
+def test_an_unexpected_error_puts_back_what_is_whole(tiny: Tiny) -> None:
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist)
+    plan = tiny.plan()
+
+    def fail(name: str) -> None:
+        if name == "1":
+            raise LookupError("a mistake of ours")
+
+    tiny.before_measuring = fail
+    with pytest.raises(LookupError, match="a mistake of ours"):
+        tiny.execute(plan)
+
+    assert tiny.names() == {"a-1-0", "b-1-0", "urls.txt"}
+
+
+def test_a_state_directory_swapped_for_a_link_costs_nobody_a_file(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.add("a-1-0")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "lock").write_text("precious")
+    state = tiny.cache / ".conda-prune"
+
+    def swap(name: str) -> None:
+        state.rename(tiny.cache / "moved")
+        state.symlink_to(victim)
+
+    tiny.before_measuring = swap
+    tiny.execute(tiny.plan())
+
+    assert (victim / "lock").read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "pipe"])
+def test_a_lock_that_is_no_file_is_refused_before_anything_is_changed(tiny: Tiny, tmp_path: Path, kind: str) -> None:
+    tiny.add("a-1-0")
+    lock_file = tiny.cache / ".conda-prune" / "lock"
+    lock_file.parent.mkdir()
+    {"directory": os.mkdir, "link": lambda path: path.symlink_to(tmp_path / "victim"), "pipe": os.mkfifo}[kind](
+        lock_file
+    )
+
+    with pytest.raises(StateError, match="can't be used"):
+        tiny.execute(tiny.plan())
+
+    assert "a-1-0" in tiny.names()
+    assert not (tmp_path / "victim").exists()
+
+
 def test_one_entry_that_cannot_be_deleted_stops_none_of_the_others(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.add("a-1-0")
     tiny.add("b-1-0")

@@ -24,7 +24,9 @@ DISTS = ("a-1-0", "b-1-0")
 
 
 def _recover(tiny: Tiny) -> tuple[Notice, ...]:
-    return recover(list_cache(str(tiny.cache)), lambda message: None, lambda files: None)
+    notices, complete = recover(list_cache(str(tiny.cache)), lambda message: None, lambda files: None)
+    assert complete == all("left alone" not in notice.message for notice in notices)
+    return notices
 
 
 def _state_of(tiny: Tiny) -> dict[str, object]:
@@ -101,17 +103,29 @@ def test_what_was_put_there_anew_is_not_overwritten(tmp_path: Path) -> None:
     assert tiny.names() == {"a-1-0", "urls.txt"}
 
 
-def test_what_is_not_understood_is_left_alone_and_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("receipt", ['{"schema": 99}', "[" * 100_000, "", "null", '{"schema": 1, "entries": 7}', None])
+def test_what_is_not_understood_is_left_alone_and_said(tmp_path: Path, receipt: str | None) -> None:
     tiny = Tiny(tmp_path / "it")
     run = tiny.cache / ".conda-prune" / "20200101T000000Z-0000"
     (run / "0").mkdir(parents=True)
-    (run / "receipt.json").write_text('{"schema": 99}')
+    if receipt is None:
+        os.mkfifo(run / "receipt.json")
+    else:
+        (run / "receipt.json").write_text(receipt)
 
     (notice,) = _recover(tiny)
 
     assert "left alone" in notice.message
-    assert "schema is 99" in notice.message
     assert (run / "0").is_dir()
+
+
+def test_a_stray_file_beside_the_runs_is_no_run(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path / "it")
+    (tiny.cache / ".conda-prune").mkdir()
+    (tiny.cache / ".conda-prune" / "stray").touch()
+
+    assert cut_off_runs(list_cache(str(tiny.cache))) == ()
+    assert _recover(tiny) == ()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from conda_prune_plugin.demo.packages import File, Item, Package, write_tree
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.candidates import gather_evidence
 from conda_prune_plugin.discovery.environments import Sources
-from conda_prune_plugin.discovery.inventory import RootWatch
+from conda_prune_plugin.discovery.inventory import RootWatch, with_odd_contents
 from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.execution.execute import Execution, Tools, execute
 
@@ -78,13 +78,18 @@ class Tiny:
         """Return the watch over the environments."""
         return RootWatch(Sources(envs_dirs=(str(self.envs),)))
 
-    def plan(self, watch: RootWatch | None = None) -> Plan:
-        """Return the plan for the cache, whatever the age of its entries."""
+    def inventory(self, watch: RootWatch | None = None) -> Inventory:
+        """Return what there is."""
         caches, notices = find_caches((str(self.cache),), ())
         watch = watch or self.watch()
-        inventory = Inventory(caches, watch.roots, (*notices, *watch.notices))
+        return Inventory(caches, with_odd_contents(watch.roots, caches), (*notices, *watch.notices))
+
+    def plan(self, watch: RootWatch | None = None) -> Plan:
+        """Return the plan for the cache, whatever the age of its entries."""
+        inventory = self.inventory(watch)
         entries = candidates(inventory, references(inventory.roots))
-        return make_plan(inventory, gather_evidence(caches, entries, lambda done: None), Policy(min_age=0), 2e9)
+        evidence = gather_evidence(inventory.caches, entries, lambda done: None)
+        return make_plan(inventory, evidence, Policy(min_age=0), 2e9)
 
     def execute(self, plan: Plan, watch: RootWatch | None = None) -> Execution:
         """Carry a plan out."""

@@ -30,4 +30,8 @@ def confirm(question: str, output: Output) -> bool:
     sys.stdout.flush()
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except (KeyboardInterrupt, UnicodeDecodeError):
+        sys.stderr.write("\n")
+        return False

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ..core.model import Cache, Notice, PartKind, Plan, RootState
+from ..core.model import Cache, Notice, PartKind, Plan
 from ..core.planner import make_plan, with_links
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
@@ -40,6 +40,7 @@ class _Run:
     def __init__(self, arguments: argparse.Namespace, output: Output, reporter: Reporter) -> None:
         self._output = output
         self._reporter = reporter
+        self._failed = False
         self._ignore_unreadable = bool(arguments.ignore_unreadable)
         self._policy = _policy(arguments)
         self._request = Request(tuple(arguments.pkgs_dir), tuple(arguments.root), tuple(arguments.search))
@@ -52,15 +53,16 @@ class _Run:
         self._show(plan, notices)
         if self._output.dry_run or not plan.remove:
             self._report(plan, notices, None, Execution(()))
-            return 0
-        self._refuse_unreadable(discovery)
+            return 1 if self._failed else 0
+        self._refuse_hidden_roots(notices)
         if not confirm(_question(plan), self._output):
             self._tell("Nothing was removed.")
             return 1
         run_id = _run_id()
         execution = self._execute(plan, run_id, discovery)
+        self._failed |= execution.failed
         self._report(plan, notices, run_id, execution)
-        return 1 if execution.failed else 0
+        return 1 if self._failed else 0
 
     def _discover(self) -> tuple[Discovery, tuple[Notice, ...]]:
         """Look around, and once more if an earlier run left something that could be finished."""
@@ -72,8 +74,12 @@ class _Run:
         if not self._output.dry_run and (self._output.yes or may_ask(self._output)):
             caches = dict.fromkeys(cache for cache, _ in left if cache.writable)
             progress = self._reporter.counter("Finishing an earlier run")
-            notices = tuple(notice for cache in caches for notice in recover(cache, self._tell, progress))
-            return discover(self._request, self._reporter.phase(words)), notices
+            notices: list[Notice] = []
+            for cache in caches:
+                done, complete = recover(cache, self._tell, progress)
+                notices += done
+                self._failed |= not complete
+            return discover(self._request, self._reporter.phase(words)), tuple(notices)
         return discovery, tuple(_cut_off(cache, run) for cache, run in left)
 
     def _plan(self, discovery: Discovery) -> Plan:
@@ -86,16 +92,14 @@ class _Run:
         self._reporter.clear()
         return plan
 
-    def _refuse_unreadable(self, discovery: Discovery) -> None:
-        if self._ignore_unreadable:
-            return
-        for root in discovery.inventory.roots:
-            if root.state is RootState.UNREADABLE:
+    def _refuse_hidden_roots(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            if notice.hides_roots and not self._ignore_unreadable:
                 raise UnreadableEnvironmentError(
-                    f"The environment {root.path} can't be read, so what it references is not known.",
+                    notice.message,
                     hint="Run as a user who can read it, or go on with --ignore-unreadable: hard-linked and copied "
                     "packages can't be harmed, soft-linked ones would be. Nothing was removed.",
-                    path=root.path,
+                    path=notice.path,
                 )
 
     def _execute(self, plan: Plan, run_id: str, discovery: Discovery) -> Execution:
@@ -127,7 +131,7 @@ class _Run:
                 run=run_id,
                 outcomes=execution.outcomes,
                 notices=notices,
-                success=not execution.failed,
+                success=not self._failed,
             )
             print(json.dumps(document, indent=2))
         elif execution.outcomes:

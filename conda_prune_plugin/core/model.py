@@ -83,11 +83,16 @@ class Result(_Word):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the user should know that stops nothing: a warning of the JSON contract."""
+    """Something the user should know: a warning of the JSON contract.
+
+    hides_roots: there may be roots that are not known because of it, so that nothing is removed unless the user
+        says that this does not matter.
+    """
 
     kind: str
     message: str
     path: str
+    hides_roots: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,11 @@ def archive_dist(file_name: str) -> str | None:
     return None
 
 
+def package_name(dist: str) -> str:
+    """Return the package's name out of a dist; all of it where it is none."""
+    return dist.rsplit("-", 2)[0]
+
+
 def is_dist_name(name: str) -> bool:
     """Return whether a name has the form ``name-version-build`` (a version and a build have no hyphen)."""
     return len(name.rsplit("-", 2)) == 3 and all(name.rsplit("-", 2))

@@ -34,15 +34,17 @@ def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[
     named = tuple(named)
     for path in named:
         _require_cache(path)
-    caches: dict[str, Cache] = {}
+    caches: dict[tuple[int, int], Cache] = {}
     notices: list[Notice] = []
     for name in named or configured:
         path = os.path.abspath(os.path.expanduser(name))
-        real_path = os.path.realpath(path)
-        if real_path in caches or not os.path.lexists(path):
+        if not os.path.lexists(path):
             continue
         try:
-            caches[real_path] = list_cache(path)
+            # By inode: links and bind mounts give one directory several paths.
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) not in caches:
+                caches[status.st_dev, status.st_ino] = list_cache(path)
         except OSError as error:
             message = f"The package cache {path} can't be read and was left alone: {error.strerror}."
             notices.append(Notice("unreadable-cache", message, path))
@@ -81,7 +83,7 @@ def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
 
 
 def _require_cache(path: str) -> None:
-    if not os.path.isdir(path):
+    if not path or not os.path.isdir(path):
         raise NoSuchDirectoryError(
             f"There is no package cache at {path}: it is not a directory.",
             hint="`conda config --show pkgs_dirs` lists the caches that conda uses.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
 from .caches import INDEX
 from .measure import measure
+from .mounts import mount_points
 from .reading import dist_of, read_object, read_regular
 
 #: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
@@ -25,6 +27,9 @@ RECORD = os.path.join("info", "repodata_record.json")
 #: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
 URLS = "urls.txt"
 
+#: A larger .tar.bz2 is not searched for its metadata: these may lie at its end, and unpacking takes its time. In bytes.
+LARGEST_SEARCHED = 64 << 20
+
 
 def gather_evidence(
     caches: Iterable[Cache], entries: Sequence[Entry], progress: Callable[[int], None]
@@ -32,10 +37,11 @@ def gather_evidence(
     """Return the evidence on each of the entries; `progress` is called with how many of them are done."""
     by_path = {cache.path: cache for cache in caches}
     urls_of = functools.cache(_read_urls)
+    mounts = mount_points()
     found = []
     for done, entry in enumerate(entries):
         progress(done)
-        found.append(_examine(by_path[entry.cache], entry, urls_of))
+        found.append(_examine(by_path[entry.cache], entry, urls_of, mounts))
     outside = missing_links(measurement for item in found for _, measurement in item.measurements)
     if outside:
         outside = _links_not_in_caches(outside, by_path.values(), found)
@@ -60,31 +66,41 @@ class _Metadata:
     doubt: str | None = None
 
 
-def _examine(cache: Cache, entry: Entry, urls_of: Callable[[str], Mapping[str, str]]) -> Evidence:
+def _examine(
+    cache: Cache, entry: Entry, urls_of: Callable[[str], Mapping[str, str]], mounts: frozenset[str]
+) -> Evidence:
     for part in entry.parts:
         if part.is_link:
             return Evidence(entry, doubt=f"{part.name} is a symbolic link, which is never followed")
     try:
-        measurements = tuple((part, measure(os.path.join(cache.real_path, part.name))) for part in entry.parts)
+        measurements = tuple(
+            (part, measure(os.path.join(cache.real_path, part.name), mounts=mounts)) for part in entry.parts
+        )
+        urls = urls_of(cache.real_path)
+        metadata = _metadata(cache, entry, urls)
+        return Evidence(
+            entry=entry,
+            measurements=_with_sticky_obstacle(cache, measurements),
+            dist=metadata.dist,
+            fetched=_fetched(cache, measurements),
+            source=metadata.source or _source_from_urls(urls, entry),
+            sha256=metadata.sha256,
+            doubt=metadata.doubt,
+        )
     except OSError as error:
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
-    metadata = _metadata(cache, entry)
-    return Evidence(
-        entry=entry,
-        measurements=_with_sticky_obstacle(cache, measurements),
-        dist=metadata.dist,
-        fetched=_fetched(cache, measurements),
-        source=metadata.source or _source_from_urls(urls_of(cache.real_path), entry),
-        sha256=metadata.sha256,
-        doubt=metadata.doubt or _doubtful_archive(cache, entry),
-    )
 
 
-def _metadata(cache: Cache, entry: Entry) -> _Metadata:
+def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
+    archives = [part.name for part in entry.parts if not _extracted(part)]
+    for name in archives:
+        if not stat.S_ISREG(os.lstat(os.path.join(cache.real_path, name)).st_mode):
+            return _Metadata(doubt=f"{name} is not a regular file")
     directory = next((part.name for part in entry.parts if _extracted(part)), None)
     if directory is None:
-        doubt = "there is only an archive, and its name is not name-version-build"
-        return _Metadata(doubt=None if is_dist_name(entry.dist) else doubt)
+        if is_dist_name(entry.dist) and all(name in urls for name in archives):
+            return _Metadata(entry.dist)
+        return _metadata_in_archive(os.path.join(cache.real_path, archives[0]))
     path = os.path.join(cache.real_path, directory)
     try:
         dist = dist_of(read_object(os.path.join(path, INDEX)))
@@ -97,8 +113,11 @@ def _metadata(cache: Cache, entry: Entry) -> _Metadata:
 
 
 def _source(url: object) -> str | None:
-    """Return a url without credentials."""
-    return str(mask_anaconda_token(remove_auth(url))) if isinstance(url, str) and url else None
+    """Return a url without credentials; None for what can't be a url."""
+    try:
+        return str(mask_anaconda_token(remove_auth(url))) if isinstance(url, str) and url else None
+    except ValueError:
+        return None
 
 
 def _text(value: object) -> str | None:
@@ -130,13 +149,20 @@ def _fetched(cache: Cache, measurements: Iterable[tuple[Part, Measurement]]) -> 
     return max(times, default=None)
 
 
-def _doubtful_archive(cache: Cache, entry: Entry) -> str | None:
-    for part in entry.parts:
-        if not _extracted(part):
-            mode = os.lstat(os.path.join(cache.real_path, part.name)).st_mode
-            if not stat.S_ISREG(mode):
-                return f"{part.name} is not a regular file"
-    return None
+def _metadata_in_archive(path: str) -> _Metadata:
+    """Return what an archive that conda did not download says of itself: it may be anything with such a name."""
+    from conda_package_streaming.package_streaming import stream_conda_info
+
+    unknown = _Metadata(doubt="its archive was not downloaded by conda and can't be read as a package")
+    if path.endswith(".tar.bz2") and os.path.getsize(path) > LARGEST_SEARCHED:
+        return unknown
+    try:
+        for archive, member in stream_conda_info(path):
+            if member.name == "info/index.json" and (stream := archive.extractfile(member)):
+                return _Metadata(dist_of(json.loads(stream.read())))
+    except Exception:  # noqa: BLE001  # each of three libraries has errors of its own for a broken archive
+        return unknown
+    return unknown
 
 
 def _with_sticky_obstacle(

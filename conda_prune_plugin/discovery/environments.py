@@ -1,12 +1,4 @@
-"""Environments as roots: where they may be, and what their ``conda-meta`` lists.
-
-A record is named ``name-version-build.json``, and conda accepts it only under that name, so the listing says what an
-environment references. Opened is only what the listing leaves in doubt: a record whose name is no dist, and one too
-short to be a record. Whatever a ``conda-meta`` directory lists protects what it names, readable or not.
-
-`PrefixData` is not asked: it costs a millisecond a record and raises on the first broken one. A differential test
-holds this listing against its answer.
-"""
+"""Where environments may be: registries, directories of environments, and what the user names or has searched."""
 
 from __future__ import annotations
 
@@ -14,16 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..core.model import Notice, Root, RootState
-from ..core.names import is_dist_name
+from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
-from .reading import dist_of, read_object, read_regular
-
-META = "conda-meta"
-
-#: No record that any client writes is this short (its mandatory keys alone take more); a cut-off or overwritten one
-#: often is. In bytes.
-SHORTEST_RECORD = 256
+from .reading import read_regular
+from .records import META, read_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +35,7 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
     found = []
     for path in paths:
         prefix = os.path.abspath(os.path.expanduser(path))
-        if not os.path.isdir(prefix):
+        if not path or not os.path.isdir(prefix):
             problem = "it is not a directory"
         elif not _may_be_environment(prefix):
             problem = f"it has no {META} directory"
@@ -74,7 +60,8 @@ def search_environments(
 
     Raises `NoSuchDirectoryError` if the directory can't be listed.
     """
-    top = os.path.abspath(os.path.expanduser(directory))
+    # An empty name would be the current directory: nobody means that.
+    top = os.path.abspath(os.path.expanduser(directory)) if directory else ""
     found: list[str] = []
     unreadable: list[str] = []
 
@@ -99,7 +86,7 @@ def search_environments(
             f"Below {top} {len(unreadable)} directories can't be read (the first is {unreadable[0]}); "
             "an environment inside them would not be found."
         )
-        notices.append(Notice("unreadable-directory", message, unreadable[0]))
+        notices.append(Notice("unreadable-directory", message, unreadable[0], hides_roots=True))
     return tuple(found), tuple(notices)
 
 
@@ -110,7 +97,8 @@ def read_roots(sources: Sources) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     for prefix in _prefixes(sources, notices):
         real_path = os.path.realpath(prefix)
         if real_path not in roots:
-            roots[real_path] = _read_root(prefix, _name(prefix, sources), notices)
+            roots[real_path], odd = read_environment(prefix, _name(prefix, sources))
+            notices += odd
     return tuple(sorted(roots.values(), key=lambda root: root.path)), tuple(notices)
 
 
@@ -153,7 +141,7 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
                 f"The environments in {envs_dir} can't be listed: {error.strerror}. "
                 "What they soft-link from a cache is not protected; name them with --root if you can."
             )
-            notices.append(Notice("unreadable-directory", message, envs_dir))
+            notices.append(Notice("unreadable-directory", message, envs_dir, hides_roots=True))
             continue
         yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
     for registry in sources.registries:
@@ -164,13 +152,13 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
                 f"The registry {registry} can't be read: {error.strerror}. "
                 "Environments that only it lists are not known; name them with --root."
             )
-            notices.append(Notice("unreadable-registry", message, registry))
+            notices.append(Notice("unreadable-registry", message, registry, hides_roots=True))
 
 
 def _may_be_environment(prefix: str) -> bool:
-    """Return whether a directory has a ``conda-meta``, or might have one that we may not see."""
+    """Return whether a directory has a ``conda-meta`` of any kind, or might have one that we may not see."""
     try:
-        os.stat(os.path.join(prefix, META))
+        os.lstat(os.path.join(prefix, META))
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -183,49 +171,3 @@ def _name(prefix: str, sources: Sources) -> str | None:
         return "base"
     directory, name = os.path.split(prefix)
     return name if directory in sources.envs_dirs else None
-
-
-def _read_root(prefix: str, name: str | None, notices: list[Notice]) -> Root:
-    meta = os.path.join(prefix, META)
-    state = RootState.OK
-    dists: set[str] = set()
-    try:
-        with os.scandir(meta) as listing:
-            records = [item for item in listing if item.name.endswith(".json")]
-        dists = {record.name[: -len(".json")] for record in records}
-        for record in filter(_is_doubtful, records):
-            try:
-                dists.add(dist_of(read_object(record.path)))
-            except (OSError, ValueError):
-                state = RootState.CORRUPT
-                notices.append(_corrupt_record(record.path, prefix))
-    except (FileNotFoundError, NotADirectoryError):
-        state = RootState.MISSING
-        message = (
-            f"The environment {prefix} is registered but not there, so nothing protects what it uses. "
-            "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
-        )
-        notices.append(Notice("missing-environment", message, prefix))
-    except OSError as error:
-        state = RootState.UNREADABLE
-        message = (
-            f"The environment {prefix} can't be read: {error.strerror}. What it references is not known; "
-            "nothing is removed without --ignore-unreadable."
-        )
-        notices.append(Notice("unreadable-environment", message, prefix))
-    return Root(prefix, name, state, frozenset(dists))
-
-
-def _is_doubtful(record: os.DirEntry[str]) -> bool:
-    try:
-        return not is_dist_name(record.name[: -len(".json")]) or record.stat().st_size < SHORTEST_RECORD
-    except OSError:
-        return True
-
-
-def _corrupt_record(path: str, prefix: str) -> Notice:
-    message = (
-        f"The record {path} can't be read. The package that its name gives stays in the caches, but conda may not "
-        f"be able to use the environment: reinstall the package into {prefix}, or move the file out of {META}."
-    )
-    return Notice("corrupt-record", message, path)

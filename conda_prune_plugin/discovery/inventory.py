@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..core.model import Inventory, Notice, Root
+from ..core.model import Cache, Inventory, Notice, Root
+from ..core.names import package_name
 from ..core.reachability import references
 from .caches import find_caches
-from .environments import META, Sources, read_roots, require_environments, search_environments
+from .environments import Sources, read_roots, require_environments, search_environments
+from .records import META, with_contents
 from .settings import conda_settings
 
 #: What each watched path was: inode and modification time, or None where there was nothing.
@@ -58,7 +60,15 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     watch = RootWatch(sources)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)
-    return Discovery(Inventory(caches, watch.roots, notices + watch.notices), watch)
+    roots = with_odd_contents(watch.roots, caches)
+    return Discovery(Inventory(caches, roots, notices + watch.notices), watch)
+
+
+def with_odd_contents(roots: tuple[Root, ...], caches: tuple[Cache, ...]) -> tuple[Root, ...]:
+    """Return the roots with what those records name that bear the name of another dist (`records.with_contents`)."""
+    cached = frozenset(entry.dist for cache in caches for entry in cache.entries)
+    wanted = frozenset(map(package_name, cached.difference(*(root.dists for root in roots))))
+    return tuple(with_contents(root, cached, wanted) for root in roots)
 
 
 class RootWatch:
@@ -84,9 +94,18 @@ class RootWatch:
         return self._references
 
     def _sign(self) -> _Signature:
-        metas = (os.path.join(root.path, META) for root in self.roots)
+        # Also of what is no environment yet: a directory of environments changes before its newest has a conda-meta.
+        prefixes = {root.path for root in self.roots}.union(*map(_children, self._sources.envs_dirs))
+        metas = (os.path.join(prefix, META) for prefix in sorted(prefixes))
         paths = (*self._sources.registries, *self._sources.envs_dirs, *metas)
         return tuple((path, _stamp(path)) for path in paths)
+
+
+def _children(directory: str) -> list[str]:
+    try:
+        return [os.path.join(directory, name) for name in os.listdir(directory)]
+    except OSError:
+        return []
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from ..core.model import Cache, Entry, Keep, LinkKind, Part, PartKind, ReasonKind
 from ..core.planner import Links
-from .environments import META
 from .reading import read_object
+from .records import META
 
 
 def measure_links(caches: Iterable[Cache], kept: Iterable[Keep]) -> Links:
@@ -40,8 +40,8 @@ def link_kind(cache: Cache, entry: Entry, prefix: str) -> LinkKind:
     for path in installed:
         try:
             status = os.lstat(path)
-        except OSError:
-            continue
+        except (OSError, ValueError):
+            continue  # ValueError: a record can name what no file can be named.
         if (status.st_dev, status.st_ino) in inodes:
             return LinkKind.HARD
         if stat.S_ISLNK(status.st_mode) and _is_below(os.path.realpath(path), extracted[0]):

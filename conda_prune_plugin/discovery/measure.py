@@ -7,18 +7,21 @@ import stat
 from collections.abc import Iterator
 
 from ..core.model import Identity, Measurement, SharedInode
+from .mounts import mount_points, mounted_in
 
 #: st_blocks counts units of 512 bytes whatever the file system's block size (stat(2)).
 _BLOCK = 512
 
 
-def measure(path: str, *, dir_fd: int | None = None) -> Measurement:
+def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | None = None) -> Measurement:
     """Measure a file or a directory tree; no symbolic link is followed.
 
-    `path` is relative to `dir_fd` if that is given. Raises `OSError` if anything in it can't be read.
+    `path` is absolute, or relative to `dir_fd` if that is given. `mounts` are the mount points, if they are known
+    already. Raises `OSError` if anything in it can't be read.
     """
     top = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
-    tally = _Tally(top.st_dev)
+    mounted = mounted_in(path, dir_fd, mount_points() if mounts is None else mounts)
+    tally = _Tally(f"another file system is mounted on {mounted}" if mounted else None)
     if stat.S_ISDIR(top.st_mode):
         tally.add_directory(path, top)
         for name, inside_info, status in _walk(path, dir_fd):
@@ -66,12 +69,11 @@ def _list(directory: str, dir_fd: int | None) -> Iterator[os.DirEntry[str]]:
 class _Tally:
     """The running sums of one measurement. Only inodes with several links are remembered one by one."""
 
-    def __init__(self, device: int) -> None:
-        self._device = device
+    def __init__(self, obstacle: str | None) -> None:
+        self._obstacle = obstacle
         self._files = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
         self._payload_ctime: float | None = None
-        self._obstacle: str | None = None
 
     def add_file(self, status: os.stat_result, *, payload: bool) -> None:
         self._files += 1
@@ -88,9 +90,7 @@ class _Tally:
 
     def add_directory(self, path: str, status: os.stat_result) -> None:
         self._single += _allocated(status)
-        if status.st_dev != self._device:
-            self._obstacle = f"another file system is mounted on {path}"
-        elif not _may_empty(status):
+        if self._obstacle is None and not _may_empty(status):
             self._obstacle = f"the directory {path} belongs to somebody else"
 
     def result(self, what: Identity) -> Measurement:

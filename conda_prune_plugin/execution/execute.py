@@ -8,7 +8,7 @@ fails either check is put back and skipped.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -68,12 +68,13 @@ class _Site:
 
 @dataclass(slots=True)
 class _Aside:
-    """A decision whose parts were moved aside, and what they hold."""
+    """A decision whose parts were moved aside: what they hold, and what the deleted ones gave back."""
 
     decision: Remove
     site: _Site
     early: _Early
     measurements: dict[Part, Measurement] = field(default_factory=dict)
+    deleted: dict[Part, int] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[Part]:
@@ -104,11 +105,13 @@ def execute(plan: Plan, run: str, tools: Tools) -> Execution:
                     asides.pop()
                     outcomes[decision] = error
             _delete(asides, tools, outcomes)
-        except KeyboardInterrupt:
-            interrupted = True
+        except BaseException as stop:
             for aside in asides:
                 if aside.decision not in outcomes:
                     outcomes[aside.decision] = _give_up(aside)
+            if not isinstance(stop, KeyboardInterrupt):
+                raise
+            interrupted = True
     done = tuple(
         outcomes.get(decision) or Outcome(decision.entry, Result.SKIPPED, error="interrupted before it")
         for decision in plan.remove
@@ -195,7 +198,7 @@ def _set_aside(aside: _Aside, tools: Tools) -> Outcome | None:
             site.cache.move(part.name, site.folder, site.numbers[part.name])
         for part in aside.parts:
             aside.measurements[part] = tools.measure(*site.folder.at(site.numbers[part.name]))
-        _require_unlinked(decision, aside.measurements.values(), tools)
+        _require_unlinked(decision, list(aside.measurements.values()), tools)
     except _Changed as change:
         return _put_back(aside, Result.SKIPPED, str(change))
     except OSError as error:
@@ -216,7 +219,10 @@ def _require_unchanged(decision: Remove, cache: Directory, tools: Tools, early: 
             raise _Changed(f"{part.name} has changed since it was planned")
 
 
-def _require_unlinked(decision: Remove, measurements: Iterable[Measurement], tools: Tools) -> None:
+def _require_unlinked(decision: Remove, measurements: Sequence[Measurement], tools: Tools) -> None:
+    for measurement in measurements:
+        if measurement.obstacle is not None:
+            raise _Changed(measurement.obstacle)
     known = dict(decision.known_links)
     if any(links > known.get(inode, 0) for inode, links in missing_links(measurements).items()):
         raise _Changed("something has linked its files since it was planned")
@@ -242,35 +248,47 @@ def _put_back(aside: _Aside, result: Result, why: str) -> Outcome:
             failed.append(f"{part.name} could not be put back, which the next run tries again: {_text(error)}")
     if any((aside.decision, part) in aside.early for part in aside.decision.parts):
         why += "; an archive of it had to go first, to make room on a full disk"
-    return Outcome(aside.decision.entry, Result.FAILED if failed else result, error="; ".join([why, *failed]))
+    return _outcome(aside, Result.FAILED if failed else result, "; ".join([why, *failed]))
 
 
 def _delete(asides: Sequence[_Aside], tools: Tools, outcomes: dict[Remove, Outcome]) -> None:
     ledger = Ledger()
     for aside in asides:
         folder = aside.site.folder
-        went = {part: aside.early[aside.decision, part] for part in aside.decision.parts if part not in aside.parts}
-        freed = sum(ledger.remove(measurement) for measurement in went.values())
-        error = None
-        for part, measurement in aside.measurements.items():
+        failed = []
+        for part in aside.decision.parts:
             number = aside.site.numbers[part.name]
             try:
-                folder.move(number, folder, number + DOOMED)
-                remove(folder, number + DOOMED, tools.progress)
-                freed += ledger.remove(measurement)
-                went[part] = measurement
-            except OSError as problem:
-                error = f"{part.name} is out of the cache but could not be deleted: {_text(problem)}"
-        result = Result.FAILED if error else Result.REMOVED
-        files = sum(measurement.files for measurement in went.values())
-        outcomes[aside.decision] = Outcome(aside.decision.entry, result, files, freed, error)
+                if part in aside.measurements:
+                    folder.move(number, folder, number + DOOMED)
+                    remove(folder, number + DOOMED, tools.progress)
+                else:
+                    aside.measurements[part] = aside.early[aside.decision, part]
+                aside.deleted[part] = ledger.remove(aside.measurements[part])
+            except OSError as error:
+                failed.append(f"{part.name} is out of the cache but could not be deleted: {_text(error)}")
+        result = Result.FAILED if failed else Result.REMOVED
+        outcomes[aside.decision] = _outcome(aside, result, "; ".join(failed) or None)
 
 
 def _give_up(aside: _Aside) -> Outcome:
-    numbers = [aside.site.numbers[part.name] for part in aside.decision.parts]
-    if any(aside.site.folder.exists(number + DOOMED) for number in numbers):
-        return _put_back(aside, Result.FAILED, "interrupted while it was deleted, which the next run finishes")
+    """Put back what is whole when everything has to stop."""
+    begun = [
+        part.name
+        for part in aside.decision.parts
+        if part not in aside.deleted and aside.site.folder.exists(aside.site.numbers[part.name] + DOOMED)
+    ]
+    if begun:
+        return _put_back(aside, Result.FAILED, f"interrupted while {begun[0]} was deleted, which the next run finishes")
+    if aside.deleted:
+        gone = ", ".join(part.name for part in aside.deleted)
+        return _put_back(aside, Result.FAILED, f"interrupted after {gone} was deleted")
     return _put_back(aside, Result.SKIPPED, "interrupted; it is at its place")
+
+
+def _outcome(aside: _Aside, result: Result, error: str | None) -> Outcome:
+    files = sum(aside.measurements[part].files for part in aside.deleted)
+    return Outcome(aside.decision.entry, result, files, sum(aside.deleted.values()), error)
 
 
 def _text(error: OSError) -> str:

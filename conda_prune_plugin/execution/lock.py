@@ -1,8 +1,9 @@
 """One run at a time on a cache.
 
 The protocol. Whoever changes a cache holds an exclusive lock on ``<cache>/.conda-prune/lock`` from before its first
-change until after its last. The file is removed by its holder at the end, so that nothing stays behind; one who waited
-for the removed file notices (its link count is 0, checked by filelock from 3.24 on) and tries again with a new one.
+change until after its last. The file is removed by its holder at the end (`state.locked_state`), so that nothing stays
+behind; one who waited for the removed file notices (its link count is 0, checked by filelock from 3.24 on) and tries
+again with a new one.
 
 What it does not do: conda takes no lock on a package cache at all, so this one keeps only runs of `conda prune` apart.
 An install by conda is protected by other means: the minimum age, the check just before and after each move, and the
@@ -27,9 +28,10 @@ PATIENCE = 300.0
 
 @contextmanager
 def exclusive(state_path: str, notify: Callable[[str], None], patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock in a cache's state directory, which exists; after a moment `notify` is told what we wait for.
+    """Hold the lock in a cache's state directory; after a moment `notify` is told what we wait for.
 
-    Raises `LockTimeoutError` when another run still holds it after `patience` seconds.
+    Raises `LockTimeoutError` when another run still holds it after `patience` seconds, `OSError` when the file can't
+    be used.
     """
     path = os.path.join(state_path, NAME)
     lock = FileLock(path)
@@ -48,7 +50,4 @@ def exclusive(state_path: str, notify: Callable[[str], None], patience: float = 
     try:
         yield
     finally:
-        try:
-            os.unlink(path)
-        finally:
-            lock.release()
+        lock.release()

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from ..core.model import Cache, Notice
 from ..core.units import plural
 from .directory import Directory
-from .lock import NAME as LOCK
 from .removal import remove
 from .state import DOOMED, RECEIPT, STATE, Moved, locked_state, read_receipt, remove_empty, unusable, withdraw_receipt
 
@@ -21,20 +20,23 @@ from .state import DOOMED, RECEIPT, STATE, Moved, locked_state, read_receipt, re
 def cut_off_runs(cache: Cache) -> tuple[str, ...]:
     """Return the runs that have a folder in a cache: cut off, or going on right now. Nothing is written."""
     try:
-        names = os.listdir(os.path.join(cache.real_path, STATE))
+        with os.scandir(os.path.join(cache.real_path, STATE)) as listing:
+            return tuple(sorted(item.name for item in listing if item.is_dir(follow_symlinks=False)))
     except OSError:
         return ()
-    return tuple(sorted(name for name in names if name != LOCK))
 
 
-def recover(cache: Cache, notify: Callable[[str], None], progress: Callable[[int], None]) -> tuple[Notice, ...]:
+def recover(
+    cache: Cache, notify: Callable[[str], None], progress: Callable[[int], None]
+) -> tuple[tuple[Notice, ...], bool]:
     """Finish all cut-off runs of a cache; a run that goes on right now is waited for.
 
-    Returns what was done, and what could not be understood and was left alone.
+    Returns what was done, and whether everything could be: what is not understood is left alone.
 
     Raises `StateError` or `LockTimeoutError`.
     """
     notices = []
+    complete = True
     try:
         directory = Directory.open(cache.real_path)
     except OSError as error:
@@ -48,8 +50,9 @@ def recover(cache: Cache, notify: Callable[[str], None], progress: Callable[[int
                 remove_empty(state, run)
             except (OSError, ValueError) as error:
                 message = f"What the run {run} left in {path} could not be cleared ({error}) and was left alone."
+                complete = False
             notices.append(Notice("cut-off-run", message, path))
-    return tuple(notices)
+    return tuple(notices), complete
 
 
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:

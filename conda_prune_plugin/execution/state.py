@@ -11,13 +11,14 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.model import Remove
 from ..errors import NoRoomError, StateError
 from .directory import Directory
+from .lock import NAME as LOCK
 from .lock import exclusive
 
 STATE = ".conda-prune"
@@ -56,9 +57,17 @@ def locked_state(cache: Directory, notify: Callable[[str], None]) -> Iterator[Di
             # Opened only now: the one who held the lock before may have removed the directory, and the lock has made
             # it again. While we hold it nobody else removes it.
             state = stack.enter_context(cache.child(STATE))
+            # filelock goes by path: what it has locked must lie in the directory that we have opened.
+            state.status(LOCK)
         except OSError as error:
             raise unusable(path, error) from error
+        stack.callback(_remove_lock, state)
         yield state
+
+
+def _remove_lock(state: Directory) -> None:
+    with suppress(OSError):
+        state.unlink(LOCK)
 
 
 def unusable(path: str, error: OSError) -> StateError:
@@ -111,14 +120,16 @@ def write_receipt(folder: Directory, run: str, cache: str, decisions: Sequence[R
 def read_receipt(folder: Directory) -> list[Moved]:
     """Return what a run was going to move. Raises `OSError` or `ValueError` if it can't be understood."""
     path, dir_fd = folder.at(RECEIPT)
-    with os.fdopen(os.open(path, os.O_RDONLY, dir_fd=dir_fd), encoding="utf-8") as stream:
-        receipt: Any = json.load(stream)
+    # Something else than a file, a pipe say, is not waited for.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
     try:
+        with os.fdopen(os.open(path, flags, dir_fd=dir_fd), encoding="utf-8") as stream:
+            receipt: Any = json.load(stream)
         if receipt["schema"] != SCHEMA:
             raise ValueError(f"its schema is {receipt['schema']}, not {SCHEMA}")
         parts = [part for entry in receipt["entries"] for part in entry["parts"]]
         return [Moved(str(part["name"]), str(part["number"])) for part in parts]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"it is not a receipt ({error!r})") from error
 
 

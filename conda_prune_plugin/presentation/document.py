@@ -41,10 +41,13 @@ def prune_document(
 
 
 def iso_time(time: float | None) -> str | None:
-    """Return a time as ISO 8601 in UTC, to the second."""
+    """Return a time as ISO 8601 in UTC, to the second; None for one that no calendar has."""
     if time is None:
         return None
-    return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _cache(cache: Cache) -> dict[str, Any]:

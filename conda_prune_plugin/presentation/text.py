@@ -8,15 +8,32 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from ..core.model import Cache, Keep, LastUsedFrom, LinkKind, Notice, Outcome, Part, Plan, ReasonKind, Remove, Result
+from ..core.model import (
+    Cache,
+    Keep,
+    LastUsedFrom,
+    LinkKind,
+    Notice,
+    Outcome,
+    Part,
+    Plan,
+    Reason,
+    ReasonKind,
+    Remove,
+    Result,
+)
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
 from ..core.units import format_age, format_size, plural
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
 _UNBOUNDED = 10_000
+
+#: A column of reasons narrower than this is no help.
+_NARROWEST_REASON = 24
 
 #: How the summary puts each reason to keep an entry.
 _KEPT_BECAUSE = {
@@ -40,7 +57,7 @@ _LINKED = {
 
 def console(stream: TextIO) -> Console:
     """Return a console that never guesses: no markup, no highlighting, no wrapping outside of a terminal."""
-    width = None if stream.isatty() else _UNBOUNDED
+    width = None if Console(file=stream).is_terminal else _UNBOUNDED
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
@@ -97,44 +114,69 @@ def _show_cache(
     entries = plural(len(cache.entries), "entry", "entries")
     out.print(Text(f"{printable(cache.path)}{read_only}: {entries}", style="bold"))
     if going:
-        out.print(_removals(going, now))
+        _show_removals(out, going, now)
         if any(decision.last_used_from is LastUsedFrom.EXTRACTION for decision in going):
             out.print("  * it was never linked: the time since it was fetched or extracted")
     for kind, count in Counter(decision.reasons[0].kind for decision in staying).most_common():
         out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}")
     if kept and staying:
-        out.print(_kept(staying))
+        _show_kept(out, staying)
     out.print()
 
 
-def _removals(decisions: Sequence[Remove], now: float) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("  remove", no_wrap=True)
-    table.add_column("parts")
-    table.add_column("unused for", no_wrap=True)
-    table.add_column("files", justify="right", no_wrap=True)
-    table.add_column("reclaimable", justify="right", no_wrap=True)
-    for decision in decisions:
-        table.add_row(
+def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> None:
+    rows = [
+        (
             f"  {printable(decision.entry.dist)}",
             " ".join(_part(part) for part in decision.parts),
             _last_used(decision, now),
             f"{decision.files:,}",
             format_size(decision.reclaimable),
         )
-    return table
+        for decision in decisions
+    ]
+    table = _table("  remove", "parts", "unused for")
+    for heading in ("files", "reclaimable"):
+        table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    if Measurement.get(out, out.options.update(width=_UNBOUNDED), table).maximum <= out.width:
+        out.print(table)
+        return
+    # Too narrow for a table: nothing of it may be lost.
+    for name, parts, unused, files, reclaimable in rows:
+        out.print(Text(name, overflow="fold"))
+        out.print(f"    {reclaimable}, files: {files}, in {parts}, unused for {unused.strip()}")
 
 
-def _kept(decisions: Sequence[Keep]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("  keep", overflow="fold")
-    table.add_column("because", overflow="fold")
-    for decision in decisions:
-        reasons = "; ".join(
-            f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail for reason in decision.reasons
+def _show_kept(out: Console, decisions: Sequence[Keep]) -> None:
+    rows = [
+        (
+            f"  {printable(decision.entry.dist)}",
+            printable("; ".join(_reason(reason) for reason in decision.reasons)),
         )
-        table.add_row(f"  {printable(decision.entry.dist)}", printable(reasons))
+        for decision in decisions
+    ]
+    if max(len(name) for name, _ in rows) + _NARROWEST_REASON > out.width:
+        for name, reason in rows:
+            out.print(Text(f"{name}: {reason}", overflow="fold"))
+        return
+    table = _table("  keep")
+    table.add_column("because", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, overflow="fold")
     return table
+
+
+def _reason(reason: Reason) -> str:
+    return f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail
 
 
 def _part(part: Part) -> str:

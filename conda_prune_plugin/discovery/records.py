@@ -1,0 +1,99 @@
+"""What the ``conda-meta`` of one environment lists.
+
+A record is named ``name-version-build.json``, and conda accepts it only under that name, so the listing says what an
+environment references. Opened is only what the listing leaves in doubt: a record whose name is no dist, and one too
+short to be a record. Whatever a ``conda-meta`` directory lists protects what it names, readable or not.
+
+`PrefixData` is not asked: it costs a millisecond a record and raises on the first broken one. A differential test
+holds this listing against its answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..core.model import Notice, Root, RootState
+from ..core.names import is_dist_name, package_name
+from .reading import dist_of, read_object
+
+META = "conda-meta"
+
+#: No record that any client writes is this short (its mandatory keys alone take more); a cut-off or overwritten one
+#: often is. In bytes.
+SHORTEST_RECORD = 256
+
+_SUFFIX = ".json"
+
+
+def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice, ...]]:
+    """Return an environment as a root, and what was odd about it. Raises nothing: that is what its state is for."""
+    meta = os.path.join(prefix, META)
+    try:
+        with os.scandir(meta) as listing:
+            records = [item for item in listing if item.name.endswith(_SUFFIX)]
+    except OSError as error:
+        return _without_records(prefix, name, error)
+    dists = {record.name.removesuffix(_SUFFIX) for record in records}
+    notices = []
+    for record in filter(_is_doubtful, records):
+        try:
+            dists.add(dist_of(read_object(record.path)))
+        except (OSError, ValueError):
+            # Unless a conda at work has removed it since it was listed.
+            if os.path.lexists(record.path):
+                notices.append(_corrupt_record(record.path, prefix))
+    state = RootState.CORRUPT if notices else RootState.OK
+    return Root(prefix, name, state, frozenset(dists)), tuple(notices)
+
+
+def with_contents(root: Root, cached: frozenset[str], wanted: frozenset[str]) -> Root:
+    """Return a root that also references what the content of its oddest records names.
+
+    A record may be called like a dist and hold another. Those worth opening name a package that some candidate is of
+    (`wanted`) and no dist that any cache has (`cached`): few, since most names in a record are true.
+    """
+    odd = [dist for dist in root.dists if dist not in cached and package_name(dist) in wanted]
+    return replace(root, dists=root.dists | frozenset(_contents(root.path, odd))) if odd else root
+
+
+def _contents(prefix: str, dists: Iterable[str]) -> Iterable[str]:
+    for dist in dists:
+        try:
+            yield dist_of(read_object(os.path.join(prefix, META, dist + _SUFFIX)))
+        except (OSError, ValueError):
+            continue  # Its name protects what it can.
+
+
+def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Root, tuple[Notice, ...]]:
+    gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    # A conda-meta that is no directory, or a link to a disk that is not mounted, is not gone but unreadable.
+    if gone and not os.path.lexists(os.path.join(prefix, META)):
+        message = (
+            f"The environment {prefix} is registered but not there, so nothing protects what it uses. "
+            "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
+        )
+        notice = Notice("missing-environment", message, prefix)
+        return Root(prefix, name, RootState.MISSING, frozenset()), (notice,)
+    message = (
+        f"The environment {prefix} can't be read ({error.strerror}), so what it references is not known; "
+        "nothing is removed without --ignore-unreadable."
+    )
+    notice = Notice("unreadable-environment", message, prefix, hides_roots=True)
+    return Root(prefix, name, RootState.UNREADABLE, frozenset()), (notice,)
+
+
+def _is_doubtful(record: os.DirEntry[str]) -> bool:
+    try:
+        return not is_dist_name(record.name.removesuffix(_SUFFIX)) or record.stat().st_size < SHORTEST_RECORD
+    except OSError:
+        return True
+
+
+def _corrupt_record(path: str, prefix: str) -> Notice:
+    message = (
+        f"The record {path} can't be read. The package that its name gives stays in the caches, but conda may not "
+        f"be able to use the environment: reinstall the package into {prefix}, or move the file out of {META}."
+    )
+    return Notice("corrupt-record", message, path)
