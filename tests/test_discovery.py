@@ -140,9 +140,14 @@ def test_what_cannot_be_listed_may_hide_roots(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
 
-    _, notices = read_roots(Sources(envs_dirs=(str(loop),), registries=(str(loop),)))
+    _, notices = read_roots(Sources(envs_dirs=(str(loop),), registries=(str(loop),), other_registries=(f"{loop}/x",)))
 
-    assert [notice.hides_roots for notice in notices] == [True, True]
+    # Of everybody else's homes, which root looks into, some are not readable on every cluster.
+    assert [notice.hides_roots for notice in notices] == [True, True, False]
+
+
+def test_a_home_that_is_no_directory_has_no_registry() -> None:
+    assert read_roots(Sources(registries=("/dev/null/.conda/environments.txt",))) == ((), ())
 
 
 def test_an_environment_that_appears_is_seen_when_it_gets_its_records(tiny: Tiny) -> None:

@@ -13,9 +13,6 @@ from ..core.model import Cache, Entry, Notice, Part, PartKind
 from ..core.names import archive_dist, is_dist_name
 from ..errors import NoSuchDirectoryError, NotACacheError
 
-#: The program's own state below a cache.
-STATE_DIRECTORY = ".conda-prune"
-
 #: What conda (``.c~``, ``.trash``, ``*.conda_trash*``, ``*.partial``) leaves aside while it works: not entries.
 _ASIDE_SUFFIXES = (".c~", ".trash", ".partial", ".part")
 _ASIDE_WORD = ".conda_trash"

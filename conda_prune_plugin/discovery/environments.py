@@ -16,11 +16,13 @@ from .records import META, read_environment
 class Sources:
     """Where environments may be; absolute paths.
 
+    registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
     prefixes: taken for environments only if they have a ``conda-meta`` directory.
     named: the user's word that these are environments.
     """
 
     registries: tuple[str, ...] = ()
+    other_registries: tuple[str, ...] = ()
     envs_dirs: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
@@ -110,7 +112,7 @@ def registered_prefixes(registry: str) -> tuple[str, ...]:
     """
     try:
         lines = [os.fsdecode(line.strip()) for line in read_regular(registry).split(b"\n")]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     prefixes = []
     while lines:
@@ -144,7 +146,7 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             notices.append(Notice("unreadable-directory", message, envs_dir, hides_roots=True))
             continue
         yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
-    for registry in sources.registries:
+    for registry in (*sources.registries, *sources.other_registries):
         try:
             yield from registered_prefixes(registry)
         except OSError as error:
@@ -152,7 +154,8 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
                 f"The registry {registry} can't be read: {error.strerror}. "
                 "Environments that only it lists are not known; name them with --root."
             )
-            notices.append(Notice("unreadable-registry", message, registry, hides_roots=True))
+            own = registry in sources.registries
+            notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
 
 
 def _may_be_environment(prefix: str) -> bool:

@@ -52,6 +52,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
         notices += unseen
     sources = Sources(
         registries=settings.registries,
+        other_registries=settings.other_registries,
         envs_dirs=settings.envs_dirs,
         prefixes=settings.prefixes,
         named=tuple(named),
@@ -97,7 +98,8 @@ class RootWatch:
         # Also of what is no environment yet: a directory of environments changes before its newest has a conda-meta.
         prefixes = {root.path for root in self.roots}.union(*map(_children, self._sources.envs_dirs))
         metas = (os.path.join(prefix, META) for prefix in sorted(prefixes))
-        paths = (*self._sources.registries, *self._sources.envs_dirs, *metas)
+        sources = self._sources
+        paths = (*sources.registries, *sources.other_registries, *sources.envs_dirs, *metas)
         return tuple((path, _stamp(path)) for path in paths)
 
 

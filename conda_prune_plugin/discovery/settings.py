@@ -22,7 +22,8 @@ class Settings:
     """Absolute paths, each as configured; not all of them need to exist.
 
     prefixes: the root prefix, the active and the target environment.
-    registries: files that list one environment a line.
+    registries: files that list one environment a line: this user's, and for root, as conda does it
+        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whoever is running.
     """
 
     pkgs_dirs: tuple[str, ...]
@@ -30,6 +31,7 @@ class Settings:
     root_prefix: str
     prefixes: tuple[str, ...]
     registries: tuple[str, ...]
+    other_registries: tuple[str, ...]
 
 
 def conda_settings() -> Settings:
@@ -45,22 +47,20 @@ def conda_settings() -> Settings:
             (os.path.abspath(prefix) for prefix in prefixes if prefix),
             (place.prefix for place in installations),
         ),
-        registries=tuple(_registries()),
+        registries=(_registry("~"),),
+        other_registries=tuple(_registry(home) for home in _other_homes()),
     )
 
 
-def _registries() -> Iterator[str]:
-    """Give the registry of this user and, as conda does for root, of everybody (`list_all_known_prefixes`).
+def _registry(home: str) -> str:
+    return str(get_user_environments_txt_file(home))
 
-    Unlike there, root's own `$HOME` counts too: conda registers below it whoever is running.
-    """
-    homes = [os.path.expanduser("~")]
+
+def _other_homes() -> Iterator[str]:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         from pwd import getpwall
 
-        homes += [user.pw_dir for user in getpwall()]
-    for home in dict.fromkeys(filter(None, homes)):
-        yield str(get_user_environments_txt_file(home))
+        yield from {user.pw_dir: None for user in getpwall() if user.pw_dir}
 
 
 def _unique(*groups: object) -> tuple[str, ...]:
