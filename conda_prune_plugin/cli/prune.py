@@ -70,7 +70,8 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--ignore-unreadable",
         action="store_true",
-        help="Go on though an environment can't be read; what only it soft-links may be removed.",
+        help="Go on though an environment, or a place where one may be, can't be read; what only it soft-links may be "
+        "removed.",
     )
     add_output_and_prompt_options(parser)
 

@@ -146,7 +146,7 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             notices.append(Notice("unreadable-directory", message, envs_dir, hides_roots=True))
             continue
         yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
-    for registry in (*sources.registries, *sources.other_registries):
+    for registry in dict.fromkeys((*sources.registries, *sources.other_registries)):
         try:
             yield from registered_prefixes(registry)
         except OSError as error:
