@@ -51,7 +51,7 @@ class ConfirmationError(PruneError):
 
 
 class UnreadableEnvironmentError(PruneError):
-    """An environment can't be read, so what it references is not known."""
+    """An environment, or a place where some may be, can't be read, so what is referenced is not known."""
 
 
 class LockTimeoutError(PruneError):

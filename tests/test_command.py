@@ -136,7 +136,9 @@ def test_bad_input_is_refused_with_what_to_do(
     assert unused.entry("unused-1-0").exists()
 
 
-@pytest.mark.parametrize("arguments", [("--no-such-option",), ("no-such-command",), ("--pkgs-dir",)])
+@pytest.mark.parametrize(
+    "arguments", [("--no-such-option",), ("no-such-command",), ("--pkgs-dir",), ("demo", "--keep")]
+)
 def test_what_argparse_refuses_is_bad_usage_in_text_and_in_json(unused: Machine, arguments: tuple[str, ...]) -> None:
     text, document = unused.prune(*arguments), unused.prune("--json", *arguments)
 
@@ -154,7 +156,7 @@ def test_a_closed_stream_is_no_error(unused: Machine) -> None:
         assert done.returncode == 0
 
 
-@pytest.mark.parametrize("columns", ["20", "48", "60", "200"])
+@pytest.mark.parametrize("columns", ["0", "20", "48", "60", "200"])
 def test_at_any_width_no_name_and_no_number_is_lost(machine: Machine, columns: str) -> None:
     answer = machine.prune("--dry-run", "-v", COLUMNS=columns, FORCE_COLOR="1", PYTHONIOENCODING="ascii")
 

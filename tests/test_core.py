@@ -24,7 +24,7 @@ from conda_prune_plugin.core.model import (
 from conda_prune_plugin.core.names import archive_dist, is_dist_name
 from conda_prune_plugin.core.planner import last_use, make_plan
 from conda_prune_plugin.core.policy import Policy
-from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, plural
+from conda_prune_plugin.core.units import format_age, format_size, parse_age, plural
 from conda_prune_plugin.presentation.document import iso_time
 
 NOW = 1_000_000.0
@@ -70,20 +70,6 @@ def test_twelve_months_are_a_year() -> None:
 def test_what_is_no_age_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="12h"):
         parse_age(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("1B", 1), ("500MB", 500_000_000), ("2.5GiB", 2_684_354_560), ("1k", 1024), ("3 TiB", 3 << 40)],
-)
-def test_a_size_means_its_bytes(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "-1", "1XB", "GiB", "1,5GB"])
-def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="GiB"):
-        parse_size(text)
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,27 @@ def test_a_home_that_is_no_directory_has_no_registry() -> None:
     assert read_roots(Sources(registries=("/dev/null/.conda/environments.txt",))) == ((), ())
 
 
+def test_a_link_to_an_environment_on_a_disk_that_is_not_mounted_is_a_missing_environment(tiny: Tiny) -> None:
+    (tiny.envs / "away").symlink_to("/not/mounted")
+    (tiny.envs / "plain directory").mkdir()
+
+    (root,), (notice,) = read_roots(Sources(envs_dirs=(str(tiny.envs),)))
+
+    assert (root.path, root.state) == (str(tiny.envs / "away"), RootState.MISSING)
+    assert "not mounted" in notice.message
+
+
+def test_the_home_is_expanded_before_a_cache_is_looked_at(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tiny.cache.parent))
+    (tmp_path / "~").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert [cache.path for cache in find_caches((), ("~/pkgs",))[0]] == [str(tiny.cache)]
+    assert [cache.path for cache in find_caches((), ("~",))[0]] == [str(tiny.cache.parent)]
+
+
 def test_an_environment_that_appears_is_seen_when_it_gets_its_records(tiny: Tiny) -> None:
     tiny.add("a-1-0")
     watch = tiny.watch()
@@ -274,6 +295,8 @@ def test_what_is_not_understood_is_kept_as_unknown(tiny: Tiny, tmp_path: Path) -
     (tiny.cache / "strange.conda").write_bytes(b"archive")
     broken = tiny.add("broken-1-0")
     (broken / "info" / "index.json").write_text("{")
+    nonsense = tiny.add("nonsense-1-0")
+    (nonsense / "info" / "index.json").write_text('{"name": ["x"], "version": null, "build": {}}')
     pipe = tiny.add("piped-1-0")
     (pipe / "info" / "index.json").unlink()
     os.mkfifo(pipe / "info" / "index.json")
@@ -283,7 +306,17 @@ def test_what_is_not_understood_is_kept_as_unknown(tiny: Tiny, tmp_path: Path) -
     plan = tiny.plan()
 
     assert _removed(plan) == set()
-    unknown = {"broken-1-0", "half-1-0", "link-1-0", "link-2-0", "nameless-1-0", "pipe-1-0", "piped-1-0", "strange"}
+    unknown = {
+        "broken-1-0",
+        "nonsense-1-0",
+        "half-1-0",
+        "link-1-0",
+        "link-2-0",
+        "nameless-1-0",
+        "pipe-1-0",
+        "piped-1-0",
+        "strange",
+    }
     assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in unknown}
 
 
@@ -385,10 +418,12 @@ def test_links_between_entries_explain_each_other(tiny: Tiny) -> None:
 
 def test_links_from_an_environment_inside_of_a_cache_are_explained_by_nothing(tiny: Tiny) -> None:
     tree = tiny.add("a-1-0")
-    (tiny.cache / "odd place").mkdir()
-    os.link(tree / "lib" / "one", tiny.cache / "odd place" / "one")
-
-    assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.LINKED]}
+    for name in ("odd place", "like-a-dist"):
+        (tiny.cache / name / "conda-meta").mkdir(parents=True)
+        os.link(tree / "lib" / "one", tiny.cache / name / "one")
+        plan = tiny.plan()
+        assert _kept(plan)["a-1-0"] == [ReasonKind.LINKED]
+        (tiny.cache / name / "one").unlink()
 
 
 def test_a_renamed_package_is_known_by_what_is_inside(tiny: Tiny) -> None:

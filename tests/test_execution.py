@@ -16,7 +16,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.demo.packages import File, HardLink, SymLink
-from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError
+from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError, UnreadableEnvironmentError
 from conda_prune_plugin.execution import directory as directory_module
 from conda_prune_plugin.execution import lock
 from conda_prune_plugin.execution.directory import Directory
@@ -126,6 +126,58 @@ def test_an_entry_that_was_replaced_or_is_gone_is_skipped(tiny: Tiny) -> None:
 
     assert [outcome.result for outcome in outcomes] == [Result.SKIPPED, Result.SKIPPED]
     assert replaced.exists()
+
+
+def test_an_entry_with_something_new_deep_inside_is_put_back(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0")
+    plan = tiny.plan()
+    (tree / "lib" / "new").write_bytes(b"new")
+
+    outcome = tiny.execute(plan).outcomes[0]
+
+    assert outcome.result is Result.SKIPPED
+    assert "what is in it has changed" in str(outcome.error)
+    assert (tree / "lib" / "new").exists()
+
+
+def test_an_environment_that_cannot_be_read_any_more_stops_everything(tiny: Tiny) -> None:
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist)
+    tiny.use("e", "b-1-0")
+    watch = tiny.watch()
+    plan = tiny.plan(watch)
+    shutil.rmtree(tiny.envs / "e" / "conda-meta")
+    (tiny.envs / "e" / "conda-meta").touch()
+
+    with pytest.raises(UnreadableEnvironmentError, match="any more"):
+        tiny.execute(plan, watch)
+
+    assert tiny.names() == {"a-1-0", "b-1-0", "urls.txt"}
+
+
+def test_in_a_lower_layer_of_an_overlay_an_entry_is_skipped(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path / "lower")
+    tree = tiny.add("a-1-0")
+    for name in ("upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    place = tmp_path / "merged"
+    command = ["mount", "-t", "overlay", "-o", layers, "none", str(place)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting an overlay is not allowed here")
+    try:
+        tiny.cache, tiny.envs = place / "pkgs", place / "envs"
+        outcome = tiny.execute(tiny.plan()).outcomes[0]
+        names = tiny.names()
+    finally:
+        subprocess.run(["umount", str(place)], check=True)  # noqa: S607
+
+    # Where directories can be renamed across layers (redirect_dir) it goes; it is never half gone.
+    assert (outcome.result, names) in (
+        (Result.SKIPPED, {"a-1-0", "urls.txt"}),
+        (Result.REMOVED, {"urls.txt"}),
+    )
+    assert contents(tree)
 
 
 def test_an_entry_swapped_for_a_symbolic_link_is_skipped_and_its_target_stays(tiny: Tiny, tmp_path: Path) -> None:

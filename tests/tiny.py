@@ -14,7 +14,7 @@ from conda_prune_plugin.demo.packages import File, Item, Package, write_tree
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.candidates import gather_evidence
 from conda_prune_plugin.discovery.environments import Sources
-from conda_prune_plugin.discovery.inventory import RootWatch, with_odd_contents
+from conda_prune_plugin.discovery.inventory import RootWatch
 from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.execution.execute import Execution, Tools, execute
 
@@ -76,13 +76,14 @@ class Tiny:
 
     def watch(self) -> RootWatch:
         """Return the watch over the environments."""
-        return RootWatch(Sources(envs_dirs=(str(self.envs),)))
+        caches, _ = find_caches((str(self.cache),), ())
+        return RootWatch(Sources(envs_dirs=(str(self.envs),)), caches)
 
     def inventory(self, watch: RootWatch | None = None) -> Inventory:
         """Return what there is."""
         caches, notices = find_caches((str(self.cache),), ())
         watch = watch or self.watch()
-        return Inventory(caches, with_odd_contents(watch.roots, caches), (*notices, *watch.notices))
+        return Inventory(caches, watch.roots, (*notices, *watch.notices))
 
     def plan(self, watch: RootWatch | None = None) -> Plan:
         """Return the plan for the cache, whatever the age of its entries."""

@@ -16,9 +16,9 @@ Nothing outside of the sandbox is read or written, and it is deleted at the end.
 """
 
 
-def configure_parser(commands: Any) -> None:
-    """Add the command's parser."""
-    parser = commands.add_parser(
+def configure_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's parser and return it."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "demo",
         help="Try it in a throw-away sandbox.",
         description=DESCRIPTION,
@@ -28,6 +28,7 @@ def configure_parser(commands: Any) -> None:
         "--keep", metavar="DIR", help="Make the sandbox in DIR, which must not exist, and leave it there."
     )
     parser.set_defaults(prune_command=execute)
+    return parser
 
 
 def execute(arguments: argparse.Namespace) -> int:

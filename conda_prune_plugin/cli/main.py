@@ -24,11 +24,15 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     prune.configure_parser(parser)
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
-    demo.configure_parser(commands)
+    _answer_bad_usage_in_json(demo.configure_parser(commands))
 
 
 def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
-    """Make bad usage an error document where JSON was asked for; argparse writes its usage to standard error only."""
+    """Make bad usage an error document where JSON was asked for; argparse writes its usage to standard error only.
+
+    conda makes the parser, so its methods are replaced instead of overridden; and what a subparser does not know it
+    hands to conda's own parser, whose error would not be ours, so it has to be refused here.
+    """
     argparse_error, parse_known_args = parser.error, parser.parse_known_args
 
     def error(message: str) -> NoReturn:
@@ -65,7 +69,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return _report(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough. Nothing more can be written, not even by the interpreter's exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 1
     return code
 

@@ -4,23 +4,6 @@ from __future__ import annotations
 
 import re
 
-_SIZE_UNITS = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "k": 1 << 10,
-    "m": 1 << 20,
-    "g": 1 << 30,
-    "t": 1 << 40,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "tib": 1 << 40,
-}
-
 _DAY = 86_400.0
 _AGE_UNITS = {
     "s": 1.0,
@@ -42,28 +25,12 @@ def parse_age(text: str) -> float:
 
     Raises `ValueError`, with a text meant for the user, on anything else.
     """
-    number, unit = _quantity(text)
-    if unit in _AGE_UNITS:
-        return number * _AGE_UNITS[unit]
-    if number == 0 and not unit:
+    match = _QUANTITY.fullmatch(text.strip().lower())
+    if match and match["unit"] in _AGE_UNITS:
+        return float(match["number"]) * _AGE_UNITS[match["unit"]]
+    if match and not match["unit"] and not float(match["number"]):
         return 0.0
     raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, or 0")
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes that a SIZE such as ``500MB``, ``2.5GiB``, ``1B`` or ``0`` means.
-
-    Raises `ValueError`, with a text meant for the user, on anything else.
-    """
-    number, unit = _quantity(text)
-    if unit in _SIZE_UNITS:
-        return int(number * _SIZE_UNITS[unit])
-    raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 1B, or 0")
-
-
-def _quantity(text: str) -> tuple[float, str]:
-    match = _QUANTITY.fullmatch(text.strip().lower())
-    return (float(match["number"]), match["unit"]) if match else (-1.0, "?")
 
 
 def format_size(size: int) -> str:

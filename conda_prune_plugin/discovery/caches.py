@@ -28,7 +28,7 @@ def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[
 
     Raises `NoSuchDirectoryError` or `NotACacheError` for a named one.
     """
-    named = tuple(named)
+    named = tuple(os.path.expanduser(path) for path in named)
     for path in named:
         _require_cache(path)
     caches: dict[tuple[int, int], Cache] = {}

@@ -19,6 +19,7 @@ from .caches import INDEX
 from .measure import measure
 from .mounts import mount_points
 from .reading import dist_of, read_object, read_regular
+from .records import META
 
 #: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
 #: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
@@ -42,7 +43,7 @@ def gather_evidence(
     for done, entry in enumerate(entries):
         progress(done)
         found.append(_examine(by_path[entry.cache], entry, urls_of, mounts))
-    outside = missing_links(measurement for item in found for _, measurement in item.measurements)
+    outside = missing_links(m for item in found if item.doubt is None for _, m in item.measurements)
     if outside:
         outside = _links_not_in_caches(outside, by_path.values(), found)
     return tuple(
@@ -155,7 +156,7 @@ def _metadata_in_archive(path: str) -> _Metadata:
 
     unknown = _Metadata(doubt="its archive was not downloaded by conda and can't be read as a package")
     if path.endswith(".tar.bz2") and os.path.getsize(path) > LARGEST_SEARCHED:
-        return unknown
+        return _Metadata(doubt="its archive was not downloaded by conda and is too large to look into")
     try:
         for archive, member in stream_conda_info(path):
             if member.name == "info/index.json" and (stream := archive.extractfile(member)):
@@ -181,25 +182,30 @@ def _with_sticky_obstacle(
     return tuple((part, checked(part, measurement)) for part, measurement in measurements)
 
 
+def _is_package(path: str) -> bool:
+    return os.path.isfile(os.path.join(path, INDEX)) and not os.path.lexists(os.path.join(path, META))
+
+
 def _links_not_in_caches(
     missing: Mapping[InodeKey, int], caches: Iterable[Cache], found: Iterable[Evidence]
 ) -> dict[InodeKey, int]:
     """Take off the missing links that lie in other entries: packages that were deduplicated against each other.
 
-    Only entries are looked through, not what else may lie in a cache, be it an environment. The inode numbers come
-    from the listing and are confirmed by a stat: on an overlay they may be another layer's.
+    Only packages are looked through, not what else may lie in a cache, be it an environment with the name of a dist.
+    The inode numbers come from the listing and are confirmed by a stat: on an overlay they may be another layer's.
     """
     left = dict(missing)
     inodes = {inode for _, inode in left}
-    measured = {item.entry for item in found if item.measurements}
-    pending = [
+    measured = {item.entry for item in found if item.measurements and item.doubt is None}
+    others = (
         os.path.join(cache.real_path, part.name)
         for cache in caches
         for entry in cache.entries
         if entry not in measured
         for part in entry.parts
         if _extracted(part) and not part.is_link
-    ]
+    )
+    pending = [path for path in others if _is_package(path)]
     while pending:
         try:
             with os.scandir(pending.pop()) as listing:

@@ -11,13 +11,19 @@ from ..errors import NoSuchDirectoryError
 from .reading import read_regular
 from .records import META, read_environment
 
+#: What mkfs makes in the top directory of a file system, for root only.
+_LOST_AND_FOUND = "lost+found"
+
+#: File systems that the kernel makes up as they are read: no search ends there.
+_KERNEL = frozenset({"/proc", "/sys", "/dev"})
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where environments may be; absolute paths.
 
     registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
-    prefixes: taken for environments only if they have a ``conda-meta`` directory.
+    prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
     named: the user's word that these are environments.
     """
 
@@ -40,7 +46,7 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
         if not path or not os.path.isdir(prefix):
             problem = "it is not a directory"
         elif not _may_be_environment(prefix):
-            problem = f"it has no {META} directory"
+            problem = f"it has no {META}"
         else:
             found.append(prefix)
             continue
@@ -68,6 +74,8 @@ def search_environments(
     unreadable: list[str] = []
 
     def fail(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError) and error.filename != top:
+            return  # Gone since it was listed.
         if error.filename == top:
             raise NoSuchDirectoryError(
                 f"{directory} can't be searched for environments: {error.strerror}.",
@@ -81,7 +89,7 @@ def search_environments(
         if META in names:
             found.append(path)
             names.remove(META)
-        names[:] = [name for name in names if os.path.join(path, name) not in skip]
+        names[:] = [name for name in names if os.path.join(path, name) not in skip | _KERNEL]
     notices = []
     if unreadable:
         message = (
@@ -159,13 +167,14 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
 
 
 def _may_be_environment(prefix: str) -> bool:
-    """Return whether a directory has a ``conda-meta`` of any kind, or might have one that we may not see."""
+    """Return whether a directory has a ``conda-meta`` of any kind, or might have one that we can't see now."""
     try:
         os.lstat(os.path.join(prefix, META))
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        # A link to nowhere may lead to a disk that is not mounted.
+        return os.path.islink(prefix) and not os.path.exists(prefix)
     except OSError:
-        return True
+        return os.path.basename(prefix) != _LOST_AND_FOUND
     return True
 
 

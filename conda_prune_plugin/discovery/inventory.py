@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..core.model import Cache, Inventory, Notice, Root
 from ..core.names import package_name
 from ..core.reachability import references
+from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .environments import Sources, read_roots, require_environments, search_environments
 from .records import META, with_contents
@@ -58,11 +59,10 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
         named=tuple(named),
         root_prefix=settings.root_prefix,
     )
-    watch = RootWatch(sources)
+    watch = RootWatch(sources, caches)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)
-    roots = with_odd_contents(watch.roots, caches)
-    return Discovery(Inventory(caches, roots, notices + watch.notices), watch)
+    return Discovery(Inventory(caches, watch.roots, notices + watch.notices), watch)
 
 
 def with_odd_contents(roots: tuple[Root, ...], caches: tuple[Cache, ...]) -> tuple[Root, ...]:
@@ -78,21 +78,40 @@ class RootWatch:
     A stat of each of these is cheap enough to ask before every single removal; a search is not repeated.
     """
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, caches: tuple[Cache, ...]) -> None:
         self._sources = sources
-        self.roots, self.notices = read_roots(sources)
+        self._caches = caches
+        self.roots, self.notices = self._read()
+        self._hidden = self._hiding(self.notices)
         # Unsigned until somebody asks again: a dry run reads the roots once.
         self._signature: _Signature | None = None
         self._references: Mapping[str, tuple[Root, ...]] = {}
 
     def references(self) -> Mapping[str, tuple[Root, ...]]:
-        """Return for each dist the roots that name it at this moment."""
+        """Return for each dist the roots that name it at this moment.
+
+        Raises `UnreadableEnvironmentError` if there is an environment that could be read before and no more.
+        """
         if self._signature != (now := self._sign()):
             # Signed before it is read: what changes meanwhile, or is new, is seen the next time.
             self._signature = now
-            self.roots, self.notices = read_roots(self._sources)
+            self.roots, self.notices = self._read()
+            if newly_hidden := self._hiding(self.notices) - self._hidden:
+                raise UnreadableEnvironmentError(
+                    f"{min(newly_hidden)} can't be read any more, so what it references is not known.",
+                    hint="What was not deleted yet is at its place. Try again when it can be read.",
+                    path=min(newly_hidden),
+                )
             self._references = references(self.roots)
         return self._references
+
+    def _read(self) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+        roots, notices = read_roots(self._sources)
+        return with_odd_contents(roots, self._caches), notices
+
+    @staticmethod
+    def _hiding(notices: Iterable[Notice]) -> frozenset[str]:
+        return frozenset(notice.path for notice in notices if notice.hides_roots)
 
     def _sign(self) -> _Signature:
         # Also of what is no environment yet: a directory of environments changes before its newest has a conda-meta.

@@ -107,7 +107,7 @@ class _Tally:
 
 def _allocated(status: os.stat_result) -> int:
     # Windows has no st_blocks; the length is the best that can be said there.
-    return int(getattr(status, "st_blocks", -1) * _BLOCK) if hasattr(status, "st_blocks") else status.st_size
+    return status.st_blocks * _BLOCK if hasattr(status, "st_blocks") else status.st_size
 
 
 def _may_empty(status: os.stat_result) -> bool:

@@ -17,15 +17,18 @@ def read_regular(path: str) -> bytes:
 
     Raises `OSError` for anything else: opening a pipe would wait for somebody to write into it.
     """
-    # Windows has neither flag, nor pipes in its file system.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as stream:
+    with open(path, "rb", opener=_without_waiting) as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is not a regular file")
         if status.st_size > LARGEST:
             raise OSError(f"{path} is too large to be metadata")
         return stream.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # Windows has no such flag, nor pipes in its file system.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_object(path: str) -> Mapping[str, Any]:
@@ -41,7 +44,7 @@ def read_object(path: str) -> Mapping[str, Any]:
 
 def dist_of(record: Mapping[str, Any]) -> str:
     """Return the dist that a record or an index describes. Raises `ValueError` if it lacks a part of the name."""
-    try:
-        return "-".join(str(record[key]) for key in ("name", "version", "build"))
-    except KeyError as error:
-        raise ValueError(f"it has no {error}") from error
+    parts = [record.get(key) for key in ("name", "version", "build")]
+    if not all(isinstance(part, str) and part for part in parts):
+        raise ValueError("it lacks a name, a version or a build")
+    return "-".join(map(str, parts))

@@ -10,6 +10,7 @@ holds this listing against its answer.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -52,7 +53,8 @@ def with_contents(root: Root, cached: frozenset[str], wanted: frozenset[str]) ->
     """Return a root that also references what the content of its oddest records names.
 
     A record may be called like a dist and hold another. Those worth opening name a package that some candidate is of
-    (`wanted`) and no dist that any cache has (`cached`): few, since most names in a record are true.
+    (`wanted`) and no dist that any cache has (`cached`): few, since most names in a record are true. A record that
+    bears the name of another package, or that of a dist in a cache, is believed, as conda ignores it altogether.
     """
     odd = [dist for dist in root.dists if dist not in cached and package_name(dist) in wanted]
     return replace(root, dists=root.dists | frozenset(_contents(root.path, odd))) if odd else root
@@ -67,11 +69,12 @@ def _contents(prefix: str, dists: Iterable[str]) -> Iterable[str]:
 
 
 def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Root, tuple[Notice, ...]]:
-    gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    # Nothing can be at a path that is too long.
+    gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
     # A conda-meta that is no directory, or a link to a disk that is not mounted, is not gone but unreadable.
     if gone and not os.path.lexists(os.path.join(prefix, META)):
         message = (
-            f"The environment {prefix} is registered but not there, so nothing protects what it uses. "
+            f"The environment {prefix} is listed but not there, so nothing protects what it uses. "
             "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
         )
         notice = Notice("missing-environment", message, prefix)

@@ -7,6 +7,7 @@ fails either check is put back and skipped.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -59,7 +60,7 @@ _Early = dict[tuple[Remove, Part], Measurement]
 
 @dataclass(slots=True)
 class _Site:
-    """One cache while a run works on it; `moved` are the numbers of the parts that lie in the run's folder."""
+    """One cache while a run works on it; `numbers` are the names that parts have in the run's folder."""
 
     cache: Directory
     folder: Directory
@@ -198,10 +199,14 @@ def _set_aside(aside: _Aside, tools: Tools) -> Outcome | None:
             site.cache.move(part.name, site.folder, site.numbers[part.name])
         for part in aside.parts:
             aside.measurements[part] = tools.measure(*site.folder.at(site.numbers[part.name]))
-        _require_unlinked(decision, list(aside.measurements.values()), tools)
+        _require_as_planned(aside)
+        _require_unreferenced(decision, tools)
     except _Changed as change:
         return _put_back(aside, Result.SKIPPED, str(change))
     except OSError as error:
+        if error.errno == errno.EXDEV:
+            # Within one directory that is an overlay's way to say that it would have to copy up a whole tree.
+            return _put_back(aside, Result.SKIPPED, "it lies in a lower layer of an overlay; removing frees nothing")
         return _put_back(aside, Result.FAILED, _text(error))
     return None
 
@@ -219,14 +224,19 @@ def _require_unchanged(decision: Remove, cache: Directory, tools: Tools, early: 
             raise _Changed(f"{part.name} has changed since it was planned")
 
 
-def _require_unlinked(decision: Remove, measurements: Sequence[Measurement], tools: Tools) -> None:
-    for measurement in measurements:
+def _require_as_planned(aside: _Aside) -> None:
+    """Compare what was moved, which nobody can change by its path any more, with what was planned."""
+    decision = aside.decision
+    for measurement in aside.measurements.values():
         if measurement.obstacle is not None:
             raise _Changed(measurement.obstacle)
+    early = [aside.early[decision, part] for part in decision.parts if part not in aside.measurements]
+    held = [*aside.measurements.values(), *early]
+    if (sum(item.files for item in held), sum(item.apparent for item in held)) != (decision.files, decision.apparent):
+        raise _Changed("what is in it has changed since it was planned")
     known = dict(decision.known_links)
-    if any(links > known.get(inode, 0) for inode, links in missing_links(measurements).items()):
+    if any(links > known.get(inode, 0) for inode, links in missing_links(held).items()):
         raise _Changed("something has linked its files since it was planned")
-    _require_unreferenced(decision, tools)
 
 
 def _require_unreferenced(decision: Remove, tools: Tools) -> None:
@@ -262,7 +272,7 @@ def _delete(asides: Sequence[_Aside], tools: Tools, outcomes: dict[Remove, Outco
                 if part in aside.measurements:
                     folder.move(number, folder, number + DOOMED)
                     remove(folder, number + DOOMED, tools.progress)
-                else:
+                else:  # It had to go early, to make room.
                     aside.measurements[part] = aside.early[aside.decision, part]
                 aside.deleted[part] = ledger.remove(aside.measurements[part])
             except OSError as error:

@@ -120,10 +120,13 @@ def write_receipt(folder: Directory, run: str, cache: str, decisions: Sequence[R
 def read_receipt(folder: Directory) -> list[Moved]:
     """Return what a run was going to move. Raises `OSError` or `ValueError` if it can't be understood."""
     path, dir_fd = folder.at(RECEIPT)
-    # Something else than a file, a pipe say, is not waited for.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+
+    def without_waiting(name: str, flags: int) -> int:
+        # For somebody to write into it, should it be a pipe.
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0), dir_fd=dir_fd)
+
     try:
-        with os.fdopen(os.open(path, flags, dir_fd=dir_fd), encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", opener=without_waiting) as stream:
             receipt: Any = json.load(stream)
         if receipt["schema"] != SCHEMA:
             raise ValueError(f"its schema is {receipt['schema']}, not {SCHEMA}")

@@ -57,7 +57,9 @@ _LINKED = {
 
 def console(stream: TextIO) -> Console:
     """Return a console that never guesses: no markup, no highlighting, no wrapping outside of a terminal."""
-    width = None if Console(file=stream).is_terminal else _UNBOUNDED
+    guess = Console(file=stream)
+    # A terminal that says it has no columns has some all the same.
+    width = (guess.width or 80) if guess.is_terminal else _UNBOUNDED
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
