@@ -39,7 +39,7 @@ _NARROWEST_REASON = 24
 _KEPT_BECAUSE = {
     ReasonKind.ENVIRONMENT: "in use by environments",
     ReasonKind.LINKED: "hard-linked from somewhere unknown",
-    ReasonKind.RECENT: "fetched or extracted a moment ago",
+    ReasonKind.RECENT: "fetched or extracted too recently (--min-age)",
     ReasonKind.UNREADABLE: "unreadable",
     ReasonKind.READ_ONLY: "in a read-only cache or somebody else's",
     ReasonKind.NOT_SELECTED: "unreferenced, but not of the selected kind",
