@@ -7,51 +7,37 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import suppress
 
-from ..core.model import Cache, Entry, Keep, LinkKind, Part, PartKind, ReasonKind
+from ..core.model import Cache, Entry, Keep, LinkKind, PartKind, ReasonKind
 from ..core.planner import Links
 from .reading import read_object
 from .records import META
 
 
 def measure_links(caches: Iterable[Cache], kept: Iterable[Keep]) -> Links:
-    """Return the link kind for every kept entry and environment that names it."""
-    by_path = {cache.path: cache for cache in caches}
-    return {
-        (keep.entry, reason.root): link_kind(by_path[keep.entry.cache], keep.entry, reason.root)
-        for keep in kept
-        for reason in keep.reasons
-        if reason.kind is ReasonKind.ENVIRONMENT and reason.root is not None
-    }
-
-
-def link_kind(cache: Cache, entry: Entry, prefix: str) -> LinkKind:
-    """Return how an environment holds an entry: by a hard link if any file is one, by a soft link if any is one.
+    """Return the link kind for every kept entry and environment that names it: hard or soft if any file is so.
 
     `RECORDED` if there are no files to tell it from: the package has none, or entry or record can't be read.
     """
-    extracted = [os.path.join(cache.real_path, part.name) for part in entry.parts if _extracted(part)]
-    installed = [os.path.join(prefix, name) for name in _recorded_files(prefix, entry.dist)]
-    if not extracted or not installed:
-        return LinkKind.RECORDED
-    inodes = _payload_inodes(extracted[0])
-    found = LinkKind.RECORDED
-    for path in installed:
-        try:
-            status = os.lstat(path)
-        except (OSError, ValueError):
-            continue  # ValueError: a record can name what no file can be named.
-        if (status.st_dev, status.st_ino) in inodes:
-            return LinkKind.HARD
-        if stat.S_ISLNK(status.st_mode) and _is_below(os.path.realpath(path), extracted[0]):
-            return LinkKind.SOFT
-        found = LinkKind.COPY
+    by_path = {cache.path: cache for cache in caches}
+    found: dict[tuple[Entry, str], LinkKind] = {}
+    for keep in kept:
+        directory = _extracted(by_path[keep.entry.cache], keep.entry)
+        prefixes = [reason.root for reason in keep.reasons if reason.kind is ReasonKind.ENVIRONMENT and reason.root]
+        inodes = _inodes(directory) if directory and prefixes else frozenset()
+        for prefix in prefixes:
+            files = _recorded_files(prefix, keep.entry.dist) if directory else []
+            found[keep.entry, prefix] = _link_kind(
+                directory or "", inodes, [os.path.join(prefix, name) for name in files]
+            )
     return found
 
 
-def _extracted(part: Part) -> bool:
-    return part.kind is PartKind.EXTRACTED and not part.is_link
+def _extracted(cache: Cache, entry: Entry) -> str | None:
+    parts = (part for part in entry.parts if part.kind is PartKind.EXTRACTED and not part.is_link)
+    return next((os.path.join(cache.real_path, part.name) for part in parts), None)
 
 
 def _recorded_files(prefix: str, dist: str) -> list[str]:
@@ -62,19 +48,26 @@ def _recorded_files(prefix: str, dist: str) -> list[str]:
     return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
 
 
-def _payload_inodes(directory: str) -> frozenset[tuple[int, int]]:
-    return frozenset(_inodes_below(directory))
-
-
-def _inodes_below(directory: str) -> Iterator[tuple[int, int]]:
+def _inodes(directory: str) -> frozenset[tuple[int, int]]:
+    found = set()
     for path, _, names in os.walk(directory):
         for name in names:
-            try:
+            with suppress(OSError):
                 status = os.lstat(os.path.join(path, name))
-            except OSError:
-                continue
-            yield status.st_dev, status.st_ino
+                found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
-def _is_below(path: str, directory: str) -> bool:
-    return path.startswith(os.path.join(directory, ""))
+def _link_kind(directory: str, inodes: frozenset[tuple[int, int]], installed: Iterable[str]) -> LinkKind:
+    found = LinkKind.RECORDED
+    for path in installed:
+        try:
+            status = os.lstat(path)
+        except (OSError, ValueError):
+            continue  # ValueError: a record can name what no file can be named.
+        if (status.st_dev, status.st_ino) in inodes:
+            return LinkKind.HARD
+        if stat.S_ISLNK(status.st_mode) and os.path.realpath(path).startswith(os.path.join(directory, "")):
+            return LinkKind.SOFT
+        found = LinkKind.COPY
+    return found
