@@ -86,10 +86,10 @@ class _Aside:
 def execute(plan: Plan, run: str, tools: Tools) -> Execution:
     """Carry out all decisions to remove. `run` names the folders that hold what was moved aside.
 
-    A decision that fails or no longer holds stops none of the others. When interrupted (Ctrl-C) it puts back what is
-    not deleted yet.
+    A decision that fails or no longer holds stops none of the others. Whatever ends the run early, be it Ctrl-C, what
+    is not deleted yet is put back.
 
-    Raises `StateError` or `LockTimeoutError`, before anything is changed.
+    Raises `StateError` or `LockTimeoutError` before anything is moved, and what ``tools.references`` raises.
     """
     outcomes: dict[Remove, Outcome] = {}
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def execute(plan: Plan, run: str, tools: Tools) -> Execution:
                     asides.pop()
                     outcomes[decision] = error
             _delete(asides, tools, outcomes)
-        except BaseException as stop:
+        except BaseException as stop:  # Anything: it is raised again, and nothing may stay moved aside for it.
             for aside in asides:
                 if aside.decision not in outcomes:
                     outcomes[aside.decision] = _give_up(aside)
@@ -204,8 +204,8 @@ def _set_aside(aside: _Aside, tools: Tools) -> Outcome | None:
     except _Changed as change:
         return _put_back(aside, Result.SKIPPED, str(change))
     except OSError as error:
-        if error.errno == errno.EXDEV:
-            # Within one directory that is an overlay's way to say that it would have to copy up a whole tree.
+        if error.errno == errno.EXDEV and site.cache.own_status().st_dev == site.folder.own_status().st_dev:
+            # Within one file system that is an overlay's way to say that it would have to copy up a whole tree.
             return _put_back(aside, Result.SKIPPED, "it lies in a lower layer of an overlay; removing frees nothing")
         return _put_back(aside, Result.FAILED, _text(error))
     return None

@@ -16,8 +16,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
-
 from ..errors import LockTimeoutError
 
 NAME = "lock"
@@ -33,6 +31,9 @@ def exclusive(state_path: str, notify: Callable[[str], None], patience: float = 
     Raises `LockTimeoutError` when another run still holds it after `patience` seconds, `OSError` when the file can't
     be used.
     """
+    # Only a run that writes needs it, and importing it takes a while.
+    from filelock import FileLock, Timeout
+
     path = os.path.join(state_path, NAME)
     lock = FileLock(path)
     try:
