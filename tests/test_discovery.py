@@ -238,10 +238,12 @@ def test_a_search_finds_environments_at_any_depth_and_leaves_caches_out(tmp_path
     for name in ("a/conda-meta", "a/envs/b/conda-meta", "c/d/.pixi/envs/e/conda-meta", "pkgs/x-1-0/conda-meta"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "unmounted").mkdir()
+    (tmp_path / "unmounted" / "conda-meta").symlink_to("/not/mounted")
 
     found, notices = search_environments(str(tmp_path), frozenset({str(tmp_path / "pkgs")}), lambda seen: None)
 
-    assert {os.path.relpath(path, tmp_path) for path in found} == {"a", "a/envs/b", "c/d/.pixi/envs/e"}
+    assert {os.path.relpath(path, tmp_path) for path in found} == {"a", "a/envs/b", "c/d/.pixi/envs/e", "unmounted"}
     assert notices == ()
 
 
@@ -324,13 +326,15 @@ def test_an_archive_is_a_package_only_if_conda_fetched_it_or_it_can_be_read_as_o
     for name in ("my-photos-2024.tar.bz2", "my-notes-1.conda", "fetched-1-0.conda"):
         (tiny.cache / name).write_bytes(b"whatever")
     (tiny.cache / "urls.txt").write_text("https://host/noarch/fetched-1-0.conda\n")
+    build_package(Package("half-true", "1"), tiny.cache, ".conda")
+    (tiny.cache / "half-true-1-0.tar.bz2").write_bytes(b"whatever")
     for suffix in (".conda", ".tar.bz2"):
         build_package(Package("copied", "1", suffix[1:4]), tiny.cache, suffix)
 
     plan = tiny.plan()
 
     assert _removed(plan) == {"fetched-1-0", "copied-1-con", "copied-1-tar"}
-    assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in ("my-photos-2024", "my-notes-1")}
+    assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in ("my-photos-2024", "my-notes-1", "half-true-1-0")}
 
 
 def test_a_url_that_is_none_is_no_reason_to_stop(tiny: Tiny) -> None:

@@ -99,9 +99,10 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
             return _Metadata(doubt=f"{name} is not a regular file")
     directory = next((part.name for part in entry.parts if _extracted(part)), None)
     if directory is None:
-        if is_dist_name(entry.dist) and all(name in urls for name in archives):
-            return _Metadata(entry.dist)
-        return _metadata_in_archive(os.path.join(cache.real_path, archives[0]))
+        strangers = archives if not is_dist_name(entry.dist) else [name for name in archives if name not in urls]
+        looked_into = [_metadata_in_archive(os.path.join(cache.real_path, name)) for name in strangers]
+        doubtful = (metadata for metadata in looked_into if metadata.doubt is not None)
+        return next(doubtful, looked_into[0] if looked_into else _Metadata(entry.dist))
     path = os.path.join(cache.real_path, directory)
     try:
         dist = dist_of(read_object(os.path.join(path, INDEX)))
@@ -161,7 +162,9 @@ def _metadata_in_archive(path: str) -> _Metadata:
         for archive, member in stream_conda_info(path):
             if member.name == "info/index.json" and (stream := archive.extractfile(member)):
                 return _Metadata(dist_of(json.loads(stream.read())))
-    except Exception:  # noqa: BLE001  # each of three libraries has errors of its own for a broken archive
+    except Exception:  # noqa: BLE001
+        # zipfile, tarfile, bz2, json and one of two zstd libraries each have errors of their own for broken content,
+        # and whichever it is, the archive is not understood and stays.
         return unknown
     return unknown
 

@@ -84,12 +84,12 @@ def search_environments(
             ) from error
         unreadable.append(str(error.filename))
 
-    for seen, (path, names, _) in enumerate(os.walk(top, onerror=fail)):
+    for seen, (path, names, files) in enumerate(os.walk(top, onerror=fail)):
         progress(seen)
-        if META in names:
+        # Among the files when it is a link to nowhere: an environment that can't be read, not none.
+        if META in names or META in files:
             found.append(path)
-            names.remove(META)
-        names[:] = [name for name in names if os.path.join(path, name) not in skip | _KERNEL]
+        names[:] = [name for name in names if name != META and os.path.join(path, name) not in skip | _KERNEL]
     notices = []
     if unreadable:
         message = (

@@ -41,7 +41,7 @@ _KEPT_BECAUSE = {
     ReasonKind.LINKED: "hard-linked from somewhere unknown",
     ReasonKind.RECENT: "fetched or extracted too recently (--min-age)",
     ReasonKind.UNREADABLE: "unreadable",
-    ReasonKind.READ_ONLY: "in a read-only cache or somebody else's",
+    ReasonKind.READ_ONLY: "not ours to remove, or with something mounted inside",
     ReasonKind.NOT_SELECTED: "unreferenced, but not of the selected kind",
     ReasonKind.UNKNOWN: "not understood",
 }
