@@ -62,6 +62,18 @@ class LockTimeoutError(PruneError):
     """Another run holds the lock of a cache."""
 
 
+class SystemRefusedError(PruneError):
+    """The operating system failed to do something that nobody was prepared for."""
+
+
+class RunningError(PruneError):
+    """Another program is installing packages right now."""
+
+
+class NoSuchRunError(PruneError):
+    """A run named on the command line has left nothing, or nothing that fits."""
+
+
 class StateError(PruneError):
     """The program's own state below a cache can't be written or trusted."""
 

@@ -213,9 +213,9 @@ def contents(directory: Path) -> dict[str, tuple[object, ...]]:
 
 
 def allocated(*directories: Path) -> int:
-    """Return what ``du --block-size=1`` says of directories: every inode once."""
+    """Return what ``du --block-size=1`` says of directories, without our receipts: every inode once."""
     done = subprocess.run(
-        ["du", "--summarize", "--total", "--block-size=1", "--", *map(str, directories)],  # noqa: S607
+        ["du", "--summarize", "--total", "--block-size=1", "--exclude=.conda-prune", "--", *map(str, directories)],  # noqa: S607
         check=True,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from conda_prune_plugin.core.model import Inventory, Plan
+from conda_prune_plugin.core.model import Disposal, Inventory, Plan, Run
 from conda_prune_plugin.core.planner import make_plan
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.reachability import candidates, references
@@ -16,7 +16,10 @@ from conda_prune_plugin.discovery.candidates import gather_evidence
 from conda_prune_plugin.discovery.environments import Sources
 from conda_prune_plugin.discovery.inventory import RootWatch
 from conda_prune_plugin.discovery.measure import measure
-from conda_prune_plugin.execution.execute import Execution, Tools, execute
+from conda_prune_plugin.execution.execute import Execution, execute
+from conda_prune_plugin.execution.lock import Patience
+from conda_prune_plugin.execution.state import STATE
+from conda_prune_plugin.execution.tools import Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,17 +95,25 @@ class Tiny:
         evidence = gather_evidence(inventory.caches, entries, lambda done: None)
         return make_plan(inventory, evidence, Policy(min_age=0), 2e9)
 
-    def execute(self, plan: Plan, watch: RootWatch | None = None) -> Execution:
-        """Carry a plan out."""
+    def execute(
+        self, plan: Plan, watch: RootWatch | None = None, run: Run | None = None, patience: float = 300.0
+    ) -> Execution:
+        """Carry a plan out; by default in a run called ``run-1`` that deletes."""
         watch = watch or self.watch()
 
         def measured(name: str, dir_fd: int | None) -> Measurement:
             self.before_measuring(name)
             return measure(name, dir_fd=dir_fd)
 
-        tools = Tools(watch.references, measured, self.on_progress, self.notes.append)
-        return execute(plan, "run-1", tools)
+        tools = Tools(watch.references, measured, self.on_progress, Patience(patience, self.notes.append))
+        return execute(plan, run or Run("run-1", 0.0, Disposal.DELETE), tools)
 
     def names(self) -> set[str]:
-        """Return what is in the cache."""
-        return set(os.listdir(self.cache))
+        """Return what is in the cache; not our own state, if it holds nothing but receipts of finished runs."""
+        found = set(os.listdir(self.cache))
+        left = {str(path.relative_to(self.cache)) for path in (self.cache / STATE).rglob("*")}
+        receipts = list((self.cache / STATE).glob("*/receipt.json"))
+        for receipt in receipts:
+            if json.loads(receipt.read_text())["state"] == "done":
+                left -= {str(path.relative_to(self.cache)) for path in (receipt, receipt.parent)}
+        return found - {STATE} if receipts and not left else found

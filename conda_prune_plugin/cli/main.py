@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from ..errors import PruneError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, prune
+    from . import demo, prune, purge, restore
 
     # However it was called: as `conda prune`, as `conda-prune`, or as a module.
     parser.prog = "conda prune"
@@ -24,7 +25,8 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     prune.configure_parser(parser)
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
-    _answer_bad_usage_in_json(demo.configure_parser(commands))
+    for command in (restore, purge, demo):
+        _answer_bad_usage_in_json(command.configure_parser(commands))
 
 
 def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +59,7 @@ def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error of ours becomes a message."""
-    from ..errors import PruneError
+    from ..errors import PruneError, SystemRefusedError
 
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
@@ -68,10 +70,22 @@ def execute(arguments: argparse.Namespace) -> int:
     except PruneError as error:
         return _report(error)
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Nothing more can be written, not even by the interpreter's exit.
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        # Whoever read our output has seen enough.
+        _silence(sys.stdout, sys.stderr)
         return 1
+    except OSError as error:
+        # A full disk behind standard output, a directory that can't be listed any more.
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _silence(sys.stdout)
+        where = f" ({error.filename})" if error.filename else ""
+        return _report(
+            SystemRefusedError(
+                f"The system refused something: {error.strerror or error}{where}.",
+                hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
+            )
+        )
     return code
 
 
@@ -86,6 +100,13 @@ def _report(error: PruneError) -> int:
         from ..presentation.text import console, printable
 
         err = console(sys.stderr)
-        err.print(f"error: {printable(error.message)}", style="red")
-        err.print(printable(error.hint))
+        with suppress(OSError):
+            err.print(f"error: {printable(error.message)}", style="red")
+            err.print(printable(error.hint))
     return error.return_code
+
+
+def _silence(*streams: TextIO) -> None:
+    """Let nothing more be written to a stream that can't be written to, not even by the interpreter's exit."""
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

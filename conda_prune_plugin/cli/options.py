@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from ..execution.lock import Patience
+    from ..presentation.progress import Reporter
 
 T = TypeVar("T")
 
@@ -61,3 +65,51 @@ def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) 
         return parse(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}.", hint="`conda prune --help` explains the options.") from error
+
+
+def parse_timeout(text: str) -> float:
+    """Return the seconds that ``90``, ``90s`` or ``5m`` means. Raises `ValueError`."""
+    from ..core.units import parse_age
+
+    text = text.strip()
+    return float(text) if text.isascii() and text.isdecimal() else parse_age(text)
+
+
+def add_pkgs_dir(group: Any) -> None:
+    """Add ``--pkgs-dir``."""
+    group.add_argument(
+        "--pkgs-dir",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="This package cache instead of the configured ones; can be repeated.",
+    )
+
+
+def add_lock_timeout(group: Any) -> None:
+    """Add ``--lock-timeout``."""
+    group.add_argument(
+        "--lock-timeout",
+        metavar="TIME",
+        action=Value,
+        help="Wait at most this long (30s, 5m; default: 5m) for another program that works on the cache.",
+    )
+
+
+def patience_of(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> Patience:
+    """Return how long to wait for locks; the user is told on standard error. Raises `UsageError`."""
+    from ..execution.lock import DEFAULT_PATIENCE, Patience
+
+    return Patience(parsed(arguments.lock_timeout, parse_timeout, DEFAULT_PATIENCE), teller(output, reporter))
+
+
+def teller(output: Output, reporter: Reporter) -> Callable[[str], None]:
+    """Return what says something to the user while the work goes on."""
+    import sys
+
+    def tell(message: str) -> None:
+        reporter.clear()
+        if not output.quiet:
+            print(message, file=sys.stderr, flush=True)
+
+    return tell

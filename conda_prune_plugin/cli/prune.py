@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from .options import Value
+from .options import Value, add_lock_timeout, add_pkgs_dir
 
 DESCRIPTION = """\
 Remove what no environment needs from conda's package caches.
@@ -21,6 +22,7 @@ examples:
   conda prune                      show the plan, ask, remove
   conda prune --tarballs --yes     remove archives of unreferenced packages, don't ask
   conda prune --search /projects   also keep what environments below /projects use
+  conda prune --backup             move packages aside, to be restored or purged
   conda prune --dry-run -v         say for every package that stays what keeps it
   conda prune demo                 try it in a throw-away sandbox
 """
@@ -45,14 +47,9 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         help="Never touch what was fetched or extracted less than AGE ago (10m, 12h, 30d, 8w, 6mo; 0 for none; "
         "default: 10m): an install may be using it.",
     )
+    _add_undo(parser.add_argument_group("how to undo it"))
     where = parser.add_argument_group("where to look")
-    where.add_argument(
-        "--pkgs-dir",
-        metavar="DIR",
-        action="append",
-        default=[],
-        help="This package cache instead of the configured ones; can be repeated.",
-    )
+    add_pkgs_dir(where)
     where.add_argument(
         "--root",
         metavar="PREFIX",
@@ -73,7 +70,35 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         help="Go on though an environment, or a place where one may be, can't be read; what only it soft-links may be "
         "removed.",
     )
+    _add_others(parser.add_argument_group("other programs"))
     add_output_and_prompt_options(parser)
+
+
+def _add_undo(group: Any) -> None:
+    group.add_argument(
+        "--backup",
+        action="store_true",
+        default=None,
+        help="Move packages aside inside the cache instead of deleting them: instant, and `conda prune restore` puts "
+        "them back as they were. Frees nothing until `conda prune purge`.",
+    )
+    group.add_argument(
+        "--no-backup", dest="backup", action="store_false", help="Delete, also if the setting prune_backup says else."
+    )
+    group.add_argument(
+        "--backup-to",
+        metavar="DIR",
+        help="Write compressed archives of the packages into DIR, read them back, and delete the packages then.",
+    )
+
+
+def _add_others(group: Any) -> None:
+    add_lock_timeout(group)
+    group.add_argument(
+        "--ignore-running",
+        action="store_true",
+        help="With --yes: go on though another conda, mamba or pixi is installing something right now.",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:

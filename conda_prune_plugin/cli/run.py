@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ..core.model import Cache, Notice, PartKind, Plan
+from ..core.model import Disposal, Notice, PartKind, Plan, Run
 from ..core.planner import make_plan, with_links
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
@@ -18,14 +18,16 @@ from ..discovery.candidates import gather_evidence
 from ..discovery.inventory import Discovery, Request, discover
 from ..discovery.links import measure_links
 from ..discovery.measure import measure
-from ..errors import UnreadableEnvironmentError
-from ..execution.execute import Execution, Tools, execute
-from ..execution.recovery import cut_off_runs, recover
+from ..execution.execute import Execution, execute
+from ..execution.recovery import cut_off_runs, needs_recovery, recover
+from ..execution.tools import Tools
 from ..presentation.document import prune_document
 from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
-from .options import Output, parsed
+from .options import Output, parsed, patience_of, teller
+from .runs import cut_off_notice, take_stock
+from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +44,12 @@ class _Run:
         self._output = output
         self._reporter = reporter
         self._failed = False
+        self._tell = teller(output, reporter)
+        self._patience = patience_of(arguments, output, reporter)
         self._ignore_unreadable = bool(arguments.ignore_unreadable)
+        self._ignore_running = bool(arguments.ignore_running) and output.yes
+        self._disposal, self._destination = disposal(arguments)
+        self._purge_after = settings.PURGE_AFTER.value()
         self._policy = _policy(arguments)
         self._request = Request(
             pkgs_dirs=tuple(arguments.pkgs_dir),
@@ -54,39 +61,51 @@ class _Run:
     def run(self) -> int:
         """Do it and return the exit code."""
         discovery, recovered = self._discover()
+        caches = discovery.inventory.caches
+        refuse_destination(self._destination, caches)
         notices = (*recovered, *discovery.inventory.notices)
         plan = self._plan(discovery)
+        if plan.remove and (self._output.dry_run or self._ignore_running):
+            notices += running_notices(caches)
         self._show(plan, notices)
         if self._output.dry_run or not plan.remove:
             self._report(plan, notices, None, Execution(()))
             return 1 if self._failed else 0
-        self._refuse_hidden_roots(notices)
-        if not confirm(_question(plan), self._output):
+        if not self._ignore_unreadable:
+            refuse_hidden_roots(notices)
+        self._refuse_running(plan)
+        if not confirm(self._question(plan), self._output):
             self._tell("Nothing was removed.")
             return 1
-        run_id = _run_id()
-        execution = self._execute(plan, run_id, discovery)
+        # Once more: the answer may have taken its time.
+        self._refuse_running(plan)
+        run = self._new_run()
+        execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
-        self._report(plan, notices, run_id, execution)
+        notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
+        self._report(plan, (*notices, *self._purge_old(run.started)), run, execution)
         return 1 if self._failed else 0
+
+    def _refuse_running(self, plan: Plan) -> None:
+        if not self._ignore_running:
+            refuse_running(plan.inventory.caches)
 
     def _discover(self) -> tuple[Discovery, tuple[Notice, ...]]:
         """Look around, and once more if an earlier run left something that could be finished."""
         words = "Looking for environments"
         discovery = discover(self._request, self._reporter.phase(words))
-        left = [(cache, run) for cache in discovery.inventory.caches for run in cut_off_runs(cache)]
-        if not left:
+        caches = discovery.inventory.caches
+        if self._output.dry_run or not (self._output.yes or may_ask(self._output)):
+            return discovery, tuple(cut_off_notice(run) for cache in caches for run in cut_off_runs(cache))
+        cut_off = [cache for cache in caches if cache.writable and needs_recovery(cache)]
+        if not cut_off:
             return discovery, ()
-        if not self._output.dry_run and (self._output.yes or may_ask(self._output)):
-            caches = dict.fromkeys(cache for cache, _ in left if cache.writable)
-            progress = self._reporter.counter("Finishing an earlier run")
-            notices: list[Notice] = []
-            for cache in caches:
-                done, complete = recover(cache, self._tell, progress)
-                notices += done
-                self._failed |= not complete
-            return discover(self._request, self._reporter.phase(words)), tuple(notices)
-        return discovery, tuple(_cut_off(cache, run) for cache, run in left)
+        notices: list[Notice] = []
+        for cache in cut_off:
+            done, complete = recover(cache, self._patience, self._reporter.counter("Finishing an earlier run"))
+            notices += done
+            self._failed |= not complete
+        return discover(self._request, self._reporter.phase(words)), tuple(notices)
 
     def _plan(self, discovery: Discovery) -> Plan:
         inventory = discovery.inventory
@@ -98,24 +117,20 @@ class _Run:
         self._reporter.clear()
         return plan
 
-    def _refuse_hidden_roots(self, notices: Sequence[Notice]) -> None:
-        for notice in notices:
-            if notice.hides_roots and not self._ignore_unreadable:
-                raise UnreadableEnvironmentError(
-                    notice.message,
-                    hint="Run as a user who can read it, or go on with --ignore-unreadable: hard-linked and copied "
-                    "packages can't be harmed, soft-linked ones would be. Nothing was removed.",
-                    path=notice.path,
-                )
+    def _new_run(self) -> Run:
+        now = time.time()
+        # The random end keeps two runs of one second apart.
+        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{secrets.token_hex(2)}"
+        return Run(name, now, self._disposal, self._destination)
 
-    def _execute(self, plan: Plan, run_id: str, discovery: Discovery) -> Execution:
+    def _execute(self, plan: Plan, run: Run, discovery: Discovery) -> Execution:
         tools = Tools(
             references=discovery.watch.references,
             measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
             progress=self._reporter.counter("Removing files", plan.files),
-            notify=self._tell,
+            patience=self._patience,
         )
-        execution = execute(plan, run_id, tools)
+        execution = execute(plan, run, tools)
         self._reporter.clear()
         return execution
 
@@ -129,26 +144,52 @@ class _Run:
             sys.stdout.flush()
         show_notices(console(sys.stderr), notices)
 
-    def _report(self, plan: Plan, notices: Sequence[Notice], run_id: str | None, execution: Execution) -> None:
+    def _purge_old(self, now: float) -> tuple[Notice, ...]:
+        """Delete what older runs have left, if the setting ``prune_purge_after`` says so."""
+        if self._purge_after is None:
+            return ()
+        from .purge import chosen_runs, purge_runs
+
+        stock = take_stock(self._request.pkgs_dirs)
+        old = chosen_runs(stock, (), self._purge_after, now)
+        outcomes = purge_runs(old, self._patience, self._reporter.counter("Purging old backups"))
+        self._reporter.clear()
+        notices = []
+        for outcome in outcomes:
+            run_id, freed = outcome.summary.run.id, format_size(outcome.freed)
+            message = f"The run {run_id} is older than the setting prune_purge_after and was purged; {freed} freed."
+            if outcome.error is not None:
+                self._failed = True
+                message = f"The run {run_id} could not be purged: {outcome.error}"
+            notices.append(Notice("purged", message, outcome.summary.caches[0]))
+        return tuple(notices)
+
+    def _report(self, plan: Plan, notices: Sequence[Notice], run: Run | None, execution: Execution) -> None:
         if self._output.json:
             document = prune_document(
                 plan,
                 dry_run=self._output.dry_run,
-                run=run_id,
+                run=run,
                 outcomes=execution.outcomes,
                 notices=notices,
                 success=not self._failed,
             )
             print(json.dumps(document, indent=2))
-        elif execution.outcomes:
-            from ..presentation.text import console, show_outcomes
+        elif run is not None:
+            from ..presentation.text import console, show_notices, show_outcomes
 
-            show_outcomes(console(sys.stdout), console(sys.stderr), execution.outcomes, quiet=self._output.quiet)
+            err = console(sys.stderr)
+            show_outcomes(console(sys.stdout), err, run, execution.outcomes, quiet=self._output.quiet)
+            show_notices(err, (notice for notice in notices if notice.kind in ("purged", "unsettled")))
 
-    def _tell(self, message: str) -> None:
-        self._reporter.clear()
-        if not self._output.quiet:
-            print(message, file=sys.stderr, flush=True)
+    def _question(self, plan: Plan) -> str:
+        entries = plural(len(plan.remove), "entry", "entries")
+        size = f"{plural(plan.files, 'file')}, {format_size(plan.reclaimable)}"
+        if self._disposal is Disposal.BACKUP:
+            return f"Move {entries} aside ({size}, which stay on the disk until they are purged)?"
+        if self._disposal is Disposal.ARCHIVE:
+            return f"Archive {entries} in {self._destination} and remove them ({size})?"
+        return f"Remove {entries} ({size})?"
 
 
 def _policy(arguments: argparse.Namespace) -> Policy:
@@ -158,21 +199,3 @@ def _policy(arguments: argparse.Namespace) -> Policy:
         kinds=kinds or frozenset(PartKind),
         min_age=parsed(arguments.min_age, parse_age, DEFAULT_MIN_AGE),
     )
-
-
-def _question(plan: Plan) -> str:
-    entries = plural(len(plan.remove), "entry", "entries")
-    return f"Remove {entries} for good ({plural(plan.files, 'file')}, {format_size(plan.reclaimable)})?"
-
-
-def _cut_off(cache: Cache, run_id: str) -> Notice:
-    message = (
-        f"{cache.path} has the run {run_id}, which was cut off or still goes on; "
-        "the next prune that may write finishes what it left."
-    )
-    return Notice("cut-off-run", message, cache.path)
-
-
-def _run_id() -> str:
-    """Return a name that sorts by time; the random end keeps two runs of one second apart."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"

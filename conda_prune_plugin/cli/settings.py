@@ -38,6 +38,9 @@ class Setting(Generic[T]):
         from conda.base.context import context
         from conda.common.configuration import ConfigurationError
 
+        if not hasattr(type(context.plugins), self.name):
+            # `reset_context` forgets all settings of plugins, and conda loads them only once in a process.
+            context.plugin_manager.load_settings()
         try:
             found = getattr(context.plugins, self.name)
         except (ConfigurationError, AttributeError, TypeError) as error:

@@ -73,12 +73,68 @@ class LastUsedFrom(_Word):
     EXTRACTION = "extraction"
 
 
+class Disposal(_Word):
+    """What becomes of what a run takes out of a cache.
+
+    `BACKUP`: it stays aside in the cache, whole, until it is restored or purged. `ARCHIVE`: it is deleted once a
+    compressed archive of it lies elsewhere.
+    """
+
+    DELETE = "delete"
+    BACKUP = "backup"
+    ARCHIVE = "archive"
+
+
 class Result(_Word):
-    """What happened to a decision; `SKIPPED`: it changed since it was planned."""
+    """What happened to a decision; `SKIPPED`: it changed since it was planned, or something else is in its place."""
 
     REMOVED = "removed"
+    BACKED_UP = "backed-up"
+    RESTORED = "restored"
+    PURGED = "purged"
     SKIPPED = "skipped"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution. `id` sorts by time and names its folders.
+
+    started: seconds since the epoch.
+    destination: the absolute path of the directory for archives, with `Disposal.ARCHIVE` only.
+    """
+
+    id: str
+    started: float
+    disposal: Disposal = Disposal.DELETE
+    destination: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run has left in all caches together.
+
+    entries: how many can be restored; `dists` are their names.
+    stored: the bytes that purging it gives back.
+    complete: it came to its end; one that was cut off has to be finished first.
+    """
+
+    run: Run
+    caches: tuple[str, ...]
+    dists: tuple[str, ...]
+    files: int
+    stored: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeOutcome:
+    """What became of one run; `freed` in bytes."""
+
+    summary: RunSummary
+    result: Result
+    freed: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +248,7 @@ class Evidence:
     fetched: the newest time of fetching or extraction.
     outside: links to its files that neither the caches nor the entry itself explain.
     source: the url it was fetched from, credentials masked.
+    record: the content of its ``info/repodata_record.json``, for a restore that fetches it again; credentials masked.
     """
 
     entry: Entry
@@ -201,6 +258,7 @@ class Evidence:
     outside: int = 0
     source: str | None = None
     sha256: str | None = None
+    record: str | None = None
     doubt: str | None = None
     unreadable: str | None = None
 
@@ -254,6 +312,7 @@ class Remove:
     last_used_from: LastUsedFrom | None
     source: str | None
     sha256: str | None
+    record: str | None = field(repr=False)
     names: frozenset[str]
     known_links: tuple[tuple[tuple[int, int], int], ...]
 

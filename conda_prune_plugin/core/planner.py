@@ -102,6 +102,7 @@ def _removal(evidence: Evidence, parts: tuple[Part, ...], ledger: Ledger) -> Rem
         last_used_from=last_used_from,
         source=evidence.source,
         sha256=evidence.sha256,
+        record=evidence.record,
         names=frozenset({evidence.entry.dist, evidence.dist or evidence.entry.dist}),
         known_links=tuple(missing_links(going).items()),
     )

@@ -68,7 +68,7 @@ class Story:
         self._quietly("create", "-n", "old", "libforgotten", "tool-with-two-names", *source)
         self._quietly("remove", "-n", "old", "--all")
         self._clean()
-        return self._prune()
+        return self._prune() or self._restore()
 
     def _clean(self) -> None:
         print("\nWhat conda clean would remove, judging by link counts:\n")
@@ -91,15 +91,24 @@ class Story:
         command = ("prune", "--min-age", "0", "--yes")
         print("$ conda", *command, flush=True)
         code = main(command)
-        freed = size_before - _allocated(self._sandbox.cache)
+        # Below it lies only the receipt.
+        receipt = _allocated(self._sandbox.cache / ".conda-prune")
+        freed = size_before - (_allocated(self._sandbox.cache) - receipt)
         left = [item["dist"] for item in self._json("prune", "--min-age", "0", "--dry-run")["remove"]]
         intact = self._environments() == before
-        print(f"\nPredicted: {predicted:,} bytes. Freed, as du counts the cache before and after: {freed:,} bytes.")
+        print(f"\nPredicted: {predicted:,} bytes. Freed, as du counts the cache before and after: {freed:,} bytes,")
+        print(f"not counting the receipt of {receipt:,} bytes that the removal leaves, to be undone.")
         print(
             f"{len(before)} files in the environments, read before and after: {'identical' if intact else 'CHANGED'}."
         )
         print(f"Left to prune: {', '.join(left) or 'nothing'}.", flush=True)
         return 0 if code == 0 and intact and not left and freed == predicted else 1
+
+    def _restore(self) -> int:
+        print("\nAnd back again, fetched from the channel:\n\n$ conda prune restore last", flush=True)
+        before = self._environments()
+        code = main(("prune", "restore", "last"))
+        return code if self._environments() == before else 1
 
     def _quietly(self, *command: str, **changes: str) -> None:
         shown = " ".join(word for word in command if not word.startswith(("file:", "--override", "-c")))
@@ -113,7 +122,9 @@ class Story:
     def _json(self, *command: str) -> Any:
         output = io.StringIO()
         with redirect_stdout(output):
-            _fresh(*command, "--json")
+            code = _fresh(*command, "--json")
+        if code:
+            raise SystemExit(f"{output.getvalue()}\nconda failed with exit code {code}")
         return json.loads(output.getvalue())
 
     def _environments(self) -> dict[str, str]:

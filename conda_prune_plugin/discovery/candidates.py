@@ -64,6 +64,7 @@ class _Metadata:
     dist: str | None = None
     source: str | None = None
     sha256: str | None = None
+    record: str | None = None
     doubt: str | None = None
 
 
@@ -86,6 +87,7 @@ def _examine(
             fetched=_fetched(cache, measurements),
             source=metadata.source or _source_from_urls(urls, entry),
             sha256=metadata.sha256,
+            record=metadata.record,
             doubt=metadata.doubt,
         )
     except OSError as error:
@@ -111,7 +113,9 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
         return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
-    return _Metadata(dist, _source(record.get("url")), _text(record.get("sha256")))
+    source = _source(record.get("url"))
+    text = json.dumps({**record, "url": source}, separators=(",", ":")) if source else None
+    return _Metadata(dist, source, _text(record.get("sha256")), text)
 
 
 def _source(url: object) -> str | None:

@@ -38,6 +38,10 @@ class Directory:
         path, dir_fd = self.at(name)
         return Directory(os.path.join(self.path, name), _open(path, dir_fd))
 
+    def again(self) -> Directory:
+        """Open the same directory once more, to be closed by itself."""
+        return Directory(self.path, None if self._fd is None else os.dup(self._fd))
+
     def at(self, name: str) -> tuple[str, int | None]:
         """Return path and ``dir_fd`` for a call of `os` on a name in this directory.
 
@@ -69,15 +73,76 @@ class Directory:
         with os.scandir(self.path if self._fd is None else self._fd) as listing:
             return [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
 
+    def open_file(self, name: str, flags: int, mode: int = 0o666) -> int:
+        """Open a file in this directory and return its descriptor, as `os.open`; never a link, never waiting."""
+        path, dir_fd = self.at(name)
+        never = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        return os.open(path, flags | never, mode, dir_fd=dir_fd)
+
     def mkdir(self, name: str) -> None:
         """Make a directory in this one."""
         path, dir_fd = self.at(name)
         os.mkdir(path, dir_fd=dir_fd)
 
+    def make_own(self, name: str) -> Directory:
+        """Open a directory of our own in this one, made if need be.
+
+        Who may change this directory may change that one, and it belongs to whom this one belongs: root that works in
+        somebody's cache must not lock him out.
+        """
+        if not self.exists(name):
+            self.mkdir(name)
+            with self.child(name) as made:
+                made.chmod(stat.S_IMODE(self.own_status().st_mode) & 0o777 | stat.S_IRWXU)
+            self.hand_over(name)
+        return self.child(name)
+
+    def hand_over(self, name: str) -> None:
+        """Give what bears a name to the owner of this directory, where only root could have made it."""
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            owner = self.own_status()
+            path, dir_fd = self.at(name)
+            os.chown(path, owner.st_uid, owner.st_gid, dir_fd=dir_fd, follow_symlinks=False)
+
+    def replace(self, name: str, new_name: str) -> None:
+        """Rename a file in this directory over another one, in one step."""
+        source, source_fd = self.at(name)
+        target, target_fd = self.at(new_name)
+        os.replace(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+
     def unlink(self, name: str) -> None:
         """Remove a name that is no directory."""
         path, dir_fd = self.at(name)
         os.unlink(path, dir_fd=dir_fd)
+
+    def link(self, name: str, target: Directory, new_name: str) -> None:
+        """Give a file a further name in another open directory."""
+        source, source_fd = self.at(name)
+        place, place_fd = target.at(new_name)
+        os.link(source, place, src_dir_fd=source_fd, dst_dir_fd=place_fd, follow_symlinks=False)
+
+    def symlink(self, target: str, name: str) -> None:
+        """Make a symbolic link in this directory."""
+        path, dir_fd = self.at(name)
+        os.symlink(target, path, dir_fd=dir_fd)
+
+    def readlink(self, name: str) -> str:
+        """Return the target of a symbolic link."""
+        path, dir_fd = self.at(name)
+        return os.readlink(path, dir_fd=dir_fd)
+
+    def restore_status(self, name: str, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
+        """Set mode, time of modification and, for root, owner of what bears a name; a link is not followed."""
+        path, dir_fd = self.at(name)
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            # Before the mode: a change of the owner takes away set-user-id.
+            os.chown(path, *owner, dir_fd=dir_fd, follow_symlinks=False)
+        if not stat.S_ISLNK(self.status(name).st_mode):
+            os.chmod(path, mode, dir_fd=dir_fd)
+        if os.utime in os.supports_follow_symlinks:
+            os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+        elif not stat.S_ISLNK(self.status(name).st_mode):
+            os.utime(path, ns=(mtime_ns, mtime_ns))
 
     def rmdir(self, name: str) -> None:
         """Remove an empty directory."""

@@ -1,13 +1,31 @@
-"""One run at a time on a cache.
+"""One run at a time on a cache, and none while another client of the cache holds it.
 
-The protocol. Whoever changes a cache holds an exclusive lock on ``<cache>/.conda-prune/lock`` from before its first
-change until after its last. The file is removed by its holder at the end (`state.locked_state`), so that nothing stays
-behind; one who waited for the removed file notices (its link count is 0, checked by filelock from 3.24 on) and tries
-again with a new one.
+The protocol. Whoever changes a cache (prune, restore, purge, recovery) holds, from before its first change until after
+its last and taken in this order:
 
-What it does not do: conda takes no lock on a package cache at all, so this one keeps only runs of `conda prune` apart.
-An install by conda is protected by other means: the minimum age, the check just before and after each move, and the
-move being a single rename.
+1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state.locked_state`), so that
+   nothing stays behind; one who waited for the removed file notices (its link count is 0, checked by filelock from
+   3.24 on) and tries again with a new one;
+2. mamba's lock and rattler's (`foreign_locks`), which those take around a whole installation.
+
+A reading command takes no lock. Locks are waited for with a message and a limit (`Patience`).
+
+conda takes no lock on a package cache at all. What keeps an install by conda whole:
+
+- before anything is moved, other processes that install are looked for (`discovery.processes`);
+- ``--min-age``: what was fetched or extracted a moment ago stays;
+- each entry leaves the cache by one rename, so whoever looks for it finds all of it or none;
+- each decision is checked just before its rename, and all of them again when everything is moved and before anything
+  is deleted: an environment that references the entry by now, or has linked one of its files, gets it put back.
+
+What remains possible, if one goes on with ``--ignore-running``, or with a conda that starts in the middle of a prune:
+
+- conda has looked at the cache, we move an old, unreferenced entry out of it, conda comes to link it. With hard links
+  and copies conda fails, says which file is missing, and rolls back; the next try fetches the package again.
+- The same with soft links (``always_softlink``): conda makes links to files that are not there any more and may end
+  with success. Only until its records are written can this happen; nothing on disk tells of the use before that.
+- Two machines that share a cache over a network file system without working locks see each other's runs only by the
+  checks.
 """
 
 from __future__ import annotations
@@ -15,39 +33,61 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..errors import LockTimeoutError
 
 NAME = "lock"
 
 #: Longer than a removal of tens of gigabytes usually takes; shorter than a CI job's patience. In seconds.
-PATIENCE = 300.0
+DEFAULT_PATIENCE = 300.0
+
+#: What is over sooner is not worth a message, in seconds.
+_MOMENT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds to wait for a lock, and who is told that we wait."""
+
+    seconds: float = DEFAULT_PATIENCE
+    notify: Callable[[str], None] = lambda message: None
+
+    def announce(self, holder: str, path: str) -> None:
+        """Say what we wait for."""
+        self.notify(f"Waiting for {holder}, at most {self.seconds:.0f} seconds: it holds {path} ...")
+
+    def exhausted(self, holder: str, path: str) -> LockTimeoutError:
+        """Return the error for having waited long enough."""
+        return LockTimeoutError(
+            f"The lock {path} is held by {holder} and was not released within {self.seconds:.0f} seconds.",
+            hint="Wait for it to end and try again, or wait longer with --lock-timeout; nothing was changed.",
+            path=path,
+        )
 
 
 @contextmanager
-def exclusive(state_path: str, notify: Callable[[str], None], patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock in a cache's state directory; after a moment `notify` is told what we wait for.
+def exclusive(state_path: str, patience: Patience) -> Iterator[None]:
+    """Hold our own lock in a cache's state directory.
 
-    Raises `LockTimeoutError` when another run still holds it after `patience` seconds, `OSError` when the file can't
-    be used.
+    Raises `LockTimeoutError` when another run still holds it when the patience is exhausted, `OSError` when the file
+    can't be used.
     """
     # Only a run that writes needs it, and importing it takes a while.
     from filelock import FileLock, Timeout
 
     path = os.path.join(state_path, NAME)
-    lock = FileLock(path)
+    # In a shared cache the others must be able to open it.
+    lock = FileLock(path, mode=0o666)
+    holder = "another conda prune"
     try:
         try:
-            lock.acquire(timeout=0.2)
+            lock.acquire(timeout=min(_MOMENT, patience.seconds))
         except Timeout:
-            notify(f"Waiting for another conda prune that holds {path}, at most {patience:.0f} seconds ...")
-            lock.acquire(timeout=patience)
+            patience.announce(holder, path)
+            lock.acquire(timeout=patience.seconds)
     except Timeout as error:
-        raise LockTimeoutError(
-            f"Another conda prune holds {path} for more than {patience:.0f} seconds.",
-            hint="Wait for it to end and try again; nothing was changed.",
-            path=path,
-        ) from error
+        raise patience.exhausted(holder, path) from error
     try:
         yield
     finally:

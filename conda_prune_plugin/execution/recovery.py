@@ -2,33 +2,54 @@
 
 The receipt of a cut-off run tells what was moved aside. What was being deleted is deleted to the end; everything else
 is whole and goes back to its place, where the next plan decides on it anew. Where conda has put the same package again
-in the meantime nothing is overwritten: the copy set aside, which was to be deleted anyway, is deleted.
+in the meantime nothing is overwritten: the copy set aside, which was to go anyway, is deleted, and one that was to be
+a backup becomes one. What is gone stays in the receipt, to be restored from where it came.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
-from ..core.model import Cache, Notice
+from ..core.model import Cache, Disposal, Notice
 from ..core.units import plural
+from .archive import purge_folder
 from .directory import Directory
+from .lock import NAME as LOCK
+from .lock import Patience
+from .receipt import (
+    RECEIPT,
+    UNFINISHED,
+    Held,
+    Receipt,
+    ReceiptEntry,
+    RunState,
+    read_receipt,
+    withdraw_receipt,
+    write_receipt,
+)
 from .removal import remove
-from .state import DOOMED, RECEIPT, STATE, Moved, locked_state, read_receipt, remove_empty, unusable, withdraw_receipt
+from .runs import StoredRun, read_run, stored_runs
+from .state import DOOMED, MAKING, locked_state, opened, remove_empty, run_names, state_path
 
 
-def cut_off_runs(cache: Cache) -> tuple[str, ...]:
-    """Return the runs that have a folder in a cache: cut off, or going on right now. Nothing is written."""
+def cut_off_runs(cache: Cache) -> tuple[StoredRun, ...]:
+    """Return the runs in a cache that were cut off, or are going on right now. Nothing is written."""
+    return tuple(run for run in stored_runs(cache) if not run.complete)
+
+
+def needs_recovery(cache: Cache) -> bool:
+    """Return whether anything is left of a run that was cut off, be it only its lock or our empty directory."""
     try:
-        with os.scandir(os.path.join(cache.real_path, STATE)) as listing:
-            return tuple(sorted(item.name for item in listing if item.is_dir(follow_symlinks=False)))
+        names = os.listdir(state_path(cache))
     except OSError:
-        return ()
+        return False
+    return not names or LOCK in names or bool(cut_off_runs(cache))
 
 
-def recover(
-    cache: Cache, notify: Callable[[str], None], progress: Callable[[int], None]
-) -> tuple[tuple[Notice, ...], bool]:
+def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -> tuple[tuple[Notice, ...], bool]:
     """Finish all cut-off runs of a cache; a run that goes on right now is waited for.
 
     Returns what was done, and whether everything could be: what is not understood is left alone.
@@ -37,54 +58,93 @@ def recover(
     """
     notices = []
     complete = True
-    try:
-        directory = Directory.open(cache.real_path)
-    except OSError as error:
-        raise unusable(cache.path, error) from error
-    with directory, locked_state(directory, notify) as state:
-        for run in sorted(name for name, is_directory in state.names() if is_directory):
-            path = os.path.join(cache.path, STATE, run)
+    with opened(cache) as directory, locked_state(directory, cache, patience) as state:
+        for name in run_names(state):
+            run = read_run(cache, state, name)
+            if run.complete:
+                continue
             try:
-                with state.child(run) as folder:
-                    message = _recover_run(run, folder, directory, progress)
-                remove_empty(state, run)
+                with state.child(name) as folder:
+                    message = _recover_run(name, folder, directory, progress)
+                remove_empty(state, name)
             except (OSError, ValueError) as error:
-                message = f"What the run {run} left in {path} could not be cleared ({error}) and was left alone."
+                message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
                 complete = False
-            notices.append(Notice("cut-off-run", message, path))
+            notices.append(Notice("cut-off-run", message, run.path))
     return tuple(notices), complete
 
 
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
     names = {name for name, _ in folder.names()}
-    left = names - {RECEIPT}
-    receipt = read_receipt(folder) if left else []
-    numbers = {moved.number for moved in receipt}
-    if unknown := left - numbers - {number + DOOMED for number in numbers}:
+    if not names - {UNFINISHED}:
+        # It was cut off before it had even a receipt.
+        withdraw_receipt(folder)
+        return f"The run {run} was cut off before it changed anything."
+    receipt = read_receipt(folder)
+    parts = [part for entry in receipt.entries for part in entry.parts]
+    explained = {RECEIPT, UNFINISHED, MAKING}.union(*({part.number, part.number + DOOMED} for part in parts))
+    if unknown := names - explained:
         raise ValueError(f"its receipt does not explain {min(unknown)!r}")
     given_back = deleted = 0
-    for moved in receipt:
-        if moved.number in names:
-            if _give_back(moved, folder, cache):
-                given_back += 1
-            else:
-                folder.move(moved.number, folder, moved.number + DOOMED)
-                names.add(moved.number + DOOMED)
-        if moved.number + DOOMED in names:
-            remove(folder, moved.number + DOOMED, progress)
-            deleted += 1
-    withdraw_receipt(folder)
+    for entry in receipt.entries:
+        back, doomed = _finish(entry, names, receipt, folder, cache)
+        for part in doomed:
+            remove(folder, part.number + DOOMED, progress)
+        given_back += back
+        deleted += len(doomed)
+    if MAKING in names:
+        remove(folder, MAKING, progress)
+    for directory in (cache, folder):
+        directory.sync()
+    _settle(receipt, folder, cache)
     return (
         f"The run {run} was cut off: {plural(given_back, 'file or directory', 'files and directories')} put back, "
         f"the deletion of {deleted} finished."
     )
 
 
-def _give_back(moved: Moved, folder: Directory, cache: Directory) -> bool:
-    if not moved.number.isdecimal():
-        raise ValueError(f"its receipt has {moved.number!r} for a number")
+def _finish(
+    entry: ReceiptEntry, names: AbstractSet[str], receipt: Receipt, folder: Directory, cache: Directory
+) -> tuple[int, list[Held]]:
+    """Give back the parts of an entry, or mark them for deletion; return how many were given back and what is marked.
+
+    An entry of which something has begun to go goes whole. Of a run that was done nothing is given back.
+    """
+    doomed = [part for part in entry.parts if part.number + DOOMED in names]
+    given_back = 0
+    if receipt.state is RunState.BEGUN:
+        for part in entry.parts:
+            if part.number not in names:
+                continue
+            if not doomed and _give_back(part, folder, cache):
+                given_back += 1
+            elif receipt.run.disposal is not Disposal.BACKUP:
+                folder.move(part.number, folder, part.number + DOOMED)
+                doomed.append(part)
+    return given_back, doomed
+
+
+def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
+    """Leave a receipt of what is out of the cache, so that it can be restored; none if nothing is."""
+    if folder.exists(UNFINISHED):
+        folder.unlink(UNFINISHED)
+    entries = receipt.entries
+    if receipt.run.disposal is Disposal.BACKUP:
+        entries = tuple(entry for entry in entries if any(folder.exists(part.number) for part in entry.parts))
+    elif receipt.state is RunState.BEGUN:
+        entries = tuple(entry for entry in entries if not all(cache.exists(part.name) for part in entry.parts))
+    if entries:
+        write_receipt(folder, receipt.done(entries))
+        return
+    # Everything is at its place: archives of it are for nothing. If they can't be reached now, they harm nobody.
+    with suppress(OSError, ValueError):
+        purge_folder(receipt)
+    withdraw_receipt(folder)
+
+
+def _give_back(part: Held, folder: Directory, cache: Directory) -> bool:
     try:
-        folder.move(moved.number, cache, moved.name)
+        folder.move(part.number, cache, part.name)
     except FileExistsError:
         return False
     return True

@@ -1,67 +1,75 @@
 """The program's own state below a cache: ``<cache>/.conda-prune/<run>/`` with a receipt and what was moved aside.
 
 conda ignores the directory. What lies in a run's folder bears numbers as names, so that a client that looks for
-packages in nested directories (mamba from 2.6 on) finds none. A number with `DOOMED` behind it is being deleted: only
-that may be incomplete; everything else is whole and can be given back.
+packages in nested directories (mamba from 2.6 on) finds none. A number with `DOOMED` behind it is being deleted or
+made: only that may be incomplete; everything else is whole and can be given back.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
 
-from ..core.model import Remove
+from ..core.model import Cache
 from ..errors import NoRoomError, StateError
 from .directory import Directory
+from .foreign_locks import cache_locks
 from .lock import NAME as LOCK
-from .lock import exclusive
+from .lock import Patience, exclusive
 
 STATE = ".conda-prune"
-RECEIPT = "receipt.json"
 DOOMED = ".deleting"
 
-#: The receipt's own schema number.
-SCHEMA = 1
+#: The directory in a run's folder where a restore makes what it then moves to its place.
+MAKING = "restoring" + DOOMED
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A line of the receipt: a name of the cache, and the number that it has in the run's folder."""
-
-    name: str
-    number: str
+def state_path(cache: Cache) -> str:
+    """Return the path of the state directory of a cache, be there one or not."""
+    return os.path.join(cache.real_path, STATE)
 
 
 @contextmanager
-def locked_state(cache: Directory, notify: Callable[[str], None]) -> Iterator[Directory]:
-    """Open the state directory of a cache with its lock held, and leave no empty one behind.
+def opened(cache: Cache) -> Iterator[Directory]:
+    """Open a cache. Raises `StateError`."""
+    try:
+        directory = Directory.open(cache.real_path)
+    except OSError as error:
+        raise unusable(cache.path, error) from error
+    with directory:
+        yield directory
+
+
+@contextmanager
+def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iterator[Directory]:
+    """Open the state directory of a cache with all locks on the cache held, and leave no empty one behind.
 
     Raises `StateError` if it is something else than a directory or can't be made, `LockTimeoutError`.
     """
-    path = os.path.join(cache.path, STATE)
+    path = os.path.join(directory.path, STATE)
     try:
-        if not cache.exists(STATE):
-            cache.mkdir(STATE)
-        cache.child(STATE).close()
+        directory.make_own(STATE).close()
     except OSError as error:
         raise unusable(path, error) from error
     with ExitStack() as stack:
-        stack.callback(remove_empty, cache, STATE)
+        stack.callback(remove_empty, directory, STATE)
         try:
-            stack.enter_context(exclusive(path, notify))
+            stack.enter_context(exclusive(path, patience))
             # Opened only now: the one who held the lock before may have removed the directory, and the lock has made
             # it again. While we hold it nobody else removes it.
-            state = stack.enter_context(cache.child(STATE))
+            state = stack.enter_context(directory.child(STATE))
             # filelock goes by path: what it has locked must lie in the directory that we have opened.
             state.status(LOCK)
+            state.hand_over(LOCK)
         except OSError as error:
             raise unusable(path, error) from error
         stack.callback(_remove_lock, state)
+        try:
+            stack.enter_context(cache_locks(directory, state, cache, patience))
+        except OSError as error:
+            raise unusable(cache.path, error) from error
         yield state
 
 
@@ -76,7 +84,7 @@ def unusable(path: str, error: OSError) -> StateError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "Free a few kilobytes, for instance by deleting one archive (.conda, .tar.bz2) from the cache."
         return NoRoomError(message, hint=hint, path=path)
-    return StateError(message, hint="It has to be a directory that you may write to; nothing was removed.", path=path)
+    return StateError(message, hint="It has to be a directory that you may write to; nothing was changed.", path=path)
 
 
 def remove_empty(parent: Directory, name: str) -> None:
@@ -87,64 +95,6 @@ def remove_empty(parent: Directory, name: str) -> None:
         return
 
 
-def withdraw_receipt(folder: Directory) -> None:
-    """Remove the receipt when nothing is left that it could explain."""
-    if {name for name, _ in folder.names()} == {RECEIPT}:
-        folder.unlink(RECEIPT)
-
-
-def number_parts(decisions: Iterable[Remove]) -> list[Moved]:
-    """Give each part of the decisions its number in the run's folder."""
-    names = [part.name for decision in decisions for part in decision.parts]
-    return [Moved(name, str(number)) for number, name in enumerate(names)]
-
-
-def write_receipt(folder: Directory, run: str, cache: str, decisions: Sequence[Remove]) -> None:
-    """Write what this run is going to move, before the first move, and make it outlast a crash. Raises `OSError`."""
-    numbers = {moved.name: moved.number for moved in number_parts(decisions)}
-    receipt = {
-        "schema": SCHEMA,
-        "run": run,
-        "cache": cache,
-        "entries": [_receipt_entry(decision, numbers) for decision in decisions],
-    }
-    path, dir_fd = folder.at(RECEIPT)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=dir_fd)
-    with os.fdopen(fd, "w", encoding="utf-8") as stream:
-        json.dump(receipt, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    folder.sync()
-
-
-def read_receipt(folder: Directory) -> list[Moved]:
-    """Return what a run was going to move. Raises `OSError` or `ValueError` if it can't be understood."""
-    path, dir_fd = folder.at(RECEIPT)
-
-    def without_waiting(name: str, flags: int) -> int:
-        # For somebody to write into it, should it be a pipe.
-        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0), dir_fd=dir_fd)
-
-    try:
-        with open(path, encoding="utf-8", opener=without_waiting) as stream:
-            receipt: Any = json.load(stream)
-        if receipt["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {receipt['schema']}, not {SCHEMA}")
-        parts = [part for entry in receipt["entries"] for part in entry["parts"]]
-        return [Moved(str(part["name"]), str(part["number"])) for part in parts]
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"it is not a receipt ({error!r})") from error
-
-
-def _receipt_entry(decision: Remove, numbers: dict[str, str]) -> dict[str, Any]:
-    return {
-        "dist": decision.entry.dist,
-        "parts": [
-            {"kind": part.kind.value, "name": part.name, "number": numbers[part.name]} for part in decision.parts
-        ],
-        "files": decision.files,
-        "reclaimable": decision.reclaimable,
-        "source": decision.source,
-        "sha256": decision.sha256,
-        "reasons": [{"kind": reason.kind.value, "detail": reason.detail} for reason in decision.reasons],
-    }
+def run_names(state: Directory) -> list[str]:
+    """Return the names of the folders of runs, the oldest first."""
+    return sorted(name for name, is_directory in state.names() if is_directory)

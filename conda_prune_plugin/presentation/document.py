@@ -6,21 +6,28 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.model import Cache, Keep, Notice, Outcome, Plan, Reason, Remove, Root
+from ..core.model import Cache, Keep, Notice, Outcome, Plan, Reason, Remove, Root, Run
 
 #: Changes only if a field must change its meaning; fields are added without.
 SCHEMA = 1
 
 
 def prune_document(
-    plan: Plan, *, dry_run: bool, run: str | None, outcomes: Sequence[Outcome], notices: Iterable[Notice], success: bool
+    plan: Plan,
+    *,
+    dry_run: bool,
+    run: Run | None,
+    outcomes: Sequence[Outcome],
+    notices: Iterable[Notice],
+    success: bool,
 ) -> dict[str, Any]:
     """Return the document of `conda prune --json`: sizes in bytes, times in ISO 8601 and UTC, paths absolute."""
     return {
         "schema": SCHEMA,
         "success": success,
         "dry_run": dry_run,
-        "run": run,
+        "run": run.id if run else None,
+        "disposal": run.disposal.value if run else None,
         "caches": [_cache(cache) for cache in plan.inventory.caches],
         "roots": [_root(root) for root in plan.inventory.roots],
         "remove": [_remove(decision) for decision in plan.remove],
@@ -33,10 +40,24 @@ def prune_document(
             "apparent": plan.apparent,
             "reclaimable": plan.reclaimable,
         },
-        "outcomes": [_outcome(outcome) for outcome in outcomes],
-        "warnings": [
-            {"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices
-        ],
+        "outcomes": [outcome_document(outcome) for outcome in outcomes],
+        "warnings": warning_documents(notices),
+    }
+
+
+def warning_documents(notices: Iterable[Notice]) -> list[dict[str, Any]]:
+    """Return warnings as every document has them."""
+    return [{"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices]
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """Return what became of one entry; `freed` in bytes."""
+    return {
+        "dist": outcome.entry.dist,
+        "cache": outcome.entry.cache,
+        "result": outcome.result.value,
+        "freed": outcome.freed,
+        "error": outcome.error,
     }
 
 
@@ -101,13 +122,3 @@ def _reason(reason: Reason) -> dict[str, Any]:
     if reason.link is not None:
         document["link"] = reason.link.value
     return document
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "dist": outcome.entry.dist,
-        "cache": outcome.entry.cache,
-        "result": outcome.result.value,
-        "freed": outcome.freed,
-        "error": outcome.error,
-    }

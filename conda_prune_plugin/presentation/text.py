@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, TextIO
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..core.model import (
     Cache,
+    Disposal,
     Keep,
     LastUsedFrom,
     LinkKind,
@@ -25,6 +26,7 @@ from ..core.model import (
     ReasonKind,
     Remove,
     Result,
+    Run,
 )
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
 from ..core.units import format_age, format_size, plural
@@ -94,19 +96,37 @@ def show_notices(err: Console, notices: Iterable[Notice]) -> None:
         err.print(Text.assemble(("warning: ", "yellow"), printable(notice.message)))
 
 
-def show_outcomes(out: Console, err: Console, outcomes: Sequence[Outcome], *, quiet: bool) -> None:
-    """Print what was removed (not if `quiet`), and what was not and why."""
-    removed = [outcome for outcome in outcomes if outcome.result is Result.REMOVED]
-    files = sum(outcome.files for outcome in removed)
-    freed = sum(outcome.freed for outcome in outcomes)
-    entries = plural(len(removed), "entry", "entries")
+def show_outcomes(out: Console, err: Console, run: Run, outcomes: Sequence[Outcome], *, quiet: bool) -> None:
+    """Print what was done and how it is undone (not if `quiet`), and what was not done and why."""
     if not quiet:
-        out.print(f"Removed {entries}, {plural(files, 'file')}; {format_size(freed)} freed.")
+        for line in _done(run, outcomes):
+            out.print(line)
+    show_failures(err, outcomes)
+
+
+def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
+    """Print what was skipped and what failed, and why."""
     for result, style in ((Result.SKIPPED, "yellow"), (Result.FAILED, "red")):
         for outcome in outcomes:
             if outcome.result is result:
                 line = f": {outcome.entry.dist} in {outcome.entry.cache}: {outcome.error}"
                 err.print(Text.assemble((result.value, style), printable(line)))
+
+
+def _done(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    done = [outcome for outcome in outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
+    entries = plural(len(done), "entry", "entries")
+    files = plural(sum(outcome.files for outcome in done), "file")
+    freed = format_size(sum(outcome.freed for outcome in outcomes))
+    if run.disposal is Disposal.BACKUP:
+        yield f"Moved {entries} aside, {files}. This frees nothing before `conda prune purge {run.id}`."
+    elif run.disposal is Disposal.ARCHIVE:
+        yield f"Archived {entries} in {printable(run.destination or '')} and removed them, {files}; {freed} freed."
+    else:
+        yield f"Removed {entries}, {files}; {freed} freed."
+    if done:
+        how = " (fetches again what has a known source)" if run.disposal is Disposal.DELETE else ""
+        yield f"To undo it: conda prune restore {run.id}{how}"
 
 
 def _show_cache(
@@ -137,12 +157,9 @@ def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> Non
         )
         for decision in decisions
     ]
-    table = _table("  remove", "parts", "unused for")
-    for heading in ("files", "reclaimable"):
-        table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    if Measurement.get(out, out.options.update(width=_UNBOUNDED), table).maximum <= out.width:
+    numbers = ("files", "reclaimable")
+    table = plain_table(("  remove", "parts", "unused for", *numbers), rows, right=numbers)
+    if fits(out, table):
         out.print(table)
         return
     # Too narrow for a table: nothing of it may be lost.
@@ -163,18 +180,26 @@ def _show_kept(out: Console, decisions: Sequence[Keep]) -> None:
         for name, reason in rows:
             out.print(Text(f"{name}: {reason}", overflow="fold"))
         return
-    table = _table("  keep")
-    table.add_column("because", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    table = plain_table(("  keep", "because"), rows, wrapped=("because",))
     out.print(table)
 
 
-def _table(*headings: str) -> Table:
+def plain_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), wrapped: Sequence[str] = ()
+) -> Table:
+    """Return a table without lines; `right` are the columns of numbers, `wrapped` those whose cells may be folded."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     for heading in headings:
-        table.add_column(heading, no_wrap=True, overflow="fold")
+        justify: Literal["left", "right"] = "right" if heading in right else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading not in wrapped, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def fits(out: Console, table: Table) -> bool:
+    """Return whether a table can be printed without folding anything."""
+    return Measurement.get(out, out.options.update(width=_UNBOUNDED), table).maximum <= out.width
 
 
 def _reason(reason: Reason) -> str:

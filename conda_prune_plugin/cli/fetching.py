@@ -1,0 +1,84 @@
+"""Fetching packages again that were deleted: conda's own download and extraction, into a directory of ours.
+
+conda's higher level (`ProgressiveFetchExtract` and its actions) is not used: it loads all package caches, which
+extracts archives and deletes what it can't read in them, chooses the cache itself, and copies from ``file://`` channels
+without a look at the hash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ..execution.receipt import ReceiptEntry
+from ..execution.restore import Fetch, UnfetchableError
+from ..execution.tree import file_digest
+
+#: What `conda.common.url.mask_anaconda_token` leaves of a token.
+_MASKED_TOKEN = "/t/<TOKEN>"  # noqa: S105
+
+
+def fetch() -> Fetch:
+    """Return how conda fetches and extracts packages."""
+    return Fetch(_archive, _extracted)
+
+
+def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
+    """Download the archive of an entry; conda compares it with its hash. Raises `UnfetchableError`."""
+    from conda.base.context import context
+    from conda.exceptions import CondaError
+    from conda.gateways.connection.download import download
+
+    if entry.source is None:
+        raise UnfetchableError("it is not known where it came from")
+    if entry.source.rsplit("/", 1)[-1] != name:
+        raise UnfetchableError(f"it is not known where {name} came from")
+    record = json.loads(entry.record) if entry.record else {}
+    url = _with_credentials(entry.source)
+    if context.offline and not url.startswith("file:"):
+        raise UnfetchableError(f"conda is offline, and it came from {entry.source}")
+    try:
+        download(
+            url, os.path.join(directory, name), md5=record.get("md5"), sha256=entry.sha256, size=record.get("size")
+        )
+    except (CondaError, OSError) as error:
+        raise UnfetchableError(f"{entry.source} can't be fetched: {_one_line(error)}") from error
+
+
+def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
+    """Extract an archive, and write the record that conda writes after an extraction. Raises `UnfetchableError`."""
+    from conda.exceptions import CondaError
+    from conda.gateways.disk.create import extract_tarball, write_as_json_to_file
+    from conda_package_handling.exceptions import InvalidArchiveError
+
+    record = json.loads(entry.record) if entry.record else None
+    if record and entry.sha256 and record.get("fn") == os.path.basename(archive):
+        with open(archive, "rb") as stream:
+            found = file_digest(stream)
+        if found != entry.sha256:
+            raise UnfetchableError(f"{archive} is not the archive that it was extracted from (its hash is {found})")
+    try:
+        extract_tarball(archive, target)
+        if record is not None:
+            write_as_json_to_file(os.path.join(target, "info", "repodata_record.json"), record)
+    except (CondaError, InvalidArchiveError) as error:
+        raise UnfetchableError(f"{archive} can't be extracted: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _with_credentials(url: str) -> str:
+    """Return a url with the login or token that conda's configuration has for its channel; receipts have none."""
+    from conda.base.context import context
+    from conda.models.channel import Channel
+
+    plain = url.replace(_MASKED_TOKEN, "")
+    configured = (*map(Channel, context.channels), *context.custom_channels.values())
+    for channel in configured:
+        for with_credentials in channel.urls(with_credentials=True, subdirs=("noarch",)):
+            base = Channel(with_credentials).base_url
+            if base and plain.startswith(f"{base}/"):
+                return str(with_credentials.removesuffix("/noarch") + plain.removeprefix(base))
+    return plain

@@ -1,0 +1,164 @@
+"""``conda prune purge``: delete for good what earlier runs left to be restored."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, patience_of
+
+if TYPE_CHECKING:
+    from ..core.model import PurgeOutcome, RunSummary
+    from ..execution.lock import Patience
+    from ..execution.runs import StoredRun
+    from ..presentation.progress import Reporter
+    from .runs import Stock
+
+DESCRIPTION = """\
+Delete for good what earlier runs of `conda prune` left to be restored: backups
+in the package caches, archives elsewhere, and receipts.
+
+Only this gives the bytes of a backup back. `conda prune restore` lists the runs.
+"""
+
+EPILOG = """\
+examples:
+  conda prune purge 20260102T030405Z-1a2b   delete what this run left
+  conda prune purge --older-than 30d        delete what is older than 30 days
+  conda prune purge --all --yes             delete everything, don't ask
+"""
+
+
+def configure_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's parser and return it."""
+    from conda.cli.helpers import add_output_and_prompt_options
+
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "purge",
+        help="Delete backups for good.",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="A run, or `last` for the newest.")
+    parser.add_argument("--all", action="store_true", help="All runs.")
+    parser.add_argument(
+        "--older-than", metavar="AGE", action=Value, help="Runs that are at least this old (12h, 30d, 8w, 6mo)."
+    )
+    add_pkgs_dir(parser)
+    add_lock_timeout(parser)
+    add_output_and_prompt_options(parser)
+    parser.set_defaults(prune_command=execute)
+    return parser
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `PruneError`."""
+    from ..errors import UsageError
+    from ..presentation.progress import Reporter
+
+    ways = (bool(arguments.runs), arguments.all, arguments.older_than is not None)
+    if sum(ways) != 1:
+        raise UsageError(
+            "Name the runs to purge, or give either --older-than or --all.",
+            hint="`conda prune restore` lists the runs that there are.",
+        )
+    output = Output.from_context()
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+        return _purge(arguments, output, reporter)
+
+
+def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
+    from ..core.model import Result
+    from ..core.units import format_size, parse_age, plural
+    from .confirm import confirm
+    from .runs import finished_stock, summary, take_stock
+
+    patience = patience_of(arguments, output, reporter)
+    age = parsed(arguments.older_than, parse_age, None)
+    may_write = not output.dry_run and output.yes
+    if may_write:
+        stock, _ = finished_stock(arguments.pkgs_dir, patience, reporter.counter("Finishing an earlier run"))
+    else:
+        stock = take_stock(arguments.pkgs_dir)
+    chosen = chosen_runs(stock, arguments.runs, age, time.time())
+    summaries = [summary(runs) for runs in chosen]
+    outcomes: list[PurgeOutcome] = []
+    if not output.dry_run and chosen:
+        stored = format_size(sum(item.stored for item in summaries))
+        _announce(summaries, output)
+        if not confirm(f"Delete {plural(len(chosen), 'run')} for good ({stored})?", output):
+            return 1
+        outcomes = purge_runs(chosen, patience, reporter.counter("Removing files"))
+        reporter.clear()
+    failed = any(outcome.result is Result.FAILED for outcome in outcomes)
+    _report(summaries, outcomes, stock, output, success=not failed)
+    return 1 if failed else 0
+
+
+def chosen_runs(stock: Stock, names: Iterable[str], age: float | None, now: float) -> list[tuple[StoredRun, ...]]:
+    """Return the complete runs that were named, or that are of an age, or else all. Raises `NoSuchRunError`."""
+    from ..errors import NoSuchRunError
+    from .runs import named_run, summary
+
+    if named := [named_run(stock, name) for name in names]:
+        for runs in named:
+            if not summary(runs).complete:
+                raise NoSuchRunError(
+                    f"The run {runs[0].id} was cut off, or still goes on, or is not understood.",
+                    hint="The next `conda prune` that may write finishes what was cut off.",
+                    path=runs[0].path,
+                )
+        return list(dict.fromkeys(named))
+    complete = (runs for runs in stock.runs if summary(runs).complete)
+    return [runs for runs in complete if age is None or now - summary(runs).run.started >= age]
+
+
+def purge_runs(
+    chosen: Iterable[Sequence[StoredRun]], patience: Patience, progress: Callable[[int], None]
+) -> list[PurgeOutcome]:
+    """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
+    from ..core.model import PurgeOutcome, Result
+    from ..discovery.measure import measure
+    from ..execution.purge import purge
+    from .runs import summary
+
+    outcomes = []
+    for runs in chosen:
+        done = [purge(stored, lambda path, dir_fd: measure(path, dir_fd=dir_fd), progress, patience) for stored in runs]
+        errors = [item.error for item in done if item.error]
+        result = Result.FAILED if errors else Result.PURGED
+        freed = sum(item.freed for item in done)
+        outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
+    return outcomes
+
+
+def _announce(summaries: Sequence[RunSummary], output: Output) -> None:
+    from ..presentation.runs import show_runs
+    from ..presentation.text import console
+
+    if not (output.json or output.quiet):
+        show_runs(console(sys.stdout), summaries, time.time())
+
+
+def _report(
+    summaries: Sequence[RunSummary], outcomes: Sequence[PurgeOutcome], stock: Stock, output: Output, *, success: bool
+) -> None:
+    from ..presentation.runs import print_document, purged_document, run_document, runs_document, show_purged
+    from ..presentation.text import console, show_notices
+
+    if output.json:
+        runs = [purged_document(outcome) for outcome in outcomes] or [run_document(item) for item in summaries]
+        print_document(runs_document(runs, stock.notices, success=success, dry_run=output.dry_run))
+        return
+    out, err = console(sys.stdout), console(sys.stderr)
+    show_notices(err, stock.notices)
+    if outcomes:
+        show_purged(out, err, outcomes, quiet=output.quiet)
+    elif summaries:
+        _announce(summaries, output)
+    elif not output.quiet:
+        out.print("There is nothing to purge.")

@@ -1,0 +1,149 @@
+"""``conda prune restore``: list what can be put back, and put it back."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, patience_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..core.model import Outcome
+    from ..execution.runs import StoredRun
+    from ..presentation.progress import Reporter
+    from .runs import Stock
+
+DESCRIPTION = """\
+Put back what an earlier `conda prune` took out of the package caches.
+
+Without RUN: list the runs that can be undone. What was moved aside (--backup)
+comes back as it was, by a rename. What was archived elsewhere (--backup-to) is
+unpacked and compared. What was deleted is fetched from where it came, with a
+check of its hash. Nothing that is there is ever overwritten.
+"""
+
+EPILOG = """\
+examples:
+  conda prune restore                        list the runs
+  conda prune restore last                   undo the newest
+  conda prune restore last --only 'numpy<2'  only some of it
+  conda prune restore last --dry-run         say what would come back
+"""
+
+
+def configure_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's parser and return it."""
+    from conda.cli.helpers import add_output_and_prompt_options
+
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "restore",
+        help="List what was pruned, or put it back.",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", nargs="?", help="The run to undo, or `last` for the newest.")
+    parser.add_argument(
+        "--only", metavar="SPEC", action=Value, help="Only packages that match SPEC, such as numpy or 'numpy<2'."
+    )
+    add_pkgs_dir(parser)
+    add_lock_timeout(parser)
+    add_output_and_prompt_options(parser)
+    parser.set_defaults(prune_command=execute)
+    return parser
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `PruneError`."""
+    from ..errors import UsageError
+    from ..presentation.progress import Reporter
+
+    output = Output.from_context()
+    if arguments.run is None:
+        if arguments.only is not None:
+            raise UsageError("--only needs a RUN.", hint="`conda prune restore last --only SPEC`, for instance.")
+        return _list(arguments, output)
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+        return _restore(arguments, output, reporter)
+
+
+def _list(arguments: argparse.Namespace, output: Output) -> int:
+    import time
+
+    from ..presentation.runs import print_document, run_document, runs_document, show_runs
+    from ..presentation.text import console, show_notices
+    from .runs import summary, take_stock
+
+    stock = take_stock(arguments.pkgs_dir)
+    summaries = [summary(runs) for runs in stock.runs]
+    if output.json:
+        runs = [run_document(item) for item in summaries]
+        print_document(runs_document(runs, stock.notices, success=True, dry_run=output.dry_run))
+        return 0
+    show_runs(console(sys.stdout), summaries, time.time())
+    show_notices(console(sys.stderr), stock.notices)
+    return 0
+
+
+def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
+    from ..core.model import Result
+    from ..errors import NoSuchRunError
+    from ..execution.restore import restore
+    from .fetching import fetch
+    from .runs import finished_stock, matching, named_run, take_stock
+
+    wanted = parsed(arguments.only, matching, matching(None))
+    patience = patience_of(arguments, output, reporter)
+    complete = True
+    if output.dry_run:
+        stock = take_stock(arguments.pkgs_dir)
+    else:
+        progress = reporter.counter("Finishing an earlier run")
+        stock, complete = finished_stock(arguments.pkgs_dir, patience, progress)
+    runs = named_run(stock, arguments.run)
+    dists = [entry.dist for stored in runs for entry in stored.entries if wanted(entry)]
+    if not dists:
+        raise NoSuchRunError(
+            f"The run {runs[0].id} has nothing to restore" + (" that matches --only." if arguments.only else "."),
+            hint="`conda prune restore` lists the runs that there are.",
+        )
+    outcomes: list[Outcome] = []
+    if not output.dry_run:
+        progress = reporter.counter("Restoring packages", len(dists))
+        for stored in runs:
+            outcomes += restore(stored, wanted, fetch(), patience, progress)
+        reporter.clear()
+    failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
+    _report(runs, dists, outcomes, stock, output, success=not failed)
+    return 1 if failed else 0
+
+
+def _report(
+    runs: Sequence[StoredRun],
+    dists: Sequence[str],
+    outcomes: Sequence[Outcome],
+    stock: Stock,
+    output: Output,
+    *,
+    success: bool,
+) -> None:
+    from ..presentation.runs import print_document, run_document, runs_document, show_restored
+    from ..presentation.text import console, printable, show_notices
+    from .runs import summary
+
+    if output.json:
+        run = {**run_document(summary(runs)), "dists": list(dists), "entries": len(dists)}
+        document = runs_document([run], stock.notices, success=success, dry_run=output.dry_run, outcomes=outcomes)
+        print_document(document)
+        return
+    out, err = console(sys.stdout), console(sys.stderr)
+    show_notices(err, stock.notices)
+    if outcomes:
+        show_restored(out, err, runs[0].id, outcomes, quiet=output.quiet)
+    elif not output.quiet:
+        out.print(f"Would restore {len(dists):,} of the run {runs[0].id}:")
+        for dist in dists:
+            out.print(f"  {printable(dist)}")

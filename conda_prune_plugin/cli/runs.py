@@ -1,0 +1,109 @@
+"""The runs that ``conda prune restore`` and ``conda prune purge`` work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ..core.model import Cache, Notice, Run, RunSummary
+from ..discovery.caches import find_caches
+from ..discovery.settings import conda_settings
+from ..errors import NoSuchRunError
+from ..execution.lock import Patience
+from ..execution.receipt import ReceiptEntry
+from ..execution.recovery import needs_recovery, recover
+from ..execution.runs import StoredRun, stored_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The caches, what runs have left in them, and what there is to say of that; the oldest run first."""
+
+    caches: tuple[Cache, ...]
+    runs: tuple[tuple[StoredRun, ...], ...]
+    notices: tuple[Notice, ...]
+
+
+def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
+    """Find what runs have left in the caches. Nothing is written. Raises `PruneError` for a wrong directory."""
+    caches, notices = find_caches(conda_settings().pkgs_dirs, pkgs_dirs)
+    found: dict[str, list[StoredRun]] = {}
+    for cache in caches:
+        for stored in stored_runs(cache):
+            found.setdefault(stored.id, []).append(stored)
+    unfinished = tuple(cut_off_notice(run) for runs in found.values() for run in runs if not run.complete)
+    return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished)
+
+
+def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
+    """Finish what was cut off, and take stock then; also return whether all of it could be finished."""
+    stock = take_stock(pkgs_dirs)
+    done: list[Notice] = []
+    complete = True
+    for cache in stock.caches:
+        if cache.writable and needs_recovery(cache):
+            notices, finished = recover(cache, patience, progress)
+            done += notices
+            complete &= finished
+    if not done:
+        return stock, True
+    stock = take_stock(pkgs_dirs)
+    left_alone = {notice.path for notice in done}
+    notices = tuple(notice for notice in stock.notices if notice.path not in left_alone)
+    return Stock(stock.caches, stock.runs, (*done, *notices)), complete
+
+
+def summary(runs: Sequence[StoredRun]) -> RunSummary:
+    """Return what one run has left in all caches together."""
+    entries = [entry for stored in runs for entry in stored.entries]
+    return RunSummary(
+        run=next((stored.run for stored in runs if stored.run), Run(runs[0].id, 0.0)),
+        caches=tuple(stored.cache.path for stored in runs),
+        dists=tuple(entry.dist for entry in entries),
+        files=sum(entry.files for entry in entries),
+        stored=sum(stored.stored for stored in runs),
+        complete=all(stored.complete for stored in runs),
+    )
+
+
+def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
+    """Return a run by its id, or by ``last`` the newest that has something to restore. Raises `NoSuchRunError`."""
+    restorable = [runs for runs in stock.runs if any(stored.entries for stored in runs)]
+    if name == "last":
+        if restorable:
+            return restorable[-1]
+        raise NoSuchRunError(
+            "There is nothing to restore in the package caches.",
+            hint="A prune leaves a receipt, or a backup if it was asked for one; --pkgs-dir names another cache.",
+        )
+    for runs in stock.runs:
+        if runs[0].id == name:
+            return runs
+    raise NoSuchRunError(
+        f"There is no run {name} in the package caches.", hint="`conda prune restore` lists the runs that there are."
+    )
+
+
+def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
+    """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
+    if spec is None:
+        return lambda entry: True
+    from ..discovery.specs import parse_spec
+
+    parsed = parse_spec(spec)
+
+    def matches(entry: ReceiptEntry) -> bool:
+        name, version, build, *_ = [*entry.dist.rsplit("-", 2), "", ""]
+        record = {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
+        return bool(parsed.match(record))
+
+    return matches
+
+
+def cut_off_notice(stored: StoredRun) -> Notice:
+    """Return the warning about a run that did not come to its end."""
+    message = (
+        f"{stored.cache.path} has the run {stored.id}, which was cut off or still goes on; "
+        "the next prune, restore or purge that may write finishes what it left."
+    )
+    return Notice("cut-off-run", message, stored.path)

@@ -1,0 +1,77 @@
+"""What has to be in order before anything is removed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+
+from ..core.model import Cache, Disposal, Notice
+from ..discovery.processes import Process, installing
+from ..errors import RunningError, UnreadableEnvironmentError, UsageError
+from . import settings
+
+
+def disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
+    """Return what becomes of what is removed, and the absolute path of the directory for archives.
+
+    Raises `UsageError` or `SettingError`.
+    """
+    if arguments.backup_to is None:
+        backup = settings.BACKUP.value() if arguments.backup is None else arguments.backup
+        return (Disposal.BACKUP if backup else Disposal.DELETE), None
+    if arguments.backup:
+        raise UsageError(
+            "--backup and --backup-to exclude each other.",
+            hint="--backup moves packages aside in the cache, --backup-to archives them elsewhere and deletes them.",
+        )
+    if not arguments.backup_to:
+        raise UsageError("--backup-to needs a directory.", hint="`conda prune --help` explains the options.")
+    return Disposal.ARCHIVE, os.path.abspath(os.path.expanduser(arguments.backup_to))
+
+
+def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None:
+    """Refuse a directory for archives that lies in a cache. Raises `UsageError`."""
+    if destination is None:
+        return
+    real = os.path.realpath(destination)
+    for cache in caches:
+        if os.path.commonpath([real, cache.real_path]) == cache.real_path:
+            raise UsageError(
+                f"--backup-to: {destination} lies in the package cache {cache.path}.",
+                hint="Give it a directory elsewhere, best on another disk; --backup keeps packages in the cache.",
+            )
+    if os.path.lexists(real) and not os.path.isdir(real):
+        raise UsageError(f"--backup-to: {destination} is not a directory.", hint="Give it a directory.")
+
+
+def refuse_hidden_roots(notices: Sequence[Notice]) -> None:
+    """Refuse to remove while there may be roots that are not known. Raises `UnreadableEnvironmentError`."""
+    for notice in notices:
+        if notice.hides_roots:
+            raise UnreadableEnvironmentError(
+                notice.message,
+                hint="Run as a user who can read it, or go on with --ignore-unreadable: hard-linked and copied "
+                "packages can't be harmed, soft-linked ones would be. Nothing was removed.",
+                path=notice.path,
+            )
+
+
+def running_notices(caches: Sequence[Cache]) -> tuple[Notice, ...]:
+    """Return a warning for each other program that is installing at this moment."""
+    return tuple(map(_running, installing(cache.real_path for cache in caches)))
+
+
+def refuse_running(caches: Sequence[Cache]) -> None:
+    """Refuse to remove while another program is installing. Raises `RunningError`."""
+    if notices := running_notices(caches):
+        raise RunningError(
+            " ".join(notice.message for notice in notices),
+            hint="Wait until it is done, or go on with --yes --ignore-running: what it is about to link may go then, "
+            "and it would fail. Nothing was removed.",
+        )
+
+
+def _running(process: Process) -> Notice:
+    command = process.command if len(process.command) <= 80 else process.command[:77] + "..."
+    return Notice("running", f"Another program is installing packages: process {process.pid} ({command}).", "")

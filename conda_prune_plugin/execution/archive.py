@@ -1,0 +1,161 @@
+"""Compressed archives of entries in a directory elsewhere: ``DIR/<run>/<number of the cache>/<dist>.tar.zst``.
+
+An archive is written beside its final name, synced, read back and compared with what was read when it was written, and
+only then gets its name; only then its entry may be deleted. A copy of the receipt lies beside the archives.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from ..core.model import Remove
+from ..errors import StateError
+from .directory import Directory
+from .receipt import Archived, Receipt, read_receipt, withdraw_receipt
+from .removal import remove
+from .tree import Stamp, file_digest, pack, read_members, stamps, unpack
+
+SUFFIX = ".tar.zst"
+
+#: An archive while it is written.
+_UNFINISHED = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Preserved:
+    """A decision whose archive is complete and verified; `stamps` tell whether the entry has changed since."""
+
+    archived: Archived
+    stamps: tuple[Stamp, ...]
+
+
+def make_folder(path: str) -> Directory:
+    """Make the folder for the archives of one cache and open it. Raises `StateError`."""
+    try:
+        os.makedirs(path)
+        return Directory.open(os.path.realpath(path))
+    except OSError as error:
+        raise StateError(
+            f"The directory for the archives can't be made: {path}: {error.strerror}.",
+            hint="Give --backup-to a directory that you may write to; nothing was removed.",
+            path=path,
+        ) from error
+
+
+def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved:
+    """Archive the parts of a decision, which stay where they are. Raises `OSError`; no archive is left then."""
+    name = decision.entry.dist + SUFFIX
+    unfinished = name + _UNFINISHED
+    names = [part.name for part in decision.parts]
+    try:
+        before = stamps_of(cache, {name: name for name in names})
+        fd = folder.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(fd, "wb") as stream:
+            with _zstd(stream, "wb") as compressed, _tar(compressed, "w") as tar:
+                members = [member for name in names for member in pack(cache, name, tar)]
+            stream.flush()
+            os.fsync(stream.fileno())
+        digest, size = file_sum(folder, unfinished)
+        with _open_tar(folder, unfinished) as tar:
+            if read_members(tar) != members:
+                raise OSError(f"{os.path.join(folder.path, unfinished)} is not what was written into it")
+        folder.replace(unfinished, name)
+        folder.sync()
+    except tarfile.TarError as error:
+        raise OSError(f"{os.path.join(folder.path, unfinished)} can't be read back: {error}") from error
+    finally:
+        if folder.exists(unfinished):
+            folder.unlink(unfinished)
+    return Preserved(Archived(name, digest, size), tuple(before))
+
+
+def stamps_of(directory: Directory, names: Mapping[str, str]) -> tuple[Stamp, ...]:
+    """Return the stamps of several trees; `names` maps what they are called in the cache to where they are now."""
+    return tuple(stamp for shown, name in names.items() for stamp in stamps(directory, name, shown))
+
+
+def discard(folder: Directory, preserved: Preserved) -> None:
+    """Delete the archive of an entry that stays after all."""
+    with suppress(OSError):
+        remove(folder, preserved.archived.name)
+
+
+def verify(folder: Directory, archived: Archived) -> None:
+    """Compare an archive with the receipt. Raises `OSError`, or `ValueError` if it is not the one."""
+    if (found := file_sum(folder, archived.name)) != (archived.sha256, archived.size):
+        raise ValueError(f"the archive {os.path.join(folder.path, archived.name)} has changed (its hash is {found[0]})")
+
+
+def extract(folder: Directory, archived: Archived, target: Directory, tops: Collection[str]) -> None:
+    """Make the trees of an archive in a directory, as `unpack`. Raises `OSError` or `ValueError`."""
+    try:
+        with _open_tar(folder, archived.name) as tar:
+            unpack(tar, target, tops)
+    except (tarfile.TarError, EOFError, KeyError) as error:
+        raise ValueError(f"the archive {os.path.join(folder.path, archived.name)} can't be read: {error}") from error
+
+
+def purge_folder(receipt: Receipt) -> None:
+    """Delete the archives of a run, and nothing else; one whose folder is gone has none any more.
+
+    The path comes out of a receipt, so the folder has to prove that it is the run's: it holds a receipt of the same
+    run and cache. Deleted are only files that bear the names which that run gives to archives.
+
+    Raises `OSError` or `ValueError`.
+    """
+    path = receipt.run.destination
+    if path is None or not os.path.lexists(path):
+        return
+    with Directory.open(os.path.realpath(path)) as folder:
+        if folder.names():
+            theirs = read_receipt(folder)
+            if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
+                raise ValueError(f"{path} is not the folder of this run's archives")
+            for name in (entry.dist + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
+                if folder.exists(name):
+                    remove(folder, name)
+            # Last of all: it proves whose folder this is.
+            withdraw_receipt(folder)
+    for empty in (path, os.path.dirname(path)):
+        with suppress(OSError):
+            os.rmdir(empty)
+
+
+@contextmanager
+def _open_tar(folder: Directory, name: str) -> Iterator[tarfile.TarFile]:
+    with (
+        os.fdopen(folder.open_file(name, os.O_RDONLY), "rb") as stream,
+        _zstd(stream, "rb") as content,
+        _tar(content, "r|") as tar,
+    ):
+        yield tar
+
+
+def _tar(stream: Any, mode: str) -> tarfile.TarFile:
+    # PAX keeps long names, odd bytes in them, and times to the nanosecond.
+    return tarfile.open(fileobj=stream, mode=mode, format=tarfile.PAX_FORMAT, errors="surrogateescape")  # type: ignore[call-overload, no-any-return]
+
+
+def _zstd(stream: IO[bytes], mode: str) -> Any:
+    """Open a zstd stream with the library that conda has brought: which one depends on its age and on Python's."""
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        try:
+            from backports import zstd
+        except ImportError:
+            import zstandard as zstd
+    return zstd.open(stream, mode)
+
+
+def file_sum(folder: Directory, name: str) -> tuple[str, int]:
+    """Return the hash and the size of a file as the disk has it, as far as the system can be told to look there."""
+    with os.fdopen(folder.open_file(name, os.O_RDONLY), "rb") as stream:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return file_digest(stream), stream.tell()

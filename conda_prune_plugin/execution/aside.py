@@ -1,0 +1,197 @@
+"""Moving what a decision takes out of a cache aside, checking it there, and putting it back.
+
+A decision is checked twice. Before the move: its parts are what was planned, nobody holds a lock on it, and no root
+names it by now. After the move, when no new link can be made by its path any more: no file has got a link that the
+plan did not know, and still no root names it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core.accounting import missing_links
+from ..core.model import Measurement, Outcome, Part, PartKind, Remove, Result, Root
+from .archive import Preserved, file_sum, stamps_of
+from .directory import Directory
+from .foreign_locks import EntryLockedError, entry_locks
+from .site import Site
+from .state import DOOMED
+from .tools import Tools
+
+#: What was removed before anything else to make room, with what it held.
+Early = dict[tuple[Remove, Part], Measurement]
+
+
+class Changed(Exception):
+    """A decision does not hold any more; the text says why."""
+
+
+@dataclass(slots=True)
+class Aside:
+    """A decision whose parts are being moved aside.
+
+    measurements: what the parts hold, measured where they were moved to.
+    sha256: the hash of the only archive, where nothing else has recorded it, to check what a restore fetches.
+    begun: the parts whose deletion has begun; deleted: the bytes that came back with those that are gone.
+    """
+
+    decision: Remove
+    site: Site
+    early: Early
+    preserved: Preserved | None = None
+    sha256: str | None = None
+    measurements: dict[Part, Measurement] = field(default_factory=dict)
+    begun: set[Part] = field(default_factory=set)
+    deleted: dict[Part, int] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that did not have to go early."""
+        return [part for part in self.decision.parts if (self.decision, part) not in self.early]
+
+    @property
+    def disposed(self) -> Result:
+        """The result once all parts are deleted."""
+        return Result.BACKED_UP if self.preserved else Result.REMOVED
+
+    def number(self, part: Part) -> str:
+        """Return the name of a part in the run's folder."""
+        return self.site.numbers[part.name]
+
+    def doomed(self, part: Part) -> str:
+        """Return the name that a part bears in the run's folder while it is deleted."""
+        return self.number(part) + DOOMED
+
+    def outcome(self, result: Result, error: str | None = None) -> Outcome:
+        """Return the outcome, with what was deleted so far."""
+        files = sum(self.measurements[part].files for part in self.deleted)
+        if result is Result.BACKED_UP and not self.deleted:
+            files = self.decision.files
+        return Outcome(self.decision.entry, result, files, sum(self.deleted.values()), error)
+
+
+def set_aside(aside: Aside, tools: Tools, *, measured: bool) -> Outcome | None:
+    """Move the parts of a decision into the run's folder; return an outcome if that was not to be.
+
+    `measured`: compare what was moved, file by file, with what was planned. What is only backed up loses nothing by a
+    link that was made meanwhile.
+    """
+    decision, site = aside.decision, aside.site
+    try:
+        require_unchanged(decision, site.cache, tools, aside.early)
+        names = [part.name for part in aside.parts]
+        with entry_locks(site.cache, names):
+            for part in aside.parts:
+                site.cache.move(part.name, site.folder, aside.number(part))
+        if measured:
+            for part in aside.parts:
+                aside.measurements[part] = tools.measure(*site.folder.at(aside.number(part)))
+            _require_as_planned(aside)
+            aside.sha256 = _unrecorded_hash(aside)
+        _require_as_archived(aside)
+    except Changed as change:
+        return put_back(aside, Result.SKIPPED, str(change))
+    except EntryLockedError as error:
+        return put_back(aside, Result.SKIPPED, str(error))
+    except OSError as error:
+        if error.errno == errno.EXDEV and site.cache.own_status().st_dev == site.folder.own_status().st_dev:
+            # Within one file system that is an overlay's way to say that it would have to copy up a whole tree.
+            return put_back(aside, Result.SKIPPED, "it lies in a lower layer of an overlay; removing frees nothing")
+        return put_back(aside, Result.FAILED, reason(error))
+    return None
+
+
+def require_unchanged(decision: Remove, cache: Directory, tools: Tools, early: Early) -> None:
+    """Check a decision before it is carried out. Raises `Changed` or `OSError`."""
+    require_unreferenced(decision, tools.references())
+    for part, planned in zip(decision.parts, decision.identities):
+        if (decision, part) in early:
+            continue
+        try:
+            status = cache.status(part.name)
+        except FileNotFoundError:
+            raise Changed(f"{part.name} is gone") from None
+        if (status.st_dev, status.st_ino, status.st_mtime_ns) != (planned.device, planned.inode, planned.mtime_ns):
+            raise Changed(f"{part.name} has changed since it was planned")
+
+
+def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Root]]) -> None:
+    """Check that no root names an entry. Raises `Changed`."""
+    for name in decision.names:
+        for root in references.get(name, ()):
+            raise Changed(f"{root.path} references it now")
+
+
+def put_back(aside: Aside, result: Result, why: str) -> Outcome:
+    """Move what lies whole in the run's folder back to its place; the outcome is a failure if that fails."""
+    failed = []
+    for part in aside.decision.parts:
+        number = aside.number(part)
+        try:
+            if aside.site.folder.exists(number):
+                aside.site.folder.move(number, aside.site.cache, part.name)
+        except OSError as error:
+            failed.append(f"{part.name} could not be put back, which the next run tries again: {reason(error)}")
+    if any((aside.decision, part) in aside.early for part in aside.decision.parts):
+        why += "; an archive of it had to go first, to make room on a full disk"
+    return aside.outcome(Result.FAILED if failed else result, "; ".join([why, *failed]))
+
+
+def give_up(aside: Aside) -> Outcome:
+    """Put back what is whole when everything has to stop."""
+    folder = aside.site.folder
+    half = []
+    for part in aside.parts:
+        if part in aside.begun:
+            if folder.exists(aside.doomed(part)):
+                half.append(part.name)
+            else:
+                # It went in the very moment of the interruption; it gave back at least this much.
+                aside.deleted.setdefault(part, aside.measurements[part].single)
+        elif folder.exists(aside.doomed(part)):
+            folder.move(aside.doomed(part), folder, aside.number(part))
+    if half:
+        return put_back(aside, Result.FAILED, f"interrupted while {half[0]} was deleted, which the next run finishes")
+    if aside.deleted and set(aside.deleted) == set(aside.decision.parts):
+        return aside.outcome(aside.disposed)
+    if aside.deleted:
+        gone = ", ".join(part.name for part in aside.deleted)
+        return put_back(aside, Result.FAILED, f"interrupted after {gone} was deleted")
+    return put_back(aside, Result.SKIPPED, "interrupted; it is at its place")
+
+
+def reason(error: OSError) -> str:
+    """Return what an error says, with the path that it is about."""
+    where = f" ({error.filename})" if isinstance(error.filename, str) else ""
+    return f"{error.strerror or error}{where}"
+
+
+def _require_as_planned(aside: Aside) -> None:
+    """Compare what was moved, which nobody can change by its path any more, with what was planned."""
+    decision = aside.decision
+    for measurement in aside.measurements.values():
+        if measurement.obstacle is not None:
+            raise Changed(measurement.obstacle)
+    early = [aside.early[decision, part] for part in decision.parts if part not in aside.measurements]
+    held = [*aside.measurements.values(), *early]
+    if (sum(item.files for item in held), sum(item.apparent for item in held)) != (decision.files, decision.apparent):
+        raise Changed("what is in it has changed since it was planned")
+    known = dict(decision.known_links)
+    if any(links > known.get(inode, 0) for inode, links in missing_links(held).items()):
+        raise Changed("something has linked its files since it was planned")
+
+
+def _unrecorded_hash(aside: Aside) -> str | None:
+    archives = [part for part in aside.parts if part.kind is PartKind.ARCHIVE]
+    if aside.decision.sha256 is not None or len(archives) != 1:
+        return None
+    return file_sum(aside.site.folder, aside.number(archives[0]))[0]
+
+
+def _require_as_archived(aside: Aside) -> None:
+    if aside.preserved is not None:
+        names = {part.name: aside.number(part) for part in aside.parts}
+        if stamps_of(aside.site.folder, names) != aside.preserved.stamps:
+            raise Changed("it has changed since it was archived")

@@ -1,0 +1,158 @@
+"""The locks that other clients take on a package cache.
+
+mamba and micromamba 2 (``libmamba/src/core/util.cpp``, ``LockFileOwner``): byte 21 of ``pkgs/pkgs.lock``, named after
+the directory as it was configured, by ``fcntl(F_SETLK)``, from before the transaction until after it. Who finds no such
+file makes it and removes it at the end. We take it whether it is there or not, as it is there only while it is held.
+
+rattler and pixi (``rattler_cache/src/package_cache/cache_lock.rs``, ``CacheGlobalLock``): ``.cache.lock`` in the cache,
+by ``flock(2)``, during an installation; the file stays. Until November 2025 (rattler_cache 0.4) each entry was
+locked by itself, by ``flock(2)`` on ``<entry>.lock`` beside it; that file also holds metadata, so it must not be
+truncated.
+
+conda takes no lock. Windows has other calls for the same locks; there only our own lock is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from ..core.model import Cache
+from .directory import Directory
+from .lock import Patience
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+#: ``MAMBA_LOCK_POS`` of libmamba.
+_MAMBA_BYTE = 21
+
+RATTLER_LOCK = ".cache.lock"
+
+#: What mamba's lock holds when we have made it; mamba never reads it.
+_OURS = b"conda prune\n"
+
+#: Seconds between two tries.
+_PAUSE = 0.1
+
+
+class EntryLockedError(OSError):
+    """Another program holds the lock of an entry."""
+
+
+@contextmanager
+def cache_locks(directory: Directory, state: Directory, cache: Cache, patience: Patience) -> Iterator[None]:
+    """Hold the locks of the other clients on a cache; our own state in it is locked already.
+
+    Raises `LockTimeoutError` when one is still held when the patience is exhausted, `OSError` when a lock file can't
+    be used.
+    """
+    with ExitStack() as stack:
+        if fcntl is not None:
+            for name in _mamba_names(cache):
+                if state.exists(name):
+                    state.unlink(name)  # Of a run that was killed while it made it.
+                stack.enter_context(_mamba_lock(directory, state, name, patience))
+            if directory.exists(RATTLER_LOCK):
+                stack.enter_context(_rattler_lock(directory, patience))
+        yield
+
+
+@contextmanager
+def entry_locks(directory: Directory, names: Iterable[str]) -> Iterator[None]:
+    """Hold the locks beside what bears these names, where there are any. Raises `EntryLockedError`."""
+    with ExitStack() as stack:
+        for lock in (name + ".lock" for name in names):
+            if fcntl is None or not directory.exists(lock) or not stat.S_ISREG(directory.status(lock).st_mode):
+                continue
+            fd = directory.open_file(lock, os.O_RDONLY)
+            stack.callback(os.close, fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise EntryLockedError(f"another program holds {os.path.join(directory.path, lock)}") from error
+        yield
+
+
+def _mamba_names(cache: Cache) -> list[str]:
+    paths = dict.fromkeys((cache.path, cache.real_path))
+    return [f"{name}.lock" for name in dict.fromkeys(map(os.path.basename, paths)) if name]
+
+
+@contextmanager
+def _mamba_lock(directory: Directory, state: Directory, name: str, patience: Patience) -> Iterator[None]:
+    existed = directory.exists(name)
+    if not existed:
+        _make_ours(directory, state, name)
+    fd = _locked(directory, name, _lock_mambas_byte, "mamba", patience)
+    try:
+        yield
+    finally:
+        if not existed or os.pread(fd, len(_OURS), 0) == _OURS:
+            # Still locked: one who waits for it sees that it is gone and makes a new one.
+            with suppress(OSError):
+                directory.unlink(name)
+        os.close(fd)
+
+
+def _make_ours(directory: Directory, state: Directory, name: str) -> None:
+    """Make mamba's lock file, with our mark in it from its first moment on: one that a kill leaves is known again."""
+    fd = state.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.write(fd, _OURS)
+    finally:
+        os.close(fd)
+    try:
+        state.link(name, directory, name)
+    except OSError:
+        # Somebody else has made it in this moment, or there are no hard links here: then `_locked` makes it.
+        pass
+    finally:
+        state.unlink(name)
+
+
+def _lock_mambas_byte(fd: int) -> None:
+    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MAMBA_BYTE, os.SEEK_SET)
+
+
+@contextmanager
+def _rattler_lock(directory: Directory, patience: Patience) -> Iterator[None]:
+    def attempt(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    fd = _locked(directory, RATTLER_LOCK, attempt, "pixi or another program that uses rattler", patience)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(directory: Directory, name: str, attempt: Callable[[int], None], holder: str, patience: Patience) -> int:
+    """Return a descriptor of a lock file that is locked; closing it releases the lock."""
+    path = os.path.join(directory.path, name)
+    deadline = time.monotonic() + patience.seconds
+    announced = False
+    while True:
+        fd = directory.open_file(name, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            attempt(fd)
+            # Whoever held it may have removed it: then it guards nothing any more.
+            if os.fstat(fd).st_nlink:
+                return fd
+        except (BlockingIOError, PermissionError):  # POSIX allows both for a lock that is held (fcntl(2)).
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                raise patience.exhausted(holder, path) from None
+            if not announced:
+                patience.announce(holder, path)
+                announced = True
+            time.sleep(_PAUSE)
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)

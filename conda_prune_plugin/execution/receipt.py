@@ -1,0 +1,213 @@
+"""The receipt of a run: what was taken out of one cache, where it is now, and how it can be had again.
+
+``<cache>/.conda-prune/<run>/receipt.json`` is written before the first move with the state `BEGUN`, and once more at
+the end with the state `DONE` and with what is gone indeed. Each time it is written beside its place, synced, and
+renamed there, so that it is always one of the two. A run that is not done was cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from ..core.model import Disposal, PartKind, Remove, Run
+from .directory import Directory
+
+RECEIPT = "receipt.json"
+
+#: The receipt while it is written; cut off, it says nothing.
+UNFINISHED = RECEIPT + ".new"
+
+#: The receipt's own schema number.
+SCHEMA = 1
+
+
+class RunState(str, Enum):
+    """Whether a run came to its end."""
+
+    BEGUN = "begun"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A part: its name in the cache, and the number that it bears in the run's folder."""
+
+    kind: PartKind
+    name: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A compressed archive of an entry in the run's folder elsewhere; `size` in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptEntry:
+    """One entry of a receipt.
+
+    files, apparent, reclaimable: as in the plan; sizes in bytes.
+    source, sha256, record: where it came from, as `Evidence` has them.
+    reasons: why it went, as kind and detail.
+    """
+
+    dist: str
+    parts: tuple[Held, ...]
+    files: int = 0
+    apparent: int = 0
+    reclaimable: int = 0
+    last_used: float | None = None
+    source: str | None = None
+    sha256: str | None = None
+    record: str | None = field(default=None, repr=False)
+    reasons: tuple[tuple[str, str], ...] = ()
+    archived: Archived | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one run took out of one cache."""
+
+    run: Run
+    cache: str
+    state: RunState
+    entries: tuple[ReceiptEntry, ...]
+
+    def done(self, entries: Iterable[ReceiptEntry]) -> Receipt:
+        """Return the receipt of the run at its end, with the entries that are out of the cache."""
+        return replace(self, state=RunState.DONE, entries=tuple(entries))
+
+
+def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
+    """Return the receipt of a run that is about to start; each part gets its number."""
+    numbers = iter(range(sum(len(decision.parts) for decision in decisions)))
+    entries = tuple(
+        ReceiptEntry(
+            dist=decision.entry.dist,
+            parts=tuple(Held(part.kind, part.name, str(next(numbers))) for part in decision.parts),
+            files=decision.files,
+            apparent=decision.apparent,
+            reclaimable=decision.reclaimable,
+            last_used=decision.last_used,
+            source=decision.source,
+            sha256=decision.sha256,
+            record=decision.record,
+            reasons=tuple((reason.kind.value, reason.detail) for reason in decision.reasons),
+        )
+        for decision in decisions
+    )
+    return Receipt(run, cache, RunState.BEGUN, entries)
+
+
+def write_receipt(folder: Directory, receipt: Receipt) -> None:
+    """Write a receipt in one step and make it outlast a crash. Raises `OSError`; the one before is still there then."""
+    fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        json.dump(_document(receipt), stream, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+    folder.hand_over(UNFINISHED)
+    folder.replace(UNFINISHED, RECEIPT)
+    folder.sync()
+
+
+def read_receipt(folder: Directory) -> Receipt:
+    """Return the receipt in a run's folder. Raises `OSError`, or `ValueError` if it can't be understood."""
+    with os.fdopen(folder.open_file(RECEIPT, os.O_RDONLY), encoding="utf-8", errors="surrogateescape") as stream:
+        try:
+            document = json.load(stream)
+            if document["schema"] != SCHEMA:
+                raise ValueError(f"its schema is {document['schema']}, not {SCHEMA}")
+            return _receipt(document)
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"it is not a receipt ({error!r})") from error
+
+
+def withdraw_receipt(folder: Directory) -> None:
+    """Remove the receipt when nothing is left that it could explain."""
+    if {name for name, _ in folder.names()} <= {RECEIPT, UNFINISHED}:
+        for name in (UNFINISHED, RECEIPT):
+            if folder.exists(name):
+                folder.unlink(name)
+
+
+def _document(receipt: Receipt) -> dict[str, Any]:
+    run = receipt.run
+    return {
+        "schema": SCHEMA,
+        "run": run.id,
+        "started": run.started,
+        "disposal": run.disposal.value,
+        "destination": run.destination,
+        "state": receipt.state.value,
+        "cache": receipt.cache,
+        "entries": [_entry_document(entry) for entry in receipt.entries],
+    }
+
+
+def _entry_document(entry: ReceiptEntry) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "dist": entry.dist,
+        "parts": [{"kind": part.kind.value, "name": part.name, "number": part.number} for part in entry.parts],
+        "files": entry.files,
+        "apparent": entry.apparent,
+        "reclaimable": entry.reclaimable,
+        "last_used": entry.last_used,
+        "source": entry.source,
+        "sha256": entry.sha256,
+        "record": json.loads(entry.record) if entry.record else None,
+        "reasons": [{"kind": kind, "detail": detail} for kind, detail in entry.reasons],
+    }
+    if entry.archived is not None:
+        archived = entry.archived
+        document["archived"] = {"name": archived.name, "sha256": archived.sha256, "size": archived.size}
+    return document
+
+
+def _receipt(document: Mapping[str, Any]) -> Receipt:
+    run = Run(
+        id=str(document["run"]),
+        started=float(document["started"]),
+        disposal=Disposal(document["disposal"]),
+        destination=_text(document["destination"]),
+    )
+    entries = tuple(map(_entry, document["entries"]))
+    return Receipt(run, str(document["cache"]), RunState(document["state"]), entries)
+
+
+def _entry(document: Mapping[str, Any]) -> ReceiptEntry:
+    archived = document.get("archived")
+    return ReceiptEntry(
+        dist=str(document["dist"]),
+        parts=tuple(map(_held, document["parts"])),
+        files=int(document["files"]),
+        apparent=int(document["apparent"]),
+        reclaimable=int(document["reclaimable"]),
+        last_used=None if document["last_used"] is None else float(document["last_used"]),
+        source=_text(document["source"]),
+        sha256=_text(document["sha256"]),
+        record=json.dumps(document["record"]) if document["record"] else None,
+        reasons=tuple((str(reason["kind"]), str(reason["detail"])) for reason in document["reasons"]),
+        archived=Archived(str(archived["name"]), str(archived["sha256"]), int(archived["size"])) if archived else None,
+    )
+
+
+def _held(document: Mapping[str, Any]) -> Held:
+    number = str(document["number"])
+    # A folder holds nothing else, and what is no number may be a name somewhere else.
+    if not (number.isascii() and number.isdecimal()):
+        raise ValueError(f"it has {number!r} for a number")
+    return Held(PartKind(document["kind"]), str(document["name"]), number)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,105 @@
+"""A cache while a run works on it: locked, with the run's folder and its receipt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from ..core.model import Cache, Remove, Run
+from .archive import Preserved, make_folder
+from .directory import Directory
+from .lock import Patience
+from .receipt import Receipt, RunState, begun, withdraw_receipt, write_receipt
+from .state import locked_state, opened, remove_empty, unusable
+
+
+@dataclass(slots=True)
+class Site:
+    """One cache of a run.
+
+    numbers: the names that parts have in the run's folder.
+    archives: the folder for compressed archives, if there are to be any.
+    unsettled: the receipt does not tell yet what was deleted, which the next run has to find out.
+    """
+
+    cache: Directory
+    folder: Directory
+    receipt: Receipt
+    numbers: dict[str, str]
+    archives: Directory | None = None
+    unsettled: bool = False
+
+    def note(self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str]) -> None:
+        """Write into the receipt, before anything is deleted, what was found out since: archives and hashes, by dist.
+
+        Raises `OSError`.
+        """
+        entries = tuple(
+            replace(
+                entry,
+                archived=preserved[entry.dist].archived if entry.dist in preserved else None,
+                sha256=hashes.get(entry.dist, entry.sha256),
+            )
+            for entry in self.receipt.entries
+        )
+        self._write(replace(self.receipt, entries=entries))
+
+    def finish(self, gone: Iterable[str]) -> None:
+        """Write into the receipt that the run is done, with the dists that are out of the cache now.
+
+        Raises `OSError`: the run then counts as cut off, and the next one finishes it.
+        """
+        dists = frozenset(gone)
+        entries = [entry for entry in self.receipt.entries if entry.dist in dists]
+        if entries:
+            self._write(self.receipt.done(entries))
+
+    def _write(self, receipt: Receipt) -> None:
+        if self.archives is not None:
+            write_receipt(self.archives, receipt)
+        write_receipt(self.folder, receipt)
+        self.receipt = receipt
+
+    def close(self) -> None:
+        """Take the receipt away when nothing happened that it would have to tell of."""
+        if self.receipt.state is RunState.BEGUN and not self.unsettled:
+            for folder in (self.folder, self.archives):
+                if folder is not None:
+                    withdraw_receipt(folder)
+
+
+@contextmanager
+def opened_site(cache: Cache, decisions: Sequence[Remove], run: Run, patience: Patience) -> Iterator[Site]:
+    """Open a cache for a run: locked, and with the receipt written. Leaves nothing behind that is not needed.
+
+    Raises `StateError` or `LockTimeoutError`.
+    """
+    receipt = begun(run, cache.path, decisions)
+    numbers = {part.name: part.number for entry in receipt.entries for part in entry.parts}
+    with opened(cache) as directory, locked_state(directory, cache, patience) as state, ExitStack() as stack:
+        archives = None
+        if run.destination is not None:
+            stack.callback(_remove_empty_folders, run.destination)
+            archives = stack.enter_context(make_folder(run.destination))
+        try:
+            stack.callback(remove_empty, state, run.id)
+            folder = stack.enter_context(state.make_own(run.id))
+            site = Site(directory, folder, receipt, numbers, archives)
+            stack.callback(site.close)
+            if archives is not None:
+                write_receipt(archives, receipt)
+            write_receipt(folder, receipt)
+        except OSError as error:
+            raise unusable(os.path.join(state.path, run.id), error) from error
+        state.sync()
+        yield site
+
+
+def _remove_empty_folders(path: str) -> None:
+    for empty in (path, os.path.dirname(path)):
+        try:
+            os.rmdir(empty)
+        except OSError:
+            return

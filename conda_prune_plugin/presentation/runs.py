@@ -1,0 +1,117 @@
+"""Runs that can be restored or purged, and what became of them, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..core.model import Disposal, Notice, Outcome, PurgeOutcome, Result, RunSummary
+from ..core.units import format_age, format_size, plural
+from .document import SCHEMA, iso_time, outcome_document, warning_documents
+from .text import fits, plain_table, printable, show_failures
+
+#: How a listing puts what can be done with a run.
+_KINDS = {
+    Disposal.DELETE: "fetch again",
+    Disposal.BACKUP: "backup in the cache",
+    Disposal.ARCHIVE: "archives elsewhere",
+}
+
+
+def runs_document(
+    runs: Iterable[dict[str, Any]],
+    notices: Iterable[Notice],
+    *,
+    success: bool,
+    dry_run: bool,
+    outcomes: Sequence[Outcome] = (),
+) -> dict[str, Any]:
+    """Return the document of ``restore`` and ``purge``."""
+    return {
+        "schema": SCHEMA,
+        "success": success,
+        "dry_run": dry_run,
+        "runs": list(runs),
+        "outcomes": [outcome_document(outcome) for outcome in outcomes],
+        "warnings": warning_documents(notices),
+    }
+
+
+def run_document(summary: RunSummary) -> dict[str, Any]:
+    """Return what JSON tells of one run: sizes in bytes, the time in ISO 8601 and UTC."""
+    return {
+        "run": summary.run.id,
+        "time": iso_time(summary.run.started),
+        "disposal": summary.run.disposal.value,
+        "destination": summary.run.destination,
+        "caches": list(summary.caches),
+        "entries": len(summary.dists),
+        "dists": list(summary.dists),
+        "files": summary.files,
+        "bytes": summary.stored,
+        "complete": summary.complete,
+    }
+
+
+def purged_document(outcome: PurgeOutcome) -> dict[str, Any]:
+    """Return what JSON tells of a run that was to be purged."""
+    result = {"result": outcome.result.value, "freed": outcome.freed, "error": outcome.error}
+    return {**run_document(outcome.summary), **result}
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Print the one document on standard output."""
+    print(json.dumps(document, indent=2))
+
+
+def show_runs(out: Console, runs: Sequence[RunSummary], now: float) -> None:
+    """Print a line for each run, the newest last."""
+    if not runs:
+        out.print("There is nothing to restore.")
+        return
+    rows = [
+        (
+            printable(summary.run.id),
+            _age(summary, now),
+            f"{len(summary.dists):,}",
+            format_size(summary.stored) if summary.stored else "-",
+            _KINDS[summary.run.disposal] if summary.complete else "cut off or going on",
+        )
+        for summary in runs
+    ]
+    table = plain_table(("run", "age", "entries", "on disk", "how to restore"), rows, right=("entries", "on disk"))
+    if fits(out, table):
+        out.print(table)
+        return
+    for run, age, entries, size, kind in rows:
+        out.print(Text(run, overflow="fold"))
+        out.print(Text(f"    {age} old, entries: {entries}, on disk: {size}, {kind}", overflow="fold"))
+
+
+def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outcome], *, quiet: bool) -> None:
+    """Print what came back (not if `quiet`), and what did not and why."""
+    restored = [outcome for outcome in outcomes if outcome.result is Result.RESTORED]
+    if not quiet:
+        entries = plural(len(restored), "entry", "entries")
+        files = plural(sum(outcome.files for outcome in restored), "file")
+        out.print(f"Restored {entries} of the run {run}, {files}.")
+    show_failures(err, outcomes)
+
+
+def show_purged(out: Console, err: Console, outcomes: Sequence[PurgeOutcome], *, quiet: bool) -> None:
+    """Print what was purged (not if `quiet`), and what was not and why."""
+    purged = [outcome for outcome in outcomes if outcome.result is Result.PURGED]
+    if not quiet:
+        freed = sum(outcome.freed for outcome in outcomes)
+        out.print(f"Purged {plural(len(purged), 'run')}; {format_size(freed)} freed.")
+    for outcome in outcomes:
+        if outcome.result is Result.FAILED:
+            err.print(Text.assemble(("failed", "red"), printable(f": {outcome.summary.run.id}: {outcome.error}")))
+
+
+def _age(summary: RunSummary, now: float) -> str:
+    return format_age(max(now - summary.run.started, 0.0)) if summary.run.started else "unknown"
