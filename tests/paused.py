@@ -1,0 +1,101 @@
+"""Real conda, and real `conda prune`, that stop at a chosen moment until they are told to go on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from machine import Machine
+
+#: The moments: what is about to be called when a process stops.
+BEFORE_LINKING = "conda.core.link:UnlinkLinkTransaction._execute"
+BEFORE_MOVING = "conda_prune_plugin.execution.execute:_Execution.clear_out"
+BEFORE_DELETING = "conda_prune_plugin.execution.execute:_Execution.dispose"
+BEFORE_RESTORING = "conda_prune_plugin.execution.restore:_Restoration.restore"
+BEFORE_PURGING = "conda_prune_plugin.execution.purge:_delete"
+
+_PATIENCE = 60.0
+
+
+class Paused:
+    """A process that has stopped; `go_on` lets it run to its end."""
+
+    def __init__(self, process: subprocess.Popen[str], go: Path) -> None:
+        self._process = process
+        self._go = go
+        self.output = ""
+
+    def go_on(self) -> int:
+        """Let it run on and return its exit code; what it printed is in `output` then."""
+        self._go.touch()
+        self.output = self._process.communicate(timeout=_PATIENCE)[0]
+        return self._process.returncode
+
+
+@contextmanager
+def paused(machine: Machine, moment: str, *command: str, **environ: str) -> Iterator[Paused]:
+    """Start ``conda COMMAND`` and wait until it stops at a moment. It is ended with the block at the latest."""
+    ready, go, script = (machine.directory / name for name in ("ready", "go", "conda"))
+    for file in (ready, go, script):
+        file.unlink(missing_ok=True)
+    # By its name it is conda, to whom looks at the processes.
+    script.symlink_to(__file__)
+    process = subprocess.Popen(
+        [sys.executable, script, moment, ready, go, *command],
+        env=machine.environ(**environ),
+        cwd=machine.directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not ready.exists():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "it never came to that moment"
+            time.sleep(0.01)
+        yield Paused(process, go)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _main() -> int:
+    from functools import wraps
+    from importlib import import_module
+
+    from conda_prune_plugin.embedded import activate, main
+
+    moment, ready, go, *command = sys.argv[1:]
+    activate()
+    module, _, path = moment.partition(":")
+    *owners, name = path.split(".")
+    owner = import_module(module)
+    for item in owners:
+        owner = getattr(owner, item)
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def stop(*arguments: object, **options: object) -> object:
+        with open(ready, "w"):
+            pass
+        while not os.path.exists(go):
+            time.sleep(0.01)
+        return original(*arguments, **options)
+
+    setattr(owner, name, stop)
+    return main(command)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

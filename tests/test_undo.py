@@ -1,0 +1,286 @@
+"""Backup, restore and purge: what was taken out comes back byte for byte, and goes for good only when that is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machine import UNREFERENCED, Machine, allocated, contents, listing
+
+from conda_prune_plugin.demo.packages import File, Package, build_package
+
+#: What was put into the cache by hand, so that nobody knows where to fetch it from.
+WITHOUT_SOURCE = frozenset({"bothformats-2.0-0", "onlyarchive-1.0-0"})
+
+
+def _everything(machine: Machine) -> dict[str, tuple[object, ...]]:
+    """Return what there is to know of the machine's caches and environments, but the time of the last status change."""
+    found: dict[str, tuple[object, ...]] = {}
+    for directory in (machine.cache, machine.envs, machine.elsewhere):
+        for path, known in listing(directory).items():
+            if ".conda-prune" not in path and path != str(machine.cache):
+                found[path] = (*known[:4], *known[5:], os.lstat(path).st_ino, os.lstat(path).st_uid)
+    return found
+
+
+def _without_inodes(found: dict[str, tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
+    return {path: (*known[:5], known[-1]) for path, known in found.items()}
+
+
+def _runs(machine: Machine) -> list[dict[str, Any]]:
+    answer = machine.run("prune", "restore", "--json")
+    assert answer.code == 0
+    return list(answer.json["runs"])
+
+
+def _results(answer: Any) -> dict[str, str]:
+    return {outcome["dist"]: outcome["result"] for outcome in answer.json["outcomes"]}
+
+
+def test_a_backup_frees_nothing_and_says_so_and_comes_back_as_the_same_files(machine: Machine) -> None:
+    before, size = _everything(machine), allocated(machine.cache)
+
+    answer = machine.prune("--backup", "--yes")
+
+    assert answer.code == 0
+    assert "frees nothing" in answer.out
+    assert not any((machine.cache / dist).exists() for dist in UNREFERENCED)
+    (run,) = _runs(machine)
+    assert run["disposal"] == "backup"
+    assert run["complete"]
+    assert set(run["dists"]) == UNREFERENCED
+    state = machine.cache / ".conda-prune"
+    moved = allocated(*(path for path in (state / run["run"]).iterdir() if path.name != "receipt.json"))
+    assert allocated(machine.cache) + moved == size
+
+    restored = machine.run("prune", "restore", "last", "--json")
+
+    assert _results(restored) == dict.fromkeys(UNREFERENCED, "restored")
+    assert _everything(machine) == before
+    assert not state.exists()
+
+
+def test_purging_a_backup_frees_what_was_predicted(machine: Machine) -> None:
+    predicted = machine.prune("--dry-run", "--json").json["totals"]["reclaimable"]
+    before = allocated(machine.cache)
+    assert machine.prune("--backup", "--yes", "--json").json["outcomes"][0]["freed"] == 0
+
+    purged = machine.run("prune", "purge", "last", "--yes", "--json").json
+
+    assert [run["freed"] for run in purged["runs"]] == [predicted]
+    assert before - allocated(machine.cache) == predicted
+    assert not (machine.cache / ".conda-prune").exists()
+
+
+def test_archives_elsewhere_come_back_byte_for_byte(machine: Machine, tmp_path: Path) -> None:
+    entry = machine.entry("symlinks-2.0-0")
+    (entry / "bin").mkdir()
+    (entry / "bin" / "odd-\udce9").write_bytes(b"a name that is no UTF-8")
+    (entry / "bin" / "tool").write_bytes(b"tool")
+    (entry / "bin" / "tool").chmod(0o4755)
+    (entry / "share").chmod(0o555)
+    before = _everything(machine)
+
+    answer = machine.prune("--backup-to", tmp_path / "elsewhere", "--yes", "--json")
+
+    assert answer.code == 0
+    assert _results(answer) == dict.fromkeys(UNREFERENCED, "backed-up")
+    assert sum(outcome["freed"] for outcome in answer.json["outcomes"]) == answer.json["totals"]["reclaimable"]
+    assert {path.name for path in tmp_path.rglob("*.tar.zst")} == {f"{dist}.tar.zst" for dist in UNREFERENCED}
+    for _ in range(2):
+        # The archives stay, so this works as often as one likes.
+        restored = machine.run("prune", "restore", answer.json["run"], "--json")
+        assert _results(restored) == dict.fromkeys(UNREFERENCED, "restored")
+        assert _without_inodes(_everything(machine)) == _without_inodes(before)
+        for dist in UNREFERENCED:
+            for path in machine.cache.glob(f"{dist}*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    assert machine.run("prune", "purge", "--all", "--yes").code == 0
+    assert list(tmp_path.rglob("*.tar.zst")) == []
+
+
+def test_an_archive_that_has_changed_is_not_restored(machine: Machine, tmp_path: Path) -> None:
+    run = machine.prune("--backup-to", tmp_path, "--yes", "--json").json["run"]
+    archive = next(tmp_path.rglob("libalpha-1.0-0.tar.zst"))
+    archive.write_bytes(archive.read_bytes()[:-1] + b"!")
+
+    answer = machine.run("prune", "restore", run, "--json")
+
+    assert answer.code == 1
+    assert _results(answer) == dict.fromkeys(UNREFERENCED, "restored") | {"libalpha-1.0-0": "failed"}
+    assert not machine.entry("libalpha-1.0-0").exists()
+
+
+def test_what_cannot_be_archived_stays_and_the_rest_goes_on(machine: Machine, tmp_path: Path) -> None:
+    pipe = machine.entry("libalpha-1.0-0") / "lib" / "pipe"
+    os.mkfifo(pipe)
+
+    answer = machine.prune("--backup-to", tmp_path, "--yes", "--json")
+
+    assert answer.code == 1
+    assert _results(answer) == dict.fromkeys(UNREFERENCED, "backed-up") | {"libalpha-1.0-0": "failed"}
+    assert pipe.exists()
+
+
+def test_archives_cannot_go_into_a_cache_or_a_file(machine: Machine) -> None:
+    before = listing(machine.directory)
+    (machine.home / "file").touch()
+    for place in (machine.cache, machine.cache / "backup", machine.home / "file"):
+        answer = machine.prune("--backup-to", place, "--yes", "--json")
+        assert answer.code == 2
+        assert answer.json["exception_name"] == "UsageError"
+    (machine.home / "file").unlink()
+    assert {path: known[5] for path, known in before.items()} == {
+        path: known[5] for path, known in listing(machine.directory).items()
+    }
+
+
+def test_what_was_deleted_is_fetched_again_by_conda(machine: Machine) -> None:
+    before = contents(machine.cache)
+    machine.prune("--yes")
+
+    answer = machine.run("prune", "restore", "last", "--json")
+
+    assert answer.code == 1
+    expected = dict.fromkeys(UNREFERENCED, "restored") | dict.fromkeys(WITHOUT_SOURCE, "failed")
+    assert _results(answer) == expected
+    after = contents(machine.cache)
+    for dist in UNREFERENCED - WITHOUT_SOURCE:
+        for path, known in before.items():
+            if path.startswith(str(machine.cache / dist)) and not path.endswith("repodata_record.json"):
+                assert after[path] == known
+    # And conda takes them for what they are: with the archives of the channel gone it links them.
+    for archive in (machine.directory / "channel").glob("*/*.conda"):
+        archive.unlink()
+    machine.install("create", "-n", "again", "--offline", "libalpha=1.0")
+    assert (machine.envs / "again" / "conda-meta" / "libalpha-1.0-0.json").exists()
+
+
+def test_without_its_channel_a_package_comes_out_of_the_archive_that_is_still_there(machine: Machine) -> None:
+    before = contents(machine.entry("libalpha-1.0-0"))
+    machine.prune("--packages", "--yes")
+    shutil.move(machine.directory / "channel", machine.directory / "gone")
+
+    answer = machine.run("prune", "restore", "last", "--only", "libalpha", "--json")
+
+    assert _results(answer) == {"libalpha-1.0-0": "restored"}
+    record = str(machine.entry("libalpha-1.0-0") / "info" / "repodata_record.json")
+    after = contents(machine.entry("libalpha-1.0-0"))
+    assert json.loads(Path(record).read_text())["url"].startswith("file://")
+    assert {**after, record: None} == {**before, record: None}
+
+
+def test_a_package_with_the_same_name_but_another_hash_is_not_restored(machine: Machine) -> None:
+    machine.prune("--yes")
+    other = Package("libalpha", "1.0", files={"lib/other": File(b"not what it was" * 1000)})
+    build_package(other, machine.directory / "channel" / "linux-64", ".conda")
+
+    answer = machine.run("prune", "restore", "last", "--only", "libalpha", "--json")
+
+    assert answer.code == 1
+    assert "sha256" in answer.json["outcomes"][0]["error"]
+    assert not list(machine.cache.glob("libalpha-1.0*"))
+
+
+def test_a_restore_never_overwrites(machine: Machine) -> None:
+    machine.prune("--backup", "--yes")
+    machine.install("create", "-n", "again", "libalpha=1.0")
+    before = _everything(machine)
+
+    answer = machine.run("prune", "restore", "last", "--json")
+
+    assert answer.code == 0
+    assert _results(answer)["libalpha-1.0-0"] == "skipped"
+    assert before.items() <= _everything(machine).items()
+    (run,) = _runs(machine)
+    assert run["dists"] == ["libalpha-1.0-0"]
+
+
+def test_only_what_matches_is_restored(machine: Machine) -> None:
+    machine.prune("--backup", "--yes")
+
+    answer = machine.run("prune", "restore", "last", "--only", "libalpha<2", "--json")
+
+    assert _results(answer) == {"libalpha-1.0-0": "restored"}
+    assert machine.entry("libalpha-1.0-0").is_dir()
+    assert set(_runs(machine)[0]["dists"]) == UNREFERENCED - {"libalpha-1.0-0"}
+    nothing = machine.run("prune", "restore", "last", "--only", "no-such-package", "--json")
+    assert (nothing.code, nothing.json["exception_name"]) == (1, "NoSuchRunError")
+    wrong = machine.run("prune", "restore", "last", "--only", "a=b=c=d", "--json")
+    assert (wrong.code, wrong.json["exception_name"]) == (2, "UsageError")
+
+
+def test_listing_and_dry_runs_write_nothing(machine: Machine) -> None:
+    machine.prune("--backup", "--yes")
+    before = listing(machine.directory)
+
+    for command in (
+        ("restore",),
+        ("restore", "last", "--dry-run"),
+        ("purge", "--all", "--dry-run"),
+        ("purge", "--all"),  # Without --yes and without a terminal nothing is deleted.
+    ):
+        machine.run("prune", *command, PYTHONDONTWRITEBYTECODE="1")
+
+    assert listing(machine.directory) == before
+
+
+def test_a_purge_has_to_be_confirmed_and_to_be_told_what(machine: Machine) -> None:
+    machine.prune("--backup", "--yes")
+
+    assert machine.run("prune", "purge", "--all", "--json").json["exception_name"] == "ConfirmationError"
+    assert machine.run("prune", "purge").code == 2
+    assert machine.run("prune", "purge", "last", "--all", "--yes").code == 2
+    unknown = machine.run("prune", "purge", "20200101T000000Z-0000", "--yes", "--json")
+    assert (unknown.code, unknown.json["exception_name"]) == (1, "NoSuchRunError")
+    assert len(_runs(machine)) == 1
+
+
+def _make_old(machine: Machine, days: float) -> None:
+    for path in machine.cache.glob(".conda-prune/*/receipt.json"):
+        receipt = json.loads(path.read_text())
+        receipt["started"] -= days * 86400
+        path.write_text(json.dumps(receipt))
+
+
+def test_old_runs_are_purged_by_age_and_by_the_setting(machine: Machine) -> None:
+    machine.prune("--backup", "--yes", "--packages")
+    _make_old(machine, 10)
+    machine.prune("--backup", "--yes", "--tarballs")
+
+    assert machine.run("prune", "purge", "--older-than", "20d", "--yes", "--json").json["runs"] == []
+    assert len(machine.run("prune", "purge", "--older-than", "9d", "--yes", "--json").json["runs"]) == 1
+    (left,) = _runs(machine)
+
+    _make_old(machine, 10)
+    machine.install("create", "-n", "again", "libalpha=1.0")
+    assert machine.run("remove", "-n", "again", "--all", "--yes").code == 0
+    answer = machine.prune("--yes", "--json", CONDA_PLUGINS_PRUNE_PURGE_AFTER="9d")
+    assert answer.code == 0
+    assert [warning["kind"] for warning in answer.json["warnings"]].count("purged") == 1
+    assert left["run"] not in {run["run"] for run in _runs(machine)}
+
+
+def test_the_setting_makes_backups_and_the_option_wins(machine: Machine) -> None:
+    answer = machine.prune("--yes", "--packages", "--json", CONDA_PLUGINS_PRUNE_BACKUP="true")
+    assert set(_results(answer).values()) == {"backed-up"}
+
+    answer = machine.prune("--yes", "--no-backup", "--json", CONDA_PLUGINS_PRUNE_BACKUP="true")
+    assert set(_results(answer).values()) == {"removed"}
+    both = machine.prune("--yes", "--backup", "--backup-to", "x", "--json")
+    assert both.code == 2
+
+
+@pytest.mark.parametrize("command", [("restore", "last"), ("purge", "last", "--yes")])
+def test_with_nothing_there_it_says_so(empty: Machine, command: tuple[str, ...]) -> None:
+    answer = empty.run("prune", *command)
+
+    assert answer.code == 1
+    assert "nothing to restore" in answer.err
+    assert empty.run("prune", "restore").out == "There is nothing to restore.\n"
+    assert empty.run("prune", "purge", "--all", "--yes").out == "There is nothing to purge.\n"
