@@ -38,6 +38,10 @@ class UsageError(PruneError):
     return_code = 2
 
 
+class SettingError(UsageError):
+    """A setting in ``.condarc`` or in the environment has a value that makes no sense."""
+
+
 class NoSuchDirectoryError(PruneError):
     """A directory named on the command line does not exist or cannot be read."""
 

@@ -20,6 +20,14 @@ def conda_subcommands():  # type: ignore[no-untyped-def]
     )
 
 
+@hookimpl
+def conda_settings():  # type: ignore[no-untyped-def]
+    """Register the settings of ``.condarc``."""
+    from .cli.settings import register
+
+    yield from register()
+
+
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
     from .cli.main import configure_parser
 

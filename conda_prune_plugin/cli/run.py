@@ -23,6 +23,7 @@ from ..execution.execute import Execution, Tools, execute
 from ..execution.recovery import cut_off_runs, recover
 from ..presentation.document import prune_document
 from ..presentation.progress import Reporter
+from . import settings
 from .confirm import confirm, may_ask
 from .options import Output, parsed
 
@@ -43,7 +44,12 @@ class _Run:
         self._failed = False
         self._ignore_unreadable = bool(arguments.ignore_unreadable)
         self._policy = _policy(arguments)
-        self._request = Request(tuple(arguments.pkgs_dir), tuple(arguments.root), tuple(arguments.search))
+        self._request = Request(
+            pkgs_dirs=tuple(arguments.pkgs_dir),
+            roots=tuple(arguments.root),
+            configured=settings.ROOTS.value(),
+            searches=tuple(arguments.search),
+        )
 
     def run(self) -> int:
         """Do it and return the exit code."""

@@ -21,10 +21,14 @@ _Signature = tuple[tuple[str, "tuple[int, int] | None"], ...]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user named, as typed."""
+    """What the user named, as typed.
+
+    configured: absolute paths of environments that a setting names; unlike `roots` they may be missing at the moment.
+    """
 
     pkgs_dirs: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
+    configured: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
 
 
@@ -45,7 +49,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     """
     settings = conda_settings()
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs)
-    named = list(require_environments(request.roots))
+    named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
     skip = frozenset(cache.real_path for cache in caches)
     for directory in request.searches:
         found, unseen = search_environments(directory, skip, progress)

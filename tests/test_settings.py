@@ -1,0 +1,166 @@
+"""Settings in ``.condarc`` and the environment: conda's precedence, our types, wrong values named with their source."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conda.base.constants import SEARCH_PATH
+from conda.base.context import context, reset_context
+from tiny import Tiny
+
+from conda_prune_plugin.cli import settings
+from conda_prune_plugin.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from machine import Machine
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """A function that gives conda a ``.condarc`` with these lines under ``plugins:``, and no other."""
+    for name in os.environ:
+        if name.startswith("CONDA"):
+            monkeypatch.delenv(name)
+
+    def write(text: str) -> Path:
+        path = tmp_path / ".condarc"
+        path.write_text("plugins:\n" + "".join(f"  {line}\n" for line in text.splitlines()))
+        _reset(str(path))
+        return path
+
+    yield write
+    monkeypatch.undo()
+    _reset(*SEARCH_PATH)
+
+
+def _reset(*places: str) -> None:
+    reset_context(places)
+    # conda 24.7.1 forgets the plugins' settings but not the object that they were attributes of.
+    context.__dict__.pop("plugins", None)
+
+
+def test_without_any_setting_nothing_is_asked_for(configure: Callable[[str], Path]) -> None:
+    configure("")
+
+    assert [setting.value() for setting in settings.SETTINGS] == [(), None, 0, 0, False, None, ()]
+
+
+def test_settings_are_read_from_a_file_with_their_types(
+    configure: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECTS", "/projects")
+    configure(
+        "prune_keep: [numpy, 'scipy >=1,<2']\nprune_older_than: 30d\nprune_keep_revisions: 2\nprune_keep_newest: 1\n"
+        "prune_backup: yes\nprune_purge_after: 0\nprune_roots: [/a b/c, $PROJECTS/x]"
+    )
+
+    values = [setting.value() for setting in settings.SETTINGS]
+
+    assert values == [("numpy", "scipy >=1,<2"), 30 * DAY, 2, 1, True, 0.0, ("/a b/c", "/projects/x")]
+
+
+def test_the_environment_wins_over_the_file_and_adds_to_its_lists(
+    configure: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDA_PLUGINS_PRUNE_OLDER_THAN", "8w")
+    monkeypatch.setenv("CONDA_PLUGINS_PRUNE_KEEP", "a>=1,<2&b")
+    monkeypatch.setenv("CONDA_PLUGINS_PRUNE_ROOTS", os.pathsep.join(("/a", "/b")))
+    configure("prune_older_than: 30d\nprune_keep: [c]")
+
+    assert settings.OLDER_THAN.value() == 56 * DAY
+    assert settings.KEEP.value() == ("a>=1,<2", "b", "c")
+    assert settings.ROOTS.value() == ("/a", "/b")
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "problem"),
+    [
+        (settings.KEEP, "numpy", "list"),
+        (settings.KEEP, "[numpy, 'a>>1']", "'a>>1'"),
+        (settings.KEEP, "[a, '']", "''"),
+        (settings.KEEP, "[[a]]", "list"),
+        (settings.KEEP, "{a: b}", "list"),
+        (settings.OLDER_THAN, "soon", "'soon'"),
+        (settings.OLDER_THAN, "30", "30d"),
+        (settings.OLDER_THAN, "[30d]", "['30d']"),
+        (settings.KEEP_NEWEST, "many", "'many'"),
+        (settings.KEEP_NEWEST, "1.5", "whole number"),
+        (settings.KEEP_NEWEST, "true", "whole number"),
+        (settings.KEEP_NEWEST, "-1", "below zero"),
+        (settings.KEEP_REVISIONS, "[1]", "whole number"),
+        (settings.BACKUP, "maybe", "true or false"),
+        (settings.PURGE_AFTER, "-3d", "'-3d'"),
+        (settings.ROOTS, "[relative]", "absolute"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_file(
+    configure: Callable[[str], Path], setting: settings.Setting[Any], text: str, problem: str
+) -> None:
+    path = configure(f"{setting.name}: {text}")
+
+    with pytest.raises(SettingError) as caught:
+        setting.value()
+
+    assert setting.name in caught.value.message
+    assert str(path) in caught.value.message
+    assert problem in caught.value.message
+    assert caught.value.path == str(path)
+    assert caught.value.return_code == 2
+
+
+def test_a_wrong_value_is_named_with_its_variable_though_a_file_has_a_right_one(
+    configure: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDA_PLUGINS_PRUNE_KEEP_NEWEST", "many")
+    monkeypatch.setenv("CONDA_PLUGINS_PRUNE_KEEP", "a&b>>1")
+    configure("prune_keep_newest: 2\nprune_keep: [c]")
+
+    for setting in (settings.KEEP_NEWEST, settings.KEEP):
+        with pytest.raises(SettingError, match=f"CONDA_PLUGINS_{setting.name.upper()}"):
+            setting.value()
+
+
+def test_a_wrong_setting_stops_no_other_command_of_conda(empty: Machine) -> None:
+    (empty.directory / "condarc").write_text("plugins:\n  prune_keep_newest: many\n")
+
+    assert empty.run("info").code == 0
+    assert empty.run("list", "-p", empty.directory).err.startswith("\nEnvironmentLocationNotFound")
+
+
+def test_a_root_from_the_settings_protects_and_may_be_away(empty: Machine, tmp_path: Path) -> None:
+    tiny = Tiny.__new__(Tiny)
+    tiny.cache, tiny.envs = empty.cache, tmp_path / "elsewhere"
+    tiny.add("used-1-0")
+    tiny.add("unused-1-0")
+    tiny.use("e", "used-1-0", link=False)
+    roots = f"{tiny.envs}/e{os.pathsep}{tiny.envs}/away"
+
+    document = empty.prune("--dry-run", "--json", CONDA_PLUGINS_PRUNE_ROOTS=roots).json
+
+    assert [decision["dist"] for decision in document["remove"]] == ["unused-1-0"]
+    assert {root["path"].rsplit("/", 1)[1]: root["state"] for root in document["roots"] if "else" in root["path"]} == {
+        "e": "ok",
+        "away": "missing",
+    }
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_removed(empty: Machine, tmp_path: Path) -> None:
+    answer = empty.prune("--yes", "--json", CONDA_PLUGINS_PRUNE_ROOTS="relative")
+
+    assert answer.code == 2
+    assert answer.json["exception_name"] == "SettingError"
+    assert "CONDA_PLUGINS_PRUNE_ROOTS" in answer.json["message"]
+
+
+def test_conda_knows_the_settings(configure: Callable[[str], Path]) -> None:
+    configure("prune_keep_newest: 3")
+
+    assert context.plugins.prune_keep_newest == 3
+    assert {setting.name for setting in settings.SETTINGS} <= set(context.plugins.parameter_names)
