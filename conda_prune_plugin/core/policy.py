@@ -6,7 +6,7 @@ rules that apply are reported, so that lifting one does not bring the next one a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .last_use import last_use
@@ -68,12 +68,14 @@ def names(subject: Subject) -> tuple[str, ...]:
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:
-    if subject.entry not in subject.policy.unlinked:
-        yield from _references(subject)
+    unlinked = subject.entry in subject.policy.unlinked
+    return _references(subject, [kind for kind in RootKind if not unlinked or kind is not RootKind.ENVIRONMENT])
 
 
-def _references(subject: Subject) -> Iterator[Reason]:
+def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
     for name, root in _roots(subject):
+        if root.kind not in kinds:
+            continue
         alias = "" if name == subject.entry.dist else f" as {name}"
         detail = f"{_BY[root.kind]} {root.name or root.path}{alias}{root.notes.get(name, '')}"
         yield Reason(ReasonKind(root.kind.value), detail, root=root.path or None)
@@ -190,7 +192,9 @@ def reasons_to_keep(subject: Subject) -> tuple[Reason, ...]:
 
 def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """Return the reasons by which an entry stays, with the references that alone would have let it go."""
-    return (*_references(subject), *reasons) if subject.entry in subject.policy.unlinked else reasons
+    if subject.entry not in subject.policy.unlinked:
+        return reasons
+    return (*_references(subject, [RootKind.ENVIRONMENT]), *reasons)
 
 
 def reasons_to_remove(subject: Subject) -> tuple[Reason, ...]:
