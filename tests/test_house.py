@@ -113,5 +113,6 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.cli.demo",
         "conda_prune_plugin.cli.prune",
         "conda_prune_plugin.cli.options",
+        "conda_prune_plugin.cli.policy_options",
         "conda_prune_plugin.cli.settings",
     }

@@ -85,12 +85,13 @@ class Tiny:
         watch = watch or self.watch()
         return Inventory(caches, watch.roots, (*notices, *watch.notices))
 
-    def plan(self, watch: RootWatch | None = None) -> Plan:
+    def plan(self, watch: RootWatch | None = None, *, include_irreplaceable: bool = False) -> Plan:
         """Return the plan for the cache, whatever the age of its entries."""
         inventory = self.inventory(watch)
         entries = candidates(inventory, references(inventory.roots))
         evidence = gather_evidence(inventory.caches, entries, lambda done: None)
-        return make_plan(inventory, evidence, Policy(min_age=0), 2e9)
+        policy = Policy(min_age=0, include_irreplaceable=include_irreplaceable)
+        return make_plan(inventory, evidence, policy, 2e9)
 
     def execute(self, plan: Plan, watch: RootWatch | None = None) -> Execution:
         """Carry a plan out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import Value
+from .policy_options import add_policies, add_roots
 
 DESCRIPTION = """\
 Remove what no environment needs from conda's package caches.
@@ -21,6 +21,10 @@ examples:
   conda prune                      show the plan, ask, remove
   conda prune --tarballs --yes     remove archives of unreferenced packages, don't ask
   conda prune --search /projects   also keep what environments below /projects use
+  conda prune --older-than 30d     remove only what nothing has used for 30 days
+  conda prune --max-size 10GB      remove the longest unused, until the caches hold 10 GB
+  conda prune --lockfile pixi.lock --keep-newest 1
+                                   keep what a lockfile names and the newest of each package
   conda prune --dry-run -v         say for every package that stays what keeps it
   conda prune demo                 try it in a throw-away sandbox
 """
@@ -38,14 +42,14 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         "-p", "--packages", action="store_true", help="Only extracted directories of unreferenced packages."
     )
     what.add_argument("-t", "--tarballs", action="store_true", help="Only archives of unreferenced packages.")
-    what.add_argument(
-        "--min-age",
-        metavar="AGE",
-        action=Value,
-        help="Never touch what was fetched or extracted less than AGE ago (10m, 12h, 30d, 8w, 6mo; 0 for none; "
-        "default: 10m): an install may be using it.",
-    )
-    where = parser.add_argument_group("where to look")
+    add_policies(parser)
+    add_places(parser)
+    add_output_and_prompt_options(parser)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name caches and roots."""
+    where = parser.add_argument_group("where to look, and what stays")
     where.add_argument(
         "--pkgs-dir",
         metavar="DIR",
@@ -73,7 +77,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         help="Go on though an environment, or a place where one may be, can't be read; what only it soft-links may be "
         "removed.",
     )
-    add_output_and_prompt_options(parser)
+    add_roots(where)
 
 
 def execute(arguments: argparse.Namespace) -> int:

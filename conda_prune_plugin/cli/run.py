@@ -9,13 +9,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ..core.model import Cache, Notice, PartKind, Plan
-from ..core.planner import make_plan, with_links
-from ..core.policy import DEFAULT_MIN_AGE, Policy
-from ..core.reachability import candidates, references
-from ..core.units import format_size, parse_age, plural
-from ..discovery.candidates import gather_evidence
-from ..discovery.inventory import Discovery, Request, discover
+from ..core.model import Cache, Inventory, Notice, PartKind, Plan
+from ..core.planner import with_links
+from ..core.units import format_size, plural
+from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
 from ..discovery.measure import measure
 from ..errors import UnreadableEnvironmentError
@@ -23,9 +20,9 @@ from ..execution.execute import Execution, Tools, execute
 from ..execution.recovery import cut_off_runs, recover
 from ..presentation.document import prune_document
 from ..presentation.progress import Reporter
-from . import settings
 from .confirm import confirm, may_ask
-from .options import Output, parsed
+from .options import Output
+from .policies import Choice, request
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,24 +40,20 @@ class _Run:
         self._reporter = reporter
         self._failed = False
         self._ignore_unreadable = bool(arguments.ignore_unreadable)
-        self._policy = _policy(arguments)
-        self._request = Request(
-            pkgs_dirs=tuple(arguments.pkgs_dir),
-            roots=tuple(arguments.root),
-            configured=settings.ROOTS.value(),
-            searches=tuple(arguments.search),
-        )
+        self._choice = Choice(arguments, _kinds(arguments))
+        self._request = request(arguments)
 
     def run(self) -> int:
         """Do it and return the exit code."""
         discovery, recovered = self._discover()
         notices = (*recovered, *discovery.inventory.notices)
-        plan = self._plan(discovery)
+        plan, remarks = self._plan(discovery)
+        notices += remarks
         self._show(plan, notices)
         if self._output.dry_run or not plan.remove:
             self._report(plan, notices, None, Execution(()))
             return 1 if self._failed else 0
-        self._refuse_hidden_roots(notices)
+        self._refuse_hidden_roots(plan.inventory, notices)
         if not confirm(_question(plan), self._output):
             self._tell("Nothing was removed.")
             return 1
@@ -88,23 +81,24 @@ class _Run:
             return discover(self._request, self._reporter.phase(words)), tuple(notices)
         return discovery, tuple(_cut_off(cache, run) for cache, run in left)
 
-    def _plan(self, discovery: Discovery) -> Plan:
+    def _plan(self, discovery: Discovery) -> tuple[Plan, tuple[Notice, ...]]:
         inventory = discovery.inventory
-        entries = candidates(inventory, references(inventory.roots))
-        progress = self._reporter.phase("Measuring unreferenced packages", len(entries))
-        plan = make_plan(inventory, gather_evidence(inventory.caches, entries, progress), self._policy, time.time())
+        plan, remarks = self._choice.plan(inventory, self._reporter, time.time())
         if self._output.verbosity:
             plan = with_links(plan, measure_links(inventory.caches, plan.keep))
-        self._reporter.clear()
-        return plan
+        return plan, remarks
 
-    def _refuse_hidden_roots(self, notices: Sequence[Notice]) -> None:
+    def _refuse_hidden_roots(self, inventory: Inventory, notices: Sequence[Notice]) -> None:
+        """Refuse if an environment that is not known may soft-link what goes; nothing else of it can be harmed."""
+        if inventory.soft_links is None or self._ignore_unreadable:
+            return
         for notice in notices:
-            if notice.hides_roots and not self._ignore_unreadable:
+            if notice.hides_roots:
                 raise UnreadableEnvironmentError(
-                    notice.message,
-                    hint="Run as a user who can read it, or go on with --ignore-unreadable: hard-linked and copied "
-                    "packages can't be harmed, soft-linked ones would be. Nothing was removed.",
+                    f"{notice.message} Soft links are possible: {inventory.soft_links}.",
+                    hint="Make it readable, take it out of the registry if it is gone for good (`conda env list` does "
+                    "that), or go on with --ignore-unreadable: only what it soft-links can be harmed. "
+                    "Nothing was removed.",
                     path=notice.path,
                 )
 
@@ -151,13 +145,9 @@ class _Run:
             print(message, file=sys.stderr, flush=True)
 
 
-def _policy(arguments: argparse.Namespace) -> Policy:
+def _kinds(arguments: argparse.Namespace) -> frozenset[PartKind]:
     asked_for = ((PartKind.EXTRACTED, arguments.packages), (PartKind.ARCHIVE, arguments.tarballs))
-    kinds = frozenset(kind for kind, given in asked_for if given)
-    return Policy(
-        kinds=kinds or frozenset(PartKind),
-        min_age=parsed(arguments.min_age, parse_age, DEFAULT_MIN_AGE),
-    )
+    return frozenset(kind for kind, given in asked_for if given) or frozenset(PartKind)
 
 
 def _question(plan: Plan) -> str:

@@ -101,8 +101,8 @@ class Result(_Word):
 class Notice:
     """Something the user should know: a warning of the JSON contract.
 
-    hides_roots: there may be roots that are not known because of it, so that nothing is removed unless the user
-        says that this does not matter.
+    hides_roots: there may be roots that are not known because of it. Hard links tell of them and copies need nothing,
+        so this matters only where soft links are possible.
     """
 
     kind: str

@@ -243,7 +243,9 @@ def _require_unreferenced(decision: Remove, tools: Tools) -> None:
     references = tools.references()
     for name in decision.names:
         for root in references.get(name, ()):
-            raise _Changed(f"{root.path} references it now")
+            # One that shares no file with it may, as long as it is what it was.
+            if root not in decision.accepted:
+                raise _Changed(f"{root.path} references it now")
 
 
 def _put_back(aside: _Aside, result: Result, why: str) -> Outcome:

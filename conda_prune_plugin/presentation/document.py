@@ -61,8 +61,8 @@ def _cache(cache: Cache) -> dict[str, Any]:
 
 def _root(root: Root) -> dict[str, Any]:
     return {
-        "kind": root.kind,
-        "path": root.path,
+        "kind": root.kind.value,
+        "path": root.path or None,
         "name": root.name,
         "state": root.state.value,
         "packages": len(root.dists),

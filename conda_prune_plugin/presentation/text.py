@@ -38,11 +38,16 @@ _NARROWEST_REASON = 24
 #: How the summary puts each reason to keep an entry.
 _KEPT_BECAUSE = {
     ReasonKind.ENVIRONMENT: "in use by environments",
+    ReasonKind.REVISION: "held by earlier revisions (--keep-revisions)",
+    ReasonKind.LOCKFILE: "named by lockfiles (--lockfile)",
+    ReasonKind.KEEP: "kept by rules (--keep)",
     ReasonKind.LINKED: "hard-linked from somewhere unknown",
+    ReasonKind.NEWEST: "the newest of their names (--keep-newest)",
+    ReasonKind.IRREPLACEABLE: "irreplaceable (--include-irreplaceable)",
     ReasonKind.RECENT: "fetched or extracted too recently (--min-age)",
     ReasonKind.UNREADABLE: "unreadable",
     ReasonKind.READ_ONLY: "not ours to remove, or with something mounted inside",
-    ReasonKind.NOT_SELECTED: "unreferenced, but not of the selected kind",
+    ReasonKind.NOT_SELECTED: "not needed, but not selected",
     ReasonKind.UNKNOWN: "not understood",
 }
 
@@ -121,6 +126,13 @@ def _show_cache(
             out.print("  * it was never linked: the time since it was fetched or extracted")
     for kind, count in Counter(decision.reasons[0].kind for decision in staying).most_common():
         out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}")
+        if kind is ReasonKind.IRREPLACEABLE and not kept:
+            # Nobody else has them: they are named even where nothing else is.
+            for decision in staying:
+                if decision.reasons[0].kind is kind:
+                    out.print(
+                        Text(f"    {printable(decision.entry.dist)}: {_reason(decision.reasons[0])}", overflow="fold")
+                    )
     if kept and staying:
         _show_kept(out, staying)
     out.print()
