@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, prune
+    from . import demo, prune, why
 
     # However it was called: as `conda prune`, as `conda-prune`, or as a module.
     parser.prog = "conda prune"
@@ -25,6 +25,18 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
     _answer_bad_usage_in_json(demo.configure_parser(commands))
+    explainer = why.configure_parser(commands)
+    _share_options(parser, explainer)
+    _answer_bad_usage_in_json(explainer)
+
+
+def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentParser) -> None:
+    """Let options count that stand before the command's name: its defaults would overwrite them."""
+    # argparse has no other way to ask for its options.
+    shared = {action.dest for action in parser._actions}  # noqa: SLF001
+    for action in command._actions:  # noqa: SLF001
+        if action.dest in shared:
+            action.default = argparse.SUPPRESS
 
 
 def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ def request(arguments: argparse.Namespace) -> Request:
         searches=tuple(arguments.search),
         lockfiles=tuple(arguments.lockfile),
         # Lists add up: an option that is given once must not lift a protection that was set for good.
-        keep=(*settings.KEEP.value(), *_specs("--keep", arguments.keep)),
+        keep=(*settings.KEEP.value(), *require_specs("--keep", arguments.keep)),
         keep_revisions=_setting(arguments.keep_revisions, parse_count, settings.KEEP_REVISIONS),
     )
 
@@ -45,7 +45,7 @@ class Choice:
     """What the options and settings choose among what nothing references; wrong values are refused when it is made."""
 
     def __init__(self, arguments: argparse.Namespace, kinds: frozenset[PartKind] = frozenset(PartKind)) -> None:
-        self._only = _specs("--only", arguments.only)
+        self._only = require_specs("--only", arguments.only)
         self._unlinked = bool(arguments.unlinked)
         self._check_remote = bool(arguments.check_remote)
         self._max_size = parsed(arguments.max_size, parse_size, None)
@@ -104,7 +104,8 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
-def _specs(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+def require_specs(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts if each is a package specification. Raises `UsageError`, naming the option."""
     for text in texts:
         try:
             parse_spec(text)

@@ -85,7 +85,7 @@ class _Run:
         inventory = discovery.inventory
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time())
         if self._output.verbosity:
-            plan = with_links(plan, measure_links(inventory.caches, plan.keep))
+            plan = with_links(plan, measure_links(inventory.caches, (*plan.keep, *plan.remove)))
         return plan, remarks
 
     def _refuse_hidden_roots(self, inventory: Inventory, notices: Sequence[Notice]) -> None:

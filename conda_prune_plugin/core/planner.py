@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from .accounting import Ledger, missing_links
 from .last_use import last_use
@@ -26,6 +27,8 @@ from .selection import least_recently_used, newest_versions
 
 #: Measured link kinds, by entry and path of the environment.
 Links = Mapping[tuple[Entry, str], LinkKind]
+
+_Decision = TypeVar("_Decision", Keep, Remove)
 
 #: What makes an entry reachable: roots, and links that none of those we know explains.
 _REACHING = frozenset(
@@ -67,18 +70,20 @@ _SPARED = Reason(ReasonKind.NOT_SELECTED, "what was used less recently is enough
 
 
 def with_links(plan: Plan, links: Links) -> Plan:
-    """Return the plan with measured link kinds in the reasons of its kept entries."""
+    """Return the plan with measured link kinds in the reasons that name environments."""
 
-    def linked(keep: Keep) -> Keep:
+    def linked(decision: _Decision) -> _Decision:
         reasons = tuple(
-            replace(reason, link=links.get((keep.entry, reason.root or "")))
-            if reason.kind is ReasonKind.ENVIRONMENT
+            replace(reason, link=links.get((decision.entry, reason.root or "")))
+            if reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
             else reason
-            for reason in keep.reasons
+            for reason in decision.reasons
         )
-        return Keep(keep.entry, keep.verdict, reasons)
+        return replace(decision, reasons=reasons)
 
-    return replace(plan, keep=tuple(linked(keep) for keep in plan.keep))
+    return replace(
+        plan, keep=tuple(linked(keep) for keep in plan.keep), remove=tuple(linked(removal) for removal in plan.remove)
+    )
 
 
 def _subjects(

@@ -22,7 +22,7 @@ def prune_document(
         "dry_run": dry_run,
         "run": run,
         "caches": [_cache(cache) for cache in plan.inventory.caches],
-        "roots": [_root(root) for root in plan.inventory.roots],
+        "roots": [root_document(root) for root in plan.inventory.roots],
         "remove": [_remove(decision) for decision in plan.remove],
         "keep": [_keep(decision) for decision in plan.keep],
         "other": {"index_cache": [], "tempfiles": [], "logfiles": []},
@@ -34,10 +34,13 @@ def prune_document(
             "reclaimable": plan.reclaimable,
         },
         "outcomes": [_outcome(outcome) for outcome in outcomes],
-        "warnings": [
-            {"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices
-        ],
+        "warnings": warnings_document(notices),
     }
+
+
+def warnings_document(notices: Iterable[Notice]) -> list[dict[str, Any]]:
+    """Return the warnings of any document."""
+    return [{"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices]
 
 
 def iso_time(time: float | None) -> str | None:
@@ -59,7 +62,8 @@ def _cache(cache: Cache) -> dict[str, Any]:
     }
 
 
-def _root(root: Root) -> dict[str, Any]:
+def root_document(root: Root) -> dict[str, Any]:
+    """Return a root; a rule has no path."""
     return {
         "kind": root.kind.value,
         "path": root.path or None,
@@ -75,7 +79,7 @@ def _remove(decision: Remove) -> dict[str, Any]:
         "cache": decision.entry.cache,
         "parts": list(dict.fromkeys(part.kind.value for part in decision.parts)),
         "paths": list(decision.paths),
-        "reasons": [_reason(reason) for reason in decision.reasons],
+        "reasons": [reason_document(reason) for reason in decision.reasons],
         "files": decision.files,
         "apparent": decision.apparent,
         "reclaimable": decision.reclaimable,
@@ -90,11 +94,12 @@ def _keep(decision: Keep) -> dict[str, Any]:
         "dist": decision.entry.dist,
         "cache": decision.entry.cache,
         "verdict": decision.verdict.value,
-        "reasons": [_reason(reason) for reason in decision.reasons],
+        "reasons": [reason_document(reason) for reason in decision.reasons],
     }
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def reason_document(reason: Reason) -> dict[str, Any]:
+    """Return a reason of any decision."""
     document: dict[str, Any] = {"kind": reason.kind.value, "detail": reason.detail}
     if reason.root is not None:
         document["root"] = reason.root

@@ -131,7 +131,9 @@ def _show_cache(
             for decision in staying:
                 if decision.reasons[0].kind is kind:
                     out.print(
-                        Text(f"    {printable(decision.entry.dist)}: {_reason(decision.reasons[0])}", overflow="fold")
+                        Text(
+                            f"    {printable(decision.entry.dist)}: {reason_text(decision.reasons[0])}", overflow="fold"
+                        )
                     )
     if kept and staying:
         _show_kept(out, staying)
@@ -167,7 +169,7 @@ def _show_kept(out: Console, decisions: Sequence[Keep]) -> None:
     rows = [
         (
             f"  {printable(decision.entry.dist)}",
-            printable("; ".join(_reason(reason) for reason in decision.reasons)),
+            printable("; ".join(reason_text(reason) for reason in decision.reasons)),
         )
         for decision in decisions
     ]
@@ -189,7 +191,8 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _reason(reason: Reason) -> str:
+def reason_text(reason: Reason) -> str:
+    """Return a reason in words, with the link kind where it was measured."""
     return f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail
 
 
