@@ -13,7 +13,9 @@ import pytest
 from machine import UNREFERENCED, allocated, contents, listing
 from tiny import Tiny
 
-from conda_prune_plugin.core.model import ReasonKind
+from conda_prune_plugin.core.model import ReasonKind, Root, RootState
+from conda_prune_plugin.discovery.caches import find_caches
+from conda_prune_plugin.discovery.softlinks import soft_links, why_soft_links
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -285,3 +287,43 @@ def test_the_time_at_which_an_environment_was_removed_is_the_last_use(empty: Mac
     used = datetime.fromisoformat(decision["last_used"].replace("Z", "+00:00"))
     assert built < removing <= used <= removed
     assert decision["last_used_from"] == "link"
+
+
+def test_soft_links_are_seen_however_cache_and_environment_are_named(tmp_path: Path) -> None:
+    """A cache inside of the environment, both known by a link, as a root prefix and its pkgs may be."""
+    base, known_as = tmp_path / "base", tmp_path / "known as"
+    (base / "conda-meta").mkdir(parents=True)
+    (base / "pkgs" / "a-1-0" / "lib").mkdir(parents=True)
+    (base / "pkgs" / "a-1-0" / "lib" / "x").touch()
+    known_as.symlink_to(base)
+    (base / "inside").symlink_to("pkgs/a-1-0/lib/x")
+    (base / "own").symlink_to("conda-meta")
+    caches, _ = find_caches((str(known_as / "pkgs"),), ())
+    root = Root(str(known_as), None, RootState.OK, frozenset())
+
+    found = soft_links((root,), caches, lambda seen: None)
+
+    assert found.entries == {(str(known_as / "pkgs"), "a-1-0")}
+    assert found.unseen == frozenset()
+    assert "inside leads to a-1-0" in str(why_soft_links((root,), caches, lambda seen: None))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "possible"),
+    [
+        (".condarc", "allow_softlinks: true", True),
+        (".mambarc", "always_softlink: true", True),
+        (".condarc", "allow_softlinks: false", False),
+        (".mambarc", "[", False),
+    ],
+)
+def test_configuration_files_in_the_home_tell_of_soft_links(
+    empty: Machine, tiny: Tiny, name: str, text: str, possible: bool
+) -> None:
+    tiny.add("a-1-0")
+    empty.registry.parent.mkdir()
+    empty.registry.write_text(f"{empty.directory}/gone\n")
+    (empty.home / name).write_text(text)
+
+    assert empty.prune("--yes").code == (1 if possible else 0)
+    assert (tiny.cache / "a-1-0").exists() is possible

@@ -99,7 +99,7 @@ class Tiny:
         watch = self.watch()
         inventory = self.inventory(watch)
         referenced = references(inventory.roots)
-        lone = may_be_unlinked(inventory, referenced)
+        lone = may_be_unlinked(inventory, referenced, lambda seen: None)
         entries = (*candidates(inventory, referenced), *lone)
         evidence = gather_evidence(inventory.caches, entries, lambda done: None)
         going = frozenset(item.entry for item in unlinked(evidence, frozenset(lone)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,17 +91,19 @@ def _find(
 def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
     named = named_by_one(inventory)
     progress = reporter.phase("Measuring what roots keep", len(named))
-    skip = frozenset(cache.real_path for cache in inventory.caches)
+    environments = {root: os.path.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
+    # What lies inside of an environment, but is a cache or another environment, does not go with it.
+    skip = frozenset((*environments.values(), *(cache.real_path for cache in inventory.caches)))
     measurements, links = {}, {}
     for done, (root, entries) in enumerate(named.items()):
         progress(done)
         measured = measure_entries(inventory.caches, entries)
         measurements.update(measured)
-        if root.kind is RootKind.ENVIRONMENT:
+        if root in environments:
             inodes = frozenset(
                 (inode.device, inode.inode) for parts in measured.values() for m in parts for inode in m.shared
             )
-            links[root.path] = count_links(root.path, inodes, skip) if inodes else {}
+            links[root] = count_links(environments[root], inodes, skip) if inodes else {}
     return kept_alone(inventory, measurements, links)
 
 

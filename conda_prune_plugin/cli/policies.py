@@ -62,7 +62,8 @@ class Choice:
     def plan(self, inventory: Inventory, reporter: Reporter, now: float) -> tuple[Plan, tuple[Notice, ...]]:
         """Gather the evidence and plan; return the plan and what the user should know about it."""
         referenced = references(inventory.roots)
-        lone = may_be_unlinked(inventory, referenced) if self._unlinked else ()
+        looking = reporter.phase("Looking for soft links")
+        lone = may_be_unlinked(inventory, referenced, looking) if self._unlinked else ()
         entries = (*candidates(inventory, referenced), *lone)
         progress = reporter.phase("Measuring packages" if lone else "Measuring unreferenced packages", len(entries))
         evidence = gather_evidence(inventory.caches, entries, progress)
@@ -76,15 +77,16 @@ class Choice:
             self._policy,
             only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
             unlinked=frozenset(item.entry for item in shareless),
-            budget=self._budget(inventory),
+            budget=self._budget(inventory, reporter),
         )
         plan = make_plan(inventory, evidence, policy, now)
         reporter.clear()
         return plan, (*notices, *self._missed(plan))
 
-    def _budget(self, inventory: Inventory) -> Budget:
+    def _budget(self, inventory: Inventory, reporter: Reporter) -> Budget:
         # Measured only if it matters: every file of the caches is looked at.
-        return Budget(self._max_size, self._free, 0 if self._max_size is None else held(inventory.caches))
+        progress = reporter.phase("Measuring the caches")
+        return Budget(self._max_size, self._free, 0 if self._max_size is None else held(inventory.caches, progress))
 
     def _missed(self, plan: Plan) -> tuple[Notice, ...]:
         if not plan.missed:

@@ -56,15 +56,15 @@ def named_by_one(inventory: Inventory) -> dict[Root, tuple[Entry, ...]]:
 def kept_alone(
     inventory: Inventory,
     measurements: Mapping[Entry, Iterable[Measurement]],
-    links: Mapping[str, Mapping[InodeKey, int]],
+    links: Mapping[Root, Mapping[InodeKey, int]],
 ) -> tuple[KeptAlone, ...]:
     """Return for every root what it alone keeps, in the order of the roots.
 
     measurements: of the entries that one root names; one that is not there counts nothing.
-    links: by path of an environment, how many links its files are of each inode.
+    links: by environment, how many links its files are of each inode.
     """
     return tuple(
-        KeptAlone(root, entries, _reclaimable([measurements.get(entry, ()) for entry in entries], links.get(root.path)))
+        KeptAlone(root, entries, _reclaimable([measurements.get(entry, ()) for entry in entries], links.get(root)))
         for root, entries in named_by_one(inventory).items()
     )
 

@@ -56,7 +56,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     Raises `PruneError` if something that the user named is not there.
     """
     settings = conda_settings()
-    lockfiles = [read_lockfile(name) for name in request.lockfiles]
+    lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs)
     named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
     skip = frozenset(cache.real_path for cache in caches)
@@ -78,7 +78,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
     notices += watch.notices + odd
     hidden = any(notice.hides_roots for notice in notices)
-    soft_links = why_soft_links(watch.roots, caches) if hidden else None
+    soft_links = why_soft_links(watch.roots, caches, progress) if hidden else None
     if soft_links is not None:
         message = (
             f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {soft_links}."

@@ -48,7 +48,7 @@ def check_sources(
             "channel-not-asked",
             f"The channel {channel} could not be asked what it still has ({index.failure}), "
             "so what came from it counts as irreplaceable.",
-            channel,
+            "",
         )
         for channel, index in indexes.items()
         if index.failure is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..core.model import Cache
 from .measure import allocated
@@ -13,14 +13,20 @@ from .measure import allocated
 _STATE = ".conda-prune"
 
 
-def held(caches: Iterable[Cache]) -> int:
-    """Return the bytes on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out."""
+def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
+    """Return the bytes on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out.
+
+    `progress` is called with the number of files and directories seen so far.
+    """
+    count = 0
     seen: set[tuple[int, int]] = set()
     total = 0
     pending = [cache.real_path for cache in caches]
     skip = {os.path.join(path, _STATE) for path in pending}
     while pending:
         path = pending.pop()
+        count += 1
+        progress(count)
         try:
             status = os.lstat(path)
             names = os.listdir(path) if stat.S_ISDIR(status.st_mode) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from conda.base.context import context
@@ -26,26 +26,29 @@ class SoftLink:
 
 @dataclass(frozen=True, slots=True)
 class SoftLinks:
-    """All soft links of environments into caches; `unseen`: the environments that could not be looked through."""
+    """The entries that environments soft-link, by cache and name; `unseen`: environments not looked through whole."""
 
     entries: frozenset[tuple[str, str]]
     unseen: frozenset[str]
 
 
-def soft_links(roots: Iterable[Root], caches: tuple[Cache, ...]) -> SoftLinks:
-    """Look for soft links into the caches in every file of every environment."""
+def soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> SoftLinks:
+    """Look for soft links into the caches in every file of every environment.
+
+    `progress` is called with the number of directories seen so far.
+    """
     entries: set[tuple[str, str]] = set()
     unseen: set[str] = set()
-    prefixes = _prefixes(roots)
-    for prefix in prefixes:
-        unreadable: list[str] = []
-        entries |= {(link.cache, link.name) for link in _links(prefix, caches, prefixes, unreadable)}
-        if unreadable:
-            unseen.add(prefix)
+    walk = _Walk(_prefixes(roots), caches, progress)
+    for prefix, path in walk.prefixes.items():
+        entries |= {(link.cache, link.name) for link in walk.links(prefix)}
+        if walk.unreadable:
+            unseen.add(path)
+            walk.unreadable = False
     return SoftLinks(frozenset(entries), frozenset(unseen))
 
 
-def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...]) -> str | None:
+def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> str | None:
     """Return why environments that are not known may soft-link from the caches, None if nothing speaks for it.
 
     Looked at are the settings of the conda that runs, the configuration files in the home and of the installations
@@ -58,34 +61,47 @@ def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...]) -> str | No
         for setting in _SETTINGS:
             if values.get(setting) is True:
                 return f"{path} sets {setting}"
-    prefixes = _prefixes(roots)
-    for prefix in prefixes:
-        for link in _links(prefix, caches, prefixes, []):
-            return f"the environment {prefix} has soft links ({link.path} leads to {link.name})"
+    walk = _Walk(_prefixes(roots), caches, progress)
+    for prefix, path in walk.prefixes.items():
+        for link in walk.links(prefix):
+            return f"the environment {path} has soft links ({link.path} leads to {link.name})"
     return None
 
 
-def _prefixes(roots: Iterable[Root]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(os.path.realpath(root.path) for root in roots if root.kind is RootKind.ENVIRONMENT))
+def _prefixes(roots: Iterable[Root]) -> dict[str, str]:
+    """Return the real paths of the environments, each with the path that it is known by."""
+    return {os.path.realpath(root.path): root.path for root in roots if root.kind is RootKind.ENVIRONMENT}
 
 
-def _links(top: str, caches: tuple[Cache, ...], prefixes: Iterable[str], unreadable: list[str]) -> Iterator[SoftLink]:
-    """Give the soft links below a prefix, but not those of caches and other environments that lie inside of it."""
-    skip = {*prefixes, *(cache.real_path for cache in caches)} - {top}
-    pending = [top]
-    while pending:
-        directory = pending.pop()
-        try:
-            with os.scandir(directory) as listing:
-                for item in listing:
-                    if item.is_symlink():
-                        yield from _into(item.path, top, caches)
-                    elif item.is_dir(follow_symlinks=False) and item.path not in skip:
-                        pending.append(item.path)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            unreadable.append(directory)
+class _Walk:
+    """Looks through environments; `unreadable` is set when something in one can't be listed."""
+
+    def __init__(self, prefixes: dict[str, str], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> None:
+        self.prefixes = prefixes
+        self.unreadable = False
+        self._caches, self._progress = caches, progress
+        # Caches, and environments that lie inside of others, are looked through on their own.
+        self._skip = {*prefixes, *(cache.real_path for cache in caches)}
+        self._seen = 0
+
+    def links(self, prefix: str) -> Iterator[SoftLink]:
+        """Give the soft links below the real path of an environment that lead into a cache."""
+        pending = [prefix]
+        while pending:
+            directory = pending.pop()
+            self._seen += 1
+            self._progress(self._seen)
+            try:
+                with os.scandir(directory) as listing:
+                    for item in listing:
+                        if item.is_symlink():
+                            yield from _into(item.path, prefix, self._caches)
+                        elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
+                            pending.append(item.path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                self.unreadable = True
 
 
 def _into(path: str, top: str, caches: tuple[Cache, ...]) -> Iterator[SoftLink]:
@@ -94,13 +110,13 @@ def _into(path: str, top: str, caches: tuple[Cache, ...]) -> Iterator[SoftLink]:
     except FileNotFoundError:
         return  # Gone since it was listed.
     # Most links lead from one file of an environment to another; where such a one leads further, that is seen there.
-    if target.startswith(os.path.join(top, "")) and not any(_below(target, cache.path) for cache in caches):
+    direct = [(cache, _below(target, cache.path) or _below(target, cache.real_path)) for cache in caches]
+    if target.startswith(os.path.join(top, "")) and not any(name for _, name in direct):
         return
     real_path = os.path.realpath(path)
-    for cache in caches:
-        name = _below(real_path, cache.real_path) or _below(target, cache.path) or _below(target, cache.real_path)
-        if name is not None:
-            yield SoftLink(path, cache.path, name)
+    for cache, name in direct:
+        for found in {name, _below(real_path, cache.real_path)} - {None}:
+            yield SoftLink(path, cache.path, str(found))
 
 
 def _below(path: str, directory: str) -> str | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..core.model import Entry, Evidence, Inventory, Root, RootKind
 from .softlinks import soft_links
 
 
-def may_be_unlinked(inventory: Inventory, referenced: Mapping[str, Sequence[Root]]) -> tuple[Entry, ...]:
-    """Return the entries that environments and no other roots reference, and that no environment soft-links."""
-    softly = soft_links(inventory.roots, inventory.caches)
+def may_be_unlinked(
+    inventory: Inventory, referenced: Mapping[str, Sequence[Root]], progress: Callable[[int], None]
+) -> tuple[Entry, ...]:
+    """Return the entries that environments and no other roots reference, and that no environment soft-links.
+
+    `progress` is called with the number of directories seen so far.
+    """
+    softly = soft_links(inventory.roots, inventory.caches, progress)
 
     def fits(entry: Entry) -> bool:
         roots = referenced.get(entry.dist, ())
