@@ -124,7 +124,7 @@ def test_a_wrong_setting_stops_no_other_command_of_conda(empty: Machine) -> None
     (empty.directory / "condarc").write_text("plugins:\n  prune_keep_newest: many\n")
 
     assert empty.run("info").code == 0
-    assert empty.run("list", "-p", empty.directory).err.startswith("\nEnvironmentLocationNotFound")
+    assert empty.run("env", "list").code == 0
 
 
 def test_a_root_from_the_settings_protects_and_may_be_away(empty: Machine, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 DESCRIPTION = """\
 Say of packages in the caches what keeps them, or why they would go.
 
-Takes the same options as conda prune and gives the reasons of its plan: which
-environments have a package and how it is linked (measured on the files), which
-revision, line of a lockfile or rule keeps it, and since when nothing uses what
-would go. Nothing is changed.
+Takes the options of conda prune, but for -p and -t, and gives the reasons of
+its plan: which environments have a package and how it is linked (measured on
+the files), which revision, line of a lockfile or rule keeps it, and since when
+nothing uses what would go. Nothing is changed.
 """
 
 EPILOG = """\
