@@ -142,8 +142,9 @@ def _recent(subject: Subject) -> Iterable[Reason]:
 
 def _newest(subject: Subject) -> Iterable[Reason]:
     if subject.evidence is not None and subject.entry in subject.newest:
-        count = plural(subject.policy.keep_newest, "newest version", "newest versions")
-        yield Reason(ReasonKind.NEWEST, f"of the {count} of its name (--keep-newest)")
+        count = subject.policy.keep_newest
+        which = "the newest version" if count == 1 else f"one of the {count} newest versions"
+        yield Reason(ReasonKind.NEWEST, f"{which} of its name (--keep-newest)")
 
 
 def _irreplaceable(subject: Subject) -> Iterable[Reason]:

@@ -106,7 +106,9 @@ def _yaml(path: str, text: str) -> Lockfile:
         mark = error.problem_mark or error.context_mark
         _broken(path, mark.line + 1 if mark else 1, error.problem or "it is no YAML")
     except (YAMLError, RecursionError, ValueError) as error:
-        _broken(path, getattr(error, "line", 0) + 1, "it is no YAML")
+        # A character that YAML does not know has an offset, and no mark.
+        before = text[: getattr(error, "position", 0)]
+        _broken(path, before.count("\n") + 1, "it is no YAML")
     keys = _mapping(top)
     if "package" in keys:
         _require_version(path, top, keys, _CONDA_LOCK_VERSIONS)
