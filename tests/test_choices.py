@@ -248,6 +248,7 @@ def test_an_unlinked_entry_that_is_not_chosen_is_kept_for_both_reasons(empty: Ma
 
     plan = empty.prune("--dry-run", "--json", "--unlinked", "--only", "b").json
 
+    assert "1 of these in use by environments that share no file" in empty.prune("--dry-run", "--unlinked").out
     (keep,) = plan["keep"]
     assert keep["verdict"] == "reachable"
     assert [reason["kind"] for reason in keep["reasons"]] == ["environment", "not-selected"]

@@ -124,6 +124,8 @@ def _show_cache(
         _show_removals(out, going, now)
         if any(decision.last_used_from is LastUsedFrom.EXTRACTION for decision in going):
             out.print("  * it was never linked: the time since it was fetched or extracted")
+        if lone := sum(decision.reasons[0].kind is ReasonKind.UNLINKED for decision in going):
+            out.print(f"  {lone:,} of these in use by environments that share no file with them (--unlinked)")
     for kind, count in Counter(decision.reasons[0].kind for decision in staying).most_common():
         out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}")
         if kind is ReasonKind.IRREPLACEABLE and not kept:
