@@ -235,10 +235,12 @@ def test_options_before_the_command_count(empty: Machine, tiny: Tiny) -> None:
 
 def test_hostile_names_are_printed_on_one_line(empty: Machine) -> None:
     cache = empty.directory / "ca\nche \x1b[31m"
-    (cache / "a\x1b[31m-1-0" / "info").mkdir(parents=True)
+    (cache / "a-1-0" / "info").mkdir(parents=True)
+    (cache / "a-1-0" / "info" / "index.json").symlink_to("/not/there\x1b[31m")
 
-    answer = _why(empty, "--pkgs-dir", cache, "a\x1b[31m-1-0")
+    answer = _why(empty, "--pkgs-dir", cache, "a-1-0")
 
     assert answer.code == 0, answer.err
     assert "\x1b" not in answer.out
-    assert r"a\x1b[31m-1-0 in " in answer.out
+    assert r"a-1-0 in " in answer.out
+    assert r"ca\nche \x1b[31m: unknown" in answer.out
