@@ -50,6 +50,14 @@ class NotACacheError(PruneError):
     """A directory named as a package cache is something else."""
 
 
+class LockfileError(PruneError):
+    """A lockfile can't be read or understood, so what it names is not known."""
+
+
+class NoSuchPackageError(PruneError):
+    """No entry of any cache matches what was asked for."""
+
+
 class ConfirmationError(PruneError):
     """Nobody is there to confirm."""
 

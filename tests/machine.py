@@ -169,6 +169,9 @@ class Machine(Sandbox):
         shutil.rmtree(self.envs / "deleted")
         for name in ("onlyarchive-1.0-0.conda", "bothformats-2.0-0.tar.bz2", "bothformats-1.0-0.tar.bz2"):
             shutil.copy(self.directory / "channel" / "linux-64" / name, self.cache)
+            # As conda does it at a download.
+            with (self.cache / "urls.txt").open("a") as urls:
+                urls.write(f"{self.channel}/linux-64/{name}\n")
 
     def entry(self, dist: str) -> Path:
         """Return the extracted directory of an entry."""

@@ -65,7 +65,7 @@ def test_a_yes_removes(unused: Machine, keys: bytes) -> None:
     assert code == 0, err
     assert "Removed 1 entry" in out
     assert not unused.entry("unused-1-0").exists()
-    assert {path.name for path in unused.cache.iterdir()} == {"urls.txt"}
+    assert {path.name for path in unused.cache.iterdir()} == {".conda-prune", "urls.txt"}
 
 
 def test_without_a_terminal_nothing_is_removed_unless_yes_was_said(unused: Machine) -> None:
@@ -183,14 +183,35 @@ def test_an_unreadable_environment_is_told_and_stops_the_removal_unless_ignored(
     # As unreadable to root as to anybody: a link that leads to itself.
     (prefix / "conda-meta").symlink_to("conda-meta")
 
-    dry, refused = unused.prune("--dry-run", "--json"), unused.prune("--yes")
+    soft = {"CONDA_ALLOW_SOFTLINKS": "true"}
+    dry, refused = unused.prune("--dry-run", "--json", **soft), unused.prune("--yes", **soft)
 
     assert dry.code == 0
     assert [root["state"] for root in dry.json["roots"] if root["path"] == str(prefix)] == ["unreadable"]
+    assert [warning["kind"] for warning in dry.json["warnings"]] == ["unreadable-environment", "soft-links-possible"]
     assert refused.code == 1
     assert str(prefix) in refused.err
+    assert "allow_softlinks" in refused.err
     assert unused.entry("unused-1-0").exists()
-    assert unused.prune("--yes", "--ignore-unreadable").code == 0
+    assert unused.prune("--yes", "--ignore-unreadable", **soft).code == 0
+    assert not unused.entry("unused-1-0").exists()
+
+
+@pytest.mark.parametrize("state", ["unreadable", "missing"])
+def test_what_can_t_be_read_is_told_and_stops_nothing_where_no_soft_links_are_possible(
+    unused: Machine, state: str
+) -> None:
+    prefix = unused.envs / "secret"
+    prefix.mkdir()
+    (prefix / "conda-meta").symlink_to("conda-meta")
+    if state == "missing":
+        unused.registry.parent.mkdir()
+        unused.registry.write_text(f"{unused.directory}/gone\n")
+
+    done = unused.prune("--yes", "--json")
+
+    assert done.code == 0
+    assert f"{state}-environment" in [warning["kind"] for warning in done.json["warnings"]]
     assert not unused.entry("unused-1-0").exists()
 
 
@@ -233,7 +254,7 @@ def test_root_and_search_protect_what_the_registry_does_not_know(machine: Machin
     assert "symlinks-2.0-0" in removed()
     assert "symlinks-2.0-0" not in removed("--root", unknown)
     assert removed("--search", machine.directory / "deep") == UNREFERENCED - {"symlinks-2.0-0"}
-    assert machine.prune("--yes", "--search", machine.directory).code == 0
+    assert machine.prune("--yes", "--search", machine.directory, "--ignore-unreadable").code == 0
     assert contents(unknown) == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger, missing_links
+from conda_prune_plugin.core.last_use import last_use
 from conda_prune_plugin.core.model import (
     Cache,
     Entry,
@@ -22,7 +23,7 @@ from conda_prune_plugin.core.model import (
     Verdict,
 )
 from conda_prune_plugin.core.names import archive_dist, is_dist_name
-from conda_prune_plugin.core.planner import last_use, make_plan
+from conda_prune_plugin.core.planner import make_plan
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, plural
 from conda_prune_plugin.presentation.document import iso_time

@@ -231,7 +231,8 @@ def test_an_environment_that_cannot_be_read_is_unreadable_and_not_empty(tmp_path
     roots, notices = read_roots(Sources(prefixes=(str(prefix),)))
 
     assert roots[0].state is RootState.UNREADABLE
-    assert "--ignore-unreadable" in notices[0].message
+    assert "soft-links" in notices[0].message
+    assert notices[0].hides_roots
 
 
 def test_a_search_finds_environments_at_any_depth_and_leaves_caches_out(tmp_path: Path) -> None:
@@ -331,7 +332,7 @@ def test_an_archive_is_a_package_only_if_conda_fetched_it_or_it_can_be_read_as_o
     for suffix in (".conda", ".tar.bz2"):
         build_package(Package("copied", "1", suffix[1:4]), tiny.cache, suffix)
 
-    plan = tiny.plan()
+    plan = tiny.plan(include_irreplaceable=True)
 
     assert _removed(plan) == {"fetched-1-0", "copied-1-con", "copied-1-tar"}
     assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in ("my-photos-2024", "my-notes-1", "half-true-1-0")}
@@ -342,7 +343,10 @@ def test_a_url_that_is_none_is_no_reason_to_stop(tiny: Tiny) -> None:
     record = tree / "info" / "repodata_record.json"
     record.write_text(json.dumps({"name": "a", "version": "1", "build": "0", "url": "http://[bad"}))
 
-    assert [(decision.entry.dist, decision.source) for decision in tiny.plan().remove] == [("a-1-0", None)]
+    plan = tiny.plan(include_irreplaceable=True)
+
+    assert [(decision.entry.dist, decision.source) for decision in plan.remove] == [("a-1-0", None)]
+    assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.IRREPLACEABLE]}
 
 
 @pytest.fixture

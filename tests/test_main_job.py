@@ -40,7 +40,7 @@ def test_the_plan_holds_exactly_the_unreferenced_entries_where_conda_clean_names
 def test_after_a_prune_every_environment_reads_as_before_and_every_link_resolves(machine: Machine) -> None:
     before = {prefix: contents(prefix) for prefix in machine.environments}
 
-    answer = machine.prune("--yes")
+    answer = machine.prune("--yes", "--ignore-unreadable")
 
     assert answer.code == 0, answer.err
     assert {prefix: contents(prefix) for prefix in machine.environments} == before
@@ -49,7 +49,7 @@ def test_after_a_prune_every_environment_reads_as_before_and_every_link_resolves
 
 
 def test_after_a_prune_conda_can_use_what_is_left_and_fetch_what_is_gone(machine: Machine) -> None:
-    machine.prune("--yes")
+    machine.prune("--yes", "--ignore-unreadable")
 
     machine.install("create", "-n", "again", "libalpha=1.0", "innerlinks=1.0", "metaonly=1.0", "symlinks=2.0")
 
@@ -72,7 +72,7 @@ def test_predicted_bytes_are_the_bytes_that_the_file_system_gives_back(machine: 
     everything = (machine.cache, machine.envs, machine.elsewhere)
     before = allocated(*everything)
 
-    document = machine.prune("--yes", "--json").json
+    document = machine.prune("--yes", "--ignore-unreadable", "--json").json
 
     freed = before - allocated(*everything)
     assert freed > 0
@@ -112,7 +112,7 @@ def test_both_archives_of_one_distribution_go_with_it(machine: Machine) -> None:
 def test_packages_removes_only_extracted_directories(machine: Machine) -> None:
     archives = {path.name for path in machine.cache.iterdir() if path.is_file()}
 
-    document = machine.prune("--packages", "--yes", "--json").json
+    document = machine.prune("--packages", "--yes", "--ignore-unreadable", "--json").json
 
     assert {tuple(decision["parts"]) for decision in document["remove"]} == {("extracted",)}
     assert {path.name for path in machine.cache.iterdir() if path.is_file()} == archives
@@ -124,7 +124,7 @@ def test_packages_removes_only_extracted_directories(machine: Machine) -> None:
 def test_tarballs_removes_only_archives_of_unreferenced_entries(machine: Machine) -> None:
     directories = {path.name for path in machine.cache.iterdir() if path.is_dir()}
 
-    document = machine.prune("--tarballs", "--yes", "--json").json
+    document = machine.prune("--tarballs", "--yes", "--ignore-unreadable", "--json").json
 
     assert {tuple(decision["parts"]) for decision in document["remove"]} == {("archive",)}
     assert {path.name for path in machine.cache.iterdir() if path.is_dir()} == directories

@@ -16,6 +16,7 @@ from conda_prune_plugin.discovery.candidates import gather_evidence
 from conda_prune_plugin.discovery.environments import Sources
 from conda_prune_plugin.discovery.inventory import RootWatch
 from conda_prune_plugin.discovery.measure import measure
+from conda_prune_plugin.discovery.unlinked import may_be_unlinked, unlinked
 from conda_prune_plugin.execution.execute import Execution, execute
 from conda_prune_plugin.execution.lock import Patience
 from conda_prune_plugin.execution.state import STATE
@@ -88,12 +89,24 @@ class Tiny:
         watch = watch or self.watch()
         return Inventory(caches, watch.roots, (*notices, *watch.notices))
 
-    def plan(self, watch: RootWatch | None = None) -> Plan:
+    def plan(self, watch: RootWatch | None = None, *, include_irreplaceable: bool = False) -> Plan:
         """Return the plan for the cache, whatever the age of its entries."""
         inventory = self.inventory(watch)
         entries = candidates(inventory, references(inventory.roots))
         evidence = gather_evidence(inventory.caches, entries, lambda done: None)
-        return make_plan(inventory, evidence, Policy(min_age=0), 2e9)
+        policy = Policy(min_age=0, include_irreplaceable=include_irreplaceable)
+        return make_plan(inventory, evidence, policy, 2e9)
+
+    def plan_unlinked(self) -> tuple[Plan, RootWatch]:
+        """Return the plan that also takes what environments have without sharing a file, and its watch."""
+        watch = self.watch()
+        inventory = self.inventory(watch)
+        referenced = references(inventory.roots)
+        lone = may_be_unlinked(inventory, referenced, lambda seen: None)
+        entries = (*candidates(inventory, referenced), *lone)
+        evidence = gather_evidence(inventory.caches, entries, lambda done: None)
+        going = frozenset(item.entry for item in unlinked(evidence, frozenset(lone)))
+        return make_plan(inventory, evidence, Policy(min_age=0, unlinked=going), 2e9), watch
 
     def execute(
         self, plan: Plan, watch: RootWatch | None = None, run: Run | None = None, patience: float = 300.0

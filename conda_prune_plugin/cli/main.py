@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, prune, purge, restore
+    from . import demo, prune, purge, restore, why
 
     # However it was called: as `conda prune`, as `conda-prune`, or as a module.
     parser.prog = "conda prune"
@@ -25,8 +25,19 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     prune.configure_parser(parser)
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
-    for command in (restore, purge, demo):
-        _answer_bad_usage_in_json(command.configure_parser(commands))
+    for command in (why, restore, purge, demo):
+        subparser = command.configure_parser(commands)
+        _share_options(parser, subparser)
+        _answer_bad_usage_in_json(subparser)
+
+
+def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentParser) -> None:
+    """Let options count that stand before the command's name: its defaults would overwrite them."""
+    # argparse has no other way to ask for its options.
+    shared = {action.dest for action in parser._actions}  # noqa: SLF001
+    for action in command._actions:  # noqa: SLF001
+        if action.dest in shared:
+            action.default = argparse.SUPPRESS
 
 
 def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:

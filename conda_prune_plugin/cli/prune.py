@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import Value, add_lock_timeout, add_pkgs_dir
+from .options import add_lock_timeout, add_pkgs_dir
+from .policy_options import add_policies, add_roots
 
 DESCRIPTION = """\
 Remove what no environment needs from conda's package caches.
@@ -23,6 +24,10 @@ examples:
   conda prune --tarballs --yes     remove archives of unreferenced packages, don't ask
   conda prune --search /projects   also keep what environments below /projects use
   conda prune --backup             move packages aside, to be restored or purged
+  conda prune --older-than 30d     remove only what nothing has used for 30 days
+  conda prune --max-size 10GB      remove the longest unused, until the caches hold 10 GB
+  conda prune --lockfile pixi.lock --keep-newest 1
+                                   keep what a lockfile names and the newest of each package
   conda prune --dry-run -v         say for every package that stays what keeps it
   conda prune demo                 try it in a throw-away sandbox
 """
@@ -40,15 +45,16 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         "-p", "--packages", action="store_true", help="Only extracted directories of unreferenced packages."
     )
     what.add_argument("-t", "--tarballs", action="store_true", help="Only archives of unreferenced packages.")
-    what.add_argument(
-        "--min-age",
-        metavar="AGE",
-        action=Value,
-        help="Never touch what was fetched or extracted less than AGE ago (10m, 12h, 30d, 8w, 6mo; 0 for none; "
-        "default: 10m): an install may be using it.",
-    )
+    add_policies(parser)
     _add_undo(parser.add_argument_group("how to undo it"))
-    where = parser.add_argument_group("where to look")
+    add_places(parser)
+    _add_others(parser.add_argument_group("other programs"))
+    add_output_and_prompt_options(parser)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name caches and roots."""
+    where = parser.add_argument_group("where to look, and what stays")
     add_pkgs_dir(where)
     where.add_argument(
         "--root",
@@ -70,8 +76,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         help="Go on though an environment, or a place where one may be, can't be read; what only it soft-links may be "
         "removed.",
     )
-    _add_others(parser.add_argument_group("other programs"))
-    add_output_and_prompt_options(parser)
+    add_roots(where)
 
 
 def _add_undo(group: Any) -> None:

@@ -10,12 +10,9 @@ import time
 from collections.abc import Sequence
 
 from ..core.model import Disposal, Notice, PartKind, Plan, Run
-from ..core.planner import make_plan, with_links
-from ..core.policy import DEFAULT_MIN_AGE, Policy
-from ..core.reachability import candidates, references
-from ..core.units import format_size, parse_age, plural
-from ..discovery.candidates import gather_evidence
-from ..discovery.inventory import Discovery, Request, discover
+from ..core.planner import with_links
+from ..core.units import format_size, plural
+from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
 from ..discovery.measure import measure
 from ..execution.execute import Execution, execute
@@ -25,7 +22,8 @@ from ..presentation.document import prune_document
 from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
-from .options import Output, parsed, patience_of, teller
+from .options import Output, patience_of, teller
+from .policies import Choice, request
 from .runs import cut_off_notice, take_stock
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 
@@ -50,13 +48,8 @@ class _Run:
         self._ignore_running = bool(arguments.ignore_running) and output.yes
         self._disposal, self._destination = disposal(arguments)
         self._purge_after = settings.PURGE_AFTER.value()
-        self._policy = _policy(arguments)
-        self._request = Request(
-            pkgs_dirs=tuple(arguments.pkgs_dir),
-            roots=tuple(arguments.root),
-            configured=settings.ROOTS.value(),
-            searches=tuple(arguments.search),
-        )
+        self._choice = Choice(arguments, _kinds(arguments))
+        self._request = request(arguments)
 
     def run(self) -> int:
         """Do it and return the exit code."""
@@ -64,7 +57,8 @@ class _Run:
         caches = discovery.inventory.caches
         refuse_destination(self._destination, caches)
         notices = (*recovered, *discovery.inventory.notices)
-        plan = self._plan(discovery)
+        plan, remarks = self._plan(discovery)
+        notices += remarks
         if plan.remove and (self._output.dry_run or self._ignore_running):
             notices += running_notices(caches)
         self._show(plan, notices)
@@ -72,7 +66,7 @@ class _Run:
             self._report(plan, notices, None, Execution(()))
             return 1 if self._failed else 0
         if not self._ignore_unreadable:
-            refuse_hidden_roots(notices)
+            refuse_hidden_roots(plan.inventory, notices)
         self._refuse_running(plan)
         if not confirm(self._question(plan), self._output):
             self._tell("Nothing was removed.")
@@ -107,15 +101,12 @@ class _Run:
             self._failed |= not complete
         return discover(self._request, self._reporter.phase(words)), tuple(notices)
 
-    def _plan(self, discovery: Discovery) -> Plan:
+    def _plan(self, discovery: Discovery) -> tuple[Plan, tuple[Notice, ...]]:
         inventory = discovery.inventory
-        entries = candidates(inventory, references(inventory.roots))
-        progress = self._reporter.phase("Measuring unreferenced packages", len(entries))
-        plan = make_plan(inventory, gather_evidence(inventory.caches, entries, progress), self._policy, time.time())
+        plan, remarks = self._choice.plan(inventory, self._reporter, time.time())
         if self._output.verbosity:
-            plan = with_links(plan, measure_links(inventory.caches, plan.keep))
-        self._reporter.clear()
-        return plan
+            plan = with_links(plan, measure_links(inventory.caches, (*plan.keep, *plan.remove)))
+        return plan, remarks
 
     def _new_run(self) -> Run:
         now = time.time()
@@ -192,10 +183,6 @@ class _Run:
         return f"Remove {entries} ({size})?"
 
 
-def _policy(arguments: argparse.Namespace) -> Policy:
+def _kinds(arguments: argparse.Namespace) -> frozenset[PartKind]:
     asked_for = ((PartKind.EXTRACTED, arguments.packages), (PartKind.ARCHIVE, arguments.tarballs))
-    kinds = frozenset(kind for kind, given in asked_for if given)
-    return Policy(
-        kinds=kinds or frozenset(PartKind),
-        min_age=parsed(arguments.min_age, parse_age, DEFAULT_MIN_AGE),
-    )
+    return frozenset(kind for kind, given in asked_for if given) or frozenset(PartKind)

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterable, Sequence
 
-from ..core.model import Cache, Disposal, Notice
+from ..core.model import Cache, Disposal, Inventory, Notice
 from ..discovery.processes import Process, installing
 from ..errors import RunningError, UnreadableEnvironmentError, UsageError
 from . import settings
@@ -45,14 +45,18 @@ def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None
         raise UsageError(f"--backup-to: {destination} is not a directory.", hint="Give it a directory.")
 
 
-def refuse_hidden_roots(notices: Sequence[Notice]) -> None:
-    """Refuse to remove while there may be roots that are not known. Raises `UnreadableEnvironmentError`."""
+def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None:
+    """Refuse if an environment that is not known may soft-link what goes; nothing else of it can be harmed.
+
+    Raises `UnreadableEnvironmentError`.
+    """
     for notice in notices:
-        if notice.hides_roots:
+        if notice.hides_roots and inventory.soft_links is not None:
             raise UnreadableEnvironmentError(
-                notice.message,
-                hint="Run as a user who can read it, or go on with --ignore-unreadable: hard-linked and copied "
-                "packages can't be harmed, soft-linked ones would be. Nothing was removed.",
+                f"{notice.message} Soft links are possible: {inventory.soft_links}.",
+                hint="Make it readable, take it out of the registry if it is gone for good (`conda env list` does "
+                "that), or go on with --ignore-unreadable: only what it soft-links can be harmed. "
+                "Nothing was removed.",
                 path=notice.path,
             )
 

@@ -35,14 +35,10 @@ class Setting(Generic[T]):
 
     def value(self) -> T:
         """Return what is in effect without options. Raises `SettingError`."""
-        from conda.base.context import context
         from conda.common.configuration import ConfigurationError
 
-        if not hasattr(type(context.plugins), self.name):
-            # `reset_context` forgets all settings of plugins, and conda loads them only once in a process.
-            context.plugin_manager.load_settings()
         try:
-            found = getattr(context.plugins, self.name)
+            found = getattr(_plugins(), self.name)
         except (ConfigurationError, AttributeError, TypeError) as error:
             # Of a list where there should be a number, and the like, conda makes an AttributeError.
             raise self._error(_wrong_value(self.name, error), f"it has to be {self._expected()}") from error
@@ -184,6 +180,16 @@ def _wrong_value(name: str, error: Any) -> object:
     return first.parameter_value if hasattr(first, "parameter_value") else _raw(name)
 
 
+def _plugins() -> Any:
+    """Return conda's object with the values of all plugins' settings."""
+    from conda.base.context import context
+
+    if not hasattr(type(context.plugins), KEEP.name):
+        # After a second command in one process conda 24.7.1 has forgotten the settings, but not this object.
+        context.__dict__.pop("plugins", None)
+    return context.plugins
+
+
 def _source(name: str, value: object) -> tuple[str, str | None]:
     """Return in words where a value was set, and the path of the file if it was one."""
     for source, raw in _raw_values(name):
@@ -203,9 +209,7 @@ def _raw(name: str) -> object:
 
 def _raw_values(name: str) -> Iterator[tuple[str, Any]]:
     """Give source and value, as written there, of each place that sets a setting; the one that wins comes first."""
-    from conda.base.context import context
-
-    for source, parameters in reversed(list(context.plugins.raw_data.items())):
+    for source, parameters in reversed(list(_plugins().raw_data.items())):
         if name in parameters:
             yield str(source), _plain(parameters[name])
 

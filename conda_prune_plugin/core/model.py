@@ -6,6 +6,7 @@ not valid UTF-8 carries its odd bytes as surrogates, as `os.fsdecode` gives them
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from os.path import join
@@ -30,6 +31,15 @@ class PartKind(_Word):
 
     EXTRACTED = "extracted"
     ARCHIVE = "archive"
+
+
+class RootKind(_Word):
+    """What kind of root keeps entries; the reasons bear the same words."""
+
+    ENVIRONMENT = "environment"
+    REVISION = "revision"
+    LOCKFILE = "lockfile"
+    KEEP = "keep"
 
 
 class RootState(_Word):
@@ -57,13 +67,19 @@ class ReasonKind(_Word):
     """Why an entry is kept, or goes."""
 
     ENVIRONMENT = "environment"
+    REVISION = "revision"
+    LOCKFILE = "lockfile"
+    KEEP = "keep"
     LINKED = "linked"
+    NEWEST = "newest"
     RECENT = "recent"
+    IRREPLACEABLE = "irreplaceable"
     UNREADABLE = "unreadable"
     READ_ONLY = "read-only"
     NOT_SELECTED = "not-selected"
     UNKNOWN = "unknown"
     UNREFERENCED = "unreferenced"
+    UNLINKED = "unlinked"
 
 
 class LastUsedFrom(_Word):
@@ -141,8 +157,8 @@ class PurgeOutcome:
 class Notice:
     """Something the user should know: a warning of the JSON contract.
 
-    hides_roots: there may be roots that are not known because of it, so that nothing is removed unless the user
-        says that this does not matter.
+    hides_roots: there may be roots that are not known because of it. Hard links tell of them and copies need nothing,
+        so this matters only where soft links are possible.
     """
 
     kind: str
@@ -198,13 +214,21 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """What keeps entries: here an environment and the dists that its ``conda-meta`` lists."""
+    """What keeps entries, and the dists that it names.
+
+    path: of the environment, of the revision's environment, or of the lockfile; empty for a rule.
+    name: the environment's, if it has one; the revision's with it; the text of a rule.
+    stamp: what tells whether an environment has changed since it was read.
+    notes: for the dists of which there is more to say than that this root names them, such as the line of a lockfile.
+    """
 
     path: str
     name: str | None
     state: RootState
     dists: frozenset[str] = field(repr=False)
-    kind: str = "environment"
+    kind: RootKind = RootKind.ENVIRONMENT
+    stamp: tuple[int, int] | None = field(default=None, repr=False)
+    notes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +273,7 @@ class Evidence:
     outside: links to its files that neither the caches nor the entry itself explain.
     source: the url it was fetched from, credentials masked.
     record: the content of its ``info/repodata_record.json``, for a restore that fetches it again; credentials masked.
+    irreplaceable: why it can't be fetched again, if that is so.
     """
 
     entry: Entry
@@ -261,15 +286,20 @@ class Evidence:
     record: str | None = None
     doubt: str | None = None
     unreadable: str | None = None
+    irreplaceable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All that discovery found by listing."""
+    """All that discovery found by listing.
+
+    soft_links: why an environment that is not known may hold soft links into the caches; None if none does.
+    """
 
     caches: tuple[Cache, ...]
     roots: tuple[Root, ...]
     notices: tuple[Notice, ...] = ()
+    soft_links: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +329,7 @@ class Remove:
         were carried out; the sum over a plan is what the file system gives back.
     names: the dists that a root would reference it by.
     known_links: by device and inode, how many hard links to its files lie outside of it, all in other entries.
+    accepted: the roots that reference it, as they were, though they share no file with it.
     """
 
     entry: Entry
@@ -315,6 +346,7 @@ class Remove:
     record: str | None = field(repr=False)
     names: frozenset[str]
     known_links: tuple[tuple[tuple[int, int], int], ...]
+    accepted: frozenset[Root] = frozenset()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -324,11 +356,15 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the planner decided: every entry of every cache is in exactly one of `remove` and `keep`."""
+    """What the planner decided: every entry of every cache is in exactly one of `remove` and `keep`.
+
+    missed: the bytes by which a target (how much is to go) can't be met.
+    """
 
     inventory: Inventory
     remove: tuple[Remove, ...]
     keep: tuple[Keep, ...]
+    missed: int = 0
 
     @property
     def files(self) -> int:

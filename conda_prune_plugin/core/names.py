@@ -24,6 +24,12 @@ def package_name(dist: str) -> str:
     return dist.rsplit("-", 2)[0]
 
 
+def package_version(dist: str) -> str:
+    """Return the package's version out of a dist. Raises `ValueError` where it is none."""
+    _, version, _ = dist.rsplit("-", 2)
+    return version
+
+
 def is_dist_name(name: str) -> bool:
     """Return whether a name has the form ``name-version-build`` (a version and a build have no hyphen)."""
     return len(name.rsplit("-", 2)) == 3 and all(name.rsplit("-", 2))

@@ -3,98 +3,122 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from .accounting import Ledger, missing_links
+from .last_use import last_use
 from .model import (
     Entry,
     Evidence,
     Inventory,
     Keep,
-    LastUsedFrom,
     LinkKind,
-    Part,
     Plan,
     Reason,
     ReasonKind,
     Remove,
+    Root,
     Verdict,
 )
-from .policy import Policy, Subject, reasons_to_keep
+from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .reachability import references
+from .selection import least_recently_used, newest_versions
 
 #: Measured link kinds, by entry and path of the environment.
 Links = Mapping[tuple[Entry, str], LinkKind]
+
+_Decision = TypeVar("_Decision", Keep, Remove)
+
+#: What makes an entry reachable: roots, and links that none of those we know explains.
+_REACHING = frozenset(
+    {ReasonKind.ENVIRONMENT, ReasonKind.REVISION, ReasonKind.LOCKFILE, ReasonKind.KEEP, ReasonKind.LINKED}
+)
 
 
 def make_plan(inventory: Inventory, evidence: Iterable[Evidence], policy: Policy, now: float) -> Plan:
     """Decide on every entry of the inventory.
 
-    `evidence` has one item for each entry that no root names; `now` is the time that ages count from, in seconds
-    since the epoch. The same arguments always give the same plan.
+    `evidence` has one item for each entry that no root names, and for each that no environment shares a file with if
+    these may go too; `now` is the time that ages count from, in seconds since the epoch. The same arguments always
+    give the same plan.
     """
-    referenced = references(inventory.roots)
     by_entry = {item.entry: item for item in evidence}
+    subjects = _subjects(inventory, by_entry, policy, now)
+    reasons = {subject.entry: reasons_to_keep(subject) for subject in subjects}
+    for subject in subjects:
+        if subject.evidence is None and not reasons[subject.entry]:
+            raise LookupError(f"no evidence on the candidate {subject.entry.dist} in {subject.entry.cache}")
+    free_to_go = [by_entry[entry] for entry, found in reasons.items() if not found]
+    needed, missed = policy.budget.needed, 0
+    going = frozenset(item.entry for item in free_to_go)
+    if needed is not None:
+        going, missed = least_recently_used(free_to_go, policy.selected, needed)
     ledger = Ledger()
     remove: list[Remove] = []
     keep: list[Keep] = []
-    for cache in inventory.caches:
-        for entry in cache.entries:
-            subject = Subject(entry, cache, by_entry.get(entry), referenced, policy, now)
-            reasons = reasons_to_keep(subject)
-            if subject.evidence is None and not reasons:
-                raise LookupError(f"no evidence on the candidate {entry.dist} in {entry.cache}")
-            if reasons or subject.evidence is None:
-                keep.append(Keep(entry, _verdict(reasons), reasons))
-            else:
-                remove.append(_removal(subject.evidence, policy.selected(entry), ledger))
-    return Plan(inventory, tuple(remove), tuple(keep))
+    for subject in subjects:
+        if subject.entry in going:
+            remove.append(_removal(subject, by_entry[subject.entry], ledger))
+        else:
+            found = reasons[subject.entry] or with_references(subject, (_SPARED,))
+            keep.append(Keep(subject.entry, _verdict(found), found))
+    return Plan(inventory, tuple(remove), tuple(keep), missed)
+
+
+_SPARED = Reason(ReasonKind.NOT_SELECTED, "what was used less recently is enough (--max-size, --free)")
 
 
 def with_links(plan: Plan, links: Links) -> Plan:
-    """Return the plan with measured link kinds in the reasons of its kept entries."""
+    """Return the plan with measured link kinds in the reasons that name environments."""
 
-    def linked(keep: Keep) -> Keep:
+    def linked(decision: _Decision) -> _Decision:
         reasons = tuple(
-            Reason(reason.kind, reason.detail, reason.root, links.get((keep.entry, reason.root or "")))
-            for reason in keep.reasons
+            replace(reason, link=links.get((decision.entry, reason.root or "")))
+            if reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
+            else reason
+            for reason in decision.reasons
         )
-        return Keep(keep.entry, keep.verdict, reasons)
+        return replace(decision, reasons=reasons)
 
-    return Plan(plan.inventory, plan.remove, tuple(linked(keep) for keep in plan.keep))
+    return replace(
+        plan, keep=tuple(linked(keep) for keep in plan.keep), remove=tuple(linked(removal) for removal in plan.remove)
+    )
 
 
-def last_use(evidence: Evidence) -> tuple[float | None, LastUsedFrom | None]:
-    """Return when an environment was last built from an entry or removed, and where that is known from.
-
-    Making or removing a hard link changes the inode's ctime, and extraction sets the ctime of every file before it
-    writes ``info/repodata_record.json``: a newer ctime means that a link was made or removed since. Without one, the
-    time of fetching and extraction stands in.
-    """
-    payload = [item.payload_ctime for _, item in evidence.measurements if item.payload_ctime is not None]
-    newest = max(payload, default=None)
-    if newest is not None and (evidence.fetched is None or newest > evidence.fetched):
-        return newest, LastUsedFrom.LINK
-    return evidence.fetched, None if evidence.fetched is None else LastUsedFrom.EXTRACTION
+def _subjects(
+    inventory: Inventory, evidence: Mapping[Entry, Evidence], policy: Policy, now: float
+) -> tuple[Subject, ...]:
+    referenced: Mapping[str, Sequence[Root]] = references(inventory.roots)
+    entries = [entry for cache in inventory.caches for entry in cache.entries]
+    newest = newest_versions(entries, evidence, policy.keep_newest, policy.version_key)
+    return tuple(
+        Subject(entry, cache, evidence.get(entry), referenced, newest, policy, now)
+        for cache in inventory.caches
+        for entry in cache.entries
+    )
 
 
 def _verdict(reasons: Sequence[Reason]) -> Verdict:
     kinds = {reason.kind for reason in reasons}
-    if kinds & {ReasonKind.ENVIRONMENT, ReasonKind.LINKED}:
+    if kinds & _REACHING:
         return Verdict.REACHABLE
     if kinds & {ReasonKind.UNKNOWN, ReasonKind.UNREADABLE}:
         return Verdict.UNKNOWN
     return Verdict.UNREFERENCED
 
 
-def _removal(evidence: Evidence, parts: tuple[Part, ...], ledger: Ledger) -> Remove:
+def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
     measured = dict(evidence.measurements)
+    parts = subject.policy.selected(subject.entry)
     going = [measured[part] for part in parts]
     last_used, last_used_from = last_use(evidence)
+    known = names(subject)
     return Remove(
         entry=evidence.entry,
         parts=parts,
         identities=tuple(measurement.identity for measurement in going),
-        reasons=(Reason(ReasonKind.UNREFERENCED, "no environment references it"),),
+        reasons=reasons_to_remove(subject),
         files=sum(measurement.files for measurement in going),
         apparent=sum(measurement.apparent for measurement in going),
         reclaimable=sum(ledger.remove(measurement) for measurement in going),
@@ -103,6 +127,7 @@ def _removal(evidence: Evidence, parts: tuple[Part, ...], ledger: Ledger) -> Rem
         source=evidence.source,
         sha256=evidence.sha256,
         record=evidence.record,
-        names=frozenset({evidence.entry.dist, evidence.dist or evidence.entry.dist}),
+        names=frozenset(known),
         known_links=tuple(missing_links(going).items()),
+        accepted=frozenset(root for name in known for root in subject.referenced.get(name, ())),
     )

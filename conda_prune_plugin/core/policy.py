@@ -6,10 +6,12 @@ rules that apply are reported, so that lifting one does not bring the next one a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from .model import Cache, Entry, Evidence, Part, PartKind, Reason, ReasonKind, Root
+from .last_use import last_use
+from .model import Cache, Entry, Evidence, Part, PartKind, Reason, ReasonKind, Root, RootKind
+from .selection import NO_BUDGET, Budget, VersionKey
 from .units import format_age, plural
 
 #: An install may be using what was fetched or extracted a moment ago: conda takes no lock on a cache.
@@ -18,10 +20,22 @@ DEFAULT_MIN_AGE = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the user asked for. Ages are in seconds."""
+    """What the user asked for. Ages are in seconds.
+
+    only: the entries that may go at all; None for no such choice.
+    keep_newest: how many of the newest versions of each name stay; `version_key` sorts versions.
+    unlinked: the entries that go though environments have them, because these share no file with them.
+    """
 
     kinds: frozenset[PartKind] = frozenset(PartKind)
     min_age: float = DEFAULT_MIN_AGE
+    older_than: float = 0.0
+    only: frozenset[Entry] | None = None
+    keep_newest: int = 0
+    version_key: VersionKey = field(default=str, repr=False)
+    include_irreplaceable: bool = False
+    unlinked: frozenset[Entry] = frozenset()
+    budget: Budget = NO_BUDGET
 
     def selected(self, entry: Entry) -> tuple[Part, ...]:
         """Return the parts of an entry that may go at all."""
@@ -30,12 +44,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a rule may look at; `evidence` is None for an entry that a root names."""
+    """What a rule may look at; `evidence` is None for an entry that a root names, unless it may go all the same.
+
+    newest: the entries of the newest versions of their names.
+    """
 
     entry: Entry
     cache: Cache
     evidence: Evidence | None
     referenced: Mapping[str, Sequence[Root]]
+    newest: frozenset[Entry]
     policy: Policy
     now: float
 
@@ -43,14 +61,39 @@ class Subject:
 Rule = Callable[[Subject], Iterable[Reason]]
 
 
-def _environment(subject: Subject) -> Iterable[Reason]:
-    names = {subject.entry.dist}
-    if subject.evidence is not None and subject.evidence.dist is not None:
-        names.add(subject.evidence.dist)
-    for name in sorted(names):
+def names(subject: Subject) -> tuple[str, ...]:
+    """Return the dists that a root would reference an entry by: its own name, and what its metadata says."""
+    inside = subject.evidence.dist if subject.evidence is not None else None
+    return tuple(sorted({subject.entry.dist, inside or subject.entry.dist}))
+
+
+def _referenced(subject: Subject) -> Iterable[Reason]:
+    unlinked = subject.entry in subject.policy.unlinked
+    return _references(subject, [kind for kind in RootKind if not unlinked or kind is not RootKind.ENVIRONMENT])
+
+
+def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
+    for name, root in _roots(subject):
+        if root.kind not in kinds:
+            continue
+        alias = "" if name == subject.entry.dist else f" as {name}"
+        detail = f"{_BY[root.kind]} {root.name or root.path}{alias}{root.notes.get(name, '')}"
+        yield Reason(ReasonKind(root.kind.value), detail, root=root.path or None)
+
+
+def _roots(subject: Subject) -> Iterator[tuple[str, Root]]:
+    for name in names(subject):
         for root in subject.referenced.get(name, ()):
-            alias = "" if name == subject.entry.dist else f" as {name}"
-            yield Reason(ReasonKind.ENVIRONMENT, f"used by {root.name or root.path}{alias}", root=root.path)
+            yield name, root
+
+
+#: How a reason names a root of each kind.
+_BY = {
+    RootKind.ENVIRONMENT: "used by",
+    RootKind.REVISION: "held by",
+    RootKind.LOCKFILE: "locked by",
+    RootKind.KEEP: "kept by the rule",
+}
 
 
 def _unknown(subject: Subject) -> Iterable[Reason]:
@@ -97,24 +140,72 @@ def _recent(subject: Subject) -> Iterable[Reason]:
         )
 
 
+def _newest(subject: Subject) -> Iterable[Reason]:
+    if subject.evidence is not None and subject.entry in subject.newest:
+        count = subject.policy.keep_newest
+        which = "the newest version" if count == 1 else f"one of the {count} newest versions"
+        yield Reason(ReasonKind.NEWEST, f"{which} of its name (--keep-newest)")
+
+
+def _irreplaceable(subject: Subject) -> Iterable[Reason]:
+    evidence = subject.evidence
+    if evidence is not None and evidence.irreplaceable is not None and not subject.policy.include_irreplaceable:
+        yield Reason(ReasonKind.IRREPLACEABLE, f"{evidence.irreplaceable} (--include-irreplaceable)")
+
+
 def _not_selected(subject: Subject) -> Iterable[Reason]:
-    if subject.evidence is not None and not subject.policy.selected(subject.entry):
+    evidence, policy = subject.evidence, subject.policy
+    if evidence is None:
+        return
+    if not policy.selected(subject.entry):
         kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts}))
-        yield Reason(ReasonKind.NOT_SELECTED, f"unreferenced, but only its {kinds} part is here")
+        yield Reason(ReasonKind.NOT_SELECTED, f"only its {kinds} part is here, which was not asked for")
+    if policy.only is not None and subject.entry not in policy.only:
+        yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--only)")
+    if policy.older_than:
+        used, _ = last_use(evidence)
+        if used is None:
+            yield Reason(ReasonKind.NOT_SELECTED, "when it was last used is not known (--older-than)")
+        elif subject.now - used < policy.older_than:
+            age = format_age(max(subject.now - used, 0.0))
+            yield Reason(ReasonKind.NOT_SELECTED, f"last used {age} ago (--older-than)")
 
 
 #: The strongest reason first; the order is that of the output.
 RULES: tuple[Rule, ...] = (
-    _environment,
+    _referenced,
     _unknown,
     _unreadable,
     _linked,
     _read_only,
+    _irreplaceable,
     _recent,
+    _newest,
     _not_selected,
 )
 
 
 def reasons_to_keep(subject: Subject) -> tuple[Reason, ...]:
     """Return all reasons to keep an entry; none means that it may go."""
-    return tuple(reason for rule in RULES for reason in rule(subject))
+    found = tuple(reason for rule in RULES for reason in rule(subject))
+    return with_references(subject, found) if found else ()
+
+
+def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """Return the reasons by which an entry stays, with the references that alone would have let it go."""
+    if subject.entry not in subject.policy.unlinked:
+        return reasons
+    return (*_references(subject, [RootKind.ENVIRONMENT]), *reasons)
+
+
+def reasons_to_remove(subject: Subject) -> tuple[Reason, ...]:
+    """Return why an entry goes that nothing keeps."""
+    unlinked = tuple(
+        Reason(
+            ReasonKind.UNLINKED,
+            f"{root.name or root.path} has it but shares no file with it (--unlinked)",
+            root=root.path,
+        )
+        for _, root in _roots(subject)
+    )
+    return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment references it"),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 _DAY = 86_400.0
 _AGE_UNITS = {
@@ -15,6 +16,12 @@ _AGE_UNITS = {
     # A month is the Gregorian average, so that 12mo is a year.
     "mo": 365.2425 * _DAY / 12,
     "y": 365.2425 * _DAY,
+}
+
+_SIZE_UNITS = {
+    "b": 1,
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgt", start=1)},
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", start=1)},
 }
 
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
@@ -31,6 +38,19 @@ def parse_age(text: str) -> float:
     if match and not match["unit"] and not float(match["number"]):
         return 0.0
     raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, or 0")
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that a SIZE such as ``500MB`` (decimal), ``2.5GiB`` (binary), ``1B`` or ``0`` means.
+
+    Raises `ValueError`, with a text meant for the user, on anything else.
+    """
+    match = _QUANTITY.fullmatch(text.strip().lower())
+    if match and match["unit"] in _SIZE_UNITS:
+        return int(Decimal(match["number"]) * _SIZE_UNITS[match["unit"]])
+    if match and not match["unit"] and not float(match["number"]):
+        return 0
+    raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 1B, or 0")
 
 
 def format_size(size: int) -> str:

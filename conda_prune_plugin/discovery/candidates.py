@@ -20,6 +20,7 @@ from .measure import measure
 from .mounts import mount_points
 from .reading import dist_of, read_object, read_regular
 from .records import META
+from .sources import irreplaceable, local_builds
 
 #: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
 #: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
@@ -37,12 +38,12 @@ def gather_evidence(
 ) -> tuple[Evidence, ...]:
     """Return the evidence on each of the entries; `progress` is called with how many of them are done."""
     by_path = {cache.path: cache for cache in caches}
-    urls_of = functools.cache(_read_urls)
-    mounts = mount_points()
+    urls_of = functools.cache(read_urls)
+    mounts, builds = mount_points(), local_builds()
     found = []
     for done, entry in enumerate(entries):
         progress(done)
-        found.append(_examine(by_path[entry.cache], entry, urls_of, mounts))
+        found.append(_examine(by_path[entry.cache], entry, urls_of, mounts, builds))
     outside = missing_links(m for item in found if item.doubt is None for _, m in item.measurements)
     if outside:
         outside = _links_not_in_caches(outside, by_path.values(), found)
@@ -62,14 +63,18 @@ class _Metadata:
     """What an extracted directory says of itself, as far as it says it."""
 
     dist: str | None = None
-    source: str | None = None
+    url: str | None = None
     sha256: str | None = None
     record: str | None = None
     doubt: str | None = None
 
 
 def _examine(
-    cache: Cache, entry: Entry, urls_of: Callable[[str], Mapping[str, str]], mounts: frozenset[str]
+    cache: Cache,
+    entry: Entry,
+    urls_of: Callable[[str], Mapping[str, str]],
+    mounts: frozenset[str],
+    builds: Sequence[str],
 ) -> Evidence:
     for part in entry.parts:
         if part.is_link:
@@ -80,15 +85,18 @@ def _examine(
         )
         urls = urls_of(cache.real_path)
         metadata = _metadata(cache, entry, urls)
+        url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
         return Evidence(
             entry=entry,
             measurements=_with_sticky_obstacle(cache, measurements),
             dist=metadata.dist,
             fetched=_fetched(cache, measurements),
-            source=metadata.source or _source_from_urls(urls, entry),
+            source=_source(url),
             sha256=metadata.sha256,
             record=metadata.record,
             doubt=metadata.doubt,
+            # Of what is not understood nothing more has to be said.
+            irreplaceable=irreplaceable(url, builds) if metadata.doubt is None else None,
         )
     except OSError as error:
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
@@ -113,15 +121,15 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
         return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
-    source = _source(record.get("url"))
+    source = _source(_text(record.get("url")))
     text = json.dumps({**record, "url": source}, separators=(",", ":")) if source else None
-    return _Metadata(dist, source, _text(record.get("sha256")), text)
+    return _Metadata(dist, _text(record.get("url")), _text(record.get("sha256")), text)
 
 
-def _source(url: object) -> str | None:
+def _source(url: str | None) -> str | None:
     """Return a url without credentials; None for what can't be a url."""
     try:
-        return str(mask_anaconda_token(remove_auth(url))) if isinstance(url, str) and url else None
+        return str(mask_anaconda_token(remove_auth(url))) if url else None
     except ValueError:
         return None
 
@@ -130,11 +138,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _source_from_urls(urls: Mapping[str, str], entry: Entry) -> str | None:
-    return next((_source(urls[part.name]) for part in entry.parts if part.name in urls), None)
-
-
-def _read_urls(cache: str) -> Mapping[str, str]:
+def read_urls(cache: str) -> Mapping[str, str]:
+    """Return for each archive that conda fetched into a cache the url that it came from last."""
     try:
         lines = read_regular(os.path.join(cache, URLS)).decode("utf-8", "replace").split()
     except OSError:

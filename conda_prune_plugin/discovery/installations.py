@@ -19,6 +19,9 @@ USUAL_PLACES = (
     "/opt/conda",
 )
 
+#: Where an installation, or a user, has its configuration.
+_SETTINGS_FILES = (".condarc", "condarc", ".mambarc")
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:
@@ -38,6 +41,14 @@ def usual_installations(environ: Mapping[str, str]) -> tuple[Installation, ...]:
     )
 
 
+def settings_files(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Give path and content of the configuration files in the home and of the installations in the usual places."""
+    for prefix in dict.fromkeys((os.path.expanduser("~"), *_places(environ))):
+        for name in _SETTINGS_FILES:
+            path = os.path.join(prefix, name)
+            yield path, _load(path)
+
+
 def _places(environ: Mapping[str, str]) -> Iterator[str]:
     for place in USUAL_PLACES:
         yield os.path.abspath(os.path.expanduser(place))
@@ -50,7 +61,7 @@ def _places(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _installation(prefix: str) -> Installation:
     pkgs_dirs, envs_dirs = [os.path.join(prefix, "pkgs")], [os.path.join(prefix, "envs")]
-    for name in (".condarc", "condarc", ".mambarc"):
+    for name in _SETTINGS_FILES:
         settings = _load(os.path.join(prefix, name))
         pkgs_dirs += _directories(settings, "pkgs_dirs")
         # envs_path is conda's alias of envs_dirs.

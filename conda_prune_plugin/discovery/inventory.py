@@ -6,14 +6,18 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..core.model import Cache, Inventory, Notice, Root
+from ..core.model import Cache, Inventory, Notice, Root, RootKind, RootState
 from ..core.names import package_name
 from ..core.reachability import references
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .environments import Sources, read_roots, require_environments, search_environments
-from .records import META, with_contents
+from .lockfiles import Lockfile, lockfile_root, read_lockfile
+from .records import META, MISSING, with_contents
+from .revisions import earlier_revisions
 from .settings import conda_settings
+from .softlinks import why_soft_links
+from .specs import matching
 
 #: What each watched path was: inode and modification time, or None where there was nothing.
 _Signature = tuple[tuple[str, "tuple[int, int] | None"], ...]
@@ -24,12 +28,16 @@ class Request:
     """What the user named, as typed.
 
     configured: absolute paths of environments that a setting names; unlike `roots` they may be missing at the moment.
+    keep: package specifications. keep_revisions: how many of each environment's earlier revisions are roots.
     """
 
     pkgs_dirs: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     configured: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
+    lockfiles: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    keep_revisions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     Raises `PruneError` if something that the user named is not there.
     """
     settings = conda_settings()
+    lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs)
     named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
     skip = frozenset(cache.real_path for cache in caches)
@@ -66,7 +75,34 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     watch = RootWatch(sources, caches)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)
-    return Discovery(Inventory(caches, watch.roots, notices + watch.notices), watch)
+    further, odd = further_roots(request, watch.roots, caches, lockfiles)
+    notices += watch.notices + odd
+    hidden = any(notice.hides_roots for notice in notices)
+    soft_links = why_soft_links(watch.roots, caches, progress) if hidden else None
+    if soft_links is not None:
+        message = (
+            f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {soft_links}."
+        )
+        notices += (Notice("soft-links-possible", message, ""),)
+    return Discovery(Inventory(caches, watch.roots + further, notices, soft_links), watch)
+
+
+def further_roots(
+    request: Request, environments: Iterable[Root], caches: tuple[Cache, ...], lockfiles: Iterable[Lockfile]
+) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+    """Return the roots that are no environments: revisions, lockfiles and rules, and what was odd about them."""
+    roots: list[Root] = []
+    notices: list[Notice] = []
+    if request.keep_revisions:
+        for environment in environments:
+            revisions, odd = earlier_revisions(environment, request.keep_revisions)
+            roots += revisions
+            notices += odd
+    roots += [lockfile_root(lockfile, caches) for lockfile in lockfiles]
+    for spec in dict.fromkeys(request.keep):
+        dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True))
+        roots.append(Root("", spec, RootState.OK, dists, RootKind.KEEP))
+    return tuple(roots), tuple(notices)
 
 
 def with_odd_contents(roots: tuple[Root, ...], caches: tuple[Cache, ...]) -> tuple[Root, ...]:
@@ -115,7 +151,8 @@ class RootWatch:
 
     @staticmethod
     def _hiding(notices: Iterable[Notice]) -> frozenset[str]:
-        return frozenset(notice.path for notice in notices if notice.hides_roots)
+        # An environment that is removed meanwhile hides nothing: what it used was not in the plan.
+        return frozenset(notice.path for notice in notices if notice.hides_roots and notice.kind != MISSING)
 
     def _sign(self) -> _Signature:
         # Also of what is no environment yet: a directory of environments changes before its newest has a conda-meta.

@@ -10,28 +10,30 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
-from ..core.model import Cache, Entry, Keep, LinkKind, PartKind, ReasonKind
+from ..core.model import Cache, Entry, Keep, LinkKind, PartKind, ReasonKind, Remove
 from ..core.planner import Links
 from .reading import read_object
 from .records import META
 
+#: The reasons that are about an environment's files.
+_OF_ENVIRONMENTS = (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
 
-def measure_links(caches: Iterable[Cache], kept: Iterable[Keep]) -> Links:
-    """Return the link kind for every kept entry and environment that names it: hard or soft if any file is so.
+
+def measure_links(caches: Iterable[Cache], decisions: Iterable[Keep | Remove]) -> Links:
+    """Return the link kind for every entry and environment that names it: hard or soft if any file is so.
 
     `RECORDED` if there are no files to tell it from: the package has none, or entry or record can't be read.
     """
     by_path = {cache.path: cache for cache in caches}
     found: dict[tuple[Entry, str], LinkKind] = {}
-    for keep in kept:
-        directory = _extracted(by_path[keep.entry.cache], keep.entry)
-        prefixes = [reason.root for reason in keep.reasons if reason.kind is ReasonKind.ENVIRONMENT and reason.root]
+    for decision in decisions:
+        entry = decision.entry
+        directory = _extracted(by_path[entry.cache], entry)
+        prefixes = [reason.root for reason in decision.reasons if reason.kind in _OF_ENVIRONMENTS and reason.root]
         inodes = _inodes(directory) if directory and prefixes else frozenset()
         for prefix in prefixes:
-            files = _recorded_files(prefix, keep.entry.dist) if directory else []
-            found[keep.entry, prefix] = _link_kind(
-                directory or "", inodes, [os.path.join(prefix, name) for name in files]
-            )
+            files = _recorded_files(prefix, entry.dist) if directory else []
+            found[entry, prefix] = _link_kind(directory or "", inodes, [os.path.join(prefix, name) for name in files])
     return found
 
 

@@ -21,6 +21,9 @@ from .reading import dist_of, read_object
 
 META = "conda-meta"
 
+#: The kind of the notice on an environment that is not there.
+MISSING = "missing-environment"
+
 #: No record that any client writes is this short (its mandatory keys alone take more); a cut-off or overwritten one
 #: often is. In bytes.
 SHORTEST_RECORD = 256
@@ -32,6 +35,8 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
     """Return an environment as a root, and what was odd about it. Raises nothing: that is what its state is for."""
     meta = os.path.join(prefix, META)
     try:
+        # Before it is listed: what changes meanwhile has another stamp.
+        stamp = _stamp(meta)
         with os.scandir(meta) as listing:
             records = [item for item in listing if item.name.endswith(_SUFFIX)]
     except OSError as error:
@@ -46,7 +51,7 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
             if os.path.lexists(record.path):
                 notices.append(_corrupt_record(record.path, prefix))
     state = RootState.CORRUPT if notices else RootState.OK
-    return Root(prefix, name, state, frozenset(dists)), tuple(notices)
+    return Root(prefix, name, state, frozenset(dists), stamp=stamp), tuple(notices)
 
 
 def with_contents(root: Root, cached: frozenset[str], wanted: frozenset[str]) -> Root:
@@ -68,20 +73,25 @@ def _contents(prefix: str, dists: Iterable[str]) -> Iterable[str]:
             continue  # Its name protects what it can.
 
 
+def _stamp(meta: str) -> tuple[int, int]:
+    status = os.stat(meta)
+    return status.st_ino, status.st_mtime_ns
+
+
 def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Root, tuple[Notice, ...]]:
     # Nothing can be at a path that is too long.
     gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
     # A conda-meta that is no directory, or a link to a disk that is not mounted, is not gone but unreadable.
     if gone and not os.path.lexists(os.path.join(prefix, META)):
         message = (
-            f"The environment {prefix} is listed but not there, so nothing protects what it uses. "
+            f"The environment {prefix} is listed but not there, so nothing protects what it soft-links. "
             "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
         )
-        notice = Notice("missing-environment", message, prefix)
+        notice = Notice(MISSING, message, prefix, hides_roots=True)
         return Root(prefix, name, RootState.MISSING, frozenset()), (notice,)
     message = (
-        f"The environment {prefix} can't be read ({error.strerror}), so what it references is not known; "
-        "nothing is removed without --ignore-unreadable."
+        f"The environment {prefix} can't be read ({error.strerror}), so what it references is not known "
+        "and what it soft-links is not protected."
     )
     notice = Notice("unreadable-environment", message, prefix, hides_roots=True)
     return Root(prefix, name, RootState.UNREADABLE, frozenset()), (notice,)

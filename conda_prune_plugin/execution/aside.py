@@ -121,7 +121,9 @@ def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Roo
     """Check that no root names an entry. Raises `Changed`."""
     for name in decision.names:
         for root in references.get(name, ()):
-            raise Changed(f"{root.path} references it now")
+            # One that shares no file with it may, as long as it is what it was.
+            if root not in decision.accepted:
+                raise Changed(f"{root.path} references it now")
 
 
 def put_back(aside: Aside, result: Result, why: str) -> Outcome:

@@ -29,7 +29,7 @@ def prune_document(
         "run": run.id if run else None,
         "disposal": run.disposal.value if run else None,
         "caches": [_cache(cache) for cache in plan.inventory.caches],
-        "roots": [_root(root) for root in plan.inventory.roots],
+        "roots": [root_document(root) for root in plan.inventory.roots],
         "remove": [_remove(decision) for decision in plan.remove],
         "keep": [_keep(decision) for decision in plan.keep],
         "other": {"index_cache": [], "tempfiles": [], "logfiles": []},
@@ -41,13 +41,8 @@ def prune_document(
             "reclaimable": plan.reclaimable,
         },
         "outcomes": [outcome_document(outcome) for outcome in outcomes],
-        "warnings": warning_documents(notices),
+        "warnings": warnings_document(notices),
     }
-
-
-def warning_documents(notices: Iterable[Notice]) -> list[dict[str, Any]]:
-    """Return warnings as every document has them."""
-    return [{"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices]
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
@@ -59,6 +54,11 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
         "freed": outcome.freed,
         "error": outcome.error,
     }
+
+
+def warnings_document(notices: Iterable[Notice]) -> list[dict[str, Any]]:
+    """Return the warnings of any document."""
+    return [{"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices]
 
 
 def iso_time(time: float | None) -> str | None:
@@ -80,10 +80,11 @@ def _cache(cache: Cache) -> dict[str, Any]:
     }
 
 
-def _root(root: Root) -> dict[str, Any]:
+def root_document(root: Root) -> dict[str, Any]:
+    """Return a root; a rule has no path."""
     return {
-        "kind": root.kind,
-        "path": root.path,
+        "kind": root.kind.value,
+        "path": root.path or None,
         "name": root.name,
         "state": root.state.value,
         "packages": len(root.dists),
@@ -96,7 +97,7 @@ def _remove(decision: Remove) -> dict[str, Any]:
         "cache": decision.entry.cache,
         "parts": list(dict.fromkeys(part.kind.value for part in decision.parts)),
         "paths": list(decision.paths),
-        "reasons": [_reason(reason) for reason in decision.reasons],
+        "reasons": [reason_document(reason) for reason in decision.reasons],
         "files": decision.files,
         "apparent": decision.apparent,
         "reclaimable": decision.reclaimable,
@@ -111,11 +112,12 @@ def _keep(decision: Keep) -> dict[str, Any]:
         "dist": decision.entry.dist,
         "cache": decision.entry.cache,
         "verdict": decision.verdict.value,
-        "reasons": [_reason(reason) for reason in decision.reasons],
+        "reasons": [reason_document(reason) for reason in decision.reasons],
     }
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def reason_document(reason: Reason) -> dict[str, Any]:
+    """Return a reason of any decision."""
     document: dict[str, Any] = {"kind": reason.kind.value, "detail": reason.detail}
     if reason.root is not None:
         document["root"] = reason.root

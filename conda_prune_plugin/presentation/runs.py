@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..core.model import Disposal, Notice, Outcome, PurgeOutcome, Result, RunSummary
 from ..core.units import format_age, format_size, plural
-from .document import SCHEMA, iso_time, outcome_document, warning_documents
+from .document import SCHEMA, iso_time, outcome_document, warnings_document
 from .text import fits, plain_table, printable, show_failures
 
 #: How a listing puts what can be done with a run.
@@ -37,7 +37,7 @@ def runs_document(
         "dry_run": dry_run,
         "runs": list(runs),
         "outcomes": [outcome_document(outcome) for outcome in outcomes],
-        "warnings": warning_documents(notices),
+        "warnings": warnings_document(notices),
     }
 
 

@@ -40,11 +40,16 @@ _NARROWEST_REASON = 24
 #: How the summary puts each reason to keep an entry.
 _KEPT_BECAUSE = {
     ReasonKind.ENVIRONMENT: "in use by environments",
+    ReasonKind.REVISION: "held by earlier revisions (--keep-revisions)",
+    ReasonKind.LOCKFILE: "named by lockfiles (--lockfile)",
+    ReasonKind.KEEP: "kept by rules (--keep)",
     ReasonKind.LINKED: "hard-linked from somewhere unknown",
+    ReasonKind.NEWEST: "the newest of their names (--keep-newest)",
+    ReasonKind.IRREPLACEABLE: "irreplaceable (--include-irreplaceable)",
     ReasonKind.RECENT: "fetched or extracted too recently (--min-age)",
     ReasonKind.UNREADABLE: "unreadable",
     ReasonKind.READ_ONLY: "not ours to remove, or with something mounted inside",
-    ReasonKind.NOT_SELECTED: "unreferenced, but not of the selected kind",
+    ReasonKind.NOT_SELECTED: "not needed, but not selected",
     ReasonKind.UNKNOWN: "not understood",
 }
 
@@ -139,8 +144,19 @@ def _show_cache(
         _show_removals(out, going, now)
         if any(decision.last_used_from is LastUsedFrom.EXTRACTION for decision in going):
             out.print("  * it was never linked: the time since it was fetched or extracted")
+        if lone := sum(decision.reasons[0].kind is ReasonKind.UNLINKED for decision in going):
+            out.print(f"  {lone:,} of these in use by environments that share no file with them (--unlinked)")
     for kind, count in Counter(decision.reasons[0].kind for decision in staying).most_common():
         out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}")
+        if kind is ReasonKind.IRREPLACEABLE and not kept:
+            # Nobody else has them: they are named even where nothing else is.
+            for decision in staying:
+                if decision.reasons[0].kind is kind:
+                    out.print(
+                        Text(
+                            f"    {printable(decision.entry.dist)}: {reason_text(decision.reasons[0])}", overflow="fold"
+                        )
+                    )
     if kept and staying:
         _show_kept(out, staying)
     out.print()
@@ -172,7 +188,7 @@ def _show_kept(out: Console, decisions: Sequence[Keep]) -> None:
     rows = [
         (
             f"  {printable(decision.entry.dist)}",
-            printable("; ".join(_reason(reason) for reason in decision.reasons)),
+            printable("; ".join(reason_text(reason) for reason in decision.reasons)),
         )
         for decision in decisions
     ]
@@ -202,7 +218,8 @@ def fits(out: Console, table: Table) -> bool:
     return Measurement.get(out, out.options.update(width=_UNBOUNDED), table).maximum <= out.width
 
 
-def _reason(reason: Reason) -> str:
+def reason_text(reason: Reason) -> str:
+    """Return a reason in words, with the link kind where it was measured."""
     return f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail
 
 

@@ -1,0 +1,128 @@
+"""One run of ``conda prune why``: discover, plan, and say what the plan says of what was asked for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..core.explanation import Explanation, KeptAlone, explanations, kept_alone, named_by_one
+from ..core.model import Entry, Inventory, Notice, ReasonKind, RootKind
+from ..core.planner import with_links
+from ..discovery.holders import Holder, count_links, find_holders, measure_entries
+from ..discovery.inventory import discover
+from ..discovery.links import measure_links
+from ..discovery.specs import matching
+from ..errors import NoSuchPackageError, UsageError
+from ..presentation.progress import Reporter
+from .options import Output
+from .policies import Choice, request, require_specs
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `PruneError`."""
+    output = Output.from_context()
+    if not (arguments.specs or arguments.all or arguments.find is not None):
+        raise UsageError(
+            "Nothing was asked for.",
+            hint="Name packages (conda prune why numpy), or give --all or --find DIR; "
+            "`conda prune why --help` explains them.",
+        )
+    specs = require_specs("SPEC", arguments.specs)
+    choice, wanted = Choice(arguments), request(arguments)
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+        inventory = discover(wanted, reporter.phase("Looking for environments")).inventory
+        plan, remarks = choice.plan(inventory, reporter, time.time())
+        decided = explanations(plan)
+        notices = (*inventory.notices, *remarks)
+        entries, unmatched = _matching(specs, inventory)
+        holders: dict[Entry, tuple[Holder, ...]] = {}
+        if arguments.find is not None:
+            linked = _linked(decided.values(), entries if specs else None)
+            holders = _find(arguments.find, linked, inventory, reporter)
+            entries = (*entries, *(entry for entry in linked if entry not in entries))
+        asked = frozenset(entries)
+        kept = [decision for decision in plan.keep if decision.entry in asked]
+        going = [decision for decision in plan.remove if decision.entry in asked]
+        links = measure_links(inventory.caches, (*kept, *going))
+        measured = explanations(with_links(plan, links))
+        alone = _alone(inventory, reporter) if arguments.all else None
+        reporter.clear()
+    _show(output, [measured[entry] for entry in entries], holders, alone, (*notices, *unmatched))
+    return 0
+
+
+def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, ...], tuple[Notice, ...]]:
+    """Return the entries that match, in the order of the caches. Raises `NoSuchPackageError` if none does."""
+    found = {spec: matching((spec,), inventory.caches, doubtful=False) for spec in specs}
+    if specs and not any(found.values()):
+        raise NoSuchPackageError(
+            f"No package in the caches matches {', '.join(specs)}.",
+            hint="Looked through: " + (", ".join(cache.path for cache in inventory.caches) or "no cache at all") + ".",
+        )
+    notices = tuple(
+        Notice("no-match", f"No package in the caches matches {spec}.", "") for spec in specs if not found[spec]
+    )
+    every: frozenset[Entry] = frozenset().union(*found.values())
+    return tuple(entry for cache in inventory.caches for entry in cache.entries if entry in every), notices
+
+
+def _linked(decided: Iterable[Explanation], among: Sequence[Entry] | None) -> tuple[Entry, ...]:
+    """Return the entries with links that nothing explains."""
+    return tuple(
+        item.entry
+        for item in decided
+        if any(reason.kind is ReasonKind.LINKED for reason in item.reasons) and (among is None or item.entry in among)
+    )
+
+
+def _find(
+    directory: str, entries: Sequence[Entry], inventory: Inventory, reporter: Reporter
+) -> dict[Entry, tuple[Holder, ...]]:
+    skip = frozenset(cache.real_path for cache in inventory.caches)
+    progress = reporter.phase(f"Looking for links below {directory}")
+    found = find_holders(directory, measure_entries(inventory.caches, entries), skip, progress)
+    return {entry: found.get(entry, ()) for entry in entries}
+
+
+def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
+    named = named_by_one(inventory)
+    progress = reporter.phase("Measuring what roots keep", len(named))
+    environments = {root: os.path.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
+    # What lies inside of an environment, but is a cache or another environment, does not go with it.
+    skip = frozenset((*environments.values(), *(cache.real_path for cache in inventory.caches)))
+    measurements, links = {}, {}
+    for done, (root, entries) in enumerate(named.items()):
+        progress(done)
+        measured = measure_entries(inventory.caches, entries)
+        measurements.update(measured)
+        if root in environments:
+            inodes = frozenset(
+                (inode.device, inode.inode) for parts in measured.values() for m in parts for inode in m.shared
+            )
+            links[root] = count_links(environments[root], inodes, skip) if inodes else {}
+    return kept_alone(inventory, measurements, links)
+
+
+def _show(
+    output: Output,
+    found: Sequence[Explanation],
+    holders: Mapping[Entry, Sequence[Holder]],
+    alone: Sequence[KeptAlone] | None,
+    notices: Sequence[Notice],
+) -> None:
+    places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in holders.items()}
+    if output.json:
+        from ..presentation.why import why_document
+
+        print(json.dumps(why_document(found, places, alone, notices), indent=2))
+        return
+    from ..presentation.text import console, show_notices
+    from ..presentation.why import show_why
+
+    show_why(console(sys.stdout), found, places, alone, now=time.time())
+    sys.stdout.flush()
+    show_notices(console(sys.stderr), notices)

@@ -1,0 +1,121 @@
+"""From options and settings to what discovery looks for and the policy to plan by."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ..core.model import Inventory, Notice, PartKind, Plan
+from ..core.planner import make_plan
+from ..core.policy import DEFAULT_MIN_AGE, Policy
+from ..core.reachability import candidates, references
+from ..core.selection import Budget
+from ..core.units import format_size, parse_age, parse_size
+from ..discovery.candidates import gather_evidence
+from ..discovery.inventory import Request
+from ..discovery.remote import check_sources
+from ..discovery.size import held
+from ..discovery.specs import matching, parse_spec, version_key
+from ..discovery.unlinked import may_be_unlinked, unlinked
+from ..errors import UsageError
+from ..presentation.progress import Reporter
+from . import settings
+from .options import parsed
+
+T = TypeVar("T")
+
+
+def request(arguments: argparse.Namespace) -> Request:
+    """Return what discovery has to look for. Raises `UsageError`."""
+    return Request(
+        pkgs_dirs=tuple(arguments.pkgs_dir),
+        roots=tuple(arguments.root),
+        configured=settings.ROOTS.value(),
+        searches=tuple(arguments.search),
+        lockfiles=tuple(arguments.lockfile),
+        # Lists add up: an option that is given once must not lift a protection that was set for good.
+        keep=(*settings.KEEP.value(), *require_specs("--keep", arguments.keep)),
+        keep_revisions=_setting(arguments.keep_revisions, parse_count, settings.KEEP_REVISIONS),
+    )
+
+
+class Choice:
+    """What the options and settings choose among what nothing references; wrong values are refused when it is made."""
+
+    def __init__(self, arguments: argparse.Namespace, kinds: frozenset[PartKind] = frozenset(PartKind)) -> None:
+        self._only = require_specs("--only", arguments.only)
+        self._unlinked = bool(arguments.unlinked)
+        self._check_remote = bool(arguments.check_remote)
+        self._max_size = parsed(arguments.max_size, parse_size, None)
+        self._free = parsed(arguments.free, parse_size, None)
+        self._policy = Policy(
+            kinds=kinds,
+            min_age=parsed(arguments.min_age, parse_age, DEFAULT_MIN_AGE),
+            older_than=_setting(arguments.older_than, parse_age, settings.OLDER_THAN) or 0.0,
+            keep_newest=_setting(arguments.keep_newest, parse_count, settings.KEEP_NEWEST),
+            version_key=version_key,
+            include_irreplaceable=bool(arguments.include_irreplaceable),
+        )
+
+    def plan(self, inventory: Inventory, reporter: Reporter, now: float) -> tuple[Plan, tuple[Notice, ...]]:
+        """Gather the evidence and plan; return the plan and what the user should know about it."""
+        referenced = references(inventory.roots)
+        looking = reporter.phase("Looking for soft links")
+        lone = may_be_unlinked(inventory, referenced, looking) if self._unlinked else ()
+        entries = (*candidates(inventory, referenced), *lone)
+        progress = reporter.phase("Measuring packages" if lone else "Measuring unreferenced packages", len(entries))
+        evidence = gather_evidence(inventory.caches, entries, progress)
+        shareless = unlinked(evidence, frozenset(lone))
+        dropped = frozenset(lone) - {item.entry for item in shareless}
+        evidence = tuple(item for item in evidence if item.entry not in dropped)
+        notices: tuple[Notice, ...] = ()
+        if self._check_remote:
+            evidence, notices = check_sources(evidence, reporter.phase("Asking channels"))
+        policy = replace(
+            self._policy,
+            only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
+            unlinked=frozenset(item.entry for item in shareless),
+            budget=self._budget(inventory, reporter),
+        )
+        plan = make_plan(inventory, evidence, policy, now)
+        reporter.clear()
+        return plan, (*notices, *self._missed(plan))
+
+    def _budget(self, inventory: Inventory, reporter: Reporter) -> Budget:
+        # Measured only if it matters: every file of the caches is looked at.
+        progress = reporter.phase("Measuring the caches")
+        return Budget(self._max_size, self._free, 0 if self._max_size is None else held(inventory.caches, progress))
+
+    def _missed(self, plan: Plan) -> tuple[Notice, ...]:
+        if not plan.missed:
+            return ()
+        asked = [name for name, given in (("--max-size", self._max_size), ("--free", self._free)) if given is not None]
+        message = (
+            f"{' and '.join(asked)} can't be met: {format_size(plan.missed)} more would have to go than may go. "
+            "What stays, and why, is shown by -v."
+        )
+        return (Notice("target-missed", message, ""),)
+
+
+def parse_count(text: str) -> int:
+    """Return a whole number from 0. Raises `ValueError`, with a text meant for the user."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not a whole number; write for instance 0, 1 or 2")
+    return int(text)
+
+
+def require_specs(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts if each is a package specification. Raises `UsageError`, naming the option."""
+    for text in texts:
+        try:
+            parse_spec(text)
+        except ValueError as error:
+            raise UsageError(f"{option}: {error}.", hint="`conda prune --help` explains the options.") from error
+    return tuple(texts)
+
+
+def _setting(pair: tuple[str, str] | None, parse: Callable[[str], T], setting: settings.Setting[T]) -> T:
+    """Return an option's value, or without the option the setting's. Raises `UsageError` or `SettingError`."""
+    return setting.value() if pair is None else parsed(pair, parse, setting.default)

@@ -1,0 +1,61 @@
+"""``conda prune why``: its options. What it does is in `explain`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+DESCRIPTION = """\
+Say of packages in the caches what keeps them, or why they would go.
+
+Takes the options of conda prune, but for -p and -t, and gives the reasons of
+its plan: which environments have a package and how it is linked (measured on
+the files), which revision, line of a lockfile or rule keeps it, and since when
+nothing uses what would go. Nothing is changed.
+"""
+
+EPILOG = """\
+examples:
+  conda prune why numpy            all entries of numpy in the caches
+  conda prune why 'numpy>=2' scipy-1.11.4-py311_0
+  conda prune why --all            all roots, and what each of them alone keeps
+  conda prune why --find /projects look for the environments below /projects that
+                                   hold what is hard-linked from somewhere unknown
+
+With a SPEC that matches nothing in the caches the exit code is 1.
+"""
+
+
+def configure_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's parser and return it."""
+    from conda.cli.helpers import add_parser_json
+
+    from .policy_options import add_policies
+    from .prune import add_places
+
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "why",
+        help="Say what keeps packages, or why they would go.",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("specs", metavar="SPEC", nargs="*", help="A package specification, or the name of an entry.")
+    parser.add_argument("--all", action="store_true", help="List all roots, and what each of them alone keeps.")
+    parser.add_argument(
+        "--find",
+        metavar="DIR",
+        help="Look below DIR for the files that share their inode with entries that are linked from somewhere unknown.",
+    )
+    add_policies(parser)
+    add_places(parser)
+    add_parser_json(parser)
+    parser.set_defaults(prune_command=execute)
+    return parser
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `PruneError`."""
+    from .explain import explain
+
+    return explain(arguments)

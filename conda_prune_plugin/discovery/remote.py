@@ -1,0 +1,89 @@
+"""Asking channels whether they still have a package, through conda's own fetching of their indexes.
+
+conda keeps these in the package cache. A plan must not write there, so this cache of an index is a temporary one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from conda.base.constants import REPODATA_FN
+from conda.base.context import context
+from conda.exceptions import CondaError
+from conda.gateways.repodata import RepodataFetch, get_repo_interface
+from conda.models.channel import Channel
+
+from ..core.model import Evidence, Notice
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What a channel offers: records by file name, or why it could not be asked."""
+
+    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failure: str | None = None
+
+
+def check_sources(
+    evidence: Iterable[Evidence], progress: Callable[[int], None]
+) -> tuple[tuple[Evidence, ...], tuple[Notice, ...]]:
+    """Return the evidence with what its channels have no more as irreplaceable, and what could not be asked.
+
+    What a channel that can't be asked has is not known, so that is irreplaceable too. `progress` is called with the
+    number of channels asked so far.
+    """
+    items = tuple(evidence)
+    channels = dict.fromkeys(_channel(item.source) for item in items if item.source and item.irreplaceable is None)
+    indexes: dict[str, _Index] = {}
+    with tempfile.TemporaryDirectory(prefix="conda-prune-") as directory:
+        for number, channel in enumerate(channels):
+            progress(number)
+            indexes[channel] = _fetch(channel, Path(directory) / str(number))
+    notices = tuple(
+        Notice(
+            "channel-not-asked",
+            f"The channel {channel} could not be asked what it still has ({index.failure}), "
+            "so what came from it counts as irreplaceable.",
+            "",
+        )
+        for channel, index in indexes.items()
+        if index.failure is not None
+    )
+    return tuple(_checked(item, indexes) for item in items), notices
+
+
+def _channel(source: str) -> str:
+    return source.rsplit("/", 1)[0]
+
+
+def _fetch(channel: str, place: Path) -> _Index:
+    if context.offline and not channel.startswith("file:"):
+        return _Index(failure="conda is offline")
+    fetch = RepodataFetch(place, Channel(channel), REPODATA_FN, repo_interface_cls=get_repo_interface())
+    try:
+        index, _ = fetch.fetch_latest_parsed()
+    except (CondaError, OSError, ValueError) as error:
+        lines = str(error).strip().splitlines()
+        return _Index(failure=lines[0] if lines else type(error).__name__)
+    if not isinstance(index, dict) or not {"packages", "packages.conda"} & index.keys():
+        return _Index(failure="it gave no index")
+    return _Index({**index.get("packages", {}), **index.get("packages.conda", {})})
+
+
+def _checked(item: Evidence, indexes: Mapping[str, _Index]) -> Evidence:
+    if not item.source or item.irreplaceable is not None:
+        return item
+    channel, name = item.source.rsplit("/", 1)
+    index = indexes[channel]
+    if index.failure is not None:
+        return replace(item, irreplaceable=f"the channel {channel} could not be asked whether it still has it")
+    if name not in index.records:
+        return replace(item, irreplaceable=f"the channel {channel} does not have it any more")
+    sha256 = index.records[name].get("sha256")
+    if sha256 and item.sha256 and sha256 != item.sha256:
+        return replace(item, irreplaceable=f"the channel {channel} has another package of that name now")
+    return item

@@ -1,0 +1,41 @@
+"""How much caches hold."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+
+from ..core.model import Cache
+from .measure import allocated
+
+#: The program's own state, with what it has moved aside: not what a limit on the cache is about.
+_STATE = ".conda-prune"
+
+
+def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
+    """Return the bytes on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out.
+
+    `progress` is called with the number of files and directories seen so far.
+    """
+    count = 0
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    pending = [cache.real_path for cache in caches]
+    skip = {os.path.join(path, _STATE) for path in pending}
+    while pending:
+        path = pending.pop()
+        count += 1
+        progress(count)
+        try:
+            status = os.lstat(path)
+            names = os.listdir(path) if stat.S_ISDIR(status.st_mode) else []
+        except OSError:
+            continue
+        if (key := (status.st_dev, status.st_ino)) in seen:
+            continue
+        if status.st_nlink > 1:
+            seen.add(key)
+        total += allocated(status)
+        pending += [inner for name in names if (inner := os.path.join(path, name)) not in skip]
+    return total

@@ -1,0 +1,125 @@
+"""Soft links from environments into the caches: the only links that nothing but the environment itself tells of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from conda.base.context import context
+
+from ..core.model import Cache, Root, RootKind
+from .installations import settings_files
+
+#: conda's and mamba's settings by which they make soft links.
+_SETTINGS = ("allow_softlinks", "always_softlink")
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLink:
+    """A symbolic link of an environment that leads into an entry: the name of that in its cache's directory."""
+
+    path: str
+    cache: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLinks:
+    """The entries that environments soft-link, by cache and name; `unseen`: environments not looked through whole."""
+
+    entries: frozenset[tuple[str, str]]
+    unseen: frozenset[str]
+
+
+def soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> SoftLinks:
+    """Look for soft links into the caches in every file of every environment.
+
+    `progress` is called with the number of directories seen so far.
+    """
+    entries: set[tuple[str, str]] = set()
+    unseen: set[str] = set()
+    walk = _Walk(_prefixes(roots), caches, progress)
+    for prefix, path in walk.prefixes.items():
+        entries |= {(link.cache, link.name) for link in walk.links(prefix)}
+        if walk.unreadable:
+            unseen.add(path)
+            walk.unreadable = False
+    return SoftLinks(frozenset(entries), frozenset(unseen))
+
+
+def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> str | None:
+    """Return why environments that are not known may soft-link from the caches, None if nothing speaks for it.
+
+    Looked at are the settings of the conda that runs, the configuration files in the home and of the installations
+    in the usual places, and every file of every environment that is known, up to the first soft link.
+    """
+    for setting in _SETTINGS:
+        if getattr(context, setting):
+            return f"conda's setting {setting} is on"
+    for path, values in settings_files(os.environ):
+        for setting in _SETTINGS:
+            if values.get(setting) is True:
+                return f"{path} sets {setting}"
+    walk = _Walk(_prefixes(roots), caches, progress)
+    for prefix, path in walk.prefixes.items():
+        for link in walk.links(prefix):
+            return f"the environment {path} has soft links ({link.path} leads to {link.name})"
+    return None
+
+
+def _prefixes(roots: Iterable[Root]) -> dict[str, str]:
+    """Return the real paths of the environments, each with the path that it is known by."""
+    return {os.path.realpath(root.path): root.path for root in roots if root.kind is RootKind.ENVIRONMENT}
+
+
+class _Walk:
+    """Looks through environments; `unreadable` is set when something in one can't be listed."""
+
+    def __init__(self, prefixes: dict[str, str], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> None:
+        self.prefixes = prefixes
+        self.unreadable = False
+        self._caches, self._progress = caches, progress
+        # Caches, and environments that lie inside of others, are looked through on their own.
+        self._skip = {*prefixes, *(cache.real_path for cache in caches)}
+        self._seen = 0
+
+    def links(self, prefix: str) -> Iterator[SoftLink]:
+        """Give the soft links below the real path of an environment that lead into a cache."""
+        pending = [prefix]
+        while pending:
+            directory = pending.pop()
+            self._seen += 1
+            self._progress(self._seen)
+            try:
+                with os.scandir(directory) as listing:
+                    for item in listing:
+                        if item.is_symlink():
+                            yield from _into(item.path, prefix, self._caches)
+                        elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
+                            pending.append(item.path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                self.unreadable = True
+
+
+def _into(path: str, top: str, caches: tuple[Cache, ...]) -> Iterator[SoftLink]:
+    try:
+        target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    except FileNotFoundError:
+        return  # Gone since it was listed.
+    # Most links lead from one file of an environment to another; where such a one leads further, that is seen there.
+    direct = [(cache, _below(target, cache.path) or _below(target, cache.real_path)) for cache in caches]
+    if target.startswith(os.path.join(top, "")) and not any(name for _, name in direct):
+        return
+    real_path = os.path.realpath(path)
+    for cache, name in direct:
+        for found in {name, _below(real_path, cache.real_path)} - {None}:
+            yield SoftLink(path, cache.path, str(found))
+
+
+def _below(path: str, directory: str) -> str | None:
+    """Return the first name of a path behind a directory that it lies in."""
+    top = os.path.join(directory, "")
+    return path[len(top) :].split(os.sep, 1)[0] if path.startswith(top) else None

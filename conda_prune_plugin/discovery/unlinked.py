@@ -1,0 +1,37 @@
+"""Entries that environments reference and share no file with: what is copied, or lies on another file system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ..core.model import Entry, Evidence, Inventory, Root, RootKind
+from .softlinks import soft_links
+
+
+def may_be_unlinked(
+    inventory: Inventory, referenced: Mapping[str, Sequence[Root]], progress: Callable[[int], None]
+) -> tuple[Entry, ...]:
+    """Return the entries that environments and no other roots reference, and that no environment soft-links.
+
+    `progress` is called with the number of directories seen so far.
+    """
+    softly = soft_links(inventory.roots, inventory.caches, progress)
+
+    def fits(entry: Entry) -> bool:
+        roots = referenced.get(entry.dist, ())
+        return (
+            bool(roots)
+            and all(root.kind is RootKind.ENVIRONMENT and root.path not in softly.unseen for root in roots)
+            and not any((entry.cache, part.name) in softly.entries for part in entry.parts)
+        )
+
+    return tuple(entry for cache in inventory.caches for entry in cache.entries if fits(entry))
+
+
+def unlinked(evidence: Iterable[Evidence], entries: frozenset[Entry]) -> tuple[Evidence, ...]:
+    """Return those of the entries that were measured and have no hard link from anywhere but a cache."""
+    return tuple(
+        item
+        for item in evidence
+        if item.entry in entries and not item.outside and item.doubt is None and item.unreadable is None
+    )

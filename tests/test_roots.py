@@ -1,0 +1,323 @@
+"""Roots beyond environments: revisions, lockfiles and rules, read from what real tools write."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tiny import Tiny
+
+from conda_prune_plugin.core.model import Root, RootKind, RootState
+from conda_prune_plugin.discovery.caches import find_caches
+from conda_prune_plugin.discovery.lockfiles import lockfile_root, read_lockfile
+from conda_prune_plugin.discovery.revisions import earlier_revisions
+from conda_prune_plugin.discovery.specs import matching
+from conda_prune_plugin.errors import LockfileError
+
+if TYPE_CHECKING:
+    from machine import Machine
+
+DATA = Path(__file__).parent / "data"
+FORGE = "https://conda.anaconda.org/conda-forge"
+
+
+def _dists(decisions: list[dict[str, str]]) -> set[str]:
+    return {decision["dist"] for decision in decisions}
+
+
+def _environment(prefix: Path) -> Root:
+    return Root(str(prefix), prefix.name, RootState.OK, frozenset())
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Tiny:
+    return Tiny(tmp_path / "it")
+
+
+@pytest.mark.slow
+def test_conda_goes_back_to_a_kept_revision_out_of_the_cache(machine: Machine) -> None:
+    """And to one that was not kept it can't, when the channel has the packages no more."""
+    machine.install("create", "-n", "work", "bothformats=2.0", "symlinks=2.0")
+    machine.install("install", "-n", "work", "bothformats=1.0")
+    machine.install("remove", "-n", "work", "symlinks")
+
+    plan = machine.prune("--yes", "--json", "--ignore-unreadable", "--keep-revisions", "1").json
+    # conda wants the channel's index, but there is nothing to be had from it any more.
+    for archive in (*(machine.directory / "channel").rglob("*.conda"), *(machine.directory / "channel").rglob("*.bz2")):
+        archive.unlink()
+
+    assert "symlinks-2.0-0" not in _dists(plan["remove"])
+    assert "bothformats-2.0-0" in _dists(plan["remove"])
+    machine.install("install", "-n", "work", "--revision", "1")
+    assert (machine.envs / "work" / "conda-meta" / "symlinks-2.0-0.json").exists()
+    assert (machine.envs / "work" / "lib" / "real.so.1").exists()
+    lost = machine.run(
+        "install", "-n", "work", "--revision", "0", "--yes", "--override-channels", "-c", machine.channel
+    )
+    assert lost.code != 0
+
+
+@pytest.mark.slow
+def test_a_revision_is_a_root_with_a_name_and_a_setting_asks_for_it_too(machine: Machine) -> None:
+    asked = machine.prune("--dry-run", "--json", "--keep-revisions", "1").json
+    configured = machine.prune("--dry-run", "--json", CONDA_PLUGINS_PRUNE_KEEP_REVISIONS="1").json
+    overridden = machine.prune(
+        "--dry-run", "--json", "--keep-revisions", "0", CONDA_PLUGINS_PRUNE_KEEP_REVISIONS="1"
+    ).json
+
+    revision = next(root for root in asked["roots"] if root["kind"] == "revision")
+    assert (revision["path"], revision["name"]) == (str(machine.envs / "hard"), "revision 0 of hard")
+    kept = next(item for item in asked["keep"] if item["dist"] == "libalpha-1.0-0")
+    assert [(reason["kind"], reason["root"]) for reason in kept["reasons"]] == [
+        ("revision", str(machine.envs / "hard"))
+    ]
+    assert kept["verdict"] == "reachable"
+    assert configured["remove"] == asked["remove"]
+    assert "libalpha-1.0-0" in _dists(overridden["remove"])
+
+
+def test_the_last_revisions_before_the_present_one_are_roots(tmp_path: Path) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "conda-meta" / "history").write_text(
+        "==> 2020-01-01 00:00:00 <==\n+conda-forge/linux-64::a-1-0\n+defaults::b-1-0.tar.bz2\n"
+        "==> 2021-01-01 00:00:00 <==\n# cmd: conda update a\n-conda-forge/linux-64::a-1-0\n"
+        f"+{FORGE}/linux-64::a-2-0\n==> 2022-01-01 00:00:00 <==\n-defaults::b-1-0.tar.bz2\n"
+    )
+
+    roots, notices = earlier_revisions(_environment(tmp_path), 5)
+
+    assert [(root.name, set(root.dists)) for root in roots] == [
+        (f"revision 1 of {tmp_path.name}", {"a-2-0", "b-1-0"}),
+        (f"revision 0 of {tmp_path.name}", {"a-1-0", "b-1-0"}),
+    ]
+    assert notices == ()
+    assert earlier_revisions(_environment(tmp_path), 1)[0] == roots[:1]
+
+
+@pytest.mark.parametrize("content", [b"==> x <==\n+c::a-1-0\nwhat\n", b"==> x <==\n\xff\xfe\n-c::a-1-0\n"])
+def test_of_a_broken_history_every_package_that_it_names_stays(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "conda-meta" / "history").write_bytes(content)
+
+    (root,), (notice,) = earlier_revisions(_environment(tmp_path), 1)
+
+    assert root.dists == {"a-1-0"}
+    assert root.kind is RootKind.REVISION
+    assert notice.kind == "broken-history"
+
+
+@pytest.mark.parametrize("kind", ["none", "empty", "directory"])
+def test_no_history_has_no_revisions(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    path = tmp_path / "conda-meta" / "history"
+    if kind != "none":
+        path.touch() if kind == "empty" else path.mkdir()
+
+    assert earlier_revisions(_environment(tmp_path), 3) == ((), ())
+
+
+@pytest.mark.slow
+def test_what_conda_exports_keeps_what_the_environment_had(machine: Machine) -> None:
+    explicit = machine.run("list", "-n", "hard", "--explicit", "--md5").out
+    yaml = machine.run("env", "export", "-n", "soft").out
+    for name, text in (("explicit.txt", explicit), ("environment.yml", yaml)):
+        (machine.directory / name).write_text(text)
+    for environment in ("hard", "soft"):
+        assert machine.run("remove", "-n", environment, "--all", "--yes").code == 0
+    options = ("--lockfile", machine.directory / "explicit.txt", "--lockfile", machine.directory / "environment.yml")
+
+    plan = machine.prune("--dry-run", "--json", *options).json
+
+    held = {"libalpha-2.0-0", "pynoarch-1.0-0", "bothformats-1.0-0", "libbeta-1.0-0", "symlinks-1.0-0"}
+    assert held <= _dists(machine.prune("--dry-run", "--json").json["remove"]) | {"pynoarch-1.0-0"}
+    kept = {item["dist"]: item["reasons"] for item in plan["keep"]}
+    assert held <= kept.keys()
+    lines = explicit.splitlines()
+    reason = next(reason for reason in kept["bothformats-1.0-0"] if reason["kind"] == "lockfile")
+    assert reason["root"] == str(machine.directory / "explicit.txt")
+    assert "bothformats-1.0-0" in lines[int(reason["detail"].rsplit(" ", 1)[1]) - 1]
+
+
+#: In an interpreter of its own: importing conda-lock brings warnings, and its conda under another name.
+_WRITE_CONDA_LOCK = """
+import pathlib, sys
+from conda_lock.lockfile import write_conda_lock_file
+from conda_lock.lockfile.v2prelim.models import HashModel, LockedDependency, Lockfile, LockMeta
+from conda_lock.models.channel import Channel
+
+def package(name, manager, url):
+    return LockedDependency(
+        name=name, version="1.0", manager=manager, platform="linux-64", url=url, dependencies={},
+        hash=HashModel(md5="0" * 32, sha256="0" * 64), categories={"main"},
+    )
+
+packages = [package(*arguments.split()) for arguments in sys.argv[2:]]
+metadata = LockMeta(content_hash={}, channels=[Channel.from_string("conda-forge")], platforms=["linux-64"], sources=[])
+write_conda_lock_file(Lockfile(package=packages, metadata=metadata), pathlib.Path(sys.argv[1]), metadata_choices=set())
+"""
+
+
+def test_conda_lock_s_own_writer_is_understood(tmp_path: Path) -> None:
+    if find_spec("conda_lock") is None:
+        pytest.skip("conda-lock is not installed beside a conda that is")
+    path = tmp_path / "conda-lock.yml"
+    packages = (
+        f"a conda {FORGE}/linux-64/a-1.0-h1_0.conda",
+        f"b conda {FORGE}/noarch/b-1!2.0-0.tar.bz2",
+        "c pip https://files.pythonhosted.org/c-1.0-py3-none-any.whl",
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", _WRITE_CONDA_LOCK, str(path), *packages], check=True)
+
+    found = read_lockfile(str(path)).dists
+
+    assert found.keys() == {"a-1.0-h1_0", "b-1!2.0-0"}
+    lines = path.read_text().splitlines()
+    assert all(dist in lines[number - 1] for dist, number in found.items())
+
+
+def test_rattler_s_own_writer_is_understood(tmp_path: Path) -> None:
+    rattler = pytest.importorskip("rattler")
+    from rattler.lock import LockChannel, LockFile, LockPlatform
+    from rattler.package import BuildString
+
+    record = rattler.PackageRecord(
+        name="a", version="1.0", build=BuildString("h1_0"), build_number=0, subdir="linux-64", sha256=b"0" * 32
+    )
+    platform = LockPlatform("linux-64")
+    lock = LockFile([platform])
+    lock.set_channels("default", [LockChannel(FORGE)])
+    url = f"{FORGE}/linux-64/a-1.0-h1_0.conda"
+    lock.add_conda_package("default", platform, rattler.RepoDataRecord(record, "a-1.0-h1_0.conda", url, FORGE))
+    wheel = "https://files.pythonhosted.org/c-1.0-py3-none-any.whl"
+    lock.add_pypi_package("default", platform, "c", "1.0", wheel)
+    lock.to_path(tmp_path / "pixi.lock")
+
+    assert read_lockfile(str(tmp_path / "pixi.lock")).dists.keys() == {"a-1.0-h1_0"}
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("pixi-v*.lock")), ids=lambda path: path.stem)
+def test_every_published_version_of_pixi_s_format_is_read_as_rattler_reads_it(path: Path) -> None:
+    rattler = pytest.importorskip("rattler")
+    lock = rattler.LockFile.from_path(path)
+    expected = set()
+    for _, environment in lock.environments():
+        for packages in environment.packages_by_platform().values():
+            expected |= {
+                Path(package.location).name.removesuffix(".conda").removesuffix(".tar.bz2")
+                for package in packages
+                if package.location.endswith((".conda", ".tar.bz2"))
+            }
+
+    found = read_lockfile(str(path)).dists
+
+    assert expected
+    assert found.keys() == expected
+    lines = path.read_text().splitlines()
+    assert all(dist in lines[number - 1] for dist, number in found.items())
+
+
+def test_an_environment_yml_keeps_all_that_matches_and_leaves_pip_s_alone(tiny: Tiny, tmp_path: Path) -> None:
+    for dist in ("numpy-1.26.0-0", "numpy-2.0.0-0", "scipy-1.0-0", "pip-24-0"):
+        tiny.add(dist)
+    path = tmp_path / "environment.yml"
+    path.write_text(
+        "name: e\nchannels: [conda-forge]\ndependencies:\n  - numpy>=2  # the new one\n  - pip\n  - pip:\n    - scipy\n"
+    )
+
+    root = lockfile_root(read_lockfile(str(path)), find_caches((str(tiny.cache),), ())[0])
+
+    assert root.dists == {"numpy-2.0.0-0", "pip-24-0"}
+    assert root.notes["numpy-2.0.0-0"] == ", line 4"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("@EXPLICIT\nhttps://host/linux-64/a-1-0.conda#0123\nnonsense\n", 3),
+        ("# platform: linux-64\n\n@EXPLICIT\nhttps://host/linux-64/a.conda\n", 4),
+        ("version: 1\npackage:\n- name: a\n  manager: conda\n", 3),
+        ("version: 1\npackage:\n- manager: conda\n  url: https://host/a\n", 4),
+        ("version: 9\npackage: []\n", 1),
+        ("package: []\n", 1),
+        ("version: 6\npackages:\n- conda: https://host/linux-64/a-1-0.zip\n", 3),
+        ("version: 6\npackages:\n- something: else\n", 3),
+        ("version: 6\npackages: {}\n", 2),
+        ("version: 99\npackages: []\n", 1),
+        ("dependencies:\n- a\n- b>>1\n", 3),
+        ("dependencies: a\n", 1),
+        ("version: 6\npackages:\n- conda: [\n", 4),
+        ("a: b\n c: d\n", 2),
+        ("just text\n", 1),
+        ("dependencies:\n- numpy\n- 'a\x1b[31m'\n", 3),
+        ("", 1),
+        ("[" * 5000, 1),
+        ("\tversion: 6", 1),
+        ("version: 6\n---\nversion: 6\n", 2),
+    ],
+)
+def test_a_broken_lockfile_is_refused_with_file_and_line(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "lock"
+    path.write_text(text)
+
+    with pytest.raises(LockfileError) as caught:
+        read_lockfile(str(path))
+
+    assert f"{path} is broken in line {line}:" in caught.value.message
+    assert caught.value.return_code == 1
+
+
+def test_a_lockfile_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
+
+    for name in ("none", "", "bytes"):
+        with pytest.raises(LockfileError, match="can't be read"):
+            read_lockfile(str(tmp_path / name))
+
+
+def test_a_broken_lockfile_stops_before_anything_is_removed(empty: Machine) -> None:
+    (empty.cache / "a-1-0" / "info").mkdir(parents=True)
+    (empty.directory / "lock").write_text("@EXPLICIT\nwhat\n")
+
+    answer = empty.prune("--yes", "--json", "--lockfile", empty.directory / "lock")
+
+    assert answer.code == 1
+    assert answer.json["exception_name"] == "LockfileError"
+    assert answer.json["path"] == str(empty.directory / "lock")
+    assert (empty.cache / "a-1-0").exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "certain", "possible"),
+    [
+        ("numpy", {"numpy-1.26.0-0", "numpy-2.0.0-py_1"}, set()),
+        ("numpy>=2", {"numpy-2.0.0-py_1"}, set()),
+        ("num*", {"numpy-1.26.0-0", "numpy-2.0.0-py_1"}, set()),
+        ("numpy=2.0.0=py*", {"numpy-2.0.0-py_1"}, set()),
+        ("numpy-2.0.0-py_1", {"numpy-2.0.0-py_1"}, set()),
+        ("host::numpy", set(), set()),
+        ("https://host::numpy", {"numpy-1.26.0-0"}, {"numpy-2.0.0-py_1"}),
+        ("NumPy", {"numpy-1.26.0-0", "numpy-2.0.0-py_1"}, set()),
+        ("nothing", set(), set()),
+    ],
+)
+def test_specifications_match_as_conda_matches_and_doubt_is_told_apart(
+    tiny: Tiny, spec: str, certain: set[str], possible: set[str]
+) -> None:
+    tiny.add("numpy-1.26.0-0")
+    # Without a url nobody knows the channel.
+    tree = tiny.add("numpy-2.0.0-py_1")
+    (tree / "info" / "repodata_record.json").unlink()
+    tiny.add("scipy-1.0-0")
+    caches, _ = find_caches((str(tiny.cache),), ())
+
+    def found(*, doubtful: bool) -> set[str]:
+        return {entry.dist for entry in matching((spec,), caches, doubtful=doubtful)}
+
+    if spec == "host::numpy":
+        possible = {"numpy-2.0.0-py_1"}
+    assert found(doubtful=False) == certain
+    assert found(doubtful=True) == certain | possible
