@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError:
         sys.stderr.write(_NO_CONDA)
         return 1
+    if is_embedded():
+        _leave_out_conda_lock()
     from conda.cli.main import main as conda_main
 
     code = conda_main(*(sys.argv[1:] if arguments is None else arguments))
@@ -94,6 +96,19 @@ def _adapt_to_newer_python() -> None:
     from conda.gateways.logging import TokenURLFilter
 
     TokenURLFilter.TOKEN_REPLACE = staticmethod(TokenURLFilter.TOKEN_REPLACE)
+
+
+def _leave_out_conda_lock() -> None:
+    """Keep conda from importing conda-lock itself, which takes longer than everything else together."""
+    from importlib.metadata import distributions
+
+    from conda import deprecations
+    from conda.plugins import manager
+
+    # It is a plugin of conda too, of which nothing is needed here.
+    manager.distributions = lambda: (found for found in distributions() if found.name.replace("_", "-") != "conda-lock")
+    # conda.cli.main_env_list imports this one by its long name, which would import all packages that it lies in.
+    sys.modules[f"{_VENDORED}.deprecations"] = deprecations
 
 
 def _short(name: str) -> str:

@@ -41,6 +41,22 @@ def test_both_names_give_the_same_modules_whichever_is_imported_first() -> None:
     _python(f"import conda_lock._vendor.conda.common.path\n{activate}\n{check}\n{later}")
 
 
+@embedded
+def test_conda_lock_itself_is_not_imported_by_a_command(empty: Machine) -> None:
+    script = (
+        "import sys\n"
+        "from conda_prune_plugin.embedded import main\n"
+        "assert main(['prune', '--dry-run', '--json']) == 0\n"
+        "print(sorted(name for name in sys.modules if name.startswith('conda_lock.conda_lock')), file=sys.stderr)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=empty.environ(), capture_output=True, text=True, check=True
+    )
+
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
 def test_an_installed_conda_is_used_and_nothing_is_aliased(tmp_path: Path) -> None:
     (tmp_path / "conda").mkdir()
     (tmp_path / "conda" / "__init__.py").write_text("mine = True\n")
