@@ -113,4 +113,5 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.cli.demo",
         "conda_prune_plugin.cli.prune",
         "conda_prune_plugin.cli.options",
+        "conda_prune_plugin.cli.usage",
     }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, prune
+    from . import demo, prune, usage
 
     # However it was called: as `conda prune`, as `conda-prune`, or as a module.
     parser.prog = "conda prune"
@@ -24,6 +24,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     prune.configure_parser(parser)
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
+    _answer_bad_usage_in_json(usage.configure_parser(commands))
     _answer_bad_usage_in_json(demo.configure_parser(commands))
 
 

@@ -61,3 +61,40 @@ def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) 
         return parse(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}.", hint="`conda prune --help` explains the options.") from error
+
+
+def add_places(parser: argparse.ArgumentParser) -> Any:
+    """Add the options that say where to look, and return their group."""
+    where = parser.add_argument_group("where to look")
+    where.add_argument(
+        "--pkgs-dir",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="This package cache instead of the configured ones; can be repeated.",
+    )
+    where.add_argument(
+        "--root",
+        metavar="PREFIX",
+        action="append",
+        default=[],
+        help="A further environment whose packages stay; can be repeated.",
+    )
+    where.add_argument(
+        "--search",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="Look for further environments everywhere below DIR; can be repeated.",
+    )
+    return where
+
+
+def inherit(parser: argparse.ArgumentParser) -> None:
+    """Make the options of a command leave alone what was given before the command's name.
+
+    argparse lets a command's defaults win over what the parser above it has read.
+    """
+    for action in parser._actions:  # noqa: SLF001
+        if action.option_strings:
+            action.default = argparse.SUPPRESS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import Value
+from .options import Value, add_places
 
 DESCRIPTION = """\
 Remove what no environment needs from conda's package caches.
@@ -22,6 +22,7 @@ examples:
   conda prune --tarballs --yes     remove archives of unreferenced packages, don't ask
   conda prune --search /projects   also keep what environments below /projects use
   conda prune --dry-run -v         say for every package that stays what keeps it
+  conda prune usage                show where the disk goes
   conda prune demo                 try it in a throw-away sandbox
 """
 
@@ -45,28 +46,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         help="Never touch what was fetched or extracted less than AGE ago (10m, 12h, 30d, 8w, 6mo; 0 for none; "
         "default: 10m): an install may be using it.",
     )
-    where = parser.add_argument_group("where to look")
-    where.add_argument(
-        "--pkgs-dir",
-        metavar="DIR",
-        action="append",
-        default=[],
-        help="This package cache instead of the configured ones; can be repeated.",
-    )
-    where.add_argument(
-        "--root",
-        metavar="PREFIX",
-        action="append",
-        default=[],
-        help="A further environment whose packages stay; can be repeated.",
-    )
-    where.add_argument(
-        "--search",
-        metavar="DIR",
-        action="append",
-        default=[],
-        help="Look for further environments everywhere below DIR; can be repeated.",
-    )
+    where = add_places(parser)
     where.add_argument(
         "--ignore-unreadable",
         action="store_true",

@@ -81,15 +81,15 @@ class _Tally:
         if payload and stat.S_ISREG(status.st_mode):
             self._payload_ctime = max(self._payload_ctime or 0.0, status.st_ctime)
         if status.st_nlink == 1:
-            self._single += _allocated(status)
+            self._single += allocated(status)
             return
         key = (status.st_dev, status.st_ino)
         known = self._shared.get(key)
         inside = 1 + (known.inside if known else 0)
-        self._shared[key] = SharedInode(*key, status.st_nlink, inside, _allocated(status))
+        self._shared[key] = SharedInode(*key, status.st_nlink, inside, allocated(status))
 
     def add_directory(self, path: str, status: os.stat_result) -> None:
-        self._single += _allocated(status)
+        self._single += allocated(status)
         if self._obstacle is None and not _may_empty(status):
             self._obstacle = f"the directory {path} belongs to somebody else"
 
@@ -105,7 +105,8 @@ class _Tally:
         )
 
 
-def _allocated(status: os.stat_result) -> int:
+def allocated(status: os.stat_result) -> int:
+    """Return the bytes of the blocks that an inode has on disk."""
     # Windows has no st_blocks; the length is the best that can be said there.
     return status.st_blocks * _BLOCK if hasattr(status, "st_blocks") else status.st_size
 

@@ -34,10 +34,13 @@ def prune_document(
             "reclaimable": plan.reclaimable,
         },
         "outcomes": [_outcome(outcome) for outcome in outcomes],
-        "warnings": [
-            {"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices
-        ],
+        "warnings": warnings(notices),
     }
+
+
+def warnings(notices: Iterable[Notice]) -> list[dict[str, Any]]:
+    """Return notices as the contract has them."""
+    return [{"kind": notice.kind, "message": notice.message, "path": notice.path or None} for notice in notices]
 
 
 def iso_time(time: float | None) -> str | None:

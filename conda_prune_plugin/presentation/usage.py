@@ -1,0 +1,1 @@
+def show_usage(out,usage,now): print(usage.allocated)
