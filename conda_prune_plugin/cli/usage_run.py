@@ -1,4 +1,4 @@
-"""One run of ``conda prune usage``: discover, plan, walk, show. Nothing is written but the report that was asked for."""
+"""One run of ``conda prune usage``: discover, walk, plan, show. Nothing is written but a report asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from ..core.model import Notice, Plan
+from ..core.model import Inventory, Notice, Plan
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
@@ -15,7 +15,7 @@ from ..core.report import Usage
 from ..core.units import parse_age
 from ..discovery.candidates import gather_evidence
 from ..discovery.inventory import Request, discover
-from ..discovery.usage import Scan, make_usage, scan
+from ..discovery.usage import Survey, make_usage
 from ..presentation.progress import Reporter
 from ..presentation.usage_document import usage_document
 from .options import Output, parsed
@@ -40,14 +40,20 @@ class _Run:
     def run(self) -> int:
         """Do it and return the exit code."""
         inventory = discover(self._request, self._reporter.phase("Looking for environments")).inventory
-        entries = candidates(inventory, references(inventory.roots))
-        progress = self._reporter.phase("Measuring unreferenced packages", len(entries))
-        plan = make_plan(inventory, gather_evidence(inventory.caches, entries, progress), self._policy, time.time())
-        scanned = scan(inventory, self._reporter.counter("Counting files"))
-        usage = make_usage(scanned, plan)
+        with Survey(inventory, self._reporter.counter("Counting files")) as survey:
+            survey.walk_caches()
+            plan = self._plan(inventory, survey)
+            scan = survey.walk_environments()
+        usage = make_usage(scan, plan)
         self._reporter.clear()
-        self._show(usage, (*inventory.notices, *scanned.notices))
+        self._show(usage, (*inventory.notices, *scan.notices))
         return 0
+
+    def _plan(self, inventory: Inventory, survey: Survey) -> Plan:
+        """Return what ``conda prune`` would do now."""
+        entries = candidates(inventory, references(inventory.roots))
+        evidence = gather_evidence(inventory.caches, entries, lambda done: None, survey.measured)
+        return make_plan(inventory, evidence, self._policy, time.time())
 
     def _show(self, usage: Usage, notices: tuple[Notice, ...]) -> None:
         if self._output.json:

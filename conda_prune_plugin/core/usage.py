@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 
+from .model import SharedInode
+
 
 class Inodes:
     """What is known of inodes, in columns: a row an inode. Compact, since there may be millions.
@@ -46,6 +48,10 @@ class Inodes:
             self.links.append(links)
         return row
 
+    def shared(self, row: int, inside: int) -> SharedInode:
+        """Return a row with the number of its links that lie inside of something."""
+        return SharedInode(self.devices[row], self.numbers[row], self.links[row], inside, self.allocated[row])
+
     def since(self, mark: int) -> list[tuple[int, int, int, int, int]]:
         """Return the inodes from a row on, each as the arguments of `row`."""
         columns = (self.devices, self.numbers, self.sizes, self.allocated, self.links)
@@ -62,6 +68,8 @@ class Tree:
     rows: the row of each other directory entry, so an inode is in here as often as it has links in the tree.
     accessed: the newest access to a file that nothing else links, in seconds since the epoch.
     changed: the newest inode change of a file.
+    foreign: a directory that this user may not empty.
+    unreadable: paths in it that could not be read, and why.
     """
 
     files: int = 0
@@ -71,6 +79,8 @@ class Tree:
     rows: Sequence[int] = ()
     accessed: float | None = None
     changed: float | None = None
+    foreign: str | None = None
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
 def joined(trees: Iterable[Tree]) -> Tree:
@@ -87,6 +97,8 @@ def joined(trees: Iterable[Tree]) -> Tree:
         rows=rows,
         accessed=max((tree.accessed for tree in trees if tree.accessed is not None), default=None),
         changed=max((tree.changed for tree in trees if tree.changed is not None), default=None),
+        foreign=next((tree.foreign for tree in trees if tree.foreign is not None), None),
+        unreadable=tuple(item for tree in trees for item in tree.unreadable),
     )
 
 
@@ -128,9 +140,7 @@ def account(
     return _accounts(caches, in_environments, inodes, across=True), _accounts(environments, in_caches, inodes)
 
 
-def _accounts(
-    trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across: bool = False
-) -> tuple[Account, ...]:
+def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across: bool = False) -> tuple[Account, ...]:
     """Return the accounts of all trees of one kind; `others` are the rows that those of the other kind have."""
     # Most rows are in both: sets decide on them much faster than a loop. What is left has all its links in these
     # trees, or nowhere.
@@ -139,17 +149,19 @@ def _accounts(
     for inside in left:
         found.update(inside)
     accounts = []
+    # Lists give their items quicker than arrays.
+    allocated, sizes, all_links = list(inodes.allocated), list(inodes.sizes), list(inodes.links)
     for tree, inside in zip(trees, left):
         own, alike, elsewhere = tree.single, 0, 0
         for row, links in inside.items():
-            if links >= inodes.links[row]:
-                own += inodes.allocated[row]
+            if links >= all_links[row]:
+                own += allocated[row]
             elif found[row] > links:
-                alike += inodes.allocated[row]
+                alike += allocated[row]
             else:
-                elsewhere += inodes.allocated[row]
-        unlike = _total(inodes.allocated, others.intersection(tree.rows))
-        apparent = tree.lengths + _total(inodes.sizes, tree.rows)
+                elsewhere += allocated[row]
+        unlike = _total(allocated, others.intersection(tree.rows))
+        apparent = tree.lengths + _total(sizes, tree.rows)
         shared = (alike, unlike) if across else (unlike, alike)
         accounts.append(Account(tree.files, tree.directories, apparent, own, *shared, elsewhere))
     return tuple(accounts)

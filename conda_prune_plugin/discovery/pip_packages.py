@@ -1,17 +1,18 @@
 """Packages that pip, or another installer than conda, has put into an environment.
 
 Every installer leaves a directory ``name-version.dist-info`` with its own name in ``INSTALLER`` and all files in
-``RECORD`` (PEP 376, PEP 627), and so do conda's packages of Python projects: those are told by what is cheap to look at.
+``RECORD`` (PEP 376, PEP 627). conda's packages of Python projects have it too: those are told by what costs little.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import glob
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class PipPackage:
 
 def pip_packages(root: Root, inodes: Inodes) -> tuple[PipPackage, ...]:
     """Return what was not installed by conda; `inodes` are those that the caches, and other environments, link."""
-    ours = {_normal(dist.rsplit("-", 1)[0]) for dist in root.dists}
+    ours = functools.cache(lambda: frozenset(_normal(dist.rsplit("-", 1)[0]) for dist in root.dists))
     return tuple(
         PipPackage("==".join(name.rsplit("-", 1)), tuple(_files(root.path, path)))
         for name, path in _dist_infos(root.path)
@@ -67,7 +68,7 @@ def _dist_infos(prefix: str) -> Iterator[tuple[str, str]]:
                         yield item.name.removesuffix(_SUFFIX), item.path
 
 
-def _is_conda_s(name: str, path: str, ours: set[str], inodes: Inodes) -> bool:
+def _is_conda_s(name: str, path: str, ours: Callable[[], frozenset[str]], inodes: Inodes) -> bool:
     try:
         status = os.lstat(os.path.join(path, "METADATA"))
         # pip makes no hard links.
@@ -77,7 +78,7 @@ def _is_conda_s(name: str, path: str, ours: set[str], inodes: Inodes) -> bool:
     except OSError:
         # Without these it is not complete, or not from pip.
         return True
-    return installer == b"conda" or _normal(name) in ours
+    return installer == b"conda" or _normal(name) in ours()
 
 
 def _files(prefix: str, path: str) -> Iterator[str]:

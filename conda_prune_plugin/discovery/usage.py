@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core.model import Cache, Inventory, Notice, Plan, Root, RootState
-from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, PipPackages, Usage, kept_by_age, reclaimable_in
+from ..core.model import Cache, Inventory, Measurement, Notice, Plan, Root
+from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage, kept_by_age, reclaimable_in
 from ..core.usage import Inodes, Tree, account, joined, occupied
-from .crew import walk_all
+from .crew import Crew
+from .measure import allocated, identity, measure
 from .mounts import Mount, mount_of, mounted_in, mounts
 from .pip_packages import pip_packages, sizes
 from .records import META
-from .walk import Walker
+from .walk import Task, Walker
 
-#: File systems of which listings give the inode numbers that stat gives (an overlay may give those of a layer).
-_TRUSTED = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "bcachefs"})
+#: File systems of which listings give the inode numbers that stat gives. An overlay may give those of a layer, and
+#: where there are subvolumes (btrfs, bcachefs) a directory's may be that of a file.
+_TRUSTED = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs", "f2fs", "zfs"})
 
 #: Those that can share blocks between files without a link: ``cp --reflink``, deduplication.
 _REFLINKS = frozenset({"xfs", "btrfs", "bcachefs", "zfs", "ocfs2", "apfs"})
@@ -28,6 +31,9 @@ _KIND_OF_NAME = {"cache": "index_cache", ".logs": "logs"}
 
 #: conda itself reads what it has just installed, to compile and to link: for so long an access is no use, in seconds.
 _SETTLING = 60.0
+
+#: How many directory entries of a cache are walked at a time: few enough to keep two processes busy to the end.
+_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +51,66 @@ class Scan:
     inodes: Inodes
     caches: tuple[CacheScan, ...]
     environments: tuple[tuple[Root, Tree], ...]
-    pip: tuple[PipPackages, ...]
     mounts: tuple[Mount, ...]
-    notices: tuple[Notice, ...]
+
+    @property
+    def notices(self) -> Iterator[Notice]:
+        """What could not be read."""
+        for tree in (*(joined(item.parts.values()) for item in self.caches), *(tree for _, tree in self.environments)):
+            for path, why in tree.unreadable:
+                message = f"{path} can't be read ({why}) and is not counted."
+                yield Notice("unreadable-directory", message, path)
 
 
-def scan(inventory: Inventory, progress: Callable[[int], None]) -> Scan:
-    """Walk everything in an inventory; `progress` is called with how many files were counted since it was last."""
-    tops: dict[tuple[int, int], Cache | Root] = {}
-    for place in (*inventory.caches, *inventory.roots):
-        # By inode: links and bind mounts give one directory several paths.
-        key = _identity(_real_path(place))
-        if key is not None and not (isinstance(place, Root) and place.state is RootState.MISSING):
-            tops.setdefault(key, place)
-    mounted = mounts()
-    points = frozenset(mount.point for mount in mounted)
-    inodes = Inodes()
-    thorough = any(mounted_in(_real_path(place), None, points - {_real_path(place)}) for place in tops.values())
-    walker = Walker(inodes, frozenset(tops), thorough=thorough, progress=progress)
-    caches = tuple(_scan_cache(place, walker) for place in tops.values() if isinstance(place, Cache))
-    roots = sorted(
-        (place for place in tops.values() if isinstance(place, Root)), key=lambda root: len(root.dists), reverse=True
-    )
-    tasks = [(path, _is_trusted(path, mounted)) for path in map(_real_path, roots)]
-    trees = walk_all(tasks, walker, progress)
-    return Scan(
-        inodes,
-        caches,
-        tuple(zip(roots, trees)),
-        tuple(sizes(root, pip_packages(root, inodes)) for root in roots),
-        mounted,
-        tuple(_unreadable(path, why) for path, why in walker.unreadable),
-    )
+class Survey:
+    """Walks the caches, then the environments; what the caches hold can be asked for in between."""
+
+    def __init__(self, inventory: Inventory, progress: Callable[[int], None]) -> None:
+        tops = _tops(inventory)
+        self._caches = [place for place in tops.values() if isinstance(place, Cache)]
+        self._roots = sorted(
+            (place for place in tops.values() if isinstance(place, Root)), key=lambda root: -len(root.dists)
+        )
+        self._mounts = mounts()
+        self._points = frozenset(mount.point for mount in self._mounts)
+        paths = {_real_path(place) for place in tops.values()}
+        thorough = any(mounted_in(path, None, self._points - {path}) for path in paths)
+        self._inodes = Inodes()
+        self._crew = Crew(Walker(self._inodes, frozenset(tops), thorough=thorough, progress=progress), progress)
+        self._scanned: tuple[CacheScan, ...] = ()
+
+    def walk_caches(self) -> None:
+        """Walk all caches, and begin with the environments."""
+        parts: dict[str, dict[str, Tree]] = {cache.real_path: _directory(cache.real_path) for cache in self._caches}
+        tasks = [task for cache in self._caches for task in _cache_tasks(cache)]
+        self._crew.begin(tasks)
+        for task, trees in zip(tasks, self._crew.finish()):
+            parts[task.top].update(trees)
+        self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
+        self._crew.begin([Task(path, trusted=_is_trusted(path, self._mounts)) for path in map(_real_path, self._roots)])
+
+    def measured(self, path: str) -> Measurement:
+        """Return what lies at a path of a cache, as `measure.measure` does. Raises `OSError` as it does."""
+        directory, name = os.path.split(path)
+        item = next((item for item in self._scanned if item.cache.real_path == directory), None)
+        tree = item.parts.get(name) if item else None
+        if tree is None:
+            return measure(path, mounts=self._points)
+        for unreadable, why in tree.unreadable:
+            raise OSError(0, why, unreadable)
+        return _measurement(path, tree, self._inodes, self._points)
+
+    def walk_environments(self) -> Scan:
+        """Walk all environments, and return everything."""
+        trees = (trees[""] for trees in self._crew.finish())
+        return Scan(self._inodes, self._scanned, tuple(zip(self._roots, trees)), self._mounts)
+
+    def __enter__(self) -> Survey:
+        self._crew.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._crew.__exit__(*error)
 
 
 def make_usage(scanned: Scan, plan: Plan) -> Usage:
@@ -94,8 +128,13 @@ def make_usage(scanned: Scan, plan: Plan) -> Usage:
         for item, counted in zip(scanned.caches, of_caches)
     ]
     environments = [
-        EnvironmentUsage(root, counted, pip, *_times(root, tree, scanned.mounts))
-        for (root, tree), counted, pip in zip(scanned.environments, of_environments, scanned.pip)
+        EnvironmentUsage(
+            root,
+            counted,
+            sizes(root, pip_packages(root, scanned.inodes)),
+            *_times(root, tree, scanned.mounts),
+        )
+        for (root, tree), counted in zip(scanned.environments, of_environments)
     ]
     return Usage(
         environments=tuple(sorted(environments, key=lambda item: (-item.account.own, item.root.path))),
@@ -106,10 +145,52 @@ def make_usage(scanned: Scan, plan: Plan) -> Usage:
     )
 
 
-def _scan_cache(cache: Cache, walker: Walker) -> CacheScan:
-    """Walk what lies in a cache one by one; everything is asked for, since the times of its files count."""
-    parts = walker.walk_each(cache.real_path)
-    return CacheScan(cache, parts)
+def _tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
+    """Return each place once: links and bind mounts give one directory several paths."""
+    tops: dict[tuple[int, int], Cache | Root] = {}
+    for place in (*inventory.caches, *inventory.roots):
+        try:
+            status = os.stat(_real_path(place))
+        except OSError:
+            continue
+        tops.setdefault((status.st_dev, status.st_ino), place)
+    return tops
+
+
+def _cache_tasks(cache: Cache) -> Iterator[Task]:
+    """Give a cache in chunks. Everything is asked for there, since the times of its files count."""
+    try:
+        names = sorted(os.listdir(cache.real_path))
+    except OSError:
+        return
+    for first in range(0, len(names), _CHUNK):
+        yield Task(cache.real_path, tuple(names[first : first + _CHUNK]))
+
+
+def _directory(path: str) -> dict[str, Tree]:
+    """Return a cache's directory alone, under the empty name."""
+    try:
+        status = os.lstat(path)
+        os.scandir(path).close()
+    except OSError as error:
+        return {"": Tree(unreadable=((path, error.strerror or str(error)),))}
+    return {"": Tree(directories=1, single=allocated(status))}
+
+
+def _measurement(path: str, tree: Tree, inodes: Inodes, points: frozenset[str]) -> Measurement:
+    mounted = mounted_in(path, None, points)
+    obstacle = f"another file system is mounted on {mounted}" if mounted else None
+    if obstacle is None and tree.foreign is not None:
+        obstacle = f"the directory {tree.foreign} belongs to somebody else"
+    return Measurement(
+        identity=identity(os.lstat(path)),
+        files=tree.files,
+        apparent=tree.lengths + sum(inodes.sizes[row] for row in tree.rows),
+        single=tree.single,
+        shared=tuple(inodes.shared(row, inside) for row, inside in Counter(tree.rows).items()),
+        payload_ctime=tree.changed,
+        obstacle=obstacle,
+    )
 
 
 def _kinds(scanned: CacheScan, inodes: Inodes) -> Mapping[str, int]:
@@ -165,18 +246,6 @@ def _real_path(place: Cache | Root) -> str:
     return place.real_path if isinstance(place, Cache) else os.path.realpath(place.path)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
 def _is_trusted(path: str, mounted: Iterable[Mount]) -> bool:
     mount = mount_of(path, tuple(mounted))
     return mount is not None and mount.type in _TRUSTED
-
-
-def _unreadable(path: str, why: str) -> Notice:
-    return Notice("unreadable-directory", f"{path} can't be read ({why}) and is not counted.", path)

@@ -1,8 +1,4 @@
-"""Walking trees for their bytes: an inode that is known already is recognised in the listing and takes no stat.
-
-``d_ino`` of a directory listing is the inode number, and the device is that of the directory, except where something
-is mounted and on stacked file systems: `trusted` says whether it may be believed.
-"""
+"""Walking trees for their bytes: an inode that is known already is recognised in the listing and takes no stat."""
 
 from __future__ import annotations
 
@@ -12,16 +8,32 @@ import stat
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from ..core.usage import Inodes, Tree
-from .measure import allocated
+from .measure import allocated, may_empty
 
 #: Whose files conda, pip and this program read themselves: an access to them says nothing of use.
 _METADATA = ("conda-meta", "info")
 _METADATA_SUFFIX = ".dist-info"
 
-#: How many directory entries there are between two calls of `progress`.
+#: Knows no inode, so that all are asked for.
+_NO_ROWS: dict[int, int] = {}
+
+#: How many files there are between two calls of `progress`.
 _STEP = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to walk: a directory, or each of some names in it on its own.
+
+    trusted: the inode numbers that its listings give are those that stat would give.
+    """
+
+    top: str
+    names: tuple[str, ...] = ("",)
+    trusted: bool = False
 
 
 class Walker:
@@ -38,78 +50,80 @@ class Walker:
         boundaries: frozenset[tuple[int, int]],
         *,
         thorough: bool = False,
-        progress: Callable[[int], None] = lambda entries: None,
+        progress: Callable[[int], None] = lambda files: None,
     ) -> None:
-        self.unreadable: list[tuple[str, str]] = []
         self.inodes = inodes
         self.boundaries = boundaries
         self.thorough = thorough
         self._progress = progress
         self._boundary_inodes = frozenset(inode for _, inode in boundaries)
         self._met: set[tuple[int, int]] = set()
-        self._told = 0
 
-    def walk(self, top: str, *, trusted: bool) -> Tree:
-        """Return what a tree holds; no symbolic link is followed. Unreadable places are noted in `unreadable`."""
-        tally = _Tally(self.inodes, self.thorough)
+    def work(self, task: Task) -> dict[str, Tree]:
+        """Return what the names of a task hold; the empty name is the directory itself."""
+        return {name: self.walk(os.path.join(task.top, name) if name else task.top, task) for name in task.names}
+
+    def walk(self, top: str, task: Task) -> Tree:
+        """Return what a tree holds. No symbolic link is followed."""
+        tally = _Tally(self.inodes, self.thorough, self._progress)
         metadata = tuple(os.path.join(top, name, "") for name in _METADATA)
-        pending = [top]
-        while pending:
-            directory = pending.pop()
-            try:
-                status = os.lstat(directory)
-                if not stat.S_ISDIR(status.st_mode):
-                    tally.add(status, evident=False)
-                elif directory is top or not self._is_elsewhere(status):
-                    tally.directories += 1
-                    tally.single += allocated(status)
-                    evident = not directory.endswith(_METADATA_SUFFIX) and not (directory + os.sep).startswith(metadata)
-                    pending += self._list(directory, status.st_dev if trusted else None, tally, evident=evident)
-            except OSError as error:
-                self._note(directory, error)
-            self._told = tally.tell(self._progress, self._told)
-        self._told = 0
-        return tally.tree()
-
-    def walk_each(self, top: str) -> dict[str, Tree]:
-        """Return what each of the names in a directory holds, and the directory itself under the empty name."""
         try:
             status = os.lstat(top)
-            found = {"": Tree(directories=1, single=allocated(status))}
-            names = sorted(os.listdir(top))
         except OSError as error:
-            self._note(top, error)
-            return {}
-        for name in names:
-            path = os.path.join(top, name)
-            with suppress(OSError):
-                status = os.lstat(path)
-                if not (stat.S_ISDIR(status.st_mode) and self._is_elsewhere(status)):
-                    found[name] = self.walk(path, trusted=False)
-        return found
+            tally.note(top, error)
+            return tally.tree()
+        if not stat.S_ISDIR(status.st_mode):
+            tally.add(status, False)  # noqa: FBT003
+            return tally.tree()
+        pending = [] if top != task.top and self._is_elsewhere(status) else [top]
+        while pending:
+            directory = pending.pop()
+            evident = not (directory.endswith(_METADATA_SUFFIX) or f"{directory}{os.sep}".startswith(metadata))
+            try:
+                handle = _open(directory)
+            except OSError as error:
+                tally.note(directory, error)
+                tally.add_unreadable(directory)
+                continue
+            try:
+                status = os.stat(handle)
+                if directory is top or not self._is_elsewhere(status):
+                    tally.add_directory(directory, status, task.trusted)
+                    row_of = self.inodes.rows_of(status.st_dev).get if task.trusted else _NO_ROWS.get
+                    self._list(handle, f"{directory}{os.sep}", row_of, tally, evident, pending)
+            except OSError as error:
+                tally.note(directory, error)
+            finally:
+                _close(handle)
+        return tally.tree()
 
-    def _list(self, directory: str, device: int | None, tally: _Tally, *, evident: bool) -> list[str]:
-        """Count what a directory lists, and return the directories in it.
+    @staticmethod
+    def _list(
+        handle: int | str,
+        path: str,
+        row_of: Callable[[int], int | None],
+        tally: _Tally,
+        evident: bool,  # noqa: FBT001
+        pending: list[str],
+    ) -> None:
+        """Count what a directory lists; the directories in it are pending then.
 
         The loop runs for every file there is, so it does as little as it can.
         """
-        row_of = _no_row if device is None else self.inodes.rows_of(device).get
         add_row, add = tally.rows.append, tally.add
-        directories = []
-        with os.scandir(directory) as listing:
+        with os.scandir(handle) as listing:
             for item in listing:
-                if item.is_dir(follow_symlinks=False):
-                    directories.append(item.path)
-                elif (row := row_of(item.inode())) is not None:
+                if (row := row_of(item.inode())) is not None:
                     add_row(row)
+                elif item.is_dir(follow_symlinks=False):
+                    pending.append(path + item.name)
                 else:
                     try:
                         status = item.stat(follow_symlinks=False)
                     except OSError as error:
-                        self._note(item.path, error)
+                        tally.note(path + item.name, error)
                     else:
-                        add(status, evident=evident)
-        return directories
+                        add(status, evident)
 
     def _is_elsewhere(self, status: os.stat_result) -> bool:
         """Return whether a directory belongs to another tree, or was met already by another way."""
@@ -121,60 +135,92 @@ class Walker:
         # Tuples for all directories would take their time.
         return status.st_ino in self._boundary_inodes and (status.st_dev, status.st_ino) in self.boundaries
 
-    def _note(self, path: str, error: OSError) -> None:
-        # What is gone since it was listed is not there any more.
-        if error.errno != errno.ENOENT:
-            self.unreadable.append((path, error.strerror or str(error)))
-
 
 class _Tally:
     """The running sums of one walk."""
 
-    __slots__ = ("_inodes", "_thorough", "accessed", "changed", "directories", "lengths", "rows", "single", "singles")
-
-    def __init__(self, inodes: Inodes, thorough: bool) -> None:  # noqa: FBT001
+    def __init__(self, inodes: Inodes, thorough: bool, progress: Callable[[int], None]) -> None:
+        self.rows = array("I")
         self._inodes = inodes
         self._thorough = thorough
-        self.rows = array("I")
-        self.singles = self.directories = self.lengths = self.single = 0
-        self.accessed = self.changed = 0.0
+        self._progress = progress
+        self._singles = self._directories = self._lengths = self._single = self._told = 0
+        self._accessed = self._changed = 0.0
+        self._foreign: str | None = None
+        self._unreadable: list[tuple[str, str]] = []
 
-    def add(self, status: os.stat_result, *, evident: bool) -> None:
-        """Count what is no directory."""
+    def add(self, status: os.stat_result, evident: bool) -> None:  # noqa: FBT001
+        """Count what is no directory; `evident` says whether its times tell of use."""
         size, links, blocks = status.st_size, status.st_nlink, allocated(status)
         if links == 1 and not self._thorough:
-            self.singles += 1
-            self.lengths += size
-            self.single += blocks
+            self._singles += 1
+            self._lengths += size
+            self._single += blocks
         else:
             # Windows may say zero.
             self.rows.append(self._inodes.row(status.st_dev, status.st_ino, size, blocks, max(links, 1)))
         if evident and stat.S_ISREG(status.st_mode):
-            if status.st_ctime > self.changed:
-                self.changed = status.st_ctime
-            if links == 1 and status.st_atime > self.accessed:
-                self.accessed = status.st_atime
+            # Quicker than max(), and this is done for every file that takes a stat.
+            if status.st_ctime > self._changed:  # noqa: PLR1730
+                self._changed = status.st_ctime
+            if links == 1 and status.st_atime > self._accessed:
+                self._accessed = status.st_atime
 
-    def tell(self, progress: Callable[[int], None], told: int) -> int:
-        """Report the progress if there was enough of it; return how many directory entries it was told of by now."""
-        count = self.singles + len(self.rows)
-        if count - told < _STEP:
-            return told
-        progress(count - told)
-        return count
+    def add_directory(self, path: str, status: os.stat_result, kept: bool) -> None:  # noqa: FBT001
+        """Count a directory, and report the progress if there was enough of it; `kept`: nobody will remove it."""
+        self._directories += 1
+        self._single += allocated(status)
+        if not kept and self._foreign is None and not may_empty(status):
+            self._foreign = path
+        if len(self.rows) - self._told >= _STEP:
+            self._progress(_STEP)
+            self._told += _STEP
+
+    def add_unreadable(self, path: str) -> None:
+        """Count a directory that can't be opened, as far as it can be seen from outside."""
+        with suppress(OSError):
+            status = os.lstat(path)
+            self._directories += 1
+            self._single += allocated(status)
+
+    def note(self, path: str, error: OSError) -> None:
+        """Note what can't be read, unless it is only gone since it was listed."""
+        if error.errno != errno.ENOENT:
+            self._unreadable.append((path, error.strerror or str(error)))
 
     def tree(self) -> Tree:
         """Return the sums."""
+        self._progress(max(self._files - self._told, 0))
         return Tree(
-            files=self.singles + len(self.rows),
-            directories=self.directories,
-            lengths=self.lengths,
-            single=self.single,
+            files=self._files,
+            directories=self._directories,
+            lengths=self._lengths,
+            single=self._single,
             rows=self.rows,
-            accessed=self.accessed or None,
-            changed=self.changed or None,
+            accessed=self._accessed or None,
+            changed=self._changed or None,
+            foreign=self._foreign,
+            unreadable=tuple(self._unreadable),
         )
 
+    @property
+    def _files(self) -> int:
+        return self._singles + len(self.rows)
 
-def _no_row(inode: int) -> None:  # noqa: ARG001
-    """Know no inode, so that all are asked for."""
+
+if os.scandir in os.supports_fd:
+
+    def _open(directory: str) -> int | str:
+        """Return what a directory is listed and its files are asked for by, which spares the walk along its path."""
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+    def _close(handle: int | str) -> None:
+        os.close(handle)  # type: ignore[arg-type]
+
+else:
+
+    def _open(directory: str) -> int | str:
+        return directory
+
+    def _close(handle: int | str) -> None:
+        pass
