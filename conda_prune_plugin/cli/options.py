@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -90,11 +90,11 @@ def add_places(parser: argparse.ArgumentParser) -> Any:
     return where
 
 
-def inherit(parser: argparse.ArgumentParser) -> None:
-    """Make the options of a command leave alone what was given before the command's name.
+def inherit(parser: argparse.ArgumentParser, *, own: Collection[str]) -> None:
+    """Make the options of a command, but for its `own`, leave alone what was given before the command's name.
 
     argparse lets a command's defaults win over what the parser above it has read.
     """
     for action in parser._actions:  # noqa: SLF001
-        if action.option_strings:
+        if action.option_strings and action.dest not in own:
             action.default = argparse.SUPPRESS

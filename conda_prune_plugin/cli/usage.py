@@ -53,7 +53,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
     )
     add_places(parser)
     add_output_and_prompt_options(parser)
-    inherit(parser)
+    inherit(parser, own=("by_package", "html"))
     parser.set_defaults(prune_command=execute)
     return parser
 

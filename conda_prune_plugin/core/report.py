@@ -80,7 +80,8 @@ class Usage:
     @property
     def apparent(self) -> int:
         """The lengths of all files and symbolic links, each name counted."""
-        return sum(item.account.apparent for item in (*self.environments, *self.caches))
+        accounts = [item.account for item in self.environments] + [item.account for item in self.caches]
+        return sum(account.apparent for account in accounts)
 
     @property
     def reclaimable(self) -> int:

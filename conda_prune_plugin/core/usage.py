@@ -174,6 +174,17 @@ def occupied(trees: Iterable[Tree], inodes: Inodes) -> int:
     return sum(tree.single for tree in trees) + _total(inodes.allocated, rows)
 
 
+def shares(trees: Iterable[Tree], inodes: Inodes) -> list[int]:
+    """Return the allocated bytes of each tree without what those before it have: their sum is what `occupied` says."""
+    counted: set[int] = set()
+    found = []
+    for tree in trees:
+        new = set(tree.rows) - counted
+        counted |= new
+        found.append(tree.single + _total(inodes.allocated, new))
+    return found
+
+
 def released(trees: Iterable[Tree], inodes: Inodes) -> int:
     """Return the bytes that come back if all of the trees are removed."""
     inside: Counter[int] = Counter()

@@ -52,6 +52,7 @@ class Scan:
     caches: tuple[CacheScan, ...]
     environments: tuple[tuple[Root, Tree], ...]
     mounts: tuple[Mount, ...]
+    boundaries: frozenset[tuple[int, int]]
 
     @property
     def notices(self) -> Iterator[Notice]:
@@ -71,12 +72,13 @@ class Survey:
         self._roots = sorted(
             (place for place in tops.values() if isinstance(place, Root)), key=lambda root: -len(root.dists)
         )
+        self._boundaries = frozenset(tops)
         self._mounts = mounts()
         self._points = frozenset(mount.point for mount in self._mounts)
         paths = {_real_path(place) for place in tops.values()}
         thorough = any(mounted_in(path, None, self._points - {path}) for path in paths)
         self._inodes = Inodes()
-        self._crew = Crew(Walker(self._inodes, frozenset(tops), thorough=thorough, progress=progress), progress)
+        self._crew = Crew(Walker(self._inodes, self._boundaries, thorough=thorough, progress=progress), progress)
         self._scanned: tuple[CacheScan, ...] = ()
 
     def walk_caches(self) -> None:
@@ -103,7 +105,7 @@ class Survey:
     def walk_environments(self) -> Scan:
         """Walk all environments, and return everything."""
         trees = (trees[""] for trees in self._crew.finish())
-        return Scan(self._inodes, self._scanned, tuple(zip(self._roots, trees)), self._mounts)
+        return Scan(self._inodes, self._scanned, tuple(zip(self._roots, trees)), self._mounts, self._boundaries)
 
     def __enter__(self) -> Survey:
         self._crew.__enter__()
@@ -148,7 +150,8 @@ def make_usage(scanned: Scan, plan: Plan) -> Usage:
 def _tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
     """Return each place once: links and bind mounts give one directory several paths."""
     tops: dict[tuple[int, int], Cache | Root] = {}
-    for place in (*inventory.caches, *inventory.roots):
+    places: tuple[Cache | Root, ...] = (*inventory.caches, *inventory.roots)
+    for place in places:
         try:
             status = os.stat(_real_path(place))
         except OSError:

@@ -73,7 +73,7 @@ class Walker:
             tally.note(top, error)
             return tally.tree()
         if not stat.S_ISDIR(status.st_mode):
-            tally.add(status, False)  # noqa: FBT003
+            tally.add(status, False)
             return tally.tree()
         pending = [] if top != task.top and self._is_elsewhere(status) else [top]
         while pending:
@@ -103,7 +103,7 @@ class Walker:
         path: str,
         row_of: Callable[[int], int | None],
         tally: _Tally,
-        evident: bool,  # noqa: FBT001
+        evident: bool,
         pending: list[str],
     ) -> None:
         """Count what a directory lists; the directories in it are pending then.
@@ -149,7 +149,7 @@ class _Tally:
         self._foreign: str | None = None
         self._unreadable: list[tuple[str, str]] = []
 
-    def add(self, status: os.stat_result, evident: bool) -> None:  # noqa: FBT001
+    def add(self, status: os.stat_result, evident: bool) -> None:
         """Count what is no directory; `evident` says whether its times tell of use."""
         size, links, blocks = status.st_size, status.st_nlink, allocated(status)
         if links == 1 and not self._thorough:
@@ -166,7 +166,7 @@ class _Tally:
             if links == 1 and status.st_atime > self._accessed:
                 self._accessed = status.st_atime
 
-    def add_directory(self, path: str, status: os.stat_result, kept: bool) -> None:  # noqa: FBT001
+    def add_directory(self, path: str, status: os.stat_result, kept: bool) -> None:
         """Count a directory, and report the progress if there was enough of it; `kept`: nobody will remove it."""
         self._directories += 1
         self._single += allocated(status)

@@ -6,14 +6,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..core.model import Notice
+from ..core.packages import PackageUsage, Zoom
 from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage
 from ..core.usage import Account
 from .document import SCHEMA, iso_time, warnings
 
 
-def usage_document(usage: Usage, notices: Iterable[Notice]) -> dict[str, Any]:
+def usage_document(
+    usage: Usage,
+    notices: Iterable[Notice],
+    *,
+    packages: Iterable[PackageUsage] | None = None,
+    zoomed: tuple[EnvironmentUsage, Zoom] | None = None,
+) -> dict[str, Any]:
     """Return the document: sizes in bytes, times in ISO 8601 and UTC, paths absolute."""
-    return {
+    document = {
         "schema": SCHEMA,
         "success": True,
         "environments": [_environment(item) for item in usage.environments],
@@ -28,6 +35,53 @@ def usage_document(usage: Usage, notices: Iterable[Notice]) -> dict[str, Any]:
             "exact": usage.exact,
         },
         "warnings": warnings(notices),
+    }
+    if packages is not None:
+        document["packages"] = [_package(item) for item in packages]
+    if zoomed is not None:
+        document["environment"] = {**_environment(zoomed[0]), **_zoom(zoomed[1])}
+    return document
+
+
+def _package(item: PackageUsage) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "versions": [
+            {
+                "dist": version.dist,
+                "environments": list(version.environments),
+                "cached": version.cached,
+                "allocated": version.allocated,
+            }
+            for version in item.versions
+        ],
+        "environments": item.environments,
+        "allocated": item.allocated,
+        "shared": item.shared,
+        "duplicated": item.duplicated,
+    }
+
+
+def _zoom(zoom: Zoom) -> dict[str, Any]:
+    return {
+        "kept": zoom.kept,
+        "dists": [
+            {
+                "dist": share.dist,
+                "files": share.files,
+                "allocated": share.allocated,
+                "own": share.own,
+                "other_environments": share.others,
+            }
+            for share in zoom.packages
+        ],
+        "unrecorded": {
+            "files": zoom.other_files,
+            "allocated": zoom.other,
+            "largest": [{"path": name, "allocated": size} for name, size in zoom.strangers],
+        },
+        "records": zoom.records,
+        "directories_allocated": zoom.directories,
     }
 
 

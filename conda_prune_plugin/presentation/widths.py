@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 _GAP = 2
@@ -15,10 +14,11 @@ _GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: what it is about, and a text for each heading."""
+    """One line: what it is about, and a text for each heading; `below` are lines that belong to it."""
 
     name: str
     cells: tuple[str, ...]
+    below: tuple[str, ...] = ()
 
 
 def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence[Row]) -> None:
@@ -26,31 +26,23 @@ def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence
     widths = [max(map(cell_len, column)) for column in zip(headings, *(row.cells for row in rows))]
     right = sum(widths) + _GAP * len(widths)
     names = max(cell_len(first), *(cell_len(row.name) for row in rows))
-    if names + right <= out.width:
-        _print(out, first, headings, rows)
-    elif right + 4 <= out.width:
-        # Only the names are too long: each above its line.
+    beside = names + right <= out.width
+    stacked = right + 4 <= out.width
+    if beside:
+        out.print(Text(first.ljust(names) + _aligned(headings, widths), style="dim"))
+    elif stacked:
         out.print(Text(first, style="dim"))
         out.print(Text("    " + _aligned(headings, widths), style="dim"))
-        for row in rows:
-            out.print(Text(row.name, overflow="fold"))
-            out.print(Text("    " + _aligned(row.cells, widths)))
-    else:
-        for row in rows:
+    for row in rows:
+        if beside:
+            out.print(Text(set_cell_size(row.name, names) + _aligned(row.cells, widths)))
+        else:
             out.print(Text(row.name, overflow="fold"))
             pairs = ", ".join(f"{heading} {cell}" for heading, cell in zip(headings, row.cells))
-            out.print(Text(f"    {pairs}", overflow="fold"))
-
-
-def _print(out: Console, first: str, headings: Sequence[str], rows: Sequence[Row]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
-    table.add_column(first, no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(Text(row.name), *map(Text, row.cells))
-    out.print(table)
+            out.print(Text("    " + (_aligned(row.cells, widths) if stacked else pairs), overflow="fold"))
+        for line in row.below:
+            out.print(Text(line, style="dim", overflow="fold"))
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return (" " * _GAP).join(" " * (width - cell_len(cell)) + cell for cell, width in zip(cells, widths))
+    return "".join(" " * (_GAP + width - cell_len(cell)) + cell for cell, width in zip(cells, widths))
