@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -196,11 +197,13 @@ def test_the_text_fits_the_terminal_and_hostile_names_do_no_harm(
 
 
 def _at_a_terminal(machine: Machine, width: int, *arguments: str) -> str:
-    """Return what a terminal of a width shows, without colours and the moving of the cursor for progress."""
+    """Return what a terminal of a width shows on standard output, where no colours are wanted."""
     script = (
-        "import os, pty, sys\n"
+        "import fcntl, os, pty, struct, sys, termios\n"
         "pid, fd = pty.fork()\n"
         "if not pid:\n"
+        f"    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, {width}, 0, 0))\n"
+        "    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n"
         "    os.execv(sys.executable, [sys.executable, '-m', 'conda_prune_plugin.embedded', 'prune', 'usage', "
         f"*{list(arguments)!r}])\n"
         "try:\n"
@@ -210,10 +213,11 @@ def _at_a_terminal(machine: Machine, width: int, *arguments: str) -> str:
         "    pass\n"
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
-    environ = {**machine.environ(NO_COLOR="1"), "TERM": "dumb", "LC_ALL": "C.UTF-8", "COLUMNS": str(width)}
+    environ = {**machine.environ(NO_COLOR="1"), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
     done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.replace("\r", "")
+    # Bold and dim are no colours.
+    return re.sub(r"\x1b\[[012]m", "", done.stdout.replace("\r", ""))
 
 
 @pytest.fixture
