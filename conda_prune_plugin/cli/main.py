@@ -64,10 +64,11 @@ def execute(arguments: argparse.Namespace) -> int:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
-        code = int(arguments.prune_command(arguments))
+        try:
+            code = int(arguments.prune_command(arguments))
+        except PruneError as error:
+            code = _report(error)
         sys.stdout.flush()
-    except PruneError as error:
-        return _report(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough. Nothing more can be written, not even by the interpreter's exit.
         for stream in (sys.stdout, sys.stderr):

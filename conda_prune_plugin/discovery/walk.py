@@ -7,15 +7,15 @@ import os
 import stat
 from array import array
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ..core.usage import Inodes, Tree
 from .measure import allocated, may_empty
 
 #: Whose files conda, pip and this program read themselves: an access to them says nothing of use.
-_METADATA = ("conda-meta", "info")
-_METADATA_SUFFIX = ".dist-info"
+_METADATA = (b"conda-meta", b"info")
+_METADATA_SUFFIX = b".dist-info"
+_SEPARATOR = os.fsencode(os.sep)
 
 #: Knows no inode, so that all are asked for.
 _NO_ROWS: dict[int, int] = {}
@@ -66,62 +66,51 @@ class Walker:
     def walk(self, top: str, task: Task) -> Tree:
         """Return what a tree holds. No symbolic link is followed."""
         tally = _Tally(self.inodes, self.thorough, self._progress)
-        metadata = tuple(os.path.join(top, name, "") for name in _METADATA)
-        try:
-            status = os.lstat(top)
-        except OSError as error:
-            tally.note(top, error)
-            return tally.tree()
-        if not stat.S_ISDIR(status.st_mode):
-            tally.add(status, False)
-            return tally.tree()
-        pending = [] if top != task.top and self._is_elsewhere(status) else [top]
+        # Bytes: names that nobody looks at need no decoding.
+        first = os.fsencode(top)
+        metadata = tuple(os.path.join(first, name, b"") for name in _METADATA)
+        pending = [first]
         while pending:
             directory = pending.pop()
-            evident = not (directory.endswith(_METADATA_SUFFIX) or f"{directory}{os.sep}".startswith(metadata))
             try:
-                handle = _open(directory)
-            except OSError as error:
-                tally.note(directory, error)
-                tally.add_unreadable(directory)
-                continue
-            try:
-                status = os.stat(handle)
-                if directory is top or not self._is_elsewhere(status):
+                status = os.lstat(directory)
+                if not stat.S_ISDIR(status.st_mode):
+                    tally.add(status, False)
+                elif (directory is first and top == task.top) or not self._is_elsewhere(status):
                     tally.add_directory(directory, status, task.trusted)
+                    evident = not (
+                        directory.endswith(_METADATA_SUFFIX) or (directory + _SEPARATOR).startswith(metadata)
+                    )
                     row_of = self.inodes.rows_of(status.st_dev).get if task.trusted else _NO_ROWS.get
-                    self._list(handle, f"{directory}{os.sep}", row_of, tally, evident, pending)
+                    self._list(directory, row_of, tally, evident, pending)
             except OSError as error:
                 tally.note(directory, error)
-            finally:
-                _close(handle)
         return tally.tree()
 
     @staticmethod
     def _list(
-        handle: int | str,
-        path: str,
+        directory: bytes,
         row_of: Callable[[int], int | None],
         tally: _Tally,
         evident: bool,
-        pending: list[str],
+        pending: list[bytes],
     ) -> None:
         """Count what a directory lists; the directories in it are pending then.
 
         The loop runs for every file there is, so it does as little as it can.
         """
         add_row, add = tally.rows.append, tally.add
-        with os.scandir(handle) as listing:
+        with os.scandir(directory) as listing:
             for item in listing:
                 if (row := row_of(item.inode())) is not None:
                     add_row(row)
                 elif item.is_dir(follow_symlinks=False):
-                    pending.append(path + item.name)
+                    pending.append(item.path)
                 else:
                     try:
                         status = item.stat(follow_symlinks=False)
                     except OSError as error:
-                        tally.note(path + item.name, error)
+                        tally.note(item.path, error)
                     else:
                         add(status, evident)
 
@@ -166,27 +155,20 @@ class _Tally:
             if links == 1 and status.st_atime > self._accessed:
                 self._accessed = status.st_atime
 
-    def add_directory(self, path: str, status: os.stat_result, kept: bool) -> None:
+    def add_directory(self, path: bytes, status: os.stat_result, kept: bool) -> None:
         """Count a directory, and report the progress if there was enough of it; `kept`: nobody will remove it."""
         self._directories += 1
         self._single += allocated(status)
         if not kept and self._foreign is None and not may_empty(status):
-            self._foreign = path
+            self._foreign = os.fsdecode(path)
         if len(self.rows) - self._told >= _STEP:
             self._progress(_STEP)
             self._told += _STEP
 
-    def add_unreadable(self, path: str) -> None:
-        """Count a directory that can't be opened, as far as it can be seen from outside."""
-        with suppress(OSError):
-            status = os.lstat(path)
-            self._directories += 1
-            self._single += allocated(status)
-
-    def note(self, path: str, error: OSError) -> None:
+    def note(self, path: bytes, error: OSError) -> None:
         """Note what can't be read, unless it is only gone since it was listed."""
         if error.errno != errno.ENOENT:
-            self._unreadable.append((path, error.strerror or str(error)))
+            self._unreadable.append((os.fsdecode(path), error.strerror or str(error)))
 
     def tree(self) -> Tree:
         """Return the sums."""
@@ -206,21 +188,3 @@ class _Tally:
     @property
     def _files(self) -> int:
         return self._singles + len(self.rows)
-
-
-if os.scandir in os.supports_fd:
-
-    def _open(directory: str) -> int | str:
-        """Return what a directory is listed and its files are asked for by, which spares the walk along its path."""
-        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-
-    def _close(handle: int | str) -> None:
-        os.close(handle)  # type: ignore[arg-type]
-
-else:
-
-    def _open(directory: str) -> int | str:
-        return directory
-
-    def _close(handle: int | str) -> None:
-        pass
