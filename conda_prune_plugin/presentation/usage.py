@@ -115,7 +115,8 @@ def _age(time: float | None, now: float) -> str:
 def _used(item: EnvironmentUsage, now: float) -> str:
     if not item.keeps_access:
         return "?"
-    return "not since" if item.used is None else _age(item.used, now)
+    # Without a time of change it can't be read, or is none of conda's.
+    return "not since" if item.used is None and item.changed is not None else _age(item.used, now)
 
 
 def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
