@@ -46,6 +46,14 @@ class NoSuchDirectoryError(PruneError):
     """A directory named on the command line does not exist or cannot be read."""
 
 
+class NoSuchEnvironmentError(PruneError):
+    """A name or a prefix on the command line is none of an environment that is known."""
+
+
+class ReportError(PruneError):
+    """The report can't be written."""
+
+
 class NotACacheError(PruneError):
     """A directory named as a package cache is something else."""
 

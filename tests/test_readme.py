@@ -44,7 +44,8 @@ def test_the_demo_prints_what_the_readme_shows(empty: Machine) -> None:
 
 
 def test_every_option_of_the_help_is_in_the_readme_and_the_other_way_round(empty: Machine) -> None:
-    of_help = set(re.findall(r"(?<![\w-])--[a-z-]+", empty.run("prune", "--help").out))
+    helps = empty.run("prune", "--help").out + empty.run("prune", "usage", "--help").out
+    of_help = set(re.findall(r"(?<![\w-])--[a-z-]+", helps))
     conda_s_own = {"--json", "--verbose", "--quiet", "--dry-run", "--yes", "--help", "--console"}
     of_readme = set(re.findall(r"`(?:conda prune )?(?:-\w, )?(--[a-z-]+)", README.split("## Use")[1]))
 

@@ -16,6 +16,10 @@ Nothing outside of the sandbox is read or written, and it is deleted at the end.
 """
 
 
+#: Options that mean something else here than in ``conda prune`` itself.
+OWN = frozenset[str]()
+
+
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
     parser: argparse.ArgumentParser = commands.add_parser(

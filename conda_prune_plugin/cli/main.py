@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, prune, purge, restore, why
+    from . import demo, prune, purge, restore, usage, why
 
     # However it was called: as `conda prune`, as `conda-prune`, or as a module.
     parser.prog = "conda prune"
@@ -25,18 +26,21 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     prune.configure_parser(parser)
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
-    for command in (why, restore, purge, demo):
+    for command in (usage, why, restore, purge, demo):
         subparser = command.configure_parser(commands)
-        _share_options(parser, subparser)
+        _share_options(parser, subparser, command.OWN)
         _answer_bad_usage_in_json(subparser)
 
 
-def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentParser) -> None:
-    """Let options count that stand before the command's name: its defaults would overwrite them."""
+def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentParser, own: Collection[str]) -> None:
+    """Let options count that stand before the command's name: its defaults would overwrite them.
+
+    `own` are those that mean something else there than above.
+    """
     # argparse has no other way to ask for its options.
     shared = {action.dest for action in parser._actions}  # noqa: SLF001
     for action in command._actions:  # noqa: SLF001
-        if action.dest in shared:
+        if action.dest in shared and action.dest not in own:
             action.default = argparse.SUPPRESS
 
 
@@ -76,10 +80,11 @@ def execute(arguments: argparse.Namespace) -> int:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
-        code = int(arguments.prune_command(arguments))
+        try:
+            code = int(arguments.prune_command(arguments))
+        except PruneError as error:
+            code = _report(error)
         sys.stdout.flush()
-    except PruneError as error:
-        return _report(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         _silence(sys.stdout, sys.stderr)

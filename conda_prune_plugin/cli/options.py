@@ -113,3 +113,24 @@ def teller(output: Output, reporter: Reporter) -> Callable[[str], None]:
             print(message, file=sys.stderr, flush=True)
 
     return tell
+
+
+def add_places(parser: argparse.ArgumentParser) -> Any:
+    """Add the options that say where to look, and return their group."""
+    where = parser.add_argument_group("where to look, and what stays")
+    add_pkgs_dir(where)
+    where.add_argument(
+        "--root",
+        metavar="PREFIX",
+        action="append",
+        default=[],
+        help="A further environment whose packages stay; can be repeated.",
+    )
+    where.add_argument(
+        "--search",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="Look for further environments everywhere below DIR; can be repeated.",
+    )
+    return where

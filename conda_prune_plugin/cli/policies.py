@@ -13,7 +13,7 @@ from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
 from ..core.selection import Budget
 from ..core.units import format_size, parse_age, parse_size
-from ..discovery.candidates import gather_evidence
+from ..discovery.candidates import Measure, gather_evidence
 from ..discovery.inventory import Request
 from ..discovery.remote import check_sources
 from ..discovery.size import held
@@ -59,14 +59,19 @@ class Choice:
             include_irreplaceable=bool(arguments.include_irreplaceable),
         )
 
-    def plan(self, inventory: Inventory, reporter: Reporter, now: float) -> tuple[Plan, tuple[Notice, ...]]:
-        """Gather the evidence and plan; return the plan and what the user should know about it."""
+    def plan(
+        self, inventory: Inventory, reporter: Reporter, now: float, measured: Measure | None = None
+    ) -> tuple[Plan, tuple[Notice, ...]]:
+        """Gather the evidence and plan; return the plan and what the user should know about it.
+
+        `measured` gives what has been measured already.
+        """
         referenced = references(inventory.roots)
         looking = reporter.phase("Looking for soft links")
         lone = may_be_unlinked(inventory, referenced, looking) if self._unlinked else ()
         entries = (*candidates(inventory, referenced), *lone)
         progress = reporter.phase("Measuring packages" if lone else "Measuring unreferenced packages", len(entries))
-        evidence = gather_evidence(inventory.caches, entries, progress)
+        evidence = gather_evidence(inventory.caches, entries, progress, measured)
         shareless = unlinked(evidence, frozenset(lone))
         dropped = frozenset(lone) - {item.entry for item in shareless}
         evidence = tuple(item for item in evidence if item.entry not in dropped)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_lock_timeout, add_pkgs_dir
+from . import options
+from .options import add_lock_timeout
 from .policy_options import add_policies, add_roots
 
 DESCRIPTION = """\
@@ -29,6 +30,7 @@ examples:
   conda prune --lockfile pixi.lock --keep-newest 1
                                    keep what a lockfile names and the newest of each package
   conda prune --dry-run -v         say for every package that stays what keeps it
+  conda prune usage                show where the disk goes
   conda prune demo                 try it in a throw-away sandbox
 """
 
@@ -54,22 +56,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Add the options that name caches and roots."""
-    where = parser.add_argument_group("where to look, and what stays")
-    add_pkgs_dir(where)
-    where.add_argument(
-        "--root",
-        metavar="PREFIX",
-        action="append",
-        default=[],
-        help="A further environment whose packages stay; can be repeated.",
-    )
-    where.add_argument(
-        "--search",
-        metavar="DIR",
-        action="append",
-        default=[],
-        help="Look for further environments everywhere below DIR; can be repeated.",
-    )
+    where = options.add_places(parser)
     where.add_argument(
         "--ignore-unreadable",
         action="store_true",

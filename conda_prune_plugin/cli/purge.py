@@ -32,6 +32,10 @@ examples:
 """
 
 
+#: Options that mean something else here than in ``conda prune`` itself.
+OWN = frozenset[str]()
+
+
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
     from conda.cli.helpers import add_output_and_prompt_options

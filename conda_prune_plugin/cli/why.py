@@ -26,6 +26,10 @@ With a SPEC that matches nothing in the caches the exit code is 1.
 """
 
 
+#: Options that mean something else here than in ``conda prune`` itself.
+OWN = frozenset[str]()
+
+
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
     from conda.cli.helpers import add_parser_json

@@ -12,13 +12,13 @@ from enum import Enum
 from os.path import join
 
 
-class _Word(str, Enum):
+class Word(str, Enum):
     """An enum whose members are the words of the JSON contract."""
 
     __str__ = str.__str__
 
 
-class Verdict(_Word):
+class Verdict(Word):
     """What reachability says of an entry; `UNKNOWN` is kept."""
 
     REACHABLE = "reachable"
@@ -26,14 +26,14 @@ class Verdict(_Word):
     UNKNOWN = "unknown"
 
 
-class PartKind(_Word):
+class PartKind(Word):
     """A part of an entry: its extracted directory, or an archive."""
 
     EXTRACTED = "extracted"
     ARCHIVE = "archive"
 
 
-class RootKind(_Word):
+class RootKind(Word):
     """What kind of root keeps entries; the reasons bear the same words."""
 
     ENVIRONMENT = "environment"
@@ -42,7 +42,7 @@ class RootKind(_Word):
     KEEP = "keep"
 
 
-class RootState(_Word):
+class RootState(Word):
     """Whether an environment could be read.
 
     `CORRUPT`: it lists records that no one can read, but what their names say is protected all the same.
@@ -54,7 +54,7 @@ class RootState(_Word):
     CORRUPT = "corrupt"
 
 
-class LinkKind(_Word):
+class LinkKind(Word):
     """How an environment holds an entry's files; `RECORDED` when only the record ties them."""
 
     HARD = "hard"
@@ -63,7 +63,7 @@ class LinkKind(_Word):
     RECORDED = "recorded"
 
 
-class ReasonKind(_Word):
+class ReasonKind(Word):
     """Why an entry is kept, or goes."""
 
     ENVIRONMENT = "environment"
@@ -82,14 +82,14 @@ class ReasonKind(_Word):
     UNLINKED = "unlinked"
 
 
-class LastUsedFrom(_Word):
+class LastUsedFrom(Word):
     """Where a time of last use comes from: link times, or the time of fetching and extraction."""
 
     LINK = "link"
     EXTRACTION = "extraction"
 
 
-class Disposal(_Word):
+class Disposal(Word):
     """What becomes of what a run takes out of a cache.
 
     `BACKUP`: it stays aside in the cache, whole, until it is restored or purged. `ARCHIVE`: it is deleted once a
@@ -101,7 +101,7 @@ class Disposal(_Word):
     ARCHIVE = "archive"
 
 
-class Result(_Word):
+class Result(Word):
     """What happened to a decision; `SKIPPED`: it changed since it was planned, or something else is in its place."""
 
     REMOVED = "removed"

@@ -33,17 +33,28 @@ URLS = "urls.txt"
 LARGEST_SEARCHED = 64 << 20
 
 
+#: Measures what is at a path, raising `OSError` if anything of it can't be read.
+Measure = Callable[[str], Measurement]
+
+
 def gather_evidence(
-    caches: Iterable[Cache], entries: Sequence[Entry], progress: Callable[[int], None]
+    caches: Iterable[Cache],
+    entries: Sequence[Entry],
+    progress: Callable[[int], None],
+    measured: Measure | None = None,
 ) -> tuple[Evidence, ...]:
-    """Return the evidence on each of the entries; `progress` is called with how many of them are done."""
+    """Return the evidence on each of the entries; `progress` is called with how many of them are done.
+
+    `measured` gives what has been measured already.
+    """
     by_path = {cache.path: cache for cache in caches}
     urls_of = functools.cache(read_urls)
-    mounts, builds = mount_points(), local_builds()
+    measured = measured or functools.partial(measure, mounts=mount_points())
+    builds = local_builds()
     found = []
     for done, entry in enumerate(entries):
         progress(done)
-        found.append(_examine(by_path[entry.cache], entry, urls_of, mounts, builds))
+        found.append(_examine(by_path[entry.cache], entry, urls_of, measured, builds))
     outside = missing_links(m for item in found if item.doubt is None for _, m in item.measurements)
     if outside:
         outside = _links_not_in_caches(outside, by_path.values(), found)
@@ -73,16 +84,14 @@ def _examine(
     cache: Cache,
     entry: Entry,
     urls_of: Callable[[str], Mapping[str, str]],
-    mounts: frozenset[str],
+    measured: Measure,
     builds: Sequence[str],
 ) -> Evidence:
     for part in entry.parts:
         if part.is_link:
             return Evidence(entry, doubt=f"{part.name} is a symbolic link, which is never followed")
     try:
-        measurements = tuple(
-            (part, measure(os.path.join(cache.real_path, part.name), mounts=mounts)) for part in entry.parts
-        )
+        measurements = tuple((part, measured(os.path.join(cache.real_path, part.name))) for part in entry.parts)
         urls = urls_of(cache.real_path)
         metadata = _metadata(cache, entry, urls)
         url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)

@@ -90,7 +90,7 @@ class _Tally:
 
     def add_directory(self, path: str, status: os.stat_result) -> None:
         self._single += allocated(status)
-        if self._obstacle is None and not _may_empty(status):
+        if self._obstacle is None and not may_empty(status):
             self._obstacle = f"the directory {path} belongs to somebody else"
 
     def result(self, what: Identity) -> Measurement:
@@ -106,12 +106,18 @@ class _Tally:
 
 
 def allocated(status: os.stat_result) -> int:
-    """Return the bytes that an inode takes on disk."""
-    # Windows has no st_blocks; the length is the best that can be said there.
-    return status.st_blocks * _BLOCK if hasattr(status, "st_blocks") else status.st_size
+    """Return the bytes of the blocks that an inode has on disk."""
+    return status.st_blocks * _BLOCK
 
 
-def _may_empty(status: os.stat_result) -> bool:
+if not hasattr(os.stat_result, "st_blocks"):  # pragma: no cover
+
+    def allocated(status: os.stat_result) -> int:
+        """Return the length: the best that can be said on Windows."""
+        return status.st_size
+
+
+def may_empty(status: os.stat_result) -> bool:
     """Return whether this user may remove what is in a directory: its owner can always make that so."""
     if not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid):
         return True

@@ -1,0 +1,1 @@
+"""Benchmarks: large installs in conda's on-disk format, and what the commands take on them."""

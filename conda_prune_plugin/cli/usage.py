@@ -1,0 +1,68 @@
+"""``conda prune usage``: its options. What it does is in `usage_run`, which conda's other commands need not import."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .options import Value, add_places
+
+DESCRIPTION = """\
+Show where the disk goes: environments, package caches, and what could be
+reclaimed.
+
+Bytes are blocks on disk, every inode counted once, so everything together is
+what du says. "Own" comes back if exactly this environment is removed; "shared"
+has hard links outside of it, mostly in a package cache.
+"""
+
+EPILOG = """\
+examples:
+  conda prune usage                environments and caches, the largest first
+  conda prune usage work           one environment: its packages, what only it keeps
+  conda prune usage --packages     who uses what, and in how many versions
+  conda prune usage --html u.html  a picture to explore in a browser
+"""
+
+
+#: Options that mean something else here than in ``conda prune`` itself.
+OWN = frozenset[str]()
+
+
+def configure_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's parser and return it."""
+    from conda.cli.helpers import add_output_and_prompt_options
+
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "usage",
+        help="Show where the disk goes.",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("environment", metavar="NAME", nargs="?", help="Only this environment, by name or prefix.")
+    what = parser.add_argument_group("what to show")
+    what.add_argument(
+        "--packages",
+        dest="by_package",
+        action="store_true",
+        help="Package by package: versions, environments, bytes shared and duplicated.",
+    )
+    what.add_argument("--html", metavar="FILE", help="Write an interactive report into FILE (needs plotly).")
+    what.add_argument(
+        "--min-age",
+        metavar="AGE",
+        action=Value,
+        help="What counts as too young to be reclaimable, as for conda prune (default: 10m).",
+    )
+    add_places(parser)
+    add_output_and_prompt_options(parser)
+    parser.set_defaults(prune_command=execute)
+    return parser
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `PruneError`."""
+    from .usage_run import run
+
+    return run(arguments)

@@ -1,0 +1,138 @@
+"""One run of ``conda prune usage``: discover, walk, plan, show. Nothing is written but a report asked for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ..core.model import Notice, Root, RootKind
+from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
+from ..core.report import EnvironmentUsage, Usage
+from ..discovery.contents import cached_parts, contents
+from ..discovery.inventory import discover
+from ..discovery.usage import Scan, Survey, make_usage
+from ..errors import NoSuchEnvironmentError
+from ..presentation.progress import Reporter
+from ..presentation.usage_document import usage_document
+from .options import Output
+from .policies import Choice, request
+from .report_file import ReportFile
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `PruneError`."""
+    output = Output.from_context()
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+        return _Run(arguments, output, reporter).run()
+
+
+class _Run:
+    """What the steps of one run share."""
+
+    def __init__(self, arguments: argparse.Namespace, output: Output, reporter: Reporter) -> None:
+        self._output = output
+        self._reporter = reporter
+        self._request = request(arguments)
+        self._choice = Choice(arguments)
+        self._name: str | None = arguments.environment
+        self._by_package = bool(arguments.by_package)
+        self._file = None if arguments.html is None else ReportFile(arguments.html)
+        self._wanted: str | None = None
+
+    def run(self) -> int:
+        """Do it and return the exit code."""
+        inventory = discover(self._request, self._reporter.phase("Looking for environments")).inventory
+        environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
+        if self._name is not None:
+            self._wanted = _find(environments, self._name)
+        with Survey(replace(inventory, roots=environments), self._reporter.counter("Counting files")) as survey:
+            survey.walk_caches()
+            plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)
+            scan = survey.walk_environments()
+        usage = make_usage(scan, plan)
+        found = self._contents(scan)
+        notices = (*inventory.notices, *scan.notices, *remarks)
+        if self._file:
+            self._report(self._file, usage, found, scan)
+        self._reporter.clear()
+        by_package = packages(cached_parts(scan), found, scan.inodes) if self._by_package else None
+        self._show(usage, by_package, self._zoomed(usage, found, scan), notices)
+        return 0
+
+    def _contents(self, scan: Scan) -> tuple[Contents, ...]:
+        """Return whose the files are, in those environments where it matters."""
+        everything = self._by_package or self._file is not None
+        roots = [root for root, _ in scan.environments if everything or os.path.realpath(root.path) == self._wanted]
+        progress = self._reporter.phase("Reading records", len(roots))
+        found = []
+        for done, root in enumerate(roots):
+            progress(done)
+            found.append(contents(root, scan))
+        return tuple(found)
+
+    def _zoomed(self, usage: Usage, found: Iterable[Contents], scan: Scan) -> tuple[EnvironmentUsage, Zoom] | None:
+        if self._wanted is None:
+            return None
+        item = next(item for item in found if os.path.realpath(item.root.path) == self._wanted)
+        environment = next(one for one in usage.environments if one.root is item.root)
+        roots = (root for root, _ in scan.environments)
+        return environment, zoom(item, roots, cached_parts(scan), scan.inodes)
+
+    def _report(self, file: ReportFile, usage: Usage, found: Sequence[Contents], scan: Scan) -> None:
+        from ..presentation.report import report
+
+        file.write(report(usage, found, cached_parts(scan), scan.inodes, now=time.time()))
+
+    def _show(
+        self,
+        usage: Usage,
+        by_package: Sequence[PackageUsage] | None,
+        zoomed: tuple[EnvironmentUsage, Zoom] | None,
+        notices: Sequence[Notice],
+    ) -> None:
+        if self._output.json:
+            print(json.dumps(usage_document(usage, notices, packages=by_package, zoomed=zoomed), indent=2))
+            return
+        from ..presentation.text import console, show_notices
+        from ..presentation.usage import show_usage
+        from ..presentation.usage_packages import show_packages, show_zoom
+
+        if not self._output.quiet:
+            out, whole = console(sys.stdout), self._output.verbosity > 0
+            if zoomed is not None:
+                show_zoom(out, *zoomed, whole=whole)
+            if by_package is not None:
+                names = {item.root.path: item.root.name or item.root.path for item in usage.environments}
+                show_packages(out, by_package, names, whole=whole)
+            if zoomed is None and by_package is None:
+                show_usage(out, usage, now=time.time())
+            if self._file:
+                out.print(f"The report is in {self._file.path}.")
+            sys.stdout.flush()
+        show_notices(console(sys.stderr), notices)
+
+
+def _find(roots: Iterable[Root], name: str) -> str:
+    """Return the real path of the environment that a name or a prefix means. Raises `NoSuchEnvironmentError`."""
+    path = os.path.realpath(os.path.expanduser(name))
+    roots = [root for root in roots if os.path.isdir(root.path)]
+    by_path = [root for root in roots if os.path.realpath(root.path) == path]
+    by_name = [root for root in roots if root.name == name]
+    # As in conda, only what has a separator in it is a prefix.
+    found = by_path if os.sep in name else by_name or by_path
+    if len({os.path.realpath(root.path) for root in found}) == 1:
+        return os.path.realpath(found[0].path)
+    if found:
+        places = ", ".join(root.path for root in found)
+        raise NoSuchEnvironmentError(
+            f"Several environments are called {name}: {places}.", hint="Give the prefix of one of them."
+        )
+    raise NoSuchEnvironmentError(
+        f"There is no environment {name}.",
+        hint="`conda prune usage` lists those that are known; --root and --search tell of others.",
+    )

@@ -1,0 +1,138 @@
+"""What an environment is made of: whose each of its files is, by the records of conda and of pip.
+
+Here the records are opened, which `usage` does only where somebody asks for packages.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+import stat
+from array import array
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from ..core.model import Root
+from ..core.packages import Cached, Contents, Owner, OwnerKind
+from ..core.usage import Inodes, Tree
+from .measure import allocated
+from .pip_packages import pip_packages
+from .reading import read_object
+from .records import META
+from .usage import Scan
+
+#: So many of the files that nobody owns are named.
+_STRANGERS = 10
+
+#: A compiled module lies beside its source, which may be the only one that is recorded (PEP 3147).
+_COMPILED = re.compile(r"(?:(?P<directory>.*)/)?__pycache__/(?P<module>[^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc")
+
+
+def contents(root: Root, scanned: Scan) -> Contents:
+    """Return whose the files of an environment are; what can't be read is left out."""
+    owner_of = _owners(root, scanned.inodes)
+    portions: dict[Owner, _Portion] = {}
+    strangers: list[tuple[int, str]] = []
+    for name, status in _files(os.path.realpath(root.path), scanned.boundaries):
+        owner = _owner(name, status, owner_of)
+        portion = portions.get(owner)
+        if portion is None:
+            portion = portions[owner] = _Portion(scanned.inodes)
+        portion.add(status)
+        if owner.kind is OwnerKind.OTHER:
+            heapq.heappush(strangers, (allocated(status), name))
+            if len(strangers) > _STRANGERS:
+                heapq.heappop(strangers)
+    return Contents(
+        root,
+        {owner: portion.tree() for owner, portion in portions.items()},
+        tuple((name, size) for size, name in sorted(strangers, reverse=True)),
+    )
+
+
+def cached_parts(scanned: Scan) -> Cached:
+    """Return what the caches hold of each dist."""
+    found: dict[str, list[tuple[str, Tree]]] = {}
+    for item in scanned.caches:
+        for entry in item.cache.entries:
+            for part in entry.parts:
+                if part.name in item.parts:
+                    found.setdefault(entry.dist, []).append((item.cache.path, item.parts[part.name]))
+    return Cached({dist: tuple(parts) for dist, parts in found.items()})
+
+
+def _owners(root: Root, inodes: Inodes) -> dict[str, Owner]:
+    found: dict[str, Owner] = {}
+    for package in pip_packages(root, inodes):
+        found.update(dict.fromkeys((_slashed(name) for name in package.files), Owner(OwnerKind.PIP, package.name)))
+    for dist in root.dists:
+        with suppress(OSError, ValueError):
+            files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
+            names = (name for name in files if isinstance(name, str)) if isinstance(files, list) else ()
+            found.update(dict.fromkeys(names, Owner(OwnerKind.CONDA, dist)))
+    return found
+
+
+def _owner(name: str, status: os.stat_result, owner_of: Mapping[str, Owner]) -> Owner:
+    if stat.S_ISDIR(status.st_mode):
+        return Owner(OwnerKind.DIRECTORIES)
+    if name.startswith(f"{META}/"):
+        return Owner(OwnerKind.RECORDS)
+    owner = owner_of.get(name)
+    if owner is None and (compiled := _COMPILED.fullmatch(name)):
+        source = f"{compiled['module']}.py"
+        owner = owner_of.get(f"{compiled['directory']}/{source}" if compiled["directory"] else source)
+    return owner or Owner(OwnerKind.OTHER)
+
+
+def _files(top: str, boundaries: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result]]:
+    """Give everything in a tree, itself included, as the walk counts it: the path below the top, and the status."""
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        with suppress(OSError):
+            status = os.lstat(os.path.join(top, directory))
+            if directory and (status.st_dev, status.st_ino) in boundaries:
+                continue
+            yield directory, status
+            with os.scandir(os.path.join(top, directory)) as listing:
+                for item in listing:
+                    name = f"{directory}/{item.name}" if directory else item.name
+                    if item.is_dir(follow_symlinks=False):
+                        pending.append(name)
+                    else:
+                        yield name, item.stat(follow_symlinks=False)
+
+
+class _Portion:
+    """The running sums of one owner."""
+
+    __slots__ = ("_directories", "_files", "_inodes", "_lengths", "_rows", "_single")
+
+    def __init__(self, inodes: Inodes) -> None:
+        self._inodes = inodes
+        self._files = self._directories = self._lengths = self._single = 0
+        self._rows = array("I")
+
+    def add(self, status: os.stat_result) -> None:
+        blocks = allocated(status)
+        if stat.S_ISDIR(status.st_mode):
+            self._directories += 1
+            self._single += blocks
+            return
+        self._files += 1
+        links = max(status.st_nlink, 1)
+        if links > 1 or status.st_ino in self._inodes.rows_of(status.st_dev):
+            self._rows.append(self._inodes.row(status.st_dev, status.st_ino, status.st_size, blocks, links))
+        else:
+            self._lengths += status.st_size
+            self._single += blocks
+
+    def tree(self) -> Tree:
+        return Tree(self._files, self._directories, self._lengths, self._single, self._rows)
+
+
+def _slashed(name: str) -> str:
+    """Return a path as conda's records write it on every system."""
+    return name.replace(os.sep, "/")

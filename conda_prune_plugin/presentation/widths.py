@@ -1,0 +1,48 @@
+"""Tables that fit: what is too wide for the terminal is stacked, and nothing of it is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: what it is about, and a text for each heading; `below` are lines that belong to it."""
+
+    name: str
+    cells: tuple[str, ...]
+    below: tuple[str, ...] = ()
+
+
+def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence[Row]) -> None:
+    """Print a table with right-aligned columns; the names get lines of their own where they don't fit beside them."""
+    widths = [max(map(cell_len, column)) for column in zip(headings, *(row.cells for row in rows))]
+    right = sum(widths) + _GAP * len(widths)
+    names = max(cell_len(first), *(cell_len(row.name) for row in rows))
+    beside = names + right <= out.width
+    stacked = right + 4 <= out.width
+    if beside:
+        out.print(Text(first.ljust(names) + _aligned(headings, widths), style="dim"))
+    elif stacked:
+        out.print(Text(first, style="dim"))
+        out.print(Text("    " + _aligned(headings, widths), style="dim"))
+    for row in rows:
+        if beside:
+            out.print(Text(set_cell_size(row.name, names) + _aligned(row.cells, widths)))
+        else:
+            out.print(Text(row.name, overflow="fold"))
+            pairs = ", ".join(f"{heading} {cell}" for heading, cell in zip(headings, row.cells))
+            out.print(Text("    " + (_aligned(row.cells, widths) if stacked else pairs), overflow="fold"))
+        for line in row.below:
+            out.print(Text(line, style="dim", overflow="fold"))
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(" " * (_GAP + width - cell_len(cell)) + cell for cell, width in zip(cells, widths))

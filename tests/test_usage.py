@@ -1,0 +1,266 @@
+"""``conda prune usage`` from outside: the bytes are du's, the reclaimable those of ``conda prune``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from machine import Machine, allocated, listing
+from tiny import Tiny
+
+from conda_prune_plugin.demo.packages import File
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _tiny(machine: Machine) -> Tiny:
+    tiny = Tiny.__new__(Tiny)
+    tiny.cache, tiny.envs = machine.cache, machine.envs
+    return tiny
+
+
+def _usage(machine: Machine, *arguments: str | os.PathLike[str], **environ: str) -> Any:
+    answer = machine.run("prune", "usage", "--json", "--min-age", "0", *arguments, **environ)
+    assert answer.code == 0, answer.out + answer.err
+    return answer.json
+
+
+def _by_name(document: Any) -> dict[str, Any]:
+    return {item["name"] or item["path"]: item for item in document["environments"]}
+
+
+@pytest.mark.slow
+def test_everything_together_is_what_du_says_and_reclaimable_what_prune_says(machine: Machine) -> None:
+    document = _usage(machine)
+    plan = machine.prune("--dry-run", "--json").json
+
+    assert (document["schema"], document["success"]) == (1, True)
+    assert {item["path"] for item in document["environments"]} == {str(path) for path in machine.environments}
+    assert document["totals"]["allocated"] == allocated(machine.cache, *machine.environments)
+    assert [cache["reclaimable"] for cache in document["caches"]] == [plan["totals"]["reclaimable"]]
+    assert document["caches"][0]["allocated"] == allocated(machine.cache)
+    assert document["caches"][0]["entries"] == plan["caches"][0]["entries"]
+    assert sum(document["caches"][0]["kinds"].values()) == allocated(machine.cache)
+    for item in (*document["environments"], *document["caches"]):
+        assert item["own"] + item["shared"] == item["allocated"] == allocated(Path(item["path"]))
+    assert _by_name(document)["hard"]["shared_with_caches"] > 0
+    assert _by_name(document)["copy"]["shared"] == 0
+
+
+@pytest.mark.slow
+def test_what_conda_and_nobody_recorded_is_told_apart(machine: Machine) -> None:
+    prefix = machine.envs / "hard"
+    (prefix / "notes of mine.bin").write_bytes(b"n" * 50_000)
+    site = next(prefix.glob("lib/python*/site-packages"))
+    (site / "wheel_1.dist-info").mkdir()
+    (site / "mine.py").write_bytes(b"m" * 9_000)
+    info = site / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "INSTALLER").write_text("pip\n")
+    (info / "METADATA").write_text("Name: mine\n")
+    (info / "RECORD").write_text("mine.py,,\nmine-1.0.dist-info/INSTALLER,,\n../../../../outside,,\n/etc/passwd,,\n")
+
+    document = _usage(machine, "hard")
+    zoomed = document["environment"]
+
+    assert zoomed["pip"]["packages"] == ["mine==1.0"]
+    assert zoomed["pip"]["files"] == 2
+    assert zoomed["pip"]["allocated"] == sum(
+        path.stat().st_blocks * 512 for path in (site / "mine.py", info / "INSTALLER")
+    )
+    assert zoomed["unrecorded"]["largest"][0] == {
+        "path": "notes of mine.bin",
+        "allocated": (prefix / "notes of mine.bin").stat().st_blocks * 512,
+    }
+    assert {share["dist"] for share in zoomed["dists"]} >= {"libalpha-2.0-0", "innerlinks-1.0-0"}
+    # Everything that is not hard-linked has an owner, and nothing two.
+    assert (
+        zoomed["unrecorded"]["files"]
+        + zoomed["pip"]["files"]
+        + sum(share["files"] for share in zoomed["dists"])
+        + len(os.listdir(prefix / "conda-meta"))
+        == zoomed["files"]
+    )
+
+
+@pytest.mark.slow
+def test_what_only_one_environment_keeps_goes_when_it_goes(machine: Machine) -> None:
+    zoomed = _usage(machine, "soft")["environment"]
+    before, reclaimable = allocated(machine.cache), machine.prune("--dry-run", "--json").json["totals"]["reclaimable"]
+
+    removed = machine.run("remove", "-n", "soft", "--all", "--yes")
+    assert removed.code == 0, removed.err
+    done = machine.prune("--yes", "--json")
+
+    assert done.code == 0
+    assert zoomed["kept"] > 0
+    assert done.json["totals"]["reclaimable"] == reclaimable + zoomed["kept"] == before - allocated(machine.cache)
+
+
+@pytest.mark.slow
+def test_packages_say_who_has_which_version(machine: Machine) -> None:
+    found = {item["name"]: item for item in _usage(machine, "--packages")["packages"]}
+
+    alpha = found["libalpha"]
+    assert {version["dist"] for version in alpha["versions"]} == {"libalpha-1.0-0", "libalpha-2.0-0"}
+    assert alpha["environments"] == 2
+    assert alpha["duplicated"] == min(version["allocated"] for version in alpha["versions"])
+    assert [version["environments"] for version in found["metaonly"]["versions"] if "1.0" in version["dist"]] == [
+        [str(machine.envs / "hard")]
+    ]
+    # Copied into one environment and hard-linked into another.
+    assert found["innerlinks"]["shared"] > 0
+    assert found["onlyarchive"]["environments"] == 0
+
+
+@pytest.mark.slow
+def test_reading_writes_nothing(machine: Machine) -> None:
+    before = listing(machine.directory)
+
+    for arguments in ((), ("hard",), ("--packages",), ("--packages", "--json", "-v")):
+        assert machine.run("prune", "usage", *arguments).code == 0
+
+    assert listing(machine.directory) == before
+
+
+def test_an_installation_s_own_cache_and_environments_are_not_counted_twice(empty: Machine) -> None:
+    base = empty.directory / "base"
+    inner = Tiny(base)
+    inner.add("shared-1-0")
+    inner.use("inside", "shared-1-0")
+    (base / "conda-meta").mkdir()
+    (base / "conda-meta" / "history").touch()
+    (base / "bin").mkdir()
+    os.link(inner.cache / "shared-1-0" / "lib" / "one", base / "bin" / "one")
+    (empty.directory / "again").symlink_to(base / "envs" / "inside")
+    places = {"CONDA_PKGS_DIRS": str(inner.cache), "CONDA_ENVS_DIRS": str(inner.envs)}
+
+    document = _usage(empty, "--root", base, "--root", empty.directory / "again", **places)
+
+    assert len(document["environments"]) == 2
+    assert document["totals"]["allocated"] == allocated(base)
+    counted = next(item for item in document["environments"] if item["path"] == str(base))
+    assert counted["files"] == 2
+    assert counted["allocated"] == allocated(base) - allocated(inner.cache, inner.envs / "inside") + (
+        (base / "bin" / "one").stat().st_blocks * 512
+    )
+
+
+def test_options_count_wherever_they_stand(empty: Machine) -> None:
+    _tiny(empty).add("unused-1-0")
+
+    young = empty.run("prune", "usage", "--json").json
+    for arguments in (("--min-age", "0", "usage", "--json"), ("--json", "usage", "--min-age", "0")):
+        assert empty.run("prune", *arguments).json["totals"]["reclaimable"] == allocated(empty.cache / "unused-1-0")
+
+    assert (young["totals"]["reclaimable"], young["caches"][0]["recent"]) == (0, 1)
+    assert "too young" in empty.run("prune", "usage").out
+
+
+def test_a_machine_with_nothing_has_a_document_too(empty: Machine) -> None:
+    document = _usage(empty)
+
+    assert document["environments"] == []
+    assert document["totals"]["allocated"] == allocated(empty.cache)
+
+
+@pytest.mark.parametrize("name", ["no such", "/no/such", "envs/../nowhere", ""])
+def test_an_environment_that_is_not_there_is_an_error_that_names_it(empty: Machine, name: str) -> None:
+    answer = empty.run("prune", "usage", name, "--json")
+
+    assert answer.code == 1
+    assert answer.json["exception_name"] == "NoSuchEnvironmentError"
+    assert f"no environment {name}" in answer.json["message"]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 140])
+@pytest.mark.parametrize("arguments", [(), ("--packages",), ("a\tb\x1b[31m ü",)], ids=["all", "packages", "zoom"])
+def test_the_text_fits_the_terminal_and_hostile_names_do_no_harm(
+    empty: Machine, width: int, arguments: tuple[str, ...]
+) -> None:
+    tiny = _tiny(empty)
+    tiny.add("pkg-1-0")
+    tiny.use("a\tb\x1b[31m ü", "pkg-1-0")
+    tiny.use("an-environment-with-a-name-that-is-far-too-long-for-any-column-of-a-terminal", "pkg-1-0")
+    shown = _at_a_terminal(empty, width, *arguments)
+
+    assert "\x1b" not in shown
+    assert "\\x1b[31m" in shown.replace("\n", "") or arguments == ("--packages",)
+    assert max(len(line) for line in shown.splitlines()) <= width
+
+
+def _at_a_terminal(machine: Machine, width: int, *arguments: str) -> str:
+    """Return what a terminal of a width shows on standard output, where no colours are wanted."""
+    script = (
+        "import fcntl, os, pty, struct, sys, termios\n"
+        "pid, fd = pty.fork()\n"
+        "if not pid:\n"
+        f"    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, {width}, 0, 0))\n"
+        "    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n"
+        "    os.execv(sys.executable, [sys.executable, '-m', 'conda_prune_plugin.embedded', 'prune', 'usage', "
+        f"*{list(arguments)!r}])\n"
+        "try:\n"
+        "    while data := os.read(fd, 65536):\n"
+        "        sys.stdout.buffer.write(data)\n"
+        "except OSError:\n"
+        "    pass\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+    )
+    environ = {**machine.environ(NO_COLOR="1"), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Bold and dim are no colours.
+    return re.sub(r"\x1b\[[012]m", "", done.stdout.replace("\r", ""))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """An ext4 of its own, where this may be mounted."""
+    image, point = tmp_path / "image", tmp_path / "disk"
+    point.mkdir()
+    with image.open("wb") as stream:
+        stream.truncate(64 << 20)
+    made = subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], capture_output=True, text=True, check=False)  # noqa: S607
+    mounted = (
+        made.returncode
+        or subprocess.run(
+            ["mount", "-o", "loop", str(image), str(point)],  # noqa: S607
+            capture_output=True,
+            check=False,
+        ).returncode
+    )
+    if mounted:
+        pytest.skip("no file system may be mounted here")
+    yield point
+    subprocess.run(["umount", str(point)], check=True)  # noqa: S607
+
+
+def _used_on(path: Path) -> int:
+    os.sync()
+    space = os.statvfs(path)
+    return (space.f_blocks - space.f_bfree) * space.f_frsize
+
+
+def test_reclaimable_is_what_the_file_system_gets_back(disk: Path) -> None:
+    machine = Machine(disk / "it")
+    machine.create()
+    tiny = _tiny(machine)
+    for number in range(20):
+        tiny.add(f"unused-{number}-0", {f"lib/f{part}": File(b"x" * 3000 * part) for part in range(20)}, archive=True)
+    tiny.add("used-1-0")
+    tiny.use("env", "used-1-0")
+    predicted = _usage(machine)["caches"][0]["reclaimable"]
+    assert machine.prune("--dry-run", "--json").json["totals"]["reclaimable"] == predicted
+    before, directory = _used_on(disk), machine.cache.stat().st_blocks
+
+    done = machine.prune("--yes", "--json")
+
+    assert done.json["success"], json.dumps(done.json)
+    assert before - _used_on(disk) == predicted + (directory - machine.cache.stat().st_blocks) * 512
