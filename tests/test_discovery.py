@@ -13,6 +13,7 @@ from machine import allocated
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import LastUsedFrom, Plan, ReasonKind, RootState
+from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_package
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.environments import (
@@ -332,7 +333,7 @@ def test_an_archive_is_a_package_only_if_conda_fetched_it_or_it_can_be_read_as_o
     for suffix in (".conda", ".tar.bz2"):
         build_package(Package("copied", "1", suffix[1:4]), tiny.cache, suffix)
 
-    plan = tiny.plan(include_irreplaceable=True)
+    plan = tiny.plan(policy=Policy(min_age=0, include_irreplaceable=True))
 
     assert _removed(plan) == {"fetched-1-0", "copied-1-con", "copied-1-tar"}
     assert _kept(plan) == {dist: [ReasonKind.UNKNOWN] for dist in ("my-photos-2024", "my-notes-1", "half-true-1-0")}
@@ -343,7 +344,7 @@ def test_a_url_that_is_none_is_no_reason_to_stop(tiny: Tiny) -> None:
     record = tree / "info" / "repodata_record.json"
     record.write_text(json.dumps({"name": "a", "version": "1", "build": "0", "url": "http://[bad"}))
 
-    plan = tiny.plan(include_irreplaceable=True)
+    plan = tiny.plan(policy=Policy(min_age=0, include_irreplaceable=True))
 
     assert [(decision.entry.dist, decision.source) for decision in plan.remove] == [("a-1-0", None)]
     assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.IRREPLACEABLE]}

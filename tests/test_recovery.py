@@ -39,7 +39,7 @@ def _state_of(tiny: Tiny) -> dict[str, object]:
 CHANGES = ("mkdir", "move", "replace", "link", "unlink", "rmdir")
 
 
-def _die_at(step: int, changes: Sequence[str]) -> None:
+def die_at(step: int, changes: Sequence[str]) -> None:
     """End this process, as a power cut would, just before the step-th change of the disk."""
     steps = count(1)
     for name in changes:
@@ -57,7 +57,7 @@ def _run_until(tiny: Tiny, step: int, changes: Sequence[str] = CHANGES) -> bool:
     plan = tiny.plan()
     pid = os.fork()
     if pid == 0:
-        _die_at(step, changes)
+        die_at(step, changes)
         tiny.execute(plan)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9

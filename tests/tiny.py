@@ -89,13 +89,12 @@ class Tiny:
         watch = watch or self.watch()
         return Inventory(caches, watch.roots, (*notices, *watch.notices))
 
-    def plan(self, watch: RootWatch | None = None, *, include_irreplaceable: bool = False) -> Plan:
-        """Return the plan for the cache, whatever the age of its entries."""
+    def plan(self, watch: RootWatch | None = None, policy: Policy | None = None) -> Plan:
+        """Return the plan for the cache, by default whatever the age of its entries."""
         inventory = self.inventory(watch)
         entries = candidates(inventory, references(inventory.roots))
         evidence = gather_evidence(inventory.caches, entries, lambda done: None)
-        policy = Policy(min_age=0, include_irreplaceable=include_irreplaceable)
-        return make_plan(inventory, evidence, policy, 2e9)
+        return make_plan(inventory, evidence, policy or Policy(min_age=0), 2e9)
 
     def plan_unlinked(self) -> tuple[Plan, RootWatch]:
         """Return the plan that also takes what environments have without sharing a file, and its watch."""
