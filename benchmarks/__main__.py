@@ -1,4 +1,4 @@
-"""``python -m benchmarks usage [--size M] [--rounds 7] [--directory DIR]``."""
+"""``python -m benchmarks {backup,usage} [--size M] [--rounds 7] [--directory DIR]``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import usage
+from . import backup, usage
 from .install import SIZES, Install, generate
 
-COMMANDS = {"usage": usage.compare}
+COMMANDS = {"backup": backup.compare, "usage": usage.compare}
 
 
 def main() -> int:

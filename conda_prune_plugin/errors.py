@@ -78,6 +78,10 @@ class LockTimeoutError(PruneError):
     """Another run holds the lock of a cache."""
 
 
+class InterruptedByUserError(PruneError):
+    """Ctrl-C, at a moment when there is nothing to report."""
+
+
 class SystemRefusedError(PruneError):
     """The operating system failed to do something that nobody was prepared for."""
 

@@ -49,8 +49,8 @@ def paused(machine: Machine, moment: str, *command: str, **environ: str) -> Iter
     # By its name it is conda, to whom looks at the processes.
     script.symlink_to(__file__)
     process = subprocess.Popen(
-        [sys.executable, script, moment, ready, go, *command],
-        env=machine.environ(**environ),
+        [sys.executable, script, *command],
+        env=machine.environ(**environ, PAUSE_BEFORE=moment, PAUSE_READY=str(ready), PAUSE_GO=str(go)),
         cwd=machine.directory,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -76,7 +76,7 @@ def _main() -> int:
 
     from conda_prune_plugin.embedded import activate, main
 
-    moment, ready, go, *command = sys.argv[1:]
+    moment, ready, go = (os.environ[f"PAUSE_{name}"] for name in ("BEFORE", "READY", "GO"))
     activate()
     module, _, path = moment.partition(":")
     *owners, name = path.split(".")
@@ -94,7 +94,7 @@ def _main() -> int:
         return original(*arguments, **options)
 
     setattr(owner, name, stop)
-    return main(command)
+    return main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -8,13 +8,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import tempfile
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock  # noqa: F401  # In the processes of others it could not be imported any more.
 import pytest
 from tiny import Tiny
+
+from conda_prune_plugin.core.model import Disposal, Run
+from conda_prune_plugin.discovery.caches import list_cache
+from conda_prune_plugin.discovery.measure import measure
+from conda_prune_plugin.execution.lock import Patience
+from conda_prune_plugin.execution.purge import purge
+from conda_prune_plugin.execution.restore import Fetch, UnfetchableError, restore
+from conda_prune_plugin.execution.runs import stored_runs
+from conda_prune_plugin.execution.state import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,3 +151,70 @@ def test_a_cache_that_cannot_be_read_is_told_and_left_alone(shared: Tiny) -> Non
     notices = _as_nobody(lambda: [notice.kind for notice in shared.plan().inventory.notices])
 
     assert notices == ["unreadable-cache"]
+
+
+def _backup_as_root(tiny: Tiny) -> None:
+    tiny.execute(tiny.plan(), run=Run("run-1", 1.0, Disposal.BACKUP))
+
+
+def _restore(tiny: Tiny) -> dict[str, str]:
+    (stored,) = stored_runs(list_cache(str(tiny.cache)))
+    with locked(stored.cache, Patience(2.0)) as cache:
+        done = restore(cache, stored, lambda entry: True, _NO_FETCH, lambda count: None)
+    return {outcome.entry.dist: outcome.result.value for outcome in done.outcomes}
+
+
+def _nothing_again(*arguments: object) -> None:
+    raise UnfetchableError("nothing is fetched here")
+
+
+_NO_FETCH = Fetch(_nothing_again, _nothing_again)
+
+
+def test_what_root_backed_up_in_a_cache_of_somebody_else_he_can_restore_himself(shared: Tiny) -> None:
+    _backup_as_root(shared)
+    assert {path.lstat().st_uid for path in (shared.cache, *shared.cache.rglob("*"))} == {NOBODY}
+
+    assert _as_nobody(lambda: _restore(shared)) == dict.fromkeys(ALL, "restored")
+    assert {path.lstat().st_uid for path in (shared.cache, *shared.cache.rglob("*"))} == {NOBODY}
+
+
+def test_root_that_restores_archives_there_makes_nothing_of_its_own_and_nothing_that_runs_as_root(
+    shared: Tiny, tmp_path: Path
+) -> None:
+    tool = shared.cache / "a-1-0" / "lib" / "one"
+    os.chown(tool, 0, 0)
+    tool.chmod(0o4755)
+    shared.execute(shared.plan(), run=Run("run-1", 1.0, Disposal.ARCHIVE, str(tmp_path / "elsewhere")))
+
+    assert _restore(shared) == dict.fromkeys(ALL, "restored")
+
+    restored = tool.lstat()
+    assert (restored.st_uid, stat.S_IMODE(restored.st_mode)) == (NOBODY, 0o755)
+    assert {path.lstat().st_uid for path in shared.cache.rglob("*")} == {NOBODY}
+
+
+def test_in_a_sticky_cache_nobody_purges_or_restores_the_backup_of_another(shared: Tiny) -> None:
+    _give(shared.cache, 0)
+    shared.cache.chmod(0o1777)
+    _backup_as_root(shared)
+    before = {path: path.lstat().st_mtime_ns for path in shared.cache.rglob("*") if path.name[0].isdigit()}
+
+    def purge_it() -> bool:
+        (stored,) = stored_runs(list_cache(str(shared.cache)))
+        with locked(stored.cache, Patience(2.0)) as cache:
+            return purge(cache, stored, lambda path, fd: measure(path, dir_fd=fd), lambda files: None).error is None
+
+    assert _as_nobody(purge_it) is False
+    assert set(_as_nobody(lambda: _restore(shared)).values()) == {"failed"}
+    assert {path: path.lstat().st_mtime_ns for path in before} == before
+    assert _restore(shared) == dict.fromkeys(ALL, "restored")
+
+
+def test_in_a_cache_of_a_group_each_member_can_restore_what_another_backed_up(shared: Tiny) -> None:
+    for path in (shared.cache, *shared.cache.rglob("*")):
+        os.chown(path, 0, NOBODY, follow_symlinks=False)
+        path.chmod(path.stat().st_mode | (0o2070 if path.is_dir() else 0o060))
+    _backup_as_root(shared)
+
+    assert _as_nobody(lambda: _restore(shared)) == dict.fromkeys(ALL, "restored")

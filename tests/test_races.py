@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import UNREFERENCED, Machine, contents
+from machine import UNREFERENCED, Answer, Machine, contents
 from paused import BEFORE_DELETING, BEFORE_LINKING, BEFORE_MOVING, BEFORE_PURGING, BEFORE_RESTORING, paused
 
 if TYPE_CHECKING:
@@ -24,6 +24,14 @@ pytestmark = pytest.mark.slow
 
 #: Unreferenced packages that conda can also find in the channel.
 WANTED = ("libalpha=1.0", "innerlinks=2.0", "symlinks=2.0", "pynoarch=2.0")
+
+
+#: On this machine an environment was deleted by hand, and not everything has a source.
+PRUNE = ("prune", "--min-age", "0", "--yes", "--ignore-unreadable", "--include-irreplaceable")
+
+
+def _prune(machine: Machine, *arguments: str, **environ: str) -> Answer:
+    return machine.run(*(word for word in PRUNE if word != "--yes"), *arguments, **environ)
 
 
 def _create(machine: Machine) -> tuple[str, ...]:
@@ -45,13 +53,13 @@ def test_a_prune_while_conda_is_about_to_link_is_refused_and_conda_succeeds(
     machine: Machine, link: str, how: str
 ) -> None:
     with paused(machine, BEFORE_LINKING, *_create(machine), **_linking(link)) as conda:
-        dry = machine.prune("--dry-run", "--json")
-        answer = machine.prune("--yes", how, "--json")
+        dry = _prune(machine, "--dry-run", "--json")
+        answer = _prune(machine, "--yes", how, "--json")
         code = conda.go_on()
 
     assert [warning["kind"] for warning in dry.json["warnings"]].count("running") == 1
     assert (answer.code, answer.json["exception_name"]) == (1, "RunningError")
-    assert "conda" in answer.json["message"]
+    assert "conda create -n new" in answer.json["message"]
     assert code == 0, conda.output
     assert _is_complete(machine, "new")
 
@@ -61,7 +69,7 @@ def test_a_prune_that_ignores_a_conda_about_to_link_is_never_the_cause_of_a_sile
     machine: Machine, link: str
 ) -> None:
     with paused(machine, BEFORE_LINKING, *_create(machine), **_linking(link)) as conda:
-        answer = machine.prune("--yes", "--ignore-running", "--json")
+        answer = _prune(machine, "--yes", "--ignore-running", "--json")
         code = conda.go_on()
 
     assert answer.code == 0
@@ -81,7 +89,7 @@ def test_a_conda_that_installs_while_a_prune_is_under_way_succeeds_and_keeps_wha
     machine: Machine, link: str, moment: str, how: str
 ) -> None:
     before = {path: contents(path) for path in machine.environments}
-    with paused(machine, moment, "prune", "--min-age", "0", "--yes", how, "--json") as prune:
+    with paused(machine, moment, *PRUNE, how, "--json") as prune:
         machine.install(*_create(machine)[:3], *WANTED, **_linking(link))
         code = prune.go_on()
 
@@ -99,12 +107,12 @@ def _linking(kind: str) -> dict[str, str]:
     return {"hard": {}, "soft": {"CONDA_ALWAYS_SOFTLINK": "true"}, "copy": {"CONDA_ALWAYS_COPY": "true"}}[kind]
 
 
-@pytest.mark.parametrize("second", [("prune", "--yes", "--min-age", "0"), ("prune", "restore", "last")])
+@pytest.mark.parametrize("second", [PRUNE, ("prune", "restore", "last")])
 def test_our_own_commands_wait_for_each_other_with_a_message_and_a_limit(
     machine: Machine, second: tuple[str, ...]
 ) -> None:
-    assert machine.prune("--backup", "--yes", "--tarballs").code == 0
-    with paused(machine, BEFORE_MOVING, "prune", "--min-age", "0", "--yes") as first:
+    assert _prune(machine, "--backup", "--yes", "--tarballs").code == 0
+    with paused(machine, BEFORE_MOVING, *PRUNE) as first:
         answer = machine.run(*second, "--lock-timeout", "1", "--json")
         assert (answer.code, answer.json["exception_name"]) == (1, "LockTimeoutError")
         words = machine.run(*second, "--lock-timeout", "1")
@@ -123,14 +131,12 @@ def test_our_own_commands_wait_for_each_other_with_a_message_and_a_limit(
         (BEFORE_PURGING, ("prune", "purge", "--all", "--yes")),
     ],
 )
-@pytest.mark.parametrize(
-    "second", [("prune", "--yes", "--min-age", "0"), ("prune", "restore", "last"), ("prune", "purge", "--all", "--yes")]
-)
+@pytest.mark.parametrize("second", [PRUNE, ("prune", "restore", "last"), ("prune", "purge", "--all", "--yes")])
 def test_restore_and_purge_beside_anything_lose_nothing_half_way(
     machine: Machine, moment: str, first: tuple[str, ...], second: tuple[str, ...]
 ) -> None:
     whole = {dist: contents(machine.entry(dist)) for dist in UNREFERENCED if machine.entry(dist).is_dir()}
-    assert machine.prune("--backup", "--yes").code == 0
+    assert _prune(machine, "--backup", "--yes").code == 0
     with (
         paused(machine, moment, *first) as one,
         subprocess.Popen(
@@ -173,12 +179,12 @@ def test_the_locks_of_other_clients_are_waited_for(machine: Machine, name: str, 
     lock = machine.cache / name
     lock.write_bytes(b"")
     with _held(lock, kind):
-        answer = machine.prune("--yes", "--lock-timeout", "1")
+        answer = _prune(machine, "--yes", "--lock-timeout", "1")
     assert answer.code == 1
     assert f"Waiting for {holder}" in answer.err
     assert all(machine.entry(dist).exists() for dist in UNREFERENCED - {"onlyarchive-1.0-0"})
 
-    assert machine.prune("--yes", "--json").code == 0
+    assert _prune(machine, "--yes", "--json").code == 0
     # It was there before, so it is there after.
     assert lock.read_bytes() == b""
 
@@ -187,7 +193,7 @@ def test_while_we_work_mamba_and_rattler_are_kept_out_and_no_lock_is_left_behind
     rattler = machine.cache / ".cache.lock"
     rattler.touch()
     mamba = machine.cache / "pkgs.lock"
-    with paused(machine, BEFORE_DELETING, "prune", "--min-age", "0", "--yes") as prune:
+    with paused(machine, BEFORE_DELETING, *PRUNE) as prune:
         fds = [os.open(path, os.O_RDWR) for path in (mamba, rattler)]
         with pytest.raises(OSError, match="Resource temporarily unavailable"):
             fcntl.lockf(fds[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 21, os.SEEK_SET)
@@ -218,7 +224,7 @@ os._exit(0)  # Its threads don't always survive the end of the interpreter.
     shutil.rmtree(tmp_path / "env")
     assert (cache / ".cache.lock").exists()
 
-    arguments = ("prune", "--min-age", "0", "--yes", "--pkgs-dir", str(cache))
+    arguments = (*PRUNE, "--pkgs-dir", str(cache))
     with (
         paused(machine, BEFORE_MOVING, *arguments) as prune,
         subprocess.Popen(command, env=machine.environ(), stderr=subprocess.PIPE) as client,
@@ -237,7 +243,7 @@ def test_an_entry_whose_own_lock_is_held_is_skipped(machine: Machine) -> None:
     lock = machine.cache / "libalpha-1.0-0.lock"
     lock.write_bytes(b"metadata")
     with _held(lock, "rattler"):
-        answer = machine.prune("--yes", "--json")
+        answer = _prune(machine, "--yes", "--json")
     results = {outcome["dist"]: outcome["result"] for outcome in answer.json["outcomes"]}
 
     assert answer.code == 0

@@ -37,6 +37,7 @@ from conda_prune_plugin.execution.receipt import ReceiptEntry
 from conda_prune_plugin.execution.recovery import recover
 from conda_prune_plugin.execution.restore import Fetch, restore
 from conda_prune_plugin.execution.runs import StoredRun, stored_runs
+from conda_prune_plugin.execution.state import locked
 
 DISTS = ("a-1-0", "a-2-0", "b-1-0", "meta-1-0")
 ENVS = ("e", "f")
@@ -190,9 +191,12 @@ class PruneMachine(RuleBasedStateMachine):
         before = {name: _look(self._tiny.cache / name) for name in self._tiny.names() & self._whole.keys()}
         wanted = [entry for entry in stored.entries if dist in (None, entry.dist)]
 
-        outcomes = restore(stored, wanted.__contains__, fetch, Patience(), lambda done: None)
+        with locked(stored.cache, Patience()) as cache:
+            restored = restore(cache, stored, wanted.__contains__, fetch, lambda done: None)
 
-        assert {outcome.result for outcome in outcomes} <= {Result.RESTORED, Result.SKIPPED}
+        assert restored.unsettled is None
+        assert not restored.interrupted
+        assert {outcome.result for outcome in restored.outcomes} <= {Result.RESTORED, Result.SKIPPED}
         for entry in wanted:
             assert {part.name for part in entry.parts} <= self._tiny.names()
         for name, tree in before.items():
@@ -213,7 +217,8 @@ class PruneMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def purge(self, data: st.DataObject) -> None:
         stored = data.draw(st.sampled_from(self._stored()))
-        outcome = purge(stored, lambda path, fd: measure(path, dir_fd=fd), lambda files: None, Patience())
+        with locked(stored.cache, Patience()) as cache:
+            outcome = purge(cache, stored, lambda path, fd: measure(path, dir_fd=fd), lambda files: None)
         assert outcome.error is None
         assert stored.id not in {run.id for run in self._stored()}
 

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import UNREFERENCED, Machine, allocated, contents, listing
+from machine import UNREFERENCED, Answer, Machine, allocated, contents, listing
 
 from conda_prune_plugin.demo.packages import File, Package, build_package
 
-#: What was put into the cache by hand, so that nobody knows where to fetch it from.
-WITHOUT_SOURCE = frozenset({"bothformats-2.0-0", "onlyarchive-1.0-0"})
+#: One of its archives was put into the cache by hand, so that nobody knows where to fetch that from.
+WITHOUT_SOURCE = frozenset({"bothformats-2.0-0"})
+
+
+def _prune(machine: Machine, *arguments: str | os.PathLike[str], **environ: str) -> Answer:
+    """Prune all that nothing uses, be its source known or not, though an environment was deleted by hand."""
+    return machine.prune("--ignore-unreadable", "--include-irreplaceable", *arguments, **environ)
 
 
 def _everything(machine: Machine) -> dict[str, tuple[object, ...]]:
@@ -37,14 +42,14 @@ def _runs(machine: Machine) -> list[dict[str, Any]]:
     return list(answer.json["runs"])
 
 
-def _results(answer: Any) -> dict[str, str]:
+def _results(answer: Answer) -> dict[str, str]:
     return {outcome["dist"]: outcome["result"] for outcome in answer.json["outcomes"]}
 
 
 def test_a_backup_frees_nothing_and_says_so_and_comes_back_as_the_same_files(machine: Machine) -> None:
     before, size = _everything(machine), allocated(machine.cache)
 
-    answer = machine.prune("--backup", "--yes")
+    answer = _prune(machine, "--backup", "--yes")
 
     assert answer.code == 0
     assert "frees nothing" in answer.out
@@ -65,9 +70,9 @@ def test_a_backup_frees_nothing_and_says_so_and_comes_back_as_the_same_files(mac
 
 
 def test_purging_a_backup_frees_what_was_predicted(machine: Machine) -> None:
-    predicted = machine.prune("--dry-run", "--json").json["totals"]["reclaimable"]
+    predicted = _prune(machine, "--dry-run", "--json").json["totals"]["reclaimable"]
     before = allocated(machine.cache)
-    assert machine.prune("--backup", "--yes", "--json").json["outcomes"][0]["freed"] == 0
+    assert _prune(machine, "--backup", "--yes", "--json").json["outcomes"][0]["freed"] == 0
 
     purged = machine.run("prune", "purge", "last", "--yes", "--json").json
 
@@ -85,7 +90,7 @@ def test_archives_elsewhere_come_back_byte_for_byte(machine: Machine, tmp_path: 
     (entry / "share").chmod(0o555)
     before = _everything(machine)
 
-    answer = machine.prune("--backup-to", tmp_path / "elsewhere", "--yes", "--json")
+    answer = _prune(machine, "--backup-to", tmp_path / "elsewhere", "--yes", "--json")
 
     assert answer.code == 0
     assert _results(answer) == dict.fromkeys(UNREFERENCED, "backed-up")
@@ -105,7 +110,7 @@ def test_archives_elsewhere_come_back_byte_for_byte(machine: Machine, tmp_path: 
 
 
 def test_an_archive_that_has_changed_is_not_restored(machine: Machine, tmp_path: Path) -> None:
-    run = machine.prune("--backup-to", tmp_path, "--yes", "--json").json["run"]
+    run = _prune(machine, "--backup-to", tmp_path, "--yes", "--json").json["run"]
     archive = next(tmp_path.rglob("libalpha-1.0-0.tar.zst"))
     archive.write_bytes(archive.read_bytes()[:-1] + b"!")
 
@@ -120,7 +125,7 @@ def test_what_cannot_be_archived_stays_and_the_rest_goes_on(machine: Machine, tm
     pipe = machine.entry("libalpha-1.0-0") / "lib" / "pipe"
     os.mkfifo(pipe)
 
-    answer = machine.prune("--backup-to", tmp_path, "--yes", "--json")
+    answer = _prune(machine, "--backup-to", tmp_path, "--yes", "--json")
 
     assert answer.code == 1
     assert _results(answer) == dict.fromkeys(UNREFERENCED, "backed-up") | {"libalpha-1.0-0": "failed"}
@@ -131,7 +136,7 @@ def test_archives_cannot_go_into_a_cache_or_a_file(machine: Machine) -> None:
     before = listing(machine.directory)
     (machine.home / "file").touch()
     for place in (machine.cache, machine.cache / "backup", machine.home / "file"):
-        answer = machine.prune("--backup-to", place, "--yes", "--json")
+        answer = _prune(machine, "--backup-to", place, "--yes", "--json")
         assert answer.code == 2
         assert answer.json["exception_name"] == "UsageError"
     (machine.home / "file").unlink()
@@ -142,7 +147,7 @@ def test_archives_cannot_go_into_a_cache_or_a_file(machine: Machine) -> None:
 
 def test_what_was_deleted_is_fetched_again_by_conda(machine: Machine) -> None:
     before = contents(machine.cache)
-    machine.prune("--yes")
+    _prune(machine, "--yes")
 
     answer = machine.run("prune", "restore", "last", "--json")
 
@@ -163,7 +168,7 @@ def test_what_was_deleted_is_fetched_again_by_conda(machine: Machine) -> None:
 
 def test_without_its_channel_a_package_comes_out_of_the_archive_that_is_still_there(machine: Machine) -> None:
     before = contents(machine.entry("libalpha-1.0-0"))
-    machine.prune("--packages", "--yes")
+    _prune(machine, "--packages", "--yes")
     shutil.move(machine.directory / "channel", machine.directory / "gone")
 
     answer = machine.run("prune", "restore", "last", "--only", "libalpha", "--json")
@@ -176,7 +181,7 @@ def test_without_its_channel_a_package_comes_out_of_the_archive_that_is_still_th
 
 
 def test_a_package_with_the_same_name_but_another_hash_is_not_restored(machine: Machine) -> None:
-    machine.prune("--yes")
+    _prune(machine, "--yes")
     other = Package("libalpha", "1.0", files={"lib/other": File(b"not what it was" * 1000)})
     build_package(other, machine.directory / "channel" / "linux-64", ".conda")
 
@@ -188,7 +193,7 @@ def test_a_package_with_the_same_name_but_another_hash_is_not_restored(machine: 
 
 
 def test_a_restore_never_overwrites(machine: Machine) -> None:
-    machine.prune("--backup", "--yes")
+    _prune(machine, "--backup", "--yes")
     machine.install("create", "-n", "again", "libalpha=1.0")
     before = _everything(machine)
 
@@ -202,7 +207,7 @@ def test_a_restore_never_overwrites(machine: Machine) -> None:
 
 
 def test_only_what_matches_is_restored(machine: Machine) -> None:
-    machine.prune("--backup", "--yes")
+    _prune(machine, "--backup", "--yes")
 
     answer = machine.run("prune", "restore", "last", "--only", "libalpha<2", "--json")
 
@@ -216,7 +221,7 @@ def test_only_what_matches_is_restored(machine: Machine) -> None:
 
 
 def test_listing_and_dry_runs_write_nothing(machine: Machine) -> None:
-    machine.prune("--backup", "--yes")
+    _prune(machine, "--backup", "--yes")
     before = listing(machine.directory)
 
     for command in (
@@ -231,7 +236,7 @@ def test_listing_and_dry_runs_write_nothing(machine: Machine) -> None:
 
 
 def test_a_purge_has_to_be_confirmed_and_to_be_told_what(machine: Machine) -> None:
-    machine.prune("--backup", "--yes")
+    _prune(machine, "--backup", "--yes")
 
     assert machine.run("prune", "purge", "--all", "--json").json["exception_name"] == "ConfirmationError"
     assert machine.run("prune", "purge").code == 2
@@ -249,9 +254,9 @@ def _make_old(machine: Machine, days: float) -> None:
 
 
 def test_old_runs_are_purged_by_age_and_by_the_setting(machine: Machine) -> None:
-    machine.prune("--backup", "--yes", "--packages")
+    _prune(machine, "--backup", "--yes", "--packages")
     _make_old(machine, 10)
-    machine.prune("--backup", "--yes", "--tarballs")
+    _prune(machine, "--backup", "--yes", "--tarballs")
 
     assert machine.run("prune", "purge", "--older-than", "20d", "--yes", "--json").json["runs"] == []
     assert len(machine.run("prune", "purge", "--older-than", "9d", "--yes", "--json").json["runs"]) == 1
@@ -260,19 +265,19 @@ def test_old_runs_are_purged_by_age_and_by_the_setting(machine: Machine) -> None
     _make_old(machine, 10)
     machine.install("create", "-n", "again", "libalpha=1.0")
     assert machine.run("remove", "-n", "again", "--all", "--yes").code == 0
-    answer = machine.prune("--yes", "--json", CONDA_PLUGINS_PRUNE_PURGE_AFTER="9d")
+    answer = _prune(machine, "--yes", "--json", CONDA_PLUGINS_PRUNE_PURGE_AFTER="9d")
     assert answer.code == 0
     assert [warning["kind"] for warning in answer.json["warnings"]].count("purged") == 1
     assert left["run"] not in {run["run"] for run in _runs(machine)}
 
 
 def test_the_setting_makes_backups_and_the_option_wins(machine: Machine) -> None:
-    answer = machine.prune("--yes", "--packages", "--json", CONDA_PLUGINS_PRUNE_BACKUP="true")
+    answer = _prune(machine, "--yes", "--packages", "--json", CONDA_PLUGINS_PRUNE_BACKUP="true")
     assert set(_results(answer).values()) == {"backed-up"}
 
-    answer = machine.prune("--yes", "--no-backup", "--json", CONDA_PLUGINS_PRUNE_BACKUP="true")
+    answer = _prune(machine, "--yes", "--no-backup", "--json", CONDA_PLUGINS_PRUNE_BACKUP="true")
     assert set(_results(answer).values()) == {"removed"}
-    both = machine.prune("--yes", "--backup", "--backup-to", "x", "--json")
+    both = _prune(machine, "--yes", "--backup", "--backup-to", "x", "--json")
     assert both.code == 2
 
 

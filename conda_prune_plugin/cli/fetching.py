@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 
+from ..discovery.caches import INDEX
+from ..discovery.candidates import RECORD
+from ..discovery.reading import dist_of, read_object
 from ..execution.receipt import ReceiptEntry
 from ..execution.restore import Fetch, UnfetchableError
-from ..execution.tree import file_digest
 
 #: What `conda.common.url.mask_anaconda_token` leaves of a token.
 _MASKED_TOKEN = "/t/<TOKEN>"  # noqa: S105
@@ -38,8 +40,13 @@ def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
     if context.offline and not url.startswith("file:"):
         raise UnfetchableError(f"conda is offline, and it came from {entry.source}")
     try:
+        size = record.get("size")
         download(
-            url, os.path.join(directory, name), md5=record.get("md5"), sha256=entry.sha256, size=record.get("size")
+            url,
+            os.path.join(directory, name),
+            md5=record["md5"] if isinstance(record.get("md5"), str) else None,
+            sha256=entry.sha256,
+            size=size if isinstance(size, int) else None,
         )
     except (CondaError, OSError) as error:
         raise UnfetchableError(f"{entry.source} can't be fetched: {_one_line(error)}") from error
@@ -47,22 +54,18 @@ def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
 
 def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     """Extract an archive, and write the record that conda writes after an extraction. Raises `UnfetchableError`."""
-    from conda.exceptions import CondaError
     from conda.gateways.disk.create import extract_tarball, write_as_json_to_file
-    from conda_package_handling.exceptions import InvalidArchiveError
 
-    record = json.loads(entry.record) if entry.record else None
-    if record and entry.sha256 and record.get("fn") == os.path.basename(archive):
-        with open(archive, "rb") as stream:
-            found = file_digest(stream)
-        if found != entry.sha256:
-            raise UnfetchableError(f"{archive} is not the archive that it was extracted from (its hash is {found})")
     try:
         extract_tarball(archive, target)
-        if record is not None:
-            write_as_json_to_file(os.path.join(target, "info", "repodata_record.json"), record)
-    except (CondaError, InvalidArchiveError) as error:
+        found = dist_of(read_object(os.path.join(target, INDEX)))
+    except Exception as error:
+        # zipfile, tarfile, bz2, zstd and conda-package-handling each have errors of their own for broken content.
         raise UnfetchableError(f"{archive} can't be extracted: {_one_line(error)}") from error
+    if found != entry.dist and entry.sha256 is None:
+        raise UnfetchableError(f"{archive} holds {found}")
+    if entry.record is not None:
+        write_as_json_to_file(os.path.join(target, RECORD), json.loads(entry.record))
 
 
 def _one_line(error: Exception) -> str:

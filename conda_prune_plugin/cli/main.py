@@ -74,7 +74,7 @@ def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error of ours becomes a message."""
-    from ..errors import PruneError, SystemRefusedError
+    from ..errors import InterruptedByUserError, PruneError, SystemRefusedError
 
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
@@ -84,6 +84,9 @@ def execute(arguments: argparse.Namespace) -> int:
             code = int(arguments.prune_command(arguments))
         except PruneError as error:
             code = _report(error)
+        except KeyboardInterrupt:
+            hint = "Everything is at its place, or the next run puts it back."
+            code = _report(InterruptedByUserError("Interrupted.", hint=hint))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough.

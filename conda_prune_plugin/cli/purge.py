@@ -128,15 +128,20 @@ def purge_runs(
     from ..core.model import PurgeOutcome, Result
     from ..discovery.measure import measure
     from ..execution.purge import purge
-    from .runs import summary
+    from .runs import all_locked, summary
 
     outcomes = []
-    for runs in chosen:
-        done = [purge(stored, lambda path, dir_fd: measure(path, dir_fd=dir_fd), progress, patience) for stored in runs]
-        errors = [item.error for item in done if item.error]
-        result = Result.FAILED if errors else Result.PURGED
-        freed = sum(item.freed for item in done)
-        outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
+    chosen = list(chosen)
+    with all_locked((stored for runs in chosen for stored in runs), patience) as locked:
+        for runs in chosen:
+            done = [
+                purge(locked[stored.cache.path], stored, lambda path, fd: measure(path, dir_fd=fd), progress)
+                for stored in runs
+            ]
+            errors = [item.error for item in done if item.error]
+            result = Result.FAILED if errors else Result.PURGED
+            freed = sum(item.freed for item in done)
+            outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
     return outcomes
 
 

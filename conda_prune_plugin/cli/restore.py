@@ -93,11 +93,13 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
-    from ..core.model import Result
+    from dataclasses import replace
+
+    from ..core.model import Notice, Result
     from ..errors import NoSuchRunError
     from ..execution.restore import restore
     from .fetching import fetch
-    from .runs import finished_stock, matching, named_run, take_stock
+    from .runs import all_locked, finished_stock, matching, named_run, take_stock
 
     wanted = parsed(arguments.only, matching, matching(None))
     patience = patience_of(arguments, output, reporter)
@@ -117,8 +119,15 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     outcomes: list[Outcome] = []
     if not output.dry_run:
         progress = reporter.counter("Restoring packages", len(dists))
-        for stored in runs:
-            outcomes += restore(stored, wanted, fetch(), patience, progress)
+        with all_locked(runs, patience) as locked:
+            for stored in runs:
+                done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)
+                outcomes += done.outcomes
+                complete &= not done.interrupted and done.unsettled is None
+                if done.unsettled is not None:
+                    stock = replace(stock, notices=(*stock.notices, Notice("unsettled", done.unsettled, stored.path)))
+                if done.interrupted:
+                    break
         reporter.clear()
     failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
     _report(runs, dists, outcomes, stock, output, success=not failed)

@@ -15,6 +15,7 @@ from ..core.units import format_size, plural
 from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
 from ..discovery.measure import measure
+from ..errors import PruneError
 from ..execution.execute import Execution, execute
 from ..execution.recovery import cut_off_runs, needs_recovery, recover
 from ..execution.tools import Tools
@@ -63,7 +64,7 @@ class _Run:
             notices += running_notices(caches)
         self._show(plan, notices)
         if self._output.dry_run or not plan.remove:
-            self._report(plan, notices, None, Execution(()))
+            self._report(plan, (*notices, *self._purge_old(None)), None, Execution(()))
             return 1 if self._failed else 0
         if not self._ignore_unreadable:
             refuse_hidden_roots(plan.inventory, notices)
@@ -77,7 +78,7 @@ class _Run:
         execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
-        self._report(plan, (*notices, *self._purge_old(run.started)), run, execution)
+        self._report(plan, (*notices, *self._purge_old(run)), run, execution)
         return 1 if self._failed else 0
 
     def _refuse_running(self, plan: Plan) -> None:
@@ -135,15 +136,20 @@ class _Run:
             sys.stdout.flush()
         show_notices(console(sys.stderr), notices)
 
-    def _purge_old(self, now: float) -> tuple[Notice, ...]:
-        """Delete what older runs have left, if the setting ``prune_purge_after`` says so."""
-        if self._purge_after is None:
+    def _purge_old(self, run: Run | None) -> tuple[Notice, ...]:
+        """Delete what older runs have left, if the setting ``prune_purge_after`` says so; never what this one did."""
+        if self._purge_after is None or self._output.dry_run or not (self._output.yes or may_ask(self._output)):
             return ()
         from .purge import chosen_runs, purge_runs
 
-        stock = take_stock(self._request.pkgs_dirs)
-        old = chosen_runs(stock, (), self._purge_after, now)
-        outcomes = purge_runs(old, self._patience, self._reporter.counter("Purging old backups"))
+        chosen = chosen_runs(take_stock(self._request.pkgs_dirs), (), self._purge_after, time.time())
+        old = [runs for runs in chosen if run is None or runs[0].id != run.id]
+        try:
+            outcomes = purge_runs(old, self._patience, self._reporter.counter("Purging old backups"))
+        except PruneError as error:
+            # What the run itself has done must be reported all the same.
+            self._failed = True
+            return (Notice("purged", f"Old runs could not be purged: {error.message}", ""),)
         self._reporter.clear()
         notices = []
         for outcome in outcomes:
@@ -166,11 +172,12 @@ class _Run:
                 success=not self._failed,
             )
             print(json.dumps(document, indent=2))
-        elif run is not None:
+        else:
             from ..presentation.text import console, show_notices, show_outcomes
 
             err = console(sys.stderr)
-            show_outcomes(console(sys.stdout), err, run, execution.outcomes, quiet=self._output.quiet)
+            if run is not None:
+                show_outcomes(console(sys.stdout), err, run, execution.outcomes, quiet=self._output.quiet)
             show_notices(err, (notice for notice in notices if notice.kind in ("purged", "unsettled")))
 
     def _question(self, plan: Plan) -> str:

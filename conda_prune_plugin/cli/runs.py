@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ..core.model import Cache, Notice, Run, RunSummary
@@ -13,6 +14,7 @@ from ..execution.lock import Patience
 from ..execution.receipt import ReceiptEntry
 from ..execution.recovery import needs_recovery, recover
 from ..execution.runs import StoredRun, stored_runs
+from ..execution.state import LockedCache, locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
     found: dict[str, list[StoredRun]] = {}
     for cache in caches:
         for stored in stored_runs(cache):
-            found.setdefault(stored.id, []).append(stored)
+            if not stored.exhausted:
+                found.setdefault(stored.id, []).append(stored)
     unfinished = tuple(cut_off_notice(run) for runs in found.values() for run in runs if not run.complete)
     return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished)
 
@@ -88,6 +91,8 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
     if spec is None:
         return lambda entry: True
+    from conda.exceptions import CondaError
+
     from ..discovery.specs import parse_spec
 
     parsed = parse_spec(spec)
@@ -95,9 +100,23 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     def matches(entry: ReceiptEntry) -> bool:
         name, version, build, *_ = [*entry.dist.rsplit("-", 2), "", ""]
         record = {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
-        return bool(parsed.match(record))
+        try:
+            return bool(parsed.match(record))
+        except CondaError:
+            return False  # A version that is none for conda.
 
     return matches
+
+
+@contextmanager
+def all_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[Mapping[str, LockedCache]]:
+    """Lock all caches that runs lie in before anything is changed in one of them; gives them by path.
+
+    Raises `StateError` or `LockTimeoutError`.
+    """
+    with ExitStack() as stack:
+        caches = {stored.cache.path: stored.cache for stored in runs}
+        yield {path: stack.enter_context(locked(cache, patience)) for path, cache in caches.items()}
 
 
 def cut_off_notice(stored: StoredRun) -> Notice:

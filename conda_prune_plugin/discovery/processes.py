@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 _PROC = "/proc"
 
 #: For each program the commands that link packages into an environment or extract them into a cache. Not among them
-#: are those that go on for as long as what they start, such as ``pixi run``.
+#: are those that go on for as long as what they start, such as ``pixi run``. None: whatever it is called with.
 _CONDA = frozenset({"create", "install", "update", "upgrade", "remove", "uninstall", "rename", "build", "debug"})
 _INSTALLING = {
     "conda": _CONDA,
@@ -24,17 +25,28 @@ _INSTALLING = {
     "micromamba": _CONDA,
     "conda-env": frozenset({"create", "update"}),
     "conda-build": None,
+    "conda-mambabuild": None,
+    "conda-lock": frozenset({"install"}),
+    "boa": frozenset({"build"}),
+    "constructor": None,
     "rattler-build": frozenset({"build", "test"}),
-    "pixi": frozenset({"add", "global", "install", "reinstall", "remove", "update", "upgrade"}),
+    "pixi": frozenset({"add", "a", "install", "i", "reinstall", "remove", "rm", "update", "upgrade"}),
 }
 
-#: ``conda env create`` installs, ``conda env list`` does not.
-_NESTED = {"env": frozenset({"create", "update", "remove"})}
+#: Commands of which only some subcommands install: ``conda env create`` does, ``conda env list`` does not.
+_NESTED = {
+    "env": frozenset({"create", "update", "remove"}),
+    "global": frozenset({"install", "i", "add", "a", "remove", "rm", "uninstall", "update", "upgrade", "sync"}),
+}
 
-#: Commands behind which words may follow that look like a command of their own.
-_OTHERS = frozenset(
-    {"run", "search", "list", "info", "config", "shell", "exec", "prune", "clean", "doctor", "activate"}
+#: Options with a value of their own, which may be any word.
+_WITH_VALUE = frozenset(
+    {"-n", "--name", "-p", "--prefix", "-c", "--channel", "-r", "--root-prefix", "--rc-file", "--manifest-path"}
+    | {"--solver", "--log-level", "--color", "-f", "--file"}
 )
+
+#: With these nothing is installed.
+_HARMLESS = frozenset({"-h", "--help", "--version", "-V", "-d", "--dry-run"})
 
 #: Modules that are conda's command line when Python runs them with ``-m``.
 _MODULES = {"conda": "conda", "conda_env": "conda-env", "conda_build": "conda-build", "mamba": "mamba"} | {
@@ -42,6 +54,7 @@ _MODULES = {"conda": "conda", "conda_env": "conda-env", "conda_build": "conda-bu
 }
 
 _PYTHON = re.compile(r"(?i)pythonw?[\d.]*(\.exe)?")
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     return tuple(
         Process(pid, " ".join((_program(arguments)[0], *_program(arguments)[1])))
         for pid, (_, arguments) in sorted(processes.items())
-        if pid not in waiting and is_installing(arguments) and not _uses_other_caches(pid, ours)
+        if pid not in waiting and is_installing(arguments) and _may_use(pid, ours)
     )
 
 
@@ -83,29 +96,39 @@ def is_installing(arguments: Sequence[str]) -> bool:
     if program not in _INSTALLING:
         return False
     commands = _INSTALLING[program]
+    if _HARMLESS.intersection(words):
+        return False
     if commands is None:
         return True
-    # The value of an option before the command may be any word, so what is no known command is passed over.
-    known = (word for word in words if word in commands or word in _NESTED or word in _OTHERS)
-    command = next(known, None)
-    if command in _NESTED and program != "pixi":
-        return next(known, None) in _NESTED[command]
+    positional = _positional(words)
+    command = next(positional, None)
+    if command in _NESTED:
+        return next(positional, None) in _NESTED[command]
     return command in commands
 
 
-def _program(arguments: list[str]) -> tuple[str, list[str]]:
-    """Return the name of a program and its arguments, behind the Python interpreter that may run it."""
+def _positional(words: Iterable[str]) -> Iterator[str]:
+    words = iter(words)
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            yield word
+
+
+def _program(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return the name of a program and its arguments, behind the interpreter or shell that may run it."""
     if not arguments:
-        return "", []
-    if not _PYTHON.fullmatch(_name(arguments[0])):
-        return _name(arguments[0]), arguments[1:]
-    rest = arguments[1:]
+        return "", ()
+    name, rest = _name(arguments[0]), list(arguments[1:])
+    if not _PYTHON.fullmatch(name) and name not in _SHELLS:
+        return name, rest
     while rest and rest[0].startswith("-") and rest[0] != "-m":
         # The only options of the interpreter with a value of their own.
         rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
     if rest[:1] == ["-m"]:
         return _MODULES.get(rest[1], "") if len(rest) > 1 else "", rest[2:]
-    return (_name(rest[0]), rest[1:]) if rest else ("", [])
+    return (_name(rest[0]), rest[1:]) if rest else ("", ())
 
 
 def _name(path: str) -> str:
@@ -144,14 +167,31 @@ def _processes_by_ps() -> Iterator[tuple[int, int, list[str]]]:
         yield int(pid), int(parent), arguments
 
 
-def _uses_other_caches(pid: int, ours: frozenset[str]) -> bool:
+def _may_use(pid: int, caches: frozenset[str]) -> bool:
+    """Return whether a process may be using one of the caches.
+
+    Its environment tells, where we may read it. Somebody else's process, of which we may not, can use a cache of ours
+    only if we let others write there.
+    """
+    directory = os.path.join(_PROC, str(pid))
     try:
-        with open(os.path.join(_PROC, str(pid), "environ"), "rb") as stream:
+        with open(os.path.join(directory, "environ"), "rb") as stream:
             variables = os.fsdecode(stream.read()).split("\0")
+    except PermissionError:
+        return any(map(_is_shared, caches))
     except OSError:
-        return False
+        return True
     for variable in variables:
         name, _, value = variable.partition("=")
         if name == "CONDA_PKGS_DIRS" and value:
-            return ours.isdisjoint(os.path.realpath(path) for path in re.split(rf"[,{os.pathsep}]", value))
-    return False
+            named = (os.path.realpath(path) for path in re.split(rf"[,{os.pathsep}]", value))
+            return not caches.isdisjoint(named)
+    return True
+
+
+def _is_shared(cache: str) -> bool:
+    try:
+        status = os.stat(cache)
+    except OSError:
+        return True
+    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

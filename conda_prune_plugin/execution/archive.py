@@ -37,7 +37,8 @@ class Preserved:
 def make_folder(path: str) -> Directory:
     """Make the folder for the archives of one cache and open it. Raises `StateError`."""
     try:
-        os.makedirs(path)
+        # Private: what a cache keeps from others must not be readable in its archives.
+        os.makedirs(path, mode=0o700)
         return Directory.open(os.path.realpath(path))
     except OSError as error:
         raise StateError(
@@ -54,7 +55,7 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
     names = [part.name for part in decision.parts]
     try:
         before = stamps_of(cache, {name: name for name in names})
-        fd = folder.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        fd = folder.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as stream:
             with _zstd(stream, "wb") as compressed, _tar(compressed, "w") as tar:
                 members = [member for name in names for member in pack(cache, name, tar)]
@@ -112,16 +113,18 @@ def purge_folder(receipt: Receipt) -> None:
     if path is None or not os.path.lexists(path):
         return
     with Directory.open(os.path.realpath(path)) as folder:
-        if folder.names():
-            theirs = read_receipt(folder)
-            if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
-                raise ValueError(f"{path} is not the folder of this run's archives")
-            for name in (entry.dist + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
-                if folder.exists(name):
-                    remove(folder, name)
-            # Last of all: it proves whose folder this is.
-            withdraw_receipt(folder)
-    for empty in (path, os.path.dirname(path)):
+        if not folder.names():
+            return  # Nothing of it is left, and nothing proves whose folder it is.
+        theirs = read_receipt(folder)
+        if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
+            raise ValueError(f"{path} is not the folder of this run's archives")
+        for name in (entry.dist + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
+            if folder.exists(name):
+                remove(folder, name)
+        # Last of all: it is the proof.
+        withdraw_receipt(folder)
+    above = os.path.dirname(path)
+    for empty in (path, above) if os.path.basename(above) == receipt.run.id else (path,):
         with suppress(OSError):
             os.rmdir(empty)
 

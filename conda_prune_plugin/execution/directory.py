@@ -93,7 +93,8 @@ class Directory:
         if not self.exists(name):
             self.mkdir(name)
             with self.child(name) as made:
-                made.chmod(stat.S_IMODE(self.own_status().st_mode) & 0o777 | stat.S_IRWXU)
+                # With the sticky and the group bit: in a shared cache they say who may do what.
+                made.chmod(stat.S_IMODE(self.own_status().st_mode) | stat.S_IRWXU)
             self.hand_over(name)
         return self.child(name)
 
@@ -132,9 +133,16 @@ class Directory:
         return os.readlink(path, dir_fd=dir_fd)
 
     def restore_status(self, name: str, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
-        """Set mode, time of modification and, for root, owner of what bears a name; a link is not followed."""
+        """Set mode, time of modification and, for root, owner of what bears a name; a link is not followed.
+
+        In a directory of somebody else root makes nothing that is not his, and nothing that runs as another user: he
+        may have written himself what mode and owner come from.
+        """
         path, dir_fd = self.at(name)
         if hasattr(os, "geteuid") and os.geteuid() == 0:
+            here = self.own_status()
+            if here.st_uid != 0:
+                owner, mode = (here.st_uid, here.st_gid), mode & 0o777
             # Before the mode: a change of the owner takes away set-user-id.
             os.chown(path, *owner, dir_fd=dir_fd, follow_symlinks=False)
         if not stat.S_ISLNK(self.status(name).st_mode):

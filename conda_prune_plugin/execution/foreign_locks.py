@@ -14,6 +14,7 @@ conda takes no lock. Windows has other calls for the same locks; there only our 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -87,9 +88,15 @@ def _mamba_names(cache: Cache) -> list[str]:
 @contextmanager
 def _mamba_lock(directory: Directory, state: Directory, name: str, patience: Patience) -> Iterator[None]:
     existed = directory.exists(name)
+    if existed and not stat.S_ISREG(directory.status(name).st_mode):
+        yield  # Nothing that mamba could lock.
+        return
     if not existed:
         _make_ours(directory, state, name)
-    fd = _locked(directory, name, _lock_mambas_byte, "mamba", patience)
+    fd = _locked(directory, name, os.O_RDWR | os.O_CREAT, _lock_mambas_byte, "mamba", patience)
+    if fd is None:
+        yield
+        return
     try:
         yield
     finally:
@@ -101,19 +108,22 @@ def _mamba_lock(directory: Directory, state: Directory, name: str, patience: Pat
 
 
 def _make_ours(directory: Directory, state: Directory, name: str) -> None:
-    """Make mamba's lock file, with our mark in it from its first moment on: one that a kill leaves is known again."""
-    fd = state.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    """Make mamba's lock file, with our mark in it from its first moment on: one that a kill leaves is known again.
+
+    Where that can't be (a full disk, no hard links, or somebody else has made it in this moment), `_locked` makes it.
+    """
     try:
-        os.write(fd, _OURS)
-    finally:
-        os.close(fd)
-    try:
+        fd = state.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            os.write(fd, _OURS)
+        finally:
+            os.close(fd)
         state.link(name, directory, name)
     except OSError:
-        # Somebody else has made it in this moment, or there are no hard links here: then `_locked` makes it.
         pass
     finally:
-        state.unlink(name)
+        with suppress(OSError):
+            state.unlink(name)
 
 
 def _lock_mambas_byte(fd: int) -> None:
@@ -125,20 +135,36 @@ def _rattler_lock(directory: Directory, patience: Patience) -> Iterator[None]:
     def attempt(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    fd = _locked(directory, RATTLER_LOCK, attempt, "pixi or another program that uses rattler", patience)
+    # For reading is enough, as the file may be somebody else's.
+    fd = _locked(directory, RATTLER_LOCK, os.O_RDONLY, attempt, "pixi or another program that uses rattler", patience)
     try:
         yield
     finally:
-        os.close(fd)
+        if fd is not None:
+            os.close(fd)
 
 
-def _locked(directory: Directory, name: str, attempt: Callable[[int], None], holder: str, patience: Patience) -> int:
-    """Return a descriptor of a lock file that is locked; closing it releases the lock."""
+def _locked(
+    directory: Directory, name: str, flags: int, attempt: Callable[[int], None], holder: str, patience: Patience
+) -> int | None:
+    """Return a descriptor of a lock file that is locked; closing it releases the lock.
+
+    None if nobody can hold it: there is none, and no room to make one; or if we are not allowed to lock it, which is
+    told: a cache that we may change otherwise is not given up for that.
+    """
     path = os.path.join(directory.path, name)
     deadline = time.monotonic() + patience.seconds
     announced = False
     while True:
-        fd = directory.open_file(name, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fd = directory.open_file(name, flags, 0o666)
+        except PermissionError:
+            patience.notify(f"{path} can't be locked for lack of permission; going on without it.")
+            return None
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return None
+            raise
         try:
             attempt(fd)
             # Whoever held it may have removed it: then it guards nothing any more.

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 from ..core.model import Disposal, PartKind, Remove, Run
@@ -110,7 +111,9 @@ def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
 
 def write_receipt(folder: Directory, receipt: Receipt) -> None:
     """Write a receipt in one step and make it outlast a crash. Raises `OSError`; the one before is still there then."""
-    fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    if folder.exists(UNFINISHED):
+        folder.unlink(UNFINISHED)  # It may be somebody else's, in a cache with several owners.
+    fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
         json.dump(_document(receipt), stream, indent=1)
         stream.flush()
@@ -128,13 +131,13 @@ def read_receipt(folder: Directory) -> Receipt:
             if document["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {document['schema']}, not {SCHEMA}")
             return _receipt(document)
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"it is not a receipt ({error!r})") from error
 
 
 def withdraw_receipt(folder: Directory) -> None:
-    """Remove the receipt when nothing is left that it could explain."""
-    if {name for name, _ in folder.names()} <= {RECEIPT, UNFINISHED}:
+    """Remove the receipt when nothing is left that it could explain; what is not ours is not explained by it."""
+    if not any(name[:1].isdecimal() for name, _ in folder.names()):
         for name in (UNFINISHED, RECEIPT):
             if folder.exists(name):
                 folder.unlink(name)
@@ -176,7 +179,7 @@ def _entry_document(entry: ReceiptEntry) -> dict[str, Any]:
 def _receipt(document: Mapping[str, Any]) -> Receipt:
     run = Run(
         id=str(document["run"]),
-        started=float(document["started"]),
+        started=_time(document["started"]),
         disposal=Disposal(document["disposal"]),
         destination=_text(document["destination"]),
     )
@@ -192,10 +195,10 @@ def _entry(document: Mapping[str, Any]) -> ReceiptEntry:
         files=int(document["files"]),
         apparent=int(document["apparent"]),
         reclaimable=int(document["reclaimable"]),
-        last_used=None if document["last_used"] is None else float(document["last_used"]),
+        last_used=None if document["last_used"] is None else _time(document["last_used"]),
         source=_text(document["source"]),
         sha256=_text(document["sha256"]),
-        record=json.dumps(document["record"]) if document["record"] else None,
+        record=_record(document["record"]),
         reasons=tuple((str(reason["kind"]), str(reason["detail"])) for reason in document["reasons"]),
         archived=Archived(str(archived["name"]), str(archived["sha256"]), int(archived["size"])) if archived else None,
     )
@@ -206,7 +209,25 @@ def _held(document: Mapping[str, Any]) -> Held:
     # A folder holds nothing else, and what is no number may be a name somewhere else.
     if not (number.isascii() and number.isdecimal()):
         raise ValueError(f"it has {number!r} for a number")
-    return Held(PartKind(document["kind"]), str(document["name"]), number)
+    name = str(document["name"])
+    if name in ("", ".", "..") or "/" in name or "\0" in name or os.sep in name:
+        raise ValueError(f"it has {name!r} for the name of a file")
+    return Held(PartKind(document["kind"]), name, number)
+
+
+def _time(value: object) -> float:
+    time = float(str(value))
+    if not isfinite(time):
+        raise ValueError(f"it has {value!r} for a time")
+    return time
+
+
+def _record(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise TypeError(f"it has {value!r} for a record")
+    return json.dumps(value)
 
 
 def _text(value: object) -> str | None:

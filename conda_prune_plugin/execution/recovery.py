@@ -31,7 +31,7 @@ from .receipt import (
     write_receipt,
 )
 from .removal import remove
-from .runs import StoredRun, read_run, stored_runs
+from .runs import StoredRun, is_ours, read_run, stored_runs
 from .state import DOOMED, MAKING, locked_state, opened, remove_empty, run_names, state_path
 
 
@@ -61,7 +61,7 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
     with opened(cache) as directory, locked_state(directory, cache, patience) as state:
         for name in run_names(state):
             run = read_run(cache, state, name)
-            if run.complete:
+            if run is None or run.complete:
                 continue
             try:
                 with state.child(name) as folder:
@@ -75,7 +75,7 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
 
 
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
-    names = {name for name, _ in folder.names()}
+    names = {name for name, _ in folder.names() if is_ours(name)}
     if not names - {UNFINISHED}:
         # It was cut off before it had even a receipt.
         withdraw_receipt(folder)

@@ -5,8 +5,15 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 from .directory import Directory
+
+#: Each level keeps a directory open, and a process may have only so many (256 on macOS, 1024 on Linux).
+DEEPEST = 60
+
+#: The name, with a number, that a directory gets that was moved up from deeper down.
+LIFTED = ".conda-prune-lifted-"
 
 
 class MountPointError(OSError):
@@ -37,9 +44,13 @@ def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambd
         progress(1)
         return
     levels = [_enter(parent, name, status.st_dev, progress)]
+    lifted = count()
     try:
         while levels:
             level = levels[-1]
+            if level.subdirectories and len(levels) > DEEPEST:
+                _lift(level, levels[0], next(lifted))
+                continue
             if level.subdirectories:
                 levels.append(_enter(level.directory, level.subdirectories.pop(), status.st_dev, progress))
                 continue
@@ -48,6 +59,14 @@ def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambd
     finally:
         for level in levels:
             level.directory.close()
+
+
+def _lift(level: _Level, top: _Level, number: int) -> None:
+    """Move a directory that lies too deep up to the top of what is being deleted, to be deleted from there."""
+    name = level.subdirectories.pop()
+    lifted = f"{LIFTED}{number}"
+    level.directory.move(name, top.directory, lifted)
+    top.subdirectories.append(lifted)
 
 
 def _enter(parent: Directory, name: str, device: int, progress: Callable[[int], None]) -> _Level:

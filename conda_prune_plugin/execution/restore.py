@@ -1,8 +1,9 @@
 """Putting back what a run took out of a cache. Nothing that is there is ever overwritten.
 
-A backup comes back by the rename that made it one. An archive, and a package that is fetched again, are made whole
-in the run's folder first, in a directory that is marked as unfinished, and then moved to their place by one rename.
-Killed in between, a restore leaves each part either at its place or where it was, and can be repeated.
+A backup comes back by the rename that made it one. Archives, and packages that are fetched again, are made whole in
+the run's folder first, in a directory that is marked as unfinished; when all of it is on the disk, each is moved to its
+place by one rename. Killed in between, a restore leaves each part either at its place or where it was, and can be
+repeated.
 """
 
 from __future__ import annotations
@@ -10,19 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.model import Disposal, Entry, Outcome, Part, PartKind, Result
 from ..core.names import ARCHIVE_SUFFIXES
 from ..errors import StateError
-from .archive import extract, verify
+from .archive import extract, file_sum, verify
 from .aside import reason
 from .directory import Directory
-from .lock import Patience
 from .receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
 from .removal import remove
 from .runs import StoredRun, read_run
-from .state import MAKING, locked_state, opened, remove_empty
+from .state import MAKING, LockedCache, remove_empty
 from .tree import walk
 
 
@@ -44,38 +44,61 @@ class Fetch:
     extracted: Callable[[ReceiptEntry, str, str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """One outcome for each wanted entry; `unsettled`: what could not be written down, which harms nothing.
+
+    interrupted: the user stopped it; what was not restored is where it was.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    unsettled: str | None = None
+    interrupted: bool = False
+
+
 def restore(
+    locked: LockedCache,
     stored: StoredRun,
     wanted: Callable[[ReceiptEntry], bool],
     fetch: Fetch,
-    patience: Patience,
     progress: Callable[[int], None],
-) -> tuple[Outcome, ...]:
-    """Put back the wanted entries of a run, as far as nothing else is in their place; one outcome for each.
+) -> Restored:
+    """Put back the wanted entries of a run, as far as nothing else is in their place.
 
-    `progress` is told of each entry that is done.
-
-    Raises `StateError` or `LockTimeoutError`.
+    `progress` is told of each entry that is done. Raises `StateError`.
     """
-    with opened(stored.cache) as cache, locked_state(cache, stored.cache, patience) as state:
-        run = read_run(stored.cache, state, stored.id)
-        if run.receipt is None or not run.complete:
-            raise StateError(
-                f"The run {stored.id} in {stored.cache.path} was changed by somebody else in the meantime.",
-                hint="`conda prune restore` lists what there is now.",
-                path=stored.path,
-            )
-        with state.child(run.id) as folder:
-            site = _Restoration(cache, folder, run.receipt, fetch)
-            outcomes = []
-            for entry in filter(wanted, run.entries):
-                outcomes.append(site.restore(entry))
-                progress(1)
-            for directory in (cache, folder):
-                directory.sync()
+    run = require_unchanged(locked, stored)
+    assert run.receipt is not None  # noqa: S101  # `require_unchanged` has seen to it.
+    entries = [entry for entry in run.entries if wanted(entry)]
+    unsettled = None
+    with locked.state.child(run.id) as folder:
+        restoration = _Restoration(locked.directory, folder, run, fetch)
+        interrupted = False
+        try:
+            restoration.run(entries, progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        outcomes = [restoration.outcome(entry) for entry in entries]
+        for directory in (locked.directory, folder):
+            directory.sync()
+        try:
             _settle(run.receipt, folder, outcomes)
-        remove_empty(state, run.id)
-    return tuple(outcomes)
+        except OSError as error:
+            unsettled = f"The receipt in {run.path} could not be brought up to date: {reason(error)}."
+    remove_empty(locked.state, run.id)
+    return Restored(tuple(outcomes), unsettled, interrupted)
+
+
+def require_unchanged(locked: LockedCache, stored: StoredRun) -> StoredRun:
+    """Return a run as it is now that its cache is locked. Raises `StateError` if it is not whole any more."""
+    run = read_run(locked.cache, locked.state, stored.id)
+    if run is None or run.receipt is None or not run.complete:
+        raise StateError(
+            f"The run {stored.id} in {stored.cache.path} was changed by somebody else in the meantime.",
+            hint="`conda prune restore` lists what there is now.",
+            path=stored.path,
+        )
+    return run
 
 
 def _settle(receipt: Receipt, folder: Directory, outcomes: Iterable[Outcome]) -> None:
@@ -84,89 +107,147 @@ def _settle(receipt: Receipt, folder: Directory, outcomes: Iterable[Outcome]) ->
         return
     restored = {outcome.entry.dist for outcome in outcomes if outcome.result is Result.RESTORED}
     left = [entry for entry in receipt.entries if entry.dist not in restored]
-    if left:
-        write_receipt(folder, receipt.done(left))
-    else:
+    if not left:
         withdraw_receipt(folder)
+    elif len(left) < len(receipt.entries):
+        write_receipt(folder, receipt.done(left))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far the restore of one entry has come: parts that were in the way, parts that are back, what went wrong."""
+
+    there: list[Held] = field(default_factory=list)
+    made: list[Held] = field(default_factory=list)
+    back: list[Held] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 class _Restoration:
     """Puts back entries of one run in one cache."""
 
-    def __init__(self, cache: Directory, folder: Directory, receipt: Receipt, fetch: Fetch) -> None:
+    def __init__(self, cache: Directory, folder: Directory, run: StoredRun, fetch: Fetch) -> None:
         self._cache = cache
         self._folder = folder
-        self._receipt = receipt
+        self._stored = run
         self._fetch = fetch
+        self._done: dict[ReceiptEntry, _Progress] = {}
 
-    def restore(self, entry: ReceiptEntry) -> Outcome:
-        """Put back one entry; what goes wrong with it is its outcome."""
-        there = [part for part in entry.parts if self._cache.exists(part.name)]
-        missing = [part for part in entry.parts if part not in there]
-        try:
-            if missing:
-                self._bring_back(entry, missing)
-        except FileExistsError as error:
-            return self._outcome(entry, Result.SKIPPED, f"{reason(error)}; nothing is overwritten")
-        except OSError as error:
-            return self._outcome(entry, Result.FAILED, reason(error))
-        except (ValueError, UnfetchableError) as error:
-            return self._outcome(entry, Result.FAILED, str(error))
-        if there:
-            names = " and ".join(part.name for part in there)
+    @property
+    def _receipt(self) -> Receipt:
+        assert self._stored.receipt is not None  # noqa: S101  # Only such runs are restored.
+        return self._stored.receipt
+
+    def run(self, entries: Iterable[ReceiptEntry], progress: Callable[[int], None]) -> None:
+        """Put back all of the entries; what goes wrong with one is its outcome."""
+        if self._receipt.run.disposal is Disposal.BACKUP:
+            for entry in entries:
+                self._move_back(entry)
+                progress(1)
+            return
+        with self._making() as making:
+            for number, entry in enumerate(entries):
+                with making.make_own(str(number)) as place:
+                    self._make(entry, place)
+                progress(1)
+            # Their contents have to be on the disk before their names are.
+            if hasattr(os, "sync"):
+                os.sync()
+            for number, entry in enumerate(entries):
+                with making.child(str(number)) as place:
+                    self._install(self._done[entry].made, place, self._done[entry])
+
+    def outcome(self, entry: ReceiptEntry) -> Outcome:
+        """Return what became of an entry."""
+        done = self._done.get(entry)
+        if done is None:
+            return self._outcome(entry, Result.SKIPPED, "interrupted before it")
+        if done.errors:
+            return self._outcome(entry, Result.FAILED, "; ".join(done.errors))
+        if done.there:
+            names = " and ".join(part.name for part in done.there)
             return self._outcome(entry, Result.SKIPPED, f"{names} is in the cache already; nothing is overwritten")
+        if len(done.back) < len(done.made):
+            return self._outcome(entry, Result.SKIPPED, "interrupted before it")
         return self._outcome(entry, Result.RESTORED)
 
-    def _bring_back(self, entry: ReceiptEntry, parts: list[Held]) -> None:
-        if self._receipt.run.disposal is Disposal.BACKUP:
-            for part in parts:
-                self._folder.move(part.number, self._cache, part.name)
-        elif self._receipt.run.disposal is Disposal.ARCHIVE:
-            self._from_archive(entry, parts)
-        else:
-            self._from_source(entry, parts)
+    def _outcome(self, entry: ReceiptEntry, result: Result, error: str | None = None) -> Outcome:
+        parts = tuple(Part(part.kind, part.name) for part in entry.parts)
+        return Outcome(Entry(self._receipt.cache, entry.dist, parts), result, entry.files, 0, error)
 
-    def _from_archive(self, entry: ReceiptEntry, parts: list[Held]) -> None:
+    def _move_back(self, entry: ReceiptEntry) -> None:
+        done = self._done[entry] = _Progress()
+        # What is not in the folder any more was restored before.
+        for part in self._stored.held(entry):
+            if self._cache.exists(part.name):
+                done.there.append(part)
+                continue
+            try:
+                done.made.append(part)
+                self._folder.move(part.number, self._cache, part.name)
+                done.back.append(part)
+            except OSError as error:
+                done.errors.append(reason(error))
+
+    def _make(self, entry: ReceiptEntry, place: Directory) -> None:
+        """Make the missing parts of an entry in a directory of its own."""
+        done = self._done[entry] = _Progress()
+        done.there = [part for part in entry.parts if self._cache.exists(part.name)]
+        missing = [part for part in entry.parts if part not in done.there]
+        if self._receipt.run.disposal is Disposal.ARCHIVE:
+            self._attempt(done, missing, lambda: self._from_archive(entry, missing, place))
+            return
+        # The archives first: the directory is extracted from one.
+        for part in sorted(missing, key=lambda part: part.kind is PartKind.EXTRACTED):
+            self._attempt(done, [part], lambda part=part: self._from_source(entry, part, place))  # type: ignore[misc]
+
+    def _attempt(self, done: _Progress, parts: list[Held], make: Callable[[], None]) -> None:
+        try:
+            make()
+            done.made += parts
+        except OSError as error:
+            done.errors.append(reason(error))
+        except (ValueError, UnfetchableError) as error:
+            done.errors.append(str(error))
+
+    def _from_archive(self, entry: ReceiptEntry, parts: Iterable[Held], place: Directory) -> None:
         if entry.archived is None or self._receipt.run.destination is None:
             raise UnfetchableError("its receipt names no archive")
         names = {part.name for part in parts}
-        with self._making() as making, Directory.open(os.path.realpath(self._receipt.run.destination)) as archives:
+        with Directory.open(os.path.realpath(self._receipt.run.destination)) as archives:
             verify(archives, entry.archived)
-            extract(archives, entry.archived, making, names)
-            self._install(making, names)
+            extract(archives, entry.archived, place, names)
+        if lacking := names - {name for name, _ in place.names()}:
+            raise UnfetchableError(f"its archive does not hold {min(lacking)}")
 
-    def _from_source(self, entry: ReceiptEntry, parts: list[Held]) -> None:
-        """Fetch the archive again, or take the one that is still in the cache, and extract it."""
-        wanted = {part.name for part in parts}
-        with self._making() as making:
-            for part in parts:
-                if part.kind is PartKind.ARCHIVE:
-                    self._fetch.archive(entry, making.path, part.name)
-            for part in parts:
-                if part.kind is PartKind.EXTRACTED:
-                    self._fetch.extracted(entry, self._archive(entry, making), os.path.join(making.path, part.name))
-            for name, _ in making.names():
-                for directory, item, _, _ in walk(making, name, name):
-                    directory.hand_over(item)
-            self._install(making, wanted)
+    def _from_source(self, entry: ReceiptEntry, part: Held, place: Directory) -> None:
+        """Fetch an archive again, or extract one: that which is still in the cache, if it is the one."""
+        if part.kind is PartKind.ARCHIVE:
+            self._fetch.archive(entry, place.path, part.name)
+        else:
+            self._fetch.extracted(entry, self._archive(entry, place), os.path.join(place.path, part.name))
+        for directory, item, _, _ in walk(place, part.name, part.name):
+            directory.hand_over(item)
 
-    def _archive(self, entry: ReceiptEntry, making: Directory) -> str:
-        """Return the path of an archive of an entry: one that is here, or else one fetched for the purpose."""
-        names = [entry.dist + suffix for suffix in ARCHIVE_SUFFIXES]
-        for directory in (self._cache, making):
+    def _archive(self, entry: ReceiptEntry, place: Directory) -> str:
+        """Return the path of the archive that an entry was extracted from: one that is here, or else fetched anew."""
+        source = (entry.source or "").rsplit("/", 1)[-1]
+        names = [source] if source else [entry.dist + suffix for suffix in ARCHIVE_SUFFIXES]
+        for directory in (self._cache, place):
             for name in names:
-                if directory.exists(name):
+                if directory.exists(name) and entry.sha256 in (None, file_sum(directory, name)[0]):
                     return os.path.join(directory.path, name)
-        name = (entry.source or "").rsplit("/", 1)[-1]
-        self._fetch.archive(entry, making.path, name)
-        return os.path.join(making.path, name)
+        self._fetch.archive(entry, place.path, source)
+        return os.path.join(place.path, source)
 
-    def _install(self, making: Directory, names: Iterable[str]) -> None:
-        """Move what is complete now to its place, once its contents are on the disk."""
-        if hasattr(os, "sync"):
-            os.sync()
-        for name in names:
-            making.move(name, self._cache, name)
+    def _install(self, parts: Iterable[Held], place: Directory, done: _Progress) -> None:
+        """Move what is complete to its place."""
+        for part in parts:
+            try:
+                place.move(part.name, self._cache, part.name)
+                done.back.append(part)
+            except OSError as error:
+                done.errors.append(reason(error))
 
     @contextmanager
     def _making(self) -> Iterator[Directory]:
@@ -181,7 +262,3 @@ class _Restoration:
     def _clear(self) -> None:
         if self._folder.exists(MAKING):
             remove(self._folder, MAKING)
-
-    def _outcome(self, entry: ReceiptEntry, result: Result, error: str | None = None) -> Outcome:
-        parts = tuple(Part(part.kind, part.name) for part in entry.parts)
-        return Outcome(Entry(self._receipt.cache, entry.dist, parts), result, entry.files, 0, error)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Disposal, Run
 from .directory import Directory
-from .receipt import RECEIPT, Held, Receipt, ReceiptEntry, RunState, read_receipt
-from .state import STATE, run_names, state_path
+from .receipt import RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
+from .state import DOOMED, STATE, run_names, state_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,13 @@ class StoredRun:
     receipt: Receipt | None
     present: frozenset[str]
     complete: bool
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all of it was restored or purged, by somebody who could not take the receipt away any more."""
+        receipt = self.receipt
+        done = receipt is not None and receipt.state is RunState.DONE
+        return done and receipt is not None and receipt.run.disposal is Disposal.BACKUP and not self.present
 
     @property
     def entries(self) -> tuple[ReceiptEntry, ...]:
@@ -60,23 +67,31 @@ def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
     """Return the runs that have a folder in a cache, the oldest first; one of them may be going on right now."""
     try:
         with Directory.open(state_path(cache)) as state:
-            return tuple(read_run(cache, state, name) for name in run_names(state))
+            runs = (read_run(cache, state, name) for name in run_names(state))
+            return tuple(run for run in runs if run is not None)
     except OSError:
         return ()
 
 
-def read_run(cache: Cache, state: Directory, name: str) -> StoredRun:
-    """Return one run by the name of its folder in an open state directory."""
+def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
+    """Return one run by the name of its folder in an open state directory; None if the folder holds nothing of ours."""
     path = os.path.join(cache.path, STATE, name)
+    ours: set[str] = set()
     try:
         with state.child(name) as folder:
             names = {item for item, _ in folder.names()}
+            ours = set(filter(is_ours, names))
+            if names and not ours:
+                return None
             receipt = read_receipt(folder)
     except (OSError, ValueError):
         return StoredRun(name, cache, path, None, frozenset(), complete=False)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
-    left = names - {RECEIPT}
-    strange = left - numbers
-    empty = receipt.run.disposal is Disposal.BACKUP and not left
-    complete = receipt.state is RunState.DONE and not strange and not empty
-    return StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete)
+    left = ours - {RECEIPT}
+    run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False)
+    return replace(run, complete=receipt.state is RunState.DONE and not left - numbers and not run.exhausted)
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
+    return name in (RECEIPT, UNFINISHED) or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Remove, Run
+from ..errors import StateError
 from .archive import Preserved, make_folder
 from .directory import Directory
 from .lock import Patience
@@ -83,18 +84,30 @@ def opened_site(cache: Cache, decisions: Sequence[Remove], run: Run, patience: P
         if run.destination is not None:
             stack.callback(_remove_empty_folders, run.destination)
             archives = stack.enter_context(make_folder(run.destination))
+            _write_copy(archives, receipt)
         try:
             stack.callback(remove_empty, state, run.id)
             folder = stack.enter_context(state.make_own(run.id))
             site = Site(directory, folder, receipt, numbers, archives)
             stack.callback(site.close)
-            if archives is not None:
-                write_receipt(archives, receipt)
             write_receipt(folder, receipt)
         except OSError as error:
             raise unusable(os.path.join(state.path, run.id), error) from error
         state.sync()
         yield site
+
+
+def _write_copy(archives: Directory, receipt: Receipt) -> None:
+    """Write the copy of the receipt that proves whose archives these are. Raises `StateError`."""
+    try:
+        write_receipt(archives, receipt)
+    except OSError as error:
+        withdraw_receipt(archives)
+        raise StateError(
+            f"{archives.path} can't be used for archives: {error.strerror or error}.",
+            hint="Give --backup-to a directory with room in it that you may write to; nothing was removed.",
+            path=archives.path,
+        ) from error
 
 
 def _remove_empty_folders(path: str) -> None:

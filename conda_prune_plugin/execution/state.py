@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
 from ..core.model import Cache
 from ..errors import NoRoomError, StateError
@@ -71,6 +72,22 @@ def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iter
         except OSError as error:
             raise unusable(cache.path, error) from error
         yield state
+
+
+@dataclass(frozen=True, slots=True)
+class LockedCache:
+    """A cache and our state in it, held open with all locks on it."""
+
+    cache: Cache
+    directory: Directory
+    state: Directory
+
+
+@contextmanager
+def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
+    """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
+    with opened(cache) as directory, locked_state(directory, cache, patience) as state:
+        yield LockedCache(cache, directory, state)
 
 
 def _remove_lock(state: Directory) -> None:

@@ -11,6 +11,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
@@ -55,10 +56,23 @@ def walk(parent: Directory, name: str, shown: str) -> Iterator[tuple[Directory, 
     """Give the directory, the name in it, the path to show and the status of a name and of everything below it."""
     status = parent.status(name)
     yield parent, name, shown, status
-    if stat.S_ISDIR(status.st_mode):
-        with parent.child(name) as directory:
-            for item, _ in sorted(directory.names()):
-                yield from walk(directory, item, f"{shown}/{item}")
+    if not stat.S_ISDIR(status.st_mode):
+        return
+    with ExitStack() as stack:
+        top = stack.enter_context(parent.child(name))
+        levels = [(top, shown, sorted(item for item, _ in top.names()))]
+        while levels:
+            directory, path, items = levels[-1]
+            if not items:
+                levels.pop()
+                directory.close()
+                continue
+            item = items.pop(0)
+            status = directory.status(item)
+            yield directory, item, f"{path}/{item}", status
+            if stat.S_ISDIR(status.st_mode):
+                below = stack.enter_context(directory.child(item))
+                levels.append((below, f"{path}/{item}", sorted(name for name, _ in below.names())))
 
 
 def stamps(parent: Directory, name: str, shown: str) -> list[Stamp]:
@@ -113,6 +127,8 @@ def unpack(tar: tarfile.TarFile, target: Directory, tops: Collection[str]) -> No
         with descend(target, above) as parent:
             if info.isdir():
                 parent.mkdir(name)
+                # At once: what is made in it goes to the owner of this directory, see `Directory.restore_status`.
+                parent.hand_over(name)
                 directories.append((above, name, info))
             elif info.islnk():
                 *source, linked = info.linkname.split("/")

@@ -1,0 +1,128 @@
+"""Which other processes count as an installation under way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conda_prune_plugin.discovery import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/opt/conda/bin/python /opt/conda/bin/conda create -n list python",
+        "/opt/conda/bin/python3.12 -u -W error -X dev -m conda install numpy",
+        "conda -n list install foo",
+        "C:\\Miniconda3\\Scripts\\conda.exe update --all",
+        "_conda install --offline --file pkgs/env.txt",
+        "sh /opt/conda/bin/conda create -n x",
+        "conda env create -f environment.yml",
+        "conda-env update",
+        "mamba remove numpy",
+        "micromamba -r /data create -n x -c conda-forge python",
+        "micromamba --root-prefix /data install -n run python",
+        "pixi install",
+        "pixi i",
+        "pixi --manifest-path x/pixi.toml add numpy",
+        "pixi global install ripgrep",
+        "conda-build recipe",
+        "conda-mambabuild recipe",
+        "rattler-build build -r recipe.yaml",
+        "conda-lock install -n x conda-lock.yml",
+    ],
+)
+def test_what_installs_is_recognised(command: str) -> None:
+    assert processes.is_installing(command.split(" "))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "conda",
+        "conda list",
+        "conda -n build list",
+        "conda export --name create",
+        "conda notices install",
+        "conda create --help",
+        "conda install --dry-run numpy",
+        "conda env list",
+        "conda run -n x install",
+        "conda prune --yes",
+        "conda-prune --backup",
+        "python -m pip install conda",
+        "python install.py create",
+        "python",
+        "python -m",
+        "vim conda",
+        "grep conda install",
+        "pixi run install",
+        "pixi shell",
+        "pixi global list",
+        "mamba search install",
+    ],
+)
+def test_what_does_not_install_is_not(command: str) -> None:
+    assert not processes.is_installing(command.split(" "))
+
+
+@pytest.fixture
+def conda(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that calls itself ``conda install`` and uses a cache of its own."""
+    environ = {**os.environ, "CONDA_PKGS_DIRS": str(tmp_path / "its")}
+    (tmp_path / "conda").write_text("import time; time.sleep(60)\n")
+    process = subprocess.Popen([sys.executable, tmp_path / "conda", "install", "numpy"], env=environ)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def _found(cache: Path) -> dict[int, str]:
+    return {process.pid: process.command for process in processes.installing([str(cache)])}
+
+
+def test_a_process_counts_for_the_caches_that_its_environment_names(
+    conda: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "its").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "its")
+
+    assert _found(tmp_path / "link")[conda.pid] == "conda install numpy"
+    assert conda.pid not in _found(tmp_path / "ours")
+
+
+def test_without_a_proc_the_list_of_ps_is_read(
+    conda: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_PROC", str(tmp_path / "no-proc"))
+
+    assert processes.can_look()
+    # What its environment names can't be seen in that list.
+    assert _found(tmp_path / "ours")[conda.pid] == "conda install numpy"
+
+
+def test_we_and_those_who_wait_for_us_don_t_count(tmp_path: Path) -> None:
+    look = (
+        "import sys; from conda_prune_plugin.discovery.processes import installing;"
+        f"print([process.command for process in installing([{str(tmp_path)!r}])])"
+    )
+    (tmp_path / "conda").write_text(
+        f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {look!r}]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, tmp_path / "conda", "install", "me"],
+        env={**os.environ, "CONDA_PKGS_DIRS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "install me" not in done.stdout
