@@ -31,9 +31,9 @@ def compare(install: Install, rounds: int) -> int:
     complete = True
     backups, restores, renames = [], [], []
     for number in range(rounds):
-        start = time.perf_counter()
-        complete &= _backup(plan, number)
-        backups.append(time.perf_counter() - start)
+        took, done = _backup(plan, number)
+        complete &= done
+        backups.append(took)
         restores.append(_timed(_restore))
         renames.append(_timed(lambda: _rename(install, plan)))
     entries = len(plan.remove)
@@ -67,7 +67,8 @@ def _plan() -> Plan:
     return make_plan(inventory, evidence, Policy(include_irreplaceable=True), time.time())
 
 
-def _backup(plan: Plan, number: int) -> bool:
+def _backup(plan: Plan, number: int) -> tuple[float, bool]:
+    """Return how long a backup took, in seconds, and whether it was complete."""
     from conda_prune_plugin.core.model import Disposal, Result, Run
     from conda_prune_plugin.discovery.inventory import Request, discover
     from conda_prune_plugin.discovery.measure import measure
@@ -78,7 +79,10 @@ def _backup(plan: Plan, number: int) -> bool:
     watch = discover(Request(), lambda seen: None).watch
     tools = Tools(watch.references, lambda path, fd: measure(path, dir_fd=fd), lambda files: None, Patience())
     run = Run(f"benchmark-{number:04}", time.time(), Disposal.BACKUP)
-    return all(outcome.result is Result.BACKED_UP for outcome in execute(plan, run, tools).outcomes)
+    start = time.perf_counter()
+    execution = execute(plan, run, tools)
+    took = time.perf_counter() - start
+    return took, all(outcome.result is Result.BACKED_UP for outcome in execution.outcomes)
 
 
 def _restore() -> None:

@@ -8,7 +8,7 @@ plan did not know, and still no root names it.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.accounting import missing_links
@@ -18,7 +18,6 @@ from .directory import Directory
 from .foreign_locks import EntryLockedError, entry_locks
 from .site import Site
 from .state import DOOMED
-from .tools import Tools
 
 #: What was removed before anything else to make room, with what it held.
 Early = dict[tuple[Remove, Part], Measurement]
@@ -72,22 +71,26 @@ class Aside:
         return Outcome(self.decision.entry, result, files, sum(self.deleted.values()), error)
 
 
-def set_aside(aside: Aside, tools: Tools, *, measured: bool) -> Outcome | None:
+def set_aside(
+    aside: Aside, references: Mapping[str, Sequence[Root]], measure: Callable[[str, int | None], Measurement] | None
+) -> Outcome | None:
     """Move the parts of a decision into the run's folder; return an outcome if that was not to be.
 
-    `measured`: compare what was moved, file by file, with what was planned. What is only backed up loses nothing by a
-    link that was made meanwhile.
+    references: the roots that name each dist at this moment.
+    measure: compares what was moved, file by file, with what was planned. What is only backed up loses nothing by a
+        link that was made meanwhile.
     """
     decision, site = aside.decision, aside.site
     try:
-        require_unchanged(decision, site.cache, tools, aside.early)
+        require_unreferenced(decision, references)
+        require_unchanged(decision, site.cache, aside.early)
         names = [part.name for part in aside.parts]
         with entry_locks(site.cache, names):
             for part in aside.parts:
                 site.cache.move(part.name, site.folder, aside.number(part))
-        if measured:
+        if measure is not None:
             for part in aside.parts:
-                aside.measurements[part] = tools.measure(*site.folder.at(aside.number(part)))
+                aside.measurements[part] = measure(*site.folder.at(aside.number(part)))
             _require_as_planned(aside)
             aside.sha256 = _unrecorded_hash(aside)
         _require_as_archived(aside)
@@ -103,9 +106,8 @@ def set_aside(aside: Aside, tools: Tools, *, measured: bool) -> Outcome | None:
     return None
 
 
-def require_unchanged(decision: Remove, cache: Directory, tools: Tools, early: Early) -> None:
-    """Check a decision before it is carried out. Raises `Changed` or `OSError`."""
-    require_unreferenced(decision, tools.references())
+def require_unchanged(decision: Remove, cache: Directory, early: Early) -> None:
+    """Check that the parts of a decision are what was planned. Raises `Changed` or `OSError`."""
     for part, planned in zip(decision.parts, decision.identities):
         if (decision, part) in early:
             continue

@@ -119,7 +119,8 @@ class _Execution:
                     continue
                 try:
                     with Directory.open(caches[decision.entry.cache].real_path) as cache:
-                        require_unchanged(decision, cache, self._tools, self._early)
+                        require_unreferenced(decision, self._tools.references())
+                        require_unchanged(decision, cache, self._early)
                         measurement = self._tools.measure(*cache.at(part.name))
                         remove(cache, part.name, self._tools.progress)
                 except (Changed, OSError):
@@ -130,12 +131,17 @@ class _Execution:
 
     def clear_out(self, plan: Plan) -> None:
         """Move everything aside, and put back what is not as it was planned."""
+        backup = self._run.disposal is Disposal.BACKUP
+        references = self._tools.references()
         for decision in plan.remove:
+            # Looking at all environments takes longer than moving an entry: where nothing else is done, it is looked
+            # at before all and after all.
+            references = references if backup else self._tools.references()
             aside = Aside(decision, self._sites[decision.entry.cache], self._early)
             self._asides.append(aside)
             error = self._preserve(aside)
             if error is None:
-                error = set_aside(aside, self._tools, measured=self._run.disposal is not Disposal.BACKUP)
+                error = set_aside(aside, references, None if backup else self._tools.measure)
             if error is not None:
                 self._drop(aside, error)
         # Once more, now that no new reference can be made: whoever made one before the move has it recorded by now.
@@ -154,7 +160,7 @@ class _Execution:
         if folder is None:
             return None
         try:
-            require_unchanged(aside.decision, aside.site.cache, self._tools, self._early)
+            require_unchanged(aside.decision, aside.site.cache, self._early)
             aside.preserved = preserve(aside.site.cache, aside.decision, folder)
         except Changed as change:
             return aside.outcome(Result.SKIPPED, str(change))
