@@ -17,7 +17,7 @@ Nothing outside of the sandbox is read or written, and it is deleted at the end.
 
 
 #: Options that mean something else here than in ``conda prune`` itself.
-OWN = frozenset[str]()
+OWN = frozenset({"keep"})
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
