@@ -41,12 +41,13 @@ def cut_off_runs(cache: Cache) -> tuple[StoredRun, ...]:
 
 
 def needs_recovery(cache: Cache) -> bool:
-    """Return whether anything is left of a run that was cut off, be it only its lock or our empty directory."""
+    """Return whether anything is left of a run that was cut off, be it only a lock or our empty directory."""
     try:
         names = os.listdir(state_path(cache))
     except OSError:
         return False
-    return not names or LOCK in names or bool(cut_off_runs(cache))
+    # Ours is called just that; mamba's is made here before it gets its place (`foreign_locks`).
+    return not names or any(name.endswith(LOCK) for name in names) or bool(cut_off_runs(cache))
 
 
 def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -> tuple[tuple[Notice, ...], bool]:
