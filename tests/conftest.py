@@ -12,7 +12,10 @@ from conda_prune_plugin.embedded import activate
 # Before any test module imports conda.
 activate()
 
+from crash import warm_up  # noqa: E402
 from machine import Machine, copy_tree  # noqa: E402
+
+from conda_prune_plugin.demo.sandbox import Sandbox  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,3 +46,11 @@ def empty(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path / "it")
     machine.create()
     return machine
+
+
+@pytest.fixture(scope="session")
+def _warmed_up(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that a command imports has to be imported in a forked child any more."""
+    sandbox = Sandbox(tmp_path_factory.mktemp("warm"))
+    sandbox.create()
+    warm_up(sandbox)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from crash import CHANGING, injections, run, run_traced, warm_up
+from crash import CHANGING, injections, run, run_traced
 from machine import copy_tree, listing
 from tiny import Tiny
 
@@ -108,15 +108,8 @@ class Place:
         return self.tiny.names() - {"c-1-0", "urls.txt"} - ours
 
 
-@pytest.fixture(scope="module")
-def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
-    sandbox = Sandbox(tmp_path_factory.mktemp("warm"))
-    sandbox.create()
-    warm_up(sandbox)
-
-
 @pytest.fixture
-def place(tmp_path: Path, _warm: None) -> Iterator[Place]:
+def place(tmp_path: Path, _warmed_up: None) -> Iterator[Place]:
     """A place in memory if there is such a file system: some ten thousand fsyncs take their time on a disk."""
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else tmp_path
@@ -229,7 +222,7 @@ _CAN_FAIL = {
 }
 
 
-@pytest.mark.usefixtures("_warm")
+@pytest.mark.usefixtures("_warmed_up")
 def test_conda_clean_killed_in_the_same_way_leaves_half_deleted_packages_that_conda_takes_for_valid(
     tmp_path: Path,
 ) -> None:

@@ -1,0 +1,247 @@
+"""Receipts, archives and caches that somebody has tampered with, or that are in a bad way: nothing else is harmed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from crash import run
+from machine import contents, listing
+from tiny import Tiny
+
+from conda_prune_plugin.demo.packages import File, Package, build_package
+from conda_prune_plugin.demo.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crash import End
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+PRUNE = ("prune", "--min-age", "0", "--yes")
+DISTS = ("a-1-0", "b-1-0")
+
+
+class Place:
+    """A cache with two unreferenced entries, commands on it, and a victim beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.tiny = Tiny(directory)
+        self.sandbox = Sandbox(directory)
+        self.sandbox.create()
+        for dist in DISTS:
+            self.tiny.add(dist, archive=True)
+        self.victim = directory / "victim"
+        (self.victim / "empty").mkdir(parents=True)
+
+    def run(self, *command: str) -> End:
+        """Run a command of conda."""
+        return run(self.sandbox, *command)
+
+    def json(self, *command: str) -> Any:
+        """Run a command and return its document."""
+        return json.loads(self.run(*command, "--json").output)
+
+    @property
+    def receipt(self) -> Path:
+        """The receipt of the only run."""
+        (found,) = self.sandbox.cache.glob(".conda-prune/*/receipt.json")
+        return found
+
+    def tamper(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the receipt."""
+        document = json.loads(self.receipt.read_text())
+        change(document)
+        self.receipt.write_text(json.dumps(document))
+
+
+@pytest.fixture
+def place(tmp_path: Path, _warmed_up: None) -> Place:
+    return Place(tmp_path / "it")
+
+
+def _part(**changes: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["entries"][0]["parts"][0].update(changes)
+
+
+def _entry(**changes: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["entries"][0].update(changes)
+
+
+@pytest.mark.parametrize("how", ["--backup", "--no-backup"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        _part(name="../victim"),
+        _part(name="/etc/victim"),
+        _part(name="victim\0"),
+        _part(name=7),
+        _part(number="../../../victim"),
+        _part(number="-1"),
+        _part(kind="everything"),
+        _entry(files=float("inf")),
+        _entry(reclaimable=None),
+        _entry(record=[1]),
+        _entry(record="text"),
+        _entry(record={"size": "x", "md5": 7, "fn": []}),
+        _entry(source=7),
+        _entry(parts=[]),
+        _entry(archived={"name": "../x", "sha256": "", "size": -1}),
+        lambda document: document.update(started=float("nan")),
+        lambda document: document.update(disposal="archive", destination="../victim"),
+        lambda document: document.update(entries={"a": 1}),
+        lambda document: document.update(schema=2),
+    ],
+)
+def test_a_receipt_that_somebody_changed_harms_nothing_and_is_no_traceback(
+    place: Place, how: str, change: Callable[[dict[str, Any]], object]
+) -> None:
+    assert place.run(*PRUNE, how).code == 0
+    place.tamper(change)
+    before = listing(place.victim)
+
+    for command in (("prune", "restore"), ("prune", "restore", "last"), ("prune", "purge", "--all", "--yes"), PRUNE):
+        end = place.run(*command)
+        assert end.code in (0, 1), end.output
+        assert "Traceback" not in end.output
+        assert "conda.exceptions" not in end.output
+    assert listing(place.victim) == before
+
+
+def test_a_purge_deletes_no_directory_that_does_not_prove_to_be_the_run_s(place: Place) -> None:
+    assert place.run(*PRUNE).code == 0
+    place.tamper(lambda document: document.update(disposal="archive", destination=str(place.victim / "empty")))
+
+    place.run("prune", "purge", "--all", "--yes")
+
+    assert (place.victim / "empty").is_dir()
+
+
+def test_a_stray_file_in_the_folder_of_a_backup_is_no_obstacle_and_stays(place: Place) -> None:
+    before = {dist: contents(place.sandbox.cache / dist) for dist in DISTS}
+    assert place.run(*PRUNE, "--backup").code == 0
+    stray = place.receipt.parent / ".DS_Store"
+    stray.touch()
+
+    assert place.run("prune", "restore", "last").code == 0
+
+    assert {dist: contents(place.sandbox.cache / dist) for dist in DISTS} == before
+    assert stray.exists()
+    assert place.json("prune", "restore")["runs"] == []
+    assert place.run(*PRUNE).code == 0
+
+
+def test_what_an_interrupted_restore_has_put_back_counts_as_restored(place: Place) -> None:
+    assert place.run(*PRUNE, "--backup").code == 0
+    os.rename(place.receipt.parent / "0", place.sandbox.cache / "a-1-0")
+
+    document = place.json("prune", "restore", "last")
+
+    assert {outcome["result"] for outcome in document["outcomes"]} == {"restored"}
+    assert place.json("prune", "restore")["runs"] == []
+
+
+@pytest.mark.usefixtures("_warmed_up")
+def test_a_lock_that_is_held_in_the_second_cache_leaves_the_first_as_it_is(tmp_path: Path) -> None:
+    place, other = Place(tmp_path / "it"), Place(tmp_path / "other")
+    both = ("--pkgs-dir", str(place.sandbox.cache), "--pkgs-dir", str(other.sandbox.cache))
+    assert place.run(*PRUNE, "--backup", *both).code == 0
+    lock = other.sandbox.cache / ".cache.lock"
+    lock.touch()
+    before = listing(place.sandbox.cache)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for command in (("restore", "last"), ("purge", "--all", "--yes")):
+            document = place.json("prune", *command, *both, "--lock-timeout", "0")
+            assert document["exception_name"] == "LockTimeoutError"
+    after = listing(place.sandbox.cache)
+    # Taking the locks has changed the directory's own times, and nothing else.
+    for path in (str(place.sandbox.cache), str(place.sandbox.cache / ".conda-prune")):
+        del before[path], after[path]
+    assert after == before
+
+
+def test_an_archive_that_is_not_the_one_is_not_used_and_a_broken_one_stops_none_of_the_others(place: Place) -> None:
+    channel = place.sandbox.directory / "channel"
+    for dist, version in (("x-1-0", "1"), ("y-1-0", "1"), ("z-1-0", "1")):
+        build_package(Package(dist[0], version, files={"lib/it": File(dist.encode() * 999)}), channel, ".conda")
+    explicit = place.sandbox.directory / "explicit.txt"
+    urls = [f"{(channel / f'{name}-1-0.conda').as_uri()}" for name in "xyz"]
+    explicit.write_text("@EXPLICIT\n" + "\n".join(urls) + "\n")
+    assert place.run("create", "-n", "e", "--file", str(explicit), "--yes").code == 0
+    assert place.run("remove", "-n", "e", "--all", "--yes").code == 0
+    before = contents(place.sandbox.cache / "z-1-0")
+    assert place.run(*PRUNE, "--packages", "--include-irreplaceable").code == 0
+    cache = place.sandbox.cache
+    (cache / "x-1-0.conda").write_bytes((cache / "y-1-0.conda").read_bytes())
+    (cache / "y-1-0.conda").write_bytes((cache / "y-1-0.conda").read_bytes()[:500])
+    for archive in channel.glob("*.conda"):
+        archive.unlink()
+
+    document = place.json("prune", "restore", "last")
+
+    results = {outcome["dist"]: outcome["result"] for outcome in document["outcomes"]}
+    assert {name: results[f"{name}-1-0"] for name in "xyz"} == {"x": "failed", "y": "failed", "z": "restored"}
+    assert not (cache / "x-1-0").exists()
+    assert not (cache / "y-1-0").exists()
+    after = contents(cache / "z-1-0")
+    record = str(cache / "z-1-0" / "info" / "repodata_record.json")
+    assert {**after, record: None} == {**before, record: None}
+
+
+def _fill(path: Path) -> None:
+    """Fill the disk to its last byte."""
+    with suppress(OSError), path.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(b"x" * 4096)
+
+
+@pytest.mark.usefixtures("_warmed_up")
+def test_a_backup_can_be_purged_from_a_full_disk(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(full)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        place = Place(tmp_path / "it")
+        os.rename(place.sandbox.cache, place.sandbox.cache.with_name("empty"))
+        tiny = Tiny(full)
+        tiny.add("a-1-0", archive=True)
+        there = ("--pkgs-dir", str(tiny.cache))
+        assert place.run(*PRUNE, "--backup", *there).code == 0
+        _fill(full / "fill")
+
+        assert place.run("prune", "restore", "last", *there).code in (0, 1)
+        assert (tiny.cache / "a-1-0" / "lib" / "one").exists()
+        (full / "fill").unlink()
+        assert place.run(*PRUNE, "--backup", *there).code == 0
+        _fill(full / "fill")
+        end = place.run("prune", "purge", "--all", "--yes", *there)
+
+        assert end.code == 0, end.output
+        assert tiny.names() == {"urls.txt"}
+    finally:
+        subprocess.run(["umount", str(full)], check=True)  # noqa: S607
+
+
+@pytest.mark.parametrize("how", ["--no-backup", "--backup-to"])
+def test_a_tree_deeper_than_files_may_be_open_is_removed(place: Place, how: str) -> None:
+    directory = place.sandbox.cache / "a-1-0"
+    for number in range(300):
+        directory /= f"d{number}"[:4]
+    directory.mkdir(parents=True)
+    (directory / "file").touch()
+    target = (str(place.sandbox.directory / "elsewhere"),) if how == "--backup-to" else ()
+
+    end = place.run(*PRUNE, how, *target)
+
+    assert end.code == 0, end.output
+    assert not (place.sandbox.cache / "a-1-0").exists()
