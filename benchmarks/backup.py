@@ -69,7 +69,8 @@ def _plan() -> Plan:
 
 def _backup(plan: Plan, number: int) -> tuple[float, bool]:
     """Return how long a backup took, in seconds, and whether it was complete."""
-    from conda_prune_plugin.core.model import Disposal, Result, Run
+    from conda_prune_plugin.core.model import Result
+    from conda_prune_plugin.core.run import Disposal, Run
     from conda_prune_plugin.discovery.inventory import Request, discover
     from conda_prune_plugin.discovery.measure import measure
     from conda_prune_plugin.execution.execute import execute

@@ -18,7 +18,7 @@ import filelock  # noqa: F401  # In the processes of others it could not be impo
 import pytest
 from tiny import Tiny
 
-from conda_prune_plugin.core.model import Disposal, Run
+from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.caches import list_cache
 from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.execution.lock import Patience

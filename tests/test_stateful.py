@@ -26,8 +26,9 @@ from machine import allocated
 from test_recovery import CHANGES, die_at
 from tiny import Tiny
 
-from conda_prune_plugin.core.model import Disposal, PartKind, Plan, Result, Run
+from conda_prune_plugin.core.model import PartKind, Plan, Result
 from conda_prune_plugin.core.policy import Policy
+from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, HardLink, Item, SymLink
 from conda_prune_plugin.discovery.caches import list_cache
 from conda_prune_plugin.discovery.measure import measure

@@ -6,10 +6,11 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from conda_prune_plugin.core.model import Disposal, Inventory, Plan, Run
+from conda_prune_plugin.core.model import Inventory, Plan
 from conda_prune_plugin.core.planner import make_plan
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.reachability import candidates, references
+from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, Item, Package, write_tree
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.candidates import gather_evidence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, patience_of
 
 if TYPE_CHECKING:
-    from ..core.model import PurgeOutcome, RunSummary
+    from ..core.run import PurgeOutcome, RunSummary
     from ..execution.lock import Patience
     from ..execution.runs import StoredRun
     from ..presentation.progress import Reporter
@@ -125,7 +125,8 @@ def purge_runs(
     chosen: Iterable[Sequence[StoredRun]], patience: Patience, progress: Callable[[int], None]
 ) -> list[PurgeOutcome]:
     """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
-    from ..core.model import PurgeOutcome, Result
+    from ..core.model import Result
+    from ..core.run import PurgeOutcome
     from ..discovery.measure import measure
     from ..execution.purge import purge
     from .runs import all_locked, summary

@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ..core.model import Disposal, Notice, PartKind, Plan, Run
+from ..core.model import Notice, PartKind, Plan
 from ..core.planner import with_links
+from ..core.run import Disposal, Run
 from ..core.units import format_size, plural
 from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ..core.model import Cache, Notice, Run, RunSummary
+from ..core.model import Cache, Notice
+from ..core.run import Run, RunSummary
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
 from ..errors import NoSuchRunError

@@ -6,7 +6,8 @@ import argparse
 import os
 from collections.abc import Iterable, Sequence
 
-from ..core.model import Cache, Disposal, Inventory, Notice
+from ..core.model import Cache, Inventory, Notice
+from ..core.run import Disposal
 from ..discovery.processes import Process, installing
 from ..errors import RunningError, UnreadableEnvironmentError, UsageError
 from . import settings

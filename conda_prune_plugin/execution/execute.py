@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from ..core.accounting import Ledger
-from ..core.model import Disposal, Outcome, PartKind, Plan, Remove, Result, Run
+from ..core.model import Outcome, PartKind, Plan, Remove, Result
+from ..core.run import Disposal, Run
 from ..errors import NoRoomError
 from .archive import discard, preserve
 from .aside import Aside, Changed, Early, give_up, put_back, reason, require_unchanged, require_unreferenced, set_aside

@@ -15,7 +15,8 @@ from enum import Enum
 from math import isfinite
 from typing import Any
 
-from ..core.model import Disposal, PartKind, Remove, Run
+from ..core.model import PartKind, Remove
+from ..core.run import Disposal, Run
 from .directory import Directory
 
 RECEIPT = "receipt.json"

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
-from ..core.model import Cache, Disposal, Notice
+from ..core.model import Cache, Notice
+from ..core.run import Disposal
 from ..core.units import plural
 from .archive import purge_folder
 from .directory import Directory

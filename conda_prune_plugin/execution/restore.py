@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ..core.model import Disposal, Entry, Outcome, Part, PartKind, Result
+from ..core.model import Entry, Outcome, Part, PartKind, Result
 from ..core.names import ARCHIVE_SUFFIXES
+from ..core.run import Disposal
 from ..errors import StateError
 from .archive import extract, file_sum, verify
 from .aside import reason

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from ..core.model import Cache, Disposal, Run
+from ..core.model import Cache
+from ..core.run import Disposal, Run
 from .directory import Directory
 from .receipt import RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
 from .state import DOOMED, STATE, run_names, state_path

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from ..core.model import Cache, Remove, Run
+from ..core.model import Cache, Remove
+from ..core.run import Run
 from ..errors import StateError
 from .archive import Preserved, make_folder
 from .directory import Directory

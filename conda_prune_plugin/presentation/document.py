@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.model import Cache, Keep, Notice, Outcome, Plan, Reason, Remove, Root, Run
+from ..core.model import Cache, Keep, Notice, Outcome, Plan, Reason, Remove, Root
+from ..core.run import Run
 
 #: Changes only if a field must change its meaning; fields are added without.
 SCHEMA = 1

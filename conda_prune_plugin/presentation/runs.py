@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..core.model import Disposal, Notice, Outcome, PurgeOutcome, Result, RunSummary
+from ..core.model import Notice, Outcome, Result
+from ..core.run import Disposal, PurgeOutcome, RunSummary
 from ..core.units import format_age, format_size, plural
 from .document import SCHEMA, iso_time, outcome_document, warnings_document
 from .text import fits, plain_table, printable, show_failures

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from ..core.model import (
     Cache,
-    Disposal,
     Keep,
     LastUsedFrom,
     LinkKind,
@@ -26,9 +25,9 @@ from ..core.model import (
     ReasonKind,
     Remove,
     Result,
-    Run,
 )
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
+from ..core.run import Disposal, Run
 from ..core.units import format_age, format_size, plural
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.

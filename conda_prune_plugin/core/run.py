@@ -1,0 +1,60 @@
+"""Runs: what one execution disposes of and how, and what it has left to be restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .model import Result, Word
+
+
+class Disposal(Word):
+    """What becomes of what a run takes out of a cache.
+
+    `BACKUP`: it stays aside in the cache, whole, until it is restored or purged. `ARCHIVE`: it is deleted once a
+    compressed archive of it lies elsewhere.
+    """
+
+    DELETE = "delete"
+    BACKUP = "backup"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution. `id` sorts by time and names its folders.
+
+    started: seconds since the epoch.
+    destination: the absolute path of the directory for archives, with `Disposal.ARCHIVE` only.
+    """
+
+    id: str
+    started: float
+    disposal: Disposal = Disposal.DELETE
+    destination: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run has left in all caches together.
+
+    entries: how many can be restored; `dists` are their names.
+    stored: the bytes that purging it gives back.
+    complete: it came to its end; one that was cut off has to be finished first.
+    """
+
+    run: Run
+    caches: tuple[str, ...]
+    dists: tuple[str, ...]
+    files: int
+    stored: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeOutcome:
+    """What became of one run; `freed` in bytes."""
+
+    summary: RunSummary
+    result: Result
+    freed: int = 0
+    error: str | None = None
