@@ -160,11 +160,12 @@ def test_two_processes_count_what_one_does(place: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(crew_module, "_processors", lambda number=processors: number)
         inodes = Inodes()
         keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
-        with Crew(Walker(inodes, keys), lambda files: None) as crew:
-            crew.begin([Task(str(paths[0]))])
-            trees = [found[""] for found in crew.finish()]
-            crew.begin([Task(str(path), trusted=True) for path in paths[1:]])
-            trees += [found[""] for found in crew.finish()]
+        walker = Walker(inodes, keys)
+        with Crew() as crew:
+            crew.begin(walker, [Task(str(paths[0]))])
+            trees = [found[""] for found in crew.finish(lambda files: None)]
+            crew.begin(walker, [Task(str(path), trusted=True) for path in paths[1:]])
+            trees += [found[""] for found in crew.finish(lambda files: None)]
 
         assert _accounts(inodes, trees) == _accounts(*alone)
         assert occupied(trees, inodes) == du(*paths)
@@ -177,8 +178,9 @@ def test_the_work_is_done_though_the_helper_dies(place: Path, monkeypatch: pytes
 
     inodes = Inodes()
     keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
-    with Crew(Walker(inodes, keys), lambda files: None) as crew:
-        crew.begin([Task(str(path), trusted=True) for path in paths])
-        trees = [found[""] for found in crew.finish()]
+    walker = Walker(inodes, keys)
+    with Crew() as crew:
+        crew.begin(walker, [Task(str(path), trusted=True) for path in paths])
+        trees = [found[""] for found in crew.finish(lambda files: None)]
 
     assert occupied(trees, inodes) == du(*paths)

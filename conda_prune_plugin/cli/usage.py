@@ -63,6 +63,10 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from .usage_run import run
+    from ..discovery.crew import Crew
 
-    return run(arguments)
+    # The second process starts while this one imports the rest.
+    with Crew() as crew:
+        from .usage_run import run
+
+        return run(arguments, crew)

@@ -14,6 +14,7 @@ from ..core.model import Notice, Root, RootKind
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, Usage
 from ..discovery.contents import cached_parts, contents
+from ..discovery.crew import Crew
 from ..discovery.inventory import discover
 from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import NoSuchEnvironmentError
@@ -24,11 +25,11 @@ from .policies import Choice, request
 from .report_file import ReportFile
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command and return its exit code. Raises `PruneError`."""
+def run(arguments: argparse.Namespace, crew: Crew) -> int:
+    """Run the command, walking with a crew, and return its exit code. Raises `PruneError`."""
     output = Output.from_context()
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter).run()
+        return _Run(arguments, output, reporter).run(crew)
 
 
 class _Run:
@@ -44,16 +45,16 @@ class _Run:
         self._file = None if arguments.html is None else ReportFile(arguments.html)
         self._wanted: str | None = None
 
-    def run(self) -> int:
+    def run(self, crew: Crew) -> int:
         """Do it and return the exit code."""
         inventory = discover(self._request, self._reporter.phase("Looking for environments")).inventory
         environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
         if self._name is not None:
             self._wanted = _find(environments, self._name)
-        with Survey(replace(inventory, roots=environments), self._reporter.counter("Counting files")) as survey:
-            survey.walk_caches()
-            plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)
-            scan = survey.walk_environments()
+        survey = Survey(replace(inventory, roots=environments), crew, self._reporter.counter("Counting files"))
+        survey.walk_caches()
+        plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)
+        scan = survey.walk_environments()
         usage = make_usage(scan, plan)
         found = self._contents(scan)
         notices = (*inventory.notices, *scan.notices, *remarks)

@@ -52,10 +52,10 @@ class Inodes:
         """Return a row with the number of its links that lie inside of something."""
         return SharedInode(self.devices[row], self.numbers[row], self.links[row], inside, self.allocated[row])
 
-    def since(self, mark: int) -> list[tuple[int, int, int, int, int]]:
-        """Return the inodes from a row on, each as the arguments of `row`."""
+    def since(self, mark: int) -> tuple[Sequence[int], ...]:
+        """Return the columns from a row on, in the order of the arguments of `row`."""
         columns = (self.devices, self.numbers, self.sizes, self.allocated, self.links)
-        return list(zip(*(column[mark:] for column in columns)))
+        return tuple(column[mark:] for column in columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +144,18 @@ def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across
     """Return the accounts of all trees of one kind; `others` are the rows that those of the other kind have."""
     # Most rows are in both: sets decide on them much faster than a loop. What is left has all its links in these
     # trees, or nowhere.
-    left = [Counter(filterfalse(others.__contains__, tree.rows)) for tree in trees]
-    found: Counter[int] = Counter()
-    for inside in left:
-        found.update(inside)
-    accounts = []
     # Lists give their items quicker than arrays.
     allocated, sizes, all_links = list(inodes.allocated), list(inodes.sizes), list(inodes.links)
-    for tree, inside in zip(trees, left):
+    left, sums = [], []
+    found: Counter[int] = Counter()
+    for tree in trees:
+        rows = list(tree.rows)
+        inside = Counter(filterfalse(others.__contains__, rows))
+        found.update(inside)
+        left.append(inside)
+        sums.append((_total(sizes, rows), _total(allocated, others.intersection(rows))))
+    accounts = []
+    for tree, inside, (lengths, unlike) in zip(trees, left, sums):
         own, alike, elsewhere = tree.single, 0, 0
         for row, links in inside.items():
             if links >= all_links[row]:
@@ -160,10 +164,8 @@ def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across
                 alike += allocated[row]
             else:
                 elsewhere += allocated[row]
-        unlike = _total(allocated, others.intersection(tree.rows))
-        apparent = tree.lengths + _total(sizes, tree.rows)
         shared = (alike, unlike) if across else (unlike, alike)
-        accounts.append(Account(tree.files, tree.directories, apparent, own, *shared, elsewhere))
+        accounts.append(Account(tree.files, tree.directories, tree.lengths + lengths, own, *shared, elsewhere))
     return tuple(accounts)
 
 

@@ -32,26 +32,30 @@ _Trees = dict[str, Tree]
 
 
 class Crew:
-    """Does tasks in this process and, where that pays, in another one; a context manager that ends the other one."""
+    """Does tasks in this process and, where that pays, in another one; a context manager that ends the other one.
 
-    def __init__(self, walker: Walker, progress: Callable[[int], None]) -> None:
-        self._walker = walker
-        self._progress = progress
+    The other one starts at once: make a crew before there is anything to walk, so that it is ready by then.
+    """
+
+    def __init__(self) -> None:
         self._tasks: Sequence[Task] = ()
         self._waiting: list[int] = []
-        # What is mounted inside makes a tree depend on what was met in the others.
-        self._helper = None if walker.thorough or _processors() < 2 or not hasattr(select, "poll") else _start()
+        self._helper = None if _processors() < 2 or not hasattr(select, "poll") else _start()
 
-    def begin(self, tasks: Sequence[Task]) -> None:
-        """Take on tasks; the helper begins to work on them."""
+    def begin(self, walker: Walker, tasks: Sequence[Task]) -> None:
+        """Take on tasks for a walker; the helper begins to work on them."""
+        self._walker = walker
         self._tasks = tasks
         self._waiting = list(reversed(range(len(tasks))))
+        if walker.thorough:
+            # What is mounted inside makes a tree depend on what was met in the others.
+            self._dismiss()
         if self._helper and len(tasks) > 1:
-            self._helper.learn(self._walker)
+            self._helper.learn(walker)
             self._hand_over()
 
-    def finish(self) -> list[_Trees]:
-        """Return what the tasks taken on have found, in their order."""
+    def finish(self, progress: Callable[[int], None]) -> list[_Trees]:
+        """Return what the tasks have found, in their order; `progress` is told what files the helper has counted."""
         found: dict[int, _Trees] = {}
         while len(found) < len(self._tasks):
             helper = self._helper
@@ -67,7 +71,7 @@ class Crew:
                     continue
                 found[number] = trees
                 self._hand_over()
-                self._progress(sum(tree.files for tree in trees.values()))
+                progress(sum(tree.files for tree in trees.values()))
         return [found[number] for number in range(len(self._tasks))]
 
     def _hand_over(self) -> None:
@@ -122,7 +126,7 @@ class _Helper:
         """
         trees, added = pickle.load(self._answers)  # noqa: S301
         # What the helper has added to its table may be in ours by now, in another row.
-        self._rows += [inodes.row(*inode) for inode in added]
+        self._rows += [inodes.row(*inode) for inode in zip(*added)]
         return self.busy.pop(0), {name: self._in_our_rows(tree) for name, tree in trees.items()}
 
     def _in_our_rows(self, tree: Tree) -> Tree:

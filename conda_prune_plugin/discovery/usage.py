@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..core.model import Cache, Inventory, Measurement, Notice, Plan, Root
 from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage, kept_by_age, reclaimable_in
-from ..core.usage import Inodes, Tree, account, joined, occupied
+from ..core.usage import Inodes, Tree, account, joined, occupied, shares
 from .crew import Crew
 from .measure import allocated, identity, measure
 from .mounts import Mount, mount_of, mounted_in, mounts
@@ -66,7 +66,7 @@ class Scan:
 class Survey:
     """Walks the caches, then the environments; what the caches hold can be asked for in between."""
 
-    def __init__(self, inventory: Inventory, progress: Callable[[int], None]) -> None:
+    def __init__(self, inventory: Inventory, crew: Crew, progress: Callable[[int], None]) -> None:
         tops = _tops(inventory)
         self._caches = [place for place in tops.values() if isinstance(place, Cache)]
         self._roots = sorted(
@@ -78,18 +78,21 @@ class Survey:
         paths = {_real_path(place) for place in tops.values()}
         thorough = any(mounted_in(path, None, self._points - {path}) for path in paths)
         self._inodes = Inodes()
-        self._crew = Crew(Walker(self._inodes, self._boundaries, thorough=thorough, progress=progress), progress)
+        self._walker = Walker(self._inodes, self._boundaries, thorough=thorough, progress=progress)
+        self._crew = crew
+        self._progress = progress
         self._scanned: tuple[CacheScan, ...] = ()
 
     def walk_caches(self) -> None:
         """Walk all caches, and begin with the environments."""
         parts: dict[str, dict[str, Tree]] = {cache.real_path: _directory(cache.real_path) for cache in self._caches}
         tasks = [task for cache in self._caches for task in _cache_tasks(cache)]
-        self._crew.begin(tasks)
-        for task, trees in zip(tasks, self._crew.finish()):
+        self._crew.begin(self._walker, tasks)
+        for task, trees in zip(tasks, self._crew.finish(self._progress)):
             parts[task.top].update(trees)
         self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
-        self._crew.begin([Task(path, trusted=_is_trusted(path, self._mounts)) for path in map(_real_path, self._roots)])
+        paths = map(_real_path, self._roots)
+        self._crew.begin(self._walker, [Task(path, trusted=_is_trusted(path, self._mounts)) for path in paths])
 
     def measured(self, path: str) -> Measurement:
         """Return what lies at a path of a cache, as `measure.measure` does. Raises `OSError` as it does."""
@@ -104,15 +107,8 @@ class Survey:
 
     def walk_environments(self) -> Scan:
         """Walk all environments, and return everything."""
-        trees = (trees[""] for trees in self._crew.finish())
+        trees = (trees[""] for trees in self._crew.finish(self._progress))
         return Scan(self._inodes, self._scanned, tuple(zip(self._roots, trees)), self._mounts, self._boundaries)
-
-    def __enter__(self) -> Survey:
-        self._crew.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._crew.__exit__(*error)
 
 
 def make_usage(scanned: Scan, plan: Plan) -> Usage:
@@ -203,12 +199,7 @@ def _kinds(scanned: CacheScan, inodes: Inodes) -> Mapping[str, int]:
     for name, tree in scanned.parts.items():
         kind = kind_of.get(name) or _KIND_OF_NAME.get(name, "other")
         trees[singular.get(kind, kind)].append(tree)
-    found, before, counted = {}, 0, []
-    for kind in KINDS:
-        counted += trees[kind]
-        total = occupied(counted, inodes)
-        found[kind], before = total - before, total
-    return found
+    return dict(zip(KINDS, shares(map(joined, trees.values()), inodes)))
 
 
 def _times(root: Root, tree: Tree, mounted: tuple[Mount, ...]) -> tuple[float | None, float | None, bool]:
