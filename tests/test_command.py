@@ -270,7 +270,7 @@ def test_a_cut_off_run_is_told_by_a_dry_run_and_cleared_by_the_next(unused: Mach
     done = unused.prune("--yes", "--json").json
 
     assert [warning["kind"] for warning in dry["warnings"]] == ["cut-off-run"]
-    assert "1 file or directory put back" in done["warnings"][0]["message"]
+    assert "2 files and directories put back" in done["warnings"][0]["message"]
     assert [outcome["result"] for outcome in done["outcomes"]] == ["removed"]
     assert not unused.entry("unused-1-0").exists()
 
