@@ -233,6 +233,22 @@ def test_unlinked_never_takes_what_is_soft_linked_even_if_no_record_says_so(empt
     assert set(map(tuple, kept.values())) == {("environment",)}
 
 
+def test_unlinked_looks_behind_a_link_to_a_directory_elsewhere(empty: Machine, tiny: Tiny) -> None:
+    for dist in ("moved-1-0", "away-1-0", "copied-1-0"):
+        tiny.add(dist)
+    prefix, other = tiny.use("e", "moved-1-0", link=False), tiny.use("other", "away-1-0", link=False)
+    tiny.use("copies", "copied-1-0", link=False)
+    disk = empty.directory / "disk" / "lib"
+    (disk / "sub").mkdir(parents=True)
+    (disk / "sub" / "one").symlink_to(tiny.cache / "moved-1-0" / "lib" / "one")
+    (disk / "again").symlink_to(empty.directory / "disk")
+    (prefix / "lib").symlink_to(disk)
+    # To a disk that is not mounted: what is there nobody knows.
+    (other / "lib").symlink_to(empty.directory / "unmounted")
+
+    assert _removed(empty, "--unlinked") == {"copied-1-0"}
+
+
 def test_unlinked_never_takes_what_has_a_hard_link_or_another_root(empty: Machine, tiny: Tiny) -> None:
     for dist in ("linked-1-0", "ruled-1-0", "stray-1-0", "copied-1-0"):
         tiny.add(dist)
