@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -98,7 +99,17 @@ def test_the_last_revisions_before_the_present_one_are_roots(tmp_path: Path) -> 
     assert earlier_revisions(_environment(tmp_path), 1)[0] == roots[:1]
 
 
-@pytest.mark.parametrize("content", [b"==> x <==\n+c::a-1-0\nwhat\n", b"==> x <==\n\xff\xfe\n-c::a-1-0\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"==> x <==\n+c::a-1-0\nwhat\n",
+        b"==> x <==\n\xff\xfe\n-c::a-1-0\n",
+        b"+c::a-1-0\n==> y <==\n# cmd: conda install b-1-0\n",
+        b"=> 2020-01-01 00:00:00 <==\n+c::a-1-0\n=> 2021-01-01 00:00:00 <==\n-c::a-1-0\n",
+        b"==> 2020-01-01 00:00:00 <==\nc::a-1-0\n==> 2021-01-01 00:00:00\n==> 2022-01-01 00:00:00 <==\n",
+        b"==> x <==\nc::a-1-0.tar.bz2\n+c::a-1-0\n==> y <==\n-c::a-1-0\n",
+    ],
+)
 def test_of_a_broken_history_every_package_that_it_names_stays(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "conda-meta").mkdir()
     (tmp_path / "conda-meta" / "history").write_bytes(content)
@@ -110,12 +121,38 @@ def test_of_a_broken_history_every_package_that_it_names_stays(tmp_path: Path, c
     assert notice.kind == "broken-history"
 
 
-@pytest.mark.parametrize("kind", ["none", "empty", "directory"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "loop"])
+def test_a_history_that_cannot_be_read_stops_a_removal_that_asks_for_it(empty: Machine, kind: str) -> None:
+    tiny = Tiny.__new__(Tiny)
+    tiny.cache, tiny.envs = empty.cache, empty.envs
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist)
+    path = tiny.use("e", "a-1-0") / "conda-meta" / "history"
+    path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path)
+
+    refused = empty.prune("--yes", "--json", "--keep-revisions", "1")
+
+    assert refused.code == 1
+    assert refused.json["exception_name"] == "UnreadableEnvironmentError"
+    assert refused.json["path"] == str(path)
+    assert "stays" not in refused.json["message"]
+    assert (tiny.cache / "b-1-0").exists()
+    assert empty.prune("--yes", "--keep-revisions", "1", "--ignore-unreadable").code == 0
+    assert not (tiny.cache / "b-1-0").exists()
+
+
+@pytest.mark.parametrize("kind", ["none", "empty"])
 def test_no_history_has_no_revisions(tmp_path: Path, kind: str) -> None:
     (tmp_path / "conda-meta").mkdir()
     path = tmp_path / "conda-meta" / "history"
     if kind != "none":
-        path.touch() if kind == "empty" else path.mkdir()
+        path.touch()
 
     assert earlier_revisions(_environment(tmp_path), 3) == ((), ())
 

@@ -6,7 +6,7 @@ not valid UTF-8 carries its odd bytes as surrogates, as `os.fsdecode` gives them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from os.path import join
@@ -159,12 +159,14 @@ class Notice:
 
     hides_roots: there may be roots that are not known because of it. Hard links tell of them and copies need nothing,
         so this matters only where soft links are possible.
+    stops: what it hides was asked for, so nothing is removed unless the user says so.
     """
 
     kind: str
     message: str
     path: str
     hides_roots: bool = False
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +354,19 @@ class Remove:
     def paths(self) -> tuple[str, ...]:
         """The absolute paths that go."""
         return tuple(self.entry.path(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLinks:
+    """What environments soft-link, by cache and name of a part; `unseen`: environments not looked through whole."""
+
+    entries: frozenset[tuple[str, str]]
+    unseen: frozenset[str]
+
+    def spare(self, entry: Entry, roots: Iterable[Root]) -> bool:
+        """Return whether an entry may go that these roots have: none is known, or can't be ruled out, to link it."""
+        linked = any((entry.cache, part.name) in self.entries for part in entry.parts)
+        return not linked and all(root.path not in self.unseen for root in roots)
 
 
 @dataclass(frozen=True, slots=True)

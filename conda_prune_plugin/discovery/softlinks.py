@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from conda.base.context import context
 
-from ..core.model import Cache, Root, RootKind
+from ..core.model import Cache, Root, RootKind, SoftLinks
 from .environments import KERNEL
 from .installations import settings_files
 
@@ -24,14 +24,6 @@ class SoftLink:
     path: str
     cache: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SoftLinks:
-    """The entries that environments soft-link, by cache and name; `unseen`: environments not looked through whole."""
-
-    entries: frozenset[tuple[str, str]]
-    unseen: frozenset[str]
 
 
 def soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> SoftLinks:
