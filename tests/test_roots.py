@@ -282,6 +282,13 @@ def test_an_environment_yml_keeps_all_that_matches_and_leaves_pip_s_alone(tiny: 
         ("package: []\n", 1),
         ("version: 6\npackages:\n- conda: https://host/linux-64/a-1-0.zip\n", 3),
         ("version: 6\npackages:\n- something: else\n", 3),
+        ("version: 6\npackages:\n- conda:\n", 3),
+        ("version: 6\npackages:\n- conda: ''\n", 3),
+        ("version: 6\npackages:\n- conda: [a]\n", 3),
+        ("version: 6\npackages:\n- conda: .\n- conda: {a: b}\n", 4),
+        ("version: 6\npackages:\n- conda: https://host/linux-64/a-1\n", 3),
+        ("version: 6\npackages:\n- conda: https:/\n", 3),
+        ("version: 6\npackages:\n- conda: http\n", 3),
         ("version: 6\npackages: {}\n", 2),
         ("version: 99\npackages: []\n", 1),
         ("dependencies:\n- a\n- b>>1\n", 3),
@@ -310,7 +317,7 @@ def test_a_broken_lockfile_is_refused_with_file_and_line(tmp_path: Path, text: s
 def test_a_lockfile_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
 
-    for name in ("none", "", "bytes"):
+    for name in ("none", ".", "bytes"):
         with pytest.raises(LockfileError, match="can't be read"):
             read_lockfile(str(tmp_path / name))
 
@@ -358,3 +365,32 @@ def test_specifications_match_as_conda_matches_and_doubt_is_told_apart(
         possible = {"numpy-2.0.0-py_1"}
     assert found(doubtful=False) == certain
     assert found(doubtful=True) == certain | possible
+
+
+def test_of_an_archive_alone_the_build_number_is_not_known(tiny: Tiny) -> None:
+    (tiny.cache / "x-1-h3_3.conda").write_bytes(b"archive")
+    caches, _ = find_caches((str(tiny.cache),), ())
+
+    for spec in ("x[build_number=3]", "x[build_number=0]"):
+        assert matching((spec,), caches, doubtful=True)
+        assert not matching((spec,), caches, doubtful=False)
+    assert matching(("x=1=h3_3",), caches, doubtful=False)
+
+
+def test_any_archive_of_an_entry_can_be_named_by_its_url(tiny: Tiny) -> None:
+    tiny.add("x-1-0", archive=True)
+    (tiny.cache / "x-1-0.tar.bz2").write_bytes(b"archive")
+    (tiny.cache / "urls.txt").write_text("https://host/linux-64/x-1-0.conda\nhttps://other/noarch/x-1-0.tar.bz2\n")
+    caches, _ = find_caches((str(tiny.cache),), ())
+
+    for name in ("https://host/linux-64/x-1-0.conda", "https://other/noarch/x-1-0.tar.bz2", "x[fn=x-1-0.tar.bz2]"):
+        assert matching((name,), caches, doubtful=False), name
+    assert not matching(("https://other/noarch/x-1-0.conda",), caches, doubtful=True)
+
+
+def test_what_pixi_builds_from_sources_names_nothing(tmp_path: Path) -> None:
+    sources = (".", "../a b", "/tmp/x/linux-64/liba-1.0-0", "git+https://host/a.git", "C:/sources")
+    text = "".join(f"- conda: {source!r}\n" for source in sources)
+    (tmp_path / "pixi.lock").write_text(f"version: 6\npackages:\n{text}- conda: ./a-1-0.conda\n")
+
+    assert read_lockfile(str(tmp_path / "pixi.lock")).dists == {"a-1-0": 8}

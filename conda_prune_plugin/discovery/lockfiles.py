@@ -7,6 +7,7 @@ are not compared: an entry of the same name with another hash stays as well.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -18,7 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..core.model import Cache, Root, RootKind, RootState
 from ..core.names import archive_dist, is_dist_name
-from ..errors import LockfileError
+from ..errors import LockfileError, UsageError
 from .reading import read_regular
 from .specs import matching, parse_spec
 
@@ -27,6 +28,9 @@ _EXPLICIT = "@EXPLICIT"
 #: Versions of the formats that are understood; the first of pixi's were those of conda-lock.
 _CONDA_LOCK_VERSIONS = ("1", "2", "3")
 _PIXI_VERSIONS = ("4", "5", "6", "7")
+
+#: A word with a colon that is no drive of Windows. What is cut off behind it is no path either.
+_SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]+):|https?$|file$")
 
 _FORMATS = "an @EXPLICIT file, a conda-lock.yml, a pixi.lock or an environment.yml"
 
@@ -41,7 +45,13 @@ class Lockfile:
 
 
 def read_lockfile(name: str) -> Lockfile:
-    """Read a lockfile. Raises `LockfileError`, with file and line, for what can't be read or understood."""
+    """Read a lockfile. Raises `LockfileError`, with file and line, for what can't be read or understood.
+
+    Raises `UsageError` for no name at all.
+    """
+    if not name:
+        # The name of the present directory otherwise, which nobody means.
+        raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help` explains the options.")
     path = os.path.abspath(os.path.expanduser(name))
     try:
         text = read_regular(path).decode("utf-8-sig")
@@ -138,13 +148,22 @@ def _pixi(path: str, packages: list[Node]) -> Iterator[tuple[str, int]]:
             continue
         # Up to version 5 the url has a key of its own.
         url = keys.get("url") or keys.get("path") if "kind" in keys else keys.get("conda")
-        if url is not None:
-            # What is built from sources, in a directory or a repository, is not known by a name yet.
-            text = _text(url) or ""
-            if archive_dist(text) is not None or ("://" in text and not text.startswith("git+")):
-                yield _located(path, url)
-        elif "conda_source" not in keys:
-            _broken(path, _line(package), "a package that is neither conda's nor PyPI's")
+        if url is None:
+            if "conda_source" not in keys:
+                _broken(path, _line(package), "a package that is neither conda's nor PyPI's")
+        elif not _is_source(path, url):
+            yield _located(path, url)
+
+
+def _is_source(path: str, url: Node) -> bool:
+    """Return whether a package is built from sources in a directory or a repository: it is not known by a name yet."""
+    text = (_text(url) or "").strip()
+    if not text or text in ("~", "null"):
+        _broken(path, _line(url), "there should be a url or a path")
+    if archive_dist(text.split("#", 1)[0].split("?", 1)[0]) is not None:
+        return False
+    scheme = _SCHEME.match(text)
+    return scheme is None or scheme["name"].startswith("git+")
 
 
 def _environment(path: str, dependencies: list[Node]) -> Iterator[tuple[str, int]]:
