@@ -14,7 +14,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Root, RootKind, RootState
 from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.lockfiles import lockfile_root, read_lockfile
+from conda_prune_plugin.discovery.lockfiles import lockfile_root, read_lockfile, unmatched
 from conda_prune_plugin.discovery.revisions import earlier_revisions
 from conda_prune_plugin.discovery.specs import matching
 from conda_prune_plugin.errors import LockfileError
@@ -394,3 +394,17 @@ def test_what_pixi_builds_from_sources_names_nothing(tmp_path: Path) -> None:
     (tmp_path / "pixi.lock").write_text(f"version: 6\npackages:\n{text}- conda: ./a-1-0.conda\n")
 
     assert read_lockfile(str(tmp_path / "pixi.lock")).dists == {"a-1-0": 8}
+
+
+def test_a_path_that_may_be_a_package_without_its_suffix_keeps_it_or_is_told(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.add("here-1.0-0")
+    path = tmp_path / "pixi.lock"
+    path.write_text("version: 6\npackages:\n- conda: /c/linux-64/here-1.0-0\n- conda: ../gone-1.0-0\n- conda: .\n")
+    caches, _ = find_caches((str(tiny.cache),), ())
+    lockfile = read_lockfile(str(path))
+
+    (notice,) = unmatched(lockfile, caches)
+
+    assert lockfile_root(lockfile, caches).dists == {"here-1.0-0"}
+    assert notice.kind == "no-match"
+    assert "line 4: ../gone-1.0-0" in notice.message

@@ -12,7 +12,7 @@ from ..core.reachability import references
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .environments import Sources, read_roots, require_environments, search_environments
-from .lockfiles import Lockfile, lockfile_root, read_lockfile
+from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
 from .settings import conda_settings
@@ -110,7 +110,9 @@ def further_roots(
             revisions, odd = earlier_revisions(environment, request.keep_revisions)
             roots += revisions
             notices += odd
-    roots += [lockfile_root(lockfile, caches) for lockfile in lockfiles]
+    for lockfile in lockfiles:
+        roots.append(lockfile_root(lockfile, caches))
+        notices += unmatched(lockfile, caches)
     for spec in dict.fromkeys(request.keep):
         dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True))
         roots.append(Root("", spec, RootState.OK, dists, RootKind.KEEP))

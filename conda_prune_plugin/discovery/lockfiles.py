@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..core.model import Cache, Root, RootKind, RootState
+from ..core.model import Cache, Notice, Root, RootKind, RootState
 from ..core.names import archive_dist, is_dist_name
 from ..errors import LockfileError, UsageError
 from .reading import read_regular
@@ -37,11 +37,15 @@ _FORMATS = "an @EXPLICIT file, a conda-lock.yml, a pixi.lock or an environment.y
 
 @dataclass(frozen=True, slots=True)
 class Lockfile:
-    """What a lockfile names, each with its line: dists, and of an ``environment.yml`` specifications."""
+    """What a lockfile names, each with its line: dists, and of an ``environment.yml`` specifications.
+
+    maybe: paths of sources that could as well be those of packages whose suffix was lost.
+    """
 
     path: str
     dists: Mapping[str, int] = field(default_factory=dict)
     specs: Mapping[str, int] = field(default_factory=dict)
+    maybe: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_lockfile(name: str) -> Lockfile:
@@ -74,6 +78,8 @@ def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache]) -> Root:
     for spec, line in lockfile.specs.items():
         for entry in matching((spec,), caches, doubtful=True):
             lines.setdefault(entry.dist, line)
+    for source, line in _in_caches(lockfile, caches).items():
+        lines.setdefault(_last(source), line)
     return Root(
         lockfile.path,
         os.path.basename(lockfile.path),
@@ -82,6 +88,29 @@ def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache]) -> Root:
         RootKind.LOCKFILE,
         notes={dist: f", line {line}" for dist, line in lines.items()},
     )
+
+
+def unmatched(lockfile: Lockfile, caches: Iterable[Cache]) -> tuple[Notice, ...]:
+    """Return warnings about what may be meant for a package but is none of the caches' ones."""
+    return tuple(
+        Notice(
+            "no-match",
+            f"{lockfile.path}, line {line}: {source} is taken for a directory of sources; "
+            "if it should be a package, it has no suffix, and none in the caches is called so.",
+            lockfile.path,
+        )
+        for source, line in lockfile.maybe.items()
+        if source not in _in_caches(lockfile, caches)
+    )
+
+
+def _in_caches(lockfile: Lockfile, caches: Iterable[Cache]) -> dict[str, int]:
+    dists = {entry.dist for cache in caches for entry in cache.entries}
+    return {source: line for source, line in lockfile.maybe.items() if _last(source) in dists}
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _broken(path: str, line: int, problem: str) -> NoReturn:
@@ -125,7 +154,13 @@ def _yaml(path: str, text: str) -> Lockfile:
         return Lockfile(path, dists=dict(_conda_lock(path, _items(path, keys["package"]))))
     if "packages" in keys:
         _require_version(path, top, keys, _PIXI_VERSIONS)
-        return Lockfile(path, dists=dict(_pixi(path, _items(path, keys["packages"]))))
+        places = [(place, _is_source(path, place)) for place in _pixi(path, _items(path, keys["packages"]))]
+        sources = {_text(place) or "": _line(place) for place, is_source in places if is_source}
+        return Lockfile(
+            path,
+            dists=dict(_located(path, place) for place, is_source in places if not is_source),
+            maybe={source: line for source, line in sources.items() if is_dist_name(_last(source))},
+        )
     if "dependencies" in keys:
         return Lockfile(path, specs=dict(_environment(path, _items(path, keys["dependencies"]))))
     _broken(path, 1, f"it is not {_FORMATS}")
@@ -141,7 +176,8 @@ def _conda_lock(path: str, packages: list[Node]) -> Iterator[tuple[str, int]]:
         yield _located(path, keys["url"])
 
 
-def _pixi(path: str, packages: list[Node]) -> Iterator[tuple[str, int]]:
+def _pixi(path: str, packages: list[Node]) -> Iterator[Node]:
+    """Give where each package of conda comes from."""
     for package in packages:
         keys = _mapping(package)
         if "pypi" in keys or _text(keys.get("kind")) == "pypi":
@@ -151,19 +187,20 @@ def _pixi(path: str, packages: list[Node]) -> Iterator[tuple[str, int]]:
         if url is None:
             if "conda_source" not in keys:
                 _broken(path, _line(package), "a package that is neither conda's nor PyPI's")
-        elif not _is_source(path, url):
-            yield _located(path, url)
+        elif (_text(url) or "").strip() in ("", "~", "null"):
+            # Nothing at all is found by YAML where the next thing begins.
+            _broken(path, _line(package), "a package without a url or a path")
+        else:
+            yield url
 
 
 def _is_source(path: str, url: Node) -> bool:
     """Return whether a package is built from sources in a directory or a repository: it is not known by a name yet."""
     text = (_text(url) or "").strip()
-    if not text or text in ("~", "null"):
-        _broken(path, _line(url), "there should be a url or a path")
     if archive_dist(text.split("#", 1)[0].split("?", 1)[0]) is not None:
         return False
     scheme = _SCHEME.match(text)
-    return scheme is None or scheme["name"].startswith("git+")
+    return scheme is None or (scheme["name"] or "").startswith("git+")
 
 
 def _environment(path: str, dependencies: list[Node]) -> Iterator[tuple[str, int]]:

@@ -155,7 +155,14 @@ def _from_metadata(cache: Cache, entry: Entry) -> list[dict[str, Any]]:
         if name in urls:
             found.setdefault(urls[name], other)
     located = [
-        {**fields, "url": url, "channel": url.rsplit("/", 1)[0], "fn": url.rsplit("/", 1)[-1]}
+        {
+            # Records of old have none; a url ends with it, and the name of the file.
+            "subdir": "".join(url.split("/")[-2:-1]),
+            **fields,
+            "url": url,
+            "channel": url.rsplit("/", 1)[0],
+            "fn": url.rsplit("/", 1)[-1],
+        }
         for url, fields in found.items()
     ]
     return located or [known]
