@@ -78,7 +78,9 @@ def _backup(plan: Plan, number: int) -> tuple[float, bool]:
     from conda_prune_plugin.execution.tools import Tools
 
     watch = discover(Request(), lambda seen: None).watch
-    tools = Tools(watch.references, lambda path, fd: measure(path, dir_fd=fd), lambda files: None, Patience())
+    tools = Tools(
+        watch.references, watch.soft_links, lambda path, fd: measure(path, dir_fd=fd), lambda files: None, Patience()
+    )
     run = Run(f"benchmark-{number:04}", time.time(), Disposal.BACKUP)
     start = time.perf_counter()
     execution = execute(plan, run, tools)

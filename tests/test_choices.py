@@ -69,6 +69,34 @@ def test_keep_only_and_older_than_choose(empty: Machine, tiny: Tiny) -> None:
     assert _kinds(empty, "--keep", "a=1", "--older-than", "1d")["a-1-0"] == ["keep"]
 
 
+def test_what_matches_nothing_is_told(empty: Machine, tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+
+    plan = empty.prune(
+        "--dry-run", "--json", "--keep", "a", "--keep", "nunpy", "--only", "scypi>=1", "--only", "a"
+    ).json
+
+    assert [warning["kind"] for warning in plan["warnings"]] == ["no-match", "no-match"]
+    assert "--keep nunpy" in plan["warnings"][0]["message"]
+    assert "--only scypi>=1" in plan["warnings"][1]["message"]
+    # A setting is for all machines and all times.
+    assert not empty.prune("--dry-run", "--json", CONDA_PLUGINS_PRUNE_KEEP="nunpy").json["warnings"]
+
+
+def test_an_entry_whose_version_has_an_epoch_can_be_named(empty: Machine, tiny: Tiny) -> None:
+    dist = "x264-1!164.3095-h1_2"
+    tiny.add(dist)
+    tiny.add("a-1-0")
+
+    assert _removed(empty, "--keep", dist) == {"a-1-0"}
+    assert _removed(empty, "--only", dist) == {dist}
+    assert _removed(empty, CONDA_PLUGINS_PRUNE_KEEP=dist) == {"a-1-0"}
+    assert empty.run("prune", "why", dist).code == 0
+    assert empty.prune("--yes", "--backup").code == 0
+    assert empty.run("prune", "restore", "last", "--only", dist).code == 0
+    assert sorted(path.name for path in tiny.cache.glob("*-*-*")) == [dist]
+
+
 def test_the_newest_is_found_as_conda_sorts_versions(empty: Machine, tiny: Tiny) -> None:
     for dist in ("a-1.9-0", "a-1.10-0", "a-1.10rc1-0", "a-1!0.1-0", "b-2.0-0", "b-2.0-1", "b-1-0"):
         tiny.add(dist)
@@ -90,6 +118,8 @@ def test_a_target_is_met_by_the_least_recently_used_and_a_miss_is_told(empty: Ma
     assert _removed(empty, "--max-size", f"{held}B") == set()
     assert _removed(empty, "--max-size", f"{held - 1}B") == {"oldest-1-0"}
     assert _removed(empty, "--max-size", f"{held - 1}B", "--free", "150kB") == {"oldest-1-0", "older-1-0"}
+    both = empty.prune("--dry-run", "--json", "--free", "1GB", "--max-size", f"{held - 1}B").json
+    assert both["warnings"][0]["message"].startswith("--free can't be met")
     missed = empty.prune("--dry-run", "--json", "--free", "1GB").json
     assert len(missed["remove"]) == 3
     (warning,) = missed["warnings"]
@@ -186,6 +216,47 @@ def test_what_a_channel_has_no_more_stays_when_it_is_asked(machine: Machine) -> 
     assert listing(machine.directory) == before
 
 
+def test_a_channel_with_a_malformed_index_could_not_be_asked(empty: Machine, tiny: Tiny) -> None:
+    broken = (
+        '{"packages": []}',
+        '{"packages": {"a": 1}}',
+        '{"packages.conda": {"x.conda": []}}',
+        "[]",
+        "{",
+        '{"a": 1}',
+    )
+    for number, index in enumerate((*broken, '{"packages.conda": {"a-6-0.conda": {}}}')):
+        channel = empty.directory / f"channel{number}" / "linux-64"
+        channel.mkdir(parents=True)
+        (channel / "repodata.json").write_text(index)
+        (channel / f"a-{number}-0.conda").touch()
+        _set_url(tiny.add(f"a-{number}-0"), (channel / f"a-{number}-0.conda").as_uri())
+
+    plan = empty.prune("--dry-run", "--json", "--check-remote").json
+
+    assert _dists(plan["remove"]) == {f"a-{len(broken)}-0"}
+    assert [warning["kind"] for warning in plan["warnings"]] == ["channel-not-asked"] * len(broken)
+    assert {reason["kind"] for item in plan["keep"] for reason in item["reasons"]} == {"irreplaceable"}
+
+
+def test_what_no_channel_can_be_asked_for_stays(empty: Machine, tiny: Tiny) -> None:
+    # A port that there is not, and a stray % that ends the formatting of conda's own message.
+    for dist, url in (
+        ("port-1-0", "http://127.0.0.1:99999/linux-64"),
+        ("percent-1-0", "http://127.0.0.1:1/a%b/linux-64"),
+    ):
+        _set_url(tiny.add(dist), f"{url}/{dist}.conda")
+
+    online = {"CONDA_OFFLINE": "false", "CONDA_REMOTE_MAX_RETRIES": "0"}
+    plan = empty.prune("--dry-run", "--json", "--check-remote", **online).json
+
+    assert {item["dist"]: item["reasons"][0]["kind"] for item in plan["keep"]} == {
+        "port-1-0": "irreplaceable",
+        "percent-1-0": "irreplaceable",
+    }
+    assert plan["remove"] == []
+
+
 def test_offline_a_channel_is_not_asked_and_what_is_from_it_stays(empty: Machine, tiny: Tiny) -> None:
     tiny.add("a-1-0")
 
@@ -231,6 +302,22 @@ def test_unlinked_never_takes_what_is_soft_linked_even_if_no_record_says_so(empt
     assert _removed(empty, "--unlinked") == {"copied-1-0"}
     kept = _kinds(empty, "--unlinked")
     assert set(map(tuple, kept.values())) == {("environment",)}
+
+
+def test_unlinked_looks_behind_a_link_to_a_directory_elsewhere(empty: Machine, tiny: Tiny) -> None:
+    for dist in ("moved-1-0", "away-1-0", "copied-1-0"):
+        tiny.add(dist)
+    prefix, other = tiny.use("e", "moved-1-0", link=False), tiny.use("other", "away-1-0", link=False)
+    tiny.use("copies", "copied-1-0", link=False)
+    disk = empty.directory / "disk" / "lib"
+    (disk / "sub").mkdir(parents=True)
+    (disk / "sub" / "one").symlink_to(tiny.cache / "moved-1-0" / "lib" / "one")
+    (disk / "again").symlink_to(empty.directory / "disk")
+    (prefix / "lib").symlink_to(disk)
+    # To a disk that is not mounted: what is there nobody knows.
+    (other / "lib").symlink_to(empty.directory / "unmounted")
+
+    assert _removed(empty, "--unlinked") == {"copied-1-0"}
 
 
 def test_unlinked_never_takes_what_has_a_hard_link_or_another_root(empty: Machine, tiny: Tiny) -> None:

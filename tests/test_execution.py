@@ -15,6 +15,7 @@ from machine import allocated, contents, listing
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
+from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, HardLink, SymLink
 from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError, UnreadableEnvironmentError
 from conda_prune_plugin.execution import directory as directory_module
@@ -444,3 +445,34 @@ def test_moving_never_overwrites(tmp_path: Path) -> None:
         here.move("file", there, "file")
 
     assert (tmp_path / "there" / "file").read_text() == str(tmp_path / "there" / "file")
+
+
+@pytest.mark.parametrize("moment", ["before", "amid"])
+@pytest.mark.parametrize("disposal", [Disposal.DELETE, Disposal.BACKUP])
+def test_a_soft_link_made_since_the_plan_keeps_what_shares_no_file(
+    tmp_path: Path, moment: str, disposal: Disposal
+) -> None:
+    """Before anything is moved, and while it is: conda writes the record last."""
+    tiny = Tiny(tmp_path / "it")
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist)
+        tiny.use(f"with-{dist}", dist, link=False)
+    plan, watch = tiny.plan_unlinked()
+    link = tiny.envs / "with-a-1-0" / "one"
+
+    def link_it(name: str = "") -> None:
+        if not link.is_symlink():
+            link.symlink_to(tiny.cache / "a-1-0" / "lib" / "one")
+
+    if moment == "before" or disposal is Disposal.BACKUP:
+        link_it()
+    else:
+        tiny.before_measuring = link_it
+    execution = tiny.execute(plan, watch, Run("run-1", 0.0, disposal))
+
+    done = Result.REMOVED if disposal is Disposal.DELETE else Result.BACKED_UP
+    assert {outcome.entry.dist: outcome.result for outcome in execution.outcomes} == {
+        "a-1-0": Result.SKIPPED,
+        "b-1-0": done,
+    }
+    assert link.read_bytes() == b"1" * 5000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Root, RootKind, RootState
 from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.lockfiles import lockfile_root, read_lockfile
+from conda_prune_plugin.discovery.lockfiles import lockfile_root, read_lockfile, unmatched
 from conda_prune_plugin.discovery.revisions import earlier_revisions
 from conda_prune_plugin.discovery.specs import matching
 from conda_prune_plugin.errors import LockfileError
@@ -98,7 +99,17 @@ def test_the_last_revisions_before_the_present_one_are_roots(tmp_path: Path) -> 
     assert earlier_revisions(_environment(tmp_path), 1)[0] == roots[:1]
 
 
-@pytest.mark.parametrize("content", [b"==> x <==\n+c::a-1-0\nwhat\n", b"==> x <==\n\xff\xfe\n-c::a-1-0\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"==> x <==\n+c::a-1-0\nwhat\n",
+        b"==> x <==\n\xff\xfe\n-c::a-1-0\n",
+        b"+c::a-1-0\n==> y <==\n# cmd: conda install b-1-0\n",
+        b"=> 2020-01-01 00:00:00 <==\n+c::a-1-0\n=> 2021-01-01 00:00:00 <==\n-c::a-1-0\n",
+        b"==> 2020-01-01 00:00:00 <==\nc::a-1-0\n==> 2021-01-01 00:00:00\n==> 2022-01-01 00:00:00 <==\n",
+        b"==> x <==\nc::a-1-0.tar.bz2\n+c::a-1-0\n==> y <==\n-c::a-1-0\n",
+    ],
+)
 def test_of_a_broken_history_every_package_that_it_names_stays(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "conda-meta").mkdir()
     (tmp_path / "conda-meta" / "history").write_bytes(content)
@@ -110,12 +121,38 @@ def test_of_a_broken_history_every_package_that_it_names_stays(tmp_path: Path, c
     assert notice.kind == "broken-history"
 
 
-@pytest.mark.parametrize("kind", ["none", "empty", "directory"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "loop"])
+def test_a_history_that_cannot_be_read_stops_a_removal_that_asks_for_it(empty: Machine, kind: str) -> None:
+    tiny = Tiny.__new__(Tiny)
+    tiny.cache, tiny.envs = empty.cache, empty.envs
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist)
+    path = tiny.use("e", "a-1-0") / "conda-meta" / "history"
+    path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path)
+
+    refused = empty.prune("--yes", "--json", "--keep-revisions", "1")
+
+    assert refused.code == 1
+    assert refused.json["exception_name"] == "UnreadableEnvironmentError"
+    assert refused.json["path"] == str(path)
+    assert "stays" not in refused.json["message"]
+    assert (tiny.cache / "b-1-0").exists()
+    assert empty.prune("--yes", "--keep-revisions", "1", "--ignore-unreadable").code == 0
+    assert not (tiny.cache / "b-1-0").exists()
+
+
+@pytest.mark.parametrize("kind", ["none", "empty"])
 def test_no_history_has_no_revisions(tmp_path: Path, kind: str) -> None:
     (tmp_path / "conda-meta").mkdir()
     path = tmp_path / "conda-meta" / "history"
     if kind != "none":
-        path.touch() if kind == "empty" else path.mkdir()
+        path.touch()
 
     assert earlier_revisions(_environment(tmp_path), 3) == ((), ())
 
@@ -245,6 +282,13 @@ def test_an_environment_yml_keeps_all_that_matches_and_leaves_pip_s_alone(tiny: 
         ("package: []\n", 1),
         ("version: 6\npackages:\n- conda: https://host/linux-64/a-1-0.zip\n", 3),
         ("version: 6\npackages:\n- something: else\n", 3),
+        ("version: 6\npackages:\n- conda:\n", 3),
+        ("version: 6\npackages:\n- conda: ''\n", 3),
+        ("version: 6\npackages:\n- conda: [a]\n", 3),
+        ("version: 6\npackages:\n- conda: .\n- conda: {a: b}\n", 4),
+        ("version: 6\npackages:\n- conda: https://host/linux-64/a-1\n", 3),
+        ("version: 6\npackages:\n- conda: https:/\n", 3),
+        ("version: 6\npackages:\n- conda: http\n", 3),
         ("version: 6\npackages: {}\n", 2),
         ("version: 99\npackages: []\n", 1),
         ("dependencies:\n- a\n- b>>1\n", 3),
@@ -273,7 +317,7 @@ def test_a_broken_lockfile_is_refused_with_file_and_line(tmp_path: Path, text: s
 def test_a_lockfile_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
 
-    for name in ("none", "", "bytes"):
+    for name in ("none", ".", "bytes"):
         with pytest.raises(LockfileError, match="can't be read"):
             read_lockfile(str(tmp_path / name))
 
@@ -321,3 +365,46 @@ def test_specifications_match_as_conda_matches_and_doubt_is_told_apart(
         possible = {"numpy-2.0.0-py_1"}
     assert found(doubtful=False) == certain
     assert found(doubtful=True) == certain | possible
+
+
+def test_of_an_archive_alone_the_build_number_is_not_known(tiny: Tiny) -> None:
+    (tiny.cache / "x-1-h3_3.conda").write_bytes(b"archive")
+    caches, _ = find_caches((str(tiny.cache),), ())
+
+    for spec in ("x[build_number=3]", "x[build_number=0]"):
+        assert matching((spec,), caches, doubtful=True)
+        assert not matching((spec,), caches, doubtful=False)
+    assert matching(("x=1=h3_3",), caches, doubtful=False)
+
+
+def test_any_archive_of_an_entry_can_be_named_by_its_url(tiny: Tiny) -> None:
+    tiny.add("x-1-0", archive=True)
+    (tiny.cache / "x-1-0.tar.bz2").write_bytes(b"archive")
+    (tiny.cache / "urls.txt").write_text("https://host/linux-64/x-1-0.conda\nhttps://other/noarch/x-1-0.tar.bz2\n")
+    caches, _ = find_caches((str(tiny.cache),), ())
+
+    for name in ("https://host/linux-64/x-1-0.conda", "https://other/noarch/x-1-0.tar.bz2", "x[fn=x-1-0.tar.bz2]"):
+        assert matching((name,), caches, doubtful=False), name
+    assert not matching(("https://other/noarch/x-1-0.conda",), caches, doubtful=True)
+
+
+def test_what_pixi_builds_from_sources_names_nothing(tmp_path: Path) -> None:
+    sources = (".", "../a b", "/tmp/x/linux-64/liba-1.0-0", "git+https://host/a.git", "C:/sources")
+    text = "".join(f"- conda: {source!r}\n" for source in sources)
+    (tmp_path / "pixi.lock").write_text(f"version: 6\npackages:\n{text}- conda: ./a-1-0.conda\n")
+
+    assert read_lockfile(str(tmp_path / "pixi.lock")).dists == {"a-1-0": 8}
+
+
+def test_a_path_that_may_be_a_package_without_its_suffix_keeps_it_or_is_told(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.add("here-1.0-0")
+    path = tmp_path / "pixi.lock"
+    path.write_text("version: 6\npackages:\n- conda: /c/linux-64/here-1.0-0\n- conda: ../gone-1.0-0\n- conda: .\n")
+    caches, _ = find_caches((str(tiny.cache),), ())
+    lockfile = read_lockfile(str(path))
+
+    (notice,) = unmatched(lockfile, caches)
+
+    assert lockfile_root(lockfile, caches).dists == {"here-1.0-0"}
+    assert notice.kind == "no-match"
+    assert "line 4: ../gone-1.0-0" in notice.message

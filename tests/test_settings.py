@@ -158,3 +158,13 @@ def test_conda_knows_the_settings(configure: Callable[[str], Path]) -> None:
     assert settings.KEEP_NEWEST.value() == 3
     assert context.plugins.prune_keep_newest == 3
     assert {setting.name for setting in settings.SETTINGS} <= set(context.plugins.parameter_names)
+
+
+def test_nothing_in_a_list_of_specifications_is_refused(empty: Machine) -> None:
+    (empty.home / ".condarc").write_text("plugins:\n  prune_keep: [null]\n")
+
+    answer = empty.prune("--dry-run", "--json")
+
+    assert answer.code == 2
+    assert "prune_keep" in answer.json["message"]
+    assert ".condarc" in answer.json["message"]

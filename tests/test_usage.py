@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -265,3 +266,64 @@ def test_reclaimable_is_what_the_file_system_gets_back(disk: Path) -> None:
     assert done.json["success"], json.dumps(done.json)
     assert machine.run("prune", "purge", "--all", "--yes").code == 0  # The receipt takes room too.
     assert before - _used_on(disk) == predicted + (directory - machine.cache.stat().st_blocks) * 512
+
+
+def test_empty_names_are_bad_usage(empty: Machine) -> None:
+    for arguments in (("usage", "--html", ""), ("--dry-run", "--lockfile", ""), ("why", "--find", "")):
+        answer = empty.run("prune", *arguments)
+        assert answer.code == 2, arguments
+        assert next(word for word in arguments if word.startswith("--") and word != "--dry-run") in answer.err
+
+
+def test_a_dry_run_writes_no_report_and_says_so(empty: Machine) -> None:
+    pytest.importorskip("plotly")
+    report = empty.directory / "u.html"
+
+    answer = empty.run("prune", "usage", "--dry-run", "--quiet", "--html", report)
+
+    assert answer.code == 0
+    assert f"would be written to {report}" in answer.out.replace("\n", " ")
+    assert not report.exists()
+
+
+def test_quiet_silences_progress_and_not_the_results(empty: Machine) -> None:
+    tiny = _tiny(empty)
+    tiny.add("a-1-0")
+    tiny.use("e", "a-1-0")
+
+    for arguments in (("usage",), ("why", "a")):
+        loud, quiet = (empty.run("prune", *arguments, *more) for more in ((), ("--quiet",)))
+        assert quiet.code == 0
+        assert quiet.out.splitlines()[:1] == loud.out.splitlines()[:1] != []
+
+
+def test_what_could_not_be_counted_makes_the_totals_inexact(empty: Machine) -> None:
+    tiny = _tiny(empty)
+    tiny.add("a-1-0")
+    tiny.use("e", "a-1-0")
+    assert _usage(empty)["totals"]["exact"] is not any(system["reflinks"] for system in _usage(empty)["file_systems"])
+
+    (empty.envs / "loop").symlink_to("loop")
+
+    assert _usage(empty)["totals"]["exact"] is False
+
+
+def test_what_only_one_environment_keeps_is_what_a_prune_would_give_back_more(empty: Machine) -> None:
+    tiny = _tiny(empty)
+    for dist in ("alone-1-0", "ruled-1-0", "locked-1-0", "both-1-0", "built-1-0"):
+        tiny.add(dist, {f"lib/{dist}": File(b"1" * 5000)})
+        tiny.use("e", dist)
+    tiny.use("other", "both-1-0")
+    record = tiny.cache / "built-1-0" / "info" / "repodata_record.json"
+    record.write_text(record.read_text().replace("https://host", "nowhere"))
+    (empty.directory / "lock").write_text("@EXPLICIT\nhttps://host/linux-64/locked-1-0.conda\n")
+    options = ("--lockfile", str(empty.directory / "lock"), "--keep", "ruled")
+
+    answer = empty.prune(*options, "--json", "usage", "e")
+    kept = answer.json["environment"]["kept"]
+    before = empty.prune("--dry-run", "--json", *options).json["totals"]["reclaimable"]
+    shutil.rmtree(empty.envs / "e")
+    after = empty.prune("--dry-run", "--json", *options).json
+
+    assert [item["dist"] for item in after["remove"]] == ["alone-1-0"]
+    assert kept == after["totals"]["reclaimable"] - before > 0

@@ -244,3 +244,22 @@ def test_hostile_names_are_printed_on_one_line(empty: Machine) -> None:
     assert "\x1b" not in answer.out
     assert r"a-1-0 in " in answer.out
     assert r"ca\nche \x1b[31m: unknown" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("options", "command"),
+    [
+        (("-t",), ("why", "a")),
+        (("-p",), ("why", "a")),
+        (("--packages",), ("usage",)),
+        (("--unlinked",), ("restore",)),
+    ],
+)
+def test_an_option_that_a_command_can_t_honour_is_bad_usage_before_it_too(
+    empty: Machine, options: tuple[str, ...], command: tuple[str, ...]
+) -> None:
+    answer = empty.run("prune", *options, "--json", *command)
+
+    assert answer.code == 2
+    assert answer.json["exception_name"] == "UsageError"
+    assert "means nothing" in answer.json["message"]

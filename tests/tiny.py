@@ -118,7 +118,13 @@ class Tiny:
             self.before_measuring(name)
             return measure(name, dir_fd=dir_fd)
 
-        tools = Tools(watch.references, measured, self.on_progress, Patience(patience, self.notes.append))
+        tools = Tools(
+            watch.references,
+            watch.soft_links,
+            measured,
+            self.on_progress,
+            Patience(patience, self.notes.append),
+        )
         return execute(plan, run or Run("run-1", 0.0, Disposal.DELETE), tools)
 
     def names(self) -> set[str]:

@@ -19,6 +19,9 @@ Nothing outside of the sandbox is read or written, and it is deleted at the end.
 #: Options that mean something else here than in ``conda prune`` itself.
 OWN = frozenset({"keep"})
 
+#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+ABOVE = frozenset[str]()
+
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""

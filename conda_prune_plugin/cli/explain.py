@@ -31,6 +31,8 @@ def explain(arguments: argparse.Namespace) -> int:
             hint="Name packages (conda prune why numpy), or give --all or --find DIR; "
             "`conda prune why --help` explains them.",
         )
+    if arguments.find == "":
+        raise UsageError("--find needs a directory.", hint="`conda prune why --help` explains the options.")
     specs = require_specs("SPEC", arguments.specs)
     choice, wanted = Choice(arguments), request(arguments)
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 if TYPE_CHECKING:
     from ..errors import PruneError
 
+#: conda's options that every command may be given: those that change nothing have nothing to ask nor to try out.
+_OUTPUT = ("json", "console", "verbosity", "quiet", "dry_run", "yes")
+
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
@@ -29,6 +32,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     for command in (usage, why, restore, purge, demo):
         subparser = command.configure_parser(commands)
         _share_options(parser, subparser, command.OWN)
+        subparser.set_defaults(prune_refused=_not_for(parser, subparser, command.ABOVE))
         _answer_bad_usage_in_json(subparser)
 
 
@@ -42,6 +46,31 @@ def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentPa
     for action in command._actions:  # noqa: SLF001
         if action.dest in shared and action.dest not in own:
             action.default = argparse.SUPPRESS
+
+
+def _not_for(
+    parser: argparse.ArgumentParser, command: argparse.ArgumentParser, above: Collection[str]
+) -> tuple[tuple[str, str, object], ...]:
+    """Return name, option and default of those options of ``conda prune`` itself that a command can't honour."""
+    known = {action.dest for action in command._actions}.union(above, _OUTPUT)  # noqa: SLF001
+    found: dict[str, tuple[str, str, object]] = {}
+    for action in parser._actions:  # noqa: SLF001
+        if action.option_strings and action.dest not in known:
+            # As in argparse, the default of several for one name is that of the first.
+            found.setdefault(action.dest, (action.dest, action.option_strings[-1], action.default))
+    return tuple(found.values())
+
+
+def _require_honoured(arguments: argparse.Namespace) -> None:
+    """Refuse options that stand before a command's name and mean nothing to it. Raises `UsageError`."""
+    from ..errors import UsageError
+
+    for name, option, default in getattr(arguments, "prune_refused", ()):
+        if getattr(arguments, name, default) != default:
+            raise UsageError(
+                f"{option} means nothing to the command that was given.",
+                hint="Leave it out, or put it behind the command's name if that has an option that is called so.",
+            )
 
 
 def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +110,7 @@ def execute(arguments: argparse.Namespace) -> int:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
         try:
+            _require_honoured(arguments)
             code = int(arguments.prune_command(arguments))
         except PruneError as error:
             code = _report(error)

@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..core.model import Inventory, Notice, PartKind, Plan
+from ..core.model import Inventory, Notice, PartKind, Plan, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
 from ..core.selection import Budget
 from ..core.units import format_size, parse_age, parse_size
+from ..discovery import specs
 from ..discovery.candidates import Measure, gather_evidence
 from ..discovery.inventory import Request
 from ..discovery.remote import check_sources
 from ..discovery.size import held
-from ..discovery.specs import matching, parse_spec, version_key
+from ..discovery.specs import matching, version_key
 from ..discovery.unlinked import may_be_unlinked, unlinked
 from ..errors import UsageError
 from ..presentation.progress import Reporter
@@ -45,6 +46,7 @@ class Choice:
     """What the options and settings choose among what nothing references; wrong values are refused when it is made."""
 
     def __init__(self, arguments: argparse.Namespace, kinds: frozenset[PartKind] = frozenset(PartKind)) -> None:
+        self._keep = tuple(arguments.keep)
         self._only = require_specs("--only", arguments.only)
         self._unlinked = bool(arguments.unlinked)
         self._check_remote = bool(arguments.check_remote)
@@ -86,17 +88,29 @@ class Choice:
         )
         plan = make_plan(inventory, evidence, policy, now)
         reporter.clear()
-        return plan, (*notices, *self._missed(plan))
+        return plan, (*self._unmatched(inventory), *notices, *self._missed(plan, policy.budget))
+
+    def _unmatched(self, inventory: Inventory) -> tuple[Notice, ...]:
+        """Return a warning for each option that matches nothing: it may have been meant to protect something."""
+        kept = {root.name for root in inventory.roots if root.kind is RootKind.KEEP and root.dists}
+        lost = [("--keep", text) for text in self._keep if text not in kept]
+        lost += [("--only", text) for text in self._only if not matching((text,), inventory.caches, doubtful=False)]
+        return tuple(
+            Notice("no-match", f"No package in the caches matches {option} {text}.", "") for option, text in lost
+        )
 
     def _budget(self, inventory: Inventory, reporter: Reporter) -> Budget:
         # Measured only if it matters: every file of the caches is looked at.
         progress = reporter.phase("Measuring the caches")
         return Budget(self._max_size, self._free, 0 if self._max_size is None else held(inventory.caches, progress))
 
-    def _missed(self, plan: Plan) -> tuple[Notice, ...]:
+    @staticmethod
+    def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
         if not plan.missed:
             return ()
-        asked = [name for name, given in (("--max-size", self._max_size), ("--free", self._free)) if given is not None]
+        met = (budget.needed or 0) - plan.missed
+        over = 0 if budget.max_size is None else budget.held - budget.max_size
+        asked = [name for name, needed in (("--max-size", over), ("--free", budget.free or 0)) if needed > met]
         message = (
             f"{' and '.join(asked)} can't be met: {format_size(plan.missed)} more would have to go than may go. "
             "What stays, and why, is shown by -v."
@@ -113,11 +127,10 @@ def parse_count(text: str) -> int:
 
 def require_specs(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     """Return the texts if each is a package specification. Raises `UsageError`, naming the option."""
-    for text in texts:
-        try:
-            parse_spec(text)
-        except ValueError as error:
-            raise UsageError(f"{option}: {error}.", hint="`conda prune --help` explains the options.") from error
+    try:
+        specs.require_specs(texts)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error.args[0]}.", hint="`conda prune --help` explains the options.") from error
     return tuple(texts)
 
 

@@ -35,6 +35,9 @@ examples:
 #: Options that mean something else here than in ``conda prune`` itself.
 OWN = frozenset[str]()
 
+#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+ABOVE = frozenset[str]()
+
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""

@@ -8,14 +8,18 @@ import secrets
 import stat
 from contextlib import suppress
 
-from ..errors import ReportError
+from ..errors import ReportError, UsageError
 
 
 class ReportFile:
     """Where a report goes; an earlier one is replaced."""
 
     def __init__(self, path: str) -> None:
-        """Look whether a report can be made and written there. Raises `ReportError`."""
+        """Look whether a report can be made and written there. Raises `ReportError` or `UsageError`."""
+        if not path:
+            raise UsageError(
+                "--html needs the name of a file.", hint="`conda prune usage --help` explains the options."
+            )
         self.path = os.path.abspath(os.path.expanduser(path))
         if importlib.util.find_spec("plotly") is None:
             raise ReportError(
@@ -23,7 +27,7 @@ class ReportFile:
                 hint="Install it: `conda install -n base -c conda-forge plotly`, or `pip install 'plotly>=5'`.",
             )
         directory = os.path.dirname(self.path)
-        if not path or os.path.isdir(self.path):
+        if os.path.isdir(self.path):
             problem = "it is a directory"
         elif os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
             problem = "something that is no regular file is there"

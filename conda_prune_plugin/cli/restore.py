@@ -37,6 +37,9 @@ examples:
 #: Options that mean something else here than in ``conda prune`` itself.
 OWN = frozenset({"only"})
 
+#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+ABOVE = frozenset[str]()
+
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""

@@ -119,6 +119,7 @@ class _Run:
     def _execute(self, plan: Plan, run: Run, discovery: Discovery) -> Execution:
         tools = Tools(
             references=discovery.watch.references,
+            soft_links=discovery.watch.soft_links,
             measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
             progress=self._reporter.counter("Removing files", plan.files),
             patience=self._patience,

@@ -92,19 +92,14 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
     if spec is None:
         return lambda entry: True
-    from conda.exceptions import CondaError
+    from ..discovery.specs import entry_matcher
 
-    from ..discovery.specs import parse_spec
-
-    parsed = parse_spec(spec)
+    fits = entry_matcher(spec)
 
     def matches(entry: ReceiptEntry) -> bool:
         name, version, build, *_ = [*entry.dist.rsplit("-", 2), "", ""]
         record = {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
-        try:
-            return bool(parsed.match(record))
-        except CondaError:
-            return False  # A version that is none for conda.
+        return fits(entry.dist, record)
 
     return matches
 

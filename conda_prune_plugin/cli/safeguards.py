@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ..core.model import Cache, Inventory, Notice
 from ..core.run import Disposal
 from ..discovery.processes import Process, installing
+from ..discovery.records import MISSING
 from ..errors import RunningError, UnreadableEnvironmentError, UsageError
 from . import settings
 
@@ -49,9 +50,17 @@ def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None
 def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None:
     """Refuse if an environment that is not known may soft-link what goes; nothing else of it can be harmed.
 
-    Raises `UnreadableEnvironmentError`.
+    And if a root that was asked for can't be read. Raises `UnreadableEnvironmentError`.
     """
     for notice in notices:
+        if notice.stops:
+            raise UnreadableEnvironmentError(
+                notice.message,
+                hint="Make it readable, or go on with --ignore-unreadable. Nothing was removed.",
+                path=notice.path,
+            )
+    # What is gone comes last: of what is there more can be done.
+    for notice in sorted(notices, key=lambda notice: notice.kind == MISSING):
         if notice.hides_roots and inventory.soft_links is not None:
             raise UnreadableEnvironmentError(
                 f"{notice.message} Soft links are possible: {inventory.soft_links}.",

@@ -45,6 +45,9 @@ class Setting(Generic[T]):
         if self.types is int and (raw := _raw(self.name)) is not None and str(raw).strip() != str(found):
             # conda cuts 1.5 to 1 and takes true for 1.
             raise self._error(raw, f"it has to be {self._expected()}")
+        if self.many is not None and any(None in raw for _, raw in _raw_values(self.name) if isinstance(raw, list)):
+            # conda makes the text "None" of it.
+            raise self._error(None, f"it has to be {self._expected()}")
         try:
             return self.parse(found)
         except ValueError as error:
@@ -82,14 +85,11 @@ def _count(value: int) -> int:
 
 
 def _specs(values: Iterable[str]) -> tuple[str, ...]:
-    from ..discovery.specs import parse_spec
+    from ..discovery.specs import require_specs
 
-    for value in values:
-        try:
-            parse_spec(value)
-        except ValueError as error:
-            raise ValueError(str(error), value) from error
-    return tuple(values)
+    values = tuple(values)
+    require_specs(values)
+    return values
 
 
 def _paths(values: Iterable[str]) -> tuple[str, ...]:

@@ -28,6 +28,23 @@ examples:
 #: Options that mean something else here than in ``conda prune`` itself.
 OWN = frozenset[str]()
 
+#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+ABOVE = frozenset(
+    {
+        "lockfile",
+        "keep_revisions",
+        "keep",
+        "only",
+        "older_than",
+        "keep_newest",
+        "max_size",
+        "free",
+        "unlinked",
+        "include_irreplaceable",
+        "check_remote",
+    }
+)
+
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""

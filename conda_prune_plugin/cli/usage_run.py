@@ -7,10 +7,11 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..core.model import Notice, Root, RootKind
+from ..core.model import Inventory, Measurement, Notice, Plan, Root, RootKind
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, Usage
 from ..discovery.contents import cached_parts, contents
@@ -55,14 +56,15 @@ class _Run:
         survey.walk_caches()
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)
         scan = survey.walk_environments()
+        kept = self._kept(inventory, plan, survey, scan)
         usage = make_usage(scan, plan)
         found = self._contents(scan)
         notices = (*inventory.notices, *scan.notices, *remarks)
-        if self._file:
+        if self._file and not self._output.dry_run:
             self._report(self._file, usage, found, scan)
         self._reporter.clear()
         by_package = packages(cached_parts(scan), found, scan.inodes) if self._by_package else None
-        self._show(usage, by_package, self._zoomed(usage, found, scan), notices)
+        self._show(usage, by_package, self._zoomed(usage, found, scan, kept), notices)
         return 0
 
     def _contents(self, scan: Scan) -> tuple[Contents, ...]:
@@ -76,13 +78,35 @@ class _Run:
             found.append(contents(root, scan))
         return tuple(found)
 
-    def _zoomed(self, usage: Usage, found: Iterable[Contents], scan: Scan) -> tuple[EnvironmentUsage, Zoom] | None:
+    def _kept(self, inventory: Inventory, plan: Plan, survey: Survey, scan: Scan) -> int:
+        """Return by how much what a prune gives back would grow if the environment asked for were removed."""
+        tree = next((tree for root, tree in scan.environments if os.path.realpath(root.path) == self._wanted), None)
+        if tree is None:
+            return 0
+        links = Counter((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
+
+        def without_its_links(path: str) -> Measurement:
+            measured = survey.measured(path)
+            shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
+            return replace(measured, shared=tuple(shared))
+
+        # Its history goes with it, so its revisions do too.
+        its = (RootKind.ENVIRONMENT, RootKind.REVISION)
+        left = (r for r in inventory.roots if r.kind not in its or os.path.realpath(r.path) != self._wanted)
+        then, _ = self._choice.plan(
+            replace(inventory, roots=tuple(left)), self._reporter, time.time(), without_its_links
+        )
+        return then.reclaimable - plan.reclaimable
+
+    def _zoomed(
+        self, usage: Usage, found: Iterable[Contents], scan: Scan, kept: int
+    ) -> tuple[EnvironmentUsage, Zoom] | None:
         if self._wanted is None:
             return None
         item = next(item for item in found if os.path.realpath(item.root.path) == self._wanted)
         environment = next(one for one in usage.environments if one.root is item.root)
         roots = (root for root, _ in scan.environments)
-        return environment, zoom(item, roots, cached_parts(scan), scan.inodes)
+        return environment, zoom(item, roots, scan.inodes, kept)
 
     def _report(self, file: ReportFile, usage: Usage, found: Sequence[Contents], scan: Scan) -> None:
         from ..presentation.report import report
@@ -103,18 +127,18 @@ class _Run:
         from ..presentation.usage import show_usage
         from ..presentation.usage_packages import show_packages, show_zoom
 
-        if not self._output.quiet:
-            out, whole = console(sys.stdout), self._output.verbosity > 0
-            if zoomed is not None:
-                show_zoom(out, *zoomed, whole=whole)
-            if by_package is not None:
-                names = {item.root.path: item.root.name or item.root.path for item in usage.environments}
-                show_packages(out, by_package, names, whole=whole)
-            if zoomed is None and by_package is None:
-                show_usage(out, usage, now=time.time())
-            if self._file:
-                out.print(f"The report is in {self._file.path}.")
-            sys.stdout.flush()
+        out, whole = console(sys.stdout), self._output.verbosity > 0
+        if zoomed is not None:
+            show_zoom(out, *zoomed, whole=whole)
+        if by_package is not None:
+            names = {item.root.path: item.root.name or item.root.path for item in usage.environments}
+            show_packages(out, by_package, names, whole=whole)
+        if zoomed is None and by_package is None:
+            show_usage(out, usage, now=time.time())
+        if self._file:
+            where = "would be written to" if self._output.dry_run else "is in"
+            out.print(f"The report {where} {self._file.path}.")
+        sys.stdout.flush()
         show_notices(console(sys.stderr), notices)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 DESCRIPTION = """\
 Say of packages in the caches what keeps them, or why they would go.
 
-Takes the options of conda prune, but for -p and -t, and gives the reasons of
-its plan: which environments have a package and how it is linked (measured on
+Takes the options of conda prune that choose packages, caches and roots, but
+for -p and -t, and gives the reasons of its plan: which environments have a package and how it is linked (measured on
 the files), which revision, line of a lockfile or rule keeps it, and since when
 nothing uses what would go. Nothing is changed.
 """
@@ -29,10 +29,13 @@ With a SPEC that matches nothing in the caches the exit code is 1.
 #: Options that mean something else here than in ``conda prune`` itself.
 OWN = frozenset[str]()
 
+#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+ABOVE = frozenset[str]()
+
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from conda.cli.helpers import add_parser_json
+    from conda.cli.helpers import add_output_and_prompt_options
 
     from .policy_options import add_policies
     from .prune import add_places
@@ -53,7 +56,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
     )
     add_policies(parser)
     add_places(parser)
-    add_parser_json(parser)
+    add_output_and_prompt_options(parser)
     parser.set_defaults(prune_command=execute)
     return parser
 

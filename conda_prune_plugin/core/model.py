@@ -106,12 +106,14 @@ class Notice:
 
     hides_roots: there may be roots that are not known because of it. Hard links tell of them and copies need nothing,
         so this matters only where soft links are possible.
+    stops: what it hides was asked for, so nothing is removed unless the user says so.
     """
 
     kind: str
     message: str
     path: str
     hides_roots: bool = False
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)

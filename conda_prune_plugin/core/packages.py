@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .model import Root, Word
 from .names import package_name
-from .usage import Inodes, Tree, held_by_several, joined, occupied, released
+from .usage import Inodes, Tree, held_by_several, occupied, released
 
 
 class OwnerKind(Word):
@@ -78,7 +78,7 @@ class PackageShare:
 class Zoom:
     """One environment from near.
 
-    kept: bytes of caches that only this environment keeps from being pruned, besides its own.
+    kept: by how much what `conda prune` gives back would grow if the environment were removed, in bytes.
     pip, other, records, directories: allocated bytes of what is no package of conda's; the files of `other` are in
         no record.
     """
@@ -151,8 +151,8 @@ def _package(
     )
 
 
-def zoom(item: Contents, roots: Iterable[Root], cached: Cached, inodes: Inodes) -> Zoom:
-    """Return one environment from near; `roots` are all environments."""
+def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: int) -> Zoom:
+    """Return one environment from near; `roots` are all environments, `kept` is as in `Zoom`."""
     others: dict[str, int] = {}
     for root in roots:
         for dist in root.dists if root.path != item.root.path else ():
@@ -162,12 +162,10 @@ def zoom(item: Contents, roots: Iterable[Root], cached: Cached, inodes: Inodes) 
         tree = item.owners.get(Owner(OwnerKind.CONDA, dist), Tree())
         own = released((tree,), inodes)
         shares.append(PackageShare(dist, tree.files, occupied((tree,), inodes), own, others.get(dist, 0)))
-    whole = joined(item.owners.values())
-    alone = (part for dist in item.root.dists if dist not in others for part in cached.trees(dist))
     of_kind = {kind: [tree for owner, tree in item.owners.items() if owner.kind is kind] for kind in OwnerKind}
     return Zoom(
         packages=tuple(sorted(shares, key=lambda share: (-share.allocated, share.dist))),
-        kept=released((whole, *alone), inodes) - released((whole,), inodes),
+        kept=kept,
         pip=occupied(of_kind[OwnerKind.PIP], inodes),
         other=occupied(of_kind[OwnerKind.OTHER], inodes),
         other_files=sum(tree.files for tree in of_kind[OwnerKind.OTHER]),

@@ -69,6 +69,7 @@ class Usage:
     """Everything, environments and caches with the largest own bytes first.
 
     allocated: what ``du`` says of all trees together. apparent: the sum of all lengths.
+    complete: nothing of it was unreadable.
     """
 
     environments: tuple[EnvironmentUsage, ...]
@@ -76,6 +77,7 @@ class Usage:
     file_systems: tuple[FileSystem, ...]
     allocated: int
     plan: Plan
+    complete: bool = True
 
     @property
     def apparent(self) -> int:
@@ -90,8 +92,13 @@ class Usage:
 
     @property
     def exact(self) -> bool:
-        """Whether inode numbers tell all there is to know; else the bytes are upper bounds."""
-        return not any(system.reflinks for system in self.file_systems)
+        """Whether everything was counted, and inode numbers tell all there is to know."""
+        return self.complete and not self.reflinks
+
+    @property
+    def reflinks(self) -> bool:
+        """Whether files may share blocks unseen, so that the bytes are upper bounds."""
+        return any(system.reflinks for system in self.file_systems)
 
 
 def reclaimable_in(plan: Plan, cache: Cache) -> int:

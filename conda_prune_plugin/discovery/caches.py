@@ -19,6 +19,9 @@ _ASIDE_WORD = ".conda_trash"
 
 INDEX = os.path.join("info", "index.json")
 
+#: The kind of the notice on a cache that was left alone.
+UNREADABLE = "unreadable-cache"
+
 
 def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[Cache, ...], tuple[Notice, ...]]:
     """Return the caches, and what is wrong with those that were skipped.
@@ -44,7 +47,7 @@ def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[
                 caches[status.st_dev, status.st_ino] = list_cache(path)
         except OSError as error:
             message = f"The package cache {path} can't be read and was left alone: {error.strerror}."
-            notices.append(Notice("unreadable-cache", message, path))
+            notices.append(Notice(UNREADABLE, message, path))
     return tuple(caches.values()), tuple(notices)
 
 

@@ -15,7 +15,7 @@ from .records import META, read_environment
 _LOST_AND_FOUND = "lost+found"
 
 #: File systems that the kernel makes up as they are read: no search ends there.
-_KERNEL = frozenset({"/proc", "/sys", "/dev"})
+KERNEL = frozenset({"/proc", "/sys", "/dev"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def search_environments(
         # Among the files when it is a link to nowhere: an environment that can't be read, not none.
         if META in names or META in files:
             found.append(path)
-        names[:] = [name for name in names if name != META and os.path.join(path, name) not in skip | _KERNEL]
+        names[:] = [name for name in names if name != META and os.path.join(path, name) not in skip | KERNEL]
     notices = []
     if unreadable:
         message = (

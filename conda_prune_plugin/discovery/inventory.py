@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from ..core.model import Cache, Inventory, Notice, Root, RootKind, RootState
 from ..core.names import package_name
 from ..core.reachability import references
+from ..core.soft_links import SoftLinks
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .environments import Sources, read_roots, require_environments, search_environments
-from .lockfiles import Lockfile, lockfile_root, read_lockfile
+from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
 from .settings import conda_settings
-from .softlinks import why_soft_links
+from .softlinks import soft_links, why_soft_links
 from .specs import matching
 
 #: What each watched path was: inode and modification time, or None where there was nothing.
@@ -78,13 +79,25 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
     notices += watch.notices + odd
     hidden = any(notice.hides_roots for notice in notices)
-    soft_links = why_soft_links(watch.roots, caches, progress) if hidden else None
-    if soft_links is not None:
+    possible = _soft_links_unseen(watch.roots, caches, progress) if hidden else None
+    if possible is not None:
         message = (
-            f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {soft_links}."
+            f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {possible}."
         )
         notices += (Notice("soft-links-possible", message, ""),)
-    return Discovery(Inventory(caches, watch.roots + further, notices, soft_links), watch)
+    return Discovery(Inventory(caches, watch.roots + further, notices, possible), watch)
+
+
+def _soft_links_unseen(
+    roots: tuple[Root, ...], caches: tuple[Cache, ...], progress: Callable[[int], None]
+) -> str | None:
+    """Return why what can't be seen may soft-link from the caches, None if nothing speaks for it."""
+    unreadable = next((root.path for root in roots if root.state is RootState.UNREADABLE), None)
+    # Nobody can testify for one that is there. One that is missing was most probably deleted, and without a trace of
+    # soft links elsewhere every stale line of a registry would stop every run.
+    if unreadable is not None:
+        return f"nothing can be said of those in {unreadable}, which can't be read"
+    return why_soft_links(roots, caches, progress)
 
 
 def further_roots(
@@ -98,7 +111,9 @@ def further_roots(
             revisions, odd = earlier_revisions(environment, request.keep_revisions)
             roots += revisions
             notices += odd
-    roots += [lockfile_root(lockfile, caches) for lockfile in lockfiles]
+    for lockfile in lockfiles:
+        roots.append(lockfile_root(lockfile, caches))
+        notices += unmatched(lockfile, caches)
     for spec in dict.fromkeys(request.keep):
         dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True))
         roots.append(Root("", spec, RootState.OK, dists, RootKind.KEEP))
@@ -144,6 +159,11 @@ class RootWatch:
                 )
             self._references = references(self.roots)
         return self._references
+
+    def soft_links(self) -> SoftLinks:
+        """Return the entries that environments soft-link at this moment: all their files are looked at."""
+        self.references()
+        return soft_links(self.roots, self._caches, lambda seen: None)
 
     def _read(self) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
         roots, notices = read_roots(self._sources)

@@ -7,6 +7,7 @@ are not compared: an entry of the same name with another hash stays as well.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -16,9 +17,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..core.model import Cache, Root, RootKind, RootState
+from ..core.model import Cache, Notice, Root, RootKind, RootState
 from ..core.names import archive_dist, is_dist_name
-from ..errors import LockfileError
+from ..errors import LockfileError, UsageError
 from .reading import read_regular
 from .specs import matching, parse_spec
 
@@ -28,20 +29,33 @@ _EXPLICIT = "@EXPLICIT"
 _CONDA_LOCK_VERSIONS = ("1", "2", "3")
 _PIXI_VERSIONS = ("4", "5", "6", "7")
 
+#: A word with a colon that is no drive of Windows. What is cut off behind it is no path either.
+_SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]+):|https?$|file$")
+
 _FORMATS = "an @EXPLICIT file, a conda-lock.yml, a pixi.lock or an environment.yml"
 
 
 @dataclass(frozen=True, slots=True)
 class Lockfile:
-    """What a lockfile names, each with its line: dists, and of an ``environment.yml`` specifications."""
+    """What a lockfile names, each with its line: dists, and of an ``environment.yml`` specifications.
+
+    maybe: paths of sources that could as well be those of packages whose suffix was lost.
+    """
 
     path: str
     dists: Mapping[str, int] = field(default_factory=dict)
     specs: Mapping[str, int] = field(default_factory=dict)
+    maybe: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_lockfile(name: str) -> Lockfile:
-    """Read a lockfile. Raises `LockfileError`, with file and line, for what can't be read or understood."""
+    """Read a lockfile. Raises `LockfileError`, with file and line, for what can't be read or understood.
+
+    Raises `UsageError` for no name at all.
+    """
+    if not name:
+        # The name of the present directory otherwise, which nobody means.
+        raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help` explains the options.")
     path = os.path.abspath(os.path.expanduser(name))
     try:
         text = read_regular(path).decode("utf-8-sig")
@@ -64,6 +78,8 @@ def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache]) -> Root:
     for spec, line in lockfile.specs.items():
         for entry in matching((spec,), caches, doubtful=True):
             lines.setdefault(entry.dist, line)
+    for source, line in _in_caches(lockfile, caches).items():
+        lines.setdefault(_last(source), line)
     return Root(
         lockfile.path,
         os.path.basename(lockfile.path),
@@ -72,6 +88,29 @@ def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache]) -> Root:
         RootKind.LOCKFILE,
         notes={dist: f", line {line}" for dist, line in lines.items()},
     )
+
+
+def unmatched(lockfile: Lockfile, caches: Iterable[Cache]) -> tuple[Notice, ...]:
+    """Return warnings about what may be meant for a package but is none of the caches' ones."""
+    return tuple(
+        Notice(
+            "no-match",
+            f"{lockfile.path}, line {line}: {source} is taken for a directory of sources; "
+            "if it should be a package, it has no suffix, and none in the caches is called so.",
+            lockfile.path,
+        )
+        for source, line in lockfile.maybe.items()
+        if source not in _in_caches(lockfile, caches)
+    )
+
+
+def _in_caches(lockfile: Lockfile, caches: Iterable[Cache]) -> dict[str, int]:
+    dists = {entry.dist for cache in caches for entry in cache.entries}
+    return {source: line for source, line in lockfile.maybe.items() if _last(source) in dists}
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _broken(path: str, line: int, problem: str) -> NoReturn:
@@ -115,7 +154,13 @@ def _yaml(path: str, text: str) -> Lockfile:
         return Lockfile(path, dists=dict(_conda_lock(path, _items(path, keys["package"]))))
     if "packages" in keys:
         _require_version(path, top, keys, _PIXI_VERSIONS)
-        return Lockfile(path, dists=dict(_pixi(path, _items(path, keys["packages"]))))
+        places = [(place, _is_source(path, place)) for place in _pixi(path, _items(path, keys["packages"]))]
+        sources = {_text(place) or "": _line(place) for place, is_source in places if is_source}
+        return Lockfile(
+            path,
+            dists=dict(_located(path, place) for place, is_source in places if not is_source),
+            maybe={source: line for source, line in sources.items() if is_dist_name(_last(source))},
+        )
     if "dependencies" in keys:
         return Lockfile(path, specs=dict(_environment(path, _items(path, keys["dependencies"]))))
     _broken(path, 1, f"it is not {_FORMATS}")
@@ -131,20 +176,31 @@ def _conda_lock(path: str, packages: list[Node]) -> Iterator[tuple[str, int]]:
         yield _located(path, keys["url"])
 
 
-def _pixi(path: str, packages: list[Node]) -> Iterator[tuple[str, int]]:
+def _pixi(path: str, packages: list[Node]) -> Iterator[Node]:
+    """Give where each package of conda comes from."""
     for package in packages:
         keys = _mapping(package)
         if "pypi" in keys or _text(keys.get("kind")) == "pypi":
             continue
         # Up to version 5 the url has a key of its own.
         url = keys.get("url") or keys.get("path") if "kind" in keys else keys.get("conda")
-        if url is not None:
-            # What is built from sources, in a directory or a repository, is not known by a name yet.
-            text = _text(url) or ""
-            if archive_dist(text) is not None or ("://" in text and not text.startswith("git+")):
-                yield _located(path, url)
-        elif "conda_source" not in keys:
-            _broken(path, _line(package), "a package that is neither conda's nor PyPI's")
+        if url is None:
+            if "conda_source" not in keys:
+                _broken(path, _line(package), "a package that is neither conda's nor PyPI's")
+        elif (_text(url) or "").strip() in ("", "~", "null"):
+            # Nothing at all is found by YAML where the next thing begins.
+            _broken(path, _line(package), "a package without a url or a path")
+        else:
+            yield url
+
+
+def _is_source(path: str, url: Node) -> bool:
+    """Return whether a package is built from sources in a directory or a repository: it is not known by a name yet."""
+    text = (_text(url) or "").strip()
+    if archive_dist(text.split("#", 1)[0].split("?", 1)[0]) is not None:
+        return False
+    scheme = _SCHEME.match(text)
+    return scheme is None or (scheme["name"] or "").startswith("git+")
 
 
 def _environment(path: str, dependencies: list[Node]) -> Iterator[tuple[str, int]]:

@@ -13,11 +13,13 @@ from typing import Any
 
 from conda.base.constants import REPODATA_FN
 from conda.base.context import context
-from conda.exceptions import CondaError
 from conda.gateways.repodata import RepodataFetch, get_repo_interface
 from conda.models.channel import Channel
 
 from ..core.model import Evidence, Notice
+
+#: Of a ``repodata.json``: the records of ``.tar.bz2`` and of ``.conda`` archives.
+_KEYS = frozenset({"packages", "packages.conda"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +65,35 @@ def _channel(source: str) -> str:
 def _fetch(channel: str, place: Path) -> _Index:
     if context.offline and not channel.startswith("file:"):
         return _Index(failure="conda is offline")
-    fetch = RepodataFetch(place, Channel(channel), REPODATA_FN, repo_interface_cls=get_repo_interface())
     try:
+        fetch = RepodataFetch(place, Channel(channel), REPODATA_FN, repo_interface_cls=get_repo_interface())
         index, _ = fetch.fetch_latest_parsed()
-    except (CondaError, OSError, ValueError) as error:
-        lines = str(error).strip().splitlines()
-        return _Index(failure=lines[0] if lines else type(error).__name__)
-    if not isinstance(index, dict) or not {"packages", "packages.conda"} & index.keys():
+    except Exception as error:  # noqa: BLE001 - conda's parsing and its error texts end on odd input with anything.
+        return _Index(failure=_words(error))
+    if not isinstance(index, dict) or not _KEYS & index.keys():
         return _Index(failure="it gave no index")
-    return _Index({**index.get("packages", {}), **index.get("packages.conda", {})})
+    records: dict[str, Mapping[str, Any]] = {}
+    for part in (index.get(key, {}) for key in sorted(_KEYS)):
+        if not isinstance(part, dict) or not all(isinstance(record, dict) for record in part.values()):
+            return _Index(failure="its index is malformed")
+        records |= part
+    return _Index(records)
+
+
+def _words(error: Exception) -> str:
+    try:
+        lines = str(error).strip().splitlines()
+    except (ValueError, TypeError, KeyError):
+        # conda formats its messages with %, which a url with a stray one breaks.
+        lines = []
+    return lines[0] if lines else type(error).__name__
 
 
 def _checked(item: Evidence, indexes: Mapping[str, _Index]) -> Evidence:
-    if not item.source or item.irreplaceable is not None:
+    if item.irreplaceable is not None or item.doubt is not None or item.unreadable is not None:
         return item
+    if not item.source:
+        return replace(item, irreplaceable="there is no channel that could be asked whether it still has it")
     channel, name = item.source.rsplit("/", 1)
     index = indexes[channel]
     if index.failure is not None:

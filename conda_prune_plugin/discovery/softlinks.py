@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from conda.base.context import context
 
 from ..core.model import Cache, Root, RootKind
+from ..core.soft_links import SoftLinks
+from .environments import KERNEL
 from .installations import settings_files
 
 #: conda's and mamba's settings by which they make soft links.
@@ -22,14 +25,6 @@ class SoftLink:
     path: str
     cache: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SoftLinks:
-    """The entries that environments soft-link, by cache and name; `unseen`: environments not looked through whole."""
-
-    entries: frozenset[tuple[str, str]]
-    unseen: frozenset[str]
 
 
 def soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> SoftLinks:
@@ -81,12 +76,17 @@ class _Walk:
         self.unreadable = False
         self._caches, self._progress = caches, progress
         # Caches, and environments that lie inside of others, are looked through on their own.
-        self._skip = {*prefixes, *(cache.real_path for cache in caches)}
+        self._skip = {*prefixes, *(cache.real_path for cache in caches), *KERNEL}
         self._seen = 0
 
     def links(self, prefix: str) -> Iterator[SoftLink]:
-        """Give the soft links below the real path of an environment that lead into a cache."""
+        """Give the soft links of an environment, given by its real path, that lead into a cache.
+
+        Directories that lie elsewhere, on a larger disk say, and are linked from there are looked through too.
+        """
         pending = [prefix]
+        # Links may lead round in circles, so no directory is looked through twice; all these paths are real ones.
+        known = {prefix}
         while pending:
             directory = pending.pop()
             self._seen += 1
@@ -96,12 +96,36 @@ class _Walk:
                     for item in listing:
                         if item.is_symlink():
                             yield from _into(item.path, prefix, self._caches)
+                            found = self._moved(item.path, prefix)
                         elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
-                            pending.append(item.path)
+                            found = item.path
+                        else:
+                            continue
+                        if found is not None and found not in known:
+                            known.add(found)
+                            pending.append(found)
             except FileNotFoundError:
                 continue
             except OSError:
                 self.unreadable = True
+
+    def _moved(self, link: str, prefix: str) -> str | None:
+        """Return the real path of the directory that a link leads to, if that is looked through in no other way."""
+        try:
+            if not stat.S_ISDIR(os.stat(link).st_mode):
+                return None
+        except OSError:
+            # What leads to nowhere may lead to a disk that is not mounted.
+            tops = (prefix, *(cache.real_path for cache in self._caches))
+            self.unreadable |= not _within(os.path.realpath(link), tops)
+            return None
+        path = os.path.realpath(link)
+        return None if _within(path, (prefix, *self._skip)) else path
+
+
+def _within(path: str, tops: Iterable[str]) -> bool:
+    """Return whether a path is one of some directories, or lies in one."""
+    return any(path == top or _below(path, top) is not None for top in tops)
 
 
 def _into(path: str, top: str, caches: tuple[Cache, ...]) -> Iterator[SoftLink]:

@@ -30,6 +30,8 @@ def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:
     """
     try:
         parts = urlsplit(url or "")
+        # Looked at only when it is asked for.
+        _ = parts.port
     except ValueError:
         parts = urlsplit("")
     if parts.scheme in _REMOTE:

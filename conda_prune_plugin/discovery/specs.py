@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageRecord
 from conda.models.version import VersionOrder
 
-from ..core.model import Cache, Entry
+from ..core.model import Cache, Entry, PartKind
 from ..core.names import is_dist_name, package_name
 from .caches import INDEX
 from .candidates import RECORD, read_urls
@@ -19,6 +20,13 @@ from .reading import dist_of, read_object
 
 #: What the name of an entry says by itself; for all else its record has to be opened.
 _IN_THE_NAME = frozenset({"name", "version", "build"})
+
+
+#: The name of an entry whose version has an epoch.
+_ENTRY = re.compile(r"[\w.-]+-\d+![\w.+!]+-[\w.+]+", re.ASCII)
+
+#: What a record says of the archive that was extracted, and not of another one of the same package.
+_OF_ONE_ARCHIVE = frozenset({"fn", "md5", "sha256"})
 
 
 def parse_spec(text: str) -> MatchSpec:
@@ -31,6 +39,41 @@ def parse_spec(text: str) -> MatchSpec:
     except (CondaError, ValueError, AssertionError, AttributeError, KeyError, TypeError) as error:
         # conda's parser ends on some nonsense with whatever its steps raise.
         raise ValueError(f"{text!r} is not a package specification such as numpy, 'numpy>=1.26' or 'nump*'") from error
+
+
+def require_specs(texts: Iterable[str]) -> None:
+    """Raise `ValueError`, with the text as second argument, for a text that nothing can match."""
+    for text in texts:
+        try:
+            _specification(text)
+        except ValueError as error:
+            raise ValueError(str(error), text) from error
+
+
+def _specification(text: str) -> MatchSpec | None:
+    """Return the specification that a text is; None for the name of an entry that conda takes for none.
+
+    conda's parser does not know the epoch of a version such as ``x264-1!164.3095-h1_2``. Raises `ValueError`.
+    """
+    try:
+        return parse_spec(text)
+    except ValueError:
+        if _ENTRY.fullmatch(text.strip()):
+            return None
+        raise
+
+
+def entry_matcher(text: str) -> Callable[[str, Mapping[str, Any]], bool]:
+    """Return whether a dist, or else its record, is what a text asks for. Raises `ValueError`."""
+    spec = _specification(text)
+
+    def matches(dist: str, record: Mapping[str, Any]) -> bool:
+        try:
+            return text.strip() == dist or (spec is not None and bool(spec.match(record)))
+        except CondaError:
+            return False  # A version that is none for conda.
+
+    return matches
 
 
 def version_key(version: str) -> VersionOrder | None:
@@ -48,12 +91,15 @@ def matching(texts: Iterable[str], caches: Iterable[Cache], *, doubtful: bool) -
 
     Raises `ValueError` for what is no specification.
     """
-    specs = {text: parse_spec(text) for text in texts}
+    specs = {text: _specification(text) for text in texts}
     return frozenset(
         entry
         for cache in caches
         for entry in cache.entries
-        if any(text.strip() == entry.dist or _matches(spec, cache, entry, doubtful) for text, spec in specs.items())
+        if any(
+            text.strip() == entry.dist or (spec is not None and _matches(spec, cache, entry, doubtful))
+            for text, spec in specs.items()
+        )
     )
 
 
@@ -64,24 +110,31 @@ def _matches(spec: MatchSpec, cache: Cache, entry: Entry, doubtful: bool) -> boo
         return False
     needed = {field for field in MatchSpec.FIELD_NAMES if spec.get_raw_value(field) is not None}
     try:
-        record = _from_name(entry.dist) if named else {}
-        if not named or needed - _IN_THE_NAME:
-            record = {**record, **_from_metadata(cache, entry)}
-        if needed - record.keys():
-            return doubtful
-        return bool(spec.match(PackageRecord(**record)))
+        opened = not named or needed - _IN_THE_NAME
+        records = _from_metadata(cache, entry) if opened else [_from_name(entry.dist)]
+        return any(_fits(spec, needed, record, doubtful) for record in records)
     except (CondaError, OSError, ValueError, TypeError, AttributeError):
         # Metadata of any kind may be in there.
         return doubtful
 
 
+def _fits(spec: MatchSpec, needed: set[str], record: Mapping[str, Any], doubtful: bool) -> bool:
+    if needed - record.keys():
+        return doubtful
+    # What is not asked for has to be there all the same.
+    return bool(spec.match(PackageRecord(**{"build_number": 0, **record})))
+
+
 def _from_name(dist: str) -> dict[str, Any]:
     name, version, build = dist.rsplit("-", 2)
-    return {"name": name, "version": version, "build": build, "build_number": 0}
+    return {"name": name, "version": version, "build": build}
 
 
-def _from_metadata(cache: Cache, entry: Entry) -> dict[str, Any]:
-    """Return what the record, or `urls.txt`, says of an entry. Raises `OSError` or `ValueError`."""
+def _from_metadata(cache: Cache, entry: Entry) -> list[dict[str, Any]]:
+    """Return what the record, or `urls.txt`, says of an entry: for each of its archives, with what is known of that.
+
+    Raises `OSError` or `ValueError`.
+    """
     path = os.path.join(cache.real_path, entry.dist)
     if os.path.lexists(os.path.join(path, RECORD)):
         record = dict(read_object(os.path.join(path, RECORD)))
@@ -89,14 +142,27 @@ def _from_metadata(cache: Cache, entry: Entry) -> dict[str, Any]:
         record = dict(read_object(os.path.join(path, INDEX)))
     else:
         record = _from_name(entry.dist)
-        # Not known from a name.
-        del record["build_number"]
     dist_of(record)
-    urls: Mapping[str, str] = read_urls(cache.real_path)
-    url = record.get("url") or next((urls[part.name] for part in entry.parts if part.name in urls), None)
-    if isinstance(url, str):
-        record |= {"url": url, "channel": url.rsplit("/", 1)[0], "fn": url.rsplit("/", 1)[-1]}
-    else:
-        record.pop("channel", None)
-    known: Callable[[str], bool] = {*MatchSpec.FIELD_NAMES, "build_number"}.__contains__
-    return {"build_number": 0, **{key: value for key, value in record.items() if known(key) and value is not None}}
+    known = {key: value for key, value in record.items() if key in MatchSpec.FIELD_NAMES and value is not None}
+    recorded = known.pop("url", None)
+    known.pop("channel", None)
+    urls = read_urls(cache.real_path)
+    archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
+    found = {url: known for url in [recorded] if isinstance(url, str)}
+    # The hashes of a record are those of the archive that it came from.
+    other = {key: value for key, value in known.items() if not found or key not in _OF_ONE_ARCHIVE}
+    for name in archives:
+        if name in urls:
+            found.setdefault(urls[name], other)
+    located = [
+        {
+            # Records of old have none; a url ends with it, and the name of the file.
+            "subdir": "".join(url.split("/")[-2:-1]),
+            **fields,
+            "url": url,
+            "channel": url.rsplit("/", 1)[0],
+            "fn": url.rsplit("/", 1)[-1],
+        }
+        for url, fields in found.items()
+    ]
+    return located or [known]

@@ -19,11 +19,7 @@ def may_be_unlinked(
 
     def fits(entry: Entry) -> bool:
         roots = referenced.get(entry.dist, ())
-        return (
-            bool(roots)
-            and all(root.kind is RootKind.ENVIRONMENT and root.path not in softly.unseen for root in roots)
-            and not any((entry.cache, part.name) in softly.entries for part in entry.parts)
-        )
+        return bool(roots) and all(root.kind is RootKind.ENVIRONMENT for root in roots) and softly.spare(entry, roots)
 
     return tuple(entry for cache in inventory.caches for entry in cache.entries if fits(entry))
 

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core.model import Cache, Inventory, Measurement, Notice, Plan, Root
+from ..core.model import Cache, Inventory, Measurement, Notice, Plan, Root, RootKind, RootState
 from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage, kept_by_age, reclaimable_in
 from ..core.usage import Inodes, Tree, account, joined, occupied, shares
+from .caches import UNREADABLE
 from .crew import Crew
 from .measure import allocated, identity, measure
 from .mounts import Mount, mount_of, mounted_in, mounts
@@ -140,6 +141,22 @@ def make_usage(scanned: Scan, plan: Plan) -> Usage:
         file_systems=_file_systems(scanned),
         allocated=occupied((tree for kind in trees for tree in kind), scanned.inodes),
         plan=plan,
+        complete=_is_complete(scanned, plan.inventory),
+    )
+
+
+def _is_complete(scanned: Scan, inventory: Inventory) -> bool:
+    """Return whether everything that is there was counted."""
+    counted = {os.path.realpath(root.path) for root, _ in scanned.environments}
+    return (
+        not any(scanned.notices)
+        and not any(notice.kind == UNREADABLE for notice in inventory.notices)
+        and all(
+            root.kind is not RootKind.ENVIRONMENT
+            or root.state is RootState.MISSING
+            or os.path.realpath(root.path) in counted
+            for root in inventory.roots
+        )
     )
 
 

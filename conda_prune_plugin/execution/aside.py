@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..core.accounting import missing_links
 from ..core.model import Measurement, Outcome, Part, PartKind, Remove, Result, Root
+from ..core.soft_links import SoftLinks
 from .archive import Preserved, file_sum, stamps_of
 from .directory import Directory
 from .foreign_locks import EntryLockedError, entry_locks
@@ -126,6 +127,12 @@ def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Roo
             # One that shares no file with it may, as long as it is what it was.
             if root not in decision.accepted:
                 raise Changed(f"{root.path} references it now")
+
+
+def require_unlinked(decision: Remove, softly: SoftLinks | None) -> None:
+    """Check that no environment soft-links an entry that goes though it has it. Raises `Changed`."""
+    if decision.accepted and softly is not None and not softly.spare(decision.entry, decision.accepted):
+        raise Changed("an environment has soft links into it now")
 
 
 def put_back(aside: Aside, result: Result, why: str) -> Outcome:

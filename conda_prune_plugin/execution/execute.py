@@ -14,9 +14,21 @@ from dataclasses import dataclass, replace
 from ..core.accounting import Ledger
 from ..core.model import Outcome, PartKind, Plan, Remove, Result
 from ..core.run import Disposal, Run
+from ..core.soft_links import SoftLinks
 from ..errors import NoRoomError
 from .archive import discard, preserve
-from .aside import Aside, Changed, Early, give_up, put_back, reason, require_unchanged, require_unreferenced, set_aside
+from .aside import (
+    Aside,
+    Changed,
+    Early,
+    give_up,
+    put_back,
+    reason,
+    require_unchanged,
+    require_unlinked,
+    require_unreferenced,
+    set_aside,
+)
 from .directory import Directory
 from .removal import remove
 from .site import Site, opened_site
@@ -112,11 +124,15 @@ class _Execution:
         return replace(self._run, destination=os.path.join(self._run.destination, self._run.id, str(number)))
 
     def _make_room(self, plan: Plan) -> bool:
-        """Remove one archive of the plan where it is: that is a single step, and needs no room itself."""
+        """Remove one archive of the plan where it is: that is a single step, and needs no room itself.
+
+        Not of what an environment has (``--unlinked``): that takes more checks.
+        """
         caches = {cache.path: cache for cache in plan.inventory.caches}
         for decision in plan.remove:
             for part in decision.parts:
-                if part.kind is not PartKind.ARCHIVE or (decision, part) in self._early:
+                done = decision.accepted or (decision, part) in self._early
+                if done or part.kind is not PartKind.ARCHIVE:
                     continue
                 try:
                     with Directory.open(caches[decision.entry.cache].real_path) as cache:
@@ -133,28 +149,41 @@ class _Execution:
     def clear_out(self, plan: Plan) -> None:
         """Move everything aside, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
-        references = self._tools.references()
+        references, softly = self._tools.references(), self._soft_links(plan)
         for decision in plan.remove:
             # Looking at all environments takes longer than moving an entry: where nothing else is done, it is looked
             # at before all and after all.
             references = references if backup else self._tools.references()
             aside = Aside(decision, self._sites[decision.entry.cache], self._early)
             self._asides.append(aside)
-            error = self._preserve(aside)
+            error = self._linked(aside, softly) or self._preserve(aside)
             if error is None:
                 error = set_aside(aside, references, None if backup else self._tools.measure)
             if error is not None:
                 self._drop(aside, error)
         # Once more, now that no new reference can be made: whoever made one before the move has it recorded by now.
-        references = self._tools.references()
+        references, softly = self._tools.references(), self._soft_links(plan)
         for aside in list(self._asides):
             try:
                 require_unreferenced(aside.decision, references)
+                require_unlinked(aside.decision, softly)
             except Changed as change:
                 self._drop(aside, put_back(aside, Result.SKIPPED, str(change)))
         for site in self._sites.values():
             site.folder.sync()
             site.cache.sync()
+
+    def _soft_links(self, plan: Plan) -> SoftLinks | None:
+        """Return what is soft-linked now, None where nothing goes that an environment has."""
+        return self._tools.soft_links() if any(decision.accepted for decision in plan.remove) else None
+
+    @staticmethod
+    def _linked(aside: Aside, softly: SoftLinks | None) -> Outcome | None:
+        try:
+            require_unlinked(aside.decision, softly)
+        except Changed as change:
+            return aside.outcome(Result.SKIPPED, str(change))
+        return None
 
     def _preserve(self, aside: Aside) -> Outcome | None:
         folder = aside.site.archives

@@ -70,7 +70,7 @@ def report(usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: I
 
 
 def _summary(usage: Usage, now: float) -> str:
-    at_most = "" if usage.exact else "at most "
+    at_most = "at most " if usage.reflinks else ""
     return (
         f"{plural(len(usage.environments), 'environment')} and {plural(len(usage.caches), 'cache')}, "
         f"{at_most}{format_size(usage.allocated)} on disk; conda prune would give back "

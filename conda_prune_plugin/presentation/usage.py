@@ -141,7 +141,7 @@ def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
 
 
 def _show_totals(out: Console, usage: Usage) -> None:
-    at_most = "" if usage.exact else "at most "
+    at_most = "at most " if usage.reflinks else ""
     environments = plural(len(usage.environments), "environment")
     out.print(
         f"{environments} and {plural(len(usage.caches), 'cache')} take {at_most}{format_size(usage.allocated)} "
