@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BEFORE_LINKING = "conda.core.link:UnlinkLinkTransaction._execute"
 BEFORE_MOVING = "conda_prune_plugin.execution.execute:_Execution.clear_out"
 BEFORE_DELETING = "conda_prune_plugin.execution.execute:_Execution.dispose"
-BEFORE_RESTORING = "conda_prune_plugin.execution.restore:_Restoration.restore"
+BEFORE_RESTORING = "conda_prune_plugin.execution.restore:_Restoration.run"
 BEFORE_PURGING = "conda_prune_plugin.execution.purge:_delete"
 
 _PATIENCE = 60.0
