@@ -1,7 +1,7 @@
 """Other processes that install packages right now: conda locks no cache, so they have to be looked for.
 
 Looked at are the command lines of all processes: in ``/proc`` where there is one, else as ``ps`` prints them. Where
-neither is to be had (Windows) nothing is found, which `can_look` tells.
+neither is to be had (Windows) none is found.
 """
 
 from __future__ import annotations
@@ -63,11 +63,6 @@ class Process:
 
     pid: int
     command: str
-
-
-def can_look() -> bool:
-    """Return whether this system shows the processes that run."""
-    return os.path.isdir(os.path.join(_PROC, "self")) or shutil.which("ps") is not None
 
 
 def installing(caches: Iterable[str]) -> tuple[Process, ...]:
