@@ -112,11 +112,13 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     else:
         progress = reporter.counter("Finishing an earlier run")
         stock, complete = finished_stock(arguments.pkgs_dir, patience, progress)
-    runs = named_run(stock, arguments.run)
+    named = named_run(stock, arguments.run)
+    # In one cache the run may be whole, and in another not understood.
+    runs = [stored for stored in named if any(map(wanted, stored.entries))]
     dists = [entry.dist for stored in runs for entry in stored.entries if wanted(entry)]
     if not dists:
         raise NoSuchRunError(
-            f"The run {runs[0].id} has nothing to restore" + (" that matches --only." if arguments.only else "."),
+            f"The run {named[0].id} has nothing to restore" + (" that matches --only." if arguments.only else "."),
             hint="`conda prune restore` lists the runs that there are.",
         )
     outcomes: list[Outcome] = []
