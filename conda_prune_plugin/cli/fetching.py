@@ -54,10 +54,10 @@ def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
 
 def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     """Extract an archive, and write the record that conda writes after an extraction. Raises `UnfetchableError`."""
-    from conda.gateways.disk.create import extract_tarball, write_as_json_to_file
+    from conda.gateways.disk.create import write_as_json_to_file
 
     try:
-        extract_tarball(archive, target)
+        _extract(archive, target)
         found = dist_of(read_object(os.path.join(target, INDEX)))
     except Exception as error:
         # zipfile, tarfile, bz2, zstd and conda-package-handling each have errors of their own for broken content.
@@ -66,6 +66,18 @@ def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
         raise UnfetchableError(f"{archive} holds {found}")
     if entry.record is not None:
         write_as_json_to_file(os.path.join(target, RECORD), json.loads(entry.record))
+
+
+def _extract(archive: str, target: str) -> None:
+    from conda.base.context import context
+
+    # conda 26 extracts by plugins and will drop the function that did it before.
+    if hasattr(context.plugin_manager, "extract_package"):
+        context.plugin_manager.extract_package(archive, target)
+        return
+    from conda.gateways.disk.create import extract_tarball
+
+    extract_tarball(archive, target)
 
 
 def _one_line(error: Exception) -> str:
