@@ -165,20 +165,22 @@ def _locked(
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return None
             raise
+        ours = False
         try:
             attempt(fd)
-            # Whoever held it may have removed it: then it guards nothing any more.
-            if os.fstat(fd).st_nlink:
+            # Whoever held it may have removed it: then it guards nothing any more, and there may be a new one.
+            ours = os.fstat(fd).st_nlink > 0
+            if ours:
                 return fd
-        except (BlockingIOError, PermissionError):  # POSIX allows both for a lock that is held (fcntl(2)).
-            if time.monotonic() >= deadline:
+            continue
+        except (BlockingIOError, PermissionError):
+            pass  # Held: POSIX allows both errors for that (fcntl(2)).
+        finally:
+            if not ours:
                 os.close(fd)
-                raise patience.exhausted(holder, path) from None
-            if not announced:
-                patience.announce(holder, path)
-                announced = True
-            time.sleep(_PAUSE)
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
+        if time.monotonic() >= deadline:
+            raise patience.exhausted(holder, path)
+        if not announced:
+            patience.announce(holder, path)
+            announced = True
+        time.sleep(_PAUSE)

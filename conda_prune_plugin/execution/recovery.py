@@ -33,7 +33,7 @@ from .receipt import (
 )
 from .removal import remove
 from .runs import StoredRun, is_ours, read_run, stored_runs
-from .state import DOOMED, MAKING, locked_state, opened, remove_empty, run_names, state_path
+from .state import DOOMED, MAKING, locked, remove_empty, run_names, state_path
 
 
 def cut_off_runs(cache: Cache) -> tuple[StoredRun, ...]:
@@ -60,15 +60,15 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
     """
     notices = []
     complete = True
-    with opened(cache) as directory, locked_state(directory, cache, patience) as state:
-        for name in run_names(state):
-            run = read_run(cache, state, name)
+    with locked(cache, patience) as here:
+        for name in run_names(here.state):
+            run = read_run(cache, here.state, name)
             if run is None or run.complete:
                 continue
             try:
-                with state.child(name) as folder:
-                    message = _recover_run(name, folder, directory, progress)
-                remove_empty(state, name)
+                with here.state.child(name) as folder:
+                    message = _recover_run(name, folder, here.directory, progress)
+                remove_empty(here.state, name)
             except (OSError, ValueError) as error:
                 message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
                 complete = False
