@@ -117,6 +117,7 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.cli.options",
         "conda_prune_plugin.cli.policy_options",
         "conda_prune_plugin.cli.settings",
+        "conda_prune_plugin.cli.targets",
         "conda_prune_plugin.cli.usage",
         "conda_prune_plugin.cli.why",
     }

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..core.model import Inventory, Notice, PartKind, Plan, RootKind
+from ..core.model import Inventory, Notice, Plan, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
 from ..core.selection import Budget
+from ..core.targets import DEFAULT, Target, kinds
 from ..core.units import format_size, parse_age, parse_size
 from ..discovery import specs
 from ..discovery.candidates import Measure, gather_evidence
@@ -45,15 +46,16 @@ def request(arguments: argparse.Namespace) -> Request:
 class Choice:
     """What the options and settings choose among what nothing references; wrong values are refused when it is made."""
 
-    def __init__(self, arguments: argparse.Namespace, kinds: frozenset[PartKind] = frozenset(PartKind)) -> None:
+    def __init__(self, arguments: argparse.Namespace, targets: Target | None = None) -> None:
+        """`targets` are those of the command; without them the default ones."""
+        self._targets = targets or DEFAULT | (Target.UNLINKED if arguments.unlinked else Target(0))
         self._keep = tuple(arguments.keep)
         self._only = require_specs("--only", arguments.only)
-        self._unlinked = bool(arguments.unlinked)
         self._check_remote = bool(arguments.check_remote)
         self._max_size = parsed(arguments.max_size, parse_size, None)
         self._free = parsed(arguments.free, parse_size, None)
         self._policy = Policy(
-            kinds=kinds,
+            kinds=kinds(self._targets),
             min_age=parsed(arguments.min_age, parse_age, DEFAULT_MIN_AGE),
             older_than=_setting(arguments.older_than, parse_age, settings.OLDER_THAN) or 0.0,
             keep_newest=_setting(arguments.keep_newest, parse_count, settings.KEEP_NEWEST),
@@ -70,7 +72,7 @@ class Choice:
         """
         referenced = references(inventory.roots)
         looking = reporter.phase("Looking for soft links")
-        lone = may_be_unlinked(inventory, referenced, looking) if self._unlinked else ()
+        lone = may_be_unlinked(inventory, referenced, looking) if Target.UNLINKED in self._targets else ()
         entries = (*candidates(inventory, referenced), *lone)
         progress = reporter.phase("Measuring packages" if lone else "Measuring unreferenced packages", len(entries))
         evidence = gather_evidence(inventory.caches, entries, progress, measured)

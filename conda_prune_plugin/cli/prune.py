@@ -8,6 +8,7 @@ from typing import Any
 from . import options
 from .options import add_lock_timeout
 from .policy_options import add_policies, add_roots
+from .targets import add_targets
 
 DESCRIPTION = """\
 Remove what no environment needs from conda's package caches.
@@ -15,7 +16,8 @@ Remove what no environment needs from conda's package caches.
 Finds every environment and every package cache, shows which packages nothing
 references and how many bytes they really take, asks, and removes them.
 Packages in use stay, however they are linked. The default is to remove the
-extracted directories and the archives of unreferenced packages.
+extracted directories and the archives of unreferenced packages, and what
+failed installs and removals have left.
 """
 
 EPILOG = """\
@@ -23,6 +25,7 @@ examples:
   conda prune --dry-run            show the plan, change nothing
   conda prune                      show the plan, ask, remove
   conda prune --tarballs --yes     remove archives of unreferenced packages, don't ask
+  conda prune --all                and index caches, log files, all archives, temporary files
   conda prune --search /projects   also keep what environments below /projects use
   conda prune --backup             move packages aside, to be restored or purged
   conda prune --older-than 30d     remove only what nothing has used for 30 days
@@ -42,11 +45,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    what = parser.add_argument_group("what to remove")
-    what.add_argument(
-        "-p", "--packages", action="store_true", help="Only extracted directories of unreferenced packages."
-    )
-    what.add_argument("-t", "--tarballs", action="store_true", help="Only archives of unreferenced packages.")
+    add_targets(parser)
     add_policies(parser)
     _add_undo(parser.add_argument_group("how to undo it"))
     add_places(parser)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ..core.model import Notice, PartKind, Plan
+from ..core.model import Notice, Plan
 from ..core.planner import with_links
 from ..core.run import Disposal, Run
 from ..core.units import format_size, plural
@@ -28,6 +28,7 @@ from .options import Output, patience_of, teller
 from .policies import Choice, request
 from .runs import cut_off_notice, take_stock
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
+from .targets import targets_of
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ class _Run:
         self._ignore_running = bool(arguments.ignore_running) and output.yes
         self._disposal, self._destination = disposal(arguments)
         self._purge_after = settings.PURGE_AFTER.value()
-        self._choice = Choice(arguments, _kinds(arguments))
+        self._choice = Choice(arguments, targets_of(arguments))
         self._request = request(arguments)
 
     def run(self) -> int:
@@ -190,8 +191,3 @@ class _Run:
         if self._disposal is Disposal.ARCHIVE:
             return f"Archive {entries} in {self._destination} and remove them ({size})?"
         return f"Remove {entries} ({size})?"
-
-
-def _kinds(arguments: argparse.Namespace) -> frozenset[PartKind]:
-    asked_for = ((PartKind.EXTRACTED, arguments.packages), (PartKind.ARCHIVE, arguments.tarballs))
-    return frozenset(kind for kind, given in asked_for if given) or frozenset(PartKind)

@@ -24,13 +24,15 @@ class Verdict(Word):
     REACHABLE = "reachable"
     UNREFERENCED = "unreferenced"
     UNKNOWN = "unknown"
+    LEFTOVER = "leftover"
 
 
 class PartKind(Word):
-    """A part of an entry: its extracted directory, or an archive."""
+    """A part of an entry: its extracted directory, or an archive; of a leftover also what is neither."""
 
     EXTRACTED = "extracted"
     ARCHIVE = "archive"
+    LEFTOVER = "leftover"
 
 
 class RootKind(Word):
@@ -80,6 +82,25 @@ class ReasonKind(Word):
     UNKNOWN = "unknown"
     UNREFERENCED = "unreferenced"
     UNLINKED = "unlinked"
+    TARBALL = "tarball"
+    PARTIAL_DOWNLOAD = "partial-download"
+    INCOMPLETE_EXTRACTION = "incomplete-extraction"
+    TRASH = "trash"
+    CORRUPT = "corrupt"
+
+
+#: Why something is a leftover.
+LEFTOVER_KINDS = frozenset(
+    {ReasonKind.PARTIAL_DOWNLOAD, ReasonKind.INCOMPLETE_EXTRACTION, ReasonKind.TRASH, ReasonKind.CORRUPT}
+)
+
+
+class OtherKind(Word):
+    """What goes besides entries and leftovers; the lists of the JSON contract bear the same words."""
+
+    INDEX_CACHE = "index_cache"
+    TEMPFILES = "tempfiles"
+    LOGFILES = "logfiles"
 
 
 class LastUsedFrom(Word):
@@ -302,11 +323,34 @@ class Remove:
         """The absolute paths that go."""
         return tuple(self.entry.path(part) for part in self.parts)
 
+    @property
+    def leftover(self) -> bool:
+        """Whether it is a leftover that goes, and no entry."""
+        return any(reason.kind in LEFTOVER_KINDS for reason in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The decision to remove an index cache, a temporary file or a log file: nothing that a restore could bring back.
+
+    top: the real path of the cache or environment that it lies in, which the removal does not leave.
+    path: absolute, below `top`. identity: what it was when it was listed. Sizes in bytes, as in `Remove`.
+    """
+
+    kind: OtherKind
+    top: str
+    path: str
+    identity: Identity
+    files: int
+    apparent: int
+    reclaimable: int
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the planner decided: every entry of every cache is in exactly one of `remove` and `keep`.
 
+    So is every leftover that was looked for. `other`: what goes besides.
     missed: the bytes by which a target (how much is to go) can't be met.
     """
 
@@ -314,21 +358,26 @@ class Plan:
     remove: tuple[Remove, ...]
     keep: tuple[Keep, ...]
     missed: int = 0
+    other: tuple[Other, ...] = ()
+
+    @property
+    def _going(self) -> tuple[Remove | Other, ...]:
+        return (*self.remove, *self.other)
 
     @property
     def files(self) -> int:
         """Directory entries that go, directories not counted."""
-        return sum(decision.files for decision in self.remove)
+        return sum(decision.files for decision in self._going)
 
     @property
     def apparent(self) -> int:
         """The sum of the lengths of what goes, in bytes."""
-        return sum(decision.apparent for decision in self.remove)
+        return sum(decision.apparent for decision in self._going)
 
     @property
     def reclaimable(self) -> int:
         """The bytes that the file system gives back."""
-        return sum(decision.reclaimable for decision in self.remove)
+        return sum(decision.reclaimable for decision in self._going)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +385,17 @@ class Outcome:
     """What became of one decision; `freed` in bytes, measured while removing."""
 
     entry: Entry
+    result: Result
+    files: int = 0
+    freed: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherOutcome:
+    """What became of the decision to remove something that is no entry; `freed` in bytes."""
+
+    other: Other
     result: Result
     files: int = 0
     freed: int = 0

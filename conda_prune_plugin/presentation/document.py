@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.model import Cache, Keep, Notice, Outcome, Plan, Reason, Remove, Root
+from ..core.model import Cache, Keep, Notice, Other, OtherKind, OtherOutcome, Outcome, Plan, Reason, Remove, Root
 from ..core.run import Run
 
 #: Changes only if a field must change its meaning; fields are added without.
@@ -19,6 +19,7 @@ def prune_document(
     dry_run: bool,
     run: Run | None,
     outcomes: Sequence[Outcome],
+    others: Sequence[OtherOutcome] = (),
     notices: Iterable[Notice],
     success: bool,
 ) -> dict[str, Any]:
@@ -33,15 +34,16 @@ def prune_document(
         "roots": [root_document(root) for root in plan.inventory.roots],
         "remove": [_remove(decision) for decision in plan.remove],
         "keep": [_keep(decision) for decision in plan.keep],
-        "other": {"index_cache": [], "tempfiles": [], "logfiles": []},
+        "other": {kind.value: [_other(other) for other in plan.other if other.kind is kind] for kind in OtherKind},
         "totals": {
             "remove": len(plan.remove),
             "keep": len(plan.keep),
+            "other": len(plan.other),
             "files": plan.files,
             "apparent": plan.apparent,
             "reclaimable": plan.reclaimable,
         },
-        "outcomes": [outcome_document(outcome) for outcome in outcomes],
+        "outcomes": [*map(outcome_document, outcomes), *map(_other_outcome, others)],
         "warnings": warnings_document(notices),
     }
 
@@ -51,6 +53,28 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
     return {
         "dist": outcome.entry.dist,
         "cache": outcome.entry.cache,
+        "result": outcome.result.value,
+        "freed": outcome.freed,
+        "error": outcome.error,
+    }
+
+
+def _other(other: Other) -> dict[str, Any]:
+    return {
+        "path": other.path,
+        "files": other.files,
+        "apparent": other.apparent,
+        "reclaimable": other.reclaimable,
+    }
+
+
+def _other_outcome(outcome: OtherOutcome) -> dict[str, Any]:
+    """Return what became of what is no entry: in the same form, with its kind and path."""
+    return {
+        "dist": None,
+        "cache": None,
+        "kind": outcome.other.kind.value,
+        "path": outcome.other.path,
         "result": outcome.result.value,
         "freed": outcome.freed,
         "error": outcome.error,

@@ -1,0 +1,56 @@
+"""The options that say what to remove, and the value that they make."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core.targets import Target
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what to remove."""
+    what = parser.add_argument_group("what to remove (default: unreferenced packages and leftovers)")
+    what.add_argument(
+        "-p", "--packages", action="store_true", help="Only extracted directories of unreferenced packages."
+    )
+    what.add_argument("-t", "--tarballs", action="store_true", help="Only archives of unreferenced packages.")
+    what.add_argument(
+        "--all-tarballs",
+        action="store_true",
+        help="Archives of packages in use too, where their extracted directory is whole.",
+    )
+    what.add_argument(
+        "--leftovers",
+        action="store_true",
+        help="Only what failed installs and removals left: partial downloads, incomplete and corrupt packages, trash. "
+        "Looks at the packages in use too.",
+    )
+    what.add_argument("-i", "--index-cache", action="store_true", help="The index caches, as conda clean does.")
+    what.add_argument(
+        "-c", "--tempfiles", action="store_true", help="Temporary files (.c~, .trash), in all known environments."
+    )
+    what.add_argument("-l", "--logfiles", action="store_true", help="Log files in the caches, as conda clean does.")
+    what.add_argument("-a", "--all", action="store_true", help="All of the above.")
+
+
+def targets_of(arguments: argparse.Namespace) -> Target:
+    """Return the targets that the options make."""
+    from ..core.targets import ALL, DEFAULT, Target
+
+    table = (
+        (arguments.packages, Target.PACKAGES),
+        (arguments.tarballs, Target.TARBALLS),
+        (arguments.all_tarballs, Target.TARBALLS | Target.ALL_TARBALLS),
+        (arguments.leftovers, Target.LEFTOVERS),
+        (arguments.index_cache, Target.INDEX_CACHE),
+        (arguments.tempfiles, Target.TEMPFILES),
+        (arguments.logfiles, Target.LOGFILES),
+        (arguments.all, ALL),
+    )
+    targets = Target(0)
+    for given, target in table:
+        if given:
+            targets |= target
+    return (targets or DEFAULT) | (Target.UNLINKED if arguments.unlinked else Target(0))
