@@ -58,18 +58,3 @@ def test_every_option_of_the_help_is_in_the_readme_and_the_other_way_round(empty
 def test_the_gate_runs_the_command_of_the_readme() -> None:
     assert "<!-- command: test -->" in (TOP / ".ci" / "run").read_text()
     assert _block("command", "test").endswith("-m pytest -m 'not debian'")
-
-
-def test_the_recipe_asks_for_what_the_project_file_asks_for() -> None:
-    project = (TOP / "pyproject.toml").read_text()
-    recipe = (TOP / "recipe" / "recipe.yaml").read_text()
-    needed = re.search(r"\ndependencies = \[(.*?)\n\]", project, re.DOTALL)
-    assert needed
-    requirements = re.findall(r'"([\w.-]+) (>=[\d.]+)"', needed[1])
-
-    assert len(requirements) == 4
-    for name, floor in requirements:
-        assert f"    - {name} {floor}\n" in recipe
-    (version,) = re.findall(r'\nversion = "(.*)"', project)
-    assert f'version: "{version}"' in recipe
-    assert re.findall(r'requires-python = ">=(.*)"', project) == re.findall(r'python_min: "(.*)"', recipe)
