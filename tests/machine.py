@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from schema import check
+
 from conda_prune_plugin.demo.packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
 
@@ -115,8 +117,11 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The one JSON document on standard output."""
-        return json.loads(self.out)
+        """The one JSON document on standard output; one of ours is held against the published schema."""
+        document = json.loads(self.out)
+        if isinstance(document, dict) and "schema" in document:
+            check(document)
+        return document
 
 
 class Machine(Sandbox):
