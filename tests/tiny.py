@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from machine import Machine
+
     from conda_prune_plugin.core.model import Measurement
 
 
@@ -136,3 +138,10 @@ class Tiny:
             if json.loads(receipt.read_text())["state"] == "done":
                 left -= {str(path.relative_to(self.cache)) for path in (receipt, receipt.parent)}
         return found - {STATE} if receipts and not left else found
+
+
+def tiny_on(machine: Machine) -> Tiny:
+    """Return what writes into the cache and the environments of a machine that is there already."""
+    tiny = Tiny.__new__(Tiny)
+    tiny.cache, tiny.envs = machine.cache, machine.envs
+    return tiny

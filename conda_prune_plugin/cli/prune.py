@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from . import options
+from .ci_options import add_ci
 from .options import add_lock_timeout
 from .policy_options import add_policies, add_roots
 from .targets import add_targets
@@ -33,6 +34,7 @@ examples:
   conda prune --lockfile pixi.lock --keep-newest 1
                                    keep what a lockfile names and the newest of each package
   conda prune --dry-run -v         say for every package that stays what keeps it
+  conda prune --check 5GB          exit with 3 if more than 5 GB could go, change nothing
   conda prune usage                show where the disk goes
   conda prune demo                 try it in a throw-away sandbox
 """
@@ -50,6 +52,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     _add_undo(parser.add_argument_group("how to undo it"))
     add_places(parser)
     _add_others(parser.add_argument_group("other programs"))
+    add_ci(parser.add_argument_group("in continuous integration"))
     add_output_and_prompt_options(parser)
 
 

@@ -8,11 +8,12 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..core.model import Notice, Plan
 from ..core.planner import with_links
-from ..core.run import Disposal, Run
-from ..core.units import format_size, plural
+from ..core.run import Check, Disposal, Run
+from ..core.units import format_size, parse_size, plural
 from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
 from ..discovery.measure import measure
@@ -24,7 +25,7 @@ from ..presentation.document import prune_document
 from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
-from .options import Output, patience_of, teller
+from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
 from .runs import cut_off_notice, take_stock
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
@@ -38,11 +39,17 @@ def run(arguments: argparse.Namespace) -> int:
         return _Run(arguments, output, reporter).run()
 
 
+#: The exit code of ``--check`` when there is more to reclaim.
+_EXCEEDED = 3
+
+
 class _Run:
     """What the steps of one run share: the options, the output and the progress."""
 
     def __init__(self, arguments: argparse.Namespace, output: Output, reporter: Reporter) -> None:
-        self._output = output
+        limit = parsed(arguments.check, parse_size, None)
+        self._check = None if limit is None else Check(limit)
+        self._output = output if self._check is None else replace(output, dry_run=True)
         self._reporter = reporter
         self._failed = False
         self._tell = teller(output, reporter)
@@ -67,7 +74,7 @@ class _Run:
         self._show(plan, notices)
         if self._output.dry_run or not plan.remove:
             self._report(plan, (*notices, *self._purge_old(None)), None, Execution(()))
-            return 1 if self._failed else 0
+            return self._code(plan)
         if not self._ignore_unreadable:
             refuse_hidden_roots(plan.inventory, notices)
         self._refuse_running(plan)
@@ -81,6 +88,11 @@ class _Run:
         self._failed |= execution.failed
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
         self._report(plan, (*notices, *self._purge_old(run)), run, execution)
+        return 1 if self._failed else 0
+
+    def _code(self, plan: Plan) -> int:
+        if self._check is not None and self._check.exceeded(plan.reclaimable):
+            return _EXCEEDED
         return 1 if self._failed else 0
 
     def _refuse_running(self, plan: Plan) -> None:
@@ -132,10 +144,12 @@ class _Run:
     def _show(self, plan: Plan, notices: Sequence[Notice]) -> None:
         if self._output.json:
             return
-        from ..presentation.text import console, show_notices, show_plan
+        from ..presentation.text import console, show_check, show_notices, show_plan
 
         if not self._output.quiet:
             show_plan(console(sys.stdout), plan, now=time.time(), kept=self._output.verbosity > 0)
+            if self._check is not None:
+                show_check(console(sys.stdout), self._check, plan)
             sys.stdout.flush()
         show_notices(console(sys.stderr), notices)
 
@@ -173,6 +187,7 @@ class _Run:
                 outcomes=execution.outcomes,
                 notices=notices,
                 success=not self._failed,
+                check=self._check,
             )
             print(json.dumps(document, indent=2))
         else:

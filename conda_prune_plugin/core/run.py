@@ -58,3 +58,14 @@ class PurgeOutcome:
     result: Result
     freed: int = 0
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The question whether more than `limit` bytes are reclaimable."""
+
+    limit: int
+
+    def exceeded(self, reclaimable: int) -> bool:
+        """Return the answer for that many bytes."""
+        return reclaimable > self.limit

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..core.model import Cache, Keep, Notice, Other, OtherKind, OtherOutcome, Outcome, Plan, Reason, Remove, Root
-from ..core.run import Run
+from ..core.run import Check, Run
 
 #: Changes only if a field must change its meaning; fields are added without.
 SCHEMA = 1
@@ -22,6 +22,7 @@ def prune_document(
     others: Sequence[OtherOutcome] = (),
     notices: Iterable[Notice],
     success: bool,
+    check: Check | None = None,
 ) -> dict[str, Any]:
     """Return the document of `conda prune --json`: sizes in bytes, times in ISO 8601 and UTC, paths absolute."""
     return {
@@ -43,6 +44,7 @@ def prune_document(
             "apparent": plan.apparent,
             "reclaimable": plan.reclaimable,
         },
+        "check": check and {"limit": check.limit, "exceeded": check.exceeded(plan.reclaimable)},
         "outcomes": [*map(outcome_document, outcomes), *map(_other_outcome, others)],
         "warnings": warnings_document(notices),
     }

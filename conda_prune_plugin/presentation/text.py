@@ -27,7 +27,7 @@ from ..core.model import (
     Result,
 )
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
-from ..core.run import Disposal, Run
+from ..core.run import Check, Disposal, Run
 from ..core.units import format_age, format_size, plural
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
@@ -92,6 +92,12 @@ def show_plan(out: Console, plan: Plan, *, now: float, kept: bool) -> None:
         )
     elif plan.inventory.caches:
         out.print("Nothing to remove.")
+
+
+def show_check(out: Console, check: Check, plan: Plan) -> None:
+    """Print the answer of ``--check``."""
+    relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
+    out.print(f"--check: {format_size(plan.reclaimable)} reclaimable, {relation} {format_size(check.limit)}.")
 
 
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:

@@ -1,0 +1,17 @@
+"""The options of ``conda prune`` for machines that nobody watches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .options import Value
+
+
+def add_ci(group: Any) -> None:
+    """Add the options for continuous integration."""
+    group.add_argument(
+        "--check",
+        metavar="SIZE",
+        action=Value,
+        help="Change nothing; exit with 3 if more than SIZE (500MB, 2.5GiB) is reclaimable, with 0 if not.",
+    )

@@ -1,0 +1,54 @@
+"""``--check SIZE``: a question with an exit code for an answer, which changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from machine import Machine, listing
+from tiny import tiny_on
+
+
+@pytest.fixture
+def unused(empty: Machine) -> Machine:
+    """A machine with one unreferenced package."""
+    tiny_on(empty).add("unused-1-0", archive=True)
+    return empty
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--quiet",), ("--yes",), ("--yes", "--json", "--backup")])
+def test_more_than_the_limit_is_exit_code_three_and_changes_nothing(unused: Machine, options: tuple[str, ...]) -> None:
+    reclaimable = unused.prune("--dry-run", "--json").json["totals"]["reclaimable"]
+    before = listing(unused.directory)
+
+    more = unused.prune("--check", f"{reclaimable - 1}B", *options)
+    exactly = unused.prune("--check", f"{reclaimable}B", *options)
+
+    assert (more.code, exactly.code) == (3, 0), more.err + exactly.err
+    assert listing(unused.directory) == before
+    if "--json" in options:
+        assert more.json["check"] == {"limit": reclaimable - 1, "exceeded": True}
+        assert exactly.json["check"] == {"limit": reclaimable, "exceeded": False}
+        assert more.json["dry_run"] is True
+        assert more.json["success"] is True
+    elif "--quiet" in options:
+        assert (more.out, more.err) == ("", "")
+    else:
+        assert "more than" in more.out
+        assert "not more than" in exactly.out
+
+
+def test_only_what_is_selected_counts(unused: Machine) -> None:
+    assert unused.prune("--check", "0", "--only", "other").code == 0
+    assert unused.prune("--check", "0").code == 3
+    assert unused.prune("--check", "0", min_age="10m").code == 0
+
+
+def test_a_size_that_is_none_is_bad_usage(unused: Machine) -> None:
+    answer = unused.prune("--check", "much", "--json")
+
+    assert answer.code == 2
+    assert "--check" in answer.json["message"]
+    assert answer.json["hint"]
+
+
+def test_without_a_check_the_document_says_that_there_was_none(unused: Machine) -> None:
+    assert unused.prune("--dry-run", "--json").json["check"] is None
