@@ -28,6 +28,18 @@ def conda_settings():  # type: ignore[no-untyped-def]
     yield from register()
 
 
+@hookimpl
+def conda_post_commands():  # type: ignore[no-untyped-def]
+    """Register what the setting ``prune_auto`` asks for."""
+    from conda.plugins.types import CondaPostCommand
+
+    yield CondaPostCommand(
+        name="prune_auto",
+        action=_after_command,
+        run_for={"install", "update", "remove", "env_update", "env_remove"},
+    )
+
+
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
     from .cli.main import configure_parser
 
@@ -38,3 +50,9 @@ def _execute(arguments):  # type: ignore[no-untyped-def]
     from .cli.main import execute
 
     return execute(arguments)
+
+
+def _after_command(command):  # type: ignore[no-untyped-def]
+    from .cli.automatic import after_command
+
+    after_command()

@@ -42,7 +42,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 def test_without_any_setting_nothing_is_asked_for(configure: Callable[[str], Path]) -> None:
     configure("")
 
-    assert [setting.value() for setting in settings.SETTINGS] == [(), None, 0, 0, False, None, ()]
+    assert [setting.value() for setting in settings.SETTINGS] == [(), None, 0, 0, False, None, (), "off", 1_000_000_000]
 
 
 def test_settings_are_read_from_a_file_with_their_types(
@@ -51,12 +51,13 @@ def test_settings_are_read_from_a_file_with_their_types(
     monkeypatch.setenv("PROJECTS", "/projects")
     configure(
         "prune_keep: [numpy, 'scipy >=1,<2']\nprune_older_than: 30d\nprune_keep_revisions: 2\nprune_keep_newest: 1\n"
-        "prune_backup: yes\nprune_purge_after: 0\nprune_roots: [/a b/c, $PROJECTS/x]"
+        "prune_backup: yes\nprune_purge_after: 0\nprune_roots: [/a b/c, $PROJECTS/x]\n"
+        "prune_auto: hint\nprune_auto_threshold: 2GiB"
     )
 
     values = [setting.value() for setting in settings.SETTINGS]
 
-    assert values == [("numpy", "scipy >=1,<2"), 30 * DAY, 2, 1, True, 0.0, ("/a b/c", "/projects/x")]
+    assert values == [("numpy", "scipy >=1,<2"), 30 * DAY, 2, 1, True, 0.0, ("/a b/c", "/projects/x"), "hint", 2 << 30]
 
 
 def test_the_environment_wins_over_the_file_and_adds_to_its_lists(
@@ -90,7 +91,17 @@ def test_the_environment_wins_over_the_file_and_adds_to_its_lists(
         (settings.KEEP_REVISIONS, "[1]", "whole number"),
         (settings.BACKUP, "maybe", "true or false"),
         (settings.PURGE_AFTER, "-3d", "'-3d'"),
+        (settings.PURGE_AFTER, "{a: b}", "text"),
         (settings.ROOTS, "[relative]", "absolute"),
+        (settings.ROOTS, "/one", "list"),
+        (settings.AUTO, "sometimes", "off, hint or on"),
+        (settings.AUTO, "1", "off, hint or on"),
+        (settings.AUTO, "[hint]", "text"),
+        (settings.AUTO, "", "off, hint or on"),
+        (settings.AUTO_THRESHOLD, "much", "500MB"),
+        (settings.AUTO_THRESHOLD, "10", "500MB"),
+        (settings.AUTO_THRESHOLD, "-1GB", "'-1GB'"),
+        (settings.AUTO_THRESHOLD, "{GB: 1}", "text"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_file(
@@ -118,6 +129,21 @@ def test_a_wrong_value_is_named_with_its_variable_though_a_file_has_a_right_one(
     for setting in (settings.KEEP_NEWEST, settings.KEEP):
         with pytest.raises(SettingError, match=f"CONDA_PLUGINS_{setting.name.upper()}"):
             setting.value()
+
+
+def test_each_setting_has_a_wrong_value_in_these_tests() -> None:
+    (cases,) = (mark.args[1] for mark in test_a_wrong_value_is_named_with_its_file.pytestmark)
+
+    assert {case[0].name for case in cases} == {setting.name for setting in settings.SETTINGS}
+
+
+@pytest.mark.parametrize(("text", "word"), [("on", "on"), ("true", "on"), ("false", "off"), ("Off", "off")])
+def test_whether_yaml_takes_on_for_true_or_for_a_text_it_means_the_same(
+    configure: Callable[[str], Path], text: str, word: str
+) -> None:
+    configure(f"prune_auto: {text}")
+
+    assert settings.AUTO.value() == word
 
 
 def test_a_wrong_setting_stops_no_other_command_of_conda(empty: Machine) -> None:

@@ -32,9 +32,9 @@ from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refus
 from .targets import targets_of
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command and return its exit code. Raises `PruneError`."""
-    output = Output.from_context()
+def run(arguments: argparse.Namespace, output: Output | None = None) -> int:
+    """Run the command and return its exit code; `output` is what conda was asked for. Raises `PruneError`."""
+    output = output or Output.from_context()
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
         return _Run(arguments, output, reporter).run()
 

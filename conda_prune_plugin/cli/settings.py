@@ -99,6 +99,20 @@ def _paths(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(os.path.expanduser(os.path.expandvars(value)) for value in values)
 
 
+def _auto(value: str) -> str:
+    # For YAML 1.1 `on` and `off` are other words for `true` and `false`, and some that write .condarc think so.
+    word = {"true": "on", "false": "off"}.get(value.lower(), value.lower())
+    if word not in ("off", "hint", "on"):
+        raise ValueError("it has to be off, hint or on")
+    return word
+
+
+def _size(value: str) -> int:
+    from ..core.units import parse_size
+
+    return parse_size(value)
+
+
 #: conda makes a text of what YAML takes for a number, such as ``0``.
 _AGE_TYPES = (str, type(None))
 
@@ -156,8 +170,34 @@ ROOTS = Setting(
     # As in conda's own pkgs_dirs and envs_dirs.
     many=os.pathsep,
 )
+AUTO = Setting(
+    "prune_auto",
+    "What happens after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
+    "could be reclaimed: nothing (off), a line that says so (hint), or a prune that moves packages aside, so that they "
+    "can be restored (on).",
+    str,
+    "off",
+    _auto,
+)
+AUTO_THRESHOLD = Setting(
+    "prune_auto_threshold",
+    "How much has to be reclaimable (500MB, 2.5GiB) before prune_auto does anything.",
+    str,
+    "1GB",
+    _size,
+)
 
-SETTINGS: tuple[Setting[Any], ...] = (KEEP, OLDER_THAN, KEEP_REVISIONS, KEEP_NEWEST, BACKUP, PURGE_AFTER, ROOTS)
+SETTINGS: tuple[Setting[Any], ...] = (
+    KEEP,
+    OLDER_THAN,
+    KEEP_REVISIONS,
+    KEEP_NEWEST,
+    BACKUP,
+    PURGE_AFTER,
+    ROOTS,
+    AUTO,
+    AUTO_THRESHOLD,
+)
 
 
 def register() -> Iterator[CondaSetting]:
