@@ -178,6 +178,35 @@ def test_a_wrong_setting_is_refused_before_anything_is_removed(empty: Machine, t
     assert "CONDA_PLUGINS_PRUNE_ROOTS" in answer.json["message"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("prune_keep", "[a>>1]"),
+        ("prune_older_than", "soon"),
+        ("prune_keep_revisions", "all"),
+        ("prune_keep_newest", "1.5"),
+        ("prune_backup", "perhaps"),
+        ("prune_purge_after", "late"),
+        ("prune_roots", "[here]"),
+        ("prune_auto", "often"),
+        ("prune_auto_threshold", "much"),
+    ],
+)
+def test_a_condarc_with_any_setting_wrong_is_a_named_error_of_the_command(
+    empty: Machine, name: str, value: str
+) -> None:
+    condarc = empty.directory / "condarc"
+    condarc.write_text(f"plugins:\n  {name}: {value}\n")
+
+    answer = empty.prune("--dry-run", "--json")
+
+    assert answer.code == 2
+    assert answer.json["exception_name"] == "SettingError"
+    assert answer.json["path"] == str(condarc)
+    assert f"{name} = " in answer.json["message"]
+    assert name in answer.json["hint"]
+
+
 def test_conda_knows_the_settings(configure: Callable[[str], Path]) -> None:
     configure("prune_keep_newest: 3")
 

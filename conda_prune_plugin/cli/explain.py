@@ -49,6 +49,7 @@ def explain(arguments: argparse.Namespace) -> int:
         asked = frozenset(entries)
         kept = [decision for decision in plan.keep if decision.entry in asked]
         going = [decision for decision in plan.remove if decision.entry in asked]
+        reporter.phase("Looking how environments link")
         links = measure_links(inventory.caches, (*kept, *going))
         measured = explanations(with_links(plan, links))
         alone = _alone(inventory, reporter) if arguments.all else None

@@ -34,6 +34,7 @@ examples:
   conda prune --lockfile pixi.lock --keep-newest 1
                                    keep what a lockfile names and the newest of each package
   conda prune --dry-run -v         say for every package that stays what keeps it
+  conda prune --dry-run -vv        and for every package that goes why, and where it comes from
   conda prune --check 5GB          exit with 3 if more than 5 GB could go, change nothing
   conda prune usage                show where the disk goes
   conda prune demo                 try it in a throw-away sandbox

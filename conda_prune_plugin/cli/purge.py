@@ -89,6 +89,7 @@ def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) ->
     may_write = not output.dry_run and output.yes
     if may_write:
         stock, _ = finished_stock(arguments.pkgs_dir, patience, reporter.counter("Finishing an earlier run"))
+        reporter.clear()
     else:
         stock = take_stock(arguments.pkgs_dir)
     chosen = chosen_runs(stock, arguments.runs, age, time.time())

@@ -57,6 +57,7 @@ class _Run:
         self._ignore_unreadable = bool(arguments.ignore_unreadable)
         self._ignore_running = bool(arguments.ignore_running) and output.yes
         self._disposal, self._destination = disposal(arguments)
+        settings.require_all()
         self._purge_after = settings.PURGE_AFTER.value()
         self._choice = Choice(arguments, targets_of(arguments))
         self._request = request(arguments)
@@ -120,7 +121,9 @@ class _Run:
         inventory = discovery.inventory
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time())
         if self._output.verbosity:
+            self._reporter.phase("Looking how environments link")
             plan = with_links(plan, measure_links(inventory.caches, (*plan.keep, *plan.remove)))
+            self._reporter.clear()
         return plan, remarks
 
     def _new_run(self) -> Run:
@@ -147,7 +150,7 @@ class _Run:
         from ..presentation.text import console, show_check, show_notices, show_plan
 
         if not self._output.quiet:
-            show_plan(console(sys.stdout), plan, now=time.time(), kept=self._output.verbosity > 0)
+            show_plan(console(sys.stdout), plan, now=time.time(), verbosity=self._output.verbosity)
             if self._check is not None:
                 show_check(console(sys.stdout), self._check, plan)
             sys.stdout.flush()
@@ -165,6 +168,7 @@ class _Run:
             outcomes = purge_runs(old, self._patience, self._reporter.counter("Purging old backups"))
         except PruneError as error:
             # What the run itself has done must be reported all the same.
+            self._reporter.clear()
             self._failed = True
             return (Notice("purged", f"Old runs could not be purged: {error.message}", ""),)
         self._reporter.clear()

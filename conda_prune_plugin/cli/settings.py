@@ -200,6 +200,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
 )
 
 
+def require_all() -> None:
+    """Check all settings, also those that count only later or elsewhere. Raises `SettingError` for the first wrong."""
+    for setting in SETTINGS:
+        setting.value()
+
+
 def register() -> Iterator[CondaSetting]:
     """Give conda all settings."""
     from conda.common.configuration import PrimitiveParameter, SequenceParameter

@@ -78,12 +78,15 @@ def printable(text: str) -> str:
     return escaped.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
 
 
-def show_plan(out: Console, plan: Plan, *, now: float, kept: bool) -> None:
-    """Print what goes, what that gives back, and what stays and why; `kept` lists that one by one."""
+def show_plan(out: Console, plan: Plan, *, now: float, verbosity: int) -> None:
+    """Print what goes, what that gives back, and what stays.
+
+    With a verbosity of 1 what stays is listed with what keeps it, with 2 also why what goes may go.
+    """
     for cache in plan.inventory.caches:
         going = [decision for decision in plan.remove if decision.entry.cache == cache.path]
         staying = [decision for decision in plan.keep if decision.entry.cache == cache.path]
-        _show_cache(out, cache, going, staying, now, kept)
+        _show_cache(out, cache, going, staying, now, verbosity)
     if plan.remove:
         entries = plural(len(plan.remove), "entry", "entries")
         out.print(
@@ -140,7 +143,7 @@ def _done(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _show_cache(
-    out: Console, cache: Cache, going: Sequence[Remove], staying: Sequence[Keep], now: float, kept: bool
+    out: Console, cache: Cache, going: Sequence[Remove], staying: Sequence[Keep], now: float, verbosity: int
 ) -> None:
     read_only = "" if cache.writable else " (read-only)"
     entries = plural(len(cache.entries), "entry", "entries")
@@ -153,7 +156,7 @@ def _show_cache(
             out.print(f"  {lone:,} of these in use by environments that share no file with them (--unlinked)")
     for kind, count in Counter(decision.reasons[0].kind for decision in staying).most_common():
         out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}")
-        if kind is ReasonKind.IRREPLACEABLE and not kept:
+        if kind is ReasonKind.IRREPLACEABLE and not verbosity:
             # Nobody else has them: they are named even where nothing else is.
             for decision in staying:
                 if decision.reasons[0].kind is kind:
@@ -162,8 +165,10 @@ def _show_cache(
                             f"    {printable(decision.entry.dist)}: {reason_text(decision.reasons[0])}", overflow="fold"
                         )
                     )
-    if kept and staying:
-        _show_kept(out, staying)
+    if verbosity and staying:
+        _show_decisions(out, ("  keep", "because"), staying)
+    if verbosity > 1 and going:
+        _show_decisions(out, ("  remove", "because"), going)
     out.print()
 
 
@@ -189,20 +194,20 @@ def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> Non
         out.print(f"    {reclaimable}, files: {files}, in {parts}, unused for {unused.strip()}")
 
 
-def _show_kept(out: Console, decisions: Sequence[Keep]) -> None:
-    rows = [
-        (
-            f"  {printable(decision.entry.dist)}",
-            printable("; ".join(reason_text(reason) for reason in decision.reasons)),
-        )
-        for decision in decisions
-    ]
+def _show_decisions(out: Console, headings: tuple[str, str], decisions: Sequence[Keep | Remove]) -> None:
+    rows = [(f"  {printable(decision.entry.dist)}", printable(_why(decision))) for decision in decisions]
     if max(len(name) for name, _ in rows) + _NARROWEST_REASON > out.width:
         for name, reason in rows:
             out.print(Text(f"{name}: {reason}", overflow="fold"))
         return
-    table = plain_table(("  keep", "because"), rows, wrapped=("because",))
-    out.print(table)
+    out.print(plain_table(headings, rows, wrapped=(headings[1],)))
+
+
+def _why(decision: Keep | Remove) -> str:
+    reasons = [reason_text(reason) for reason in decision.reasons]
+    if isinstance(decision, Remove):
+        reasons.append(f"comes from {decision.source}" if decision.source else "where it comes from is not known")
+    return "; ".join(reasons)
 
 
 def plain_table(
