@@ -145,7 +145,12 @@ def _report(error: PruneError) -> int:
         import json
 
         print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str))
-    else:
+    from ..presentation.github import annotation, is_github
+
+    if is_github(os.environ):
+        with suppress(OSError):
+            print(annotation("error", f"{error.message}\n{error.hint}"), file=sys.stderr)
+    elif not context.json:
         from ..presentation.text import console, printable
 
         err = console(sys.stderr)

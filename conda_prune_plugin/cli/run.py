@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..core.model import Notice, Plan
@@ -22,9 +23,11 @@ from ..execution.execute import Execution, execute
 from ..execution.recovery import cut_off_runs, needs_recovery, recover
 from ..execution.tools import Tools
 from ..presentation.document import prune_document
+from ..presentation.github import is_github
 from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
+from .github import annotate, summarize
 from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
 from .runs import cut_off_notice, take_stock
@@ -52,6 +55,7 @@ class _Run:
         self._output = output if self._check is None else replace(output, dry_run=True)
         self._reporter = reporter
         self._failed = False
+        self._on_github = is_github(os.environ)
         self._tell = teller(output, reporter)
         self._patience = patience_of(arguments, output, reporter)
         self._ignore_unreadable = bool(arguments.ignore_unreadable)
@@ -145,16 +149,23 @@ class _Run:
         return execution
 
     def _show(self, plan: Plan, notices: Sequence[Notice]) -> None:
-        if self._output.json:
-            return
-        from ..presentation.text import console, show_check, show_notices, show_plan
+        if not (self._output.json or self._output.quiet):
+            from ..presentation.text import console, show_check, show_plan
 
-        if not self._output.quiet:
             show_plan(console(sys.stdout), plan, now=time.time(), verbosity=self._output.verbosity)
             if self._check is not None:
                 show_check(console(sys.stdout), self._check, plan)
             sys.stdout.flush()
-        show_notices(console(sys.stderr), notices)
+        if not self._output.quiet:
+            self._warn(notices)
+
+    def _warn(self, notices: Iterable[Notice]) -> None:
+        if self._on_github:
+            annotate(notices)
+        elif not self._output.json:
+            from ..presentation.text import console, show_notices
+
+            show_notices(console(sys.stderr), notices)
 
     def _purge_old(self, run: Run | None) -> tuple[Notice, ...]:
         """Delete what older runs have left, if the setting ``prune_purge_after`` says so; never what this one did."""
@@ -194,13 +205,17 @@ class _Run:
                 check=self._check,
             )
             print(json.dumps(document, indent=2))
-        else:
-            from ..presentation.text import console, show_notices, show_outcomes
+        elif run is not None:
+            from ..presentation.text import console, show_outcomes
 
-            err = console(sys.stderr)
-            if run is not None:
-                show_outcomes(console(sys.stdout), err, run, execution.outcomes, quiet=self._output.quiet)
-            show_notices(err, (notice for notice in notices if notice.kind in ("purged", "unsettled")))
+            out, err = console(sys.stdout), console(sys.stderr)
+            show_outcomes(out, err, run, execution.outcomes, quiet=self._output.quiet)
+            sys.stdout.flush()
+        told = {"unsettled"} if self._output.quiet and not self._failed else {"purged", "unsettled"}
+        self._warn(notice for notice in notices if notice.kind in told)
+        if self._on_github:
+            annotate((), execution.outcomes)
+            summarize(plan, execution.outcomes, dry_run=self._output.dry_run, check=self._check)
 
     def _question(self, plan: Plan) -> str:
         entries = plural(len(plan.remove), "entry", "entries")

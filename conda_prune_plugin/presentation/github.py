@@ -1,0 +1,85 @@
+"""What GitHub Actions shows of a run: annotations, and a table in the job's summary.
+
+An annotation is a line of output that the runner takes for a command. It does so on both streams (actions/runner,
+ScriptHandler.cs), so ours go to standard error: standard output is for results.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ..core.model import Notice, Outcome, Plan, Result
+from ..core.run import Check
+from ..core.units import format_size, plural
+from .text import printable
+
+#: Set by the runner: what runs under it, and the file that the summary is appended to.
+RUNNING = "GITHUB_ACTIONS"
+SUMMARY = "GITHUB_STEP_SUMMARY"
+
+_TITLE = "conda prune"
+
+
+def is_github(environ: Mapping[str, str]) -> bool:
+    """Return whether GitHub Actions runs us."""
+    return environ.get(RUNNING) == "true"
+
+
+def annotation(level: str, message: str) -> str:
+    """Return the line that makes an annotation; `level` is ``error``, ``warning`` or ``notice``."""
+    # As ActionCommand.cs takes it apart; other control characters are no business of a log either.
+    lines = "\n".join(printable(line) for line in message.splitlines())
+    data = lines.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::{level} title={_TITLE}::{data}"
+
+
+def annotated(notices: Iterable[Notice], outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """Give the annotations on what a run has to tell: warnings, and what was skipped or failed."""
+    for notice in notices:
+        yield annotation("warning", notice.message)
+    for outcome in outcomes:
+        if outcome.result in (Result.SKIPPED, Result.FAILED):
+            level = "error" if outcome.result is Result.FAILED else "warning"
+            where = f"{outcome.entry.dist} in {outcome.entry.cache}"
+            yield annotation(level, f"{outcome.result}: {where}: {outcome.error}")
+
+
+def summary(plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Check | None) -> str:
+    """Return the run in Markdown: a row for every cache."""
+    done = bool(outcomes)
+    lines = [
+        "### conda prune",
+        "",
+        f"| package cache | entries | {'removed' if done else 'to remove'} | {'freed' if done else 'reclaimable'} |",
+        "|---|---:|---:|---:|",
+    ]
+    for cache in plan.inventory.caches:
+        going = [decision for decision in plan.remove if decision.entry.cache == cache.path]
+        gone = [item for item in outcomes if item.entry.cache == cache.path and item.result in _DONE]
+        size = sum(item.freed for item in outcomes if item.entry.cache == cache.path)
+        size = size if done else sum(decision.reclaimable for decision in going)
+        number = len(gone) if done else len(going)
+        lines.append(f"| {_code(cache.path)} | {len(cache.entries):,} | {number:,} | {format_size(size)} |")
+    if plan.other:
+        size = sum(other.reclaimable for other in plan.other)
+        lines.append(f"| index caches, temporary and log files | | {len(plan.other):,} | {format_size(size)} |")
+    lines += ["", *_remarks(plan, dry_run=dry_run, check=check)]
+    return "\n".join(lines) + "\n"
+
+
+_DONE = (Result.REMOVED, Result.BACKED_UP)
+
+
+def _remarks(plan: Plan, *, dry_run: bool, check: Check | None) -> Iterator[str]:
+    if check is not None:
+        relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
+        size, limit = format_size(plan.reclaimable), format_size(check.limit)
+        yield f"`--check`: {size} reclaimable, {relation} {limit}."
+    elif dry_run:
+        yield f"A dry run: nothing was changed; {plural(len(plan.keep), 'entry', 'entries')} would stay."
+
+
+def _code(text: str) -> str:
+    """Return text for a cell of a table, whatever is in it."""
+    return f"<code>{html.escape(printable(text)).replace('|', '&#124;')}</code>"
