@@ -10,6 +10,13 @@ from .options import Value
 def add_ci(group: Any) -> None:
     """Add the options for continuous integration."""
     group.add_argument(
+        "--ci",
+        choices=("image", "cache"),
+        help="Without a question, and whatever its age: image makes the smallest layer, and leaves in the caches only "
+        "what environments soft-link; cache leaves what is worth saving between runs: the archives by which the "
+        "present environments can be made again offline.",
+    )
+    group.add_argument(
         "--check",
         metavar="SIZE",
         action=Value,

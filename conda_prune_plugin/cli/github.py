@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ..core.model import Notice, Outcome, Plan
-from ..core.run import Check
+from ..core.run import Check, Shrinkage
 from ..presentation import github
 
 
@@ -17,12 +17,14 @@ def annotate(notices: Iterable[Notice], outcomes: Sequence[Outcome] = ()) -> Non
         print(line, file=sys.stderr, flush=True)
 
 
-def summarize(plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Check | None) -> None:
+def summarize(
+    plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Check | None, shrinkage: Shrinkage | None
+) -> None:
     """Append a table to the summary of the job; that it can't be written is a warning and no more."""
     path = os.environ.get(github.SUMMARY)
     if not path:
         return
-    text = github.summary(plan, outcomes, dry_run=dry_run, check=check)
+    text = github.summary(plan, outcomes, dry_run=dry_run, check=check, shrinkage=shrinkage)
     try:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)

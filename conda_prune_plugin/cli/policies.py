@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..core.model import Inventory, Notice, Plan, RootKind
+from ..core.model import Entry, Evidence, Inventory, Notice, Plan, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
@@ -16,6 +16,7 @@ from ..core.targets import DEFAULT, Target, kinds
 from ..core.units import format_size, parse_age, parse_size
 from ..discovery import specs
 from ..discovery.candidates import Measure, gather_evidence
+from ..discovery.doubles import doubles, held_elsewhere
 from ..discovery.inventory import Request
 from ..discovery.remote import check_sources
 from ..discovery.size import held
@@ -27,6 +28,9 @@ from . import settings
 from .options import parsed
 
 T = TypeVar("T")
+
+#: The targets among what environments have.
+_IN_USE = Target.UNLINKED | Target.DOUBLES
 
 
 def request(arguments: argparse.Namespace) -> Request:
@@ -72,13 +76,16 @@ class Choice:
         """
         referenced = references(inventory.roots)
         looking = reporter.phase("Looking for soft links")
-        lone = may_be_unlinked(inventory, referenced, looking) if Target.UNLINKED in self._targets else ()
+        lone = may_be_unlinked(inventory, referenced, looking) if self._targets & _IN_USE else ()
         entries = (*candidates(inventory, referenced), *lone)
         progress = reporter.phase("Measuring packages" if lone else "Measuring unreferenced packages", len(entries))
         evidence = gather_evidence(inventory.caches, entries, progress, measured)
-        shareless = unlinked(evidence, frozenset(lone))
-        dropped = frozenset(lone) - {item.entry for item in shareless}
-        evidence = tuple(item for item in evidence if item.entry not in dropped)
+        in_use = frozenset(lone)
+        shareless, doubled = self._spared(inventory, evidence, in_use, reporter)
+        spared = {item.entry: item for item in (*shareless, *doubled)}
+        evidence = tuple(
+            spared.get(item.entry, item) for item in evidence if item.entry in spared or item.entry not in in_use
+        )
         notices: tuple[Notice, ...] = ()
         if self._check_remote:
             evidence, notices = check_sources(evidence, reporter.phase("Asking channels"))
@@ -86,11 +93,24 @@ class Choice:
             self._policy,
             only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
             unlinked=frozenset(item.entry for item in shareless),
+            doubles=frozenset(item.entry for item in doubled),
             budget=self._budget(inventory, reporter),
         )
         plan = make_plan(inventory, evidence, policy, now)
         reporter.clear()
         return plan, (*self._unmatched(inventory), *notices, *self._missed(plan, policy.budget))
+
+    def _spared(
+        self, inventory: Inventory, evidence: tuple[Evidence, ...], lone: frozenset[Entry], reporter: Reporter
+    ) -> tuple[tuple[Evidence, ...], tuple[Evidence, ...]]:
+        """Return the evidence on what may go though environments have it: whole, and in its extracted directory."""
+        if Target.HARD_LINKED in self._targets:
+            evidence = held_elsewhere(evidence, lone)
+        shareless = unlinked(evidence, lone) if Target.UNLINKED in self._targets else ()
+        if Target.DOUBLES not in self._targets:
+            return shareless, ()
+        progress = reporter.phase("Comparing archives with their hashes", len(lone))
+        return shareless, doubles(inventory.caches, (item for item in evidence if item.entry in lone), progress)
 
     def _unmatched(self, inventory: Inventory) -> tuple[Notice, ...]:
         """Return a warning for each option that matches nothing: it may have been meant to protect something."""

@@ -13,11 +13,12 @@ from dataclasses import replace
 
 from ..core.model import Notice, Plan
 from ..core.planner import with_links
-from ..core.run import Check, Disposal, Run
+from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.units import format_size, parse_size, plural
 from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
 from ..discovery.measure import measure
+from ..discovery.size import held
 from ..errors import PruneError
 from ..execution.execute import Execution, execute
 from ..execution.recovery import cut_off_runs, needs_recovery, recover
@@ -30,6 +31,7 @@ from .confirm import confirm, may_ask
 from .github import annotate, summarize
 from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
+from .presets import with_preset
 from .runs import cut_off_notice, take_stock
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 from .targets import targets_of
@@ -38,6 +40,10 @@ from .targets import targets_of
 def run(arguments: argparse.Namespace, output: Output | None = None) -> int:
     """Run the command and return its exit code; `output` is what conda was asked for. Raises `PruneError`."""
     output = output or Output.from_context()
+    arguments = with_preset(arguments)
+    if arguments.ci is not None:
+        # Nobody is there to be asked.
+        output = replace(output, yes=True)
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
         return _Run(arguments, output, reporter).run()
 
@@ -54,6 +60,8 @@ class _Run:
         self._check = None if limit is None else Check(limit)
         self._output = output if self._check is None else replace(output, dry_run=True)
         self._reporter = reporter
+        self._preset: str | None = arguments.ci
+        self._shrinkage: Shrinkage | None = None
         self._failed = False
         self._on_github = is_github(os.environ)
         self._tell = teller(output, reporter)
@@ -74,10 +82,14 @@ class _Run:
         notices = (*recovered, *discovery.inventory.notices)
         plan, remarks = self._plan(discovery)
         notices += remarks
+        if self._preset is not None:
+            self._shrinkage = Shrinkage(self._preset, self._held(plan))
         if plan.remove and (self._output.dry_run or self._ignore_running):
             notices += running_notices(caches)
         self._show(plan, notices)
         if self._output.dry_run or not plan.remove:
+            if self._shrinkage is not None and not self._output.dry_run:
+                self._shrinkage = replace(self._shrinkage, after=self._shrinkage.before)
             self._report(plan, (*notices, *self._purge_old(None)), None, Execution(()))
             return self._code(plan)
         if not self._ignore_unreadable:
@@ -91,9 +103,16 @@ class _Run:
         run = self._new_run()
         execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
+        if self._shrinkage is not None:
+            self._shrinkage = replace(self._shrinkage, after=self._held(plan))
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
         self._report(plan, (*notices, *self._purge_old(run)), run, execution)
         return 1 if self._failed else 0
+
+    def _held(self, plan: Plan) -> int:
+        size = held(plan.inventory.caches, self._reporter.phase("Measuring the caches"))
+        self._reporter.clear()
+        return size
 
     def _code(self, plan: Plan) -> int:
         if self._check is not None and self._check.exceeded(plan.reclaimable):
@@ -203,19 +222,25 @@ class _Run:
                 notices=notices,
                 success=not self._failed,
                 check=self._check,
+                shrinkage=self._shrinkage,
             )
             print(json.dumps(document, indent=2))
-        elif run is not None:
-            from ..presentation.text import console, show_outcomes
+        else:
+            from ..presentation.text import console, show_outcomes, show_shrinkage
 
             out, err = console(sys.stdout), console(sys.stderr)
-            show_outcomes(out, err, run, execution.outcomes, quiet=self._output.quiet)
+            if run is not None:
+                show_outcomes(out, err, run, execution.outcomes, quiet=self._output.quiet)
+            if self._shrinkage is not None and not self._output.quiet:
+                show_shrinkage(out, self._shrinkage)
             sys.stdout.flush()
         told = {"unsettled"} if self._output.quiet and not self._failed else {"purged", "unsettled"}
         self._warn(notice for notice in notices if notice.kind in told)
         if self._on_github:
             annotate((), execution.outcomes)
-            summarize(plan, execution.outcomes, dry_run=self._output.dry_run, check=self._check)
+            summarize(
+                plan, execution.outcomes, dry_run=self._output.dry_run, check=self._check, shrinkage=self._shrinkage
+            )
 
     def _question(self, plan: Plan) -> str:
         entries = plural(len(plan.remove), "entry", "entries")

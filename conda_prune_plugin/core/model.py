@@ -83,6 +83,7 @@ class ReasonKind(Word):
     UNREFERENCED = "unreferenced"
     UNLINKED = "unlinked"
     TARBALL = "tarball"
+    EXTRACTED = "extracted"
     PARTIAL_DOWNLOAD = "partial-download"
     INCOMPLETE_EXTRACTION = "incomplete-extraction"
     TRASH = "trash"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .accounting import missing_links
 from .last_use import last_use
 from .model import Cache, Entry, Evidence, Part, PartKind, Reason, ReasonKind, Root, RootKind
 from .selection import NO_BUDGET, Budget, VersionKey
@@ -24,7 +25,9 @@ class Policy:
 
     only: the entries that may go at all; None for no such choice.
     keep_newest: how many of the newest versions of each name stay; `version_key` sorts versions.
-    unlinked: the entries that go though environments have them, because these share no file with them.
+    unlinked: the entries that go though environments have them, because these share no file with them, or keep what
+        they share.
+    doubles: the entries whose extracted directory goes though environments have them, because a sound archive stays.
     """
 
     kinds: frozenset[PartKind] = frozenset(PartKind)
@@ -35,11 +38,17 @@ class Policy:
     version_key: VersionKey = field(default=str, repr=False)
     include_irreplaceable: bool = False
     unlinked: frozenset[Entry] = frozenset()
+    doubles: frozenset[Entry] = frozenset()
     budget: Budget = NO_BUDGET
 
     def selected(self, entry: Entry) -> tuple[Part, ...]:
         """Return the parts of an entry that may go at all."""
-        return tuple(part for part in entry.parts if part.kind in self.kinds)
+        kinds = {PartKind.EXTRACTED} if entry in self.doubles else self.kinds
+        return tuple(part for part in entry.parts if part.kind in kinds)
+
+    def lifts_references(self, entry: Entry) -> bool:
+        """Return whether an entry may go, or a part of it, though environments have it."""
+        return entry in self.unlinked or entry in self.doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,8 @@ def names(subject: Subject) -> tuple[str, ...]:
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:
-    unlinked = subject.entry in subject.policy.unlinked
-    return _references(subject, [kind for kind in RootKind if not unlinked or kind is not RootKind.ENVIRONMENT])
+    lifted = subject.policy.lifts_references(subject.entry)
+    return _references(subject, [kind for kind in RootKind if not lifted or kind is not RootKind.ENVIRONMENT])
 
 
 def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
@@ -193,19 +202,28 @@ def reasons_to_keep(subject: Subject) -> tuple[Reason, ...]:
 
 def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """Return the reasons by which an entry stays, with the references that alone would have let it go."""
-    if subject.entry not in subject.policy.unlinked:
+    if not subject.policy.lifts_references(subject.entry):
         return reasons
     return (*_references(subject, [RootKind.ENVIRONMENT]), *reasons)
 
 
 def reasons_to_remove(subject: Subject) -> tuple[Reason, ...]:
     """Return why an entry goes that nothing keeps."""
+    if subject.entry in subject.policy.doubles:
+        return (Reason(ReasonKind.EXTRACTED, "its archive is here and sound (--ci cache)"),)
     unlinked = tuple(
         Reason(
             ReasonKind.UNLINKED,
-            f"{root.name or root.path} has it but shares no file with it (--unlinked)",
+            f"{root.name or root.path} has it {_why_unlinked(subject)}",
             root=root.path,
         )
         for _, root in _roots(subject)
     )
     return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment references it"),)
+
+
+def _why_unlinked(subject: Subject) -> str:
+    measured = subject.evidence.measurements if subject.evidence is not None else ()
+    if missing_links(measurement for _, measurement in measured):
+        return "and keeps the files that it hard-links (--ci image)"
+    return "but shares no file with it (--unlinked)"

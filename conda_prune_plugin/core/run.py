@@ -61,6 +61,18 @@ class PurgeOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrinkage:
+    """How much the caches held before and after a run with one of the presets of ``--ci``, in bytes.
+
+    Every inode counts once, backups and receipts not at all. after: None for a dry run.
+    """
+
+    preset: str
+    before: int
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """The question whether more than `limit` bytes are reclaimable."""
 

@@ -12,7 +12,9 @@ class Target(Flag):
 
     PACKAGES, TARBALLS: extracted directories and archives of entries that nothing references. ALL_TARBALLS: the
     archives of reachable entries too, where their extracted directory is whole. UNLINKED: also reachable entries that
-    no environment shares a file with. The last three are not in the entries of a cache.
+    no environment shares a file with. HARD_LINKED: and those whose files environments hard-link, which keep them then.
+    DOUBLES: the extracted directories of reachable entries that no environment soft-links and whose archive is sound.
+    The last three are not in the entries of a cache.
     """
 
     PACKAGES = auto()
@@ -20,6 +22,8 @@ class Target(Flag):
     ALL_TARBALLS = auto()
     LEFTOVERS = auto()
     UNLINKED = auto()
+    HARD_LINKED = auto()
+    DOUBLES = auto()
     INDEX_CACHE = auto()
     TEMPFILES = auto()
     LOGFILES = auto()

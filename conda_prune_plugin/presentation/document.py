@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from ..core.model import Cache, Keep, Notice, Other, OtherKind, OtherOutcome, Outcome, Plan, Reason, Remove, Root
-from ..core.run import Check, Run
+from ..core.run import Check, Run, Shrinkage
 
 #: Changes only if a field must change its meaning; fields are added without.
 SCHEMA = 1
@@ -23,6 +24,7 @@ def prune_document(
     notices: Iterable[Notice],
     success: bool,
     check: Check | None = None,
+    shrinkage: Shrinkage | None = None,
 ) -> dict[str, Any]:
     """Return the document of `conda prune --json`: sizes in bytes, times in ISO 8601 and UTC, paths absolute."""
     return {
@@ -45,6 +47,7 @@ def prune_document(
             "reclaimable": plan.reclaimable,
         },
         "check": check and {"limit": check.limit, "exceeded": check.exceeded(plan.reclaimable)},
+        "ci": shrinkage and asdict(shrinkage),
         "outcomes": [*map(outcome_document, outcomes), *map(_other_outcome, others)],
         "warnings": warnings_document(notices),
     }

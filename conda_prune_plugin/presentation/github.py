@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..core.model import Notice, Outcome, Plan, Result
-from ..core.run import Check
+from ..core.run import Check, Shrinkage
 from ..core.units import format_size, plural
 from .text import printable
 
@@ -45,7 +45,9 @@ def annotated(notices: Iterable[Notice], outcomes: Iterable[Outcome]) -> Iterato
             yield annotation(level, f"{outcome.result}: {where}: {outcome.error}")
 
 
-def summary(plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Check | None) -> str:
+def summary(
+    plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Check | None, shrinkage: Shrinkage | None
+) -> str:
     """Return the run in Markdown: a row for every cache."""
     done = bool(outcomes)
     lines = [
@@ -64,6 +66,9 @@ def summary(plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Ch
     if plan.other:
         size = sum(other.reclaimable for other in plan.other)
         lines.append(f"| index caches, temporary and log files | | {len(plan.other):,} | {format_size(size)} |")
+    if shrinkage is not None:
+        after = "" if shrinkage.after is None else f" and hold {format_size(shrinkage.after)} now"
+        lines += ["", f"`--ci {shrinkage.preset}`: the caches held {format_size(shrinkage.before)}{after}."]
     lines += ["", *_remarks(plan, dry_run=dry_run, check=check)]
     return "\n".join(lines) + "\n"
 

@@ -27,7 +27,7 @@ from ..core.model import (
     Result,
 )
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
-from ..core.run import Check, Disposal, Run
+from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.units import format_age, format_size, plural
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
@@ -103,6 +103,15 @@ def show_check(out: Console, check: Check, plan: Plan) -> None:
     out.print(f"--check: {format_size(plan.reclaimable)} reclaimable, {relation} {format_size(check.limit)}.")
 
 
+def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:
+    """Print how much the caches hold, and held."""
+    before = format_size(shrinkage.before)
+    if shrinkage.after is None:
+        out.print(f"--ci {shrinkage.preset}: the caches hold {before}.")
+    else:
+        out.print(f"--ci {shrinkage.preset}: the caches held {before} and hold {format_size(shrinkage.after)} now.")
+
+
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
     """Print warnings."""
     for notice in notices:
@@ -150,10 +159,8 @@ def _show_cache(
     out.print(Text(f"{printable(cache.path)}{read_only}: {entries}", style="bold"))
     if going:
         _show_removals(out, going, now)
-        if any(decision.last_used_from is LastUsedFrom.EXTRACTION for decision in going):
-            out.print("  * it was never linked: the time since it was fetched or extracted")
-        if lone := sum(decision.reasons[0].kind is ReasonKind.UNLINKED for decision in going):
-            out.print(f"  {lone:,} of these in use by environments that share no file with them (--unlinked)")
+        for line in _remarks(going):
+            out.print(line)
     for kind, count in Counter(decision.reasons[0].kind for decision in staying).most_common():
         out.print(f"  keeps {count:,}: {_KEPT_BECAUSE[kind]}")
         if kind is ReasonKind.IRREPLACEABLE and not verbosity:
@@ -170,6 +177,16 @@ def _show_cache(
     if verbosity > 1 and going:
         _show_decisions(out, ("  remove", "because"), going)
     out.print()
+
+
+def _remarks(going: Sequence[Remove]) -> Iterator[str]:
+    if any(decision.last_used_from is LastUsedFrom.EXTRACTION for decision in going):
+        yield "  * it was never linked: the time since it was fetched or extracted"
+    kinds = Counter(decision.reasons[0].kind for decision in going)
+    if lone := kinds[ReasonKind.UNLINKED]:
+        yield f"  {lone:,} of these in use by environments that share no file with them, or keep what they share"
+    if doubled := kinds[ReasonKind.EXTRACTED]:
+        yield f"  {doubled:,} of these in use, with an archive that stays"
 
 
 def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> None:

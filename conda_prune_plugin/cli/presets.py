@@ -1,0 +1,54 @@
+"""``--ci``: what its presets choose, and that they don't go with what chooses otherwise."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..core.targets import ALL, DEFAULT, OTHER, Target
+from ..errors import UsageError
+
+#: What each preset removes.
+TARGETS = {
+    # Nothing in an image's caches is of use but what environments soft-link: a later layer would have to copy what it
+    # hard-links out of this one.
+    "image": ALL | Target.UNLINKED | Target.HARD_LINKED,
+    # An archive is all that is needed to extract the rest.
+    "cache": DEFAULT | OTHER | Target.DOUBLES,
+}
+
+#: What stands against a preset: options that choose what goes, or that keep what it frees.
+_CONTRARY = {
+    "packages": "--packages",
+    "tarballs": "--tarballs",
+    "all_tarballs": "--all-tarballs",
+    "leftovers": "--leftovers",
+    "index_cache": "--index-cache",
+    "tempfiles": "--tempfiles",
+    "logfiles": "--logfiles",
+    "all": "--all",
+    "unlinked": "--unlinked",
+    "backup": "--backup",
+    "backup_to": "--backup-to",
+}
+
+#: What takes the place of settings, and of the caution that a machine with people at it needs: what this job has
+#: just installed may go. An option wins.
+_VALUES = {"min_age": "0", "older_than": "0", "keep_newest": "0"}
+
+
+def with_preset(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Return the arguments as the preset has them, if one was asked for. Raises `UsageError`."""
+    if arguments.ci is None:
+        return arguments
+    for name, option in _CONTRARY.items():
+        if getattr(arguments, name, None):
+            raise UsageError(
+                f"--ci {arguments.ci} says itself what goes, and {option} says otherwise.",
+                hint="Leave one of them out; `conda prune --help` explains the presets.",
+            )
+    chosen = argparse.Namespace(**vars(arguments))
+    chosen.backup = False
+    for name, value in _VALUES.items():
+        if getattr(arguments, name) is None:
+            setattr(chosen, name, ("--ci", value))
+    return chosen
