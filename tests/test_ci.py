@@ -84,6 +84,16 @@ def test_a_cache_for_the_next_run_makes_the_environments_again_offline(job: Mach
         again = job.run("create", "-n", name, "--file", lines, "--yes", "--offline", CONDA_PKGS_DIRS=str(saved))
         assert again.code == 0, again.out + again.err
     assert {name: _payload(job.envs / name) for name in explicit} == before
+    # And through the solver, from a channel that nobody answers for.
+    wanted = tmp_path / "environment.yml"
+    wanted.write_text("channels: [http://127.0.0.1:9/gone, nodefaults]\ndependencies: [pynoarch=1.0, innerlinks=1.0]\n")
+    solved = job.run("env", "create", "-n", "solved", "-f", wanted, "--offline", CONDA_PKGS_DIRS=str(saved))
+    assert solved.code == 0, solved.out + solved.err
+    assert _dists(job.envs / "solved") == {"pynoarch-1.0-0", "innerlinks-1.0-0", f"python-{PYTHON.version}-0"}
+
+
+def _dists(environment: Path) -> set[str]:
+    return {path.stem for path in (environment / "conda-meta").glob("*.json")}
 
 
 def _payload(environment: Path) -> dict[str, tuple[object, ...]]:
