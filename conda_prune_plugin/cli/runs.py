@@ -29,7 +29,8 @@ class Stock:
 
 def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
     """Find what runs have left in the caches. Nothing is written. Raises `PruneError` for a wrong directory."""
-    caches, notices = find_caches(conda_settings().pkgs_dirs, pkgs_dirs)
+    settings = conda_settings()
+    caches, notices = find_caches(settings.pkgs_dirs, pkgs_dirs, settings.other_caches)
     found: dict[str, list[StoredRun]] = {}
     for cache in caches:
         for stored in stored_runs(cache):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .accounting import InodeKey
 from .model import Entry, Inventory, Measurement, Plan, Reason, Remove, Root, Verdict
+from .names import recorded_names
 from .reachability import references
 
 
@@ -47,7 +48,7 @@ def named_by_one(inventory: Inventory) -> dict[Root, tuple[Entry, ...]]:
     found: dict[Root, list[Entry]] = {root: [] for root in inventory.roots}
     for cache in inventory.caches:
         for entry in cache.entries:
-            roots = referenced.get(entry.dist, ())
+            roots = [root for name in recorded_names(entry.dist) for root in referenced.get(name, ())]
             if len(roots) == 1:
                 found[roots[0]].append(entry)
     return {root: tuple(entries) for root, entries in found.items()}

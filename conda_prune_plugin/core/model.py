@@ -27,11 +27,27 @@ class Verdict(Word):
     LEFTOVER = "leftover"
 
 
+class Client(Word):
+    """Whose cache it is: how its entries are named and locked, and where their environments are known from.
+
+    `RATTLER` stands for pixi and the other programs made with rattler too: they share its caches.
+    """
+
+    CONDA = "conda"
+    MAMBA = "mamba"
+    RATTLER = "rattler"
+
+
 class PartKind(Word):
-    """A part of an entry: its extracted directory, or an archive; of a leftover also what is neither."""
+    """A part of an entry: its extracted directory, an archive, or the file that rattler locks it by.
+
+    That file also holds the hash of the archive (`discovery.rattler`), so it goes and comes back with the directory.
+    What belongs to a leftover may be anything.
+    """
 
     EXTRACTED = "extracted"
     ARCHIVE = "archive"
+    LOCK = "lock"
     LEFTOVER = "leftover"
 
 
@@ -80,6 +96,7 @@ class ReasonKind(Word):
     READ_ONLY = "read-only"
     NOT_SELECTED = "not-selected"
     UNKNOWN = "unknown"
+    UNSEARCHED = "unsearched"
     UNREFERENCED = "unreferenced"
     UNLINKED = "unlinked"
     TARBALL = "tarball"
@@ -174,13 +191,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """One package cache directory. `path` is as configured; symbolic links in it were resolved for `real_path`."""
+    """One package cache directory. `path` is as configured; symbolic links in it were resolved for `real_path`.
+
+    client: one of `Client`.
+    top: for a directory of a nested cache, the real path of the cache that it lies in and is locked with.
+    """
 
     path: str
     real_path: str
     client: str
     writable: bool
     entries: tuple[Entry, ...]
+    top: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +287,14 @@ class Inventory:
     """All that discovery found by listing.
 
     soft_links: why an environment that is not known may hold soft links into the caches; None if none does.
+    unsearched: the entries of a client that registers its environments nowhere, when nobody looked for these.
     """
 
     caches: tuple[Cache, ...]
     roots: tuple[Root, ...]
     notices: tuple[Notice, ...] = ()
     soft_links: str | None = None
+    unsearched: frozenset[Entry] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,12 @@ names decides almost everything without opening a file.
 
 from __future__ import annotations
 
+import re
+
+#: What rattler adds to a dist where it tells caches of different origin apart: the SHA-256 of the url or the path that
+#: the package came from (rattler_cache, ``CacheKey::to_path_segment``).
+_ORIGIN = re.compile(r"-[0-9a-f]{64}\Z")
+
 #: conda's two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``).
 ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")
 
@@ -17,6 +23,18 @@ def archive_dist(file_name: str) -> str | None:
         if file_name.endswith(suffix) and len(file_name) > len(suffix):
             return file_name[: -len(suffix)]
     return None
+
+
+def recorded_names(dist: str) -> tuple[str, ...]:
+    """Return the names by which a record may mean an entry: the entry's own, and that without rattler's hash."""
+    plain = plain_dist(dist)
+    return (dist,) if plain == dist else (dist, plain)
+
+
+def plain_dist(dist: str) -> str:
+    """Return the ``name-version-build`` in the name of an entry: all of it, but for a hash that rattler added."""
+    plain = _ORIGIN.sub("", dist)
+    return plain if is_dist_name(plain) else dist
 
 
 def package_name(dist: str) -> str:

@@ -93,7 +93,7 @@ def _subjects(
     entries = [entry for cache in inventory.caches for entry in cache.entries]
     newest = newest_versions(entries, evidence, policy.keep_newest, policy.version_key)
     return tuple(
-        Subject(entry, cache, evidence.get(entry), referenced, newest, policy, now)
+        Subject(entry, cache, evidence.get(entry), referenced, newest, policy, now, entry in inventory.unsearched)
         for cache in inventory.caches
         for entry in cache.entries
     )
@@ -103,7 +103,7 @@ def _verdict(reasons: Sequence[Reason]) -> Verdict:
     kinds = {reason.kind for reason in reasons}
     if kinds & _REACHING:
         return Verdict.REACHABLE
-    if kinds & {ReasonKind.UNKNOWN, ReasonKind.UNREADABLE}:
+    if kinds & {ReasonKind.UNKNOWN, ReasonKind.UNREADABLE, ReasonKind.UNSEARCHED}:
         return Verdict.UNKNOWN
     return Verdict.UNREFERENCED
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from .accounting import missing_links
 from .last_use import last_use
 from .model import Cache, Entry, Evidence, Part, PartKind, Reason, ReasonKind, Root, RootKind
+from .names import recorded_names
 from .selection import NO_BUDGET, Budget, VersionKey
 from .units import format_age, plural
 
@@ -44,6 +45,7 @@ class Policy:
     def selected(self, entry: Entry) -> tuple[Part, ...]:
         """Return the parts of an entry that may go at all."""
         kinds = {PartKind.EXTRACTED} if entry in self.doubles else self.kinds
+        kinds = kinds | {PartKind.LOCK} if PartKind.EXTRACTED in kinds else kinds - {PartKind.LOCK}
         return tuple(part for part in entry.parts if part.kind in kinds)
 
     def lifts_references(self, entry: Entry) -> bool:
@@ -56,6 +58,7 @@ class Subject:
     """What a rule may look at; `evidence` is None for an entry that a root names, unless it may go all the same.
 
     newest: the entries of the newest versions of their names.
+    unsearched: its environments are registered nowhere, and nobody looked for them.
     """
 
     entry: Entry
@@ -65,6 +68,7 @@ class Subject:
     newest: frozenset[Entry]
     policy: Policy
     now: float
+    unsearched: bool = False
 
 
 Rule = Callable[[Subject], Iterable[Reason]]
@@ -73,7 +77,7 @@ Rule = Callable[[Subject], Iterable[Reason]]
 def names(subject: Subject) -> tuple[str, ...]:
     """Return the dists that a root would reference an entry by: its own name, and what its metadata says."""
     inside = subject.evidence.dist if subject.evidence is not None else None
-    return tuple(sorted({subject.entry.dist, inside or subject.entry.dist}))
+    return tuple(sorted({*recorded_names(subject.entry.dist), inside or subject.entry.dist}))
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:
@@ -103,6 +107,14 @@ _BY = {
     RootKind.LOCKFILE: "locked by",
     RootKind.KEEP: "kept by the rule",
 }
+
+
+def _unsearched(subject: Subject) -> Iterable[Reason]:
+    if subject.unsearched and not any(_roots(subject)):
+        yield Reason(
+            ReasonKind.UNSEARCHED,
+            "rattler and pixi keep no list of their environments: say with --search where to look for them",
+        )
 
 
 def _unknown(subject: Subject) -> Iterable[Reason]:
@@ -167,7 +179,7 @@ def _not_selected(subject: Subject) -> Iterable[Reason]:
     if evidence is None:
         return
     if not policy.selected(subject.entry):
-        kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts}))
+        kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts} - {PartKind.LOCK.value}))
         yield Reason(ReasonKind.NOT_SELECTED, f"only its {kinds} part is here, which was not asked for")
     if policy.only is not None and subject.entry not in policy.only:
         yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--only)")
@@ -183,6 +195,7 @@ def _not_selected(subject: Subject) -> Iterable[Reason]:
 #: The strongest reason first; the order is that of the output.
 RULES: tuple[Rule, ...] = (
     _referenced,
+    _unsearched,
     _unknown,
     _unreadable,
     _linked,

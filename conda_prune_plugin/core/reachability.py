@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from .model import Entry, Inventory, Root
+from .names import recorded_names
 
 
 def references(roots: Iterable[Root]) -> dict[str, tuple[Root, ...]]:
@@ -17,5 +18,10 @@ def references(roots: Iterable[Root]) -> dict[str, tuple[Root, ...]]:
 
 
 def candidates(inventory: Inventory, referenced: Mapping[str, Sequence[Root]]) -> tuple[Entry, ...]:
-    """Return the entries that no root names: the only ones worth opening and measuring."""
-    return tuple(entry for cache in inventory.caches for entry in cache.entries if entry.dist not in referenced)
+    """Return the entries that may go, as no root names them: the only ones worth opening and measuring."""
+    return tuple(
+        entry
+        for cache in inventory.caches
+        for entry in cache.entries
+        if entry not in inventory.unsearched and not any(name in referenced for name in recorded_names(entry.dist))
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from .accounting import Ledger
 from .last_use import last_use
 from .model import Entry, Evidence, Part
-from .names import is_dist_name, package_name, package_version
+from .names import is_dist_name, package_name, package_version, plain_dist
 
 #: Sorts versions of one package; None for what is no version, which is never taken for an old one.
 VersionKey = Callable[[str], Any]
@@ -96,6 +96,6 @@ def _age_order(evidence: Evidence) -> tuple[bool, float, str, str]:
 def _dist(entry: Entry, evidence: Evidence | None) -> str | None:
     """Return the name-version-build of an entry: its own name, unless that is none and its metadata has one."""
     if is_dist_name(entry.dist):
-        return entry.dist
+        return plain_dist(entry.dist)
     dist = evidence.dist if evidence is not None else None
     return dist if dist is not None and is_dist_name(dist) else None

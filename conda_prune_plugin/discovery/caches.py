@@ -7,27 +7,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
-from ..core.model import Cache, Entry, Notice, Part, PartKind
+from ..core.model import Cache, Client, Entry, Notice, Part, PartKind
 from ..core.names import archive_dist, is_dist_name
 from ..errors import NoSuchDirectoryError, NotACacheError
+from .nested import nested_directories
+from .rattler import CACHE_LOCK, LOCK_SUFFIX
 
-#: What conda (``.c~``, ``.trash``, ``*.conda_trash*``, ``*.partial``) leaves aside while it works: not entries.
-_ASIDE_SUFFIXES = (".c~", ".trash", ".partial", ".part")
+#: What conda (``.c~``, ``.trash``, ``*.conda_trash*``, ``*.partial``) and mamba leave aside at work: no entries.
+_ASIDE_SUFFIXES = (".c~", ".trash", ".partial", ".part", ".mamba_trash")
 _ASIDE_WORD = ".conda_trash"
 
 INDEX = os.path.join("info", "index.json")
 
+#: What conda and mamba recognise a cache by (conda.base.constants.PACKAGE_CACHE_MAGIC_FILE).
+MAGIC = "urls.txt"
+
 #: The kind of the notice on a cache that was left alone.
 UNREADABLE = "unreadable-cache"
 
+_NONE: Mapping[str, Client] = {}
 
-def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[Cache, ...], tuple[Notice, ...]]:
-    """Return the caches, and what is wrong with those that were skipped.
+
+def find_caches(
+    configured: Iterable[str], named: Iterable[str], others: Mapping[str, Client] = _NONE
+) -> tuple[tuple[Cache, ...], tuple[Notice, ...]]:
+    """Return the caches, each with the directories nested in it, and what is wrong with those that were skipped.
 
     `named` are the user's choice and replace the configured ones; they must exist. Of the configured ones those that
-    don't exist are skipped in silence: conda names more than it creates.
+    don't exist are skipped in silence: conda names more than it creates. `others` are configured for other clients.
 
     Raises `NoSuchDirectoryError` or `NotACacheError` for a named one.
     """
@@ -36,7 +46,7 @@ def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[
         _require_cache(path)
     caches: dict[tuple[int, int], Cache] = {}
     notices: list[Notice] = []
-    for name in named or configured:
+    for name in named or (*configured, *others):
         path = os.path.abspath(os.path.expanduser(name))
         if not os.path.lexists(path):
             continue
@@ -44,27 +54,62 @@ def find_caches(configured: Iterable[str], named: Iterable[str]) -> tuple[tuple[
             # By inode: links and bind mounts give one directory several paths.
             status = os.stat(path)
             if (status.st_dev, status.st_ino) not in caches:
-                caches[status.st_dev, status.st_ino] = list_cache(path)
+                cache = list_cache(path, others.get(path))
+                caches[status.st_dev, status.st_ino] = cache
+                for nested in _nested(cache):
+                    status = os.stat(nested.real_path)
+                    caches.setdefault((status.st_dev, status.st_ino), nested)
         except OSError as error:
             message = f"The package cache {path} can't be read and was left alone: {error.strerror}."
             notices.append(Notice(UNREADABLE, message, path))
     return tuple(caches.values()), tuple(notices)
 
 
-def list_cache(path: str) -> Cache:
-    """Return the cache at an absolute path. Raises `OSError` if it can't be listed."""
+def list_cache(path: str, client: Client | None = None, top: str | None = None) -> Cache:
+    """Return the cache at an absolute path; without its `client` it is looked at what was put there.
+
+    `top` is the real path of the cache that it is nested in. Raises `OSError` if it can't be listed.
+    """
     real_path = os.path.realpath(path)
     parts: dict[str, list[Part]] = {}
+    locks: list[Part] = []
+    has_magic = False
     with os.scandir(real_path) as listing:
         for item in listing:
+            if item.name.endswith(LOCK_SUFFIX):
+                locks.append(Part(PartKind.LOCK, item.name, item.is_symlink()))
+            has_magic = has_magic or item.name == MAGIC
             for dist, part in _part(item):
                 parts.setdefault(dist, []).append(part)
+    for lock in locks:
+        # The lock of an entry's directory, not that of an archive.
+        if any(part.name == _locked(lock) for part in parts.get(_locked(lock), ())):
+            parts[_locked(lock)].append(lock)
     entries = tuple(
         # The extracted directory first: it holds the metadata.
-        Entry(path, dist, tuple(sorted(parts[dist], key=lambda part: (part.kind is PartKind.ARCHIVE, part.name))))
+        Entry(path, dist, tuple(sorted(parts[dist], key=lambda part: (part.kind is not PartKind.EXTRACTED, part.name))))
         for dist in sorted(parts)
     )
-    return Cache(path, real_path, "conda", os.access(real_path, os.W_OK | os.X_OK), entries)
+    if client is None:
+        by_rattler = not has_magic and any(
+            lock.name == CACHE_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
+        )
+        client = Client.RATTLER if by_rattler else Client.CONDA
+    return Cache(path, real_path, client, os.access(real_path, os.W_OK | os.X_OK), entries, top)
+
+
+def _locked(lock: Part) -> str:
+    return lock.name.removesuffix(LOCK_SUFFIX)
+
+
+def _nested(cache: Cache) -> Iterator[Cache]:
+    # mamba makes that before anything else; without it this may be any directory, and large.
+    if cache.client == Client.RATTLER or not os.path.lexists(os.path.join(cache.real_path, MAGIC)):
+        return
+    for real_path in sorted(nested_directories(cache.real_path)):
+        with suppress(OSError):
+            path = os.path.join(cache.path, os.path.relpath(real_path, cache.real_path))
+            yield list_cache(path, Client.MAMBA, cache.real_path)
 
 
 def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:

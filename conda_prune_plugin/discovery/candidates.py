@@ -18,6 +18,7 @@ from ..core.names import is_dist_name
 from .caches import INDEX
 from .measure import measure
 from .mounts import mount_points
+from .rattler import recorded_sha256
 from .reading import dist_of, read_object, read_regular
 from .records import META
 from .sources import irreplaceable, local_builds
@@ -95,25 +96,27 @@ def _examine(
         urls = urls_of(cache.real_path)
         metadata = _metadata(cache, entry, urls)
         url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
+        checked = recorded_sha256(cache, entry) if url is None else None
         return Evidence(
             entry=entry,
             measurements=_with_sticky_obstacle(cache, measurements),
             dist=metadata.dist,
             fetched=_fetched(cache, measurements),
             source=_source(url),
-            sha256=metadata.sha256,
+            sha256=metadata.sha256 or checked,
             record=metadata.record,
             doubt=metadata.doubt,
-            # Of what is not understood nothing more has to be said.
-            irreplaceable=irreplaceable(url, builds) if metadata.doubt is None else None,
+            # Of what is not understood nothing more has to be said. rattler never records a url in its cache, but the
+            # hash that a channel or a lockfile has: there it can be had again.
+            irreplaceable=irreplaceable(url, builds) if metadata.doubt is None and checked is None else None,
         )
     except OSError as error:
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
 
 
 def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
-    archives = [part.name for part in entry.parts if not _extracted(part)]
-    for name in archives:
+    archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
+    for name in (part.name for part in entry.parts if not _extracted(part)):
         if not stat.S_ISREG(os.lstat(os.path.join(cache.real_path, name)).st_mode):
             return _Metadata(doubt=f"{name} is not a regular file")
     directory = next((part.name for part in entry.parts if _extracted(part)), None)

@@ -23,6 +23,7 @@ class Sources:
     """Where environments may be; absolute paths.
 
     registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
+    envs_dirs: where an environment is known by its name; nameless_envs_dirs: where it is not.
     prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
     named: the user's word that these are environments.
     """
@@ -33,6 +34,12 @@ class Sources:
     prefixes: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     root_prefix: str = ""
+    nameless_envs_dirs: tuple[str, ...] = ()
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """All directories of environments."""
+        return (*self.envs_dirs, *self.nameless_envs_dirs)
 
 
 def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
@@ -89,6 +96,7 @@ def search_environments(
         # Among the files when it is a link to nowhere: an environment that can't be read, not none.
         if META in names or META in files:
             found.append(path)
+        found += _behind_link(path, names)
         names[:] = [name for name in names if name != META and os.path.join(path, name) not in skip | KERNEL]
     notices = []
     if unreadable:
@@ -98,6 +106,18 @@ def search_environments(
         )
         notices.append(Notice("unreadable-directory", message, unreadable[0], hides_roots=True))
     return tuple(found), tuple(notices)
+
+
+def _behind_link(path: str, names: Iterable[str]) -> list[str]:
+    """Return the environments of a pixi project that lie elsewhere: its ``.pixi/envs`` is a link then."""
+    envs = os.path.join(path, "envs")
+    if os.path.basename(path) != ".pixi" or "envs" not in names or not os.path.islink(envs):
+        return []
+    try:
+        return [os.path.join(envs, name) for name in sorted(os.listdir(envs))]
+    except OSError:
+        # Perhaps on a disk that is not mounted.
+        return [envs]
 
 
 def read_roots(sources: Sources) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
@@ -141,7 +161,7 @@ def registered_prefixes(registry: str) -> tuple[str, ...]:
 def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
     yield from sources.named
     yield from filter(_may_be_environment, sources.prefixes)
-    for envs_dir in sources.envs_dirs:
+    for envs_dir in sources.directories:
         try:
             names = sorted(os.listdir(envs_dir))
         except (FileNotFoundError, NotADirectoryError):

@@ -35,7 +35,7 @@ class Installation:
 def usual_installations(environ: Mapping[str, str]) -> tuple[Installation, ...]:
     """Return the installations that exist in the usual places and where the environment variables point."""
     return tuple(
-        _installation(prefix)
+        installation(prefix)
         for prefix in dict.fromkeys(_places(environ))
         if any(os.path.isdir(os.path.join(prefix, sign)) for sign in ("conda-meta", "pkgs", "envs"))
     )
@@ -59,10 +59,11 @@ def _places(environ: Mapping[str, str]) -> Iterator[str]:
         yield os.path.dirname(os.path.dirname(os.path.abspath(environ["CONDA_EXE"])))
 
 
-def _installation(prefix: str) -> Installation:
-    pkgs_dirs, envs_dirs = [os.path.join(prefix, "pkgs")], [os.path.join(prefix, "envs")]
-    for name in _SETTINGS_FILES:
-        settings = _load(os.path.join(prefix, name))
+def installation(prefix: str, *files: str) -> Installation:
+    """Return an installation by its root prefix, or, without one, what some configuration files say."""
+    pkgs_dirs, envs_dirs = ([os.path.join(prefix, name)] if prefix else [] for name in ("pkgs", "envs"))
+    for path in files or [os.path.join(prefix, name) for name in _SETTINGS_FILES]:
+        settings = _load(path)
         pkgs_dirs += _directories(settings, "pkgs_dirs")
         # envs_path is conda's alias of envs_dirs.
         envs_dirs += _directories(settings, "envs_dirs") + _directories(settings, "envs_path")

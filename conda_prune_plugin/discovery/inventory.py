@@ -6,14 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..core.model import Cache, Inventory, Notice, Root, RootKind, RootState
-from ..core.names import package_name
+from ..core.model import Cache, Entry, Inventory, Notice, Root, RootKind, RootState
+from ..core.names import package_name, recorded_names
 from ..core.reachability import references
 from ..core.soft_links import SoftLinks
+from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .environments import Sources, read_roots, require_environments, search_environments
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
+from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
 from .settings import conda_settings
@@ -58,7 +60,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     """
     settings = conda_settings()
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
-    caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs)
+    caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
     named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
     skip = frozenset(cache.real_path for cache in caches)
     for directory in request.searches:
@@ -72,6 +74,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
         prefixes=settings.prefixes,
         named=tuple(named),
         root_prefix=settings.root_prefix,
+        nameless_envs_dirs=settings.nameless_envs_dirs,
     )
     watch = RootWatch(sources, caches)
     if not caches:
@@ -85,7 +88,30 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
             f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {possible}."
         )
         notices += (Notice("soft-links-possible", message, ""),)
-    return Discovery(Inventory(caches, watch.roots + further, notices, possible), watch)
+    roots = watch.roots + further
+    unsearched, remarks = (frozenset(), ()) if request.searches else entries_unsearched(caches, roots)
+    return Discovery(Inventory(caches, roots, notices + remarks, possible, unsearched), watch)
+
+
+def entries_unsearched(caches: Iterable[Cache], roots: Iterable[Root]) -> tuple[frozenset[Entry], tuple[Notice, ...]]:
+    """Return the entries of rattler and pixi, and for each cache where something could go a notice how to let it.
+
+    Their environments are registered nowhere. One that is not found loses nothing, as its hard links show and the
+    rest are copies; but what it was made of would have to be fetched again.
+    """
+    referenced = references(roots)
+    found: set[Entry] = set()
+    notices = []
+    for cache in caches:
+        entries = [entry for entry in cache.entries if is_rattlers(entry, cache)]
+        found.update(entries)
+        if stay := sum(not any(name in referenced for name in recorded_names(entry.dist)) for entry in entries):
+            message = (
+                f"{plural(stay, 'package')} in {cache.path} can't be judged and stay: pixi and rattler keep no list of "
+                "their environments. Say with --search DIR where your projects are."
+            )
+            notices.append(Notice("unsearched-cache", message, cache.path))
+    return frozenset(found), tuple(notices)
 
 
 def _soft_links_unseen(
@@ -122,7 +148,7 @@ def further_roots(
 
 def with_odd_contents(roots: tuple[Root, ...], caches: tuple[Cache, ...]) -> tuple[Root, ...]:
     """Return the roots with what those records name that bear the name of another dist (`records.with_contents`)."""
-    cached = frozenset(entry.dist for cache in caches for entry in cache.entries)
+    cached = frozenset(name for cache in caches for entry in cache.entries for name in recorded_names(entry.dist))
     wanted = frozenset(map(package_name, cached.difference(*(root.dists for root in roots))))
     return tuple(with_contents(root, cached, wanted) for root in roots)
 
@@ -176,10 +202,10 @@ class RootWatch:
 
     def _sign(self) -> _Signature:
         # Also of what is no environment yet: a directory of environments changes before its newest has a conda-meta.
-        prefixes = {root.path for root in self.roots}.union(*map(_children, self._sources.envs_dirs))
+        prefixes = {root.path for root in self.roots}.union(*map(_children, self._sources.directories))
         metas = (os.path.join(prefix, META) for prefix in sorted(prefixes))
         sources = self._sources
-        paths = (*sources.registries, *sources.other_registries, *sources.envs_dirs, *metas)
+        paths = (*sources.registries, *sources.other_registries, *sources.directories, *metas)
         return tuple((path, _stamp(path)) for path in paths)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ..core.model import Cache, Entry, Keep, LinkKind, PartKind, ReasonKind, Remove
+from ..core.names import plain_dist
 from ..core.planner import Links
 from .reading import read_object
 from .records import META
@@ -32,7 +33,7 @@ def measure_links(caches: Iterable[Cache], decisions: Iterable[Keep | Remove]) -
         prefixes = [reason.root for reason in decision.reasons if reason.kind in _OF_ENVIRONMENTS and reason.root]
         inodes = _inodes(directory) if directory and prefixes else frozenset()
         for prefix in prefixes:
-            files = _recorded_files(prefix, entry.dist) if directory else []
+            files = _recorded_files(prefix, plain_dist(entry.dist)) if directory else []
             found[entry, prefix] = _link_kind(directory or "", inodes, [os.path.join(prefix, name) for name in files])
     return found
 

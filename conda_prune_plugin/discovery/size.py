@@ -21,8 +21,11 @@ def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
     count = 0
     seen: set[tuple[int, int]] = set()
     total = 0
-    pending = [cache.real_path for cache in caches]
-    skip = {os.path.join(path, _STATE) for path in pending}
+    caches = tuple(caches)
+    # What is nested in one of them is met there.
+    tops = {cache.real_path for cache in caches}
+    pending = [cache.real_path for cache in caches if cache.top not in tops]
+    skip = {os.path.join(path, _STATE) for path in tops}
     while pending:
         path = pending.pop()
         count += 1

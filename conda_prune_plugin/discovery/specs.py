@@ -13,7 +13,7 @@ from conda.models.records import PackageRecord
 from conda.models.version import VersionOrder
 
 from ..core.model import Cache, Entry, PartKind
-from ..core.names import is_dist_name, package_name
+from ..core.names import is_dist_name, package_name, plain_dist, recorded_names
 from .caches import INDEX
 from .candidates import RECORD, read_urls
 from .reading import dist_of, read_object
@@ -97,21 +97,22 @@ def matching(texts: Iterable[str], caches: Iterable[Cache], *, doubtful: bool) -
         for cache in caches
         for entry in cache.entries
         if any(
-            text.strip() == entry.dist or (spec is not None and _matches(spec, cache, entry, doubtful))
+            text.strip() in recorded_names(entry.dist) or (spec is not None and _matches(spec, cache, entry, doubtful))
             for text, spec in specs.items()
         )
     )
 
 
 def _matches(spec: MatchSpec, cache: Cache, entry: Entry, doubtful: bool) -> bool:
-    named = is_dist_name(entry.dist)
+    dist = plain_dist(entry.dist)
+    named = is_dist_name(dist)
     wanted = spec.get_exact_value("name")
-    if named and wanted is not None and wanted != package_name(entry.dist).lower():
+    if named and wanted is not None and wanted != package_name(dist).lower():
         return False
     needed = {field for field in MatchSpec.FIELD_NAMES if spec.get_raw_value(field) is not None}
     try:
         opened = not named or needed - _IN_THE_NAME
-        records = _from_metadata(cache, entry) if opened else [_from_name(entry.dist)]
+        records = _from_metadata(cache, entry) if opened else [_from_name(dist)]
         return any(_fits(spec, needed, record, doubtful) for record in records)
     except (CondaError, OSError, ValueError, TypeError, AttributeError):
         # Metadata of any kind may be in there.
@@ -141,7 +142,7 @@ def _from_metadata(cache: Cache, entry: Entry) -> list[dict[str, Any]]:
     elif os.path.lexists(os.path.join(path, INDEX)):
         record = dict(read_object(os.path.join(path, INDEX)))
     else:
-        record = _from_name(entry.dist)
+        record = _from_name(plain_dist(entry.dist))
     dist_of(record)
     known = {key: value for key, value in record.items() if key in MatchSpec.FIELD_NAMES and value is not None}
     recorded = known.pop("url", None)

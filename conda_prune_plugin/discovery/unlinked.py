@@ -21,7 +21,8 @@ def may_be_unlinked(
         roots = referenced.get(entry.dist, ())
         return bool(roots) and all(root.kind is RootKind.ENVIRONMENT for root in roots) and softly.spare(entry, roots)
 
-    return tuple(entry for cache in inventory.caches for entry in cache.entries if fits(entry))
+    entries = (entry for cache in inventory.caches for entry in cache.entries if entry not in inventory.unsearched)
+    return tuple(filter(fits, entries))
 
 
 def unlinked(evidence: Iterable[Evidence], entries: frozenset[Entry]) -> tuple[Evidence, ...]:

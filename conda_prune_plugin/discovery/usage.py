@@ -211,7 +211,7 @@ def _measurement(path: str, tree: Tree, inodes: Inodes, points: frozenset[str]) 
 
 def _kinds(scanned: CacheScan, inodes: Inodes) -> Mapping[str, int]:
     kind_of = {part.name: part.kind.value for entry in scanned.cache.entries for part in entry.parts}
-    singular = {"archive": "archives"}
+    singular = {"archive": "archives", "lock": "other"}
     trees: dict[str, list[Tree]] = {kind: [] for kind in KINDS}
     for name, tree in scanned.parts.items():
         kind = kind_of.get(name) or _KIND_OF_NAME.get(name, "other")

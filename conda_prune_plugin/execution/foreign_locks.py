@@ -3,11 +3,12 @@
 mamba and micromamba 2 (``libmamba/src/core/util.cpp``, ``LockFileOwner``): byte 21 of ``pkgs/pkgs.lock``, named after
 the directory as it was configured, by ``fcntl(F_SETLK)``, from before the transaction until after it. Who finds no such
 file makes it and removes it at the end. We take it whether it is there or not, as it is there only while it is held.
+Where the cache is nested, the lock is that of the whole.
 
 rattler and pixi (``rattler_cache/src/package_cache/cache_lock.rs``, ``CacheGlobalLock``): ``.cache.lock`` in the cache,
-by ``flock(2)``, during an installation; the file stays. Until November 2025 (rattler_cache 0.4) each entry was
-locked by itself, by ``flock(2)`` on ``<entry>.lock`` beside it; that file also holds metadata, so it must not be
-truncated.
+by ``flock(2)``, during an installation; the file stays. We make it where it is missing in a cache of theirs. Until
+November 2025 (rattler_cache 0.4) each entry was locked by itself, by ``flock(2)`` on ``<entry>.lock`` beside it; that
+file also holds metadata, so it must not be truncated.
 
 conda takes no lock. Windows has other calls for the same locks; there only our own lock is taken.
 """
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from ..core.model import Cache
+from ..core.model import Cache, Client
 from .directory import Directory
 from .lock import Patience
 
@@ -33,6 +34,7 @@ except ImportError:  # Windows
 #: ``MAMBA_LOCK_POS`` of libmamba.
 _MAMBA_BYTE = 21
 
+#: As in `discovery.rattler`, which execution may not import.
 RATTLER_LOCK = ".cache.lock"
 
 #: What mamba's lock holds when we have made it; mamba never reads it.
@@ -55,11 +57,12 @@ def cache_locks(directory: Directory, state: Directory, cache: Cache, patience: 
     """
     with ExitStack() as stack:
         if fcntl is not None:
+            top = stack.enter_context(Directory.open(cache.top)) if cache.top else directory
             for name in _mamba_names(cache):
                 if state.exists(name):
                     state.unlink(name)  # Of a run that was killed while it made it.
-                stack.enter_context(_mamba_lock(directory, state, name, patience))
-            if directory.exists(RATTLER_LOCK):
+                stack.enter_context(_mamba_lock(top, state, name, patience))
+            if cache.client == Client.RATTLER or directory.exists(RATTLER_LOCK):
                 stack.enter_context(_rattler_lock(directory, patience))
         yield
 
@@ -81,12 +84,37 @@ def entry_locks(directory: Directory, names: Iterable[str]) -> Iterator[None]:
 
 
 def _mamba_names(cache: Cache) -> list[str]:
-    paths = dict.fromkeys((cache.path, cache.real_path))
+    if cache.client == Client.RATTLER:
+        return []
+    paths = [cache.path, cache.real_path]
+    if cache.top:
+        # As it was configured, and as it is.
+        paths = [cache.path.removesuffix(os.sep + os.path.relpath(cache.real_path, cache.top)), cache.top]
     return [f"{name}.lock" for name in dict.fromkeys(map(os.path.basename, paths)) if name]
+
+
+#: What this process has locked for mamba: device and inode of the directory, and the name. Such a lock belongs to the
+#: process, and closing any descriptor of the file releases it: nobody may take it twice.
+_held: set[tuple[int, int, str]] = set()
 
 
 @contextmanager
 def _mamba_lock(directory: Directory, state: Directory, name: str, patience: Patience) -> Iterator[None]:
+    status = directory.own_status()
+    key = (status.st_dev, status.st_ino, name)
+    if key in _held:
+        yield  # Held for another directory of the same cache, whose work began before and ends after this.
+        return
+    with _new_mamba_lock(directory, state, name, patience):
+        _held.add(key)
+        try:
+            yield
+        finally:
+            _held.remove(key)
+
+
+@contextmanager
+def _new_mamba_lock(directory: Directory, state: Directory, name: str, patience: Patience) -> Iterator[None]:
     existed = directory.exists(name)
     if existed and not stat.S_ISREG(directory.status(name).st_mode):
         yield  # Nothing that mamba could lock.
@@ -136,7 +164,8 @@ def _rattler_lock(directory: Directory, patience: Patience) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     # For reading is enough, as the file may be somebody else's.
-    fd = _locked(directory, RATTLER_LOCK, os.O_RDONLY, attempt, "pixi or another program that uses rattler", patience)
+    flags = os.O_RDONLY if directory.exists(RATTLER_LOCK) else os.O_RDONLY | os.O_CREAT
+    fd = _locked(directory, RATTLER_LOCK, flags, attempt, "pixi or another program that uses rattler", patience)
     try:
         yield
     finally:

@@ -200,6 +200,8 @@ class _Restoration:
             return
         # The archives first: the directory is extracted from one.
         for part in sorted(missing, key=lambda part: part.kind is PartKind.EXTRACTED):
+            if part.kind is PartKind.LOCK:
+                continue  # rattler makes it anew.
             self._attempt(done, [part], lambda part=part: self._from_source(entry, part, place))  # type: ignore[misc]
 
     def _attempt(self, done: _Progress, parts: list[Held], make: Callable[[], None]) -> None:

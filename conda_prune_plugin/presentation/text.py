@@ -14,12 +14,14 @@ from rich.text import Text
 
 from ..core.model import (
     Cache,
+    Client,
     Keep,
     LastUsedFrom,
     LinkKind,
     Notice,
     Outcome,
     Part,
+    PartKind,
     Plan,
     Reason,
     ReasonKind,
@@ -50,7 +52,11 @@ _KEPT_BECAUSE = {
     ReasonKind.READ_ONLY: "not ours to remove, or with something mounted inside",
     ReasonKind.NOT_SELECTED: "not needed, but not selected",
     ReasonKind.UNKNOWN: "not understood",
+    ReasonKind.UNSEARCHED: "of pixi and rattler, whose environments were not looked for (--search)",
 }
+
+#: Whose a cache is, where it is not conda's.
+_CLIENTS: dict[str, str] = {Client.MAMBA: "mamba", Client.RATTLER: "pixi, rattler"}
 
 #: How an environment holds the files of an entry.
 _LINKED = {
@@ -154,9 +160,10 @@ def _done(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
 def _show_cache(
     out: Console, cache: Cache, going: Sequence[Remove], staying: Sequence[Keep], now: float, verbosity: int
 ) -> None:
-    read_only = "" if cache.writable else " (read-only)"
+    notes = ([_CLIENTS[cache.client]] if cache.client in _CLIENTS else []) + ([] if cache.writable else ["read-only"])
+    remarks = f" ({', '.join(notes)})" if notes else ""
     entries = plural(len(cache.entries), "entry", "entries")
-    out.print(Text(f"{printable(cache.path)}{read_only}: {entries}", style="bold"))
+    out.print(Text(f"{printable(cache.path)}{remarks}: {entries}", style="bold"))
     if going:
         _show_removals(out, going, now)
         for line in _remarks(going):
@@ -193,7 +200,7 @@ def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> Non
     rows = [
         (
             f"  {printable(decision.entry.dist)}",
-            " ".join(_part(part) for part in decision.parts),
+            " ".join(_part(part) for part in decision.parts if part.kind is not PartKind.LOCK),
             _last_used(decision, now),
             f"{decision.files:,}",
             format_size(decision.reclaimable),

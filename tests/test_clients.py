@@ -1,0 +1,335 @@
+"""Caches of mamba, rattler and pixi: what is found, what stays, what goes, and what every environment is left with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from clients import Mamba, rattler_install
+from machine import UNREFERENCED, contents, listing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from machine import Answer, Machine
+
+
+@pytest.fixture
+def channel(built: tuple[Machine, Path]) -> Path:
+    """A channel of real packages that nobody changes."""
+    return built[1] / "channel"
+
+
+@pytest.fixture
+def pixi(empty: Machine, channel: Path) -> Path:
+    """Rattler's own cache and three pixi projects, one of which is gone; the directory of the projects."""
+    cache, projects = rattlers_cache(empty), empty.directory / "projects"
+    rattler_install(channel, cache, projects / "one/.pixi/envs/default", "libbeta", "metaonly=1.0", "allprefix=1.0")
+    rattler_install(channel, cache, projects / "two/.pixi/envs/test", "innerlinks=2.0", "libalpha=1.0", origin=True)
+    rattler_install(channel, cache, projects / "gone/.pixi/envs/default", "bothformats=1.0", "metaonly=2.0")
+    rattler_install(channel, cache, projects / "gone/.pixi/envs/other", "symlinks=1.0", origin=True)
+    shutil.rmtree(projects / "gone")
+    return projects
+
+
+def rattlers_cache(machine: Machine) -> Path:
+    return machine.home / ".cache" / "rattler" / "cache" / "pkgs"
+
+
+def dists(answer: Answer, part: str, cache: Path) -> set[str]:
+    """Return what a plan removes or keeps in a cache, without the hashes that rattler puts behind a name."""
+    return {item["dist"][:-65] if len(item["dist"]) > 70 else item["dist"] for item in items(answer, part, cache)}
+
+
+def items(answer: Answer, part: str, cache: Path) -> list[dict[str, Any]]:
+    return [item for item in answer.json[part] if item["cache"] == str(cache)]
+
+
+KEPT = {"libalpha-1.0-0", "libalpha-2.0-0", "libbeta-1.0-0", "metaonly-1.0-0", "allprefix-1.0-0", "innerlinks-2.0-0"}
+GONE = {"bothformats-1.0-0", "metaonly-2.0-0", "symlinks-1.0-0"}
+
+
+def test_rattlers_cache_is_reported_and_not_touched_without_a_search(empty: Machine, pixi: Path) -> None:
+    cache = rattlers_cache(empty)
+    before = listing(cache)
+
+    answer = empty.prune("--yes", "--json")
+
+    assert answer.code == 0, answer.err
+    assert [(item["path"], item["client"], item["entries"]) for item in answer.json["caches"]] == [
+        (str(empty.cache), "conda", 0),
+        (str(cache), "rattler", len(KEPT | GONE)),
+    ]
+    assert dists(answer, "keep", cache) == KEPT | GONE
+    assert {reason["kind"] for item in answer.json["keep"] for reason in item["reasons"]} == {"unsearched"}
+    (warning,) = (item for item in answer.json["warnings"] if item["kind"] == "unsearched-cache")
+    assert "--search" in warning["message"]
+    assert listing(cache) == before
+    # Whoever names the cache has not named its environments.
+    named = empty.prune("--yes", "--json", "--pkgs-dir", cache)
+    assert named.json["remove"] == []
+    assert listing(cache) == before
+    shutil.rmtree(pixi)
+
+
+def test_with_a_search_exactly_what_no_pixi_environment_has_goes_with_its_locks(empty: Machine, pixi: Path) -> None:
+    cache = rattlers_cache(empty)
+    environments = contents(pixi)
+
+    answer = empty.prune("--yes", "--json", "--search", pixi)
+
+    assert answer.code == 0, answer.err
+    assert dists(answer, "keep", cache) == KEPT
+    assert {reason["kind"] for item in answer.json["keep"] for reason in item["reasons"]} == {"environment"}
+    assert dists(answer, "remove", cache) == GONE
+    assert {item["result"] for item in answer.json["outcomes"]} == {"removed"}
+    left = {name.removesuffix(".lock") for name in os.listdir(cache)} - {".cache", ".conda-prune"}
+    assert {name[:-65] if len(name) > 70 else name for name in left} == KEPT
+    assert {name for name in left if (cache / f"{name}.lock").is_file() and (cache / name).is_dir()} == left
+    assert contents(pixi) == environments
+    totals = answer.json["totals"]
+    assert sum(item["freed"] for item in answer.json["outcomes"]) == totals["reclaimable"] > 0
+
+
+def test_what_rattler_has_checked_can_be_had_again_and_what_it_has_not_is_irreplaceable(
+    empty: Machine, pixi: Path
+) -> None:
+    cache = rattlers_cache(empty)
+    lock = cache / "bothformats-1.0-0.lock"
+    # As rattler writes it for a package of which no hash was known: the revision alone.
+    lock.write_bytes(lock.read_bytes()[:8])
+
+    answer = empty.prune("--json", "--dry-run", "--search", pixi)
+
+    assert dists(answer, "remove", cache) == GONE - {"bothformats-1.0-0"}
+    (kept,) = (item for item in answer.json["keep"] if item["dist"] == "bothformats-1.0-0")
+    assert [reason["kind"] for reason in kept["reasons"]] == ["irreplaceable"]
+
+
+def test_a_backup_of_rattlers_cache_comes_back_byte_for_byte_and_rattler_installs_from_it(
+    empty: Machine, pixi: Path, channel: Path
+) -> None:
+    cache = rattlers_cache(empty)
+    before = contents(cache)
+
+    assert empty.prune("--yes", "--backup", "--search", pixi).code == 0
+    assert contents(cache) != before
+    assert empty.run("prune", "restore", "last", "--yes").code == 0
+
+    assert contents(cache) == before
+    rattler_install(channel, cache, pixi / "new/.pixi/envs/default", "bothformats=1.0")
+    assert (cache / "bothformats-1.0-0" / "lib" / "both").stat().st_nlink == 2
+
+
+def test_rattler_installs_what_was_pruned_anew(empty: Machine, pixi: Path, channel: Path) -> None:
+    assert empty.prune("--yes", "--search", pixi).code == 0
+
+    prefix = pixi / "new/.pixi/envs/default"
+    rattler_install(channel, rattlers_cache(empty), prefix, "bothformats=1.0", "metaonly=2.0")
+
+    assert (prefix / "conda-meta" / "metaonly-2.0-0.json").is_file()
+
+
+@pytest.mark.parametrize("where", ["global", "exec", "detached", "workspace", "configured", "link"])
+def test_the_environments_that_pixi_keeps_in_known_places_are_roots(
+    empty: Machine, channel: Path, tmp_path: Path, where: str
+) -> None:
+    cache, home = rattlers_cache(empty), empty.home
+    place = {
+        "global": home / ".pixi/envs/tool",
+        "exec": cache.parent / "cached-envs-v0/4f1c",
+        "detached": cache.parent / "envs/project-123/envs/default",
+        "workspace": tmp_path / "ws/.pixi/envs/default",
+        "configured": tmp_path / "detached/project-123/envs/default",
+        "link": tmp_path / "detached/project-123/envs/default",
+    }[where]
+    rattler_install(channel, cache, place, "metaonly=1.0")
+    rattler_install(channel, cache, tmp_path / "gone", "libalpha=1.0")
+    shutil.rmtree(tmp_path / "gone")
+    (home / ".pixi").mkdir(exist_ok=True)
+    projects = tmp_path / "projects"
+    (projects / "one/.pixi").mkdir(parents=True)
+    if where == "workspace":
+        (home / ".pixi/workspaces.toml").write_text(f"[named-workspaces]\nws = {json.dumps(str(tmp_path / 'ws'))}\n")
+    elif where == "configured":
+        (home / ".pixi/config.toml").write_text(f"detached-environments = {json.dumps(str(tmp_path / 'detached'))}\n")
+    elif where == "link":
+        (projects / "one/.pixi/envs").symlink_to(place.parent)
+
+    answer = empty.prune("--yes", "--json", "--search", projects)
+
+    assert dists(answer, "remove", cache) == {"libalpha-1.0-0"}
+    assert dists(answer, "keep", cache) == {"metaonly-1.0-0"}
+    (kept,) = answer.json["keep"]
+    assert [reason["kind"] for reason in kept["reasons"]] == ["environment"]
+
+
+@pytest.mark.parametrize("variable", ["RATTLER_CACHE_DIR", "PIXI_CACHE_DIR", "PIXI_CACHE_CONDA_PACKAGES_DIR"])
+def test_rattlers_cache_is_found_where_its_variables_say(
+    empty: Machine, channel: Path, tmp_path: Path, variable: str
+) -> None:
+    place = tmp_path / "cache"
+    cache = place if variable == "PIXI_CACHE_CONDA_PACKAGES_DIR" else place / "pkgs"
+    rattler_install(channel, cache, tmp_path / "env", "metaonly=1.0")
+
+    answer = empty.prune("--json", "--dry-run", **{variable: str(place)})
+
+    assert (str(cache), "rattler", 1) in [
+        (item["path"], item["client"], item["entries"]) for item in answer.json["caches"]
+    ]
+
+
+def test_keep_rules_and_why_know_an_entry_with_a_hash_by_its_package(empty: Machine, pixi: Path) -> None:
+    cache = rattlers_cache(empty)
+
+    kept = empty.prune("--json", "--dry-run", "--search", pixi, "--keep", "symlinks>=1")
+    why = empty.run("prune", "why", "innerlinks", "--json", "--search", pixi)
+
+    assert dists(kept, "remove", cache) == GONE - {"symlinks-1.0-0"}
+    (package,) = why.json["packages"]
+    assert package["verdict"] == "reachable"
+    assert [(reason["kind"], reason["root"], reason["link"]) for reason in package["reasons"]] == [
+        ("environment", str(pixi / "two/.pixi/envs/test"), "hard")
+    ]
+
+
+def test_conda_and_rattler_share_a_cache_and_neither_loses_anything(machine: Machine, channel: Path) -> None:
+    project = machine.directory / "projects/one/.pixi/envs/default"
+    rattler_install(channel, machine.cache, project, "symlinks=2.0", "allprefix=2.0")
+    gone = machine.directory / "projects/two/.pixi/envs/default"
+    rattler_install(channel, machine.cache, gone, "metaonly=2.0", "innerlinks=2.0")
+    shutil.rmtree(gone)
+    before = {prefix: contents(prefix) for prefix in (*machine.environments, project)}
+
+    careful = machine.prune("--json", "--dry-run")
+    answer = machine.prune("--yes", "--json", "--search", machine.directory / "projects")
+
+    assert [(item["client"], item["path"]) for item in answer.json["caches"]] == [("conda", str(machine.cache))]
+    # Whatever rattler has locked once stays until its environments were looked for.
+    by_rattler = {"symlinks-2.0-0", "metaonly-2.0-0", "innerlinks-2.0-0"}
+    assert dists(careful, "remove", machine.cache) == UNREFERENCED - by_rattler
+    assert dists(answer, "remove", machine.cache) == UNREFERENCED - {"symlinks-2.0-0"}
+    assert {prefix: contents(prefix) for prefix in before} == before
+
+
+def mamba(machine: Machine, channel: Path) -> Mamba:
+    """A root prefix in micromamba's usual place: two environments, and packages that none has."""
+    found = Mamba(machine.home / "micromamba", channel)
+    found.create("work", found.fetch("libalpha-2.0-0"), found.fetch("libbeta-1.0-0"))
+    found.create("soft", found.fetch("symlinks-1.0-0"), soft=True)
+    found.fetch("innerlinks-2.0-0")
+    found.fetch("bothformats-1.0-0", ".tar.bz2")
+    return found
+
+
+def test_a_nested_cache_of_mamba_is_pruned_and_its_environments_are_whole(empty: Machine, channel: Path) -> None:
+    found = mamba(empty, channel)
+    before = contents(found.root / "envs")
+
+    answer = empty.prune("--yes", "--json")
+
+    assert [(item["path"], item["client"], item["entries"]) for item in answer.json["caches"]] == [
+        (str(empty.cache), "conda", 0),
+        (str(found.pkgs), "mamba", 0),
+        (str(found.nested), "mamba", 5),
+    ]
+    assert dists(answer, "keep", found.nested) == {"libalpha-2.0-0", "libbeta-1.0-0", "symlinks-1.0-0"}
+    assert dists(answer, "remove", found.nested) == {"innerlinks-2.0-0", "bothformats-1.0-0"}
+    (tarball,) = (item for item in answer.json["remove"] if item["dist"].startswith("both"))
+    assert tarball["source"] == "https://conda.anaconda.org/conda-forge/linux-64/bothformats-1.0-0.tar.bz2"
+    assert tarball["parts"] == ["extracted", "archive"]
+    assert {item["result"] for item in answer.json["outcomes"]} == {"removed"}
+    assert contents(found.root / "envs") == before
+
+
+def test_a_flat_cache_of_mamba_and_environments_elsewhere_that_it_registers(empty: Machine, channel: Path) -> None:
+    found = Mamba(empty.home / "elsewhere", channel)
+    found.create("work", found.fetch("libalpha-2.0-0", flat=True), registry=empty.registry)
+    found.fetch("innerlinks-2.0-0", flat=True)
+    (empty.home / ".mambarc").write_text(f"pkgs_dirs:\n  - {found.pkgs}\n")
+
+    answer = empty.prune("--yes", "--json")
+
+    assert (str(found.pkgs), "mamba", 2) in [
+        (item["path"], item["client"], item["entries"]) for item in answer.json["caches"]
+    ]
+    assert dists(answer, "keep", found.pkgs) == {"libalpha-2.0-0"}
+    assert dists(answer, "remove", found.pkgs) == {"innerlinks-2.0-0"}
+
+
+def test_the_root_prefix_that_mamba_is_told_counts_with_its_environments(
+    empty: Machine, channel: Path, tmp_path: Path
+) -> None:
+    found = Mamba(tmp_path / "root", channel)
+    found.create("work", found.fetch("libalpha-2.0-0"), soft=True)
+
+    answer = empty.prune("--json", "--dry-run", MAMBA_ROOT_PREFIX=str(found.root))
+
+    assert dists(answer, "keep", found.nested) == {"libalpha-2.0-0"}
+    assert ("work", str(found.root / "envs/work")) in [(root["name"], root["path"]) for root in answer.json["roots"]]
+
+
+def test_one_package_from_two_channels_is_two_entries(empty: Machine, channel: Path) -> None:
+    first = Mamba(empty.home / "micromamba", channel)
+    first.create("work", first.fetch("libalpha-2.0-0"))
+    second = Mamba.__new__(Mamba)
+    second.__dict__.update(vars(first), _url="oci://ghcr.io:443/mirror/channel")
+    second.fetch("libalpha-2.0-0")
+    second.fetch("libalpha-1.0-0")
+
+    answer = empty.prune("--json", "--dry-run")
+
+    assert str(second.nested).endswith("pkgs/oci/ghcr.io_443/mirror/channel/linux-64")
+    assert dists(answer, "keep", first.nested) == {"libalpha-2.0-0"}
+    # The record names no channel that could be compared: on doubt both stay.
+    assert dists(answer, "keep", second.nested) == {"libalpha-2.0-0"}
+    assert dists(answer, "remove", second.nested) == {"libalpha-1.0-0"}
+
+
+def test_a_backup_in_a_nested_cache_is_found_again_when_nothing_else_is_left(empty: Machine, channel: Path) -> None:
+    found = Mamba(empty.home / "micromamba", channel)
+    found.fetch("libalpha-1.0-0")
+    before = contents(found.nested)
+
+    assert empty.prune("--yes", "--backup").code == 0
+    assert not (found.nested / "libalpha-1.0-0").exists()
+    assert empty.run("prune", "restore", "last", "--yes").code == 0
+
+    assert contents(found.nested) == before
+
+
+def test_nothing_in_a_cache_but_packages_is_taken_for_a_nested_cache(empty: Machine, channel: Path) -> None:
+    found = mamba(empty, channel)
+    shutil.copytree(channel, found.pkgs / "file/local-channel")
+    shutil.copytree(found.root / "envs/work", found.pkgs / "environment")
+    (found.pkgs / "linked").symlink_to(found.root)
+    (found.nested / "half-1.0-0" / "share" / "index-1.0-0" / "info").mkdir(parents=True)
+    (found.nested / "half-1.0-0" / "share" / "index-1.0-0" / "info" / "index.json").write_text("{}")
+
+    answer = empty.prune("--json", "--dry-run")
+
+    assert [item["path"] for item in answer.json["caches"]] == [str(empty.cache), str(found.pkgs), str(found.nested)]
+
+
+def test_a_mixed_machine_is_pruned_in_one_run_and_every_environment_is_intact(machine: Machine, channel: Path) -> None:
+    found = mamba(machine, channel)
+    cache, projects = rattlers_cache(machine), machine.directory / "projects"
+    rattler_install(channel, cache, projects / "one/.pixi/envs/default", "libbeta", "allprefix=2.0", "pynoarch=1.0")
+    rattler_install(channel, cache, projects / "gone/.pixi/envs/default", "metaonly=2.0")
+    shutil.rmtree(projects / "gone")
+    environments = (*machine.environments, found.root / "envs/work", found.root / "envs/soft", projects / "one")
+    before = {prefix: contents(prefix) for prefix in environments}
+
+    answer = machine.prune("--yes", "--json", "--search", projects)
+
+    assert answer.code == 0, answer.err
+    assert dists(answer, "remove", machine.cache) == UNREFERENCED
+    assert dists(answer, "remove", found.nested) == {"innerlinks-2.0-0", "bothformats-1.0-0"}
+    assert dists(answer, "remove", cache) == {"metaonly-2.0-0"}
+    assert {item["result"] for item in answer.json["outcomes"]} == {"removed"}
+    assert {prefix: contents(prefix) for prefix in environments} == before
+    assert sum(item["freed"] for item in answer.json["outcomes"]) == answer.json["totals"]["reclaimable"]
+    machine.install("create", "-n", "after", "innerlinks=2.0", "libalpha=1.0")
