@@ -11,6 +11,9 @@ import pytest
 from clients import Mamba, rattler_install
 from machine import UNREFERENCED, contents, listing
 
+from conda_prune_plugin.core.model import Client
+from conda_prune_plugin.discovery.clients import other_clients
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -133,53 +136,82 @@ def test_rattler_installs_what_was_pruned_anew(empty: Machine, pixi: Path, chann
     assert (prefix / "conda-meta" / "metaonly-2.0-0.json").is_file()
 
 
-@pytest.mark.parametrize("where", ["global", "exec", "detached", "workspace", "configured", "link"])
 def test_the_environments_that_pixi_keeps_in_known_places_are_roots(
-    empty: Machine, channel: Path, tmp_path: Path, where: str
+    empty: Machine, channel: Path, tmp_path: Path
 ) -> None:
-    cache, home = rattlers_cache(empty), empty.home
-    place = {
-        "global": home / ".pixi/envs/tool",
-        "exec": cache.parent / "cached-envs-v0/4f1c",
-        "detached": cache.parent / "envs/project-123/envs/default",
-        "workspace": tmp_path / "ws/.pixi/envs/default",
-        "configured": tmp_path / "detached/project-123/envs/default",
-        "link": tmp_path / "detached/project-123/envs/default",
-    }[where]
-    rattler_install(channel, cache, place, "metaonly=1.0")
+    cache, home, projects = rattlers_cache(empty), empty.home, tmp_path / "projects"
+    elsewhere = tmp_path / "detached"
+    places = {
+        "metaonly=2.0": home / ".pixi/envs/tool",
+        "innerlinks=1.0": cache.parent / "cached-envs-v0/4f1c",
+        "innerlinks=2.0": cache.parent / "envs/project-123/envs/default",
+        "symlinks=1.0": tmp_path / "ws/.pixi/envs/default",
+        "symlinks=2.0": elsewhere / "project-456/envs/default",
+        "allprefix=1.0": tmp_path / "behind-a-link/default",
+    }
+    for spec, place in places.items():
+        rattler_install(channel, cache, place, spec)
     rattler_install(channel, cache, tmp_path / "gone", "libalpha=1.0")
     shutil.rmtree(tmp_path / "gone")
-    (home / ".pixi").mkdir(exist_ok=True)
-    projects = tmp_path / "projects"
+    (home / ".pixi/workspaces.toml").write_text(f"[named-workspaces]\nws = {json.dumps(str(tmp_path / 'ws'))}\n")
+    (home / ".pixi/config.toml").write_text(f"detached-environments = {json.dumps(str(elsewhere))}\n")
     (projects / "one/.pixi").mkdir(parents=True)
-    if where == "workspace":
-        (home / ".pixi/workspaces.toml").write_text(f"[named-workspaces]\nws = {json.dumps(str(tmp_path / 'ws'))}\n")
-    elif where == "configured":
-        (home / ".pixi/config.toml").write_text(f"detached-environments = {json.dumps(str(tmp_path / 'detached'))}\n")
-    elif where == "link":
-        (projects / "one/.pixi/envs").symlink_to(place.parent)
+    # As pixi does it where environments are detached.
+    (projects / "one/.pixi/envs").symlink_to(tmp_path / "behind-a-link")
 
     answer = empty.prune("--yes", "--json", "--search", projects)
 
     assert dists(answer, "remove", cache) == {"libalpha-1.0-0"}
-    assert dists(answer, "keep", cache) == {"metaonly-1.0-0"}
-    (kept,) = answer.json["keep"]
-    assert [reason["kind"] for reason in kept["reasons"]] == ["environment"]
+    assert dists(answer, "keep", cache) == {f"{spec.replace('=', '-')}-0" for spec in places}
+    assert {reason["kind"] for item in answer.json["keep"] for reason in item["reasons"]} == {"environment"}
 
 
-@pytest.mark.parametrize("variable", ["RATTLER_CACHE_DIR", "PIXI_CACHE_DIR", "PIXI_CACHE_CONDA_PACKAGES_DIR"])
-def test_rattlers_cache_is_found_where_its_variables_say(
-    empty: Machine, channel: Path, tmp_path: Path, variable: str
+def test_caches_are_looked_for_where_variables_and_configurations_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "cache"
-    cache = place if variable == "PIXI_CACHE_CONDA_PACKAGES_DIR" else place / "pkgs"
-    rattler_install(channel, cache, tmp_path / "env", "metaonly=1.0")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".pixi").mkdir()
+    (tmp_path / ".pixi/config.toml").write_text('[cache]\nroot = "/root"\nconda-packages = "~/packages"\n')
+    (tmp_path / ".config/pixi").mkdir(parents=True)
+    (tmp_path / ".config/pixi/config.toml").write_bytes(b"[cache\xff")
+    (tmp_path / ".mambarc").write_text("pkgs_dirs: [~/one, /two]\nenvs_dirs: [/envs]\n")
+    (tmp_path / ".mamba/mambarc.d").mkdir(parents=True)
+    (tmp_path / ".mamba/mambarc.d/more.yml").write_text("pkgs_dirs:\n  - /three\n")
+    environ = {
+        "MAMBA_ROOT_PREFIX": "/mamba",
+        "RATTLER_CACHE_DIR": "/rattler",
+        "PIXI_CACHE_DIR": "/pixi",
+        "PIXI_CACHE_CONDA_PACKAGES_DIR": "/packages",
+        "XDG_CACHE_HOME": "/cache",
+    }
 
-    answer = empty.prune("--json", "--dry-run", **{variable: str(place)})
+    found = other_clients(environ)
 
-    assert (str(cache), "rattler", 1) in [
-        (item["path"], item["client"], item["entries"]) for item in answer.json["caches"]
-    ]
+    home = str(tmp_path)
+    by_client = {client: [path for path in found.caches if found.caches[path] is client] for client in Client}
+    assert by_client == {
+        Client.CONDA: [],
+        Client.MAMBA: [
+            "/mamba/pkgs",
+            f"{home}/micromamba/pkgs",
+            f"{home}/.local/share/mamba/pkgs",
+            f"{home}/.mamba/pkgs",
+            "/three",
+            f"{home}/one",
+            "/two",
+        ],
+        Client.RATTLER: [
+            "/pixi/pkgs",
+            "/rattler/pkgs",
+            "/root/pkgs",
+            "/cache/pixi/pkgs",
+            "/cache/rattler/cache/pkgs",
+            "/packages",
+            f"{home}/packages",
+        ],
+    }
+    assert {"/mamba/envs", "/envs", f"{home}/micromamba/envs"} < set(found.envs_dirs)
+    assert {f"{home}/.pixi/envs", "/pixi/cached-envs-v0", "/rattler/exec"} < set(found.nameless_envs_dirs)
 
 
 def test_keep_rules_and_why_know_an_entry_with_a_hash_by_its_package(empty: Machine, pixi: Path) -> None:
@@ -204,8 +236,8 @@ def test_conda_and_rattler_share_a_cache_and_neither_loses_anything(machine: Mac
     shutil.rmtree(gone)
     before = {prefix: contents(prefix) for prefix in (*machine.environments, project)}
 
-    careful = machine.prune("--json", "--dry-run")
-    answer = machine.prune("--yes", "--json", "--search", machine.directory / "projects")
+    careful = machine.prune("--json", "--dry-run", "--ignore-unreadable")
+    answer = machine.prune("--yes", "--json", "--ignore-unreadable", "--search", machine.directory / "projects")
 
     assert [(item["client"], item["path"]) for item in answer.json["caches"]] == [("conda", str(machine.cache))]
     # Whatever rattler has locked once stays until its environments were looked for.
@@ -323,11 +355,12 @@ def test_a_mixed_machine_is_pruned_in_one_run_and_every_environment_is_intact(ma
     environments = (*machine.environments, found.root / "envs/work", found.root / "envs/soft", projects / "one")
     before = {prefix: contents(prefix) for prefix in environments}
 
-    answer = machine.prune("--yes", "--json", "--search", projects)
+    answer = machine.prune("--yes", "--json", "--ignore-unreadable", "--search", projects)
 
     assert answer.code == 0, answer.err
     assert dists(answer, "remove", machine.cache) == UNREFERENCED
-    assert dists(answer, "remove", found.nested) == {"innerlinks-2.0-0", "bothformats-1.0-0"}
+    # conda has bothformats-1.0-0 in an environment: a name in use stays in every cache.
+    assert dists(answer, "remove", found.nested) == {"innerlinks-2.0-0"}
     assert dists(answer, "remove", cache) == {"metaonly-2.0-0"}
     assert {item["result"] for item in answer.json["outcomes"]} == {"removed"}
     assert {prefix: contents(prefix) for prefix in environments} == before
