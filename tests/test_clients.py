@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from clients import Mamba, rattler_install
-from machine import UNREFERENCED, contents, listing
+from machine import UNREFERENCED, allocated, contents, listing
 
 from conda_prune_plugin.core.model import Client
 from conda_prune_plugin.discovery.clients import other_clients
@@ -212,6 +212,41 @@ def test_caches_are_looked_for_where_variables_and_configurations_say(
     }
     assert {"/mamba/envs", "/envs", f"{home}/micromamba/envs"} < set(found.envs_dirs)
     assert {f"{home}/.pixi/envs", "/pixi/cached-envs-v0", "/rattler/exec"} < set(found.nameless_envs_dirs)
+
+
+def test_usage_tells_what_other_tools_have_cached_and_what_cleans_it(empty: Machine, tmp_path: Path) -> None:
+    data = b"x" * 10_000
+    cache, croot, channel = empty.home / ".cache", tmp_path / "croot", empty.home / "data/conda-pypi"
+    places = {
+        croot / "work/file": ("conda-build", croot, "conda build purge"),
+        channel / "noarch/a-1-0.conda": ("conda-pypi", channel, f"rm -r {channel}"),
+        cache / "conda/pkgs/cache/shards/1": ("solver", cache / "conda", "mamba clean --index-cache"),
+        rattlers_cache(empty).parent / "repodata/1": (
+            "solver",
+            rattlers_cache(empty).parent / "repodata",
+            "pixi clean cache --repodata",
+        ),
+        cache / "pixi/uv-cache/1": ("uv", cache / "pixi/uv-cache", "pixi clean cache --pypi"),
+        cache / "pip/http/1": ("pip", cache / "pip", "pip cache purge"),
+        cache / "uv/1": ("uv", cache / "uv", "uv cache clean"),
+    }
+    for path in places:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    (cache / "pip/http/again").hardlink_to(cache / "pip/http/1")
+    environ = {"CONDA_BLD_PATH": str(croot), "XDG_DATA_HOME": str(empty.home / "data")}
+    before = listing(tmp_path)
+
+    told = empty.run("prune", "usage", "--json", **environ)
+    untold = empty.run("prune", "usage", "--json", "--no-other-caches", **environ)
+
+    assert {
+        (item["kind"], item["path"], item["command"]): (item["allocated"], item["complete"])
+        for item in told.json["other_caches"]
+    } == {(kind, str(path), command): (allocated(path), True) for kind, path, command in places.values()}
+    assert untold.json["other_caches"] == []
+    assert told.json["totals"] == untold.json["totals"]
+    assert listing(tmp_path) == before
 
 
 def test_keep_rules_and_why_know_an_entry_with_a_hash_by_its_package(empty: Machine, pixi: Path) -> None:

@@ -72,6 +72,12 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
         action=Value,
         help="What counts as too young to be reclaimable, as for conda prune (default: 10m).",
     )
+    what.add_argument(
+        "--no-other-caches",
+        dest="other_caches",
+        action="store_false",
+        help="Don't measure the caches of other tools (conda-build, pip, uv, ...), which takes time if they are large.",
+    )
     add_places(parser)
     add_output_and_prompt_options(parser)
     parser.set_defaults(prune_command=execute)

@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from ..core.model import Inventory, Measurement, Notice, Plan, Root, RootKind
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
-from ..core.report import EnvironmentUsage, Usage
+from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
 from ..discovery.crew import Crew
 from ..discovery.inventory import discover
+from ..discovery.other_caches import other_caches
 from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import NoSuchEnvironmentError
 from ..presentation.progress import Reporter
@@ -44,6 +45,7 @@ class _Run:
         self._name: str | None = arguments.environment
         self._by_package = bool(arguments.by_package)
         self._file = None if arguments.html is None else ReportFile(arguments.html)
+        self._other_caches = bool(arguments.other_caches)
         self._wanted: str | None = None
 
     def run(self, crew: Crew) -> int:
@@ -57,7 +59,7 @@ class _Run:
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)
         scan = survey.walk_environments()
         kept = self._kept(inventory, plan, survey, scan)
-        usage = make_usage(scan, plan)
+        usage = replace(make_usage(scan, plan), other_caches=self._others())
         found = self._contents(scan)
         notices = (*inventory.notices, *scan.notices, *remarks)
         if self._file and not self._output.dry_run:
@@ -66,6 +68,12 @@ class _Run:
         by_package = packages(cached_parts(scan), found, scan.inodes) if self._by_package else None
         self._show(usage, by_package, self._zoomed(usage, found, scan, kept), notices)
         return 0
+
+    def _others(self) -> tuple[OtherCache, ...]:
+        """Return the caches of other tools, where they are shown."""
+        if not self._other_caches or self._by_package or self._wanted is not None:
+            return ()
+        return other_caches(os.environ, self._reporter.counter("Counting files of other tools"))
 
     def _contents(self, scan: Scan) -> tuple[Contents, ...]:
         """Return whose the files are, in those environments where it matters."""

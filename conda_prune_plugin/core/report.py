@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import Cache, Plan, ReasonKind, Root
+from .model import Cache, Plan, ReasonKind, Root, Word
 from .usage import Account
 
 
@@ -64,12 +64,37 @@ class FileSystem:
     reflinks: bool
 
 
+class ToolKind(Word):
+    """What a cache is for that is no package cache."""
+
+    CONDA_BUILD = "conda-build"
+    CONDA_PYPI = "conda-pypi"
+    SOLVER = "solver"
+    PIP = "pip"
+    UV = "uv"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherCache:
+    """A cache that is only told of.
+
+    allocated: bytes, as ``du`` counts; at least these, if it is not `complete`. command: what cleans it.
+    """
+
+    kind: ToolKind
+    path: str
+    allocated: int
+    command: str
+    complete: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Everything, environments and caches with the largest own bytes first.
 
     allocated: what ``du`` says of all trees together. apparent: the sum of all lengths.
     complete: nothing of it was unreadable.
+    other_caches: what is not in any of these figures, unless it lies in an environment.
     """
 
     environments: tuple[EnvironmentUsage, ...]
@@ -78,6 +103,7 @@ class Usage:
     allocated: int
     plan: Plan
     complete: bool = True
+    other_caches: tuple[OtherCache, ...] = ()
 
     @property
     def apparent(self) -> int:

@@ -69,6 +69,11 @@ def other_clients(environ: Mapping[str, str]) -> Places:
     )
 
 
+def pixi_cache_roots(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the directories that pixi and rattler keep all their caches in; not all of them need to exist."""
+    return tuple(_Pixi(environ).roots())
+
+
 def _mamba(environ: Mapping[str, str]) -> Iterator[Installation]:
     roots = ("~/micromamba", os.path.join(_directory(environ, "XDG_DATA_HOME", "~/.local/share"), "mamba"))
     for root in dict.fromkeys((environ.get("MAMBA_ROOT_PREFIX"), *roots)):
@@ -95,20 +100,21 @@ class _Pixi:
 
     def caches(self) -> Iterator[str]:
         """Give the package caches."""
-        yield from (os.path.join(root, "pkgs") for root in self._roots())
+        yield from (os.path.join(root, "pkgs") for root in self.roots())
         yield from self._configured("PIXI_CACHE_CONDA_PACKAGES_DIR", "conda-packages")
 
     def envs_dirs(self) -> Iterator[str]:
         """Give the directories of environments that can be known without a search."""
         yield os.path.join(self._home, "envs")
-        for root in self._roots():
+        for root in self.roots():
             yield from (os.path.join(root, name) for name in _ENVIRONMENTS)
         yield from self._configured("PIXI_CACHE_EXEC_ENVIRONMENTS_DIR", "exec-environments")
         yield from self._configured("PIXI_CACHE_BUILD_TOOL_ENVIRONMENTS_DIR", "build-tool-environments")
         for directory in (*self._detached(), *self._workspaces()):
             yield from (os.path.join(directory, name) for name in _OF_WORKSPACE)
 
-    def _roots(self) -> Iterator[str]:
+    def roots(self) -> Iterator[str]:
+        """Give the directories that everything is cached in."""
         cache = _directory(self._environ, "XDG_CACHE_HOME", "~/.cache")
         configured = (_table(values, "cache").get("root") for values in self._configurations)
         named = (self._environ.get("PIXI_CACHE_DIR"), self._environ.get("RATTLER_CACHE_DIR"), *configured)
@@ -125,7 +131,7 @@ class _Pixi:
 
     def _detached(self) -> Iterator[str]:
         """Give the directories of workspaces whose environments lie elsewhere: ``<name>-<hash>`` below one of these."""
-        places = [os.path.join(root, "envs") for root in self._roots()]
+        places = [os.path.join(root, "envs") for root in self.roots()]
         places += self._configured("PIXI_CACHE_DETACHED_ENVIRONMENTS_DIR", "detached-environments")
         for values in self._configurations:
             place = values.get("detached-environments")

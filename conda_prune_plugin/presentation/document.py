@@ -7,7 +7,20 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.model import Cache, Keep, Notice, Other, OtherKind, OtherOutcome, Outcome, Plan, Reason, Remove, Root
+from ..core.model import (
+    Cache,
+    Keep,
+    Notice,
+    Other,
+    OtherKind,
+    OtherOutcome,
+    Outcome,
+    PartKind,
+    Plan,
+    Reason,
+    Remove,
+    Root,
+)
 from ..core.run import Check, Run, Shrinkage
 
 #: Changes only if a field must change its meaning; fields are added without.
@@ -125,7 +138,7 @@ def _remove(decision: Remove) -> dict[str, Any]:
     return {
         "dist": decision.entry.dist,
         "cache": decision.entry.cache,
-        "parts": list(dict.fromkeys(part.kind.value for part in decision.parts)),
+        "parts": list(dict.fromkeys(part.kind.value for part in decision.parts if part.kind is not PartKind.LOCK)),
         "paths": list(decision.paths),
         "reasons": [reason_document(reason) for reason in decision.reasons],
         "files": decision.files,

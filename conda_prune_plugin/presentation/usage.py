@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from ..core.report import CacheUsage, EnvironmentUsage, Usage
+from ..core.report import CacheUsage, EnvironmentUsage, OtherCache, Usage
 from ..core.units import format_age, format_size, plural
 from .text import printable
 from .widths import Row, show_table
@@ -34,6 +34,8 @@ def show_usage(out: Console, usage: Usage, *, now: float) -> None:
         _show_environments(out, usage.environments, now)
     if usage.caches:
         _show_caches(out, usage.caches)
+    if usage.other_caches:
+        _show_others(out, usage.other_caches)
     _show_totals(out, usage)
 
 
@@ -137,6 +139,20 @@ def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
         kinds = ", ".join(f"{words} {format_size(item.kinds[kind])}" for kind, words in _KINDS.items())
         where = f"{printable(item.cache.path)}: " if len(caches) > 1 else ""
         out.print(Text(f"  {where}{kinds}", style="dim", overflow="fold"))
+    out.print()
+
+
+def _show_others(out: Console, others: Sequence[OtherCache]) -> None:
+    """Print what other tools have cached; the command is part of the name's column, to be copied whole."""
+    rows = [
+        Row(
+            f"  {printable(item.path)}",
+            (item.kind.value, f"{'' if item.complete else 'at least '}{format_size(item.allocated)}"),
+            below=(f"    clean it with: {printable(item.command)}",),
+        )
+        for item in others
+    ]
+    show_table(out, "  cache of another tool, not touched", ("of", "allocated"), rows)
     out.print()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.model import Notice
 from ..core.packages import PackageUsage, Zoom
-from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage
+from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, Usage
 from ..core.usage import Account
 from .document import SCHEMA, iso_time, warnings_document
 
@@ -25,6 +25,7 @@ def usage_document(
         "success": True,
         "environments": [_environment(item) for item in usage.environments],
         "caches": [_cache(item) for item in usage.caches],
+        "other_caches": [_other_cache(item) for item in usage.other_caches],
         "file_systems": [_file_system(item) for item in usage.file_systems],
         "totals": {
             "environments": len(usage.environments),
@@ -109,6 +110,16 @@ def _cache(item: CacheUsage) -> dict[str, Any]:
         "kinds": dict(item.kinds),
         "reclaimable": item.reclaimable,
         "recent": item.recent,
+    }
+
+
+def _other_cache(item: OtherCache) -> dict[str, Any]:
+    return {
+        "kind": item.kind.value,
+        "path": item.path,
+        "allocated": item.allocated,
+        "complete": item.complete,
+        "command": item.command,
     }
 
 
