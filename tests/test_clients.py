@@ -368,6 +368,28 @@ def test_a_backup_in_a_nested_cache_is_found_again_when_nothing_else_is_left(emp
     assert contents(found.nested) == before
 
 
+def test_mamba_clean_finds_no_package_in_a_backup(empty: Machine, channel: Path) -> None:
+    found = Mamba(empty.home / "micromamba", channel)
+    tree = found.fetch("libalpha-1.0-0")
+    found.fetch("innerlinks-1.0-0", flat=True)
+    (tree / "info").chmod(0o555)
+    before = listing(tree)
+
+    assert empty.prune("--yes", "--backup").code == 0
+    # What ``mamba::clean`` (libmamba/src/api/clean.cpp) takes for archives and for packages, wherever it lies.
+    inside = list(found.pkgs.rglob("*"))
+    archives = [path for path in inside if path.name.endswith((".tar.bz2", ".conda"))]
+    packages = [path for path in inside if path.is_dir() and (path / "info" / "index.json").exists()]
+    assert empty.run("prune", "restore", "last", "--yes").code == 0
+
+    assert len([path for path in inside if path.name == "receipt.json"]) == 2
+    assert archives == packages == []
+    # All but the time of the inodes' last change, which a rename sets.
+    assert [(*what[:4], what[5]) for what in listing(tree).values()] == [
+        (*what[:4], what[5]) for what in before.values()
+    ]
+
+
 def test_nothing_in_a_cache_but_packages_is_taken_for_a_nested_cache(empty: Machine, channel: Path) -> None:
     found = mamba(empty, channel)
     shutil.copytree(channel, found.pkgs / "file/local-channel")

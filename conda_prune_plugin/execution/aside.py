@@ -15,6 +15,7 @@ from ..core.accounting import missing_links
 from ..core.model import Measurement, Outcome, Part, PartKind, Remove, Result, Root
 from ..core.soft_links import SoftLinks
 from .archive import Preserved, file_sum, stamps_of
+from .conceal import give_back
 from .directory import Directory
 from .foreign_locks import EntryLockedError, entry_locks
 from .site import Site
@@ -142,7 +143,7 @@ def put_back(aside: Aside, result: Result, why: str) -> Outcome:
         number = aside.number(part)
         try:
             if aside.site.folder.exists(number):
-                aside.site.folder.move(number, aside.site.cache, part.name)
+                give_back(aside.site.folder, number, aside.site.cache, part.name)
         except OSError as error:
             failed.append(f"{part.name} could not be put back, which the next run tries again: {reason(error)}")
     if any((aside.decision, part) in aside.early for part in aside.decision.parts):

@@ -29,6 +29,7 @@ from .aside import (
     require_unreferenced,
     set_aside,
 )
+from .conceal import conceal
 from .directory import Directory
 from .removal import remove
 from .site import Site, opened_site
@@ -222,6 +223,9 @@ class _Execution:
                     self._drop(aside, put_back(aside, Result.FAILED, f"no receipt could be written: {reason(error)}"))
                 continue
             if backup:
+                for aside in mine:
+                    for part in aside.parts:
+                        conceal(site.folder, aside.number(part))
                 self.outcomes |= {aside.decision: aside.outcome(Result.BACKED_UP) for aside in mine}
         if not backup:
             self._delete()

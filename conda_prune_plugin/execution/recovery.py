@@ -17,6 +17,7 @@ from ..core.model import Cache, Notice
 from ..core.run import Disposal
 from ..core.units import plural
 from .archive import purge_folder
+from .conceal import give_back
 from .directory import Directory
 from .lock import NAME as LOCK
 from .lock import Patience
@@ -146,7 +147,7 @@ def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
 
 def _give_back(part: Held, folder: Directory, cache: Directory) -> bool:
     try:
-        folder.move(part.number, cache, part.name)
+        give_back(folder, part.number, cache, part.name)
     except FileExistsError:
         return False
     return True

@@ -19,6 +19,7 @@ from ..core.run import Disposal
 from ..errors import StateError
 from .archive import extract, file_sum, verify
 from .aside import reason
+from .conceal import give_back
 from .directory import Directory
 from .receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
 from .removal import remove
@@ -185,7 +186,7 @@ class _Restoration:
                 continue
             try:
                 done.made.append(part)
-                self._folder.move(part.number, self._cache, part.name)
+                give_back(self._folder, part.number, self._cache, part.name)
                 done.back.append(part)
             except OSError as error:
                 done.errors.append(reason(error))

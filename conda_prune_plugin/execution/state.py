@@ -1,7 +1,7 @@
 """The program's own state below a cache: ``<cache>/.conda-prune/<run>/`` with a receipt and what was moved aside.
 
-conda ignores the directory. What lies in a run's folder bears numbers as names, so that a client that looks for
-packages in nested directories (mamba from 2.6 on) finds none. A number with `DOOMED` behind it is being deleted or
+conda ignores the directory. What lies in a run's folder bears numbers as names, and a backup is concealed from clients
+that look for packages in all directories (`conceal`). A number with `DOOMED` behind it is being deleted or
 made: only that may be incomplete; everything else is whole and can be given back.
 """
 
