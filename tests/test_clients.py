@@ -298,6 +298,7 @@ def test_a_nested_cache_of_mamba_is_pruned_and_its_environments_are_whole(empty:
 
     answer = empty.prune("--yes", "--json")
 
+    assert answer.code == 0, answer.out
     assert [(item["path"], item["client"], item["entries"]) for item in answer.json["caches"]] == [
         (str(empty.cache), "conda", 0),
         (str(found.pkgs), "mamba", 0),

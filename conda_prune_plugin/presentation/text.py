@@ -84,6 +84,12 @@ def printable(text: str) -> str:
     return escaped.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
 
 
+def cache_name(cache: Cache) -> str:
+    """Return a cache's path, and whose it is, if it is not conda's."""
+    client = f" ({_CLIENTS[cache.client]})" if cache.client in _CLIENTS else ""
+    return printable(cache.path) + client
+
+
 def show_plan(out: Console, plan: Plan, *, now: float, verbosity: int) -> None:
     """Print what goes, what that gives back, and what stays.
 
@@ -160,10 +166,9 @@ def _done(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
 def _show_cache(
     out: Console, cache: Cache, going: Sequence[Remove], staying: Sequence[Keep], now: float, verbosity: int
 ) -> None:
-    notes = ([_CLIENTS[cache.client]] if cache.client in _CLIENTS else []) + ([] if cache.writable else ["read-only"])
-    remarks = f" ({', '.join(notes)})" if notes else ""
+    read_only = "" if cache.writable else " (read-only)"
     entries = plural(len(cache.entries), "entry", "entries")
-    out.print(Text(f"{printable(cache.path)}{remarks}: {entries}", style="bold"))
+    out.print(Text(f"{cache_name(cache)}{read_only}: {entries}", style="bold"))
     if going:
         _show_removals(out, going, now)
         for line in _remarks(going):

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..core.report import CacheUsage, EnvironmentUsage, OtherCache, Usage
 from ..core.units import format_age, format_size, plural
-from .text import printable
+from .text import cache_name, printable
 from .widths import Row, show_table
 
 #: A bar is at most so wide: longer ones say no more.
@@ -124,7 +124,7 @@ def _used(item: EnvironmentUsage, now: float) -> str:
 def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
     rows = [
         Row(
-            f"  {printable(item.cache.path)}",
+            f"  {cache_name(item.cache)}",
             (
                 f"{len(item.cache.entries):,}",
                 format_size(item.account.allocated),
