@@ -50,6 +50,10 @@ class NoSuchEnvironmentError(PruneError):
     """A name or a prefix on the command line is none of an environment that is known."""
 
 
+class ProtectedEnvironmentError(PruneError):
+    """An environment that was to be removed is in use, wanted by something else, or must stay."""
+
+
 class ReportError(PruneError):
     """The report can't be written."""
 

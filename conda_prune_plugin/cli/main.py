@@ -21,7 +21,7 @@ _OUTPUT = ("json", "console", "verbosity", "quiet", "dry_run", "yes")
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, prune, purge, restore, usage, why
+    from . import demo, envs, prune, purge, restore, usage, why
 
     # However it was called: as `conda prune`, as `conda-prune`, or as a module.
     parser.prog = "conda prune"
@@ -29,7 +29,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     prune.configure_parser(parser)
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
-    for command in (usage, why, restore, purge, demo):
+    for command in (usage, why, envs, restore, purge, demo):
         subparser = command.configure_parser(commands)
         _share_options(parser, subparser, command.OWN)
         subparser.set_defaults(prune_refused=_not_for(parser, subparser, command.ABOVE))

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from .runs import Stock
 
 DESCRIPTION = """\
-Put back what an earlier `conda prune` took out of the package caches.
+Put back what an earlier `conda prune` took out of the package caches, and
+environments that `conda prune envs` has removed.
 
 Without RUN: list the runs that can be undone. What was moved aside (--backup)
 comes back as it was, by a rename. What was archived elsewhere (--backup-to) is
 unpacked and compared. What was deleted is fetched from where it came, with a
-check of its hash. Nothing that is there is ever overwritten.
+check of its hash; an environment that was deleted is made again by conda and pip
+from what was exported. Nothing that is there is ever overwritten.
 """
 
 EPILOG = """\
@@ -98,9 +100,11 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
     from dataclasses import replace
 
+    from ..core.environments import PLACE
     from ..core.model import Notice, Result
     from ..errors import NoSuchRunError
     from ..execution.restore import restore
+    from .environments_back import restore_environments
     from .fetching import fetch
     from .runs import all_locked, finished_stock, matching, named_run, take_stock
 
@@ -126,11 +130,15 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
         progress = reporter.counter("Restoring packages", len(dists))
         with all_locked(runs, patience) as locked:
             for stored in runs:
-                done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)
+                if stored.cache.client == PLACE:
+                    done = restore_environments(locked[stored.cache.path], stored, wanted, progress)
+                else:
+                    done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)
                 outcomes += done.outcomes
                 complete &= not done.interrupted and done.unsettled is None
-                if done.unsettled is not None:
-                    stock = replace(stock, notices=(*stock.notices, Notice("unsettled", done.unsettled, stored.path)))
+                told = [Notice("unsettled", done.unsettled, stored.path)] if done.unsettled is not None else []
+                told += [Notice("rebuild", message, stored.path) for message in done.warnings]
+                stock = replace(stock, notices=(*stock.notices, *told))
                 if done.interrupted:
                     break
         reporter.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -32,7 +31,7 @@ from .github import annotate, summarize
 from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
 from .presets import with_preset
-from .runs import cut_off_notice, take_stock
+from .runs import cut_off_notice, new_run_id, take_stock
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 from .targets import targets_of
 
@@ -151,9 +150,7 @@ class _Run:
 
     def _new_run(self) -> Run:
         now = time.time()
-        # The random end keeps two runs of one second apart.
-        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{secrets.token_hex(2)}"
-        return Run(name, now, self._disposal, self._destination)
+        return Run(new_run_id(now), now, self._disposal, self._destination)
 
     def _execute(self, plan: Plan, run: Run, discovery: Discovery) -> Execution:
         tools = Tools(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ..core.model import Cache, Notice
+from ..core.environments import PLACE
+from ..core.model import Cache, Notice, PartKind
 from ..core.run import Run, RunSummary
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
@@ -16,11 +19,15 @@ from ..execution.receipt import ReceiptEntry
 from ..execution.recovery import needs_recovery, recover
 from ..execution.runs import StoredRun, stored_runs
 from ..execution.state import LockedCache, locked
+from .places import places
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The caches, what runs have left in them, and what there is to say of that; the oldest run first."""
+    """The caches, what runs have left in them, and what there is to say of that; the oldest run first.
+
+    Directories of environments with runs in them stand among the caches.
+    """
 
     caches: tuple[Cache, ...]
     runs: tuple[tuple[StoredRun, ...], ...]
@@ -29,8 +36,10 @@ class Stock:
 
 def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
     """Find what runs have left in the caches. Nothing is written. Raises `PruneError` for a wrong directory."""
-    settings = conda_settings()
+    settings, pkgs_dirs = conda_settings(), tuple(pkgs_dirs)
     caches, notices = find_caches(settings.pkgs_dirs, pkgs_dirs, settings.other_caches)
+    if not pkgs_dirs:
+        caches += places(settings)
     found: dict[str, list[StoredRun]] = {}
     for cache in caches:
         for stored in stored_runs(cache):
@@ -68,7 +77,14 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
         files=sum(entry.files for entry in entries),
         stored=sum(stored.stored for stored in runs),
         complete=all(stored.complete for stored in runs),
+        environments=all(stored.cache.client == PLACE for stored in runs),
     )
+
+
+def new_run_id(now: float) -> str:
+    """Return a new run's id for a time in seconds since the epoch."""
+    # The random end keeps two runs of one second apart.
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{secrets.token_hex(2)}"
 
 
 def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
@@ -98,6 +114,8 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     fits = entry_matcher(spec)
 
     def matches(entry: ReceiptEntry) -> bool:
+        if any(part.kind is PartKind.ENVIRONMENT for part in entry.parts):
+            return entry.dist == spec
         name, version, build, *_ = [*entry.dist.rsplit("-", 2), "", ""]
         record = {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
         return fits(entry.dist, record)

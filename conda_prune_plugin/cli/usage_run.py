@@ -7,11 +7,10 @@ import json
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..core.model import Inventory, Measurement, Notice, Plan, Root, RootKind
+from ..core.model import Inventory, Notice, Plan, Root, RootKind
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
@@ -22,6 +21,7 @@ from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import NoSuchEnvironmentError
 from ..presentation.progress import Reporter
 from ..presentation.usage_document import usage_document
+from .foresight import plan_without
 from .options import Output
 from .policies import Choice, request
 from .report_file import ReportFile
@@ -53,7 +53,7 @@ class _Run:
         inventory = discover(self._request, self._reporter.phase("Looking for environments")).inventory
         environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
         if self._name is not None:
-            self._wanted = _find(environments, self._name)
+            self._wanted = find_environment(environments, self._name)
         survey = Survey(replace(inventory, roots=environments), crew, self._reporter.counter("Counting files"))
         survey.walk_caches()
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)
@@ -88,22 +88,9 @@ class _Run:
 
     def _kept(self, inventory: Inventory, plan: Plan, survey: Survey, scan: Scan) -> int:
         """Return by how much what a prune gives back would grow if the environment asked for were removed."""
-        tree = next((tree for root, tree in scan.environments if os.path.realpath(root.path) == self._wanted), None)
-        if tree is None:
+        if self._wanted is None:
             return 0
-        links = Counter((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
-
-        def without_its_links(path: str) -> Measurement:
-            measured = survey.measured(path)
-            shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
-            return replace(measured, shared=tuple(shared))
-
-        # Its history goes with it, so its revisions do too.
-        its = (RootKind.ENVIRONMENT, RootKind.REVISION)
-        left = (r for r in inventory.roots if r.kind not in its or os.path.realpath(r.path) != self._wanted)
-        then, _ = self._choice.plan(
-            replace(inventory, roots=tuple(left)), self._reporter, time.time(), without_its_links
-        )
+        then = plan_without({self._wanted}, inventory, survey, scan, self._choice, self._reporter)
         return then.reclaimable - plan.reclaimable
 
     def _zoomed(
@@ -150,7 +137,7 @@ class _Run:
         show_notices(console(sys.stderr), notices)
 
 
-def _find(roots: Iterable[Root], name: str) -> str:
+def find_environment(roots: Iterable[Root], name: str) -> str:
     """Return the real path of the environment that a name or a prefix means. Raises `NoSuchEnvironmentError`."""
     path = os.path.realpath(os.path.expanduser(name))
     roots = [root for root in roots if os.path.isdir(root.path)]

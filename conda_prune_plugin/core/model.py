@@ -30,25 +30,28 @@ class Verdict(Word):
 class Client(Word):
     """Whose cache it is: how its entries are named and locked, and where their environments are known from.
 
-    `RATTLER` stands for pixi and the other programs made with rattler too: they share its caches.
+    `RATTLER` stands for pixi and the other programs made with rattler too: they share its caches. A directory of
+    environments, which is no cache, has runs, locks and receipts like one.
     """
 
     CONDA = "conda"
     MAMBA = "mamba"
     RATTLER = "rattler"
+    ENVIRONMENTS = "environments"
 
 
 class PartKind(Word):
     """A part of an entry: its extracted directory, an archive, or the file that rattler locks it by.
 
     That file also holds the hash of the archive (`discovery.rattler`), so it goes and comes back with the directory.
-    What belongs to a leftover may be anything.
+    What belongs to a leftover may be anything. In receipts there are whole environments too.
     """
 
     EXTRACTED = "extracted"
     ARCHIVE = "archive"
     LOCK = "lock"
     LEFTOVER = "leftover"
+    ENVIRONMENT = "environment"
 
 
 class RootKind(Word):

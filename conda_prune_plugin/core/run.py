@@ -40,6 +40,7 @@ class RunSummary:
     entries: how many can be restored; `dists` are their names.
     stored: the bytes that purging it gives back.
     complete: it came to its end; one that was cut off has to be finished first.
+    environments: it took environments away, and not packages out of caches.
     """
 
     run: Run
@@ -48,6 +49,7 @@ class RunSummary:
     files: int
     stored: int
     complete: bool
+    environments: bool = False
 
 
 @dataclass(frozen=True, slots=True)

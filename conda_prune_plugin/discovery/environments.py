@@ -10,6 +10,7 @@ from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
 from .reading import read_regular
 from .records import META, read_environment
+from .set_aside import set_aside
 
 #: What mkfs makes in the top directory of a file system, for root only.
 _LOST_AND_FOUND = "lost+found"
@@ -174,6 +175,7 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             notices.append(Notice("unreadable-directory", message, envs_dir, hides_roots=True))
             continue
         yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
+    yield from set_aside(sources.envs_dirs)
     for registry in dict.fromkeys((*sources.registries, *sources.other_registries)):
         try:
             yield from registered_prefixes(registry)

@@ -72,15 +72,15 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     other caches (``CONDA_PKGS_DIRS``) where that can be seen.
     """
     ours = frozenset(map(os.path.realpath, caches))
-    processes = {pid: (parent, arguments) for pid, parent, arguments in _processes()}
+    known = {pid: (parent, arguments) for pid, parent, arguments in processes()}
     waiting = set()
     pid = os.getpid()
-    while pid in processes and pid not in waiting:
+    while pid in known and pid not in waiting:
         waiting.add(pid)
-        pid = processes[pid][0]
+        pid = known[pid][0]
     return tuple(
         Process(pid, " ".join((_program(arguments)[0], *_program(arguments)[1])))
-        for pid, (_, arguments) in sorted(processes.items())
+        for pid, (_, arguments) in sorted(known.items())
         if pid not in waiting and is_installing(arguments) and _may_use(pid, ours)
     )
 
@@ -134,7 +134,7 @@ def _name(path: str) -> str:
     return name.removeprefix("_")
 
 
-def _processes() -> Iterator[tuple[int, int, list[str]]]:
+def processes() -> Iterator[tuple[int, int, list[str]]]:
     """Give pid, parent's pid and command line of all processes that can be seen."""
     if not os.path.isdir(os.path.join(_PROC, "self")):
         yield from _processes_by_ps()

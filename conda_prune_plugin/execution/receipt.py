@@ -18,6 +18,7 @@ from typing import Any
 from ..core.model import PartKind, Remove
 from ..core.run import Disposal, Run
 from .directory import Directory
+from .exports import drop_exports
 
 RECEIPT = "receipt.json"
 
@@ -140,6 +141,7 @@ def read_receipt(folder: Directory) -> Receipt:
 def withdraw_receipt(folder: Directory) -> None:
     """Remove the receipt when nothing is left that it could explain; what is not ours is not explained by it."""
     if not any(name[:1].isdecimal() for name, _ in folder.names()):
+        drop_exports(folder)
         for name in (UNFINISHED, RECEIPT):
             if folder.exists(name):
                 folder.unlink(name)

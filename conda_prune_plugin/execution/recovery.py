@@ -19,6 +19,7 @@ from ..core.units import plural
 from .archive import purge_folder
 from .conceal import give_back
 from .directory import Directory
+from .exports import DOOMED_EXPORTS
 from .lock import NAME as LOCK
 from .lock import Patience
 from .receipt import (
@@ -85,7 +86,9 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         return f"The run {run} was cut off before it changed anything."
     receipt = read_receipt(folder)
     parts = [part for entry in receipt.entries for part in entry.parts]
-    explained = {RECEIPT, UNFINISHED, MAKING}.union(*({part.number, part.number + DOOMED} for part in parts))
+    explained = {RECEIPT, UNFINISHED, MAKING, DOOMED_EXPORTS}.union(
+        *({part.number, part.number + DOOMED} for part in parts)
+    )
     if unknown := names - explained:
         raise ValueError(f"its receipt does not explain {min(unknown)!r}")
     given_back = deleted = 0
@@ -99,7 +102,11 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         remove(folder, MAKING, progress)
     for directory in (cache, folder):
         directory.sync()
-    _settle(receipt, folder, cache)
+    if DOOMED_EXPORTS in names:
+        # Everything else of the run was gone when their deletion began.
+        withdraw_receipt(folder)
+    else:
+        _settle(receipt, folder, cache)
     return (
         f"The run {run} was cut off: {plural(given_back, 'file or directory', 'files and directories')} put back, "
         f"the deletion of {deleted} finished."

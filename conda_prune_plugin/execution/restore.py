@@ -51,11 +51,13 @@ class Restored:
     """One outcome for each wanted entry; `unsettled`: what could not be written down, which harms nothing.
 
     interrupted: the user stopped it; what was not restored is where it was.
+    warnings: what did not come back with what did.
     """
 
     outcomes: tuple[Outcome, ...]
     unsettled: str | None = None
     interrupted: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def restore(
@@ -168,7 +170,7 @@ class _Restoration:
             return self._outcome(entry, Result.FAILED, "; ".join(done.errors))
         if done.there:
             names = " and ".join(part.name for part in done.there)
-            return self._outcome(entry, Result.SKIPPED, f"{names} is in the cache already; nothing is overwritten")
+            return self._outcome(entry, Result.SKIPPED, f"{names} is there already; nothing is overwritten")
         if len(done.back) < len(done.made):
             return self._outcome(entry, Result.SKIPPED, "interrupted before it")
         return self._outcome(entry, Result.RESTORED)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
+from ..core.environments import PLACE
 from ..core.model import Cache
 from ..errors import NoRoomError, StateError
 from .directory import Directory
@@ -68,7 +69,8 @@ def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iter
             raise unusable(path, error) from error
         stack.callback(_remove_lock, state)
         try:
-            stack.enter_context(cache_locks(directory, state, cache, patience))
+            if cache.client != PLACE:
+                stack.enter_context(cache_locks(directory, state, cache, patience))
         except OSError as error:
             raise unusable(cache.path, error) from error
         yield state

@@ -21,6 +21,8 @@ _KINDS = {
     Disposal.BACKUP: "backup in the cache",
     Disposal.ARCHIVE: "archives elsewhere",
 }
+#: The same for environments.
+_KINDS_OF_ENVIRONMENTS = {Disposal.DELETE: "rebuild environments", Disposal.BACKUP: "environments set aside"}
 
 
 def runs_document(
@@ -55,6 +57,7 @@ def run_document(summary: RunSummary) -> dict[str, Any]:
         "files": summary.files,
         "bytes": summary.stored,
         "complete": summary.complete,
+        "environments": summary.environments,
     }
 
 
@@ -80,7 +83,7 @@ def show_runs(out: Console, runs: Sequence[RunSummary], now: float) -> None:
             _age(summary, now),
             f"{len(summary.dists):,}",
             format_size(summary.stored) if summary.stored else "-",
-            _KINDS[summary.run.disposal] if summary.complete else "cut off or going on",
+            _kind(summary),
         )
         for summary in runs
     ]
@@ -112,6 +115,13 @@ def show_purged(out: Console, err: Console, outcomes: Sequence[PurgeOutcome], *,
     for outcome in outcomes:
         if outcome.result is Result.FAILED:
             err.print(Text.assemble(("failed", "red"), printable(f": {outcome.summary.run.id}: {outcome.error}")))
+
+
+def _kind(summary: RunSummary) -> str:
+    if not summary.complete:
+        return "cut off or going on"
+    kinds = _KINDS_OF_ENVIRONMENTS if summary.environments else _KINDS
+    return kinds.get(summary.run.disposal, _KINDS[summary.run.disposal])
 
 
 def _age(summary: RunSummary, now: float) -> str:

@@ -1,0 +1,67 @@
+"""What conda itself does outside of an environment when it removes or makes one.
+
+The functions are those that its transactions call (`conda.core.link.UnlinkLinkTransaction`); the transactions
+themselves unlink the files one by one, which `execution.environments` does better.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+
+_SCRIPTS = ("bin/.*-pre-unlink.sh", "Scripts/.*-pre-unlink.bat")
+_MENUS = "Menu/*.json"
+
+
+def farewell(prefix: str) -> str | None:
+    """Run the pre-unlink scripts of the packages of an environment and remove its menu items.
+
+    Returns what went wrong, or None. An environment without either, as almost all are, is not even loaded.
+    """
+    has_scripts, menus = any(_found(prefix, pattern) for pattern in _SCRIPTS), _found(prefix, _MENUS)
+    troubles: list[str] = []
+    # Both print, and standard output may be a JSON document.
+    with redirect_stdout(sys.stderr):
+        if has_scripts:
+            _attempt(lambda: _run_scripts(prefix), "its pre-unlink scripts", troubles)
+        for menu in menus:
+            _attempt(lambda menu=menu: _remove_menu(prefix, menu), f"its menu {menu}", troubles)  # type: ignore[misc]
+    return "; ".join(troubles) or None
+
+
+def register(prefix: str) -> None:
+    """Put an environment into this user's registry, as conda does after a creation."""
+    from conda.core.envs_manager import register_env
+
+    register_env(prefix)
+
+
+def _found(prefix: str, pattern: str) -> list[str]:
+    # A pattern that begins with a dot matches hidden names.
+    return sorted(os.path.relpath(path, prefix) for path in glob.glob(os.path.join(glob.escape(prefix), pattern)))
+
+
+def _attempt(act: Callable[[], None], what: str, troubles: list[str]) -> None:
+    try:
+        act()
+    except Exception as error:  # noqa: BLE001
+        # Scripts of packages and menuinst raise whatever they like; the environment goes all the same, as with conda.
+        troubles.append(f"{what}: {' '.join(str(error).split()) or type(error).__name__}")
+
+
+def _run_scripts(prefix: str) -> None:
+    from conda.core.link import run_script
+    from conda.core.prefix_data import PrefixData
+
+    for record in PrefixData(prefix, False).iter_records():
+        if not run_script(prefix, record, "pre-unlink"):
+            raise OSError(f"that of {record.name} failed")
+
+
+def _remove_menu(prefix: str, menu: str) -> None:
+    from conda.gateways.disk.create import make_menu
+
+    make_menu(prefix, menu, remove=True)

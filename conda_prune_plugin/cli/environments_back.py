@@ -1,0 +1,84 @@
+"""Bringing environments back: a backup by its rename, what was deleted by rebuilding it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from ..core.model import Outcome, Result
+from ..core.run import Disposal
+from ..discovery.environments import registered_prefixes
+from ..discovery.settings import conda_settings
+from ..execution.receipt import ReceiptEntry
+from ..execution.registry import take_out
+from ..execution.restore import Restored, require_unchanged, restore
+from ..execution.runs import StoredRun
+from ..execution.state import LockedCache
+from .conda_removal import register
+from .fetching import fetch
+from .rebuild import rebuild
+
+
+def restore_environments(
+    locked: LockedCache,
+    stored: StoredRun,
+    wanted: Callable[[ReceiptEntry], bool],
+    progress: Callable[[int], None],
+) -> Restored:
+    """Bring back the wanted environments of a run. Raises `StateError`."""
+    run = require_unchanged(locked, stored)
+    entries = [entry for entry in run.entries if wanted(entry)]
+    assert run.receipt is not None  # noqa: S101  # `require_unchanged` has seen to it.
+    if run.receipt.run.disposal is Disposal.BACKUP:
+        return _moved_back(locked, run, entries, wanted, progress)
+    outcomes: list[Outcome] = []
+    warnings: list[str] = []
+    for entry in entries:
+        rebuilt = rebuild(run, entry)
+        outcomes.append(rebuilt.outcome)
+        warnings += rebuilt.warnings
+        progress(1)
+    return Restored(tuple(outcomes), warnings=tuple(warnings))
+
+
+def _moved_back(
+    locked: LockedCache,
+    run: StoredRun,
+    entries: list[ReceiptEntry],
+    wanted: Callable[[ReceiptEntry], bool],
+    progress: Callable[[int], None],
+) -> Restored:
+    """Rename backups to their places.
+
+    They are registered before that: killed in between, it leaves a line too many, and not an environment that nothing
+    leads to.
+    """
+    registered = {}
+    for entry in entries:
+        prefix = os.path.join(run.cache.path, entry.dist)
+        if _was_registered(entry) and not _is_registered(prefix):
+            registered[entry.dist] = prefix
+            register(prefix)
+    done = restore(locked, run, wanted, fetch(), progress)
+    for outcome in done.outcomes:
+        prefix = registered.get(outcome.entry.dist, "")
+        if prefix and outcome.result is not Result.RESTORED and not os.path.lexists(prefix):
+            for registry in conda_settings().registries:
+                with suppress(OSError):
+                    take_out(registry, (prefix,))
+    return done
+
+
+def _was_registered(entry: ReceiptEntry) -> bool:
+    details = json.loads(entry.record or "{}")
+    return bool(details.get("registered"))
+
+
+def _is_registered(prefix: str) -> bool:
+    for registry in conda_settings().registries:
+        with suppress(OSError):
+            if prefix in registered_prefixes(registry):
+                return True
+    return False

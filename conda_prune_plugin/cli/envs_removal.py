@@ -1,0 +1,231 @@
+"""What ``conda prune envs`` changes: environments removed or moved aside, registries cleaned."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os.path import realpath
+from typing import Any
+
+from ..core.environments import Departed, Environment
+from ..core.model import Notice, Result
+from ..core.run import Disposal, Run
+from ..core.units import format_size, plural
+from ..core.usage import released
+from ..discovery.evidence import AWAY
+from ..discovery.measure import measure
+from ..execution.environments import Tools, take_away
+from ..execution.places import remember
+from ..execution.registry import take_out
+from ..presentation.envs import EnvsReport
+from ..presentation.text import printable
+from . import settings
+from .conda_removal import farewell
+from .confirm import confirm, may_ask
+from .departures import Leaving, allowed, leaving, objection, refuse_protected, why_protected
+from .envs_run import Look, Session
+from .foresight import plan_without
+from .options import patience_of
+from .run import run as prune
+from .runs import new_run_id
+from .safeguards import refuse_running
+
+
+class Removal:
+    """Removes environments, or moves them aside."""
+
+    def __init__(self, session: Session, look: Look, disposal: Disposal | None = None) -> None:
+        self._session = session
+        self._look = look
+        self._force = bool(session.arguments.force)
+        given = session.arguments.backup
+        backup = settings.BACKUP.value() if given is None else given
+        self._disposal = disposal or (Disposal.BACKUP if backup else Disposal.DELETE)
+
+    def run(self, report: EnvsReport, *, by_name: bool) -> int:
+        """Do it and return the exit code; `by_name`: the user has named them himself. Raises `PruneError`."""
+        session = self._session
+        going, staying = allowed(report.shown, by_age=not by_name, force=self._force)
+        if by_name:
+            refuse_protected(staying)
+        for environment, found in staying:
+            message = f"{environment.path} stays: {why_protected(found)}."
+            session.notices.append(Notice("protected", message, environment.path))
+        goers = tuple(leaving(environment, self._look.scan, report.now) for environment in going)
+        report = self.foreseen(report, goers)
+        session.show(report, final=False)
+        if session.output.dry_run or not goers:
+            session.show(report, final=True)
+            return 1 if session.failed else 0
+        self._refuse_running()
+        if not confirm(self._question(goers, report), session.output):
+            session.tell("Nothing was removed.")
+            return 1
+        self._refuse_running()
+        report = self.carry_out(report, goers)
+        if not session.output.json:
+            session.show(report, final=True)
+        report = self._prune(report)
+        if session.output.json:
+            session.show(report, final=True)
+        return 1 if session.failed else 0
+
+    def foreseen(self, report: EnvsReport, goers: Sequence[Leaving]) -> EnvsReport:
+        """Return the report with what the removal would free, here and in the caches."""
+        look = self._look
+        paths = frozenset(realpath(item.environment.path) for item in goers)
+        then = look.plan.reclaimable
+        if goers and self._disposal is Disposal.DELETE:
+            session = self._session
+            then = plan_without(
+                paths, look.inventory, look.survey, look.scan, session.choice, session.reporter
+            ).reclaimable
+        trees = [tree for root, tree in look.scan.environments if realpath(root.path) in paths]
+        return replace(
+            report,
+            leaving=tuple((item.environment, item.losses) for item in goers),
+            disposal=self._disposal,
+            released=released(trees, look.scan.inodes),
+            reclaimable=look.plan.reclaimable,
+            reclaimable_then=then,
+        )
+
+    def _refuse_running(self) -> None:
+        """Refuse while another conda installs: it may be into one of these environments."""
+        if not self._force:
+            refuse_running(self._look.inventory.caches)
+
+    def _question(self, goers: Sequence[Leaving], report: EnvsReport) -> str:
+        names = ", ".join(printable(item.environment.root.name or item.environment.path) for item in goers)
+        noun, size = plural(len(goers), "environment"), format_size(report.released)
+        if self._disposal is Disposal.BACKUP:
+            return f"Move {noun} aside: {names} ({size}, which stay on the disk until they are purged)?"
+        return f"Remove {noun}: {names} ({size})?"
+
+    def carry_out(self, report: EnvsReport, goers: Sequence[Leaving]) -> EnvsReport:
+        """Take environments away and return the report with what became of them."""
+        session = self._session
+        started = time.time()
+        run = Run(new_run_id(started), started, self._disposal)
+        for item in goers:
+            _note_place(session, item)
+        tools = Tools(
+            objection=(lambda path: None) if self._force else objection,
+            farewell=farewell,
+            unregister=lambda path: _unregister(session.settings.registries, path),
+            measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
+            progress=session.reporter.counter("Removing files", sum(item.departure.files for item in goers)),
+            patience=patience_of(session.arguments, session.output, session.reporter),
+        )
+        outcomes = take_away([item.departure for item in goers], run, tools)
+        session.reporter.clear()
+        session.failed |= any(outcome.result is Result.FAILED for outcome in outcomes)
+        session.notices += _warnings(outcomes)
+        return replace(report, run=run, outcomes=outcomes)
+
+    def _prune(self, report: EnvsReport) -> EnvsReport:
+        """Prune the caches if that is wanted, or might be: it shows its plan and asks."""
+        session = self._session
+        gone = any(outcome.result is Result.REMOVED for outcome in report.outcomes)
+        asked = may_ask(session.output) and not session.output.yes and report.reclaimable_then > 0
+        if not gone or not (session.arguments.prune or asked):
+            return report
+        session.arguments.backup = None
+        if not session.output.json:
+            session.failed |= prune(session.arguments) != 0 and bool(session.arguments.prune)
+            return report
+        # Standard output is one document, so that of the other command becomes a part of it.
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            session.failed |= prune(session.arguments) != 0
+        document: dict[str, Any] = json.loads(printed.getvalue())
+        return replace(report, pruned=document)
+
+
+def fix(session: Session, look: Look, report: EnvsReport) -> int:
+    """Clean registries and move leftovers of interrupted creations aside; return the exit code."""
+    force = bool(session.arguments.force)
+    lines = {
+        registry: tuple(prefix for prefix, why in stale if force or why != AWAY)
+        for registry, stale in report.stale.items()
+    }
+    lines = {registry: prefixes for registry, prefixes in lines.items() if prefixes}
+    removal = Removal(session, look, Disposal.BACKUP)
+    broken, staying = allowed([item for item in look.environments if _is_leftover(item)], by_age=False, force=force)
+    for environment, found in staying:
+        message = f"{environment.path} stays: {why_protected(found)}."
+        session.notices.append(Notice("protected", message, environment.path))
+    goers = tuple(leaving(environment, look.scan, report.now) for environment in broken)
+    report = replace(removal.foreseen(replace(report, shown=broken), goers), fix=lines)
+    session.show(report, final=False)
+    count = sum(map(len, lines.values()))
+    if session.output.dry_run or not (count or goers):
+        session.show(report, final=True)
+        return 1 if session.failed else 0
+    wanted = [f"take {plural(count, 'line')} out of the registry"] if count else []
+    wanted += [f"move {plural(len(goers), 'broken environment')} aside"] if goers else []
+    if not confirm(f"{' and '.join(wanted).capitalize()}?", session.output):
+        session.tell("Nothing was changed.")
+        return 1
+    copies = _take_out(session, lines)
+    if goers:
+        report = removal.carry_out(report, goers)
+    session.show(replace(report, copies=copies), final=True)
+    return 1 if session.failed else 0
+
+
+def _is_leftover(environment: Environment) -> bool:
+    return any(problem.kind == "interrupted" for problem in environment.problems)
+
+
+def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Take lines out of registries and return the paths of the copies of what they were."""
+    copies = []
+    for registry, prefixes in lines.items():
+        copy = f"environments.txt.{new_run_id(time.time())}"
+        try:
+            if take_out(registry, prefixes, copy):
+                copies.append(f"{realpath(registry).rpartition('/')[0]}/{copy}")
+        except OSError as error:
+            session.failed = True
+            message = f"The registry {registry} can't be changed: {error.strerror or error}."
+            session.notices.append(Notice("registry", message, registry))
+    return tuple(copies)
+
+
+def _unregister(registries: Sequence[str], path: str) -> str | None:
+    troubles = []
+    for registry in registries:
+        try:
+            take_out(registry, (path,))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            troubles.append(f"it could not be taken out of {registry}: {error.strerror or error}")
+    return "; ".join(troubles) or None
+
+
+def _note_place(session: Session, item: Leaving) -> None:
+    """Note where a run is if no directory of environments leads to it."""
+    place = item.departure.place
+    if place.real_path in map(realpath, session.settings.envs_dirs):
+        return
+    for envs_dir in session.settings.envs_dirs:
+        try:
+            remember(envs_dir, place.path)
+        except (OSError, ValueError):
+            continue
+        return
+    message = f"Nothing will lead to what is kept of {item.environment.path}: it is in {place.path}/.conda-prune."
+    session.notices.append(Notice("removal", message, place.path))
+
+
+def _warnings(outcomes: Sequence[Departed]) -> list[Notice]:
+    return [
+        Notice("removal", f"{outcome.path}: {outcome.warning}.", outcome.path)
+        for outcome in outcomes
+        if outcome.warning is not None
+    ]

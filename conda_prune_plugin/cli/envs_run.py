@@ -1,0 +1,172 @@
+"""One run of ``conda prune envs``: discover, walk, look for evidence, show; what is changed is in `envs_removal`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ..core.environments import Environment, is_unused_for
+from ..core.model import Inventory, Notice, Plan, RootKind
+from ..core.units import parse_age
+from ..discovery.crew import Crew
+from ..discovery.evidence import gather, stale_lines
+from ..discovery.inventory import discover
+from ..discovery.records import MISSING
+from ..discovery.set_aside import is_set_aside
+from ..discovery.settings import Settings, conda_settings
+from ..discovery.usage import Scan, Survey, make_usage
+from ..errors import UsageError
+from ..execution.recovery import cut_off_runs, needs_recovery, recover
+from ..presentation.envs import EnvsReport, envs_document, show_changes, show_environments
+from ..presentation.progress import Reporter
+from .confirm import may_ask
+from .options import Output, parsed, patience_of, teller
+from .places import places
+from .policies import Choice, request
+from .runs import cut_off_notice
+from .usage_run import find_environment
+
+_HINT = "`conda prune envs --help` explains the options."
+
+
+@dataclass(slots=True)
+class Session:
+    """What the steps of one run share; `failed`: something did not work."""
+
+    arguments: argparse.Namespace
+    output: Output
+    reporter: Reporter
+    choice: Choice
+    settings: Settings
+    notices: list[Notice] = field(default_factory=list)
+    failed: bool = False
+    told: int = 0
+
+    def tell(self, message: str) -> None:
+        """Say something while the work goes on."""
+        teller(self.output, self.reporter)(message)
+
+    def show(self, report: EnvsReport, *, final: bool) -> None:
+        """Show what was found and is about to be done, or at last what was done; JSON is one document at the end."""
+        if self.output.json:
+            if final:
+                document = envs_document(report, self.notices, success=not self.failed)
+                print(json.dumps(document, indent=2))
+            return
+        from ..presentation.text import console, show_notices
+
+        out = console(sys.stdout)
+        if final:
+            show_changes(out, console(sys.stderr), report, quiet=self.output.quiet)
+        else:
+            show_environments(out, report, whole=self.output.verbosity > 0, quiet=self.output.quiet)
+        sys.stdout.flush()
+        show_notices(console(sys.stderr), self.notices[self.told :])
+        self.told = len(self.notices)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found."""
+
+    inventory: Inventory
+    plan: Plan
+    survey: Survey
+    scan: Scan
+    environments: tuple[Environment, ...]
+
+
+def run(arguments: argparse.Namespace, crew: Crew) -> int:
+    """Run the command, walking with a crew, and return its exit code. Raises `PruneError`."""
+    _require_sense(arguments)
+    output = Output.from_context()
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+        session = Session(arguments, output, reporter, Choice(arguments), conda_settings())
+        unused_for = parsed(arguments.unused_for, parse_age, None)
+        _recover(session)
+        look, named = _look(session, crew)
+        chosen = _chosen(look.environments, named, unused_for)
+        report = EnvsReport(
+            shown=chosen,
+            count=len(look.environments),
+            stale=stale_lines(session.settings),
+            now=time.time(),
+            unused_for=unused_for,
+            dry_run=output.dry_run,
+        )
+        if arguments.remove or arguments.fix_registry:
+            from .envs_removal import Removal, fix
+
+            if arguments.fix_registry:
+                return fix(session, look, report)
+            return Removal(session, look).run(report, by_name=bool(named))
+        session.show(report, final=output.json)
+        return 1 if session.failed else 0
+
+
+def _require_sense(arguments: argparse.Namespace) -> None:
+    """Refuse options that mean nothing together. Raises `UsageError`."""
+    chosen = bool(arguments.environments) or arguments.unused_for is not None
+    if arguments.remove and not chosen:
+        raise UsageError("--remove needs names of environments, or --unused-for.", hint=_HINT)
+    if arguments.fix_registry and (arguments.remove or chosen):
+        raise UsageError("--fix-registry is for the whole registry and goes alone.", hint=_HINT)
+    changing = arguments.remove or arguments.fix_registry
+    for option, given, fits in (
+        ("--force", arguments.force, changing),
+        ("--prune", arguments.prune, arguments.remove),
+        ("--backup", arguments.backup is not None, arguments.remove),
+    ):
+        if given and not fits:
+            raise UsageError(f"{option} means nothing without --remove.", hint=_HINT)
+
+
+def _recover(session: Session) -> None:
+    """Finish what an earlier removal left, if anything may be changed; else say that there is something."""
+    changes = (session.arguments.remove or session.arguments.fix_registry) and not session.output.dry_run
+    patience = patience_of(session.arguments, session.output, session.reporter)
+    for place in places(session.settings):
+        if not (changes and (session.output.yes or may_ask(session.output))):
+            session.notices += map(cut_off_notice, cut_off_runs(place))
+        elif place.writable and needs_recovery(place):
+            done, complete = recover(place, patience, session.reporter.counter("Finishing an earlier run"))
+            session.notices += done
+            session.failed |= not complete
+
+
+def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
+    """Return what there is, and the real paths of the environments that were named."""
+    reporter = session.reporter
+    inventory = discover(request(session.arguments), reporter.phase("Looking for environments")).inventory
+    roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
+    named = tuple(
+        find_environment([root for root in roots if not is_set_aside(root.path)], name)
+        for name in session.arguments.environments
+    )
+    survey = Survey(replace(inventory, roots=roots), crew, reporter.counter("Counting files"))
+    survey.walk_caches()
+    plan, remarks = session.choice.plan(inventory, reporter, time.time(), survey.measured)
+    scan = survey.walk_environments()
+    usages = [item for item in make_usage(scan, plan).environments if not is_set_aside(item.root.path)]
+    reporter.phase("Looking for evidence of use")(0)
+    environments = gather(usages, inventory, session.settings)
+    reporter.clear()
+    # What is missing is told as a line of the registry.
+    found = (*inventory.notices, *scan.notices, *remarks)
+    session.notices += [notice for notice in found if notice.kind != MISSING]
+    return Look(inventory, plan, survey, scan, environments), named
+
+
+def _chosen(every: Sequence[Environment], named: Sequence[str], unused_for: float | None) -> tuple[Environment, ...]:
+    now = time.time()
+    return tuple(
+        environment
+        for environment in every
+        if (not named or os.path.realpath(environment.path) in named)
+        and (unused_for is None or is_unused_for(environment, unused_for, now))
+    )

@@ -1,0 +1,35 @@
+"""What a prune of the caches would give back if some environments were gone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
+
+from ..core.model import Inventory, Measurement, Plan, RootKind
+from ..discovery.usage import Scan, Survey
+from ..presentation.progress import Reporter
+from .policies import Choice
+
+
+def plan_without(
+    gone: Collection[str], inventory: Inventory, survey: Survey, scan: Scan, choice: Choice, reporter: Reporter
+) -> Plan:
+    """Return the plan for the caches as it would be without the environments at some real paths."""
+    links: Counter[tuple[int, int]] = Counter()
+    for root, tree in scan.environments:
+        if os.path.realpath(root.path) in gone:
+            links.update((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
+
+    def without_their_links(path: str) -> Measurement:
+        measured = survey.measured(path)
+        shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
+        return replace(measured, shared=tuple(shared))
+
+    # Their histories go with them, so their revisions do too.
+    theirs = (RootKind.ENVIRONMENT, RootKind.REVISION)
+    left = (root for root in inventory.roots if root.kind not in theirs or os.path.realpath(root.path) not in gone)
+    then, _ = choice.plan(replace(inventory, roots=tuple(left)), reporter, time.time(), without_their_links)
+    return then

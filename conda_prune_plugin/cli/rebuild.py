@@ -1,0 +1,154 @@
+"""Making an environment again from what was exported before it was removed.
+
+conda itself creates it from the ``@EXPLICIT`` file, in a process of its own: first offline, from what the caches still
+hold, then, unless conda is configured to be offline, with the network. pip, if the environment has it, installs what it
+had installed, each in exactly the version and from the source that is recorded, without dependencies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.model import Entry, Outcome, Part, Result
+from ..discovery.exports import EXPLICIT, PINNED, PIP, PIP_DETAILS, VARIABLES
+from ..execution.exports import EXPORTS
+from ..execution.receipt import ReceiptEntry
+from ..execution.runs import StoredRun
+
+#: So much of what a failed command has said is repeated, in characters.
+_TOLD = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What became of one environment, and what the user should know about it."""
+
+    outcome: Outcome
+    warnings: tuple[str, ...] = ()
+
+
+def rebuild(stored: StoredRun, entry: ReceiptEntry) -> Rebuilt:
+    """Make one environment of a run again at the place where it was, if nothing is there."""
+    prefix = os.path.join(stored.cache.path, entry.dist)
+    exports = os.path.join(stored.path, EXPORTS, entry.dist)
+    if os.path.lexists(prefix):
+        return _rebuilt(stored, entry, Result.SKIPPED, f"{prefix} is there already; nothing is overwritten")
+    if not os.path.isfile(os.path.join(exports, EXPLICIT)):
+        return _rebuilt(stored, entry, Result.FAILED, f"{exports} does not hold what it was to be rebuilt from")
+    if error := _create(prefix, os.path.join(exports, EXPLICIT)):
+        return _rebuilt(stored, entry, Result.FAILED, error)
+    missing = _wanted(exports) - {name.removesuffix(".json") for name in os.listdir(os.path.join(prefix, "conda-meta"))}
+    if missing:
+        return _rebuilt(stored, entry, Result.FAILED, f"conda has made it without {', '.join(sorted(missing))}")
+    for name in (VARIABLES, PINNED):
+        if os.path.isfile(os.path.join(exports, name)):
+            shutil.copyfile(os.path.join(exports, name), os.path.join(prefix, "conda-meta", name))
+    return _rebuilt(stored, entry, Result.RESTORED, None, *_with_pip(prefix, exports))
+
+
+def _rebuilt(stored: StoredRun, entry: ReceiptEntry, result: Result, error: str | None, *warnings: str) -> Rebuilt:
+    parts = tuple(Part(part.kind, part.name) for part in entry.parts)
+    return Rebuilt(Outcome(Entry(stored.cache.path, entry.dist, parts), result, entry.files, 0, error), warnings)
+
+
+def _create(prefix: str, explicit: str) -> str | None:
+    """Let conda create an environment; return why that failed, None if it did not."""
+    from conda.base.context import context
+
+    error: str | None = "conda was not asked"
+    for offline in dict.fromkeys((True, bool(context.offline))):
+        command = ["create", "--prefix", prefix, "--yes", "--quiet", "--no-default-packages"]
+        if _has_packages(explicit):
+            command += ["--file", explicit]
+        # Our module runs the conda that runs this.
+        error = _run([sys.executable, "-m", "conda_prune_plugin.embedded", *command, *(["--offline"] * offline)])
+        if error is None:
+            return None
+        # conda takes back what it has begun, but leaves the directory.
+        _remove_empty(prefix)
+        if os.path.lexists(prefix):
+            return f"{error} (what conda has left is in {prefix})"
+    return error
+
+
+def _has_packages(explicit: str) -> bool:
+    with open(explicit, encoding="utf-8", errors="surrogateescape") as stream:
+        return any(line[:1] not in ("#", "@", "\n") for line in stream)
+
+
+def _remove_empty(prefix: str) -> None:
+    for path in (os.path.join(prefix, "conda-meta", "history"), os.path.join(prefix, "conda-meta"), prefix):
+        try:
+            if os.path.isdir(path):
+                os.rmdir(path)
+            elif os.path.getsize(path) == 0:
+                os.unlink(path)
+        except OSError:
+            continue
+
+
+def _wanted(exports: str) -> set[str]:
+    """Return the dists of an ``@EXPLICIT`` file."""
+    from ..core.names import archive_dist
+
+    found = set()
+    with open(os.path.join(exports, EXPLICIT), encoding="utf-8", errors="surrogateescape") as stream:
+        for line in stream:
+            dist = archive_dist(line.strip().partition("#")[0].rsplit("/", 1)[-1])
+            if dist is not None:
+                found.add(dist)
+    return found
+
+
+def _with_pip(prefix: str, exports: str) -> tuple[str, ...]:
+    """Install what pip had installed; return what the user has to do himself."""
+    try:
+        with open(os.path.join(exports, PIP_DETAILS), encoding="utf-8") as stream:
+            packages = json.load(stream)
+    except (OSError, ValueError):
+        return ("Nothing is known of its pip packages.",)
+    lost = [item for item in packages if item["requirement"] is None]
+    warnings = [f"{prefix}: {item['name']} can't be installed again: {item['why']}." for item in lost]
+    if len(packages) > len(lost):
+        requirements = os.path.join(exports, PIP)
+        command = [_python(prefix), "-m", "pip", "install", "--no-deps", "--requirement", requirements]
+        error = _run([*command, "--no-input", "--disable-pip-version-check", *_offline()], PIP_REQUIRE_VIRTUALENV="0")
+        if error is not None:
+            warnings.append(f"{prefix}: pip has failed ({error}). To try again: {' '.join(command)}")
+    return tuple(warnings)
+
+
+def _offline() -> list[str]:
+    from conda.base.context import context
+
+    return ["--no-index"] if context.offline else []
+
+
+def _python(prefix: str) -> str:
+    windows = os.path.join(prefix, "python.exe")
+    return windows if os.path.exists(windows) else os.path.join(prefix, "bin", "python")
+
+
+def _run(command: Sequence[str], **environ: str) -> str | None:
+    """Run a command; return the end of what it said if it failed."""
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    except OSError as error:
+        return f"{command[0]}: {error.strerror or error}"
+    if done.returncode == 0:
+        return None
+    said = " ".join(done.stdout.decode("utf-8", "replace").split())
+    return said[-_TOLD:] or f"exit code {done.returncode}"

@@ -1,0 +1,179 @@
+"""Files outside of an environment that lead into it: kernels, editors, shells, schedules, scripts. Reads only.
+
+Looked at are the usual places of this user and of the machine, the projects that direnv and VS Code know of, and the
+directory that an environment lies in. What is larger than any such file, or not readable, is passed over.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from ..core.environments import Mentions, Pointer
+from .reading import read_regular
+
+#: Of a script the interpreter is in the first line, and a wrapper is short. In bytes.
+_LARGEST = 1 << 20
+
+_TABLE = "crontab -l"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where files of a kind are: patterns of glob; `by_name`: they may name an environment without its path."""
+
+    kind: str
+    patterns: tuple[str, ...]
+    by_name: bool = False
+
+
+#: The environment variables are what the programs themselves look at, with the defaults of their documentation.
+_PLACES = (
+    _Place(
+        "kernel",
+        (
+            "$JUPYTER_DATA_DIR/kernels/*/kernel.json",
+            "~/.local/share/jupyter/kernels/*/kernel.json",
+            "~/Library/Jupyter/kernels/*/kernel.json",
+            "$APPDATA/jupyter/kernels/*/kernel.json",
+            "/usr/local/share/jupyter/kernels/*/kernel.json",
+            "/usr/share/jupyter/kernels/*/kernel.json",
+        ),
+    ),
+    _Place(
+        "editor",
+        (
+            *(
+                f"{config}/{code}/User/settings.json"
+                for config in ("$XDG_CONFIG_HOME", "~/.config", "~/Library/Application Support", "$APPDATA")
+                for code in ("Code", "Code - Insiders", "Cursor", "VSCodium")
+            ),
+            "~/.config/JetBrains/*/options/jdk.table.xml",
+            "~/Library/Application Support/JetBrains/*/options/jdk.table.xml",
+            "~/.config/spyder-py3/config/spyder.ini",
+            "~/.emacs",
+            "~/.emacs.d/init.el",
+            "~/.vimrc",
+            "~/.config/nvim/init.*",
+        ),
+    ),
+    _Place(
+        "shell",
+        (
+            *(
+                f"~/.{name}"
+                for name in ("bashrc", "bash_profile", "bash_login", "bash_aliases", "profile", "tcshrc", "cshrc")
+            ),
+            *(f"~/.{name}" for name in ("zshrc", "zprofile", "zshenv", "zlogin", "xonshrc")),
+            "~/.config/fish/config.fish",
+            "~/.config/fish/conf.d/*.fish",
+            "/etc/profile.d/*.sh",
+        ),
+        by_name=True,
+    ),
+    _Place("cron", ("/etc/crontab", "/etc/cron.*/*"), by_name=True),
+    _Place(
+        "systemd",
+        (
+            "$XDG_CONFIG_HOME/systemd/user/*",
+            "~/.config/systemd/user/*",
+            "~/.local/share/systemd/user/*",
+            "/etc/systemd/user/*",
+            "/etc/systemd/system/*.service",
+        ),
+        by_name=True,
+    ),
+    _Place("script", ("~/.local/bin/*", "~/bin/*", "~/.local/share/applications/*.desktop"), by_name=True),
+)
+
+#: In the directory of a project.
+_IN_PROJECT = (
+    ("direnv", ".envrc", True),
+    ("editor", ".vscode/settings.json", False),
+    ("editor", ".idea/misc.xml", False),
+)
+
+
+def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, tuple[Pointer, ...]]:
+    """Return for each prefix what points into it; `names` maps the names of environments to their prefixes."""
+    real = {os.path.realpath(prefix): prefix for prefix in prefixes}
+    home = os.path.expanduser("~")
+    mentions = Mentions(tuple(dict.fromkeys((*real, *prefixes))), names, home)
+    found: dict[str, dict[Pointer, None]] = {prefix: {} for prefix in prefixes}
+    seen: set[str] = set()
+
+    def look(kind: str, path: str, text: Callable[[], str], *, by_name: bool) -> None:
+        if path in seen:
+            return
+        seen.add(path)
+        with suppress(OSError):
+            content = text()
+            named = mentions.activated(content) if by_name else mentions.paths(content)
+            for prefix in {real.get(name, name) for name in named}:
+                # Its own files are no evidence that somebody else wants it.
+                if not f"{os.path.realpath(path)}/".startswith(os.path.join(os.path.realpath(prefix), "")):
+                    found[prefix][Pointer(kind, path)] = None
+
+    for kind, path, by_name in _files(prefixes):
+        look(kind, path, lambda path=path: _text(path), by_name=by_name)  # type: ignore[misc]
+    look("cron", _TABLE, _crontab, by_name=True)
+    return {prefix: tuple(items) for prefix, items in found.items()}
+
+
+def _files(prefixes: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
+    """Give kind, path and whether names count, of all files that may point."""
+    for place in _PLACES:
+        for pattern in place.patterns:
+            for path in _glob(pattern):
+                yield place.kind, path, place.by_name
+    shares = (os.path.join(prefix, "share", "jupyter") for prefix in prefixes)
+    for directory in filter(None, (*os.environ.get("JUPYTER_PATH", "").split(os.pathsep), *shares)):
+        for path in _glob(os.path.join(glob.escape(directory), "kernels/*/kernel.json")):
+            yield "kernel", path, False
+    yield from _in_projects(dict.fromkeys((*map(os.path.dirname, prefixes), *_projects())))
+
+
+def _in_projects(projects: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
+    for project in projects:
+        for kind, name, by_name in _IN_PROJECT:
+            yield kind, os.path.join(project, name), by_name
+
+
+def _projects() -> Iterator[str]:
+    """Give the directories that direnv and VS Code were used in, by what they remember."""
+    for allowed in _glob("~/.local/share/direnv/allow/*"):
+        with suppress(OSError):
+            yield os.path.dirname(_text(allowed).strip())
+    for config in ("~/.config", "~/Library/Application Support"):
+        for workspace in _glob(f"{config}/Code*/User/workspaceStorage/*/workspace.json"):
+            with suppress(OSError, ValueError, AttributeError, TypeError):
+                yield unquote(urlsplit(json.loads(_text(workspace)).get("folder")).path)
+
+
+def _glob(pattern: str) -> list[str]:
+    path = os.path.expanduser(os.path.expandvars(pattern))
+    # A variable that is not set.
+    return [] if path.startswith("$") else sorted(glob.glob(path))
+
+
+def _text(path: str) -> str:
+    """Return what a file says, and where it leads if it is a link. Raises `OSError`."""
+    target = os.path.realpath(path) if os.path.islink(path) else ""
+    if os.path.getsize(path) > _LARGEST:
+        return target
+    return f"{target}\n{read_regular(path).decode('utf-8', 'replace')}"
+
+
+def _crontab() -> str:
+    crontab = shutil.which("crontab")
+    if crontab is None:
+        return ""
+    done = subprocess.run([crontab, "-l"], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,271 @@
+"""Taking environments away: exported, set aside by one rename, and deleted then unless they are a backup.
+
+What makes it safe to be killed at any step, in this order:
+
+1. the exports and the receipt are written into ``<directory of the environment>/.conda-prune/<run>/`` and synced;
+2. the environment is renamed into that folder: it is whole at its place before, and wholly set aside after. The same
+   directory is the same file system, so this is one step, and links, modes and times stay;
+3. a backup is declared one in the receipt; what is to be deleted gets the mark of that. A run that is cut off before
+   this is given back by the next one (`recovery`), after it it is finished;
+4. only then the line in the registry goes: what is given back never has to be registered again;
+5. what is marked is deleted, by the one function that deletes.
+
+``conda remove --all`` (24.7 to 26.9 alike) unlinks file by file, runs the pre-unlink scripts of packages, removes menu
+items, calls `rm_rf` for what is left, and unregisters. Killed, it leaves half an environment. Of all this only the
+scripts and the menu items have an effect outside of the environment, so these are conda's own functions here
+(`Tools.farewell`), called right before step 2; a backup, which comes back, keeps both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from ..core.accounting import Ledger
+from ..core.environments import Departed
+from ..core.model import Cache, Identity, Measurement, PartKind, Result
+from ..core.run import Disposal, Run
+from .aside import reason
+from .directory import Directory
+from .exports import EXPORTS, write_exports
+from .lock import Patience
+from .receipt import Held, Receipt, ReceiptEntry, RunState, withdraw_receipt, write_receipt
+from .removal import remove
+from .state import DOOMED, LockedCache, locked, remove_empty, unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """One environment that is to be taken away.
+
+    place: the directory that it lies in; `name` is its name there.
+    identity: what it was when it was looked at; `stamp` that of its ``conda-meta``, by inode and time of modification.
+    own, apparent: bytes. exports: files by name. details: a JSON object for the receipt.
+    """
+
+    place: Cache
+    name: str
+    identity: Identity
+    stamp: tuple[int, int] | None
+    exports: Mapping[str, bytes] = field(repr=False)
+    details: str = field(repr=False)
+    own: int = 0
+    apparent: int = 0
+    files: int = 0
+    last_used: float | None = None
+    reasons: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Its absolute path."""
+        return os.path.join(self.place.path, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Senses and voices of a removal.
+
+    objection: why an environment must not go at this very moment, or None.
+    farewell: does what conda does outside of an environment that it removes; returns what went wrong, or None.
+    unregister: takes an environment out of the registry; returns what went wrong, or None.
+    """
+
+    objection: Callable[[str], str | None]
+    farewell: Callable[[str], str | None]
+    unregister: Callable[[str], str | None]
+    measure: Callable[[str, int | None], Measurement]
+    progress: Callable[[int], None]
+    patience: Patience
+
+
+def take_away(departures: Sequence[Departure], run: Run, tools: Tools) -> tuple[Departed, ...]:
+    """Take environments away and return an outcome for each, in their order.
+
+    Raises `StateError` or `LockTimeoutError` before anything of a directory of environments is changed.
+    """
+    by_place: dict[str, list[Departure]] = {}
+    for departure in departures:
+        by_place.setdefault(departure.place.real_path, []).append(departure)
+    outcomes: dict[str, Departed] = {}
+    with ExitStack() as stack:
+        # All before the first one is changed.
+        opened = [(stack.enter_context(locked(mine[0].place, tools.patience)), mine) for mine in by_place.values()]
+        for here, mine in opened:
+            outcomes |= _Removal(here, mine, run, tools).run()
+    return tuple(outcomes[departure.path] for departure in departures)
+
+
+class _Removal:
+    """The steps of a removal in one directory of environments."""
+
+    def __init__(self, here: LockedCache, departures: Sequence[Departure], run: Run, tools: Tools) -> None:
+        self._here = here
+        self._run = run
+        self._tools = tools
+        self._departures = departures
+        self._ledger = Ledger()
+        self._numbers = {departure.path: str(number) for number, departure in enumerate(departures)}
+        self._moved: dict[str, Measurement] = {}
+        self._warnings: dict[str, list[str]] = {}
+        self._outcomes: dict[str, Departed] = {}
+        self._settled: set[str] = set()
+
+    def run(self) -> dict[str, Departed]:
+        state, backup = self._here.state, self._run.disposal is Disposal.BACKUP
+        path = os.path.join(state.path, self._run.id)
+        with ExitStack() as stack:
+            stack.callback(remove_empty, state, self._run.id)
+            try:
+                folder = stack.enter_context(state.make_own(self._run.id))
+                stack.callback(self._withdraw, folder)
+                receipt = self._begin(folder)
+            except OSError as error:
+                raise unusable(path, error) from error
+            try:
+                for departure in self._departures:
+                    self._set_aside(departure, folder)
+                self._settle(folder, receipt, backup=backup)
+            except KeyboardInterrupt:
+                self._give_back(folder, "interrupted before it", Result.SKIPPED)
+            except OSError as error:
+                self._give_back(folder, reason(error), Result.FAILED)
+            self._unregister(folder, backup=backup)
+            if not backup:
+                self._delete(folder)
+                self._finish(folder, receipt)
+        return self._outcomes
+
+    def _begin(self, folder: Directory) -> Receipt:
+        for departure in self._departures:
+            write_exports(folder, departure.name, departure.exports)
+        entries = tuple(_entry(departure, self._numbers[departure.path]) for departure in self._departures)
+        receipt = Receipt(self._run, self._departures[0].place.path, RunState.BEGUN, entries)
+        write_receipt(folder, receipt)
+        self._here.state.sync()
+        self._here.directory.sync()
+        return receipt
+
+    def _set_aside(self, departure: Departure, folder: Directory) -> None:
+        number = self._numbers[departure.path]
+        try:
+            if why := self._changed(departure) or self._tools.objection(departure.path):
+                self._outcomes[departure.path] = Departed(departure.path, Result.SKIPPED, error=why)
+                return
+            if self._run.disposal is Disposal.DELETE and (trouble := self._tools.farewell(departure.path)):
+                self._warnings.setdefault(departure.path, []).append(trouble)
+            self._here.directory.move(departure.name, folder, number)
+            measurement = self._tools.measure(*folder.at(number))
+            if measurement.obstacle is not None:
+                raise OSError(measurement.obstacle)
+            self._moved[departure.path] = measurement
+        except OSError as error:
+            self._put_back(departure, folder, reason(error))
+
+    def _changed(self, departure: Departure) -> str | None:
+        """Return what has changed since an environment was looked at."""
+        try:
+            status = self._here.directory.status(departure.name)
+        except FileNotFoundError:
+            return "it is gone"
+        if (status.st_dev, status.st_ino) != (departure.identity.device, departure.identity.inode):
+            return "something else is in its place"
+        with self._here.directory.child(departure.name) as prefix:
+            if prefix.exists("conda-meta"):
+                meta = prefix.status("conda-meta")
+                if departure.stamp not in (None, (meta.st_ino, meta.st_mtime_ns)):
+                    return "it has changed since it was looked at"
+        return None
+
+    def _put_back(self, departure: Departure, folder: Directory, why: str, result: Result = Result.FAILED) -> None:
+        number = self._numbers[departure.path]
+        self._moved.pop(departure.path, None)
+        try:
+            if folder.exists(number):
+                folder.move(number, self._here.directory, departure.name)
+        except OSError as error:
+            why += f"; it could not be put back, which the next run tries again: {reason(error)}"
+        self._outcomes[departure.path] = Departed(departure.path, result, error=why)
+
+    def _settle(self, folder: Directory, receipt: Receipt, *, backup: bool) -> None:
+        """Make it final: from here on a run that is cut off is finished and not given back."""
+        self._here.directory.sync()
+        folder.sync()
+        if not self._moved:
+            return
+        if backup:
+            write_receipt(folder, self._done(receipt, self._moved))
+            self._settled.update(self._moved)
+            return
+        for path in self._moved:
+            folder.move(self._numbers[path], folder, self._numbers[path] + DOOMED)
+            self._settled.add(path)
+        folder.sync()
+
+    def _give_back(self, folder: Directory, why: str, result: Result) -> None:
+        """Put back what is not settled."""
+        for departure in self._departures:
+            if departure.path not in self._settled and departure.path not in self._outcomes:
+                self._put_back(departure, folder, why, result)
+
+    def _unregister(self, folder: Directory, *, backup: bool) -> None:
+        for path in sorted(self._settled):
+            if trouble := self._tools.unregister(path):
+                self._warnings.setdefault(path, []).append(trouble)
+            if backup:
+                self._outcomes[path] = self._departed(path, Result.BACKED_UP, folder)
+
+    def _delete(self, folder: Directory) -> None:
+        for path, measurement in self._moved.items():
+            if path not in self._settled:
+                continue
+            try:
+                remove(folder, self._numbers[path] + DOOMED, self._tools.progress)
+            except OSError as error:
+                why = f"it is set aside but could not be deleted, which the next run finishes: {reason(error)}"
+                self._outcomes[path] = self._departed(path, Result.FAILED, folder, error=why)
+            except KeyboardInterrupt:
+                why = "interrupted while it was deleted, which the next run finishes"
+                self._outcomes[path] = self._departed(path, Result.FAILED, folder, error=why)
+            else:
+                freed = self._ledger.remove(measurement)
+                self._outcomes[path] = self._departed(path, Result.REMOVED, folder, freed=freed)
+
+    def _finish(self, folder: Directory, receipt: Receipt) -> None:
+        """Write that the run is done, if nothing of it is left to be deleted."""
+        if not self._settled or any(name.endswith(DOOMED) for name, _ in folder.names()):
+            return
+        try:
+            write_receipt(folder, self._done(receipt, self._settled))
+        except OSError as error:
+            for path in self._settled:
+                self._warnings.setdefault(path, []).append(f"the receipt could not be completed: {reason(error)}")
+
+    def _done(self, receipt: Receipt, paths: Iterable[str]) -> Receipt:
+        numbers = {self._numbers[path] for path in paths}
+        return receipt.done(entry for entry in receipt.entries if entry.parts[0].number in numbers)
+
+    def _withdraw(self, folder: Directory) -> None:
+        """Take exports and receipt away when nothing happened that they would be for."""
+        if not self._settled:
+            withdraw_receipt(folder)
+
+    def _departed(
+        self, path: str, result: Result, folder: Directory, *, freed: int = 0, error: str | None = None
+    ) -> Departed:
+        exports = os.path.join(folder.path, EXPORTS, os.path.basename(path))
+        return Departed(path, result, freed, error, exports, "; ".join(self._warnings.get(path, ())) or None)
+
+
+def _entry(departure: Departure, number: str) -> ReceiptEntry:
+    return ReceiptEntry(
+        dist=departure.name,
+        parts=(Held(PartKind.ENVIRONMENT, departure.name, number),),
+        files=departure.files,
+        apparent=departure.apparent,
+        reclaimable=departure.own,
+        last_used=departure.last_used,
+        record=departure.details,
+        reasons=departure.reasons,
+    )

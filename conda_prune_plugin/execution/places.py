@@ -1,0 +1,35 @@
+"""Where environments were set aside beside no directory of environments: ``<envs dir>/.conda-prune/places``.
+
+An environment is moved by one rename, so it stays in the directory that it was in. Nothing would lead there any more
+once it is out of the registry. One absolute path a line.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .directory import Directory
+from .state import STATE
+
+PLACES = "places"
+
+
+def remember(envs_dir: str, place: str) -> None:
+    """Note a directory. Raises `OSError`, or `ValueError` for a path that no line can hold."""
+    if "\n" in place:
+        raise ValueError(f"{place!r} has a newline in it")
+    with Directory.open(os.path.realpath(envs_dir)) as directory, directory.make_own(STATE) as state:
+        known = b""
+        if state.exists(PLACES):
+            with os.fdopen(state.open_file(PLACES, os.O_RDONLY), "rb") as stream:
+                known = stream.read()
+        line = os.fsencode(place)
+        if line in known.split(b"\n"):
+            return
+        with os.fdopen(state.open_file(PLACES, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "wb") as stream:
+            stream.write(line + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        state.hand_over(PLACES)
+        state.sync()
+        directory.sync()

@@ -1,0 +1,66 @@
+"""Taking lines out of a registry of environments (``~/.conda/environments.txt``), and nothing else.
+
+conda's own `unregister_env` is not called: it also drops every line whose environment is not there at this moment,
+such as those on a disk that is not mounted. Like conda's, this can lose a line that a `conda create` appends between
+the reading and the renaming.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from .directory import Directory
+
+#: The registry while it is written.
+_UNFINISHED = ".conda-prune-new"
+
+
+def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) -> bool:
+    """Remove the lines that name prefixes (absolute paths); return whether there were any.
+
+    copy: the name, in the registry's directory, of a file that keeps what the registry said before.
+
+    Raises `OSError`; the registry is what it was then.
+    """
+    # A link stays one: what it leads to is replaced.
+    real = os.path.realpath(registry)
+    with Directory.open(os.path.dirname(real)) as directory:
+        name = os.path.basename(real)
+        try:
+            with os.fdopen(directory.open_file(name, os.O_RDONLY), "rb") as stream:
+                before = stream.read()
+        except FileNotFoundError:
+            return False
+        after = before if before.endswith(b"\n") else before + b"\n"
+        for prefix in prefixes:
+            after = _without(after, os.fsencode(prefix))
+        if after.rstrip(b"\n") == before.rstrip(b"\n"):
+            return False
+        if copy is not None:
+            _write(directory, copy, before, name)
+        _write(directory, name + _UNFINISHED, after, name)
+        directory.replace(name + _UNFINISHED, name)
+        directory.sync()
+    return True
+
+
+def _without(content: bytes, prefix: bytes) -> bytes:
+    if b"\n" in prefix:
+        # Such a prefix takes several lines (conda writes it as it is).
+        return (b"\n" + content).replace(b"\n" + prefix + b"\n", b"\n").removeprefix(b"\n")
+    lines = content.split(b"\n")
+    return b"\n".join(line for line in lines if line.strip() == b"" or os.path.abspath(line.strip()) != prefix)
+
+
+def _write(directory: Directory, name: str, content: bytes, like: str) -> None:
+    """Write a file with the mode of another one, and make it outlast a crash."""
+    if directory.exists(name):
+        directory.unlink(name)
+    fd = directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(content)
+        os.fchmod(stream.fileno(), directory.status(like).st_mode & 0o777)
+        stream.flush()
+        os.fsync(stream.fileno())
+    directory.hand_over(name)
