@@ -122,7 +122,7 @@ def warm_up(sandbox: Sandbox) -> None:
     """Import in this process what the commands import, which every child would have to repeat."""
     import filelock  # noqa: F401
 
-    from conda_prune_plugin.cli import fetching, purge, restore  # noqa: F401
+    from conda_prune_plugin.cli import environments_back, envs_removal, fetching, purge, restore  # noqa: F401
     from conda_prune_plugin.execution import purge as purging  # noqa: F401
     from conda_prune_plugin.presentation import runs  # noqa: F401
 

@@ -117,8 +117,8 @@ def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, 
             content = text()
             named = mentions.activated(content) if by_name else mentions.paths(content)
             for prefix in {real.get(name, name) for name in named}:
-                # Its own files are no evidence that somebody else wants it.
-                if not f"{os.path.realpath(path)}/".startswith(os.path.join(os.path.realpath(prefix), "")):
+                # Its own files are no evidence that somebody else wants it; a link to one of them from outside is.
+                if not os.path.realpath(os.path.dirname(path)).startswith(os.path.join(os.path.realpath(prefix), "")):
                     found[prefix][Pointer(kind, path)] = None
 
     for kind, path, by_name in _files(prefixes):
