@@ -45,7 +45,7 @@ def test_the_demo_prints_what_the_readme_shows(empty: Machine) -> None:
 
 
 def test_every_option_of_the_help_is_in_the_readme_and_the_other_way_round(empty: Machine) -> None:
-    commands: tuple[tuple[str, ...], ...] = ((), ("usage",), ("why",), ("restore",), ("purge",))
+    commands: tuple[tuple[str, ...], ...] = ((), ("usage",), ("why",), ("envs",), ("restore",), ("purge",))
     helps = "".join(empty.run("prune", *command, "--help").out for command in commands)
     of_help = set(re.findall(r"(?<![\w-])--[a-z-]+", helps))
     conda_s_own = {"--json", "--verbose", "--quiet", "--dry-run", "--yes", "--help", "--console"}

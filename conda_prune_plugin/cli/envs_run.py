@@ -24,6 +24,7 @@ from ..errors import UsageError
 from ..execution.recovery import cut_off_runs, needs_recovery, recover
 from ..presentation.envs import EnvsReport, envs_document, show_changes, show_environments
 from ..presentation.progress import Reporter
+from ..presentation.text import console, printable, show_notices
 from .confirm import may_ask
 from .options import Output, parsed, patience_of, teller
 from .places import places
@@ -58,8 +59,6 @@ class Session:
                 document = envs_document(report, self.notices, success=not self.failed)
                 print(json.dumps(document, indent=2))
             return
-        from ..presentation.text import console, show_notices
-
         out = console(sys.stdout)
         if final:
             show_changes(out, console(sys.stderr), report, quiet=self.output.quiet)
@@ -96,7 +95,7 @@ def run(arguments: argparse.Namespace, crew: Crew) -> int:
             count=len(look.environments),
             stale=stale_lines(session.settings),
             now=time.time(),
-            unused_for=unused_for,
+            unused_for=arguments.unused_for and printable(arguments.unused_for[1]),
             dry_run=output.dry_run,
         )
         if arguments.remove or arguments.fix_registry:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Delete for good what earlier runs of `conda prune` left to be restored: backups
-in the package caches, archives elsewhere, and receipts.
+in the package caches, environments that were set aside, what was exported of
+deleted ones, archives elsewhere, and receipts.
 
 Only this gives the bytes of a backup back. `conda prune restore` lists the runs.
 """

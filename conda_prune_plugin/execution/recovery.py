@@ -19,7 +19,7 @@ from ..core.units import plural
 from .archive import purge_folder
 from .conceal import give_back
 from .directory import Directory
-from .exports import DOOMED_EXPORTS
+from .exports import DOOMED_EXPORTS, EXPORTS
 from .lock import NAME as LOCK
 from .lock import Patience
 from .receipt import (
@@ -80,13 +80,13 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
 
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
     names = {name for name, _ in folder.names() if is_ours(name)}
-    if not names - {UNFINISHED}:
+    if not names - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}:
         # It was cut off before it had even a receipt.
         withdraw_receipt(folder)
         return f"The run {run} was cut off before it changed anything."
     receipt = read_receipt(folder)
     parts = [part for entry in receipt.entries for part in entry.parts]
-    explained = {RECEIPT, UNFINISHED, MAKING, DOOMED_EXPORTS}.union(
+    explained = {RECEIPT, UNFINISHED, MAKING, EXPORTS, DOOMED_EXPORTS}.union(
         *({part.number, part.number + DOOMED} for part in parts)
     )
     if unknown := names - explained:

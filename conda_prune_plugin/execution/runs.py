@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..core.model import Cache
 from ..core.run import Disposal, Run
 from .directory import Directory
+from .exports import EXPORTS
 from .receipt import RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
 from .state import DOOMED, STATE, run_names, state_path
 
@@ -88,11 +89,11 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
     except (OSError, ValueError):
         return StoredRun(name, cache, path, None, frozenset(), complete=False)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
-    left = ours - {RECEIPT}
+    left = ours - {RECEIPT, EXPORTS}
     run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False)
     return replace(run, complete=receipt.state is RunState.DONE and not left - numbers and not run.exhausted)
 
 
 def is_ours(name: str) -> bool:
     """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
-    return name in (RECEIPT, UNFINISHED) or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
+    return name in (RECEIPT, UNFINISHED, EXPORTS) or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)

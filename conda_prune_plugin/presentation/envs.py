@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -33,7 +33,9 @@ class EnvsReport:
     """Everything that `conda prune envs` shows.
 
     shown: the environments that were asked for, of `count`. now: seconds since the epoch.
-    stale: for each registry the prefixes that are no environments, and why. fix: those that are taken out.
+    unused_for: the AGE that was asked for, as it was typed.
+    stale: for each registry the prefixes that are no environments, and why. fix: those that are taken out, None if
+        that was not asked for.
     leaving: what is to go, and what no rebuild brings back. released: the bytes that come back with it.
     reclaimable, reclaimable_then: what a prune of the caches gives back now, and when these are gone.
     pruned: the document of a prune afterwards.
@@ -43,7 +45,7 @@ class EnvsReport:
     count: int
     stale: Mapping[str, Sequence[tuple[str, str]]]
     now: float
-    unused_for: float | None = None
+    unused_for: str | None = None
     dry_run: bool = False
     leaving: tuple[tuple[Environment, Losses], ...] = ()
     disposal: Disposal | None = None
@@ -52,7 +54,7 @@ class EnvsReport:
     reclaimable_then: int = 0
     run: Run | None = None
     outcomes: Sequence[Departed] = ()
-    fix: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fix: Mapping[str, Sequence[str]] | None = None
     copies: tuple[str, ...] = ()
     pruned: Mapping[str, Any] | None = None
 
@@ -71,7 +73,7 @@ def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: boo
             {
                 "path": registry,
                 "stale": [{"prefix": prefix, "kind": why} for prefix, why in stale],
-                "taken_out": list(report.fix.get(registry, ())),
+                "taken_out": list((report.fix or {}).get(registry, ())),
             }
             for registry, stale in report.stale.items()
         ],
@@ -141,15 +143,15 @@ def show_environments(out: Console, report: EnvsReport, *, whole: bool, quiet: b
     """Print the environments with their evidence, stale lines, and what is about to go; `whole` leaves out nothing."""
     if report.leaving:
         _show_leaving(out, report, quiet=quiet)
-    elif not report.fix or report.shown:
+    elif report.fix is None:
         _show_list(out, report, whole=whole)
-    if not quiet:
+    if not quiet and (report.fix is not None or not report.leaving):
         _show_stale(out, report)
 
 
 def _show_list(out: Console, report: EnvsReport, *, whole: bool) -> None:
     if not report.shown:
-        wanted = "" if report.unused_for is None else f" that nothing has used for {format_age(report.unused_for)}"
+        wanted = "" if report.unused_for is None else f" that nothing has used for {report.unused_for}"
         out.print(f"There is no environment{wanted}.")
         return
     rows = [
@@ -172,7 +174,7 @@ def _show_list(out: Console, report: EnvsReport, *, whole: bool) -> None:
     if any(not item.usage.keeps_access for item in report.shown):
         out.print("  ? its file system keeps no times of access")
     out.print()
-    wanted = "" if report.unused_for is None else f" of {report.count:,} unused for {format_age(report.unused_for)}"
+    wanted = "" if report.unused_for is None else f" of {report.count:,} unused for {report.unused_for}"
     own = format_size(sum(item.usage.account.own for item in report.shown))
     out.print(f"{plural(len(report.shown), 'environment')}{wanted}, own bytes {own}.")
 
@@ -245,7 +247,7 @@ def _show_stale(out: Console, report: EnvsReport) -> None:
         out.print(Text(f"{printable(registry)} lists {plural(len(stale), 'place')} without an environment:"))
         for prefix, why in stale:
             out.print(Text(f"  {printable(prefix)} {_STALE[why]}", overflow="fold"))
-        if not report.fix:
+        if report.fix is None:
             out.print("  `conda prune envs --fix-registry` takes out what is gone.")
 
 
@@ -261,10 +263,10 @@ def show_changes(out: Console, err: Console, report: EnvsReport, *, quiet: bool)
 
 
 def _done(report: EnvsReport) -> Iterable[str]:
-    if report.copies:
+    if report.copies and report.fix:
         count = sum(map(len, report.fix.values()))
         yield f"Took {plural(count, 'line')} out of the registry; the copy of before is {printable(report.copies[0])}."
-    elif report.fix == {} and not report.leaving and not any(report.stale.values()) and report.disposal:
+    elif report.fix == {} and not report.leaving:
         yield "There is nothing to fix."
     done = [outcome for outcome in report.outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
     if not done or report.run is None:
