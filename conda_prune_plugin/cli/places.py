@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from ..core.environments import PLACE
-from ..core.model import Cache
+from ..core.model import Cache, Client
 from ..discovery.environments import registered_prefixes
 from ..discovery.set_aside import STATE, with_noted_places
 from ..discovery.settings import Settings
@@ -33,4 +32,4 @@ def places(settings: Settings) -> tuple[Cache, ...]:
 
 def _place(path: str) -> Cache:
     real_path = os.path.realpath(path)
-    return Cache(path, real_path, PLACE, os.access(real_path, os.W_OK | os.X_OK), ())
+    return Cache(path, real_path, Client.ENVIRONMENTS, os.access(real_path, os.W_OK | os.X_OK), ())

@@ -11,7 +11,7 @@ from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, pati
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..core.model import Outcome
+    from ..core.model import Client, Outcome
     from ..execution.runs import StoredRun
     from ..presentation.progress import Reporter
     from .runs import Stock
@@ -100,7 +100,6 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
     from dataclasses import replace
 
-    from ..core.environments import PLACE
     from ..core.model import Notice, Result
     from ..errors import NoSuchRunError
     from ..execution.restore import restore
@@ -130,7 +129,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
         progress = reporter.counter("Restoring packages", len(dists))
         with all_locked(runs, patience) as locked:
             for stored in runs:
-                if stored.cache.client == PLACE:
+                if stored.cache.client == Client.ENVIRONMENTS:
                     done = restore_environments(locked[stored.cache.path], stored, wanted, progress)
                 else:
                     done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ..core.environments import PLACE
-from ..core.model import Cache, Notice, PartKind
+from ..core.model import Cache, Client, Notice, PartKind
 from ..core.run import Run, RunSummary
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
@@ -77,7 +76,7 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
         files=sum(entry.files for entry in entries),
         stored=sum(stored.stored for stored in runs),
         complete=all(stored.complete for stored in runs),
-        environments=all(stored.cache.client == PLACE for stored in runs),
+        environments=all(stored.cache.client == Client.ENVIRONMENTS for stored in runs),
     )
 
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from .model import Result, Root, RootState, Word
 from .report import EnvironmentUsage
 
-#: The `client` of a directory of environments where one stands in for a cache: it has runs, locks and receipts alike.
-PLACE = "environments"
-
 #: Those of what points into an environment that start something in it by themselves: it is in use all the time.
 _BY_ITSELF = ("cron", "systemd")
 

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from ..core.environments import PLACE
-from ..core.model import Cache
+from ..core.model import Cache, Client
 from ..errors import NoRoomError, StateError
 from .directory import Directory
 from .foreign_locks import cache_locks
@@ -69,7 +68,7 @@ def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iter
             raise unusable(path, error) from error
         stack.callback(_remove_lock, state)
         try:
-            if cache.client != PLACE:
+            if cache.client != Client.ENVIRONMENTS:
                 stack.enter_context(cache_locks(directory, state, cache, patience))
         except OSError as error:
             raise unusable(cache.path, error) from error
