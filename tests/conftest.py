@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs conda on a machine of its own, so that daily work can leave it out."""
+    for item in items:
+        if {"machine", "empty", "built", "_warmed_up"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("conda")
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, Path]:
     """A machine, and the place of its untouched copy."""
