@@ -6,12 +6,14 @@ with locks, receipt and syncs; planning is not. A rename takes the same time how
 
 from __future__ import annotations
 
+import math
 import os
-import statistics
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 from .install import Install
+from .timing import Compared, Contender, Took, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,36 +21,33 @@ if TYPE_CHECKING:
     from conda_prune_plugin.core.model import Plan
 
 
-def compare(install: Install, rounds: int) -> int:
-    """Run both in turns and print medians and their ratio; return 0 if every entry was moved each time."""
-    environ = install.environ()
-    os.environ.clear()
-    os.environ.update(environ)
+def compare(install: Install, rounds: int) -> list[Compared]:
+    """Return the comparisons. Raises `ValueError` if not every entry was moved each time."""
+    os.environ |= install.environ()
     from conda_prune_plugin.embedded import activate
 
     activate()
     plan = _plan()
-    complete = True
-    backups, restores, renames = [], [], []
-    for number in range(rounds):
-        took, done = _backup(plan, number)
-        complete &= done
-        backups.append(took)
-        restores.append(_timed(_restore))
-        renames.append(_timed(lambda: _rename(install, plan)))
-    entries = len(plan.remove)
-    print(f"{entries} entries with {plan.files:,} files, {rounds} rounds in turns, medians:")
-    for what, times in (("backup", backups), ("restore", restores), ("renames, both ways", renames)):
-        median = statistics.median(times)
-        print(f"  {what:<18} {median:.3f} s   {median / entries * 1e6:.0f} microseconds an entry")
-    print(f"  backup / renames: {statistics.median(b / r for b, r in zip(backups, renames)):.1f}")
-    return 0 if complete else 1
+    numbers = count()
+    contenders: dict[str, Contender] = {
+        "backup": lambda: _backup(plan, next(numbers)),
+        "restore": lambda: _timed(_restore),
+        "renames": lambda: _timed(lambda: _rename(install, plan)),
+    }
+    runs = alternate(contenders, rounds)
+    print(f"backup: {len(plan.remove)} entries with {plan.files:,} files")
+    goal = len(plan.remove) / 600 * 0.1
+    return [
+        Compared("prune --backup", "0.1 s for 600 entries", runs["backup"], [Took(goal, goal)], 1.0),
+        Compared("prune --backup", "renames, both ways", runs["backup"], runs["renames"], math.inf),
+        Compared("prune restore", "renames, both ways", runs["restore"], runs["renames"], math.inf),
+    ]
 
 
-def _timed(do: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _timed(do: Callable[[], object]) -> Took:
+    wall, processor = time.perf_counter(), time.process_time()
     do()
-    return time.perf_counter() - start
+    return Took(time.perf_counter() - wall, time.process_time() - processor)
 
 
 def _plan() -> Plan:
@@ -67,8 +66,7 @@ def _plan() -> Plan:
     return make_plan(inventory, evidence, Policy(include_irreplaceable=True), time.time())
 
 
-def _backup(plan: Plan, number: int) -> tuple[float, bool]:
-    """Return how long a backup took, in seconds, and whether it was complete."""
+def _backup(plan: Plan, number: int) -> Took:
     from conda_prune_plugin.core.model import Result
     from conda_prune_plugin.core.run import Disposal, Run
     from conda_prune_plugin.discovery.inventory import Request, discover
@@ -82,10 +80,11 @@ def _backup(plan: Plan, number: int) -> tuple[float, bool]:
         watch.references, watch.soft_links, lambda path, fd: measure(path, dir_fd=fd), lambda files: None, Patience()
     )
     run = Run(f"benchmark-{number:04}", time.time(), Disposal.BACKUP)
-    start = time.perf_counter()
-    execution = execute(plan, run, tools)
-    took = time.perf_counter() - start
-    return took, all(outcome.result is Result.BACKED_UP for outcome in execution.outcomes)
+    executions = []
+    took = _timed(lambda: executions.append(execute(plan, run, tools)))
+    if any(outcome.result is not Result.BACKED_UP for outcome in executions[0].outcomes):
+        raise ValueError("not every entry was backed up")
+    return took
 
 
 def _restore() -> None:

@@ -16,9 +16,6 @@ from pathlib import Path
 #: A part of all packages that no environment uses.
 UNREFERENCED = 0.4
 
-#: Packages that an environment uses, as far as there are so many names.
-PER_ENVIRONMENT = 400
-
 #: Files of one package: lognormal, as in real channels, where few packages have most of the files.
 _FILES_MEDIAN, _FILES_SIGMA, _FILES_LARGEST = 14, 1.55, 4_000
 
@@ -38,10 +35,11 @@ _SITE_PACKAGES = "lib/python3.12/site-packages"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large an install is."""
+    """How large an install is; `each`: how many packages an environment uses, as far as there are so many names."""
 
     packages: int
     environments: int
+    each: int = 400
 
 
 SIZES: Mapping[str, Size] = {"S": Size(300, 5), "M": Size(1_500, 30), "L": Size(5_000, 100)}
@@ -107,7 +105,7 @@ def generate(directory: Path, size: Size, seed: int = 0) -> Install:
     for package in chance.sample(packages, round(size.packages * (1 - UNREFERENCED))):
         used.setdefault(package.name, []).append(package)
     for number in range(size.environments):
-        names = chance.sample(sorted(used), min(PER_ENVIRONMENT, len(used)))
+        names = chance.sample(sorted(used), min(size.each, len(used)))
         _environment(install, f"env{number:03}", [chance.choice(used[name]) for name in names])
     return install
 
