@@ -41,9 +41,17 @@ def conda_post_commands():  # type: ignore[no-untyped-def]
 
 
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
-    from .cli.main import configure_parser
+    """Put the options off until the parser is used: conda has every parser made at every command."""
+    parse = parser.parse_known_args
 
-    configure_parser(parser)
+    def parse_known_args(*args, **kwargs):  # type: ignore[no-untyped-def]
+        from .cli.main import configure_parser
+
+        parser.parse_known_args = parse
+        configure_parser(parser)
+        return parser.parse_known_args(*args, **kwargs)
+
+    parser.parse_known_args = parse_known_args
 
 
 def _execute(arguments):  # type: ignore[no-untyped-def]

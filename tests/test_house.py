@@ -93,12 +93,31 @@ def test_importing_the_plugin_imports_nothing_else_of_this_package() -> None:
     assert done.stdout.strip() == "['conda_prune_plugin.plugin']"
 
 
+def test_other_commands_of_conda_load_the_hooks_only() -> None:
+    script = (
+        "import sys\n"
+        "from conda_prune_plugin.embedded import activate; activate()\n"
+        "from conda.cli.conda_argparse import generate_parser\n"
+        "generate_parser().parse_args(['info'])\n"
+        "print(sorted(name for name in sys.modules if name.startswith('conda_prune_plugin.')))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert set(ast.literal_eval(done.stdout.strip().splitlines()[-1])) <= {
+        "conda_prune_plugin.cli",
+        "conda_prune_plugin.cli.settings",
+        "conda_prune_plugin.embedded",
+        "conda_prune_plugin.plugin",
+    }
+
+
 def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -> None:
     script = (
         "import sys\n"
         "from conda_prune_plugin.embedded import activate; activate()\n"
         "from conda.cli.conda_argparse import generate_parser\n"
-        "generate_parser()\n"
+        "generate_parser().parse_args(['prune'])\n"
         "print(sorted(name for name in sys.modules if name.startswith(('conda_prune_plugin.', 'rich'))))\n"
     )
 

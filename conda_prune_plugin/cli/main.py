@@ -1,6 +1,7 @@
 """The parser of ``conda prune`` and the way to its commands.
 
-conda builds this parser at every command it runs: nothing is imported here that is not needed for that.
+It is built for ``conda prune`` only (see `plugin`), for ``--help`` and wrong usage too: nothing is imported here that
+is not needed for that.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -24,6 +23,7 @@ from ..execution.recovery import cut_off_runs, needs_recovery, recover
 from ..execution.tools import Tools
 from ..presentation.document import prune_document
 from ..presentation.github import is_github
+from ..presentation.json_text import json_text
 from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
@@ -221,7 +221,7 @@ class _Run:
                 check=self._check,
                 shrinkage=self._shrinkage,
             )
-            print(json.dumps(document, indent=2))
+            print(json_text(document))
         else:
             from ..presentation.text import console, show_outcomes, show_shrinkage
 

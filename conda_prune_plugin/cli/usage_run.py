@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ from ..discovery.inventory import discover
 from ..discovery.other_caches import other_caches
 from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import NoSuchEnvironmentError
+from ..presentation.json_text import json_text
 from ..presentation.progress import Reporter
 from ..presentation.usage_document import usage_document
 from .foresight import plan_without
@@ -116,7 +116,7 @@ class _Run:
         notices: Sequence[Notice],
     ) -> None:
         if self._output.json:
-            print(json.dumps(usage_document(usage, notices, packages=by_package, zoomed=zoomed), indent=2))
+            print(json_text(usage_document(usage, notices, packages=by_package, zoomed=zoomed)))
             return
         from ..presentation.text import console, show_notices
         from ..presentation.usage import show_usage

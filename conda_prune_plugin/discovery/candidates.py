@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from conda.common.url import mask_anaconda_token, remove_auth
 
@@ -128,7 +129,7 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
     path = os.path.join(cache.real_path, directory)
     try:
         dist = dist_of(read_object(os.path.join(path, INDEX)))
-        record = read_object(os.path.join(path, RECORD)) if os.path.lexists(os.path.join(path, RECORD)) else {}
+        record = _record(os.path.join(path, RECORD))
     except FileNotFoundError:
         return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
@@ -136,6 +137,16 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
     source = _source(_text(record.get("url")))
     text = json.dumps({**record, "url": source}, separators=(",", ":")) if source else None
     return _Metadata(dist, _text(record.get("url")), _text(record.get("sha256")), text)
+
+
+def _record(path: str) -> Mapping[str, Any]:
+    try:
+        return read_object(path)
+    except FileNotFoundError:
+        # A link to nowhere is there, and tells nothing.
+        if os.path.islink(path):
+            raise
+        return {}
 
 
 def _source(url: str | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..core.model import Identity, Measurement, SharedInode
 from .mounts import mount_points, mounted_in
@@ -21,16 +22,18 @@ def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | No
     """
     top = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
     mounted = mounted_in(path, dir_fd, mount_points() if mounts is None else mounts)
+    info = os.path.join(path, "info")
     tally = _Tally(f"another file system is mounted on {mounted}" if mounted else None)
     if stat.S_ISDIR(top.st_mode):
         tally.add_directory(path, top)
-        for name, inside_info, status in _walk(path, dir_fd):
-            if stat.S_ISDIR(status.st_mode):
-                tally.add_directory(name, status)
-            else:
-                tally.add_file(status, payload=not inside_info)
+        pending = [(path, False)]
+        while pending:
+            directory, inside_info = pending.pop()
+            with _listing(directory, dir_fd) as listing:
+                below = tally.add_listing(listing, directory, payload=not inside_info)
+            pending += [(found, inside_info or found == info) for found in below]
     else:
-        tally.add_file(top, payload=False)
+        tally.add_file(top)
     return tally.result(identity(top))
 
 
@@ -39,29 +42,16 @@ def identity(status: os.stat_result) -> Identity:
     return Identity(status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
-def _walk(top: str, dir_fd: int | None) -> Iterator[tuple[str, bool, os.stat_result]]:
-    """Give the path, whether it is below the top's ``info``, and the status of everything below a directory."""
-    pending = [(top, False)]
-    while pending:
-        directory, inside_info = pending.pop()
-        for item in _list(directory, dir_fd):
-            status = item.stat(follow_symlinks=False)
-            path = os.path.join(directory, item.name)
-            below_info = inside_info or (directory == top and item.name == "info")
-            yield path, below_info, status
-            if stat.S_ISDIR(status.st_mode):
-                pending.append((path, below_info))
-
-
-def _list(directory: str, dir_fd: int | None) -> Iterator[os.DirEntry[str]]:
+@contextmanager
+def _listing(directory: str, dir_fd: int | None) -> Iterator[Iterator[os.DirEntry[str]]]:
     if dir_fd is None:
         with os.scandir(directory) as listing:
-            yield from listing
+            yield listing
         return
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
     try:
         with os.scandir(fd) as listing:
-            yield from listing
+            yield listing
     finally:
         os.close(fd)
 
@@ -71,18 +61,51 @@ class _Tally:
 
     def __init__(self, obstacle: str | None) -> None:
         self._obstacle = obstacle
+        self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._files = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
         self._payload_ctime: float | None = None
 
-    def add_file(self, status: os.stat_result, *, payload: bool) -> None:
+    def add_listing(self, listing: Iterator[os.DirEntry[str]], directory: str, *, payload: bool) -> list[str]:
+        """Count what a directory lists, and return the paths of the directories in it.
+
+        The loop runs for every file of every candidate, so it does as little as it can.
+        """
+        below = []
+        files = apparent = single = 0
+        newest = self._payload_ctime or 0.0
+        for item in listing:
+            status = item.stat(follow_symlinks=False)
+            mode = status.st_mode
+            if stat.S_ISDIR(mode):
+                path = os.path.join(directory, item.name)
+                self.add_directory(path, status)
+                below.append(path)
+                continue
+            files += 1
+            apparent += status.st_size
+            if payload and stat.S_ISREG(mode) and status.st_ctime > newest:
+                newest = status.st_ctime
+            if status.st_nlink == 1:
+                single += allocated(status)
+            else:
+                self._add_link(status)
+        self._files += files
+        self._apparent += apparent
+        self._single += single
+        self._payload_ctime = newest or None
+        return below
+
+    def add_file(self, status: os.stat_result) -> None:
+        """Count a file that is a part by itself."""
         self._files += 1
         self._apparent += status.st_size
-        if payload and stat.S_ISREG(status.st_mode):
-            self._payload_ctime = max(self._payload_ctime or 0.0, status.st_ctime)
         if status.st_nlink == 1:
             self._single += allocated(status)
-            return
+        else:
+            self._add_link(status)
+
+    def _add_link(self, status: os.stat_result) -> None:
         key = (status.st_dev, status.st_ino)
         known = self._shared.get(key)
         inside = 1 + (known.inside if known else 0)
@@ -90,7 +113,7 @@ class _Tally:
 
     def add_directory(self, path: str, status: os.stat_result) -> None:
         self._single += allocated(status)
-        if self._obstacle is None and not may_empty(status):
+        if self._obstacle is None and status.st_uid != self._user and not may_empty(status):
             self._obstacle = f"the directory {path} belongs to somebody else"
 
     def result(self, what: Identity) -> Measurement:

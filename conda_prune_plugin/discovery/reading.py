@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -11,25 +12,36 @@ from typing import Any
 #: The largest metadata file that is read, in bytes; the records of real packages with 100,000 files are below 40 MB.
 LARGEST = 256 << 20
 
+#: Without waiting for who writes into a pipe; Windows has no such flag, nor pipes in its file system.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+#: What is read of a file that grows meanwhile, or that does not know its length (/proc); in bytes.
+_CHUNK = 1 << 16
+
 
 def read_regular(path: str) -> bytes:
     """Return the content of a regular file.
 
     Raises `OSError` for anything else: opening a pipe would wait for somebody to write into it.
     """
-    # A buffer is of no use to who reads everything at once, and costs three system calls.
-    with open(path, "rb", buffering=0, opener=_without_waiting) as stream:
-        status = os.fstat(stream.fileno())
+    # Not by open(), whose stream takes five system calls more.
+    fd = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is not a regular file")
         if status.st_size > LARGEST:
             raise OSError(f"{path} is too large to be metadata")
-        return stream.read()
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    # Windows has no such flag, nor pipes in its file system.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        content = b""
+        while more := os.read(fd, max(status.st_size + 1 - len(content), _CHUNK)):
+            content += more
+            if len(content) > LARGEST:
+                raise OSError(f"{path} is too large to be metadata")
+        return content
+    finally:
+        os.close(fd)
 
 
 def read_object(path: str) -> Mapping[str, Any]:
