@@ -53,8 +53,11 @@ def mount_of(real_path: str, mounted: tuple[Mount, ...]) -> Mount | None:
 
 def mounted_in(path: str, dir_fd: int | None, mounts: frozenset[str]) -> str | None:
     """Return a mount point at or below a path, which is relative to `dir_fd` if that is given."""
+    if not mounts:
+        return None
     if dir_fd is not None:
-        path = os.path.join(os.path.realpath(f"/proc/self/fd/{dir_fd}"), path)
+        # The kernel's own answer, without links: realpath() would ask it for each directory above.
+        path = os.path.join(os.readlink(f"/proc/self/fd/{dir_fd}"), path)
     top = os.path.join(path, "")
     return next((mount for mount in mounts if mount == path or mount.startswith(top)), None)
 

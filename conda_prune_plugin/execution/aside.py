@@ -35,7 +35,8 @@ class Aside:
 
     measurements: what the parts hold, measured where they were moved to.
     sha256: the hash of the only archive, where nothing else has recorded it, to check what a restore fetches.
-    begun: the parts whose deletion has begun; deleted: the bytes that came back with those that are gone.
+    begun: the parts whose deletion has begun; removed: those of which nothing is left; failed: why that could not be.
+    deleted: the bytes that came back with those that are gone.
     """
 
     decision: Remove
@@ -45,6 +46,8 @@ class Aside:
     sha256: str | None = None
     measurements: dict[Part, Measurement] = field(default_factory=dict)
     begun: set[Part] = field(default_factory=set)
+    removed: set[Part] = field(default_factory=set)
+    failed: dict[Part, str] = field(default_factory=dict)
     deleted: dict[Part, int] = field(default_factory=dict)
 
     @property

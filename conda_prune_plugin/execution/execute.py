@@ -6,13 +6,15 @@ Killed at any instant, an entry is whole at its place or gone from it, and the r
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from ..core.accounting import Ledger
-from ..core.model import Outcome, PartKind, Plan, Remove, Result
+from ..core.model import Outcome, Part, PartKind, Plan, Remove, Result
 from ..core.run import Disposal, Run
 from ..core.soft_links import SoftLinks
 from ..errors import NoRoomError
@@ -32,8 +34,13 @@ from .aside import (
 from .conceal import conceal
 from .directory import Directory
 from .removal import remove
+from .removers import delete_all
 from .site import Site, opened_site
 from .tools import Tools
+
+#: How long it holds what the roots were when they were last asked, while entries are moved; in seconds. After the last
+#: one has been moved they are asked once more about all.
+_FRESH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +158,11 @@ class _Execution:
         """Move everything aside, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
         references, softly = self._tools.references(), self._soft_links(plan)
+        asked = time.monotonic()
         for decision in plan.remove:
-            # Looking at all environments takes longer than moving an entry: where nothing else is done, it is looked
-            # at before all and after all.
-            references = references if backup else self._tools.references()
+            # Looking at all environments takes longer than moving an entry.
+            if time.monotonic() - asked > _FRESH:
+                references, asked = self._tools.references(), time.monotonic()
             aside = Aside(decision, self._sites[decision.entry.cache], self._early)
             self._asides.append(aside)
             error = self._linked(aside, softly) or self._preserve(aside)
@@ -236,21 +244,28 @@ class _Execution:
             aside.site.folder.move(aside.number(part), aside.site.folder, aside.doomed(part))
         for site in self._sites.values():
             site.folder.sync()
+        files = sum(aside.measurements[part].files for aside, part in doomed)
+        try:
+            delete_all([functools.partial(_remove, *one) for one in doomed], files, self._tools.progress)
+        finally:
+            self._account()
+
+    def _account(self) -> None:
+        """Say what came back, and what became of the decisions of which nothing is left to be deleted."""
         ledger = Ledger()
         for aside in self._asides:
-            failed = []
+            if not aside.begun and aside.parts:
+                continue
             for part in aside.decision.parts:
-                try:
-                    if part in aside.measurements:
-                        aside.begun.add(part)
-                        remove(aside.site.folder, aside.doomed(part), self._tools.progress)
-                    else:  # It had to go early, to make room.
-                        aside.measurements[part] = self._early[aside.decision, part]
-                    aside.deleted[part] = ledger.remove(aside.measurements[part])
-                except OSError as error:
-                    failed.append(f"{part.name} is out of the cache but could not be deleted: {reason(error)}")
-            result = Result.FAILED if failed else aside.disposed
-            self.outcomes[aside.decision] = aside.outcome(result, "; ".join(failed) or None)
+                if (aside.decision, part) in self._early:  # It had to go early, to make room.
+                    aside.measurements[part] = self._early[aside.decision, part]
+                elif part not in aside.removed:
+                    continue
+                aside.deleted[part] = ledger.remove(aside.measurements[part])
+            if len(aside.deleted) + len(aside.failed) == len(aside.decision.parts):
+                result = Result.FAILED if aside.failed else aside.disposed
+                error = "; ".join(aside.failed[part] for part in aside.parts if part in aside.failed)
+                self.outcomes[aside.decision] = aside.outcome(result, error or None)
 
     def put_the_rest_back(self) -> None:
         """Put back what has no outcome yet."""
@@ -272,6 +287,16 @@ class _Execution:
                 site.unsettled = True
                 unsettled.append(f"The receipt in {site.folder.path} could not be completed: {reason(error)}.")
         return tuple(unsettled)
+
+
+def _remove(aside: Aside, part: Part, progress: Callable[[int], None]) -> None:
+    aside.begun.add(part)
+    try:
+        remove(aside.site.folder, aside.doomed(part), progress)
+    except OSError as error:
+        aside.failed[part] = f"{part.name} is out of the cache but could not be deleted: {reason(error)}"
+    else:
+        aside.removed.add(part)
 
 
 def _note(site: Site, asides: Sequence[Aside]) -> None:

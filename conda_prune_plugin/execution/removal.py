@@ -9,8 +9,9 @@ from itertools import count
 
 from .directory import Directory
 
-#: Each level keeps a directory open, and a process may have only so many (256 on macOS, 1024 on Linux).
-DEEPEST = 60
+#: Each level keeps a directory open, in several threads at a time (see `removers`), and a process may have only so many
+#: (256 on macOS, 1024 on Linux).
+DEEPEST = 40
 
 #: The name, with a number, that a directory gets that was moved up from deeper down.
 LIFTED = ".conda-prune-lifted-"
