@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -23,7 +25,11 @@ from .softlinks import soft_links, why_soft_links
 from .specs import matching
 
 #: What each watched path was: inode and modification time, or None where there was nothing.
-_Signature = tuple[tuple[str, "tuple[int, int] | None"], ...]
+_Signature = dict[str, "tuple[int, int] | None"]
+
+#: A file system's clock ticks coarsely, FAT's every two seconds: what changed less long ago may change again and still
+#: look the same. In nanoseconds.
+_TICK = 2 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +168,21 @@ class RootWatch:
     def __init__(self, sources: Sources, caches: tuple[Cache, ...]) -> None:
         self._sources = sources
         self._caches = caches
+        # Signed before it is read, as far as it is known already what will be read; the roots bring their own stamps,
+        # taken before they were listed.
+        signature = self._sign(())
         self.roots, self.notices = self._read()
         self._hidden = self._hiding(self.notices)
-        # Unsigned until somebody asks again: a dry run reads the roots once.
-        self._signature: _Signature | None = None
-        self._references: Mapping[str, tuple[Root, ...]] = {}
+        stamps = {os.path.join(root.path, META): _settled(root.stamp) for root in self.roots}
+        self._signature = {**stamps, **signature}
+        self._references = references(self.roots)
 
     def references(self) -> Mapping[str, tuple[Root, ...]]:
         """Return for each dist the roots that name it at this moment.
 
         Raises `UnreadableEnvironmentError` if there is an environment that could be read before and no more.
         """
-        if self._signature != (now := self._sign()):
+        if self._signature != (now := self._sign(self.roots)):
             # Signed before it is read: what changes meanwhile, or is new, is seen the next time.
             self._signature = now
             self.roots, self.notices = self._read()
@@ -200,13 +209,13 @@ class RootWatch:
         # An environment that is removed meanwhile hides nothing: what it used was not in the plan.
         return frozenset(notice.path for notice in notices if notice.hides_roots and notice.kind != MISSING)
 
-    def _sign(self) -> _Signature:
+    def _sign(self, roots: Iterable[Root]) -> _Signature:
         # Also of what is no environment yet: a directory of environments changes before its newest has a conda-meta.
-        prefixes = {root.path for root in self.roots}.union(*map(_children, self._sources.directories))
-        metas = (os.path.join(prefix, META) for prefix in sorted(prefixes))
+        prefixes = {root.path for root in roots}.union(*map(_children, self._sources.directories))
+        metas = (os.path.join(prefix, META) for prefix in prefixes)
         sources = self._sources
         paths = (*sources.registries, *sources.other_registries, *sources.directories, *metas)
-        return tuple((path, _stamp(path)) for path in paths)
+        return {path: _stamp(path) for path in paths}
 
 
 def _children(directory: str) -> list[str]:
@@ -221,7 +230,17 @@ def _stamp(path: str) -> tuple[int, int] | None:
         status = os.stat(path)
     except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns
+    return _settled((status.st_ino, status.st_mtime_ns))
+
+
+def _settled(stamp: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return a stamp, or one that is like no other where it says too little."""
+    recent = stamp is not None and abs(time.time_ns() - stamp[1]) < _TICK
+    return (stamp[0], -next(_unlike)) if stamp is not None and recent else stamp
+
+
+#: Numbers that no stamp has.
+_unlike = itertools.count(1)
 
 
 def _no_cache(configured: Iterable[str]) -> Notice:

@@ -53,6 +53,9 @@ class Aside:
     @property
     def parts(self) -> list[Part]:
         """The parts that did not have to go early."""
+        # To hash a decision takes its time, and hardly ever anything has to go early.
+        if not self.early:
+            return list(self.decision.parts)
         return [part for part in self.decision.parts if (self.decision, part) not in self.early]
 
     @property
@@ -114,7 +117,7 @@ def set_aside(
 def require_unchanged(decision: Remove, cache: Directory, early: Early) -> None:
     """Check that the parts of a decision are what was planned. Raises `Changed` or `OSError`."""
     for part, planned in zip(decision.parts, decision.identities):
-        if (decision, part) in early:
+        if early and (decision, part) in early:
             continue
         try:
             status = cache.status(part.name)

@@ -257,7 +257,7 @@ class _Execution:
             if not aside.begun and aside.parts:
                 continue
             for part in aside.decision.parts:
-                if (aside.decision, part) in self._early:  # It had to go early, to make room.
+                if self._early and (aside.decision, part) in self._early:  # It had to go early, to make room.
                     aside.measurements[part] = self._early[aside.decision, part]
                 elif part not in aside.removed:
                     continue
