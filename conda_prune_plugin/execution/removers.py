@@ -19,7 +19,7 @@ Job = Callable[[Callable[[int], None]], None]
 
 
 class _StoppedError(Exception):
-    """Another job has ended the deletion."""
+    """The deletion was ended elsewhere."""
 
 
 def delete_all(jobs: Iterable[Job], files: int, progress: Callable[[int], None]) -> None:
@@ -44,8 +44,19 @@ def delete_all(jobs: Iterable[Job], files: int, progress: Callable[[int], None])
         with turn:
             progress(removed)
 
+    def run(job: Job) -> None:
+        if stop.is_set():
+            return
+        try:
+            job(tell)
+        except _StoppedError:
+            return  # Who has stopped it has more to say.
+        except BaseException:
+            stop.set()
+            raise
+
     with ThreadPoolExecutor(THREADS) as pool:
-        futures = [pool.submit(job, tell) for job in jobs]
+        futures = [pool.submit(run, job) for job in jobs]
         try:
             for future in futures:
                 future.result()

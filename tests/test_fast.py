@@ -1,0 +1,163 @@
+"""Speed, in system calls: times are noisy, calls are exact.
+
+strace(1) tells of every call that a command makes with a path in it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from tiny import Tiny
+
+from conda_prune_plugin.demo.packages import File
+from conda_prune_plugin.discovery.mounts import mount_of, mounts
+from conda_prune_plugin.discovery.usage import _TRUSTED
+from conda_prune_plugin.execution.removers import FEW, delete_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+#: The call, the directory that its path is relative to, and the path.
+_CALL = re.compile(r'^\d+ +(\w+)\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?"([^"]*)"')
+
+_STATS = frozenset({"stat", "lstat", "newfstatat", "statx"})
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Tiny:
+    """Three packages that two environments have, and two that none has."""
+    tiny = Tiny(tmp_path / "it")
+    for dist in ("used-1-0", "shared-1-0", "copied-1-0", "lone-1-0", "idle-2-0"):
+        name = dist.split("-")[0]
+        tiny.add(dist, {f"lib/{name}/{name}.{number}": File(b"x" * 5000) for number in range(3)})
+    for env in ("one", "two"):
+        tiny.use(env, "used-1-0")
+        tiny.use(env, "shared-1-0")
+        tiny.use(env, "copied-1-0", link=False)
+    return tiny
+
+
+def _calls(tiny: Tiny, *arguments: str) -> dict[str, Counter[str]]:
+    """Run ``conda prune`` and return, for each path below the directory of the caches, the calls that name it."""
+    top = tiny.cache.parent
+    trace = top.parent / "trace"
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(top / "home"),
+        "CONDA_PKGS_DIRS": str(tiny.cache),
+        "CONDA_ENVS_DIRS": str(tiny.envs),
+    }
+    command = [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", *arguments, "--json"]
+    tracing = ["strace", "--follow-forks", "--decode-fds=path", "--trace=%file", f"--output={trace}"]
+    subprocess.run([*tracing, *command], env=environ, capture_output=True, check=True)
+    found: dict[str, Counter[str]] = {}
+    for line in trace.read_text().splitlines():
+        # What has no path is about a descriptor that an earlier call has opened.
+        if (match := _CALL.match(line)) and match[3]:
+            call, directory, path = match.groups()
+            whole = os.path.normpath(os.path.join(directory or "", path))
+            if whole.startswith(f"{top}/"):
+                kind = "stat" if call in _STATS else call
+                found.setdefault(os.path.relpath(whole, top), Counter())[kind] += 1
+    return found
+
+
+@pytest.mark.debian
+def test_a_scan_looks_at_nothing_of_what_is_in_use_but_the_names_and_lengths_of_records(tiny: Tiny) -> None:
+    calls = _calls(tiny, "--dry-run", "--min-age", "0", "--include-irreplaceable")
+
+    assert not [path for path in calls if re.match(r"pkgs/(used|shared|copied)-1-0", path)]
+    of_environments = {path: calls[path] for path in calls if re.match(r"envs/\w+/", path)}
+    metas = {f"envs/{env}/conda-meta" for env in ("one", "two")}
+    records = {f"{meta}/{dist}-1-0.json" for meta in metas for dist in ("used", "shared", "copied")}
+    assert set(of_environments) <= metas | records
+    assert all(calls[record] == {"stat": 1} for record in records)
+
+
+@pytest.mark.debian
+def test_a_scan_asks_once_about_each_file_and_opens_only_the_metadata_of_what_may_go(tiny: Tiny) -> None:
+    calls = _calls(tiny, "--dry-run", "--min-age", "0", "--include-irreplaceable")
+
+    for tree in (tiny.cache / "lone-1-0", tiny.cache / "idle-2-0"):
+        for path in tree.rglob("*"):
+            expected = {"stat": 1, "openat": 1} if path.is_dir() else {"stat": 1}
+            if path.name == "index.json":
+                expected = {"stat": 1, "openat": 1}
+            if path.name == "repodata_record.json":
+                # Once more for the time of extraction.
+                expected = {"stat": 2, "openat": 1}
+            assert calls[str(path.relative_to(tiny.cache.parent))] == expected, path
+
+
+@pytest.mark.debian
+def test_a_removal_asks_about_each_file_when_planning_and_again_when_moved_and_unlinks_it_once(tiny: Tiny) -> None:
+    calls = _calls(tiny, "--yes", "--min-age", "0", "--include-irreplaceable")
+
+    assert not list(tiny.cache.glob("lone-*"))
+    of_files: dict[str, Counter[str]] = {}
+    for path, made in calls.items():
+        if re.search(r"/(lone|idle)\.\d$", path):
+            of_files.setdefault(os.path.basename(path), Counter()).update(made)
+    assert of_files == {
+        f"{name}.{number}": {"stat": 2, "unlinkat": 1} for name in ("lone", "idle") for number in range(3)
+    }
+
+
+@pytest.mark.debian
+def test_usage_asks_about_no_file_of_an_environment_that_a_cache_has(tiny: Tiny) -> None:
+    mount = mount_of(os.path.realpath(tiny.cache), mounts())
+    if mount is None or mount.type not in _TRUSTED:
+        pytest.skip("listings of this file system are not trusted")
+
+    calls = _calls(tiny, "usage")
+
+    installed = re.compile(r"envs/\w+/lib/(used|shared)/\w+\.\d")
+    assert not [path for path in calls if installed.match(path)]
+    cached = re.compile(r"pkgs/[^/]+/lib/\w+/\w+\.\d")
+    of_caches = {path: made for path, made in calls.items() if cached.match(path)}
+    assert len(of_caches) == 15
+    assert all(made == {"stat": 1} for made in of_caches.values())
+
+
+def test_many_trees_are_deleted_once_each() -> None:
+    deleted: list[int] = []
+    told: list[int] = []
+
+    def job(number: int, progress: Callable[[int], None]) -> None:
+        deleted.append(number)
+        progress(10)
+
+    delete_all([functools.partial(job, number) for number in range(300)], FEW, told.append)
+
+    assert sorted(deleted) == list(range(300))
+    assert sum(told) == 3_000
+
+
+def test_an_interruption_while_many_trees_are_deleted_is_raised_when_all_threads_have_stopped() -> None:
+    running: list[int] = []
+    ended: list[int] = []
+
+    def progress(removed: int) -> None:
+        if len(running) > 20:
+            raise KeyboardInterrupt
+
+    def job(tell: Callable[[int], None]) -> None:
+        running.append(1)
+        try:
+            for _ in range(1_000):
+                tell(1)
+        finally:
+            ended.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        delete_all([job] * 200, FEW, progress)
+
+    assert len(running) == len(ended) < 200
