@@ -45,6 +45,19 @@ def tiny(tmp_path: Path) -> Tiny:
     return tiny
 
 
+def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
+    script = (
+        "import sys\n"
+        "from conda_prune_plugin.embedded import activate; activate()\n"
+        "import conda_prune_plugin.cli.run\n"
+        "print([name for name in ('rich', 'html', 'filelock') if name in sys.modules])\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
 def _calls(tiny: Tiny, *arguments: str) -> dict[str, Counter[str]]:
     """Run ``conda prune`` and return, for each path below the directory of the caches, the calls that name it."""
     top = tiny.cache.parent

@@ -175,7 +175,8 @@ class RootWatch:
         self._hidden = self._hiding(self.notices)
         stamps = {os.path.join(root.path, META): _settled(root.stamp) for root in self.roots}
         self._signature = {**stamps, **signature}
-        self._references = references(self.roots)
+        # Made when somebody asks: a dry run does not.
+        self._references: Mapping[str, tuple[Root, ...]] | None = None
 
     def references(self) -> Mapping[str, tuple[Root, ...]]:
         """Return for each dist the roots that name it at this moment.
@@ -192,6 +193,8 @@ class RootWatch:
                     hint="What was not deleted yet is at its place. Try again when it can be read.",
                     path=min(newly_hidden),
                 )
+            self._references = None
+        if self._references is None:
             self._references = references(self.roots)
         return self._references
 

@@ -136,6 +136,7 @@ class _Tally:
         self._singles = self._directories = self._lengths = self._single = self._told = 0
         self._accessed = self._changed = 0.0
         self._foreign: str | None = None
+        self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._unreadable: list[tuple[str, str]] = []
 
     def add(self, status: os.stat_result, evident: bool) -> None:
@@ -159,7 +160,7 @@ class _Tally:
         """Count a directory, and report the progress if there was enough of it; `kept`: nobody will remove it."""
         self._directories += 1
         self._single += allocated(status)
-        if not kept and self._foreign is None and not may_empty(status):
+        if not kept and self._foreign is None and status.st_uid != self._user and not may_empty(status):
             self._foreign = os.fsdecode(path)
         if len(self.rows) - self._told >= _STEP:
             self._progress(_STEP)

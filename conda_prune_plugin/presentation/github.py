@@ -6,13 +6,11 @@ ScriptHandler.cs), so ours go to standard error: standard output is for results.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..core.model import Notice, Outcome, Plan, Result
 from ..core.run import Check, Shrinkage
 from ..core.units import format_size, plural
-from .text import printable
 
 #: Set by the runner: what runs under it, and the file that the summary is appended to.
 RUNNING = "GITHUB_ACTIONS"
@@ -28,6 +26,9 @@ def is_github(environ: Mapping[str, str]) -> bool:
 
 def annotation(level: str, message: str) -> str:
     """Return the line that makes an annotation; `level` is ``error``, ``warning`` or ``notice``."""
+    # Only now, as in `_code`: this takes longer to import than most of a run, and GitHub runs few of them.
+    from .text import printable
+
     # As ActionCommand.cs takes it apart; other control characters are no business of a log either.
     lines = "\n".join(printable(line) for line in message.splitlines())
     data = lines.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -87,4 +88,8 @@ def _remarks(plan: Plan, *, dry_run: bool, check: Check | None) -> Iterator[str]
 
 def _code(text: str) -> str:
     """Return text for a cell of a table, whatever is in it."""
+    import html
+
+    from .text import printable
+
     return f"<code>{html.escape(printable(text)).replace('|', '&#124;')}</code>"
