@@ -40,6 +40,14 @@ def conda_post_commands():  # type: ignore[no-untyped-def]
     )
 
 
+@hookimpl
+def conda_health_checks():  # type: ignore[no-untyped-def]
+    """Register what ``conda doctor`` says of the package caches."""
+    from .cli.health import health_check
+
+    yield health_check()
+
+
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
     """Put the options off until the parser is used: conda has every parser made at every command."""
     parse = parser.parse_known_args

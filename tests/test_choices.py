@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from machine import UNREFERENCED, allocated, contents, listing
-from tiny import Tiny
+from tiny import Tiny, write_archive
 
 from conda_prune_plugin.core.model import ReasonKind, Root, RootState
 from conda_prune_plugin.discovery.caches import find_caches
@@ -49,6 +49,7 @@ def _kinds(machine: Machine, *options: str) -> dict[str, list[str]]:
 def _unused_for(tree: Path, seconds: float) -> None:
     """Make an entry look fetched that long ago; its payload is from now, as only the kernel sets ctimes."""
     shutil.rmtree(tree / "lib")
+    (tree / "info" / "paths.json").write_text('{"paths": [], "paths_version": 1}')
     for path in (tree / "info" / "repodata_record.json", tree):
         os.utime(path, (time.time() - seconds,) * 2)
 
@@ -108,7 +109,7 @@ def test_the_newest_is_found_as_conda_sorts_versions(empty: Machine, tiny: Tiny)
 def test_a_target_is_met_by_the_least_recently_used_and_a_miss_is_told(empty: Machine, tiny: Tiny) -> None:
     for number, dist in enumerate(("new-1-0", "older-1-0", "oldest-1-0")):
         _unused_for(tiny.add(dist), number * 86_400 + 3600)
-        (tiny.cache / f"{dist}.conda").write_bytes(b"x" * 100_000)
+        write_archive(tiny.cache / f"{dist}.conda", 100_000)
         os.utime(tiny.cache / f"{dist}.conda", (time.time() - number * 86_400,) * 2)
     held = allocated(empty.cache)
 

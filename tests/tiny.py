@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from typing import TYPE_CHECKING
 
 from conda_prune_plugin.core.model import Inventory, Plan
@@ -55,7 +56,7 @@ class Tiny:
             json.dumps({"name": name, "version": version, "build": build, "url": f"https://host/linux-64/{dist}.conda"})
         )
         if archive:
-            (self.cache / f"{dist}.conda").write_bytes(b"archive" * 1000)
+            write_archive(self.cache / f"{dist}.conda", 7000)
         return tree
 
     def use(self, env: str, dist: str, *, link: bool = True, record: bool = True) -> Path:
@@ -145,3 +146,9 @@ def tiny_on(machine: Machine) -> Tiny:
     tiny = Tiny.__new__(Tiny)
     tiny.cache, tiny.envs = machine.cache, machine.envs
     return tiny
+
+
+def write_archive(path: Path, size: int) -> None:
+    """Write a file that can be opened as an archive, and nothing more, with somewhat more than `size` bytes."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("content", b"x" * size)

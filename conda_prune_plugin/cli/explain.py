@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..core.explanation import Explanation, KeptAlone, explanations, kept_alone, named_by_one
+from ..core.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ..core.model import Entry, Inventory, Notice, ReasonKind, RootKind
 from ..core.planner import with_links
 from ..discovery.holders import Holder, count_links, find_holders, measure_entries
@@ -38,6 +38,8 @@ def explain(arguments: argparse.Namespace) -> int:
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
         inventory = discover(wanted, reporter.phase("Looking for environments")).inventory
         plan, remarks = choice.plan(inventory, reporter, time.time())
+        # With the leftovers, which bear their own names.
+        inventory = decided_on(plan)
         decided = explanations(plan)
         notices = (*inventory.notices, *remarks)
         entries, unmatched = _matching(specs, inventory)

@@ -13,7 +13,9 @@ import os
 from ..discovery.caches import INDEX
 from ..discovery.candidates import RECORD
 from ..discovery.reading import dist_of, read_object
+from ..discovery.wholeness import directory_damage, file_sha256
 from ..execution.receipt import ReceiptEntry
+from ..execution.repair import Extraction
 from ..execution.restore import Fetch, UnfetchableError
 
 #: What `conda.common.url.mask_anaconda_token` leaves of a token.
@@ -23,6 +25,23 @@ _MASKED_TOKEN = "/t/<TOKEN>"  # noqa: S105
 def fetch() -> Fetch:
     """Return how conda fetches and extracts packages."""
     return Fetch(_archive, _extracted)
+
+
+def extraction() -> Extraction:
+    """Return how damaged packages are extracted anew."""
+    return Extraction(_sound, _damage)
+
+
+def _sound(entry: ReceiptEntry, archive: str, target: str) -> None:
+    """Extract an archive whose hash is that of its record. Raises `UnfetchableError`."""
+    if entry.sha256 is not None and file_sha256(archive) != entry.sha256:
+        raise UnfetchableError(f"{archive} has another hash than its record says")
+    _extracted(entry, archive, target)
+
+
+def _damage(path: str) -> str | None:
+    damage = directory_damage(path, hashes=True)
+    return damage.detail if damage is not None else None
 
 
 def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..core.model import Cache, Entry, Evidence, Inventory, Notice, Plan, RootKind
+from ..core.model import Cache, Entry, Evidence, Inventory, Notice, Plan, Root, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
@@ -15,22 +16,38 @@ from ..core.selection import Budget
 from ..core.targets import DEFAULT, Target, kinds
 from ..core.units import format_size, parse_age, parse_size
 from ..discovery import specs
-from ..discovery.candidates import Measure, gather_evidence
+from ..discovery.candidates import Measure, archives_beside, gather_evidence
 from ..discovery.doubles import doubles, held_elsewhere
 from ..discovery.inventory import Request
+from ..discovery.leftovers import Found, Search, find_leftovers, with_archives, with_choices, with_links
+from ..discovery.measure import measure
+from ..discovery.mounts import mount_points
+from ..discovery.other import find_other
 from ..discovery.remote import check_sources
 from ..discovery.size import held
+from ..discovery.softlinks import soft_links
 from ..discovery.specs import matching, version_key
 from ..discovery.unlinked import may_be_unlinked, unlinked
 from ..errors import UsageError
 from ..presentation.progress import Reporter
 from . import settings
+from .damage import kept_though_damaged
 from .options import parsed
 
 T = TypeVar("T")
 
 #: The targets among what environments have.
 _IN_USE = Target.UNLINKED | Target.DOUBLES
+
+_UNREFERENCED = Search()
+
+
+@dataclass(frozen=True, slots=True)
+class _Spared:
+    """What may go though environments have it: whole, or its extracted directory alone."""
+
+    unlinked: frozenset[Entry] = frozenset()
+    doubles: frozenset[Entry] = frozenset()
 
 
 def request(arguments: argparse.Namespace) -> Request:
@@ -50,8 +67,11 @@ def request(arguments: argparse.Namespace) -> Request:
 class Choice:
     """What the options and settings choose among what nothing references; wrong values are refused when it is made."""
 
-    def __init__(self, arguments: argparse.Namespace, targets: Target | None = None) -> None:
-        """`targets` are those of the command; without them the default ones."""
+    def __init__(
+        self, arguments: argparse.Namespace, targets: Target | None = None, search: Search = _UNREFERENCED
+    ) -> None:
+        """`targets` are those of the command, without them the default ones; `search`: where leftovers may be."""
+        self._search = search
         self._targets = targets or DEFAULT | (Target.UNLINKED if arguments.unlinked else Target(0))
         self._keep = tuple(arguments.keep)
         self._only = require_specs("--only", arguments.only)
@@ -74,7 +94,37 @@ class Choice:
 
         `measured` gives what has been measured already.
         """
+        measured = measured or functools.partial(measure, mounts=mount_points())
         referenced = references(inventory.roots)
+        found = self._leftovers(inventory, referenced, reporter, measured)
+        inventory = found.inventory
+        evidence, spared, notices = self._evidence(inventory, referenced, reporter, measured)
+        tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, measured)
+        policy = replace(
+            self._policy,
+            only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
+            unlinked=spared.unlinked,
+            doubles=spared.doubles,
+            tarballs=frozenset(item.entry for item in tarballs),
+            budget=self._budget(inventory, reporter),
+        )
+        progress = reporter.phase("Looking for temporary files", len(inventory.roots))
+        other, remarks = find_other(
+            self._targets, inventory.caches, inventory.roots, measured, now - policy.min_age, progress
+        )
+        plan = make_plan(inventory, (*evidence, *tarballs), policy, now, found.leftovers, other)
+        reporter.clear()
+        notices = (*self._unmatched(inventory), *notices, *remarks, *kept_though_damaged(plan))
+        notices += self._missed(plan, policy.budget)
+        return plan, notices
+
+    def _evidence(
+        self, inventory: Inventory, referenced: Mapping[str, Sequence[Root]], reporter: Reporter, measured: Measure
+    ) -> tuple[tuple[Evidence, ...], _Spared, tuple[Notice, ...]]:
+        """Return the evidence on what may go, and which of it may go though environments have it."""
+        if not self._policy.kinds and not self._targets & _IN_USE:
+            # Nothing of all that was asked for, so it need not be opened.
+            return tuple(map(Evidence, candidates(inventory, referenced))), _Spared(), ()
         looking = reporter.phase("Looking for soft links")
         lone = may_be_unlinked(inventory, referenced, looking) if self._targets & _IN_USE else ()
         entries = (*candidates(inventory, referenced), *lone)
@@ -89,16 +139,38 @@ class Choice:
         notices: tuple[Notice, ...] = ()
         if self._check_remote:
             evidence, notices = check_sources(evidence, reporter.phase("Asking channels"))
-        policy = replace(
-            self._policy,
-            only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
-            unlinked=frozenset(item.entry for item in shareless),
-            doubles=frozenset(item.entry for item in doubled),
-            budget=self._budget(inventory, reporter),
-        )
-        plan = make_plan(inventory, evidence, policy, now)
-        reporter.clear()
-        return plan, (*self._unmatched(inventory), *notices, *self._missed(plan, policy.budget))
+        return evidence, _Spared(*(frozenset(one.entry for one in items) for items in (shareless, doubled))), notices
+
+    def _leftovers(
+        self, inventory: Inventory, referenced: Mapping[str, Sequence[Root]], reporter: Reporter, measured: Measure
+    ) -> Found:
+        if Target.LEFTOVERS not in self._targets and not self._search.everything:
+            return Found(inventory)
+        progress = reporter.phase("Verifying packages" if self._search.hashes else "Looking for leftovers")
+        found = find_leftovers(inventory, referenced, self._search, measured, progress)
+        if Target.LEFTOVERS not in self._targets:
+            return Found(inventory, whole=found.whole)
+        leftovers = found.leftovers
+        if any(item.holds_files and item.of in referenced for item in leftovers):
+            softly = soft_links(inventory.roots, inventory.caches, reporter.phase("Looking for soft links"))
+            leftovers = with_links(leftovers, inventory.roots, softly)
+            if self._search.repair:
+                leftovers = with_archives(leftovers, found.inventory, referenced)
+        rules = [root.name or "" for root in inventory.roots if root.kind is RootKind.KEEP]
+        return replace(found, leftovers=with_choices(leftovers, inventory.caches, rules, self._only))
+
+    def _tarballs(
+        self,
+        found: Found,
+        referenced: Mapping[str, Sequence[Root]],
+        spared: frozenset[Entry],
+        measured: Measure,
+    ) -> tuple[Evidence, ...]:
+        """Return the evidence on the archives of entries in use whose extracted directory is whole."""
+        if Target.ALL_TARBALLS not in self._targets:
+            return ()
+        entries = [entry for entry in found.whole if entry.dist in referenced and entry not in spared]
+        return archives_beside(found.inventory.caches, entries, measured)
 
     def _spared(
         self, inventory: Inventory, evidence: tuple[Evidence, ...], lone: frozenset[Entry], reporter: Reporter

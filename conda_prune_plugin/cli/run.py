@@ -12,6 +12,7 @@ from dataclasses import replace
 from ..core.model import Notice, Plan
 from ..core.planner import with_links
 from ..core.run import Check, Disposal, Run, Shrinkage
+from ..core.summary import what_goes
 from ..core.units import format_size, parse_size, plural
 from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
@@ -19,7 +20,9 @@ from ..discovery.measure import measure
 from ..discovery.size import held
 from ..errors import PruneError
 from ..execution.execute import Execution, execute
+from ..execution.other import remove_other
 from ..execution.recovery import cut_off_runs, needs_recovery, recover
+from ..execution.repair import repair
 from ..execution.tools import Tools
 from ..presentation.document import prune_document
 from ..presentation.github import is_github
@@ -27,13 +30,15 @@ from ..presentation.json_text import json_text
 from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
+from .damage import damaged_in_use
+from .fetching import extraction
 from .github import annotate, summarize
 from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
 from .presets import with_preset
 from .runs import cut_off_notice, new_run_id, take_stock
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
-from .targets import targets_of
+from .targets import search_of, targets_of
 
 
 def run(arguments: argparse.Namespace, output: Output | None = None) -> int:
@@ -70,7 +75,9 @@ class _Run:
         self._disposal, self._destination = disposal(arguments)
         settings.require_all()
         self._purge_after = settings.PURGE_AFTER.value()
-        self._choice = Choice(arguments, targets_of(arguments))
+        targets = targets_of(arguments)
+        self._search = search_of(arguments, targets)
+        self._choice = Choice(arguments, targets, self._search)
         self._request = request(arguments)
 
     def run(self) -> int:
@@ -83,15 +90,17 @@ class _Run:
         notices += remarks
         if self._preset is not None:
             self._shrinkage = Shrinkage(self._preset, self._held(plan))
-        if plan.remove and (self._output.dry_run or self._ignore_running):
+        if plan.changes and (self._output.dry_run or self._ignore_running):
             notices += running_notices(caches)
+        if plan.remove and not self._output.dry_run and not self._search.everything:
+            notices += damaged_in_use(plan.inventory, self._reporter)
         self._show(plan, notices)
-        if self._output.dry_run or not plan.remove:
+        if self._output.dry_run or not plan.changes:
             if self._shrinkage is not None and not self._output.dry_run:
                 self._shrinkage = replace(self._shrinkage, after=self._shrinkage.before)
             self._report(plan, (*notices, *self._purge_old(None)), None, Execution(()))
             return self._code(plan)
-        if not self._ignore_unreadable:
+        if plan.remove and not self._ignore_unreadable:
             refuse_hidden_roots(plan.inventory, notices)
         self._refuse_running(plan)
         if not confirm(self._question(plan), self._output):
@@ -160,7 +169,12 @@ class _Run:
             progress=self._reporter.counter("Removing files", plan.files),
             patience=self._patience,
         )
-        execution = execute(plan, run, tools)
+        execution = execute(plan, run, tools) if plan.remove else Execution(())
+        if plan.repair and not execution.interrupted:
+            repaired = repair(plan.repair, plan.inventory.caches, self._new_run(), extraction(), tools)
+            execution = replace(execution, outcomes=(*execution.outcomes, *repaired))
+        if plan.other and not execution.interrupted:
+            execution = replace(execution, others=remove_other(plan.other, plan.inventory.caches, tools))
         self._reporter.clear()
         return execution
 
@@ -216,6 +230,7 @@ class _Run:
                 dry_run=self._output.dry_run,
                 run=run,
                 outcomes=execution.outcomes,
+                others=execution.others,
                 notices=notices,
                 success=not self._failed,
                 check=self._check,
@@ -227,7 +242,15 @@ class _Run:
 
             out, err = console(sys.stdout), console(sys.stderr)
             if run is not None:
-                show_outcomes(out, err, run, execution.outcomes, quiet=self._output.quiet)
+                show_outcomes(
+                    out,
+                    err,
+                    run,
+                    execution.outcomes,
+                    execution.others,
+                    quiet=self._output.quiet,
+                    undoable=run.disposal is not Disposal.DELETE or not all(one.leftover for one in plan.remove),
+                )
             if self._shrinkage is not None and not self._output.quiet:
                 show_shrinkage(out, self._shrinkage)
             sys.stdout.flush()
@@ -240,10 +263,15 @@ class _Run:
             )
 
     def _question(self, plan: Plan) -> str:
-        entries = plural(len(plan.remove), "entry", "entries")
+        entries = what_goes(plan)
         size = f"{plural(plan.files, 'file')}, {format_size(plan.reclaimable)}"
-        if self._disposal is Disposal.BACKUP:
-            return f"Move {entries} aside ({size}, which stay on the disk until they are purged)?"
-        if self._disposal is Disposal.ARCHIVE:
-            return f"Archive {entries} in {self._destination} and remove them ({size})?"
-        return f"Remove {entries} ({size})?"
+        # Nothing is gained by a copy of what conda makes anew.
+        other = ", and delete what is not a package" if plan.other else ""
+        if self._disposal is Disposal.BACKUP and plan.remove:
+            return f"Move {entries} aside ({size}, which stay on the disk until they are purged){other}?"
+        if self._disposal is Disposal.ARCHIVE and plan.remove:
+            return f"Archive {entries} in {self._destination} and remove them ({size}){other}?"
+        mended = plural(len(plan.repair), "damaged package")
+        if not plan.repair:
+            return f"Remove {entries} ({size})?"
+        return f"Repair {mended} and remove {entries} ({size})?" if entries else f"Repair {mended}?"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..core.targets import Target
+    from ..discovery.leftovers import Search
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,16 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("-l", "--logfiles", action="store_true", help="Log files in the caches, as conda clean does.")
     what.add_argument("-a", "--all", action="store_true", help="All of the above.")
+    what.add_argument(
+        "--verify",
+        action="store_true",
+        help="Read all packages and compare every file and archive with its hash, to find what is corrupt.",
+    )
+    what.add_argument(
+        "--repair",
+        action="store_true",
+        help="Extract damaged packages that are in use anew, from their archives in the cache.",
+    )
 
 
 def targets_of(arguments: argparse.Namespace) -> Target:
@@ -56,4 +67,17 @@ def targets_of(arguments: argparse.Namespace) -> Target:
     for given, target in table:
         if given:
             targets |= target
+    if arguments.verify or arguments.repair:
+        targets = (targets or DEFAULT) | Target.LEFTOVERS
     return (targets or DEFAULT) | (Target.UNLINKED if arguments.unlinked else Target(0))
+
+
+def search_of(arguments: argparse.Namespace, targets: Target) -> Search:
+    """Return where to look for leftovers: in all that is in use too only if they were asked for."""
+    from ..core.targets import Target
+    from ..discovery.leftovers import Search
+
+    asked = arguments.leftovers or arguments.all or arguments.verify or arguments.repair
+    # An archive goes only where what was extracted from it is whole.
+    everything = asked or Target.ALL_TARBALLS in targets
+    return Search(everything=bool(everything), hashes=bool(arguments.verify), repair=bool(arguments.repair))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .accounting import InodeKey
 from .model import Entry, Inventory, Measurement, Plan, Reason, Remove, Root, Verdict
@@ -38,8 +38,22 @@ def explanations(plan: Plan) -> dict[Entry, Explanation]:
     found = {keep.entry: Explanation(keep.entry, keep.verdict, keep.reasons) for keep in plan.keep}
     for removal in plan.remove:
         verdict = Verdict.REACHABLE if removal.accepted else Verdict.UNREFERENCED
+        verdict = Verdict.LEFTOVER if removal.leftover else verdict
         found[removal.entry] = Explanation(removal.entry, verdict, removal.reasons, removal)
     return found
+
+
+def decided_on(plan: Plan) -> Inventory:
+    """Return the inventory with all that a plan decides on as entries of the caches, leftovers too."""
+    entries: dict[str, list[Entry]] = {cache.path: [] for cache in plan.inventory.caches}
+    decided = [*(keep.entry for keep in plan.keep), *(removal.entry for removal in plan.remove)]
+    for entry in decided:
+        entries[entry.cache].append(entry)
+    caches = tuple(
+        replace(cache, entries=tuple(sorted(entries[cache.path], key=lambda entry: entry.dist)))
+        for cache in plan.inventory.caches
+    )
+    return replace(plan.inventory, caches=caches)
 
 
 def named_by_one(inventory: Inventory) -> dict[Root, tuple[Entry, ...]]:

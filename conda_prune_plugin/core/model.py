@@ -136,6 +136,7 @@ class Result(Word):
 
     REMOVED = "removed"
     BACKED_UP = "backed-up"
+    REPAIRED = "repaired"
     RESTORED = "restored"
     PURGED = "purged"
     SKIPPED = "skipped"
@@ -270,6 +271,7 @@ class Evidence:
     source: the url it was fetched from, credentials masked.
     record: the content of its ``info/repodata_record.json``, for a restore that fetches it again; credentials masked.
     irreplaceable: why it can't be fetched again, if that is so.
+    beside: the parts that stay when the measured ones go, and that have to stay what they are for that.
     """
 
     entry: Entry
@@ -283,6 +285,7 @@ class Evidence:
     doubt: str | None = None
     unreadable: str | None = None
     irreplaceable: str | None = None
+    beside: tuple[tuple[Part, Identity], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +330,8 @@ class Remove:
         were carried out; the sum over a plan is what the file system gives back.
     names: the dists that a root would reference it by.
     known_links: by device and inode, how many hard links to its files lie outside of it, all in other entries.
-    accepted: the roots that reference it, as they were, though they share no file with it.
+    accepted: the roots that reference it, as they were, though they share no file with what goes.
+    beside: parts that stay, as they were: the decision holds as long as they are there.
     """
 
     entry: Entry
@@ -345,6 +349,7 @@ class Remove:
     names: frozenset[str]
     known_links: tuple[tuple[tuple[int, int], int], ...]
     accepted: frozenset[Root] = frozenset()
+    beside: tuple[tuple[Part, Identity], ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -352,9 +357,24 @@ class Remove:
         return tuple(self.entry.path(part) for part in self.parts)
 
     @property
+    def linkable(self) -> bool:
+        """Whether a root has what goes, so that it might soft-link it; nothing is linked from an archive."""
+        return bool(self.accepted) and any(part.kind is not PartKind.ARCHIVE for part in self.parts)
+
+    @property
     def leftover(self) -> bool:
         """Whether it is a leftover that goes, and no entry."""
         return any(reason.kind in LEFTOVER_KINDS for reason in self.reasons)
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others in a cache: of a package half of which is a leftover, two may go."""
+        return label(self.entry.dist, leftover=self.leftover)
+
+
+def label(dist: str, *, leftover: bool) -> str:
+    """Return what tells an entry, or the leftover of the same name, from all others in a cache."""
+    return f"{dist}.leftover" if leftover else dist
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,10 +395,25 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """The decision to extract a damaged package anew; it is among what is kept, too.
+
+    removal: of the damaged directory. archive: the name of the archive beside it; dist, sha256 and record: what that
+    is known to hold.
+    """
+
+    removal: Remove
+    archive: str
+    dist: str
+    sha256: str | None
+    record: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What the planner decided: every entry of every cache is in exactly one of `remove` and `keep`.
 
-    So is every leftover that was looked for. `other`: what goes besides.
+    So is every leftover that was looked for. `other`: what goes besides. `repair`: what of the kept is extracted anew.
     missed: the bytes by which a target (how much is to go) can't be met.
     """
 
@@ -387,6 +422,12 @@ class Plan:
     keep: tuple[Keep, ...]
     missed: int = 0
     other: tuple[Other, ...] = ()
+    repair: tuple[Repair, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to be done."""
+        return bool(self.remove or self.other or self.repair)
 
     @property
     def _going(self) -> tuple[Remove | Other, ...]:

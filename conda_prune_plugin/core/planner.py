@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from .accounting import Ledger, missing_links
 from .last_use import last_use
+from .leftovers import Leftover, decide, repairs
 from .model import (
     Entry,
     Evidence,
     Inventory,
     Keep,
     LinkKind,
+    Other,
     Plan,
     Reason,
     ReasonKind,
@@ -36,8 +38,15 @@ _REACHING = frozenset(
 )
 
 
-def make_plan(inventory: Inventory, evidence: Iterable[Evidence], policy: Policy, now: float) -> Plan:
-    """Decide on every entry of the inventory.
+def make_plan(
+    inventory: Inventory,
+    evidence: Iterable[Evidence],
+    policy: Policy,
+    now: float,
+    leftovers: Sequence[Leftover] = (),
+    other: Sequence[Other] = (),
+) -> Plan:
+    """Decide on every entry of the inventory, and on every leftover; `other` goes as it is.
 
     `evidence` has one item for each entry that no root names, and for each that no environment shares a file with if
     these may go too; `now` is the time that ages count from, in seconds since the epoch. The same arguments always
@@ -49,21 +58,36 @@ def make_plan(inventory: Inventory, evidence: Iterable[Evidence], policy: Policy
     for subject in subjects:
         if subject.evidence is None and not reasons[subject.entry]:
             raise LookupError(f"no evidence on the candidate {subject.entry.dist} in {subject.entry.cache}")
+    ledger = Ledger()
+    remove, keep = _leftovers(inventory, leftovers, policy, now, ledger)
     free_to_go = [by_entry[entry] for entry, found in reasons.items() if not found]
     needed, missed = policy.budget.needed, 0
+    if needed is not None:
+        # Leftovers are of no use to anybody, so they go first and count.
+        needed = max(needed - sum(decision.reclaimable for decision in remove), 0)
     going = frozenset(item.entry for item in free_to_go)
     if needed is not None:
         going, missed = least_recently_used(free_to_go, policy.selected, needed)
-    ledger = Ledger()
-    remove: list[Remove] = []
-    keep: list[Keep] = []
     for subject in subjects:
         if subject.entry in going:
             remove.append(_removal(subject, by_entry[subject.entry], ledger))
         else:
             found = reasons[subject.entry] or with_references(subject, (_SPARED,))
             keep.append(Keep(subject.entry, _verdict(found), found))
-    return Plan(inventory, tuple(remove), tuple(keep), missed)
+    mended = repairs(leftovers, keep, references(inventory.roots))
+    return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), mended)
+
+
+def _leftovers(
+    inventory: Inventory, leftovers: Iterable[Leftover], policy: Policy, now: float, ledger: Ledger
+) -> tuple[list[Remove], list[Keep]]:
+    caches = {cache.path: cache for cache in inventory.caches}
+    referenced = references(inventory.roots)
+    decisions = [decide(item, caches[item.entry.cache], referenced, policy, now, ledger) for item in leftovers]
+    return (
+        [decision for decision in decisions if isinstance(decision, Remove)],
+        [decision for decision in decisions if isinstance(decision, Keep)],
+    )
 
 
 _SPARED = Reason(ReasonKind.NOT_SELECTED, "what was used less recently is enough (--max-size, --free)")
@@ -130,4 +154,5 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         names=frozenset(known),
         known_links=tuple(missing_links(going).items()),
         accepted=frozenset(root for name in known for root in subject.referenced.get(name, ())),
+        beside=evidence.beside,
     )

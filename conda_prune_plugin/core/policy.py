@@ -29,6 +29,7 @@ class Policy:
     unlinked: the entries that go though environments have them, because these share no file with them, or keep what
         they share.
     doubles: the entries whose extracted directory goes though environments have them, because a sound archive stays.
+    tarballs: the entries whose archives go though environments have them, because their extracted directory is whole.
     """
 
     kinds: frozenset[PartKind] = frozenset(PartKind)
@@ -40,17 +41,19 @@ class Policy:
     include_irreplaceable: bool = False
     unlinked: frozenset[Entry] = frozenset()
     doubles: frozenset[Entry] = frozenset()
+    tarballs: frozenset[Entry] = frozenset()
     budget: Budget = NO_BUDGET
 
     def selected(self, entry: Entry) -> tuple[Part, ...]:
         """Return the parts of an entry that may go at all."""
         kinds = {PartKind.EXTRACTED} if entry in self.doubles else self.kinds
+        kinds = {PartKind.ARCHIVE} if entry in self.tarballs else kinds
         kinds = kinds | {PartKind.LOCK} if PartKind.EXTRACTED in kinds else kinds - {PartKind.LOCK}
         return tuple(part for part in entry.parts if part.kind in kinds)
 
     def lifts_references(self, entry: Entry) -> bool:
         """Return whether an entry may go, or a part of it, though environments have it."""
-        return entry in self.unlinked or entry in self.doubles
+        return entry in self.unlinked or entry in self.doubles or entry in self.tarballs
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,8 @@ def _not_selected(subject: Subject) -> Iterable[Reason]:
         return
     if not policy.selected(subject.entry):
         kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts} - {PartKind.LOCK.value}))
-        yield Reason(ReasonKind.NOT_SELECTED, f"only its {kinds} part is here, which was not asked for")
+        only = f"only its {kinds} part is here, which" if policy.kinds else "it"
+        yield Reason(ReasonKind.NOT_SELECTED, f"{only} was not asked for")
     if policy.only is not None and subject.entry not in policy.only:
         yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--only)")
     if policy.older_than:
@@ -224,6 +228,9 @@ def reasons_to_remove(subject: Subject) -> tuple[Reason, ...]:
     """Return why an entry goes that nothing keeps."""
     if subject.entry in subject.policy.doubles:
         return (Reason(ReasonKind.EXTRACTED, "its archive is here and sound (--ci cache)"),)
+    if subject.entry in subject.policy.tarballs:
+        detail = "its extracted directory is here and whole (--all-tarballs)"
+        return (Reason(ReasonKind.TARBALL, detail),)
     unlinked = tuple(
         Reason(
             ReasonKind.UNLINKED,

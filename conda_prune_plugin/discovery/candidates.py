@@ -17,7 +17,7 @@ from ..core.accounting import InodeKey, missing_links, unexplained
 from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
 from .caches import INDEX
-from .measure import measure
+from .measure import identity, measure
 from .mounts import mount_points
 from .rattler import recorded_sha256
 from .reading import dist_of, read_object, read_regular
@@ -65,6 +65,18 @@ def gather_evidence(
         replace(item, outside=sum(unexplained(m, outside) for part, m in item.measurements if _extracted(part)))
         for item in found
     )
+
+
+def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], measured: Measure) -> tuple[Evidence, ...]:
+    """Return the evidence on the archives alone of those of the entries that have an extracted directory too."""
+    both = [entry for entry in entries if {part.kind for part in entry.parts} == {PartKind.EXTRACTED, PartKind.ARCHIVE}]
+    alone = {replace(entry, parts=tuple(part for part in entry.parts if not _extracted(part))): entry for entry in both}
+    found = []
+    for item in gather_evidence(caches, list(alone), lambda done: None, measured):
+        entry = alone[item.entry]
+        identities = [(part, identity(os.lstat(entry.path(part)))) for part in entry.parts if _extracted(part)]
+        found.append(replace(item, entry=entry, beside=tuple(identities)))
+    return tuple(found)
 
 
 def _extracted(part: Part) -> bool:

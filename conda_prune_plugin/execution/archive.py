@@ -50,7 +50,7 @@ def make_folder(path: str) -> Directory:
 
 def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved:
     """Archive the parts of a decision, which stay where they are. Raises `OSError`; no archive is left then."""
-    name = decision.entry.dist + SUFFIX
+    name = decision.label + SUFFIX
     unfinished = name + _UNFINISHED
     names = [part.name for part in decision.parts]
     try:
@@ -118,7 +118,7 @@ def purge_folder(receipt: Receipt) -> None:
         theirs = read_receipt(folder)
         if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
             raise ValueError(f"{path} is not the folder of this run's archives")
-        for name in (entry.dist + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
+        for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
             if folder.exists(name):
                 remove(folder, name)
         # Last of all: it is the proof.

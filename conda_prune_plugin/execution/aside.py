@@ -125,6 +125,9 @@ def require_unchanged(decision: Remove, cache: Directory, early: Early) -> None:
             raise Changed(f"{part.name} is gone") from None
         if (status.st_dev, status.st_ino, status.st_mtime_ns) != (planned.device, planned.inode, planned.mtime_ns):
             raise Changed(f"{part.name} has changed since it was planned")
+    for part, planned in decision.beside:
+        if not cache.exists(part.name) or cache.status(part.name).st_ino != planned.inode:
+            raise Changed(f"{part.name}, which makes it superfluous, is not what it was")
 
 
 def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Root]]) -> None:
@@ -138,7 +141,7 @@ def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Roo
 
 def require_unlinked(decision: Remove, softly: SoftLinks | None) -> None:
     """Check that no environment soft-links an entry that goes though it has it. Raises `Changed`."""
-    if decision.accepted and softly is not None and not softly.spare(decision.entry, decision.accepted):
+    if decision.linkable and softly is not None and not softly.spare(decision.entry, decision.accepted):
         raise Changed("an environment has soft links into it now")
 
 

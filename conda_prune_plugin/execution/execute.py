@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from ..core.accounting import Ledger
-from ..core.model import Outcome, Part, PartKind, Plan, Remove, Result
+from ..core.model import OtherOutcome, Outcome, Part, PartKind, Plan, Remove, Result
 from ..core.run import Disposal, Run
 from ..core.soft_links import SoftLinks
 from ..errors import NoRoomError
@@ -49,16 +49,18 @@ class Execution:
 
     interrupted: the user stopped it.
     unsettled: what could not be written down at the end, which the next run makes up for.
+    others: the same for what is no entry.
     """
 
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
     unsettled: tuple[str, ...] = ()
+    others: tuple[OtherOutcome, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether anything did not go as it should have; what changed since it was planned did."""
-        failures = any(outcome.result is Result.FAILED for outcome in self.outcomes)
+        failures = Result.FAILED in {*(one.result for one in self.outcomes), *(one.result for one in self.others)}
         return self.interrupted or bool(self.unsettled) or failures
 
 
@@ -184,7 +186,7 @@ class _Execution:
 
     def _soft_links(self, plan: Plan) -> SoftLinks | None:
         """Return what is soft-linked now, None where nothing goes that an environment has."""
-        return self._tools.soft_links() if any(decision.accepted for decision in plan.remove) else None
+        return self._tools.soft_links() if any(decision.linkable for decision in plan.remove) else None
 
     @staticmethod
     def _linked(aside: Aside, softly: SoftLinks | None) -> Outcome | None:
@@ -221,7 +223,7 @@ class _Execution:
             try:
                 if backup:
                     # From then on it is a backup, and no longer a run that was cut off.
-                    site.finish(aside.decision.entry.dist for aside in mine)
+                    site.finish(aside.decision for aside in mine)
                 else:
                     _note(site, mine)
             except OSError as error:
@@ -278,11 +280,14 @@ class _Execution:
         if self._run.disposal is Disposal.BACKUP:
             return ()
         unsettled = []
-        gone = {aside.decision.entry for aside in self._asides if aside.begun}
-        gone |= {decision.entry for decision, _ in self._early}
+        gone = {aside.decision for aside in self._asides if aside.begun}
+        gone |= {decision for decision, _ in self._early}
+        if self._run.disposal is Disposal.DELETE:
+            # Nobody wants a half of a package back.
+            gone = {decision for decision in gone if not decision.leftover}
         for site in self._sites.values():
             try:
-                site.finish(entry.dist for entry in gone if entry.cache == site.receipt.cache)
+                site.finish(decision for decision in gone if decision.entry.cache == site.receipt.cache)
             except OSError as error:
                 site.unsettled = True
                 unsettled.append(f"The receipt in {site.folder.path} could not be completed: {reason(error)}.")
@@ -300,7 +305,7 @@ def _remove(aside: Aside, part: Part, progress: Callable[[int], None]) -> None:
 
 
 def _note(site: Site, asides: Sequence[Aside]) -> None:
-    preserved = {aside.decision.entry.dist: aside.preserved for aside in asides if aside.preserved}
-    hashes = {aside.decision.entry.dist: aside.sha256 for aside in asides if aside.sha256}
+    preserved = {aside.decision.label: aside.preserved for aside in asides if aside.preserved}
+    hashes = {aside.decision.label: aside.sha256 for aside in asides if aside.sha256}
     if preserved or hashes:
         site.note(preserved, hashes)

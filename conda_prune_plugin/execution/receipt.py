@@ -15,7 +15,7 @@ from enum import Enum
 from math import isfinite
 from typing import Any
 
-from ..core.model import PartKind, Remove
+from ..core.model import LEFTOVER_KINDS, PartKind, Remove, label
 from ..core.run import Disposal, Run
 from .directory import Directory
 from .exports import drop_exports
@@ -74,6 +74,16 @@ class ReceiptEntry:
     record: str | None = field(default=None, repr=False)
     reasons: tuple[tuple[str, str], ...] = ()
     archived: Archived | None = None
+
+    @property
+    def leftover(self) -> bool:
+        """Whether it was a leftover that went, and no entry."""
+        return any(kind in LEFTOVER_KINDS for kind, _ in self.reasons)
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others of the receipt."""
+        return label(self.dist, leftover=self.leftover)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,10 @@ def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
     if receipt.run.disposal is Disposal.BACKUP:
         entries = tuple(entry for entry in entries if any(folder.exists(part.number) for part in entry.parts))
     elif receipt.state is RunState.BEGUN:
-        entries = tuple(entry for entry in entries if not all(cache.exists(part.name) for part in entry.parts))
+        gone = (entry for entry in entries if not all(cache.exists(part.name) for part in entry.parts))
+        # A deleted leftover is nothing to be restored, see `execute`.
+        deleted = receipt.run.disposal is Disposal.DELETE
+        entries = tuple(entry for entry in gone if not (deleted and entry.leftover))
     if entries:
         write_receipt(folder, receipt.done(entries))
         return

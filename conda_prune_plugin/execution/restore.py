@@ -109,8 +109,10 @@ def _settle(receipt: Receipt, folder: Directory, outcomes: Iterable[Outcome]) ->
     """Take what was restored out of the receipt; archives elsewhere are still there to be used again."""
     if receipt.run.disposal is Disposal.ARCHIVE:
         return
-    restored = {outcome.entry.dist for outcome in outcomes if outcome.result is Result.RESTORED}
-    left = [entry for entry in receipt.entries if entry.dist not in restored]
+    done = [outcome.entry for outcome in outcomes if outcome.result is Result.RESTORED]
+    # Not by its dist: a leftover may be of the same one.
+    restored = {part.name for entry in done for part in entry.parts}
+    left = [entry for entry in receipt.entries if not restored.issuperset(part.name for part in entry.parts)]
     if not left:
         withdraw_receipt(folder)
     elif len(left) < len(receipt.entries):

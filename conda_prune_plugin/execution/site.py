@@ -34,27 +34,28 @@ class Site:
     unsettled: bool = False
 
     def note(self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str]) -> None:
-        """Write into the receipt, before anything is deleted, what was found out since: archives and hashes, by dist.
+        """Write into the receipt, before anything is deleted, what was found out since: archives and hashes, by label.
 
         Raises `OSError`.
         """
         entries = tuple(
             replace(
                 entry,
-                archived=preserved[entry.dist].archived if entry.dist in preserved else None,
-                sha256=hashes.get(entry.dist, entry.sha256),
+                archived=preserved[entry.label].archived if entry.label in preserved else None,
+                sha256=hashes.get(entry.label, entry.sha256),
             )
             for entry in self.receipt.entries
         )
         self._write(replace(self.receipt, entries=entries))
 
-    def finish(self, gone: Iterable[str]) -> None:
-        """Write into the receipt that the run is done, with the dists that are out of the cache now.
+    def finish(self, gone: Iterable[Remove]) -> None:
+        """Write into the receipt that the run is done, with what is out of the cache now.
 
         Raises `OSError`: the run then counts as cut off, and the next one finishes it.
         """
-        dists = frozenset(gone)
-        entries = [entry for entry in self.receipt.entries if entry.dist in dists]
+        # By the names of their parts: a leftover may be of the same dist as an entry.
+        names = frozenset(part.name for decision in gone for part in decision.parts)
+        entries = [entry for entry in self.receipt.entries if any(part.name in names for part in entry.parts)]
         if entries:
             self._write(self.receipt.done(entries))
 

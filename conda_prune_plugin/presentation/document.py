@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from os.path import basename, join
 from typing import Any
 
 from ..core.model import (
@@ -19,6 +20,7 @@ from ..core.model import (
     Plan,
     Reason,
     Remove,
+    Repair,
     Root,
 )
 from ..core.run import Check, Run, Shrinkage
@@ -61,6 +63,7 @@ def prune_document(
         },
         "check": check and {"limit": check.limit, "exceeded": check.exceeded(plan.reclaimable)},
         "ci": shrinkage and asdict(shrinkage),
+        "repair": [_repair(item) for item in plan.repair],
         "outcomes": [*map(outcome_document, outcomes), *map(_other_outcome, others)],
         "warnings": warnings_document(notices),
     }
@@ -77,6 +80,17 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _repair(item: Repair) -> dict[str, Any]:
+    entry = item.removal.entry
+    return {
+        "dist": entry.dist,
+        "cache": entry.cache,
+        "path": item.removal.paths[0],
+        "archive": join(entry.cache, item.archive),
+        "detail": item.removal.reasons[0].detail,
+    }
+
+
 def _other(other: Other) -> dict[str, Any]:
     return {
         "path": other.path,
@@ -89,8 +103,8 @@ def _other(other: Other) -> dict[str, Any]:
 def _other_outcome(outcome: OtherOutcome) -> dict[str, Any]:
     """Return what became of what is no entry: in the same form, with its kind and path."""
     return {
-        "dist": None,
-        "cache": None,
+        "dist": basename(outcome.other.path),
+        "cache": outcome.other.top,
         "kind": outcome.other.kind.value,
         "path": outcome.other.path,
         "result": outcome.result.value,

@@ -19,6 +19,9 @@ from ..core.model import (
     LastUsedFrom,
     LinkKind,
     Notice,
+    Other,
+    OtherKind,
+    OtherOutcome,
     Outcome,
     Part,
     PartKind,
@@ -30,6 +33,7 @@ from ..core.model import (
 )
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
 from ..core.run import Check, Disposal, Run, Shrinkage
+from ..core.summary import what_goes
 from ..core.units import format_age, format_size, plural
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
@@ -50,6 +54,10 @@ _KEPT_BECAUSE = {
     ReasonKind.RECENT: "fetched or extracted too recently (--min-age)",
     ReasonKind.UNREADABLE: "unreadable",
     ReasonKind.READ_ONLY: "not ours to remove, or with something mounted inside",
+    ReasonKind.PARTIAL_DOWNLOAD: "partial downloads",
+    ReasonKind.INCOMPLETE_EXTRACTION: "incomplete extractions",
+    ReasonKind.TRASH: "trash",
+    ReasonKind.CORRUPT: "corrupt",
     ReasonKind.NOT_SELECTED: "not needed, but not selected",
     ReasonKind.UNKNOWN: "not understood",
     ReasonKind.UNSEARCHED: "of pixi and rattler, whose environments were not looked for (--search)",
@@ -99,13 +107,16 @@ def show_plan(out: Console, plan: Plan, *, now: float, verbosity: int) -> None:
         going = [decision for decision in plan.remove if decision.entry.cache == cache.path]
         staying = [decision for decision in plan.keep if decision.entry.cache == cache.path]
         _show_cache(out, cache, going, staying, now, verbosity)
-    if plan.remove:
-        entries = plural(len(plan.remove), "entry", "entries")
+    for item in plan.repair:
+        words = f"{item.removal.paths[0]} is damaged ({item.removal.reasons[0].detail}): extracted anew"
+        out.print(Text(f"repair: {printable(words)} from {printable(item.archive)}", overflow="fold"))
+    _show_other(out, plan.other)
+    if plan.remove or plan.other:
         out.print(
-            f"{entries} to remove: {plural(plan.files, 'file')}, "
+            f"{what_goes(plan)} to remove: {plural(plan.files, 'file')}, "
             f"{format_size(plan.reclaimable)} reclaimable ({format_size(plan.apparent)} apparent)."
         )
-    elif plan.inventory.caches:
+    elif plan.inventory.caches and not plan.repair:
         out.print("Nothing to remove.")
 
 
@@ -124,18 +135,53 @@ def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:
         out.print(f"--ci {shrinkage.preset}: the caches held {before} and hold {format_size(shrinkage.after)} now.")
 
 
+def _show_other(out: Console, other: Sequence[Other]) -> None:
+    for kind, words in _OTHER.items():
+        items = [item for item in other if item.kind is kind]
+        if items:
+            out.print(Text(f"{words}:", style="bold"))
+        for item in items:
+            files = plural(item.files, "file")
+            out.print(Text(f"  {printable(item.path)}: {files}, {format_size(item.reclaimable)}", overflow="fold"))
+        if items:
+            out.print()
+
+
+#: What goes besides packages can't be restored, and need not be: the table says so.
+_OTHER = {
+    OtherKind.INDEX_CACHE: "Index caches, which conda fetches again",
+    OtherKind.TEMPFILES: "Temporary files",
+    OtherKind.LOGFILES: "Log files",
+}
+
+
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
     """Print warnings."""
     for notice in notices:
         err.print(Text.assemble(("warning: ", "yellow"), printable(notice.message)))
 
 
-def show_outcomes(out: Console, err: Console, run: Run, outcomes: Sequence[Outcome], *, quiet: bool) -> None:
+def show_outcomes(
+    out: Console,
+    err: Console,
+    run: Run,
+    outcomes: Sequence[Outcome],
+    others: Sequence[OtherOutcome],
+    *,
+    quiet: bool,
+    undoable: bool = True,
+) -> None:
     """Print what was done and how it is undone (not if `quiet`), and what was not done and why."""
     if not quiet:
-        for line in _done(run, outcomes):
+        for line in (*(_done(run, outcomes, undoable) if outcomes else ()), *_done_besides(others)):
             out.print(line)
     show_failures(err, outcomes)
+    for outcome in others:
+        if outcome.error is not None:
+            style = "yellow" if outcome.result is Result.SKIPPED else "red"
+            err.print(
+                Text.assemble((outcome.result.value, style), printable(f": {outcome.other.path}: {outcome.error}"))
+            )
 
 
 def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
@@ -147,8 +193,13 @@ def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
                 err.print(Text.assemble((result.value, style), printable(line)))
 
 
-def _done(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _done(run: Run, outcomes: Sequence[Outcome], undoable: bool) -> Iterator[str]:
     done = [outcome for outcome in outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
+    repaired = sum(outcome.result is Result.REPAIRED for outcome in outcomes)
+    if repaired:
+        yield f"Repaired {plural(repaired, 'package')}."
+    if repaired and repaired == len(outcomes):
+        return
     entries = plural(len(done), "entry", "entries")
     files = plural(sum(outcome.files for outcome in done), "file")
     freed = format_size(sum(outcome.freed for outcome in outcomes))
@@ -158,9 +209,17 @@ def _done(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"Archived {entries} in {printable(run.destination or '')} and removed them, {files}; {freed} freed."
     else:
         yield f"Removed {entries}, {files}; {freed} freed."
-    if done:
+    if done and undoable:
         how = " (fetches again what has a known source)" if run.disposal is Disposal.DELETE else ""
         yield f"To undo it: conda prune restore {run.id}{how}"
+
+
+def _done_besides(others: Sequence[OtherOutcome]) -> Iterator[str]:
+    done = [outcome for outcome in others if outcome.result is Result.REMOVED]
+    if others:
+        files = plural(sum(outcome.files for outcome in done), "file")
+        freed = format_size(sum(outcome.freed for outcome in done))
+        yield f"Removed from index caches, temporary files and logs: {files}; {freed} freed."
 
 
 def _show_cache(
@@ -205,7 +264,7 @@ def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> Non
     rows = [
         (
             f"  {printable(decision.entry.dist)}",
-            " ".join(_part(part) for part in decision.parts if part.kind is not PartKind.LOCK),
+            _what(decision),
             _last_used(decision, now),
             f"{decision.files:,}",
             format_size(decision.reclaimable),
@@ -220,7 +279,7 @@ def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> Non
     # Too narrow for a table: nothing of it may be lost.
     for name, parts, unused, files, reclaimable in rows:
         out.print(Text(name, overflow="fold"))
-        out.print(f"    {reclaimable}, files: {files}, in {parts}, unused for {unused.strip()}")
+        out.print(f"    {reclaimable}, files: {files}, {parts}, unused for {unused.strip()}")
 
 
 def _show_decisions(out: Console, headings: tuple[str, str], decisions: Sequence[Keep | Remove]) -> None:
@@ -260,6 +319,13 @@ def fits(out: Console, table: Table) -> bool:
 def reason_text(reason: Reason) -> str:
     """Return a reason in words, with the link kind where it was measured."""
     return f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail
+
+
+def _what(decision: Remove) -> str:
+    """Return the parts of an entry; of a leftover what it is."""
+    if decision.leftover:
+        return decision.reasons[0].kind.value
+    return " ".join(_part(part) for part in decision.parts if part.kind is not PartKind.LOCK)
 
 
 def _part(part: Part) -> str:

@@ -1,0 +1,65 @@
+"""What the user has to know of packages in use that are not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..core.leftovers import Leftover
+from ..core.model import Inventory, Keep, Notice, Plan, ReasonKind, Verdict
+from ..core.reachability import references
+from ..discovery.leftovers import Search, find_leftovers
+from ..discovery.measure import measure
+from ..presentation.progress import Reporter
+
+#: The kind of the notice.
+DAMAGED = "damaged-package"
+
+
+def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
+    """Return a warning for each damaged package that stays as it is because environments are linked to it."""
+    mended = {item.removal.entry for item in plan.repair}
+    return tuple(
+        _notice(keep.entry.path(keep.entry.parts[0]), keep.reasons[-1].detail, _obstacle(keep))
+        for keep in plan.keep
+        if keep.verdict is Verdict.LEFTOVER and _in_use(keep) and keep.entry not in mended
+    )
+
+
+def _obstacle(keep: Keep) -> str | None:
+    """Return what stands in the way of a repair, too."""
+    obstacles = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
+    return next((reason.detail for reason in keep.reasons if reason.kind in obstacles), None)
+
+
+def _in_use(keep: Keep) -> bool:
+    return any(reason.kind is ReasonKind.ENVIRONMENT for reason in keep.reasons)
+
+
+def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:
+    """Look at the packages in use, by names and sizes, and return a warning for each that is damaged.
+
+    A plan that was made without a look at them removes none of them: nothing goes that was not shown in a dry run.
+    """
+    referenced = references(inventory.roots)
+    caches = tuple(
+        replace(cache, entries=tuple(entry for entry in cache.entries if entry.dist in referenced))
+        for cache in inventory.caches
+    )
+    progress = reporter.phase("Checking packages in use", sum(len(cache.entries) for cache in caches))
+    found = find_leftovers(replace(inventory, caches=caches), (), Search(everything=True), measure, progress)
+    reporter.clear()
+    return tuple(_notice(item.entry.path(item.entry.parts[0]), item.detail) for item in _packages(found.leftovers))
+
+
+def _packages(leftovers: Iterable[Leftover]) -> Iterable[Leftover]:
+    return (item for item in leftovers if item.holds_files)
+
+
+def _notice(path: str, detail: str, obstacle: str | None = None) -> Notice:
+    remedy = "`conda prune --repair` extracts it anew" + (f", but not now: {obstacle}" if obstacle else "")
+    message = (
+        f"The package {path} is in use and damaged: {detail}. conda takes it for whole, and environments made from "
+        f"it fail or lack files: {remedy}."
+    )
+    return Notice(DAMAGED, message, path)

@@ -1,0 +1,264 @@
+"""Finding what failed installs and removals have left in the caches.
+
+By name: partial downloads and trash. By their content: extracted directories and archives that are not whole, which
+are taken out of their entries then, so that what is left of these is decided on by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache as cached
+
+from ..core.leftovers import Archive, Leftover
+from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
+from ..core.names import archive_dist, is_dist_name
+from ..core.soft_links import SoftLinks
+from .candidates import Measure, read_urls
+from .records import META
+from .specs import matching
+from .wholeness import Damage, archive_damage, archive_record, directory_damage
+
+#: What conda (`conda.gateways.connection.download`), and conda up to 24 and mamba, call a download that is not done.
+_PARTIAL = (".partial", ".part")
+
+#: What is being replaced (``.c~``), what could not be deleted (``.trash``, ``*.conda_trash*``, mamba's likewise).
+_TRASH_SUFFIXES = (".c~", ".trash", ".mamba_trash")
+_TRASH_WORDS = (".conda_trash", ".mamba_trash")
+
+#: Waiting for the disk and hashing go on beside each other.
+_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look at, besides what bears the name of a leftover and what nothing references.
+
+    everything: what is referenced too. hashes: read all contents. repair: look for the archives of what is damaged and
+    in use.
+    """
+
+    everything: bool = False
+    hashes: bool = False
+    repair: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The leftovers, the inventory without them, and the entries that were looked at and are whole."""
+
+    inventory: Inventory
+    leftovers: tuple[Leftover, ...] = ()
+    whole: frozenset[Entry] = frozenset()
+
+
+def find_leftovers(
+    inventory: Inventory,
+    referenced: Collection[str],
+    search: Search,
+    measure: Measure,
+    progress: Callable[[int], None],
+) -> Found:
+    """Look for leftovers, in the caches of conda and mamba.
+
+    `progress` is called with the number of entries done. Nothing is written, and no symbolic link followed.
+    """
+    # rattler and pixi lock each entry, and keep no archives: they mend what is incomplete themselves.
+    places = [cache for cache in inventory.caches if cache.client in (Client.CONDA, Client.MAMBA)]
+    entries = [
+        (cache, entry)
+        for cache in places
+        for entry in cache.entries
+        if search.everything or entry.dist not in referenced
+    ]
+    urls = cached(read_urls)
+    damages: dict[Entry, Mapping[Part, Damage]] = {}
+    whole: set[Entry] = set()
+    with ThreadPoolExecutor(_THREADS if search.hashes else 1) as pool:
+        found = pool.map(lambda item: _damages(item[0], item[1], urls(item[0].real_path), search.hashes), entries)
+        for done, ((_, entry), damaged) in enumerate(zip(entries, found)):
+            progress(done)
+            if damaged:
+                damages[entry] = damaged
+            elif damaged is not None:
+                whole.add(entry)
+    leftovers = [
+        _leftover(cache, Part(kind, name), Damage(reason, detail), dist, measure)
+        for cache in places
+        for name, kind, reason, detail, dist in _strays(cache, urls(cache.real_path))
+    ]
+    for cache in inventory.caches:
+        for entry in cache.entries:
+            for part, damage in damages.get(entry, {}).items():
+                leftovers.append(_leftover(cache, part, damage, entry.dist, measure))
+    caches = tuple(
+        replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
+        for cache in inventory.caches
+    )
+    return Found(replace(inventory, caches=caches), tuple(leftovers), frozenset(whole))
+
+
+def _without(entries: Sequence[Entry], damages: Mapping[Entry, Mapping[Part, Damage]]) -> Iterator[Entry]:
+    for entry in entries:
+        parts = tuple(part for part in entry.parts if part not in damages.get(entry, {}))
+        if parts:
+            yield entry if parts == entry.parts else replace(entry, parts=parts)
+
+
+def _damages(cache: Cache, entry: Entry, urls: Mapping[str, str], hashes: bool) -> Mapping[Part, Damage] | None:
+    """Return the parts of an entry that are not whole; None if that can't be said of all."""
+    found = {}
+    sure = True
+    directory = os.path.join(cache.real_path, entry.dist)
+    for part in entry.parts:
+        if part.kind not in (PartKind.EXTRACTED, PartKind.ARCHIVE):
+            continue
+        path = os.path.join(cache.real_path, part.name)
+        damage = None
+        try:
+            if part.is_link or not _is_looked_into(path, part, entry, urls):
+                sure = False
+            elif part.kind is PartKind.EXTRACTED:
+                damage = directory_damage(path, hashes=hashes)
+            else:
+                record = archive_record(directory, part.name)
+                damage = archive_damage(path, record, known=bool(record) or part.name in urls, hashes=hashes)
+        except OSError:
+            # What can't be read is no leftover for that; the evidence will say so.
+            sure = False
+        if damage is not None:
+            found[part] = damage
+    return found if found or sure else None
+
+
+def _is_looked_into(path: str, part: Part, entry: Entry, urls: Mapping[str, str]) -> bool:
+    if part.kind is PartKind.EXTRACTED:
+        return _was_package(path, entry, urls)
+    return stat.S_ISREG(os.lstat(path).st_mode)
+
+
+def _was_package(path: str, entry: Entry, urls: Mapping[str, str]) -> bool:
+    """Return whether a directory ever was a package: anything may be called like one, as channels in mamba's caches.
+
+    It has metadata, or conda knows an archive of it, or nothing is in it at all. An environment is none.
+    """
+    names = set(os.listdir(path))
+    if META in names:
+        return False
+    archives = any(part.kind is PartKind.ARCHIVE for part in entry.parts)
+    fetched = any(entry.dist + suffix in urls for suffix in (".conda", ".tar.bz2"))
+    return not names or archives or fetched or _has_metadata(path)
+
+
+def _has_metadata(path: str) -> bool:
+    known = ("index.json", "paths.json", "files", "repodata_record.json", "about.json")
+    return any(os.path.isfile(os.path.join(path, "info", name)) for name in known)
+
+
+def _strays(cache: Cache, urls: Mapping[str, str]) -> Iterator[tuple[str, PartKind, ReasonKind, str, str | None]]:
+    """Give name, kind, reason and detail, and the dist that it is of, for all that bears the name of a leftover."""
+    try:
+        with os.scandir(cache.real_path) as listing:
+            items = sorted(listing, key=lambda item: item.name)
+    except OSError:
+        return
+    for item in items:
+        name = item.name
+        if not (item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False)):
+            continue
+        partial = next((suffix for suffix in _PARTIAL if name.endswith(suffix)), None)
+        if partial is not None:
+            dist = archive_dist(name.removesuffix(partial))
+            if dist is not None and item.is_file(follow_symlinks=False):
+                yield name, PartKind.LEFTOVER, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist
+            continue
+        word = next((word for word in (*_TRASH_SUFFIXES, *_TRASH_WORDS) if word in name), None)
+        if word is not None and (name.endswith(_TRASH_SUFFIXES) or word in _TRASH_WORDS):
+            of = name[: name.rindex(word)]
+            dist = archive_dist(of) or of
+            known = dist if is_dist_name(dist) else None
+            yield name, PartKind.LEFTOVER, ReasonKind.TRASH, _TRASH_DETAIL, known
+
+
+_TRASH_DETAIL = "set aside by an install or removal that did not come to its end"
+
+
+def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measure: Measure) -> Leftover:
+    path = os.path.join(cache.real_path, part.name)
+    entry = Entry(cache.path, part.name, (part,))
+    try:
+        measurement, changed = measure(path), _newest_change(path)
+    except OSError as error:
+        why = f"{error.filename} can't be read: {error.strerror}"
+        return Leftover(entry, damage.kind, damage.detail, dist, 0.0, None, unreadable=why)
+    return Leftover(entry, damage.kind, damage.detail, dist, changed, measurement)
+
+
+def _newest_change(top: str) -> float:
+    """Return when anything in a tree was last written, made or renamed. Raises `OSError`."""
+    newest = 0.0
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        status = os.lstat(path)
+        newest = max(newest, status.st_mtime, status.st_ctime)
+        if stat.S_ISDIR(status.st_mode):
+            pending += [os.path.join(path, name) for name in os.listdir(path)]
+    return newest
+
+
+def with_choices(
+    leftovers: Sequence[Leftover], caches: Sequence[Cache], keep: Sequence[str], only: Sequence[str]
+) -> tuple[Leftover, ...]:
+    """Return the leftovers with what the specifications of ``--keep`` and ``--only`` say of the dists they are of.
+
+    What a leftover is of is known from names alone; on doubt it is kept, and is not chosen.
+    """
+    of = {item: Entry(item.entry.cache, item.of or item.entry.dist, item.entry.parts) for item in leftovers}
+    places = [
+        replace(cache, entries=tuple(dict.fromkeys(entry for entry in of.values() if entry.cache == cache.path)))
+        for cache in caches
+    ]
+    rules = {text: matching((text,), places, doubtful=True) for text in dict.fromkeys(keep)}
+    chosen = matching(only, places, doubtful=False) if only else frozenset(of.values())
+
+    def choose(item: Leftover) -> Leftover:
+        rule = next((text for text, matched in rules.items() if of[item] in matched), None)
+        return replace(item, kept=rule, chosen=of[item] in chosen)
+
+    return tuple(map(choose, leftovers))
+
+
+def with_archives(
+    leftovers: Sequence[Leftover], inventory: Inventory, referenced: Collection[str]
+) -> tuple[Leftover, ...]:
+    """Return the leftovers, damaged directories that are referenced with the archive that is beside them."""
+    caches = {cache.path: cache for cache in inventory.caches}
+    entries = {(entry.cache, entry.dist): entry for cache in inventory.caches for entry in cache.entries}
+
+    def find(item: Leftover) -> Leftover:
+        entry = entries.get((item.entry.cache, item.entry.dist))
+        archives = [part for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link] if entry else []
+        if not item.holds_files or item.of not in referenced or not archives:
+            return item
+        directory = os.path.join(caches[item.entry.cache].real_path, item.entry.dist)
+        records = {part.name: archive_record(directory, part.name) for part in archives}
+        # The one that it came from, if that is known and there are two.
+        name = max(records, key=lambda name: bool(records[name]))
+        record = records[name]
+        sha256 = record.get("sha256")
+        return replace(
+            item,
+            archive=Archive(name, sha256 if isinstance(sha256, str) else None, json.dumps(record) if record else None),
+        )
+
+    return tuple(map(find, leftovers))
+
+
+def with_links(leftovers: Sequence[Leftover], roots: Sequence[Root], softly: SoftLinks) -> tuple[Leftover, ...]:
+    """Return the leftovers with whether an environment soft-links them."""
+    return tuple(replace(item, linked=not softly.spare(item.entry, roots)) for item in leftovers)

@@ -1,0 +1,111 @@
+"""What ``conda clean`` finds besides packages: index caches, temporary files, log files.
+
+Its own finders are called, with two things changed. They ask a function of their module for the caches, which opens
+every ``urls.txt`` for appending to see whether it may, and misses caches without one: they are given our caches. And
+they find a file by its ending alone: what a package has brought, or lies in a cache, is no temporary file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from types import FunctionType
+from typing import cast
+
+from conda.cli import main_clean
+
+from ..core.model import Cache, Client, Notice, Other, OtherKind, Root, RootKind, RootState
+from ..core.targets import Target
+from ..core.units import plural
+from .candidates import Measure
+from .reading import read_object
+from .records import META
+
+
+def find_other(
+    targets: Target,
+    caches: Sequence[Cache],
+    roots: Iterable[Root],
+    measure: Measure,
+    oldest: float,
+    progress: Callable[[int], None],
+) -> tuple[tuple[Other, ...], tuple[Notice, ...]]:
+    """Return what goes for the targets, and what stays though its name is that of a temporary file.
+
+    oldest: what was changed after that, in seconds since the epoch, may be in use. `progress` is called with the
+    number of environments done. Nothing is written.
+    """
+    writable = {cache.real_path: cache for cache in caches if cache.writable and cache.client == Client.CONDA}
+    found: list[Other] = []
+    notices: list[Notice] = []
+    if Target.INDEX_CACHE in targets:
+        found += _measured(OtherKind.INDEX_CACHE, _in_caches(main_clean.find_index_cache, writable), measure)
+    if Target.LOGFILES in targets:
+        found += _measured(OtherKind.LOGFILES, _in_caches(main_clean.find_logfiles, writable), measure)
+    if Target.TEMPFILES in targets:
+        files, young = _tempfiles(caches, roots, oldest, progress)
+        found += _measured(OtherKind.TEMPFILES, files, measure)
+        if young:
+            message = f"{plural(young, 'temporary file')} changed too recently to be removed (--min-age)."
+            notices.append(Notice("recent-tempfiles", message, ""))
+    return tuple(found), tuple(notices)
+
+
+def _in_caches(finder: Callable[[], list[str]], caches: Mapping[str, Cache]) -> Iterator[tuple[str, str]]:
+    """Give cache and path of what a finder of conda's finds in these caches."""
+    plain = cast(FunctionType, finder)
+    ours = {**plain.__globals__, "find_pkgs_dirs": lambda: list(caches)}
+    for path in FunctionType(plain.__code__, ours)():
+        top = next((top for top in caches if path.startswith(os.path.join(top, ""))), None)
+        if top is not None:
+            yield top, path
+
+
+def _tempfiles(
+    caches: Iterable[Cache], roots: Iterable[Root], oldest: float, progress: Callable[[int], None]
+) -> tuple[list[tuple[str, str]], int]:
+    """Return environment and path of temporary files, and how many more are too young."""
+    environments = {
+        os.path.realpath(root.path): root
+        for root in roots
+        if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
+    }
+    inside = tuple(os.path.join(cache.real_path, "") for cache in caches)
+    found: dict[str, str] = {}
+    young = 0
+    # Those that lie inside of others come first: what is in both belongs to the inner one.
+    for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
+        progress(done)
+        paths = [path for path in main_clean.find_tempfiles([prefix]) if not path.startswith(inside)]
+        owned = _owned(environments[prefix]) if paths else frozenset()
+        for path in paths:
+            if path in found or os.path.relpath(path, prefix) in owned:
+                continue
+            with suppress(OSError):
+                status = os.lstat(path)
+                if max(status.st_mtime, status.st_ctime) > oldest:
+                    young += 1
+                else:
+                    found[path] = prefix
+    return [(prefix, path) for path, prefix in sorted(found.items())], young
+
+
+def _owned(root: Root) -> frozenset[str]:
+    """Return the files that the packages of an environment have brought."""
+    found: set[str] = set()
+    for dist in root.dists:
+        with suppress(OSError, ValueError):
+            files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
+            found.update(name for name in (files if isinstance(files, list) else ()) if isinstance(name, str))
+    return frozenset(name.replace("/", os.sep) for name in found)
+
+
+def _measured(kind: OtherKind, places: Iterable[tuple[str, str]], measure: Measure) -> Iterator[Other]:
+    for top, path in places:
+        # What is gone since it was listed, or can't be looked into, is not ours to remove.
+        with suppress(OSError):
+            held = measure(path)
+            freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
+            if held.obstacle is None:
+                yield Other(kind, top, path, held.identity, held.files, held.apparent, freed)

@@ -1,0 +1,103 @@
+"""Extracting damaged packages anew, from the archive that lies beside them.
+
+The new directory is made whole in the run's folder, then the old one is moved aside and the new one to its place: two
+renames. Killed at any instant, the next run deletes what was being made, and gives the old directory back where its
+place is still empty, as the receipt says (see `recovery`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ..core.model import Cache, Outcome, Repair, Result
+from ..core.run import Run
+from ..errors import LockTimeoutError, StateError
+from .aside import Changed, reason, require_unchanged
+from .directory import Directory
+from .receipt import ReceiptEntry
+from .removal import remove
+from .restore import UnfetchableError
+from .site import Site, opened_site
+from .state import DOOMED, MAKING
+from .tools import Tools
+from .tree import walk
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """Gets a package out of its archive.
+
+    extracted: extracts an archive, given by its path, into a directory that it makes. Raises `UnfetchableError`.
+    damage: returns what is wrong with an extracted directory, all of its contents read; None if nothing is.
+    """
+
+    extracted: Callable[[ReceiptEntry, str, str], None]
+    damage: Callable[[str], str | None]
+
+
+def repair(
+    repairs: Sequence[Repair], caches: Iterable[Cache], run: Run, extraction: Extraction, tools: Tools
+) -> tuple[Outcome, ...]:
+    """Extract each of the packages anew; one that fails stays as it is and stops none of the others."""
+    outcomes: list[Outcome] = []
+    for cache in caches:
+        mine = [item for item in repairs if item.removal.entry.cache == cache.path]
+        if not mine:
+            continue
+        try:
+            with opened_site(cache, [item.removal for item in mine], run, tools.patience) as site:
+                outcomes += [_repair(item, site, extraction, tools) for item in mine]
+        except (StateError, LockTimeoutError) as error:
+            outcomes += [Outcome(item.removal.entry, Result.FAILED, error=error.message) for item in mine]
+    return tuple(outcomes)
+
+
+def _repair(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
+    entry = item.removal.entry
+    try:
+        with site.folder.make_own(MAKING) as making:
+            _make(item, site, making, extraction)
+            require_unchanged(item.removal, site.cache, {})
+            _swap(item, site, making)
+        number = site.numbers[entry.dist]
+        site.folder.move(number, site.folder, number + DOOMED)
+        remove(site.folder, number + DOOMED, tools.progress)
+    except Changed as change:
+        return Outcome(entry, Result.SKIPPED, error=str(change))
+    except (UnfetchableError, ValueError) as error:
+        return Outcome(entry, Result.FAILED, error=f"{error}; it stays as it is")
+    except OSError as error:
+        return Outcome(entry, Result.FAILED, error=reason(error))
+    finally:
+        if site.folder.exists(MAKING):
+            remove(site.folder, MAKING)
+    return Outcome(entry, Result.REPAIRED, item.removal.files)
+
+
+def _make(item: Repair, site: Site, making: Directory, extraction: Extraction) -> None:
+    """Make the directory anew, and check that it is whole. Raises `UnfetchableError`."""
+    name = item.removal.entry.dist
+    described = ReceiptEntry(item.dist, (), sha256=item.sha256, record=item.record)
+    made = os.path.join(making.path, name)
+    extraction.extracted(described, os.path.join(site.cache.path, item.archive), made)
+    damage = extraction.damage(made)
+    if damage is not None:
+        raise UnfetchableError(f"{item.archive} holds no whole package either: {damage}")
+    for directory, path, _, _ in walk(making, name, name):
+        directory.hand_over(path)
+    # Its contents have to be on the disk before its name is.
+    if hasattr(os, "sync"):
+        os.sync()
+
+
+def _swap(item: Repair, site: Site, making: Directory) -> None:
+    name = item.removal.entry.dist
+    number = site.numbers[name]
+    site.cache.move(name, site.folder, number)
+    try:
+        making.move(name, site.cache, name)
+    except OSError:
+        site.folder.move(number, site.cache, name)
+        raise
