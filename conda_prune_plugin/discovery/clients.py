@@ -15,7 +15,6 @@ name (``$PIXI_HOME/workspaces.toml``).
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from glob import escape, glob
@@ -25,10 +24,10 @@ from ..core.model import Client
 from .installations import Installation, installation
 from .reading import read_regular
 
-if sys.version_info >= (3, 11):
+try:
     import tomllib
-else:
-    import tomli as tomllib
+except ModuleNotFoundError:  # Python 3.10
+    tomllib = None
 
 #: Directories of environments below a cache directory of pixi or rattler: ``pixi exec``, build tools, ``rattler exec``.
 _ENVIRONMENTS = ("cached-envs-v0", "cached-build-tool-envs-v0", "exec")
@@ -157,7 +156,12 @@ def _absolute(path: str) -> str:
 
 
 def _load(path: str) -> Mapping[str, Any]:
-    """Return the content of a configuration file; a missing or broken one has nothing to say here."""
+    """Return the content of a configuration file; a missing or broken one has nothing to say here.
+
+    Before Python 3.11 none has: a dependency for what a search finds anyway would be too much.
+    """
+    if tomllib is None:
+        return {}
     try:
         values: Mapping[str, Any] = tomllib.loads(read_regular(path).decode("utf-8"))
     except (OSError, ValueError, RecursionError):
