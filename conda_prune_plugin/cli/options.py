@@ -131,6 +131,7 @@ def add_places(parser: argparse.ArgumentParser) -> Any:
         metavar="DIR",
         action="append",
         default=[],
-        help="Look for further environments everywhere below DIR; can be repeated.",
+        help="Look for further environments everywhere below DIR; pixi's and rattler's caches are pruned only with it; "
+        "can be repeated.",
     )
     return where
