@@ -109,7 +109,7 @@ def _examine(
         urls = urls_of(cache.real_path)
         metadata = _metadata(cache, entry, urls)
         url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
-        checked = recorded_sha256(cache, entry) if url is None else None
+        checked = recorded_sha256(cache, entry) if url is None and metadata.doubt is None else None
         return Evidence(
             entry=entry,
             measurements=_with_sticky_obstacle(cache, measurements),
