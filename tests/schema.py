@@ -12,7 +12,14 @@ from jsonschema import Draft202012Validator
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "output.schema.json").read_text())
 
 #: A field by which each kind of document is told from the others.
-_MARKS = {"remove": "plan", "file_systems": "usage", "runs": "runs", "packages": "why", "exception_name": "error"}
+_MARKS = {
+    "registries": "envs",
+    "remove": "plan",
+    "file_systems": "usage",
+    "runs": "runs",
+    "packages": "why",
+    "exception_name": "error",
+}
 
 
 def check(document: dict[str, Any]) -> None:

@@ -140,7 +140,8 @@ def _run(command: Sequence[str], **environ: str) -> str | None:
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, **environ},
+            # What conda does here must not start a prune of its own.
+            env={**os.environ, "CONDA_PLUGINS_PRUNE_AUTO": "off", **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
