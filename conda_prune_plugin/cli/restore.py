@@ -11,7 +11,7 @@ from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, pati
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..core.model import Client, Outcome
+    from ..core.model import Outcome
     from ..execution.runs import StoredRun
     from ..presentation.progress import Reporter
     from .runs import Stock
@@ -100,7 +100,7 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
     from dataclasses import replace
 
-    from ..core.model import Notice, Result
+    from ..core.model import Client, Notice, Result
     from ..errors import NoSuchRunError
     from ..execution.restore import restore
     from .environments_back import restore_environments
