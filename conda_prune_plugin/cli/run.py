@@ -11,12 +11,14 @@ from dataclasses import replace
 
 from ..core.model import Notice, Plan
 from ..core.planner import with_links
+from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.summary import what_goes
 from ..core.units import format_size, parse_size, plural
 from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
 from ..discovery.measure import measure
+from ..discovery.processes import can_look
 from ..discovery.size import held
 from ..errors import PruneError
 from ..execution.execute import Execution, execute
@@ -90,7 +92,7 @@ class _Run:
         notices += remarks
         if self._preset is not None:
             self._shrinkage = Shrinkage(self._preset, self._held(plan))
-        if plan.changes and (self._output.dry_run or self._ignore_running):
+        if plan.changes and (self._output.dry_run or self._ignore_running or not can_look()):
             notices += running_notices(caches)
         if plan.remove and not self._output.dry_run and not self._search.everything:
             notices += damaged_in_use(plan.inventory, self._reporter)
@@ -249,6 +251,7 @@ class _Run:
                     execution.outcomes,
                     execution.others,
                     quiet=self._output.quiet,
+                    hedge=hedge(plan.inventory.notices),
                     undoable=run.disposal is not Disposal.DELETE or not all(one.leftover for one in plan.remove),
                 )
             if self._shrinkage is not None and not self._output.quiet:
@@ -264,7 +267,7 @@ class _Run:
 
     def _question(self, plan: Plan) -> str:
         entries = what_goes(plan)
-        size = f"{plural(plan.files, 'file')}, {format_size(plan.reclaimable)}"
+        size = f"{plural(plan.files, 'file')}, {hedge(plan.inventory.notices)}{format_size(plan.reclaimable)}"
         # Nothing is gained by a copy of what conda makes anew.
         other = ", and delete what is not a package" if plan.other else ""
         if self._disposal is Disposal.BACKUP and plan.remove:

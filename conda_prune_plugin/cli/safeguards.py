@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from ..core.model import Cache, Inventory, Notice
 from ..core.run import Disposal
-from ..discovery.processes import Process, installing
+from ..discovery.processes import Process, can_look, installing
 from ..discovery.records import MISSING
 from ..errors import RunningError, UnreadableEnvironmentError, UsageError
 from . import settings
@@ -38,13 +39,24 @@ def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None
         return
     real = os.path.realpath(destination)
     for cache in caches:
-        if os.path.commonpath([real, cache.real_path]) == cache.real_path:
+        if _lies_in(real, cache.real_path):
             raise UsageError(
                 f"--backup-to: {destination} lies in the package cache {cache.path}.",
                 hint="Give it a directory elsewhere, best on another disk; --backup keeps packages in the cache.",
             )
     if os.path.lexists(real) and not os.path.isdir(real):
         raise UsageError(f"--backup-to: {destination} is not a directory.", hint="Give it a directory.")
+
+
+def _lies_in(path: str, directory: str) -> bool:
+    """Return whether a path lies in a directory, however both are spelled: by links, mounts, letters of any case."""
+    while True:
+        with suppress(OSError):
+            if os.path.samefile(path, directory):
+                return True
+        if (above := os.path.dirname(path)) == path:
+            return False
+        path = above
 
 
 def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None:
@@ -72,13 +84,16 @@ def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None
 
 
 def running_notices(caches: Sequence[Cache]) -> tuple[Notice, ...]:
-    """Return a warning for each other program that is installing at this moment."""
+    """Return a warning for each other program that is installing at this moment, or that nobody could see one."""
+    if not can_look():
+        message = "Other programs can't be seen on this system: make sure that none is installing packages now."
+        return (Notice("running", message, ""),)
     return tuple(map(_running, installing(cache.real_path for cache in caches)))
 
 
 def refuse_running(caches: Sequence[Cache]) -> None:
     """Refuse to remove while another program is installing. Raises `RunningError`."""
-    if notices := running_notices(caches):
+    if notices := tuple(map(_running, installing(cache.real_path for cache in caches))):
         raise RunningError(
             " ".join(notice.message for notice in notices),
             hint="Wait until it is done, or go on with --yes --ignore-running: what it is about to link may go then, "

@@ -7,6 +7,7 @@ names decides almost everything without opening a file.
 
 from __future__ import annotations
 
+import os
 import re
 
 #: What rattler adds to a dist where it tells caches of different origin apart: the SHA-256 of the url or the path that
@@ -46,6 +47,15 @@ def package_version(dist: str) -> str:
     """Return the package's version out of a dist. Raises `ValueError` where it is none."""
     _, version, _ = dist.rsplit("-", 2)
     return version
+
+
+def is_file_name(name: str, separator: str = os.sep) -> bool:
+    """Return whether a name leads nowhere else when it is looked up in a directory.
+
+    Where a backslash separates (Windows), a colon would begin another drive or another stream of a file.
+    """
+    forbidden = "/\0" if separator == "/" else "/\\:\0"
+    return name not in ("", ".", "..") and not any(character in name for character in forbidden)
 
 
 def is_dist_name(name: str) -> bool:

@@ -164,7 +164,11 @@ def _allocated(directory: Path) -> int:
     found = [os.lstat(directory)]
     for path, directories, files in os.walk(directory):
         found += [os.lstat(os.path.join(path, name)) for name in (*directories, *files)]
-    return 512 * sum({(status.st_dev, status.st_ino): status.st_blocks for status in found}.values())
+    return 512 * sum(
+        {
+            (status.st_dev, status.st_ino): getattr(status, "st_blocks", status.st_size // 512) for status in found
+        }.values()
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from ..core.model import Cache, Client, Entry, Notice, Part, PartKind
 from ..core.names import archive_dist, is_dist_name
+from ..core.status import ON_WINDOWS, irremovable
 from ..errors import NoSuchDirectoryError, NotACacheError
 from .nested import nested_directories
 from .rattler import CACHE_LOCK, LOCK_SUFFIX
@@ -116,11 +117,13 @@ def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
     name = item.name
     if name.startswith(".") or name.endswith(_ASIDE_SUFFIXES) or _ASIDE_WORD in name:
         return
-    if not item.is_dir(follow_symlinks=False):
+    # A junction (Windows) calls itself a directory and is a link.
+    is_link = item.is_symlink() or (ON_WINDOWS and irremovable(item.stat(follow_symlinks=False)) is not None)
+    if is_link or not item.is_dir(follow_symlinks=False):
         dist = archive_dist(name)
         if dist is not None:
-            yield dist, Part(PartKind.ARCHIVE, name, item.is_symlink())
-        elif item.is_symlink() and is_dist_name(name):
+            yield dist, Part(PartKind.ARCHIVE, name, is_link)
+        elif is_link and is_dist_name(name):
             yield name, Part(PartKind.EXTRACTED, name, is_link=True)
     # Only a renamed archive makes a directory whose name is no dist; the few of them are worth a stat.
     elif is_dist_name(name) or os.path.isfile(os.path.join(item.path, INDEX)):

@@ -16,6 +16,7 @@ from conda.common.url import mask_anaconda_token, remove_auth
 from ..core.accounting import InodeKey, missing_links, unexplained
 from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
+from ..core.status import listed_status
 from .caches import INDEX
 from .measure import identity, measure
 from .mounts import mount_points
@@ -217,6 +218,8 @@ def _with_sticky_obstacle(
     cache: Cache, measurements: tuple[tuple[Part, Measurement], ...]
 ) -> tuple[tuple[Part, Measurement], ...]:
     """Say which parts a sticky cache directory leaves to their owners (rename(2), EPERM)."""
+    if not hasattr(os, "geteuid"):
+        return measurements
     directory = os.stat(cache.real_path)
     if not directory.st_mode & stat.S_ISVTX or os.geteuid() in (0, directory.st_uid):
         return measurements
@@ -260,7 +263,7 @@ def _links_not_in_caches(
                     if item.is_dir(follow_symlinks=False):
                         pending.append(item.path)
                     elif item.inode() in inodes:
-                        status = item.stat(follow_symlinks=False)
+                        status = listed_status(item)
                         key = (status.st_dev, status.st_ino)
                         if key in left:
                             left[key] -= 1

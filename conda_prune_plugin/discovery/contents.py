@@ -15,8 +15,8 @@ from contextlib import suppress
 
 from ..core.model import Root
 from ..core.packages import Cached, Contents, Owner, OwnerKind
+from ..core.status import allocated, listed_status
 from ..core.usage import Inodes, Tree
-from .measure import allocated
 from .pip_packages import pip_packages
 from .reading import read_object
 from .records import META
@@ -102,7 +102,7 @@ def _files(top: str, boundaries: frozenset[tuple[int, int]]) -> Iterator[tuple[s
                     if item.is_dir(follow_symlinks=False):
                         pending.append(name)
                     else:
-                        yield name, item.stat(follow_symlinks=False)
+                        yield name, listed_status(item)
 
 
 class _Portion:

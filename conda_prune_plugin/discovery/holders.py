@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..core.accounting import InodeKey
 from ..core.model import Cache, Entry, Measurement
+from ..core.status import listed_status
 from ..errors import NoSuchDirectoryError
 from .measure import measure
 from .mounts import mount_points
@@ -94,7 +95,7 @@ def _names(
                         if item.path not in skip:
                             pending.append(item.path)
                     elif item.inode() in numbers:
-                        status = item.stat(follow_symlinks=False)
+                        status = listed_status(item)
                         if (key := (status.st_dev, status.st_ino)) in inodes:
                             yield item.path, key
         except OSError:

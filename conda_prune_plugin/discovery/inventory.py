@@ -17,6 +17,7 @@ from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .environments import Sources, read_roots, require_environments, search_environments
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
+from .precision import precision_notices
 from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
@@ -83,6 +84,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
         nameless_envs_dirs=settings.nameless_envs_dirs,
     )
     watch = RootWatch(sources, caches)
+    notices += precision_notices(caches)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)
     further, odd = further_roots(request, watch.roots, caches, lockfiles)

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..core.model import Identity, Measurement, SharedInode
+from ..core.status import ON_WINDOWS, TELLS_OBSTACLES, allocated, irremovable, is_directory, listed_status
 from .mounts import mount_points, mounted_in
-
-#: st_blocks counts units of 512 bytes whatever the file system's block size (stat(2)).
-_BLOCK = 512
 
 
 def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | None = None) -> Measurement:
@@ -23,8 +21,8 @@ def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | No
     top = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
     mounted = mounted_in(path, dir_fd, mount_points() if mounts is None else mounts)
     info = os.path.join(path, "info")
-    tally = _Tally(f"another file system is mounted on {mounted}" if mounted else None)
-    if stat.S_ISDIR(top.st_mode):
+    tally = _Tally(top.st_dev, f"another file system is mounted on {mounted}" if mounted else None)
+    if is_directory(top):
         tally.add_directory(path, top)
         pending = [(path, False)]
         while pending:
@@ -33,7 +31,7 @@ def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | No
                 below = tally.add_listing(listing, directory, payload=not inside_info)
             pending += [(found, inside_info or found == info) for found in below]
     else:
-        tally.add_file(top)
+        tally.add_file(path, top)
     return tally.result(identity(top))
 
 
@@ -59,7 +57,8 @@ def _listing(directory: str, dir_fd: int | None) -> Iterator[Iterator[os.DirEntr
 class _Tally:
     """The running sums of one measurement. Only inodes with several links are remembered one by one."""
 
-    def __init__(self, obstacle: str | None) -> None:
+    def __init__(self, device: int, obstacle: str | None) -> None:
+        self._device = device
         self._obstacle = obstacle
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._files = self._apparent = self._single = 0
@@ -75,16 +74,18 @@ class _Tally:
         files = apparent = single = 0
         newest = self._payload_ctime or 0.0
         for item in listing:
-            status = item.stat(follow_symlinks=False)
+            status = listed_status(item) if ON_WINDOWS else item.stat(follow_symlinks=False)
             mode = status.st_mode
-            if stat.S_ISDIR(mode):
+            if TELLS_OBSTACLES:
+                self._look_for_obstacle(os.path.join(directory, item.name), status)
+            if is_directory(status) if ON_WINDOWS else stat.S_ISDIR(mode):
                 path = os.path.join(directory, item.name)
                 self.add_directory(path, status)
                 below.append(path)
                 continue
             files += 1
             apparent += status.st_size
-            if payload and stat.S_ISREG(mode) and status.st_ctime > newest:
+            if payload and not ON_WINDOWS and stat.S_ISREG(mode) and status.st_ctime > newest:
                 newest = status.st_ctime
             if status.st_nlink == 1:
                 single += allocated(status)
@@ -96,8 +97,9 @@ class _Tally:
         self._payload_ctime = newest or None
         return below
 
-    def add_file(self, status: os.stat_result) -> None:
+    def add_file(self, path: str, status: os.stat_result) -> None:
         """Count a file that is a part by itself."""
+        self._look_for_obstacle(path, status)
         self._files += 1
         self._apparent += status.st_size
         if status.st_nlink == 1:
@@ -113,8 +115,18 @@ class _Tally:
 
     def add_directory(self, path: str, status: os.stat_result) -> None:
         self._single += allocated(status)
+        if status.st_dev != self._device:
+            # Seen in this way where there is no table of mounts, or it is too late to look into that.
+            self._note(f"another file system is mounted on {path}")
         if self._obstacle is None and status.st_uid != self._user and not may_empty(status):
-            self._obstacle = f"the directory {path} belongs to somebody else"
+            self._note(f"the directory {path} belongs to somebody else")
+
+    def _look_for_obstacle(self, path: str, status: os.stat_result) -> None:
+        if obstacle := irremovable(status):
+            self._note(f"{path} {obstacle}")
+
+    def _note(self, obstacle: str) -> None:
+        self._obstacle = self._obstacle or obstacle
 
     def result(self, what: Identity) -> Measurement:
         return Measurement(
@@ -126,18 +138,6 @@ class _Tally:
             payload_ctime=self._payload_ctime,
             obstacle=self._obstacle,
         )
-
-
-def allocated(status: os.stat_result) -> int:
-    """Return the bytes of the blocks that an inode has on disk."""
-    return status.st_blocks * _BLOCK
-
-
-if not hasattr(os.stat_result, "st_blocks"):  # pragma: no cover
-
-    def allocated(status: os.stat_result) -> int:
-        """Return the length: the best that can be said on Windows."""
-        return status.st_size
 
 
 def may_empty(status: os.stat_result) -> bool:

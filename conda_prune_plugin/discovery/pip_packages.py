@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from ..core.model import Root
 from ..core.report import PipPackages
+from ..core.status import allocated
 from ..core.usage import Inodes
-from .measure import allocated
 from .reading import read_regular
 
 #: Below a prefix, on Unix and on Windows.

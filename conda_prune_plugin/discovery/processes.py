@@ -85,6 +85,11 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     )
 
 
+def can_look() -> bool:
+    """Return whether other processes can be seen at all."""
+    return os.path.isdir(os.path.join(_PROC, "self")) or shutil.which("ps") is not None
+
+
 def is_installing(arguments: Sequence[str]) -> bool:
     """Return whether a command line is one of conda, mamba, micromamba, pixi or a build tool that installs."""
     program, words = _program(list(arguments))
@@ -189,4 +194,8 @@ def _is_shared(cache: str) -> bool:
         status = os.stat(cache)
     except OSError:
         return True
-    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return (
+        not hasattr(os, "geteuid")
+        or status.st_uid != os.geteuid()
+        or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable
 
 from ..core.model import Cache
-from .measure import allocated
+from ..core.status import allocated, is_directory
 
 #: The program's own state, with what it has moved aside: not what a limit on the cache is about.
 _STATE = ".conda-prune"
@@ -32,7 +31,7 @@ def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
         progress(count)
         try:
             status = os.lstat(path)
-            names = os.listdir(path) if stat.S_ISDIR(status.st_mode) else []
+            names = os.listdir(path) if is_directory(status) else []
         except OSError:
             continue
         if (key := (status.st_dev, status.st_ino)) in seen:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from ..core.model import Cache, Inventory, Measurement, Notice, Plan, Root, RootKind, RootState
 from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage, kept_by_age, reclaimable_in
+from ..core.status import allocated
 from ..core.usage import Inodes, Tree, account, joined, occupied, shares
 from .caches import UNREADABLE
 from .crew import Crew
-from .measure import allocated, identity, measure
+from .measure import identity, measure
 from .mounts import Mount, mount_of, mounted_in, mounts
 from .pip_packages import pip_packages, sizes
 from .records import META

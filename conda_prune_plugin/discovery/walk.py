@@ -9,8 +9,9 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..core.status import ON_WINDOWS, allocated, is_directory, listed_status
 from ..core.usage import Inodes, Tree
-from .measure import allocated, may_empty
+from .measure import may_empty
 
 #: Whose files conda, pip and this program read themselves: an access to them says nothing of use.
 _METADATA = (b"conda-meta", b"info")
@@ -74,7 +75,7 @@ class Walker:
             directory = pending.pop()
             try:
                 status = os.lstat(directory)
-                if not stat.S_ISDIR(status.st_mode):
+                if not is_directory(status):
                     tally.add(status, False)
                 elif (directory is first and top == task.top) or not self._is_elsewhere(status):
                     tally.add_directory(directory, status, task.trusted)
@@ -108,7 +109,7 @@ class Walker:
                     pending.append(item.path)
                 else:
                     try:
-                        status = item.stat(follow_symlinks=False)
+                        status = listed_status(item)
                     except OSError as error:
                         tally.note(item.path, error)
                     else:
@@ -151,7 +152,7 @@ class _Tally:
             self.rows.append(self._inodes.row(status.st_dev, status.st_ino, size, blocks, max(links, 1)))
         if evident and stat.S_ISREG(status.st_mode):
             # Quicker than max(), and this is done for every file that takes a stat.
-            if status.st_ctime > self._changed:  # noqa: PLR1730
+            if not ON_WINDOWS and status.st_ctime > self._changed:
                 self._changed = status.st_ctime
             if links == 1 and status.st_atime > self._accessed:
                 self._accessed = status.st_atime

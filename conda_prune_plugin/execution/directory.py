@@ -7,16 +7,22 @@ symbolic link put in the way between the check and the deed leads anywhere else.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from ..core.names import is_file_name
+from ..core.status import ON_WINDOWS, is_directory
+
 #: Whether this platform can do everything relative to an open directory.
 BY_DESCRIPTOR = (
-    {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir, os.link} <= os.supports_dir_fd
-    and os.scandir in os.supports_fd
+    {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir, os.link, os.symlink, os.readlink, os.chmod, os.utime}
+    <= os.supports_dir_fd
+    and {os.scandir, os.chmod} <= os.supports_fd
+    and {os.stat, os.link, os.utime} <= os.supports_follow_symlinks
     and hasattr(os, "O_NOFOLLOW")
 )
 
@@ -47,7 +53,7 @@ class Directory:
 
         Raises `ValueError` for what is not a single name.
         """
-        if name in ("", ".", "..") or "/" in name or "\0" in name or os.sep in name:
+        if not is_file_name(name):
             raise ValueError(f"{name!r} is not the name of a file in {self.path}")
         return (os.path.join(self.path, name), None) if self._fd is None else (name, self._fd)
 
@@ -66,12 +72,25 @@ class Directory:
             self.status(name)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            # What is too long to be a name can't be one.
+            if error.errno == errno.ENAMETOOLONG:
+                return False
+            raise
         return True
 
     def names(self) -> list[tuple[str, bool]]:
         """Return name and whether it is a directory (a link to one is none) for all that is in here."""
         with os.scandir(self.path if self._fd is None else self._fd) as listing:
-            return [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
+            return [
+                (
+                    item.name,
+                    is_directory(item.stat(follow_symlinks=False))
+                    if ON_WINDOWS
+                    else item.is_dir(follow_symlinks=False),
+                )
+                for item in listing
+            ]
 
     def open_file(self, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in this directory and return its descriptor, as `os.open`; never a link, never waiting."""
@@ -114,13 +133,23 @@ class Directory:
     def unlink(self, name: str) -> None:
         """Remove a name that is no directory."""
         path, dir_fd = self.at(name)
-        os.unlink(path, dir_fd=dir_fd)
+        try:
+            os.unlink(path, dir_fd=dir_fd)
+        except PermissionError:
+            if BY_DESCRIPTOR or self.status(name).st_mode & stat.S_IWUSR:
+                raise
+            # Windows removes no file that is read-only, which is an attribute of the file and not of its directory.
+            os.chmod(path, stat.S_IWUSR | stat.S_IRUSR)
+            os.unlink(path)
 
     def link(self, name: str, target: Directory, new_name: str) -> None:
         """Give a file a further name in another open directory."""
         source, source_fd = self.at(name)
         place, place_fd = target.at(new_name)
-        os.link(source, place, src_dir_fd=source_fd, dst_dir_fd=place_fd, follow_symlinks=False)
+        if BY_DESCRIPTOR:
+            os.link(source, place, src_dir_fd=source_fd, dst_dir_fd=place_fd, follow_symlinks=False)
+        else:
+            os.link(source, place)
 
     def symlink(self, target: str, name: str) -> None:
         """Make a symbolic link in this directory."""
@@ -147,7 +176,7 @@ class Directory:
             os.chown(path, *owner, dir_fd=dir_fd, follow_symlinks=False)
         if not stat.S_ISLNK(self.status(name).st_mode):
             os.chmod(path, mode, dir_fd=dir_fd)
-        if os.utime in os.supports_follow_symlinks:
+        if BY_DESCRIPTOR:
             os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
         elif not stat.S_ISLNK(self.status(name).st_mode):
             os.utime(path, ns=(mtime_ns, mtime_ns))
@@ -218,8 +247,6 @@ class Directory:
 def _open(path: str, dir_fd: int | None) -> int | None:
     if BY_DESCRIPTOR:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
-    status = os.lstat(path)
-    reparse_point = getattr(status, "st_file_attributes", 0) & getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0)
-    if not stat.S_ISDIR(status.st_mode) or reparse_point:
+    if not is_directory(os.lstat(path)):
         raise NotADirectoryError(f"{path} is not a directory")
     return None

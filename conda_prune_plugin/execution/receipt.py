@@ -16,6 +16,7 @@ from math import isfinite
 from typing import Any
 
 from ..core.model import LEFTOVER_KINDS, PartKind, Remove, label
+from ..core.names import is_file_name
 from ..core.run import Disposal, Run
 from .directory import Directory
 from .exports import drop_exports
@@ -224,7 +225,7 @@ def _held(document: Mapping[str, Any]) -> Held:
     if not (number.isascii() and number.isdecimal()):
         raise ValueError(f"it has {number!r} for a number")
     name = str(document["name"])
-    if name in ("", ".", "..") or "/" in name or "\0" in name or os.sep in name:
+    if not is_file_name(name):
         raise ValueError(f"it has {name!r} for the name of a file")
     return Held(PartKind(document["kind"]), name, number)
 

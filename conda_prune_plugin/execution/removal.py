@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
+from ..core.status import is_directory
 from .directory import Directory
 
 #: Each level keeps a directory open, in several threads at a time (see `removers`), and a process may have only so many
@@ -40,7 +41,7 @@ def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambd
     Raises `OSError` at the first thing that can't be deleted; what comes after it is still there.
     """
     status = parent.status(name)
-    if not stat.S_ISDIR(status.st_mode):
+    if not is_directory(status):
         parent.unlink(name)
         progress(1)
         return

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
+from ..core.status import is_directory
 from .directory import Directory
 
 _CHUNK = 1 << 20
@@ -56,7 +57,7 @@ def walk(parent: Directory, name: str, shown: str) -> Iterator[tuple[Directory, 
     """Give the directory, the name in it, the path to show and the status of a name and of everything below it."""
     status = parent.status(name)
     yield parent, name, shown, status
-    if not stat.S_ISDIR(status.st_mode):
+    if not is_directory(status):
         return
     with ExitStack() as stack:
         top = stack.enter_context(parent.child(name))
@@ -70,7 +71,7 @@ def walk(parent: Directory, name: str, shown: str) -> Iterator[tuple[Directory, 
             item = items.pop(0)
             status = directory.status(item)
             yield directory, item, f"{path}/{item}", status
-            if stat.S_ISDIR(status.st_mode):
+            if is_directory(status):
                 below = stack.enter_context(directory.child(item))
                 levels.append((below, f"{path}/{item}", sorted(name for name, _ in below.names())))
 
@@ -161,7 +162,7 @@ def _header(directory: Directory, name: str, path: str, status: os.stat_result) 
     info.uid, info.gid = status.st_uid, status.st_gid
     info.mtime = status.st_mtime_ns // 10**9
     info.pax_headers = {_MTIME: f"{status.st_mtime_ns // 10**9}.{status.st_mtime_ns % 10**9:09d}"}
-    if stat.S_ISDIR(status.st_mode):
+    if is_directory(status):
         info.type = tarfile.DIRTYPE
     elif stat.S_ISLNK(status.st_mode):
         info.type, info.linkname = tarfile.SYMTYPE, directory.readlink(name)

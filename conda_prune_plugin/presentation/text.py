@@ -32,7 +32,9 @@ from ..core.model import (
     Result,
 )
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
+from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
+from ..core.status import ON_WINDOWS
 from ..core.summary import what_goes
 from ..core.units import format_age, format_size, plural
 
@@ -112,9 +114,10 @@ def show_plan(out: Console, plan: Plan, *, now: float, verbosity: int) -> None:
         out.print(Text(f"repair: {printable(words)} from {printable(item.archive)}", overflow="fold"))
     _show_other(out, plan.other)
     if plan.remove or plan.other:
+        reclaimable = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
         out.print(
             f"{what_goes(plan)} to remove: {plural(plan.files, 'file')}, "
-            f"{format_size(plan.reclaimable)} reclaimable ({format_size(plan.apparent)} apparent)."
+            f"{reclaimable} reclaimable ({format_size(plan.apparent)} apparent)."
         )
     elif plan.inventory.caches and not plan.repair:
         out.print("Nothing to remove.")
@@ -169,11 +172,15 @@ def show_outcomes(
     others: Sequence[OtherOutcome],
     *,
     quiet: bool,
+    hedge: str = "",
     undoable: bool = True,
 ) -> None:
-    """Print what was done and how it is undone (not if `quiet`), and what was not done and why."""
+    """Print what was done and how it is undone (not if `quiet`), and what was not done and why.
+
+    hedge: how true the freed bytes are (`precision.hedge`).
+    """
     if not quiet:
-        for line in (*(_done(run, outcomes, undoable) if outcomes else ()), *_done_besides(others)):
+        for line in (*(_done(run, outcomes, hedge, undoable) if outcomes else ()), *_done_besides(others)):
             out.print(line)
     show_failures(err, outcomes)
     for outcome in others:
@@ -193,7 +200,7 @@ def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
                 err.print(Text.assemble((result.value, style), printable(line)))
 
 
-def _done(run: Run, outcomes: Sequence[Outcome], undoable: bool) -> Iterator[str]:
+def _done(run: Run, outcomes: Sequence[Outcome], hedge: str, undoable: bool) -> Iterator[str]:
     done = [outcome for outcome in outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
     repaired = sum(outcome.result is Result.REPAIRED for outcome in outcomes)
     if repaired:
@@ -202,7 +209,7 @@ def _done(run: Run, outcomes: Sequence[Outcome], undoable: bool) -> Iterator[str
         return
     entries = plural(len(done), "entry", "entries")
     files = plural(sum(outcome.files for outcome in done), "file")
-    freed = format_size(sum(outcome.freed for outcome in outcomes))
+    freed = hedge + format_size(sum(outcome.freed for outcome in outcomes))
     if run.disposal is Disposal.BACKUP:
         yield f"Moved {entries} aside, {files}. This frees nothing before `conda prune purge {run.id}`."
     elif run.disposal is Disposal.ARCHIVE:
@@ -252,7 +259,8 @@ def _show_cache(
 
 def _remarks(going: Sequence[Remove]) -> Iterator[str]:
     if any(decision.last_used_from is LastUsedFrom.EXTRACTION for decision in going):
-        yield "  * it was never linked: the time since it was fetched or extracted"
+        why = "links leave no time on this system" if ON_WINDOWS else "it was never linked"
+        yield f"  * {why}: the time since it was fetched or extracted"
     kinds = Counter(decision.reasons[0].kind for decision in going)
     if lone := kinds[ReasonKind.UNLINKED]:
         yield f"  {lone:,} of these in use by environments that share no file with them, or keep what they share"

@@ -1,0 +1,61 @@
+"""What the status of a file says, on every platform.
+
+Windows has no blocks, inode changes and owners to tell of, and a second kind of link to a directory beside the symbolic
+one: the junction, which calls itself a directory (a reparse point, ``st_file_attributes``). macOS has files that are
+locked by a flag (``st_flags``).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+#: st_blocks counts units of 512 bytes whatever the file system's block size (stat(2)).
+_BLOCK = 512
+
+#: What a file takes at least where no blocks are counted: a cluster of NTFS, as it is made by default up to 16 TB.
+CLUSTER = 4096
+
+#: Whether a status tells what a file takes on disk.
+KNOWS_BLOCKS = hasattr(os.stat_result, "st_blocks")
+
+#: Whether the status that a listing gives lacks device, inode and number of links (`os.DirEntry.stat` on Windows), and
+#: its ``st_ctime`` is the time of creation.
+ON_WINDOWS = hasattr(os.stat_result, "st_file_attributes")
+
+#: Whether a status may tell that something can't be removed (`irremovable`).
+TELLS_OBSTACLES = ON_WINDOWS or hasattr(os.stat_result, "st_flags")
+
+#: By these flags a file or directory can neither be renamed nor removed.
+_LOCKED = stat.UF_IMMUTABLE | stat.UF_APPEND | stat.SF_IMMUTABLE | stat.SF_APPEND
+
+
+def allocated(status: os.stat_result) -> int:
+    """Return the bytes that an inode takes on disk; where no blocks are counted, its length in whole clusters."""
+    if KNOWS_BLOCKS:
+        return status.st_blocks * _BLOCK
+    return -(-status.st_size // CLUSTER) * CLUSTER
+
+
+def is_directory(status: os.stat_result) -> bool:
+    """Return whether it is a directory that may be entered: no link of any kind."""
+    return stat.S_ISDIR(status.st_mode) and not (ON_WINDOWS and _lies_elsewhere(status))
+
+
+def irremovable(status: os.stat_result) -> str | None:
+    """Return why something of a kind that Linux does not have can't be removed, None if nothing forbids it."""
+    if getattr(status, "st_flags", 0) & _LOCKED:
+        return "is locked by a flag"
+    if stat.S_ISDIR(status.st_mode) and ON_WINDOWS and _lies_elsewhere(status):
+        return "is a junction, which is never followed"
+    return None
+
+
+def _lies_elsewhere(status: os.stat_result) -> bool:
+    """Return whether it is a junction, or what a cloud has of a directory."""
+    return bool(getattr(status, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_REPARSE_POINT)
+
+
+def listed_status(item: os.DirEntry[str] | os.DirEntry[bytes]) -> os.stat_result:
+    """Return the whole status of what a listing has given; a symbolic link is not followed."""
+    return os.lstat(item.path) if ON_WINDOWS else item.stat(follow_symlinks=False)
