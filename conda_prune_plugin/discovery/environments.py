@@ -19,10 +19,15 @@ _LOST_AND_FOUND = "lost+found"
 KERNEL = frozenset({"/proc", "/sys", "/dev"})
 
 
+#: The kind of the notice on another user of a cache whose environments are not known.
+UNSEEN_NEIGHBOUR = "unreadable-neighbour"
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where environments may be; absolute paths.
 
+    neighbours: name and registry of other users of a cache, and that cache.
     registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
     envs_dirs: where an environment is known by its name; nameless_envs_dirs: where it is not.
     prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
@@ -31,6 +36,7 @@ class Sources:
 
     registries: tuple[str, ...] = ()
     other_registries: tuple[str, ...] = ()
+    neighbours: tuple[tuple[str, str, str], ...] = ()
     envs_dirs: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
@@ -176,16 +182,28 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             continue
         yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
     yield from set_aside(sources.envs_dirs)
-    for registry in dict.fromkeys((*sources.registries, *sources.other_registries)):
+    neighbours = {registry: (name, cache) for name, registry, cache in sources.neighbours}
+    for registry in dict.fromkeys((*sources.registries, *neighbours, *sources.other_registries)):
         try:
             yield from registered_prefixes(registry)
         except OSError as error:
+            if registry in neighbours:
+                notices.append(_unseen_neighbour(*neighbours[registry], registry, error))
+                continue
             message = (
                 f"The registry {registry} can't be read: {error.strerror}. "
                 "Environments that only it lists are not known; name them with --root."
             )
             own = registry in sources.registries
             notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
+
+
+def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> Notice:
+    message = (
+        f"{name} uses the package cache {cache} too, and the registry {registry} can't be read ({error.strerror}): "
+        "what environments of that user soft-link from the cache is not known. Root, or that user, sees them."
+    )
+    return Notice(UNSEEN_NEIGHBOUR, message, registry, hides_roots=True)
 
 
 def _may_be_environment(prefix: str) -> bool:

@@ -15,13 +15,14 @@ from ..core.soft_links import SoftLinks
 from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
-from .environments import Sources, read_roots, require_environments, search_environments
+from .environments import UNSEEN_NEIGHBOUR, Sources, read_roots, require_environments, search_environments
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
+from .neighbours import find_neighbours
 from .precision import precision_notices
 from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
-from .settings import conda_settings
+from .settings import conda_settings, registry
 from .softlinks import soft_links, why_soft_links
 from .specs import matching
 
@@ -77,6 +78,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     sources = Sources(
         registries=settings.registries,
         other_registries=settings.other_registries,
+        neighbours=tuple((user.name, registry(user.home), user.cache) for user in find_neighbours(caches)),
         envs_dirs=settings.envs_dirs,
         prefixes=settings.prefixes,
         named=tuple(named),
@@ -90,7 +92,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
     notices += watch.notices + odd
     hidden = any(notice.hides_roots for notice in notices)
-    possible = _soft_links_unseen(watch.roots, caches, progress) if hidden else None
+    possible = _soft_links_unseen(watch.roots, notices, caches, progress) if hidden else None
     if possible is not None:
         message = (
             f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {possible}."
@@ -123,7 +125,10 @@ def entries_unsearched(caches: Iterable[Cache], roots: Iterable[Root]) -> tuple[
 
 
 def _soft_links_unseen(
-    roots: tuple[Root, ...], caches: tuple[Cache, ...], progress: Callable[[int], None]
+    roots: tuple[Root, ...],
+    notices: Iterable[Notice],
+    caches: tuple[Cache, ...],
+    progress: Callable[[int], None],
 ) -> str | None:
     """Return why what can't be seen may soft-link from the caches, None if nothing speaks for it."""
     unreadable = next((root.path for root in roots if root.state is RootState.UNREADABLE), None)
@@ -131,6 +136,9 @@ def _soft_links_unseen(
     # soft links elsewhere every stale line of a registry would stop every run.
     if unreadable is not None:
         return f"nothing can be said of those in {unreadable}, which can't be read"
+    unseen = next((notice.path for notice in notices if notice.kind == UNSEEN_NEIGHBOUR), None)
+    if unseen is not None:
+        return f"nothing can be said of the environments that {unseen} lists, which can't be read"
     return why_soft_links(roots, caches, progress)
 
 
@@ -219,7 +227,8 @@ class RootWatch:
         prefixes = {root.path for root in roots}.union(*map(_children, self._sources.directories))
         metas = (os.path.join(prefix, META) for prefix in prefixes)
         sources = self._sources
-        paths = (*sources.registries, *sources.other_registries, *sources.directories, *metas)
+        neighbours = (path for _, path, _ in sources.neighbours)
+        paths = (*sources.registries, *neighbours, *sources.other_registries, *sources.directories, *metas)
         return {path: _stamp(path) for path in paths}
 
 

@@ -7,7 +7,7 @@ Nothing here lists an environment or a cache through conda: `list_all_known_pref
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from conda.base.context import context
@@ -17,6 +17,7 @@ from ..core.model import Client
 from ..embedded import is_embedded
 from .clients import other_clients
 from .installations import Installation, usual_installations
+from .neighbours import other_homes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +57,16 @@ def conda_settings() -> Settings:
             (place.prefix for place in installations),
             others.prefixes,
         ),
-        registries=(_registry("~"),),
-        other_registries=tuple(_registry(home) for home in _other_homes()),
+        registries=(registry("~"),),
+        other_registries=tuple(registry(home) for home in other_homes()),
         # conda may be told to use one of them: then it is conda's too.
         other_caches={path: client for path, client in others.caches.items() if path not in context.pkgs_dirs},
     )
 
 
-def _registry(home: str) -> str:
+def registry(home: str) -> str:
+    """Return the path of the registry in a home."""
     return str(get_user_environments_txt_file(home))
-
-
-def _other_homes() -> Iterator[str]:
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        from pwd import getpwall
-
-        yield from {user.pw_dir: None for user in getpwall() if user.pw_dir}
 
 
 def _unique(*groups: object) -> tuple[str, ...]:

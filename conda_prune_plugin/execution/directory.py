@@ -124,6 +124,13 @@ class Directory:
             path, dir_fd = self.at(name)
             os.chown(path, owner.st_uid, owner.st_gid, dir_fd=dir_fd, follow_symlinks=False)
 
+    def share(self, name: str) -> None:
+        """Let those read a file that may read this directory, whatever the umask: they have to know what was done."""
+        if not ON_WINDOWS:
+            readers = stat.S_IMODE(self.own_status().st_mode) & (stat.S_IRGRP | stat.S_IROTH)
+            path, dir_fd = self.at(name)
+            os.chmod(path, stat.S_IMODE(self.status(name).st_mode) | readers, dir_fd=dir_fd)
+
     def replace(self, name: str, new_name: str) -> None:
         """Rename a file in this directory over another one, in one step."""
         source, source_fd = self.at(name)

@@ -132,6 +132,7 @@ def write_receipt(folder: Directory, receipt: Receipt) -> None:
         stream.write(json.dumps(_document(receipt)))
         stream.flush()
         os.fsync(stream.fileno())
+    folder.share(UNFINISHED)
     folder.hand_over(UNFINISHED)
     folder.replace(UNFINISHED, RECEIPT)
     folder.sync()

@@ -1,0 +1,320 @@
+"""Two users with homes and registries of their own, and one cache: neither harms the other.
+
+The users are real: the commands run as them, so these tests run as root only. Their names and homes are invented.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from crash import _forget_this_machine
+from machine import contents, listing
+from tiny import Tiny
+
+from conda_prune_plugin.demo.sandbox import Sandbox
+from conda_prune_plugin.embedded import main
+from conda_prune_plugin.execution.lock import Patience, exclusive
+from conda_prune_plugin.execution.state import STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.usefixtures("_warmed_up"),
+]
+
+#: The group that both are in.
+GROUP = 5000
+#: Whatever else goes on on this machine: whose caches the processes of others use can't be seen.
+PRUNE = ("prune", "--min-age", "0", "--yes", "--json", "--ignore-running")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody with a home."""
+
+    name: str
+    number: int
+    home: Path
+
+    @property
+    def registry(self) -> Path:
+        return self.home / ".conda" / "environments.txt"
+
+    @property
+    def envs(self) -> Path:
+        return self.home / "envs"
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """A cache that ann and bob share."""
+
+    directory: Path
+    tiny: Tiny
+    ann: User
+    bob: User
+    root: User
+
+    def own(self, path: Path, user: User) -> None:
+        """Give a tree to a user and the group."""
+        for item in (path, *path.rglob("*")):
+            os.chown(item, user.number, GROUP, follow_symlinks=False)
+
+    def open_to_group(self, mode: int = 0o2775) -> None:
+        """Let the whole group change the cache and what is in it."""
+        for item in (self.tiny.cache, *self.tiny.cache.rglob("*")):
+            item.chmod(mode if item == self.tiny.cache else 0o2775 if item.is_dir() else 0o664)
+
+    def use(self, user: User, env: str, dist: str, how: str) -> Path:
+        """Let an environment of a user have a package: linked hard, soft, or copied."""
+        prefix = user.envs / env
+        (prefix / "conda-meta").mkdir(parents=True)
+        (prefix / "conda-meta" / "history").touch()
+        for path in sorted((self.tiny.cache / dist / "lib").iterdir()):
+            (prefix / "lib").mkdir(exist_ok=True)
+            target = prefix / "lib" / path.name
+            ways: dict[str, Callable[[Path, Path], object]] = {"hard": os.link, "soft": os.symlink, "copy": shutil.copy}
+            ways[how](path, target)
+        self.tiny.record(prefix, dist)
+        user.registry.parent.mkdir(exist_ok=True)
+        with user.registry.open("a") as registry:
+            registry.write(f"{prefix}\n")
+        self.own(user.home, user)
+        return prefix
+
+    def run(self, user: User, *command: str, umask: int = 0o022) -> Any:
+        """Return exit code and document of a command that a user runs."""
+
+        def do() -> Any:
+            os.umask(umask)
+            os.environ.clear()
+            os.environ.update(Sandbox(self.directory).environ(HOME=str(user.home), CONDA_ENVS_DIRS=str(user.envs)))
+            _forget_this_machine()
+            os.chdir("/")
+            printed = user.home / "printed"
+            descriptor = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            sys.stdout = os.fdopen(descriptor, "w")
+            try:
+                code = main(command)
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+            sys.stdout.flush()
+            text = printed.read_text()
+            printed.unlink()
+            return [code, json.loads(text)]
+
+        return self.become(user, do)
+
+    def become(self, user: User, do: Callable[[], Any]) -> Any:
+        """Return what a function returns in a process of a user, who finds these users in the password database."""
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            try:
+                self._be(user)
+                answer = json.dumps(do())
+            except BaseException:  # noqa: BLE001
+                answer = json.dumps(traceback.format_exc())
+            os.write(writing, answer.encode())
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as stream:
+            answer = json.load(stream)
+        os.waitpid(pid, 0)
+        return answer
+
+    def _be(self, user: User) -> None:
+        known = {
+            person.number: pwd.struct_passwd((person.name, "", person.number, GROUP, "", str(person.home), ""))
+            for person in (self.ann, self.bob, self.root)
+        }
+        pwd.getpwuid = known.__getitem__
+        pwd.getpwall = lambda: list(known.values())
+        if user.number:
+            os.setgroups([GROUP])
+            os.setresgid(GROUP, GROUP, GROUP)
+            os.setresuid(user.number, user.number, user.number)
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    """A cache with one package for each use and one for nobody, in a place that everybody may enter."""
+    directory = Path(tempfile.mkdtemp(prefix="conda-prune-test-"))
+    directory.chmod(0o755)
+    tiny = Tiny(directory)
+    Sandbox(directory).create()
+    users = [User(name, number, directory / name) for name, number in (("ann", 5001), ("bob", 5002), ("root", 0))]
+    for user in users:
+        user.envs.mkdir(parents=True)
+    office = Office(directory, tiny, *users)
+    for dist in ("annhard-1-0", "bobhard-1-0", "bobsoft-1-0", "bobcopy-1-0", "nobodys-1-0"):
+        tiny.add(dist, archive=True)
+    office.use(office.ann, "hers", "annhard-1-0", "hard")
+    office.use(office.bob, "his", "bobhard-1-0", "hard")
+    office.use(office.bob, "soft", "bobsoft-1-0", "soft")
+    office.use(office.bob, "copied", "bobcopy-1-0", "copy")
+    office.own(tiny.cache, office.ann)
+    office.own(tiny.cache / "bobsoft-1-0", office.bob)
+    office.open_to_group()
+    for user in users:
+        office.own(user.home, user)
+    yield office
+    shutil.rmtree(directory)
+
+
+def _removed(answer: Any) -> set[str]:
+    code, document = answer
+    assert code == 0, document
+    return {outcome["dist"] for outcome in document["outcomes"] if outcome["result"] in ("removed", "backed-up")}
+
+
+def _warnings(document: Any) -> set[str]:
+    return {item["kind"] for item in document["warnings"]} - {"running"}
+
+
+def _used(office: Office) -> dict[str, tuple[object, ...]]:
+    return contents(office.ann.envs) | contents(office.bob.envs)
+
+
+def test_each_prunes_what_neither_uses_and_the_other_can_undo_it(office: Office) -> None:
+    used = _used(office)
+
+    assert _removed(office.run(office.ann, *PRUNE, "--backup", umask=0o077)) == {"nobodys-1-0"}
+    assert _used(office) == used
+
+    code, document = office.run(office.bob, "prune", "restore", "last", "--json", umask=0o077)
+    assert (code, [outcome["result"] for outcome in document["outcomes"]]) == (0, ["restored"])
+    assert _removed(office.run(office.bob, *PRUNE, umask=0o077)) == {"nobodys-1-0"}
+    # What bob did is no run that was cut off for ann, whatever his umask.
+    code, document = office.run(office.ann, *PRUNE, umask=0o077)
+    assert (code, document["remove"], _warnings(document)) == (0, [], set())
+    assert _used(office) == used
+
+
+def test_whose_registry_is_hidden_is_not_harmed_unless_one_says_so(office: Office) -> None:
+    office.bob.home.chmod(0o700)
+    used = _used(office)
+
+    code, document = office.run(office.ann, *PRUNE)
+    assert code == 1
+    assert document["exception_name"] == "UnreadableEnvironmentError"
+    assert "bob uses the package cache" in document["message"]
+    assert office.run(office.ann, *PRUNE[:3], "--dry-run", "--json")[0] == 0
+    assert _used(office) == used
+
+    # Hard links tell of bob's environment all the same, and a copy loses nothing.
+    assert _removed(office.run(office.ann, *PRUNE, "--ignore-unreadable")) >= {"nobodys-1-0", "bobsoft-1-0"}
+    assert (office.tiny.cache / "bobhard-1-0").exists()
+
+
+def test_who_has_a_cache_alone_asks_nobody(office: Office) -> None:
+    office.bob.home.chmod(0o700)
+    office.own(office.tiny.cache, office.ann)
+    office.tiny.cache.chmod(0o755)
+
+    code, document = office.run(office.ann, *PRUNE[:3], "--dry-run", "--json")
+
+    assert (code, _warnings(document)) == (0, set())
+
+
+def test_root_knows_the_environments_of_all_and_rewrites_nothing_of_theirs(office: Office) -> None:
+    for user in (office.ann, office.bob):
+        user.home.chmod(0o700)
+    homes = [listing(user.home) for user in (office.ann, office.bob)]
+    owners = {path.lstat().st_uid for path in office.tiny.cache.rglob("*")}
+
+    assert _removed(office.run(office.root, *PRUNE)) == {"nobodys-1-0"}
+
+    assert [listing(user.home) for user in (office.ann, office.bob)] == homes
+    assert {path.lstat().st_uid for path in office.tiny.cache.rglob("*")} == owners
+    # Nothing that root left there is in the way of the others.
+    assert office.run(office.bob, *PRUNE, "--ignore-unreadable", "--only", "bobhard")[0] == 0
+
+
+def test_while_one_works_on_the_cache_the_other_waits(office: Office) -> None:
+    (office.tiny.cache / STATE).mkdir()
+    (office.tiny.cache / STATE).chmod(0o2775)
+    os.chown(office.tiny.cache / STATE, office.bob.number, GROUP)
+
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            office._be(office.bob)
+            os.umask(0o077)
+            with exclusive(str(office.tiny.cache / STATE), Patience(2.0)):
+                os.write(writing, b"held")
+                os.close(writing)
+                os.read(reading, 1)
+        finally:
+            os._exit(0)
+    assert os.read(reading, 4) == b"held"
+
+    code, document = office.run(office.ann, *PRUNE, "--lock-timeout", "0")
+
+    os.close(writing)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    os.close(reading)
+    assert (code, document["exception_name"]) == (1, "LockTimeoutError")
+    assert (office.tiny.cache / "nobodys-1-0").exists()
+    # The one who was killed leaves a lock that nobody holds.
+    assert _removed(office.run(office.ann, *PRUNE)) == {"nobodys-1-0"}
+
+
+def test_in_a_sticky_cache_each_removes_only_his_own(office: Office) -> None:
+    office.tiny.add("annsown-1-0")
+    office.own(office.tiny.cache, office.root)
+    office.own(office.tiny.cache / "annsown-1-0", office.ann)
+    office.own(office.tiny.cache / "nobodys-1-0", office.bob)
+    office.open_to_group(0o1777)
+
+    assert _removed(office.run(office.ann, *PRUNE)) == {"annsown-1-0"}
+    code, document = office.run(office.bob, *PRUNE)
+    assert code == 0, document
+    # Its archive belongs to root.
+    assert {outcome["dist"] for outcome in document["outcomes"]} == set()
+    assert (office.tiny.cache / "nobodys-1-0").exists()
+
+
+def test_what_one_was_killed_at_the_other_finishes_or_names(office: Office) -> None:
+    folder = office.tiny.cache / STATE / "20260101T000000Z-0000"
+    folder.mkdir(parents=True)
+    document = {
+        "schema": 1,
+        "run": folder.name,
+        "started": 1.0,
+        "disposal": "delete",
+        "destination": None,
+        "state": "begun",
+        "cache": str(office.tiny.cache),
+        "entries": [
+            {"dist": "nobodys-1-0", "parts": [{"kind": "extracted", "name": "nobodys-1-0", "number": "0"}]}
+            | {"files": 7, "apparent": 0, "reclaimable": 0, "last_used": None, "source": None, "sha256": None}
+            | {"record": None, "reasons": []}
+        ],
+    }
+    (folder / "receipt.json").write_text(json.dumps(document))
+    os.rename(office.tiny.cache / "nobodys-1-0", folder / "0")
+    office.own(office.tiny.cache, office.bob)
+    office.open_to_group()
+
+    code, document = office.run(office.ann, *PRUNE)
+
+    assert code == 0, document
+    assert _warnings(document) == {"cut-off-run"}
+    assert not (office.tiny.cache / "nobodys-1-0").exists()
