@@ -127,6 +127,7 @@ class Tiny:
             measured,
             self.on_progress,
             Patience(patience, self.notes.append),
+            watch.newcomers,
         )
         return execute(plan, run or Run("run-1", 0.0, Disposal.DELETE), tools)
 

@@ -170,6 +170,7 @@ class _Run:
             measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
             progress=self._reporter.counter("Removing files", plan.files),
             patience=self._patience,
+            newcomers=discovery.watch.newcomers,
         )
         execution = execute(plan, run, tools) if plan.remove else Execution(())
         if plan.repair and not execution.interrupted:

@@ -185,6 +185,7 @@ class RootWatch:
         self._hidden = self._hiding(self.notices)
         stamps = {os.path.join(root.path, META): _settled(root.stamp) for root in self.roots}
         self._signature = {**stamps, **signature}
+        self._first = self._prefixes()
         # Made when somebody asks: a dry run does not.
         self._references: Mapping[str, tuple[Root, ...]] | None = None
 
@@ -212,6 +213,18 @@ class RootWatch:
         """Return the entries that environments soft-link at this moment: all their files are looked at."""
         self.references()
         return soft_links(self.roots, self._caches, lambda seen: None)
+
+    def newcomers(self) -> SoftLinks:
+        """Return the entries that environments soft-link that were not there at first: links come before records.
+
+        Which these are is known from the last time that the references were asked for.
+        """
+        new = sorted(self._prefixes() - self._first)
+        return soft_links([Root(path, None, RootState.OK, frozenset()) for path in new], self._caches, lambda seen: None)
+
+    def _prefixes(self) -> frozenset[str]:
+        """Return where environments are, or are being made: without a ``conda-meta`` yet."""
+        return frozenset(os.path.dirname(path) for path in self._signature if os.path.basename(path) == META)
 
     def _read(self) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
         roots, notices = read_roots(self._sources)

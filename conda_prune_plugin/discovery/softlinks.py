@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from conda.base.context import context
@@ -36,7 +37,7 @@ def soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Calla
     unseen: set[str] = set()
     walk = _Walk(_prefixes(roots), caches, progress)
     for prefix, path in walk.prefixes.items():
-        entries |= {(link.cache, link.name) for link in walk.links(prefix)}
+        entries |= {(link.cache, link.name.casefold()) for link in walk.links(prefix)}
         if walk.unreadable:
             unseen.add(path)
             walk.unreadable = False
@@ -77,6 +78,7 @@ class _Walk:
         self._caches, self._progress = caches, progress
         # Caches, and environments that lie inside of others, are looked through on their own.
         self._skip = {*prefixes, *(cache.real_path for cache in caches), *KERNEL}
+        self._places = _Places(caches)
         self._seen = 0
 
     def links(self, prefix: str) -> Iterator[SoftLink]:
@@ -95,7 +97,7 @@ class _Walk:
                 with os.scandir(directory) as listing:
                     for item in listing:
                         if item.is_symlink():
-                            yield from _into(item.path, prefix, self._caches)
+                            yield from _into(item.path, prefix, self._caches, self._places)
                             found = self._moved(item.path, prefix)
                         elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
                             found = item.path
@@ -128,7 +130,37 @@ def _within(path: str, tops: Iterable[str]) -> bool:
     return any(path == top or _below(path, top) is not None for top in tops)
 
 
-def _into(path: str, top: str, caches: tuple[Cache, ...]) -> Iterator[SoftLink]:
+class _Places:
+    """Finds the cache that a path lies in, be it spelled otherwise: by another mount, by letters of another case."""
+
+    def __init__(self, caches: tuple[Cache, ...]) -> None:
+        self._caches = dict(filter(None, map(_identified, caches)))
+        self._found: dict[str, tuple[Cache, str] | None] = {}
+
+    def place(self, real_path: str) -> tuple[Cache, str] | None:
+        """Return the cache, and the name in it that a path lies below or bears."""
+        above, name = os.path.split(real_path)
+        if above == real_path:
+            return None
+        if above not in self._found:
+            self._found[above] = self.place(above)
+            with suppress(OSError):
+                status = os.stat(above)
+                cache = self._caches.get((status.st_dev, status.st_ino))
+                if cache is not None:
+                    self._found[above] = cache, ""
+        found = self._found[above]
+        return found and (found[0], found[1] or name)
+
+
+def _identified(cache: Cache) -> tuple[tuple[int, int], Cache] | None:
+    with suppress(OSError):
+        status = os.stat(cache.real_path)
+        return (status.st_dev, status.st_ino), cache
+    return None
+
+
+def _into(path: str, top: str, caches: tuple[Cache, ...], places: _Places) -> Iterator[SoftLink]:
     try:
         target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
     except FileNotFoundError:
@@ -138,6 +170,8 @@ def _into(path: str, top: str, caches: tuple[Cache, ...]) -> Iterator[SoftLink]:
     if target.startswith(os.path.join(top, "")) and not any(name for _, name in direct):
         return
     real_path = os.path.realpath(path)
+    if place := places.place(real_path):
+        yield SoftLink(path, place[0].path, place[1])
     for cache, name in direct:
         for found in {name, _below(real_path, cache.real_path)} - {None}:
             yield SoftLink(path, cache.path, str(found))

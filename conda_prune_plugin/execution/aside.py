@@ -145,6 +145,12 @@ def require_unlinked(decision: Remove, softly: SoftLinks | None) -> None:
         raise Changed("an environment has soft links into it now")
 
 
+def require_spared(decision: Remove, newcomers: SoftLinks) -> None:
+    """Check that no environment that is being made soft-links an entry: records come last. Raises `Changed`."""
+    if not newcomers.spare(decision.entry, ()):
+        raise Changed("a new environment has soft links into it")
+
+
 def put_back(aside: Aside, result: Result, why: str) -> Outcome:
     """Move what lies whole in the run's folder back to its place; the outcome is a failure if that fails."""
     failed = []

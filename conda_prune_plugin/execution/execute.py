@@ -26,6 +26,7 @@ from .aside import (
     give_up,
     put_back,
     reason,
+    require_spared,
     require_unchanged,
     require_unlinked,
     require_unreferenced,
@@ -174,8 +175,10 @@ class _Execution:
                 self._drop(aside, error)
         # Once more, now that no new reference can be made: whoever made one before the move has it recorded by now.
         references, softly = self._tools.references(), self._soft_links(plan)
+        newcomers = self._tools.newcomers()
         for aside in list(self._asides):
             try:
+                require_spared(aside.decision, newcomers)
                 require_unreferenced(aside.decision, references)
                 require_unlinked(aside.decision, softly)
             except Changed as change:
