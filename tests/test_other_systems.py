@@ -18,7 +18,7 @@ from machine import UNREFERENCED, Answer, contents, listing
 from tiny import Tiny
 
 import conda_prune_plugin
-from conda_prune_plugin.core.names import is_file_name
+from conda_prune_plugin.core.names import extended, is_file_name
 from conda_prune_plugin.demo.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -198,6 +198,20 @@ def test_no_name_leads_out_of_a_directory_on_windows(name: str) -> None:
     assert not is_file_name(name, "\\")
     assert is_file_name("a-1!2-0", "\\")
     assert is_file_name("a:b", "/")
+
+
+@pytest.mark.parametrize(
+    ("path", "long"),
+    [
+        (r"C:\pkgs\a-1-0", r"\\?\C:\pkgs\a-1-0"),
+        (r"C:/pkgs/a-1-0", r"\\?\C:\pkgs\a-1-0"),
+        (r"\\server\share\pkgs", r"\\?\UNC\server\share\pkgs"),
+        (r"\\?\C:\pkgs", r"\\?\C:\pkgs"),
+    ],
+)
+def test_a_path_on_windows_may_be_long(path: str, long: str) -> None:
+    assert extended(path, "\\") == long
+    assert extended("/pkgs/a-1-0", "/") == "/pkgs/a-1-0"
 
 
 def _sources() -> list[Path]:

@@ -58,6 +58,17 @@ def is_file_name(name: str, separator: str = os.sep) -> bool:
     return name not in ("", ".", "..") and not any(character in name for character in forbidden)
 
 
+def extended(path: str, separator: str = os.sep) -> str:
+    """Return an absolute path in the form in which Windows takes more than 260 characters; elsewhere as it is.
+
+    ("Maximum Path Length Limitation" of Microsoft's documentation: the prefix wants backslashes only.)
+    """
+    if separator == "/" or path.startswith("\\\\?\\"):
+        return path
+    path = path.replace("/", separator)
+    return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
+
+
 def is_dist_name(name: str) -> bool:
     """Return whether a name has the form ``name-version-build`` (a version and a build have no hyphen)."""
     return len(name.rsplit("-", 2)) == 3 and all(name.rsplit("-", 2))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..core.model import Identity, Measurement, SharedInode
+from ..core.names import extended
 from ..core.status import ON_WINDOWS, TELLS_OBSTACLES, allocated, irremovable, is_directory, listed_status
 from .mounts import mount_points, mounted_in
 
@@ -18,6 +19,8 @@ def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | No
     `path` is absolute, or relative to `dir_fd` if that is given. `mounts` are the mount points, if they are known
     already. Raises `OSError` if anything in it can't be read.
     """
+    if dir_fd is None:
+        path = extended(path)
     top = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
     mounted = mounted_in(path, dir_fd, mount_points() if mounts is None else mounts)
     info = os.path.join(path, "info")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from ..core.names import is_file_name
+from ..core.names import extended, is_file_name
 from ..core.status import ON_WINDOWS, is_directory
 
 #: Whether this platform can do everything relative to an open directory.
@@ -37,6 +37,7 @@ class Directory:
     @classmethod
     def open(cls, path: str) -> Directory:
         """Open a directory by its absolute path. Raises `OSError`, also if it is a symbolic link."""
+        path = extended(path)
         return cls(path, _open(path, None))
 
     def child(self, name: str) -> Directory:
