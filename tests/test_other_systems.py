@@ -47,7 +47,8 @@ _QUESTIONS = ("hasattr", "BY_DESCRIPTOR", "ON_WINDOWS", "dir_fd", "fcntl", "_MAM
 
 SYSTEMS = ("windows", "macos")
 
-_PRUNE = ("prune", "--min-age", "0", "--yes", "--json")
+#: Without ``/proc`` nobody can see whose caches another program uses.
+_PRUNE = ("prune", "--min-age", "0", "--yes", "--json", "--ignore-running")
 
 
 def _on(system: str, sandbox: Sandbox, *commands: tuple[str, ...], odd: tuple[Path, ...] = ()) -> list[Answer]:

@@ -31,11 +31,12 @@ def find_neighbours(caches: Iterable[Cache]) -> tuple[Neighbour, ...]:
         return ()
     from pwd import getpwuid
 
+    ours = os.geteuid()
     found: dict[int, Neighbour] = {}
     for cache in caches:
         if not cache.writable:
             continue
-        for owner in _owners(cache.real_path) - found.keys() - {os.geteuid()}:
+        for owner in _owners(cache.real_path, ours) - found.keys() - {ours}:
             # One who is not known any more has no home.
             with suppress(KeyError):
                 user = getpwuid(owner)
@@ -56,11 +57,11 @@ def other_homes() -> Iterator[str]:
     yield from homes
 
 
-def _owners(directory: str) -> set[int]:
+def _owners(directory: str, ours: int) -> set[int]:
     """Return who owns what lies in a directory, as far as others than its owner may put something there."""
     with suppress(OSError):
         status = os.stat(directory)
-        if status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_uid == ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return set()
         with os.scandir(directory) as listing:
             return {owner for item in listing for owner in _owner(item)}
