@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution
 from typing import Any
 
-from .measure import allocated
+from ..core.status import allocated
 from .reading import read_regular
 
 #: Below a prefix, on Unix and on Windows.
