@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -197,7 +198,8 @@ def test_each_prunes_what_neither_uses_and_the_other_can_undo_it(office: Office)
     assert _used(office) == used
 
     code, document = office.run(office.bob, "prune", "restore", "last", "--json", umask=0o077)
-    assert (code, [outcome["result"] for outcome in document["outcomes"]]) == (0, ["restored"])
+    assert code == 0, document
+    assert [outcome["result"] for outcome in document["outcomes"]] == ["restored"]
     assert _removed(office.run(office.bob, *PRUNE, umask=0o077)) == {"nobodys-1-0"}
     # What bob did is no run that was cut off for ann, whatever his umask.
     code, document = office.run(office.ann, *PRUNE, umask=0o077)
@@ -258,17 +260,16 @@ def test_while_one_works_on_the_cache_the_other_waits(office: Office) -> None:
             os.umask(0o077)
             with exclusive(str(office.tiny.cache / STATE), Patience(2.0)):
                 os.write(writing, b"held")
-                os.close(writing)
-                os.read(reading, 1)
+                signal.pause()
         finally:
             os._exit(0)
     assert os.read(reading, 4) == b"held"
 
     code, document = office.run(office.ann, *PRUNE, "--lock-timeout", "0")
 
-    os.close(writing)
-    os.kill(pid, 9)
+    os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    os.close(writing)
     os.close(reading)
     assert (code, document["exception_name"]) == (1, "LockTimeoutError")
     assert (office.tiny.cache / "nobodys-1-0").exists()
