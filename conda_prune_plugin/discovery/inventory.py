@@ -215,12 +215,14 @@ class RootWatch:
         return soft_links(self.roots, self._caches, lambda seen: None)
 
     def newcomers(self) -> SoftLinks:
-        """Return the entries that environments soft-link that were not there at first: links come before records.
+        """Return the entries that new environments soft-link; links come before records.
 
         Which these are is known from the last time that the references were asked for.
         """
         new = sorted(self._prefixes() - self._first)
-        return soft_links([Root(path, None, RootState.OK, frozenset()) for path in new], self._caches, lambda seen: None)
+        return soft_links(
+            [Root(path, None, RootState.OK, frozenset()) for path in new], self._caches, lambda seen: None
+        )
 
     def _prefixes(self) -> frozenset[str]:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""
