@@ -155,6 +155,9 @@ def _keep_disk_usage(statvfs: Any) -> None:
 
 
 def _become_windows() -> None:
+    # It looks at the platform, which stays Linux here, and not at what there is.
+    import platformdirs  # noqa: F401
+
     statvfs = os.statvfs
     for name in _MODULES_NOT_ON_WINDOWS:
         sys.modules[name] = None  # type: ignore[assignment]

@@ -12,6 +12,7 @@ import os
 import stat
 from contextlib import suppress
 
+from ..core.status import ON_WINDOWS
 from .directory import Directory
 
 _INFO = "info"
@@ -20,9 +21,13 @@ _CONCEALED = "index.json.conda-prune"
 
 
 def conceal(folder: Directory, number: str) -> None:
-    """Make what bears a number in a run's folder look like no package; where that can't be it is a backup as well."""
+    """Make what bears a number in a run's folder look like no package; where that can't be it is a backup as well.
+
+    In a cache that several users change it is left as it is: not each who may move it back could undo that.
+    """
     with suppress(OSError):
-        _rename(folder, number, _INDEX, _CONCEALED)
+        if ON_WINDOWS or not folder.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            _rename(folder, number, _INDEX, _CONCEALED)
 
 
 def give_back(folder: Directory, number: str, cache: Directory, name: str) -> None:
@@ -47,7 +52,8 @@ def _rename(folder: Directory, number: str, old: str, new: str) -> None:
             if not info.exists(old) or info.exists(new):
                 return
             status = info.own_status()
-            if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
+            ours = not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid)
+            if not ours and new == _CONCEALED:
                 return  # Its times could not be set again.
             try:
                 info.move(old, info, new)
@@ -55,4 +61,6 @@ def _rename(folder: Directory, number: str, old: str, new: str) -> None:
                 with info.writable():
                     info.move(old, info, new)
         owner = (status.st_uid, status.st_gid)
+        if not ours:
+            return  # It is whole again; only its owner could set its times.
         tree.restore_status(_INFO, stat.S_IMODE(status.st_mode), owner, status.st_mtime_ns)
