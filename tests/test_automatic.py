@@ -25,8 +25,11 @@ def used_up(empty: Machine) -> Machine:
     tiny = tiny_on(empty)
     tree = tiny.add("unused-1-0", archive=True)
     tiny.add("used-1-0")
+    tiny.use("stays", "used-1-0")
     for env in ("one", "two", "three"):
-        tiny.use(env, "used-1-0")
+        # conda removes it as an environment without packages.
+        (empty.envs / env / "conda-meta").mkdir(parents=True)
+        (empty.envs / env / "conda-meta" / "history").touch()
     for path in (tree / "info" / "repodata_record.json", empty.cache / "unused-1-0.conda"):
         age(path, HOUR)
     return empty

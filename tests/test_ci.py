@@ -58,6 +58,8 @@ def test_an_image_keeps_only_what_environments_soft_link(job: Machine) -> None:
     assert document["ci"]["after"] == allocated(job.cache)
     assert document["totals"]["reclaimable"] == sum(outcome["freed"] for outcome in document["outcomes"])
     assert (job.cache / "urls.txt").exists()
+    assert not (job.cache / ".conda-prune").exists()
+    assert document["run"] is None
 
 
 @pytest.mark.slow

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
+from ..core.run import Run
 from ..core.targets import ALL, DEFAULT, OTHER, Target
-from ..errors import UsageError
+from ..errors import PruneError, UsageError
+from ..execution.lock import Patience
+from .purge import chosen_runs, purge_runs
+from .runs import take_stock
 
 #: What each preset removes.
 TARGETS = {
@@ -52,3 +57,12 @@ def with_preset(arguments: argparse.Namespace) -> argparse.Namespace:
         if getattr(arguments, name) is None:
             setattr(chosen, name, ("--ci", value))
     return chosen
+
+
+def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> bool:
+    """Remove the receipts of a run, and return whether that could be done; if not, they do no harm."""
+    try:
+        purge_runs(chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
+    except PruneError:
+        return False
+    return True

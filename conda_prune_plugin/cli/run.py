@@ -37,7 +37,7 @@ from .fetching import extraction
 from .github import annotate, summarize
 from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
-from .presets import with_preset
+from .presets import forget, with_preset
 from .runs import cut_off_notice, new_run_id, take_stock
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 from .targets import search_of, targets_of
@@ -68,6 +68,7 @@ class _Run:
         self._reporter = reporter
         self._preset: str | None = arguments.ci
         self._shrinkage: Shrinkage | None = None
+        self._forgotten = False
         self._failed = False
         self._on_github = is_github(os.environ)
         self._tell = teller(output, reporter)
@@ -98,8 +99,7 @@ class _Run:
             notices += damaged_in_use(plan.inventory, self._reporter)
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
-            if self._shrinkage is not None and not self._output.dry_run:
-                self._shrinkage = replace(self._shrinkage, after=self._shrinkage.before)
+            self._settle_preset(plan, None)
             self._report(plan, (*notices, *self._purge_old(None)), None, Execution(()))
             return self._code(plan)
         if plan.remove and not self._ignore_unreadable:
@@ -113,8 +113,7 @@ class _Run:
         run = self._new_run()
         execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
-        if self._shrinkage is not None:
-            self._shrinkage = replace(self._shrinkage, after=self._held(plan))
+        self._settle_preset(plan, run)
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
         self._report(plan, (*notices, *self._purge_old(run)), run, execution)
         return 1 if self._failed else 0
@@ -123,6 +122,14 @@ class _Run:
         size = held(plan.inventory.caches, self._reporter.phase("Measuring the caches"))
         self._reporter.clear()
         return size
+
+    def _settle_preset(self, plan: Plan, run: Run | None) -> None:
+        """Measure what a preset has left; nobody comes back to a job to undo its run, so the receipt goes too."""
+        if self._shrinkage is None or self._output.dry_run:
+            return
+        self._shrinkage = replace(self._shrinkage, after=self._held(plan))
+        if run is not None and not self._failed:
+            self._forgotten = forget(run, self._request.pkgs_dirs, self._patience)
 
     def _code(self, plan: Plan) -> int:
         if self._check is not None and self._check.exceeded(plan.reclaimable):
@@ -231,7 +238,7 @@ class _Run:
             document = prune_document(
                 plan,
                 dry_run=self._output.dry_run,
-                run=run,
+                run=None if self._forgotten else run,
                 outcomes=execution.outcomes,
                 others=execution.others,
                 notices=notices,
@@ -253,7 +260,8 @@ class _Run:
                     execution.others,
                     quiet=self._output.quiet,
                     hedge=hedge(plan.inventory.notices),
-                    undoable=run.disposal is not Disposal.DELETE or not all(one.leftover for one in plan.remove),
+                    undoable=not self._forgotten
+                    and (run.disposal is not Disposal.DELETE or not all(one.leftover for one in plan.remove)),
                 )
             if self._shrinkage is not None and not self._output.quiet:
                 show_shrinkage(out, self._shrinkage)

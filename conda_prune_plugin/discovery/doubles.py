@@ -36,7 +36,8 @@ def doubles(
     for done, item in enumerate(evidence):
         progress(done)
         if item.doubt is None and item.unreadable is None and _is_double(real[item.entry.cache], item.entry):
-            found.append(replace(item, outside=0, irreplaceable=None))
+            beside = tuple((part, one.identity) for part, one in item.measurements if part.kind is PartKind.ARCHIVE)
+            found.append(replace(item, outside=0, irreplaceable=None, beside=beside))
     return tuple(found)
 
 
