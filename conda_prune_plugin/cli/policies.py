@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -20,8 +19,7 @@ from ..discovery.candidates import Measure, archives_beside, gather_evidence
 from ..discovery.doubles import doubles, held_elsewhere
 from ..discovery.inventory import Request
 from ..discovery.leftovers import Found, Search, find_leftovers, with_archives, with_choices, with_links
-from ..discovery.measure import measure
-from ..discovery.mounts import mount_points
+from ..discovery.measure import Memory
 from ..discovery.other import find_other
 from ..discovery.remote import check_sources
 from ..discovery.size import held
@@ -94,9 +92,12 @@ class Choice:
 
         `measured` gives what has been measured already.
         """
-        measured = measured or functools.partial(measure, mounts=mount_points())
         referenced = references(inventory.roots)
-        found = self._leftovers(inventory, referenced, reporter, measured)
+        # Who has measured everything wants to know how much, not why: nothing is looked at a second time for that.
+        search = self._search if measured is None else replace(self._search, contents=False)
+        memory = Memory()
+        measured = measured or memory.measured
+        found = self._leftovers(inventory, referenced, search, reporter, measured, memory)
         inventory = found.inventory
         evidence, spared, notices = self._evidence(inventory, referenced, reporter, measured)
         tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, measured)
@@ -142,12 +143,18 @@ class Choice:
         return evidence, _Spared(*(frozenset(one.entry for one in items) for items in (shareless, doubled))), notices
 
     def _leftovers(
-        self, inventory: Inventory, referenced: Mapping[str, Sequence[Root]], reporter: Reporter, measured: Measure
+        self,
+        inventory: Inventory,
+        referenced: Mapping[str, Sequence[Root]],
+        search: Search,
+        reporter: Reporter,
+        measured: Measure,
+        memory: Memory,
     ) -> Found:
-        if Target.LEFTOVERS not in self._targets and not self._search.everything:
+        if Target.LEFTOVERS not in self._targets and not search.everything:
             return Found(inventory)
         progress = reporter.phase("Verifying packages" if self._search.hashes else "Looking for leftovers")
-        found = find_leftovers(inventory, referenced, self._search, measured, progress)
+        found = find_leftovers(inventory, referenced, search, measured, progress, memory.look)
         if Target.LEFTOVERS not in self._targets:
             return Found(inventory, whole=found.whole)
         leftovers = found.leftovers

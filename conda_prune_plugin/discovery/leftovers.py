@@ -19,6 +19,7 @@ from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, Reason
 from ..core.names import archive_dist, is_dist_name
 from ..core.soft_links import SoftLinks
 from .candidates import Measure, read_urls
+from .measure import Seen
 from .records import META
 from .specs import matching
 from .wholeness import Damage, archive_damage, archive_record, directory_damage
@@ -34,15 +35,20 @@ _TRASH_WORDS = (".conda_trash", ".mamba_trash")
 _THREADS = 4
 
 
+#: Measures a directory, and is told of everything in it.
+Look = Callable[[str, Seen], object]
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What to look at, besides what bears the name of a leftover and what nothing references.
 
-    everything: what is referenced too. hashes: read all contents. repair: look for the archives of what is damaged and
-    in use.
+    everything: what is referenced too. contents: look into packages, not only at names. hashes: read all contents.
+    repair: look for the archives of what is damaged and in use.
     """
 
     everything: bool = False
+    contents: bool = True
     hashes: bool = False
     repair: bool = False
 
@@ -62,10 +68,12 @@ def find_leftovers(
     search: Search,
     measure: Measure,
     progress: Callable[[int], None],
+    looked: Look | None = None,
 ) -> Found:
     """Look for leftovers, in the caches of conda and mamba.
 
-    `progress` is called with the number of entries done. Nothing is written, and no symbolic link followed.
+    `looked` measures a directory and tells what it has seen. `progress` is called with the number of entries done.
+    Nothing is written, and no symbolic link followed.
     """
     # rattler and pixi lock each entry, and keep no archives: they mend what is incomplete themselves.
     places = [cache for cache in inventory.caches if cache.client in (Client.CONDA, Client.MAMBA)]
@@ -73,13 +81,15 @@ def find_leftovers(
         (cache, entry)
         for cache in places
         for entry in cache.entries
-        if search.everything or entry.dist not in referenced
+        if search.contents and (search.everything or entry.dist not in referenced)
     ]
     urls = cached(read_urls)
     damages: dict[Entry, Mapping[Part, Damage]] = {}
     whole: set[Entry] = set()
     with ThreadPoolExecutor(_THREADS if search.hashes else 1) as pool:
-        found = pool.map(lambda item: _damages(item[0], item[1], urls(item[0].real_path), search.hashes), entries)
+        found = pool.map(
+            lambda item: _damages(item[0], item[1], urls(item[0].real_path), search.hashes, looked), entries
+        )
         for done, ((_, entry), damaged) in enumerate(zip(entries, found)):
             progress(done)
             if damaged:
@@ -109,7 +119,9 @@ def _without(entries: Sequence[Entry], damages: Mapping[Entry, Mapping[Part, Dam
             yield entry if parts == entry.parts else replace(entry, parts=parts)
 
 
-def _damages(cache: Cache, entry: Entry, urls: Mapping[str, str], hashes: bool) -> Mapping[Part, Damage] | None:
+def _damages(
+    cache: Cache, entry: Entry, urls: Mapping[str, str], hashes: bool, looked: Look | None
+) -> Mapping[Part, Damage] | None:
     """Return the parts of an entry that are not whole; None if that can't be said of all."""
     found = {}
     sure = True
@@ -123,7 +135,10 @@ def _damages(cache: Cache, entry: Entry, urls: Mapping[str, str], hashes: bool) 
             if part.is_link or not _is_looked_into(path, part, entry, urls):
                 sure = False
             elif part.kind is PartKind.EXTRACTED:
-                damage = directory_damage(path, hashes=hashes)
+                statuses: dict[str, os.stat_result] = {}
+                if looked is not None:
+                    looked(path, statuses.__setitem__)
+                damage = directory_damage(path, statuses=statuses, hashes=hashes)
             else:
                 record = archive_record(directory, part.name)
                 damage = archive_damage(path, record, known=bool(record) or part.name in urls, hashes=hashes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..core.model import Identity, Measurement, SharedInode
@@ -13,11 +13,17 @@ from ..core.status import ON_WINDOWS, TELLS_OBSTACLES, allocated, irremovable, i
 from .mounts import mount_points, mounted_in
 
 
-def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | None = None) -> Measurement:
+Seen = Callable[[str, os.stat_result], object]
+
+
+def measure(
+    path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | None = None, seen: Seen | None = None
+) -> Measurement:
     """Measure a file or a directory tree; no symbolic link is followed.
 
     `path` is absolute, or relative to `dir_fd` if that is given. `mounts` are the mount points, if they are known
-    already. Raises `OSError` if anything in it can't be read.
+    already. `seen` is told path and status of everything below the top. Raises `OSError` if anything in it can't be
+    read.
     """
     if dir_fd is None:
         path = extended(path)
@@ -31,11 +37,35 @@ def measure(path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | No
         while pending:
             directory, inside_info = pending.pop()
             with _listing(directory, dir_fd) as listing:
-                below = tally.add_listing(listing, directory, payload=not inside_info)
+                items = listing if seen is None else _told(listing, directory, seen)
+                below = tally.add_listing(items, directory, payload=not inside_info)
             pending += [(found, inside_info or found == info) for found in below]
     else:
         tally.add_file(path, top)
     return tally.result(identity(top))
+
+
+def _told(listing: Iterator[os.DirEntry[str]], directory: str, seen: Seen) -> Iterator[os.DirEntry[str]]:
+    for item in listing:
+        # An item remembers its status, so nobody asks the system twice.
+        seen(os.path.join(directory, item.name), item.stat(follow_symlinks=False))
+        yield item
+
+
+class Memory:
+    """Measures what lies at a path once, whoever asks."""
+
+    def __init__(self) -> None:
+        self._mounts = mount_points()
+        self._known: dict[str, Measurement] = {}
+
+    def look(self, path: str, seen: Seen) -> None:
+        """Measure something and remember it; `seen` is told of everything in it. Raises `OSError`."""
+        self._known[path] = measure(path, mounts=self._mounts, seen=seen)
+
+    def measured(self, path: str) -> Measurement:
+        """Return the measurement of something. Raises `OSError`."""
+        return self._known.get(path) or measure(path, mounts=self._mounts)
 
 
 def identity(status: os.stat_result) -> Identity:

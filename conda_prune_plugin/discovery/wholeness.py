@@ -45,10 +45,14 @@ class Damage:
     detail: str
 
 
-def directory_damage(path: str, *, hashes: bool = False) -> Damage | None:
+def directory_damage(
+    path: str, *, statuses: Mapping[str, os.stat_result] | None = None, hashes: bool = False
+) -> Damage | None:
     """Return what is wrong with an extracted directory; None if nothing is, or it can't be told.
 
-    hashes: read every file. Raises `OSError` for what can't be read though it is there.
+    statuses: what is in it, by path, where that is known already. hashes: read every file.
+
+    Raises `OSError` for what can't be read though it is there.
     """
     # conda writes the record last.
     extracted = os.path.lexists(os.path.join(path, RECORD))
@@ -64,7 +68,7 @@ def directory_damage(path: str, *, hashes: bool = False) -> Damage | None:
     missing, wrong = [], []
     for file in files:
         try:
-            right = _is_right(path, file, hashes)
+            right = _is_right(os.path.join(path, file.name), file, statuses, hashes)
         except (FileNotFoundError, NotADirectoryError):
             missing.append(file.name)
         except ValueError:
@@ -104,9 +108,8 @@ def _file(listed: Mapping[str, Any]) -> _File:
     return _File(name, size, sha256 if isinstance(sha256, str) else None)
 
 
-def _is_right(path: str, file: _File, hashes: bool) -> bool:
-    full = os.path.join(path, file.name)
-    status = os.lstat(full)
+def _is_right(full: str, file: _File, statuses: Mapping[str, os.stat_result] | None, hashes: bool) -> bool:
+    status = os.lstat(full) if statuses is None or full not in statuses else statuses[full]
     if file.size is None:
         return True
     if not stat.S_ISREG(status.st_mode):
