@@ -5,6 +5,7 @@ The users are real: the commands run as them, so these tests run as root only. T
 
 from __future__ import annotations
 
+import encodings.cp437  # noqa: F401  # For zip files; in the processes of others nothing can be imported any more.
 import json
 import os
 import pwd
