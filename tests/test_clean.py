@@ -161,6 +161,7 @@ def test_the_targets_of_the_command_line_are_one_value() -> None:
     parser = argparse.ArgumentParser()
     add_targets(parser)
     parser.add_argument("--unlinked", action="store_true")
+    parser.add_argument("--ci")
 
     def targets(*options: str) -> Target:
         return targets_of(parser.parse_args(options))

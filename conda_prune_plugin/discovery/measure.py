@@ -12,7 +12,6 @@ from ..core.names import extended
 from ..core.status import ON_WINDOWS, TELLS_OBSTACLES, allocated, irremovable, is_directory, listed_status
 from .mounts import mount_points, mounted_in
 
-
 Seen = Callable[[str, os.stat_result], object]
 
 
