@@ -14,6 +14,7 @@ import io
 import json
 import os
 import select
+import shutil
 import stat
 import sys
 import types
@@ -144,7 +145,6 @@ class _Listing:
 
 def _keep_disk_usage(statvfs: Any) -> None:
     """Give back what `shutil` has on Windows too, by a call of its own."""
-    import shutil
 
     def disk_usage(path: str) -> Any:
         space = statvfs(path)
@@ -158,6 +158,8 @@ def _become_windows() -> None:
     # It looks at the platform, which stays Linux here, and not at what there is.
     import platformdirs  # noqa: F401
 
+    # It asked what there is when it was imported.
+    _set(shutil, "_use_fd_functions", False)
     statvfs = os.statvfs
     for name in _MODULES_NOT_ON_WINDOWS:
         sys.modules[name] = None  # type: ignore[assignment]
