@@ -100,6 +100,28 @@ def test_a_process_counts_for_the_caches_that_its_environment_names(
     assert conda.pid not in _found(tmp_path / "ours")
 
 
+def test_in_a_sandbox_only_its_own_processes_count_for_its_caches(
+    conda: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDA_PRUNE_SANDBOX", str(tmp_path / "sandbox"))
+    own = {**os.environ, "CONDA_PKGS_DIRS": str(tmp_path / "sandbox" / "pkgs")}
+    # As anybody's conda on this machine: nothing tells what caches it uses.
+    names_none = {name: value for name, value in os.environ.items() if "PRUNE" not in name and "PKGS" not in name}
+    others = [
+        subprocess.Popen([sys.executable, tmp_path / "conda", "create", "-n", "x"], env=environ)
+        for environ in (own, names_none)
+    ]
+    try:
+        inside, elsewhere = _found(tmp_path / "sandbox" / "pkgs"), _found(tmp_path / "pkgs")
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
+
+    assert {process.pid for process in (conda, *others)} & inside.keys() == {others[0].pid}
+    assert {process.pid for process in (conda, *others)} & elsewhere.keys() == {others[1].pid}
+
+
 def test_without_a_proc_the_list_of_ps_is_read(
     conda: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,10 @@ from dataclasses import dataclass
 
 _PROC = "/proc"
 
+#: Names, in the environment of all processes of a sandbox (`demo.sandbox`), its directory: the caches below that are
+#: used by them and nobody else.
+_SANDBOX = "CONDA_PRUNE_SANDBOX"
+
 #: For each program the commands that link packages into an environment or extract them into a cache. Not among them
 #: are those that go on for as long as what they start, such as ``pixi run``. None: whatever it is called with.
 _CONDA = frozenset({"create", "install", "update", "upgrade", "remove", "uninstall", "rename", "build", "debug"})
@@ -69,7 +73,7 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     """Return the processes that may be installing from or into one of the caches (absolute paths) at this moment.
 
     Left out are this process and those it was started by, which wait for it, and processes whose environment names
-    other caches (``CONDA_PKGS_DIRS``) where that can be seen.
+    other caches (``CONDA_PKGS_DIRS``) where that can be seen. In a sandbox only its own processes count.
     """
     ours = frozenset(map(os.path.realpath, caches))
     known = {pid: (parent, arguments) for pid, parent, arguments in processes()}
@@ -181,12 +185,15 @@ def _may_use(pid: int, caches: frozenset[str]) -> bool:
         return any(map(_is_shared, caches))
     except OSError:
         return True
-    for variable in variables:
-        name, _, value = variable.partition("=")
-        if name == "CONDA_PKGS_DIRS" and value:
-            named = (os.path.realpath(path) for path in re.split(rf"[,{os.pathsep}]", value))
-            return not caches.isdisjoint(named)
-    return True
+    its = {name: value for name, _, value in (variable.partition("=") for variable in variables)}
+    sandbox = os.environ.get(_SANDBOX)
+    if sandbox and its.get(_SANDBOX) != sandbox:
+        top = os.path.join(os.path.realpath(sandbox), "")
+        caches = frozenset(cache for cache in caches if not cache.startswith(top))
+    if its.get("CONDA_PKGS_DIRS"):
+        named = (os.path.realpath(path) for path in re.split(rf"[,{os.pathsep}]", its["CONDA_PKGS_DIRS"]))
+        return not caches.isdisjoint(named)
+    return bool(caches)
 
 
 def _is_shared(cache: str) -> bool:
