@@ -208,7 +208,8 @@ def test_each_prunes_what_neither_uses_and_the_other_can_undo_it(office: Office)
     assert _used(office) == used
 
 
-def test_whose_registry_is_hidden_is_not_harmed_unless_one_says_so(office: Office) -> None:
+def test_where_soft_links_are_made_whose_registry_is_hidden_is_not_harmed_unless_one_says_so(office: Office) -> None:
+    office.use(office.ann, "softly", "annhard-1-0", "soft")
     office.bob.home.chmod(0o700)
     used = _used(office)
 
@@ -222,6 +223,19 @@ def test_whose_registry_is_hidden_is_not_harmed_unless_one_says_so(office: Offic
     # Hard links tell of bob's environment all the same, and a copy loses nothing.
     assert _removed(office.run(office.ann, *PRUNE, "--ignore-unreadable")) >= {"nobodys-1-0", "bobsoft-1-0"}
     assert (office.tiny.cache / "bobhard-1-0").exists()
+
+
+def test_where_nothing_speaks_for_soft_links_a_closed_home_stops_nobody(office: Office) -> None:
+    shutil.rmtree(office.bob.envs / "soft")
+    office.bob.home.chmod(0o700)
+    used = _used(office)
+
+    answer = office.run(office.ann, *PRUNE)
+
+    # What has been copied is not needed any more, only wanted.
+    assert _removed(answer) == {"nobodys-1-0", "bobsoft-1-0", "bobcopy-1-0"}
+    assert _warnings(answer[1]) == {"unreadable-neighbour"}
+    assert _used(office) == used
 
 
 def test_who_has_a_cache_alone_asks_nobody(office: Office) -> None:

@@ -19,10 +19,6 @@ _LOST_AND_FOUND = "lost+found"
 KERNEL = frozenset({"/proc", "/sys", "/dev"})
 
 
-#: The kind of the notice on another user of a cache whose environments are not known.
-UNSEEN_NEIGHBOUR = "unreadable-neighbour"
-
-
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where environments may be; absolute paths.
@@ -203,7 +199,7 @@ def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> N
         f"{name} uses the package cache {cache} too, and the registry {registry} can't be read ({error.strerror}): "
         "what environments of that user soft-link from the cache is not known. Root, or that user, sees them."
     )
-    return Notice(UNSEEN_NEIGHBOUR, message, registry, hides_roots=True)
+    return Notice("unreadable-neighbour", message, registry, hides_roots=True)
 
 
 def _may_be_environment(prefix: str) -> bool:

@@ -15,7 +15,7 @@ from ..core.soft_links import SoftLinks
 from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
-from .environments import UNSEEN_NEIGHBOUR, Sources, read_roots, require_environments, search_environments
+from .environments import Sources, read_roots, require_environments, search_environments
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .neighbours import find_neighbours
 from .precision import precision_notices
@@ -92,7 +92,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
     notices += watch.notices + odd
     hidden = any(notice.hides_roots for notice in notices)
-    possible = _soft_links_unseen(watch.roots, notices, caches, progress) if hidden else None
+    possible = _soft_links_unseen(watch.roots, caches, progress) if hidden else None
     if possible is not None:
         message = (
             f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {possible}."
@@ -125,20 +125,18 @@ def entries_unsearched(caches: Iterable[Cache], roots: Iterable[Root]) -> tuple[
 
 
 def _soft_links_unseen(
-    roots: tuple[Root, ...],
-    notices: Iterable[Notice],
-    caches: tuple[Cache, ...],
-    progress: Callable[[int], None],
+    roots: tuple[Root, ...], caches: tuple[Cache, ...], progress: Callable[[int], None]
 ) -> str | None:
-    """Return why what can't be seen may soft-link from the caches, None if nothing speaks for it."""
+    """Return why what can't be seen may soft-link from the caches, None if nothing speaks for it.
+
+    An installation that several users share sets it for all of them. Of one who does so for himself, in a home that is
+    closed, nothing tells: most homes are, and he would stop the others for ever.
+    """
     unreadable = next((root.path for root in roots if root.state is RootState.UNREADABLE), None)
     # Nobody can testify for one that is there. One that is missing was most probably deleted, and without a trace of
     # soft links elsewhere every stale line of a registry would stop every run.
     if unreadable is not None:
         return f"nothing can be said of those in {unreadable}, which can't be read"
-    unseen = next((notice.path for notice in notices if notice.kind == UNSEEN_NEIGHBOUR), None)
-    if unseen is not None:
-        return f"nothing can be said of the environments that {unseen} lists, which can't be read"
     return why_soft_links(roots, caches, progress)
 
 
