@@ -72,7 +72,8 @@ class Environment:
 
     registered: a registry of this user lists it. frozen: it bears the marker of CEP 22.
     active: it is activated in the shell that this program was started from.
-    holds: what lies inside of it and is not its own: another environment, a cache, the interpreter that runs this.
+    holds: what lies inside of it and is not its own: another environment, a cache, a home, the interpreter that runs
+        this.
     """
 
     usage: EnvironmentUsage

@@ -15,6 +15,7 @@ from ..core.model import Inventory, Root, RootKind, RootState
 from ..core.names import package_name, package_version
 from ..core.report import EnvironmentUsage
 from .environments import registered_prefixes
+from .installations import root_prefixes
 from .pointers import pointers
 from .reading import read_regular
 from .records import META
@@ -23,6 +24,9 @@ from .settings import Settings
 
 #: The head of a revision in ``conda-meta/history`` (`conda.history.write_head`), with the local time.
 _REVISION = re.compile(rb"^==> (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) <==", re.MULTILINE)
+
+#: The directories of an installation, of which its base has at least one.
+_OF_BASE = ("pkgs", "envs")
 
 #: Where the interpreter is, on Unix and on Windows.
 _INTERPRETERS = ("bin/python", "python.exe")
@@ -36,7 +40,7 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
     processes, pointing, same = running(prefixes), pointers(prefixes, names), duplicates(roots)
     registered = _registered(settings)
     active = {os.path.realpath(path) for path in _active()}
-    inner = _inner(inventory)
+    inner, bases = _inner(inventory, settings), _bases(settings)
     found = []
     for usage in usages:
         root = usage.root
@@ -52,7 +56,7 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
                 registered=real in registered,
                 frozen=os.path.lexists(os.path.join(root.path, META, "frozen")),
                 active=real in active,
-                base=_is_base(root, settings),
+                base=real in bases or _looks_like_base(real),
                 is_link=os.path.islink(root.path),
                 holds=tuple(path for path in inner if path.startswith(os.path.join(real, ""))),
                 problems=tuple(_problems(root, history)),
@@ -77,20 +81,25 @@ def _active() -> Iterable[str]:
             yield value
 
 
-def _inner(inventory: Inventory) -> tuple[str, ...]:
+def _inner(inventory: Inventory, settings: Settings) -> tuple[str, ...]:
     """Return the real paths that no removal of what is around them may take along."""
     environments = (root.path for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     places = (*(cache.real_path for cache in inventory.caches), *environments, sys.prefix)
     # Where this program itself runs from: the environment is one of those, and would not lie inside of itself.
     program = (os.path.abspath(sys.executable), os.path.abspath(__file__))
-    return tuple(dict.fromkeys(map(os.path.realpath, (*places, *program))))
+    # Who creates an environment right in the home directory does not want to lose that: the registry lies in it.
+    homes = (os.path.expanduser("~"), *settings.registries, *settings.other_registries)
+    return tuple(dict.fromkeys(map(os.path.realpath, (*places, *program, *homes))))
 
 
-def _is_base(root: Root, settings: Settings) -> bool:
-    real = os.path.realpath(root.path)
-    return real == os.path.realpath(settings.root_prefix) or (
-        # The base of another installation: only there are both.
-        os.path.isdir(os.path.join(real, "condabin")) and os.path.isdir(os.path.join(real, "pkgs"))
+def _bases(settings: Settings) -> frozenset[str]:
+    return frozenset(map(os.path.realpath, (settings.root_prefix, *root_prefixes(os.environ))))
+
+
+def _looks_like_base(real: str) -> bool:
+    """Return whether it is the base of an installation, wherever that is: ``condabin`` is in others too."""
+    return os.path.isdir(os.path.join(real, "condabin")) and any(
+        os.path.isdir(os.path.join(real, name)) for name in _OF_BASE
     )
 
 

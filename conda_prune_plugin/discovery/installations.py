@@ -36,14 +36,19 @@ def usual_installations(environ: Mapping[str, str]) -> tuple[Installation, ...]:
     """Return the installations that exist in the usual places and where the environment variables point."""
     return tuple(
         installation(prefix)
-        for prefix in dict.fromkeys(_places(environ))
+        for prefix in root_prefixes(environ)
         if any(os.path.isdir(os.path.join(prefix, sign)) for sign in ("conda-meta", "pkgs", "envs"))
     )
 
 
+def root_prefixes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return where installations are by the usual places and the environment variables; they need not exist."""
+    return tuple(dict.fromkeys(_places(environ)))
+
+
 def settings_files(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Give path and content of the configuration files in the home and of the installations in the usual places."""
-    for prefix in dict.fromkeys((os.path.expanduser("~"), *_places(environ))):
+    for prefix in dict.fromkeys((os.path.expanduser("~"), *root_prefixes(environ))):
         for name in _SETTINGS_FILES:
             path = os.path.join(prefix, name)
             yield path, _load(path)

@@ -1,0 +1,69 @@
+"""Environments in odd places and states: nothing is lost with them, and one of them stops nothing."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from machine import Answer, Machine
+from tiny import tiny_on
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+
+@pytest.fixture
+def small(empty: Machine) -> Machine:
+    """A machine with the environments ``e`` and ``f`` of the same package, both registered."""
+    tiny = tiny_on(empty)
+    tiny.add("a-1-0")
+    prefixes = [tiny.use(name, "a-1-0") for name in "ef"]
+    empty.registry.parent.mkdir()
+    empty.registry.write_text("".join(f"{prefix}\n" for prefix in prefixes))
+    return empty
+
+
+def _envs(machine: Machine, *arguments: str | os.PathLike[str], **environ: str) -> Answer:
+    return machine.run("prune", "envs", *arguments, **environ)
+
+
+def _listed(machine: Machine, **environ: str) -> dict[str, Any]:
+    answer = _envs(machine, "--json", **environ)
+    assert answer.code == 0, answer.out + answer.err
+    return {item["path"]: item for item in answer.json["environments"]}
+
+
+def _register(machine: Machine, *prefixes: Path) -> None:
+    with machine.registry.open("a") as stream:
+        stream.write("".join(f"{prefix}\n" for prefix in prefixes))
+
+
+@pytest.mark.parametrize("place", ["home", "below", "above"])
+def test_the_home_directory_is_not_taken_along(small: Machine, place: str) -> None:
+    # Somebody has once called `conda create --prefix .` there.
+    prefix = {"home": small.home, "below": small.home / ".conda", "above": small.directory}[place]
+    shutil.copytree(small.envs / "e" / "conda-meta", prefix / "conda-meta")
+    _register(small, prefix)
+
+    answer = _envs(small, prefix, "--remove", "--force", "--yes", "--json")
+
+    assert answer.code == 1
+    assert "lies inside of it" in answer.json["message"]
+    assert small.registry.is_file()
+    assert (prefix / "conda-meta").is_dir()
+
+
+def test_a_base_is_known_without_a_cache_of_its_own(small: Machine) -> None:
+    prefix = small.envs / "e"
+    (prefix / "condabin").mkdir()
+    assert not _listed(small)[str(prefix)]["protected"]
+
+    assert _kinds(small, prefix, CONDA_EXE=str(prefix / "bin" / "conda")) == {"base"}
+    (prefix / "envs").mkdir()
+    assert _kinds(small, prefix) == {"base"}
+
+
+def _kinds(machine: Machine, prefix: Path, **environ: str) -> set[str]:
+    return {item["kind"] for item in _listed(machine, **environ)[str(prefix)]["protected"]}
