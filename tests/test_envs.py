@@ -376,6 +376,8 @@ def test_unused_for_takes_the_newest_evidence_and_says_which_it_is(house: Machin
         history = prefix / "conda-meta" / "history"
         history.write_text(re.sub(r"==> .*? <==", f"==> {old} <==", history.read_text()))
         os.utime(history, (year_ago, year_ago))
+        if (created := prefix / "conda-meta" / "created_at").exists():
+            created.write_text(str(year_ago))
     if _listed(house)["lone"]["keeps_access"]:
         read = house.envs / "twin" / "own-file"
         read.write_text("x")

@@ -67,3 +67,17 @@ def test_a_base_is_known_without_a_cache_of_its_own(small: Machine) -> None:
 
 def _kinds(machine: Machine, prefix: Path, **environ: str) -> set[str]:
     return {item["kind"] for item in _listed(machine, **environ)[str(prefix)]["protected"]}
+
+
+def test_what_was_removed_is_told_though_the_caches_can_not_be_pruned(small: Machine) -> None:
+    tiny_on(small).add("unreferenced-1-0")
+    # A soft link, and an environment that is not there: what it soft-links can't be known.
+    (small.envs / "f" / "soft").symlink_to(small.entry("a-1-0") / "lib" / "one")
+    _register(small, small.directory / "unmounted" / "env")
+
+    answer = _envs(small, "e", "--remove", "--prune", "--min-age", "0", "--yes", "--json")
+
+    assert answer.code == 1
+    assert not answer.json["success"]
+    assert [outcome["result"] for outcome in answer.json["outcomes"]] == ["removed"]
+    assert answer.json["prune"]["exception_name"] == "UnreadableEnvironmentError"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os.path import realpath
-from typing import Any
 
 from ..core.environments import Departed, Environment
 from ..core.model import Notice, Result
@@ -18,6 +14,7 @@ from ..core.units import format_size, plural
 from ..core.usage import released
 from ..discovery.evidence import AWAY
 from ..discovery.measure import measure
+from ..errors import PruneError
 from ..execution.environments import Tools, take_away
 from ..execution.places import remember
 from ..execution.registry import take_out
@@ -135,14 +132,18 @@ class Removal:
         if not gone or not (session.arguments.prune or asked):
             return report
         session.arguments.backup = None
-        if not session.output.json:
-            session.failed |= prune(session.arguments) != 0 and bool(session.arguments.prune)
-            return report
-        # Standard output is one document, so that of the other command becomes a part of it.
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            session.failed |= prune(session.arguments) != 0
-        document: dict[str, Any] = json.loads(printed.getvalue())
-        return replace(report, pruned=document)
+        documents: list[Mapping[str, object]] = []
+        try:
+            code = prune(session.arguments, publish=documents.append)
+        except PruneError as error:
+            if not session.output.json:
+                session.tell("The caches could not be pruned:")
+                raise
+            # The environments are gone all the same, and their outcomes have to be told.
+            code, documents = error.return_code, [error.dump_map()]
+        # Without --prune it was a question, to which no is an answer like any other.
+        session.failed |= code != 0 and bool(session.arguments.prune)
+        return replace(report, pruned=documents[0] if documents else None)
 
 
 def fix(session: Session, look: Look, report: EnvsReport) -> int:

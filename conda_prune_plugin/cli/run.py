@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..core.model import Notice, Plan
@@ -43,15 +43,22 @@ from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refus
 from .targets import search_of, targets_of
 
 
-def run(arguments: argparse.Namespace, output: Output | None = None) -> int:
-    """Run the command and return its exit code; `output` is what conda was asked for. Raises `PruneError`."""
+def run(
+    arguments: argparse.Namespace,
+    output: Output | None = None,
+    publish: Callable[[Mapping[str, object]], None] = lambda document: print(json_text(document)),
+) -> int:
+    """Run the command and return its exit code. Raises `PruneError`.
+
+    output: what conda was asked for. publish: takes the JSON document, if one was asked for.
+    """
     output = output or Output.from_context()
     arguments = with_preset(arguments)
     if arguments.ci is not None:
         # Nobody is there to be asked.
         output = replace(output, yes=True)
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter).run()
+        return _Run(arguments, output, reporter, publish).run()
 
 
 #: The exit code of ``--check`` when there is more to reclaim.
@@ -61,11 +68,18 @@ _EXCEEDED = 3
 class _Run:
     """What the steps of one run share: the options, the output and the progress."""
 
-    def __init__(self, arguments: argparse.Namespace, output: Output, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        output: Output,
+        reporter: Reporter,
+        publish: Callable[[Mapping[str, object]], None],
+    ) -> None:
         limit = parsed(arguments.check, parse_size, None)
         self._check = None if limit is None else Check(limit)
         self._output = output if self._check is None else replace(output, dry_run=True)
         self._reporter = reporter
+        self._publish = publish
         self._preset: str | None = arguments.ci
         self._shrinkage: Shrinkage | None = None
         self._forgotten = False
@@ -246,7 +260,7 @@ class _Run:
                 check=self._check,
                 shrinkage=self._shrinkage,
             )
-            print(json_text(document))
+            self._publish(document)
         else:
             from ..presentation.text import console, show_outcomes, show_shrinkage
 
