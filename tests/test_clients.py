@@ -206,6 +206,9 @@ def test_caches_are_looked_for_where_variables_and_configurations_say(
             "/cache/pixi/pkgs",
             "/cache/rattler/cache/pkgs",
             "/packages",
+    # What other systems have instead, `platformdirs` knows.
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
             f"{home}/packages",
         ],
     }
@@ -249,6 +252,30 @@ def test_usage_tells_what_other_tools_have_cached_and_what_cleans_it(empty: Mach
 
 
 def test_keep_rules_and_why_know_an_entry_with_a_hash_by_its_package(empty: Machine, pixi: Path) -> None:
+def test_configurations_that_make_no_sense_say_nothing_and_stop_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    untold = other_clients({})
+    for directory in (".pixi", ".mamba", ".config/pixi", ".config/mamba/mambarc.d"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / ".pixi/config.toml").write_text(
+        'detached-environments = "a\\u0000"\n[cache]\nroot = "a\\u0000"\nconda-packages = ["a"]\n'
+    )
+    (tmp_path / ".pixi/workspaces.toml").write_text('[named-workspaces]\na = "/a\\u0000"\nb = {}\n')
+    (tmp_path / ".config/pixi/config.toml").write_text("a = " + "[" * 5000)
+    (tmp_path / ".mambarc").write_text('pkgs_dirs: ["a\\0b", "\\uD800", "", 5, null]\nenvs_dirs: {a: b}\n')
+    (tmp_path / ".mamba/.mambarc").write_text("day: 2026-13-45\n")
+    (tmp_path / ".config/mamba/mambarc.d/a.yml").write_text("[" * 5000)
+    (tmp_path / ".config/mamba/mambarc.d/b.yml").write_text("pkgs_dirs: [/one\n")
+    # Who opens that waits for somebody to write.
+    os.mkfifo(tmp_path / ".config/mamba/.mambarc")
+
+    assert other_clients({}) == untold
+
+
     cache = rattlers_cache(empty)
 
     kept = empty.prune("--json", "--dry-run", "--search", pixi, "--keep", "symlinks>=1")

@@ -7,9 +7,10 @@ is ``$MAMBA_ROOT_PREFIX``, else ``~/micromamba`` if it exists, else ``mamba`` in
 pixi (``crates/pixi_config/src/lib.rs``, ``resolve_cache_kind_dir``) and rattler (``rattler_cache/src/lib.rs``,
 ``default_cache_dir``): ``pkgs`` below ``$PIXI_CACHE_DIR``, ``$RATTLER_CACHE_DIR``, what pixi's configuration says,
 ``pixi`` in the user's cache directory if it exists, or ``rattler/cache`` there. All of them are looked at, since a
-variable need not be set where this runs. Environments are registered nowhere, but some are in known places: pixi's
-global ones, those of ``pixi exec`` and of build tools, detached ones, and those of the workspaces that were given a
-name (``$PIXI_HOME/workspaces.toml``).
+variable need not be set where this runs. Directories of the user are those of the system (``dirs``): on macOS, say,
+``~/Library/Caches``. Environments are registered nowhere, but some are in known places: pixi's global ones, those of
+``pixi exec`` and of build tools, detached ones, and those of the workspaces that were given a name
+(``$PIXI_HOME/workspaces.toml``).
 """
 
 from __future__ import annotations
@@ -20,14 +21,11 @@ from dataclasses import dataclass
 from glob import escape, glob
 from typing import Any
 
-from ..core.model import Client
-from .installations import Installation, installation
-from .reading import read_regular
+from platformdirs import user_cache_dir, user_config_dir
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    tomllib = None
+from ..core.model import Client
+from .installations import Installation, installation, is_path
+from .reading import read_regular
 
 #: Directories of environments below a cache directory of pixi or rattler: ``pixi exec``, build tools, ``rattler exec``.
 _ENVIRONMENTS = ("cached-envs-v0", "cached-build-tool-envs-v0", "exec")
@@ -92,10 +90,9 @@ class _Pixi:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._home = _directory(environ, "PIXI_HOME", "~/.pixi")
-        config = os.path.join(_directory(environ, "XDG_CONFIG_HOME", "~/.config"), "pixi")
-        self._configurations = [
-            _load(os.path.join(directory, "config.toml")) for directory in ("/etc/pixi", config, self._home)
-        ]
+        homes = (_directory(environ, "XDG_CONFIG_HOME", "~/.config"), user_config_dir(roaming=True))
+        places = ("/etc/pixi", *(os.path.join(home, "pixi") for home in dict.fromkeys(homes)), self._home)
+        self._configurations = [_load(os.path.join(place, "config.toml")) for place in places]
 
     def caches(self) -> Iterator[str]:
         """Give the package caches."""
@@ -114,18 +111,18 @@ class _Pixi:
 
     def roots(self) -> Iterator[str]:
         """Give the directories that everything is cached in."""
-        cache = _directory(self._environ, "XDG_CACHE_HOME", "~/.cache")
+        homes = (_directory(self._environ, "XDG_CACHE_HOME", "~/.cache"), user_cache_dir())
         configured = (_table(values, "cache").get("root") for values in self._configurations)
         named = (self._environ.get("PIXI_CACHE_DIR"), self._environ.get("RATTLER_CACHE_DIR"), *configured)
-        usual = (os.path.join(cache, "pixi"), os.path.join(cache, "rattler", "cache"))
+        usual = (os.path.join(home, name) for home in homes for name in ("pixi", os.path.join("rattler", "cache")))
         for root in dict.fromkeys((*named, *usual)):
-            if isinstance(root, str) and root:
+            if is_path(root):
                 yield _absolute(root)
 
     def _configured(self, variable: str, key: str) -> Iterator[str]:
         values = (_table(values, "cache").get(key) for values in self._configurations)
         for path in (self._environ.get(variable), *values):
-            if isinstance(path, str) and path:
+            if is_path(path):
                 yield _absolute(path)
 
     def _detached(self) -> Iterator[str]:
@@ -134,14 +131,14 @@ class _Pixi:
         places += self._configured("PIXI_CACHE_DETACHED_ENVIRONMENTS_DIR", "detached-environments")
         for values in self._configurations:
             place = values.get("detached-environments")
-            if isinstance(place, str) and place:
+            if is_path(place):
                 places.append(_absolute(place))
         for place in dict.fromkeys(places):
             yield from sorted(glob(os.path.join(escape(place), "*")))
 
     def _workspaces(self) -> Iterator[str]:
         for path in _table(_load(os.path.join(self._home, "workspaces.toml")), "named-workspaces").values():
-            if isinstance(path, str) and path:
+            if is_path(path):
                 # It names the workspace's directory, or the manifest in it.
                 for directory in (_absolute(path), os.path.dirname(_absolute(path))):
                     yield os.path.join(directory, ".pixi")
@@ -160,11 +157,13 @@ def _load(path: str) -> Mapping[str, Any]:
 
     Before Python 3.11 none has: a dependency for what a search finds anyway would be too much.
     """
-    if tomllib is None:
-        return {}
     try:
-        values: Mapping[str, Any] = tomllib.loads(read_regular(path).decode("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        text = read_regular(path).decode("utf-8")
+        # Most machines have no such file, and nothing else needs it.
+        import tomllib
+
+        values: Mapping[str, Any] = tomllib.loads(text)
+    except (ImportError, OSError, ValueError, RecursionError):
         return {}
     return values
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+from .reading import read_regular
 
 #: Where the installers of conda, Miniforge and micromamba put things when nobody says otherwise.
 USUAL_PLACES = (
@@ -78,9 +81,9 @@ def installation(prefix: str, *files: str) -> Installation:
 def _load(path: str) -> Mapping[str, object]:
     """Return the mapping in a configuration file; a missing or broken one has nothing to say here."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            settings = YAML(typ="safe", pure=True).load(stream)
-    except (OSError, UnicodeDecodeError, YAMLError):
+        settings = YAML(typ="safe", pure=True).load(read_regular(path).decode("utf-8"))
+    except (OSError, ValueError, YAMLError, RecursionError):
+        # A date that there is none of is a `ValueError` too.
         return {}
     return settings if isinstance(settings, dict) else {}
 
@@ -88,4 +91,12 @@ def _load(path: str) -> Mapping[str, object]:
 def _directories(settings: Mapping[str, object], key: str) -> list[str]:
     value = settings.get(key)
     values = value if isinstance(value, list) else [value]
-    return [os.path.abspath(os.path.expanduser(os.path.expandvars(item))) for item in values if isinstance(item, str)]
+    return [os.path.abspath(os.path.expanduser(os.path.expandvars(item))) for item in values if is_path(item)]
+
+
+def is_path(value: object) -> TypeGuard[str]:
+    """Return whether something from a configuration file can be a path at all; calls of `os` raise for what can't."""
+    try:
+        return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
