@@ -67,7 +67,8 @@ def test_rattlers_cache_is_reported_and_not_touched_without_a_search(empty: Mach
         (str(cache), "rattler", len(KEPT | GONE)),
     ]
     assert dists(answer, "keep", cache) == KEPT | GONE
-    assert {reason["kind"] for item in answer.json["keep"] for reason in item["reasons"]} == {"unsearched"}
+    assert {reason["kind"] for item in answer.json["keep"] for reason in item["reasons"]} == {"unknown"}
+    assert all("--search" in reason["detail"] for item in answer.json["keep"] for reason in item["reasons"])
     (warning,) = (item for item in answer.json["warnings"] if item["kind"] == "unsearched-cache")
     assert "--search" in warning["message"]
     assert listing(cache) == before

@@ -99,7 +99,6 @@ class ReasonKind(Word):
     READ_ONLY = "read-only"
     NOT_SELECTED = "not-selected"
     UNKNOWN = "unknown"
-    UNSEARCHED = "unsearched"
     UNREFERENCED = "unreferenced"
     UNLINKED = "unlinked"
     TARBALL = "tarball"

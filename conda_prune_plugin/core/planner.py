@@ -127,7 +127,7 @@ def _verdict(reasons: Sequence[Reason]) -> Verdict:
     kinds = {reason.kind for reason in reasons}
     if kinds & _REACHING:
         return Verdict.REACHABLE
-    if kinds & {ReasonKind.UNKNOWN, ReasonKind.UNREADABLE, ReasonKind.UNSEARCHED}:
+    if kinds & {ReasonKind.UNKNOWN, ReasonKind.UNREADABLE}:
         return Verdict.UNKNOWN
     return Verdict.UNREFERENCED
 

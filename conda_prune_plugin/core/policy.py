@@ -115,7 +115,7 @@ _BY = {
 def _unsearched(subject: Subject) -> Iterable[Reason]:
     if subject.unsearched and not any(_roots(subject)):
         yield Reason(
-            ReasonKind.UNSEARCHED,
+            ReasonKind.UNKNOWN,
             "rattler and pixi keep no list of their environments: say with --search where to look for them",
         )
 

@@ -61,8 +61,7 @@ _KEPT_BECAUSE = {
     ReasonKind.TRASH: "trash",
     ReasonKind.CORRUPT: "corrupt",
     ReasonKind.NOT_SELECTED: "not needed, but not selected",
-    ReasonKind.UNKNOWN: "not understood",
-    ReasonKind.UNSEARCHED: "of pixi and rattler, whose environments were not looked for (--search)",
+    ReasonKind.UNKNOWN: "can't be judged (-v says why)",
 }
 
 #: Whose a cache is, where it is not conda's.
