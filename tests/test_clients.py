@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -128,6 +129,40 @@ def test_a_backup_of_rattlers_cache_comes_back_byte_for_byte_and_rattler_install
     assert (cache / "bothformats-1.0-0" / "lib" / "both").stat().st_nlink == 2
 
 
+def test_what_a_killed_rattler_leaves_goes_with_a_search_and_what_only_looks_like_it_stays(
+    empty: Machine, pixi: Path, channel: Path
+) -> None:
+    cache = rattlers_cache(empty)
+    entry = cache / "allprefix-1.0-0"
+    # As `validate_package_common` (rattler_cache) leaves them: a lock with a hash, and what it was about to extract.
+    shutil.copytree(entry, cache / ".onlyarchive-1.0-0x7KpQ2")
+    shutil.copy(f"{entry}.lock", cache / "onlyarchive-1.0-0.lock")
+    (cache / "never-1.0-0.lock").write_bytes(bytes(8))
+    (cache / "conda-linux-64.lock").write_text("@EXPLICIT\n# of somebody\n")
+    (cache / ".hidden").mkdir()
+    left = {".onlyarchive-1.0-0x7KpQ2", "onlyarchive-1.0-0.lock", "never-1.0-0.lock"}
+
+    before = listing(cache)
+    untouched = empty.prune("--yes", "--json")
+    assert untouched.json["remove"] == []
+    assert listing(cache) == before
+
+    answer = empty.prune("--yes", "--json", "--leftovers", "--search", pixi)
+
+    kinds = {item["dist"]: item["reasons"][0]["kind"] for item in answer.json["remove"]}
+    assert kinds == dict.fromkeys(left, "trash") | {".onlyarchive-1.0-0x7KpQ2": "incomplete-extraction"}
+    assert {item["result"] for item in answer.json["outcomes"]} == {"removed"}
+    gone = {os.path.relpath(path, cache).split(os.sep)[0] for path in before.keys() - listing(cache).keys()}
+    assert gone == left
+    rattler_install(channel, cache, pixi / "new/.pixi/envs/default", "onlyarchive=1.0")
+    # While somebody holds it, a lock is no leftover.
+    (cache / "never-1.0-0.lock").write_bytes(bytes(8))
+    with (cache / "never-1.0-0.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        held = empty.prune("--yes", "--json", "--leftovers", "--search", pixi)
+    assert [(item["dist"], item["result"]) for item in held.json["outcomes"]] == [("never-1.0-0.lock", "skipped")]
+
+
 def test_rattler_installs_what_was_pruned_anew(empty: Machine, pixi: Path, channel: Path) -> None:
     assert empty.prune("--yes", "--search", pixi).code == 0
 
@@ -171,6 +206,9 @@ def test_caches_are_looked_for_where_variables_and_configurations_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    # What other systems have instead, `platformdirs` knows.
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
     (tmp_path / ".pixi").mkdir()
     (tmp_path / ".pixi/config.toml").write_text('[cache]\nroot = "/root"\nconda-packages = "~/packages"\n')
     (tmp_path / ".config/pixi").mkdir(parents=True)
@@ -207,14 +245,35 @@ def test_caches_are_looked_for_where_variables_and_configurations_say(
             "/cache/pixi/pkgs",
             "/cache/rattler/cache/pkgs",
             "/packages",
-    # What other systems have instead, `platformdirs` knows.
-    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
             f"{home}/packages",
         ],
     }
     assert {"/mamba/envs", "/envs", f"{home}/micromamba/envs"} < set(found.envs_dirs)
     assert {f"{home}/.pixi/envs", "/pixi/cached-envs-v0", "/rattler/exec"} < set(found.nameless_envs_dirs)
+
+
+def test_configurations_that_make_no_sense_say_nothing_and_stop_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    untold = other_clients({})
+    for directory in (".pixi", ".mamba", ".config/pixi", ".config/mamba/mambarc.d"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / ".pixi/config.toml").write_text(
+        'detached-environments = "a\\u0000"\n[cache]\nroot = "a\\u0000"\nconda-packages = ["a"]\n'
+    )
+    (tmp_path / ".pixi/workspaces.toml").write_text('[named-workspaces]\na = "/a\\u0000"\nb = {}\n')
+    (tmp_path / ".config/pixi/config.toml").write_text("a = " + "[" * 5000)
+    (tmp_path / ".mambarc").write_text('pkgs_dirs: ["a\\0b", "\\uD800", "", 5, null]\nenvs_dirs: {a: b}\n')
+    (tmp_path / ".mamba/.mambarc").write_text("day: 2026-13-45\n")
+    (tmp_path / ".config/mamba/mambarc.d/a.yml").write_text("[" * 5000)
+    (tmp_path / ".config/mamba/mambarc.d/b.yml").write_text("pkgs_dirs: [/one\n")
+    # Who opens that waits for somebody to write.
+    os.mkfifo(tmp_path / ".config/mamba/.mambarc")
+
+    assert other_clients({}) == untold
 
 
 def test_usage_tells_what_other_tools_have_cached_and_what_cleans_it(empty: Machine, tmp_path: Path) -> None:
@@ -253,30 +312,6 @@ def test_usage_tells_what_other_tools_have_cached_and_what_cleans_it(empty: Mach
 
 
 def test_keep_rules_and_why_know_an_entry_with_a_hash_by_its_package(empty: Machine, pixi: Path) -> None:
-def test_configurations_that_make_no_sense_say_nothing_and_stop_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    untold = other_clients({})
-    for directory in (".pixi", ".mamba", ".config/pixi", ".config/mamba/mambarc.d"):
-        (tmp_path / directory).mkdir(parents=True)
-    (tmp_path / ".pixi/config.toml").write_text(
-        'detached-environments = "a\\u0000"\n[cache]\nroot = "a\\u0000"\nconda-packages = ["a"]\n'
-    )
-    (tmp_path / ".pixi/workspaces.toml").write_text('[named-workspaces]\na = "/a\\u0000"\nb = {}\n')
-    (tmp_path / ".config/pixi/config.toml").write_text("a = " + "[" * 5000)
-    (tmp_path / ".mambarc").write_text('pkgs_dirs: ["a\\0b", "\\uD800", "", 5, null]\nenvs_dirs: {a: b}\n')
-    (tmp_path / ".mamba/.mambarc").write_text("day: 2026-13-45\n")
-    (tmp_path / ".config/mamba/mambarc.d/a.yml").write_text("[" * 5000)
-    (tmp_path / ".config/mamba/mambarc.d/b.yml").write_text("pkgs_dirs: [/one\n")
-    # Who opens that waits for somebody to write.
-    os.mkfifo(tmp_path / ".config/mamba/.mambarc")
-
-    assert other_clients({}) == untold
-
-
     cache = rattlers_cache(empty)
 
     kept = empty.prune("--json", "--dry-run", "--search", pixi, "--keep", "symlinks>=1")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..core.model import Cache, Entry, Evidence, Inventory, Notice, Plan, Root, RootKind
+from ..core.model import Entry, Evidence, Inventory, Notice, Plan, Root, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
@@ -203,7 +203,7 @@ class Choice:
     def _budget(self, inventory: Inventory, reporter: Reporter) -> Budget:
         # Measured only if it matters: every file of the caches is looked at.
         progress = reporter.phase("Measuring the caches")
-        return Budget(self._max_size, self._free, 0 if self._max_size is None else held(_judged(inventory), progress))
+        return Budget(self._max_size, self._free, 0 if self._max_size is None else held(inventory.judged, progress))
 
     @staticmethod
     def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
@@ -217,11 +217,6 @@ class Choice:
             "What stays, and why, is shown by -v."
         )
         return (Notice("target-missed", message, ""),)
-
-
-def _judged(inventory: Inventory) -> tuple[Cache, ...]:
-    """Return the caches that a limit is about: not those where nothing may go, as nobody looked for environments."""
-    return tuple(cache for cache in inventory.caches if not inventory.unsearched.issuperset(cache.entries or (None,)))
 
 
 def parse_count(text: str) -> int:

@@ -301,6 +301,11 @@ class Inventory:
     soft_links: str | None = None
     unsearched: frozenset[Entry] = frozenset()
 
+    @property
+    def judged(self) -> tuple[Cache, ...]:
+        """The caches in which something may go: not those where nobody has looked for the environments of any entry."""
+        return tuple(cache for cache in self.caches if not self.unsearched.issuperset(cache.entries or (None,)))
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:

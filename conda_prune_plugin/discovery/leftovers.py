@@ -20,6 +20,7 @@ from ..core.names import archive_dist, is_dist_name
 from ..core.soft_links import SoftLinks
 from .candidates import Measure, read_urls
 from .measure import Seen
+from .rattler import strays
 from .records import META
 from .specs import matching
 from .wholeness import Damage, archive_damage, archive_record, directory_damage
@@ -70,18 +71,19 @@ def find_leftovers(
     progress: Callable[[int], None],
     looked: Look | None = None,
 ) -> Found:
-    """Look for leftovers, in the caches of conda and mamba.
+    """Look for leftovers in the caches of which something may go.
 
     `looked` measures a directory and tells what it has seen. `progress` is called with the number of entries done.
     Nothing is written, and no symbolic link followed.
     """
-    # rattler and pixi lock each entry, and keep no archives: they mend what is incomplete themselves.
-    places = [cache for cache in inventory.caches if cache.client in (Client.CONDA, Client.MAMBA)]
+    places = inventory.judged
     entries = [
         (cache, entry)
         for cache in places
+        # rattler and pixi keep no archives, and mend what is incomplete themselves.
+        if search.contents and cache.client != Client.RATTLER
         for entry in cache.entries
-        if search.contents and (search.everything or entry.dist not in referenced)
+        if search.everything or entry.dist not in referenced
     ]
     urls = cached(read_urls)
     damages: dict[Entry, Mapping[Part, Damage]] = {}
@@ -99,7 +101,7 @@ def find_leftovers(
     leftovers = [
         _leftover(cache, Part(kind, name), Damage(reason, detail), dist, measure)
         for cache in places
-        for name, kind, reason, detail, dist in _strays(cache, urls(cache.real_path))
+        for name, kind, reason, detail, dist in _strays(cache)
     ]
     for cache in inventory.caches:
         for entry in cache.entries:
@@ -174,13 +176,15 @@ def _has_metadata(path: str) -> bool:
     return any(os.path.isfile(os.path.join(path, "info", name)) for name in known)
 
 
-def _strays(cache: Cache, urls: Mapping[str, str]) -> Iterator[tuple[str, PartKind, ReasonKind, str, str | None]]:
+def _strays(cache: Cache) -> Iterator[tuple[str, PartKind, ReasonKind, str, str | None]]:
     """Give name, kind, reason and detail, and the dist that it is of, for all that bears the name of a leftover."""
     try:
         with os.scandir(cache.real_path) as listing:
             items = sorted(listing, key=lambda item: item.name)
     except OSError:
         return
+    for name, kind, detail, of in strays(cache, items):
+        yield name, PartKind.LEFTOVER, kind, detail, of
     for item in items:
         name = item.name
         if not (item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False)):

@@ -4,14 +4,19 @@ An entry is an extracted directory ``name-version-build``, with a hash behind it
 told apart. No archive stays, there is no ``urls.txt``, and ``info`` gets no ``repodata_record.json``: where a package
 came from is recorded in environments only. Beside the directory lies ``<entry>.lock``: the revision of the entry as a
 64-bit number, and behind it, if it was known, the SHA-256 that the channel or lockfile gave for the archive, which
-rattler has checked (``CacheMetadataFile``). A directory being extracted is called ``.<entry>`` and some letters.
+rattler has checked (``CacheMetadataFile``). A directory being extracted is called ``.<entry>`` and six letters or
+digits (``validate_package_common``). One that a killed program leaves is of no use to anybody.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from ..core.model import Cache, Client, Entry, PartKind
+from ..core.model import Cache, Client, Entry, PartKind, ReasonKind
+from ..core.names import is_dist_name
 from .reading import read_regular
 
 #: The suffix of the file beside an entry.
@@ -21,6 +26,8 @@ LOCK_SUFFIX = ".lock"
 CACHE_LOCK = ".cache.lock"
 
 _REVISION_LENGTH, _SHA256_LENGTH = 8, 32
+
+_CUT_OFF = re.compile(r"\.(.+)[0-9A-Za-z]{6}")
 
 
 def is_rattlers(entry: Entry, cache: Cache) -> bool:
@@ -39,3 +46,30 @@ def recorded_sha256(cache: Cache, entry: Entry) -> str | None:
             digest = content[_REVISION_LENGTH : _REVISION_LENGTH + _SHA256_LENGTH]
             return digest.hex() if len(digest) == _SHA256_LENGTH else None
     return None
+
+
+def strays(cache: Cache, items: Sequence[os.DirEntry[str]]) -> Iterator[tuple[str, ReasonKind, str, str]]:
+    """Give name, kind, detail and dist of what rattler leaves behind, among all that lies in a cache."""
+    names = {item.name for item in items}
+    for item in items:
+        cut_off = _CUT_OFF.fullmatch(item.name)
+        if cut_off and is_dist_name(cut_off[1]) and item.is_dir(follow_symlinks=False):
+            if cache.client == Client.RATTLER or cut_off[1] + LOCK_SUFFIX in names:
+                yield (
+                    item.name,
+                    ReasonKind.INCOMPLETE_EXTRACTION,
+                    "an extraction by rattler that was cut off",
+                    cut_off[1],
+                )
+        elif item.name.endswith(LOCK_SUFFIX):
+            dist = item.name.removesuffix(LOCK_SUFFIX)
+            if is_dist_name(dist) and dist not in names and _is_metadata(item):
+                yield item.name, ReasonKind.TRASH, "rattler's lock of a package that is gone", dist
+
+
+def _is_metadata(item: os.DirEntry[str]) -> bool:
+    """Return whether a file is as long as rattler makes it: others may be called like this, as lockfiles are."""
+    lengths = (0, _REVISION_LENGTH, _REVISION_LENGTH + _SHA256_LENGTH)
+    with suppress(OSError):
+        return item.is_file(follow_symlinks=False) and item.stat(follow_symlinks=False).st_size in lengths
+    return False

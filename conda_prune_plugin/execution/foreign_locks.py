@@ -69,9 +69,9 @@ def cache_locks(directory: Directory, state: Directory, cache: Cache, patience: 
 
 @contextmanager
 def entry_locks(directory: Directory, names: Iterable[str]) -> Iterator[None]:
-    """Hold the locks beside what bears these names, where there are any. Raises `EntryLockedError`."""
+    """Hold the locks beside what bears these names, where there are any, or that do. Raises `EntryLockedError`."""
     with ExitStack() as stack:
-        for lock in (name + ".lock" for name in names):
+        for lock in {name.removesuffix(".lock") + ".lock" for name in names}:
             if fcntl is None or not directory.exists(lock) or not stat.S_ISREG(directory.status(lock).st_mode):
                 continue
             fd = directory.open_file(lock, os.O_RDONLY)
