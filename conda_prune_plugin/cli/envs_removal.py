@@ -42,6 +42,7 @@ class Removal:
         given = session.arguments.backup
         backup = settings.BACKUP.value() if given is None else given
         self._disposal = disposal or (Disposal.BACKUP if backup else Disposal.DELETE)
+        self._interrupted = False
 
     def run(self, report: EnvsReport, *, by_name: bool) -> int:
         """Do it and return the exit code; `by_name`: the user has named them himself. Raises `PruneError`."""
@@ -118,18 +119,20 @@ class Removal:
             progress=session.reporter.counter("Removing files", sum(item.departure.files for item in goers)),
             patience=patience_of(session.arguments, session.output, session.reporter),
         )
-        outcomes = take_away([item.departure for item in goers], run, tools)
+        removed = take_away([item.departure for item in goers], run, tools)
         session.reporter.clear()
-        session.failed |= any(outcome.result is Result.FAILED for outcome in outcomes)
-        session.notices += _warnings(outcomes)
-        return replace(report, run=run, outcomes=outcomes)
+        session.failed |= removed.failed
+        self._interrupted = removed.interrupted
+        session.notices += _warnings(removed.outcomes)
+        return replace(report, run=run, outcomes=removed.outcomes)
 
     def _prune(self, report: EnvsReport) -> EnvsReport:
         """Prune the caches if that is wanted, or might be: it shows its plan and asks."""
         session = self._session
-        gone = any(outcome.result is Result.REMOVED for outcome in report.outcomes)
+        done = {outcome.result for outcome in report.outcomes} & {Result.REMOVED, Result.BACKED_UP}
         asked = may_ask(session.output) and not session.output.yes and report.reclaimable_then > 0
-        if not gone or not (session.arguments.prune or asked):
+        wanted = session.arguments.prune or (asked and Result.REMOVED in done)
+        if self._interrupted or not done or not wanted:
             return report
         session.arguments.backup = None
         documents: list[Mapping[str, object]] = []

@@ -19,8 +19,8 @@ scripts and the menu items have an effect outside of the environment, so these a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from ..core.accounting import Ledger
@@ -80,28 +80,61 @@ class Tools:
     patience: Patience
 
 
-def take_away(departures: Sequence[Departure], run: Run, tools: Tools) -> tuple[Departed, ...]:
-    """Take environments away and return an outcome for each, in their order.
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal did: an outcome for each departure, in their order. interrupted: the user stopped it."""
 
-    Raises `StateError` or `LockTimeoutError` before anything of a directory of environments is changed.
+    outcomes: tuple[Departed, ...]
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong."""
+        return self.interrupted or any(outcome.result is Result.FAILED for outcome in self.outcomes)
+
+
+def take_away(departures: Sequence[Departure], run: Run, tools: Tools) -> Removed:
+    """Take environments away.
+
+    Raises `StateError` or `LockTimeoutError` before anything of any directory of environments is changed.
     """
     by_place: dict[str, list[Departure]] = {}
     for departure in departures:
         by_place.setdefault(departure.place.real_path, []).append(departure)
     outcomes: dict[str, Departed] = {}
+    interrupted = False
     with ExitStack() as stack:
-        # All before the first one is changed.
+        # All are locked, and have their exports and receipts, before the first one is changed.
         opened = [(stack.enter_context(locked(mine[0].place, tools.patience)), mine) for mine in by_place.values()]
-        for here, mine in opened:
-            outcomes |= _Removal(here, mine, run, tools).run()
-    return tuple(outcomes[departure.path] for departure in departures)
+        for removal in [stack.enter_context(_begun(here, mine, run, tools)) for here, mine in opened]:
+            interrupted = removal.run(interrupted=interrupted)
+            outcomes |= removal.outcomes
+    return Removed(tuple(outcomes[departure.path] for departure in departures), interrupted)
+
+
+@contextmanager
+def _begun(here: LockedCache, departures: Sequence[Departure], run: Run, tools: Tools) -> Iterator[_Removal]:
+    """Begin a removal in one directory of environments; leaves nothing behind that is not needed."""
+    with ExitStack() as stack:
+        stack.callback(remove_empty, here.state, run.id)
+        try:
+            folder = stack.enter_context(here.state.make_own(run.id))
+            removal = _Removal(here, folder, departures, run, tools)
+            stack.callback(removal.withdraw)
+            removal.begin()
+        except OSError as error:
+            raise unusable(os.path.join(here.state.path, run.id), error) from error
+        yield removal
 
 
 class _Removal:
     """The steps of a removal in one directory of environments."""
 
-    def __init__(self, here: LockedCache, departures: Sequence[Departure], run: Run, tools: Tools) -> None:
+    def __init__(
+        self, here: LockedCache, folder: Directory, departures: Sequence[Departure], run: Run, tools: Tools
+    ) -> None:
         self._here = here
+        self._folder = folder
         self._run = run
         self._tools = tools
         self._departures = departures
@@ -109,59 +142,59 @@ class _Removal:
         self._numbers = {departure.path: str(number) for number, departure in enumerate(departures)}
         self._moved: dict[str, Measurement] = {}
         self._warnings: dict[str, list[str]] = {}
-        self._outcomes: dict[str, Departed] = {}
         self._settled: set[str] = set()
+        entries = tuple(_entry(departure, self._numbers[departure.path]) for departure in departures)
+        self._receipt = Receipt(run, departures[0].place.path, RunState.BEGUN, entries)
+        self.outcomes: dict[str, Departed] = {}
 
-    def run(self) -> dict[str, Departed]:
-        state, backup = self._here.state, self._run.disposal is Disposal.BACKUP
-        path = os.path.join(state.path, self._run.id)
-        with ExitStack() as stack:
-            stack.callback(remove_empty, state, self._run.id)
-            try:
-                folder = stack.enter_context(state.make_own(self._run.id))
-                stack.callback(self._withdraw, folder)
-                receipt = self._begin(folder)
-            except OSError as error:
-                raise unusable(path, error) from error
-            try:
-                for departure in self._departures:
-                    self._set_aside(departure, folder)
-                self._settle(folder, receipt, backup=backup)
-            except KeyboardInterrupt:
-                self._give_back(folder, "interrupted before it", Result.SKIPPED)
-            except OSError as error:
-                self._give_back(folder, reason(error), Result.FAILED)
-            self._unregister(folder, backup=backup)
-            if not backup:
-                self._delete(folder)
-                self._finish(folder, receipt)
-        return self._outcomes
-
-    def _begin(self, folder: Directory) -> Receipt:
+    def begin(self) -> None:
+        """Write exports and receipt. Raises `OSError`."""
         for departure in self._departures:
-            write_exports(folder, departure.name, departure.exports)
-        entries = tuple(_entry(departure, self._numbers[departure.path]) for departure in self._departures)
-        receipt = Receipt(self._run, self._departures[0].place.path, RunState.BEGUN, entries)
-        write_receipt(folder, receipt)
+            write_exports(self._folder, departure.name, departure.exports)
+        write_receipt(self._folder, self._receipt)
         self._here.state.sync()
         self._here.directory.sync()
-        return receipt
 
-    def _set_aside(self, departure: Departure, folder: Directory) -> None:
+    def run(self, *, interrupted: bool) -> bool:
+        """Take the environments away, if nothing was interrupted before; return whether anything is now."""
+        try:
+            if interrupted:
+                raise KeyboardInterrupt
+            for departure in self._departures:
+                self._set_aside(departure)
+            self._settle()
+        except KeyboardInterrupt:
+            interrupted = True
+            self._give_back("interrupted before it", Result.SKIPPED)
+        except OSError as error:
+            self._give_back(reason(error), Result.FAILED)
+        self._unregister()
+        if self._run.disposal is not Disposal.BACKUP:
+            interrupted = self._delete(interrupted=interrupted)
+            self._finish()
+        return interrupted
+
+    def withdraw(self) -> None:
+        """Take exports and receipt away when nothing happened that they would be for."""
+        if not self._settled:
+            withdraw_receipt(self._folder)
+
+    def _set_aside(self, departure: Departure) -> None:
         number = self._numbers[departure.path]
         try:
             if why := self._changed(departure) or self._tools.objection(departure.path):
-                self._outcomes[departure.path] = Departed(departure.path, Result.SKIPPED, error=why)
+                self.outcomes[departure.path] = Departed(departure.path, Result.SKIPPED, error=why)
                 return
-            if self._run.disposal is Disposal.DELETE and (trouble := self._tools.farewell(departure.path)):
-                self._warnings.setdefault(departure.path, []).append(trouble)
-            self._here.directory.move(departure.name, folder, number)
-            measurement = self._tools.measure(*folder.at(number))
+            # What can't be deleted is found here, before anything of it is changed.
+            measurement = self._tools.measure(*self._here.directory.at(departure.name))
             if measurement.obstacle is not None:
                 raise OSError(measurement.obstacle)
+            if self._run.disposal is Disposal.DELETE and (trouble := self._tools.farewell(departure.path)):
+                self._warnings.setdefault(departure.path, []).append(trouble)
+            self._here.directory.move(departure.name, self._folder, number)
             self._moved[departure.path] = measurement
         except OSError as error:
-            self._put_back(departure, folder, reason(error))
+            self._put_back(departure, reason(error))
 
     def _changed(self, departure: Departure) -> str | None:
         """Return what has changed since an environment was looked at."""
@@ -178,83 +211,79 @@ class _Removal:
                     return "it has changed since it was looked at"
         return None
 
-    def _put_back(self, departure: Departure, folder: Directory, why: str, result: Result = Result.FAILED) -> None:
+    def _put_back(self, departure: Departure, why: str, result: Result = Result.FAILED) -> None:
         number = self._numbers[departure.path]
         self._moved.pop(departure.path, None)
         try:
-            if folder.exists(number):
-                folder.move(number, self._here.directory, departure.name)
+            if self._folder.exists(number):
+                self._folder.move(number, self._here.directory, departure.name)
         except OSError as error:
             why += f"; it could not be put back, which the next run tries again: {reason(error)}"
-        self._outcomes[departure.path] = Departed(departure.path, result, error=why)
+        self.outcomes[departure.path] = Departed(departure.path, result, error=why)
 
-    def _settle(self, folder: Directory, receipt: Receipt, *, backup: bool) -> None:
+    def _settle(self) -> None:
         """Make it final: from here on a run that is cut off is finished and not given back."""
         self._here.directory.sync()
-        folder.sync()
+        self._folder.sync()
         if not self._moved:
             return
-        if backup:
-            write_receipt(folder, self._done(receipt, self._moved))
+        if self._run.disposal is Disposal.BACKUP:
+            write_receipt(self._folder, self._done(self._moved))
             self._settled.update(self._moved)
             return
         for path in self._moved:
-            folder.move(self._numbers[path], folder, self._numbers[path] + DOOMED)
+            self._folder.move(self._numbers[path], self._folder, self._numbers[path] + DOOMED)
             self._settled.add(path)
-        folder.sync()
+        self._folder.sync()
 
-    def _give_back(self, folder: Directory, why: str, result: Result) -> None:
+    def _give_back(self, why: str, result: Result) -> None:
         """Put back what is not settled."""
         for departure in self._departures:
-            if departure.path not in self._settled and departure.path not in self._outcomes:
-                self._put_back(departure, folder, why, result)
+            if departure.path not in self._settled and departure.path not in self.outcomes:
+                self._put_back(departure, why, result)
 
-    def _unregister(self, folder: Directory, *, backup: bool) -> None:
+    def _unregister(self) -> None:
         for path in sorted(self._settled):
             if trouble := self._tools.unregister(path):
                 self._warnings.setdefault(path, []).append(trouble)
-            if backup:
-                self._outcomes[path] = self._departed(path, Result.BACKED_UP, folder)
+            if self._run.disposal is Disposal.BACKUP:
+                self.outcomes[path] = self._departed(path, Result.BACKED_UP)
 
-    def _delete(self, folder: Directory) -> None:
-        for path, measurement in self._moved.items():
-            if path not in self._settled:
-                continue
+    def _delete(self, *, interrupted: bool) -> bool:
+        """Delete what is settled until that is interrupted; return whether it was."""
+        for path in sorted(self._settled):
             try:
-                remove(folder, self._numbers[path] + DOOMED, self._tools.progress)
+                if interrupted:
+                    raise KeyboardInterrupt
+                remove(self._folder, self._numbers[path] + DOOMED, self._tools.progress)
             except OSError as error:
                 why = f"it is set aside but could not be deleted, which the next run finishes: {reason(error)}"
-                self._outcomes[path] = self._departed(path, Result.FAILED, folder, error=why)
+                self.outcomes[path] = self._departed(path, Result.FAILED, error=why)
             except KeyboardInterrupt:
-                why = "interrupted while it was deleted, which the next run finishes"
-                self._outcomes[path] = self._departed(path, Result.FAILED, folder, error=why)
+                interrupted = True
+                why = "interrupted before it was deleted, which the next run finishes"
+                self.outcomes[path] = self._departed(path, Result.FAILED, error=why)
             else:
-                freed = self._ledger.remove(measurement)
-                self._outcomes[path] = self._departed(path, Result.REMOVED, folder, freed=freed)
+                freed = self._ledger.remove(self._moved[path])
+                self.outcomes[path] = self._departed(path, Result.REMOVED, freed=freed)
+        return interrupted
 
-    def _finish(self, folder: Directory, receipt: Receipt) -> None:
+    def _finish(self) -> None:
         """Write that the run is done, if nothing of it is left to be deleted."""
-        if not self._settled or any(name.endswith(DOOMED) for name, _ in folder.names()):
+        if not self._settled or any(name.endswith(DOOMED) for name, _ in self._folder.names()):
             return
         try:
-            write_receipt(folder, self._done(receipt, self._settled))
+            write_receipt(self._folder, self._done(self._settled))
         except OSError as error:
             for path in self._settled:
                 self._warnings.setdefault(path, []).append(f"the receipt could not be completed: {reason(error)}")
 
-    def _done(self, receipt: Receipt, paths: Iterable[str]) -> Receipt:
+    def _done(self, paths: Iterable[str]) -> Receipt:
         numbers = {self._numbers[path] for path in paths}
-        return receipt.done(entry for entry in receipt.entries if entry.parts[0].number in numbers)
+        return self._receipt.done(entry for entry in self._receipt.entries if entry.parts[0].number in numbers)
 
-    def _withdraw(self, folder: Directory) -> None:
-        """Take exports and receipt away when nothing happened that they would be for."""
-        if not self._settled:
-            withdraw_receipt(folder)
-
-    def _departed(
-        self, path: str, result: Result, folder: Directory, *, freed: int = 0, error: str | None = None
-    ) -> Departed:
-        exports = os.path.join(folder.path, EXPORTS, os.path.basename(path))
+    def _departed(self, path: str, result: Result, *, freed: int = 0, error: str | None = None) -> Departed:
+        exports = os.path.join(self._folder.path, EXPORTS, os.path.basename(path))
         return Departed(path, result, freed, error, exports, "; ".join(self._warnings.get(path, ())) or None)
 
 

@@ -1,0 +1,139 @@
+"""The removal of environments in several directories: all or nothing is begun, and it can be stopped."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import listing
+from tiny import Tiny
+
+from conda_prune_plugin.cli.places import place_of
+from conda_prune_plugin.core.model import Result
+from conda_prune_plugin.core.run import Disposal, Run
+from conda_prune_plugin.discovery.measure import identity, measure
+from conda_prune_plugin.errors import StateError
+from conda_prune_plugin.execution.environments import Departure, Removed, Tools, take_away
+from conda_prune_plugin.execution.lock import Patience
+from conda_prune_plugin.execution.recovery import recover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass
+class Two:
+    """An environment ``e`` in each of two directories of environments."""
+
+    places: list[Path]
+    farewell: Callable[[str], str | None] = lambda path: None
+    progress: Callable[[int], None] = lambda files: None
+    obstacle: str | None = None
+    unregistered: list[str] = field(default_factory=list)
+
+    @property
+    def prefixes(self) -> list[Path]:
+        """The environments."""
+        return [place / "e" for place in self.places]
+
+    def take_away(self, disposal: Disposal = Disposal.DELETE) -> Removed:
+        """Take both away."""
+        tools = Tools(
+            objection=lambda path: None,
+            farewell=self.farewell,
+            unregister=self.unregistered.append,
+            measure=lambda path, dir_fd: replace(measure(path, dir_fd=dir_fd), obstacle=self.obstacle),
+            progress=self.progress,
+            patience=Patience(1.0, lambda message: None),
+        )
+        departures = [
+            Departure(
+                place_of(str(prefix)), "e", identity(prefix.lstat()), None, {"explicit.txt": b"@EXPLICIT\n"}, "{}"
+            )
+            for prefix in self.prefixes
+        ]
+        return take_away(departures, Run("run-1", 0.0, disposal), tools)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Two:
+    """Two directories with an environment each."""
+    for name in ("one", "two"):
+        tiny = Tiny(tmp_path / name)
+        tiny.add("a-1-0")
+        tiny.use("e", "a-1-0")
+    return Two([tmp_path / name / "envs" for name in ("one", "two")])
+
+
+def test_nothing_is_taken_where_one_of_the_directories_can_not_be_used(two: Two) -> None:
+    (two.places[1] / ".conda-prune").mkdir()
+    # The folder of the run can't be made.
+    (two.places[1] / ".conda-prune" / "run-1").symlink_to(two.places[0])
+    before = [sorted(os.listdir(place)) for place in two.places]
+
+    with pytest.raises(StateError):
+        two.take_away()
+
+    assert [sorted(os.listdir(place)) for place in two.places] == before
+    assert two.unregistered == []
+
+
+def test_nobody_takes_leave_of_what_comes_back(two: Two) -> None:
+    left: list[str] = []
+    two.farewell = left.append
+
+    removed = two.take_away(Disposal.BACKUP)
+
+    assert [outcome.result for outcome in removed.outcomes] == [Result.BACKED_UP] * 2
+    assert left == []
+
+
+def test_what_is_stopped_takes_nothing_more(two: Two) -> None:
+    before = listing(two.places[1])
+
+    def stop(path: str) -> str | None:
+        raise KeyboardInterrupt
+
+    two.farewell = stop
+    removed = two.take_away()
+
+    assert removed.interrupted
+    assert removed.failed
+    assert [outcome.result for outcome in removed.outcomes] == [Result.SKIPPED] * 2
+    assert two.unregistered == []
+    after = listing(two.places[1])
+    del before[str(two.places[1])], after[str(two.places[1])]
+    assert after == before
+
+
+def test_a_deletion_that_is_stopped_is_left_to_the_next_run(two: Two) -> None:
+    def stop(files: int) -> None:
+        raise KeyboardInterrupt
+
+    two.progress = stop
+    removed = two.take_away()
+
+    assert removed.interrupted
+    assert [outcome.result for outcome in removed.outcomes] == [Result.FAILED, Result.SKIPPED]
+    assert [prefix.exists() for prefix in two.prefixes] == [False, True]
+    assert two.unregistered == [str(two.prefixes[0])]
+    _, complete = recover(place_of(str(two.prefixes[0])), Patience(1.0, lambda message: None), lambda files: None)
+    assert complete
+    assert [
+        path.name for path in (two.places[0] / ".conda-prune" / "run-1").iterdir() if path.name[0].isdecimal()
+    ] == []
+
+
+def test_what_can_not_be_deleted_is_found_before_anybody_takes_leave_of_it(two: Two) -> None:
+    left: list[str] = []
+    two.farewell = left.append
+    two.obstacle = "another file system is mounted in it"
+
+    removed = two.take_away()
+
+    assert [(outcome.result, outcome.error) for outcome in removed.outcomes] == [(Result.FAILED, two.obstacle)] * 2
+    assert left == []
+    assert all(prefix.is_dir() for prefix in two.prefixes)
