@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -51,7 +51,7 @@ def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambd
         while levels:
             level = levels[-1]
             if level.subdirectories and len(levels) > DEEPEST:
-                _lift(level, levels[0], next(lifted))
+                _lift(level, levels[0], lifted)
                 continue
             if level.subdirectories:
                 levels.append(_enter(level.directory, level.subdirectories.pop(), status.st_dev, progress))
@@ -63,10 +63,11 @@ def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambd
             level.directory.close()
 
 
-def _lift(level: _Level, top: _Level, number: int) -> None:
+def _lift(level: _Level, top: _Level, numbers: Iterator[int]) -> None:
     """Move a directory that lies too deep up to the top of what is being deleted, to be deleted from there."""
     name = level.subdirectories.pop()
-    lifted = f"{LIFTED}{number}"
+    # Some are taken where an earlier deletion was cut off.
+    lifted = next(free for number in numbers if not top.directory.exists(free := f"{LIFTED}{number}"))
     level.directory.move(name, top.directory, lifted)
     top.subdirectories.append(lifted)
 
