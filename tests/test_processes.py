@@ -100,6 +100,26 @@ def test_a_process_counts_for_the_caches_that_its_environment_names(
     assert conda.pid not in _found(tmp_path / "ours")
 
 
+def test_a_process_that_ends_while_others_are_looked_at_counts_no_more(
+    conda: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = processes.processes
+
+    def and_then_it_ends() -> Iterator[tuple[int, int, list[str]]]:
+        yield from seen()
+        conda.kill()
+        # Nobody has waited for it yet.
+        os.waitid(os.P_PID, conda.pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(processes, "processes", and_then_it_ends)
+
+    assert conda.pid not in _found(tmp_path / "ours")
+    conda.wait()
+    # By now there is nothing left of it.
+    monkeypatch.setattr(processes, "processes", lambda: iter([(conda.pid, 1, ["conda", "install", "numpy"])]))
+    assert conda.pid not in _found(tmp_path / "ours")
+
+
 def test_in_a_sandbox_only_its_own_processes_count_for_its_caches(
     conda: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,13 +85,17 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     return tuple(
         Process(pid, " ".join((_program(arguments)[0], *_program(arguments)[1])))
         for pid, (_, arguments) in sorted(known.items())
-        if pid not in waiting and is_installing(arguments) and _may_use(pid, ours)
+        if pid not in waiting and is_installing(arguments) and _may_use(pid, ours) and not _has_ended(pid)
     )
 
 
 def can_look() -> bool:
     """Return whether other processes can be seen at all."""
-    return os.path.isdir(os.path.join(_PROC, "self")) or shutil.which("ps") is not None
+    return _has_proc() or shutil.which("ps") is not None
+
+
+def _has_proc() -> bool:
+    return os.path.isdir(os.path.join(_PROC, "self"))
 
 
 def is_installing(arguments: Sequence[str]) -> bool:
@@ -145,7 +149,7 @@ def _name(path: str) -> str:
 
 def processes() -> Iterator[tuple[int, int, list[str]]]:
     """Give pid, parent's pid and command line of all processes that can be seen."""
-    if not os.path.isdir(os.path.join(_PROC, "self")):
+    if not _has_proc():
         yield from _processes_by_ps()
         return
     for name in os.listdir(_PROC):
@@ -194,6 +198,20 @@ def _may_use(pid: int, caches: frozenset[str]) -> bool:
         named = (os.path.realpath(path) for path in re.split(rf"[,{os.pathsep}]", its["CONDA_PKGS_DIRS"]))
         return not caches.isdisjoint(named)
     return bool(caches)
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a process is over by now: then nothing could tell any more what caches it was using."""
+    if not _has_proc():
+        return False
+    try:
+        with open(os.path.join(_PROC, str(pid), "cmdline"), "rb") as stream:
+            # Empty for one that nobody has waited for yet (proc(5)).
+            return not stream.read(1)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
 
 
 def _is_shared(cache: str) -> bool:
