@@ -111,4 +111,5 @@ def _losses(environment: Environment, exported: Export, scan: Scan) -> Losses:
         if package.requirement is None
     ]
     packages += [(dist, "no url is known to fetch it from again", 0) for dist in exported.sourceless]
+    packages += [(dist, "its record can't be read", 0) for dist in exported.unreadable]
     return Losses(tuple(packages), sum(tree.files for tree in others), occupied(others, scan.inodes), found.strangers)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..core.model import Root
 from .python_packages import PythonPackage, python_packages
@@ -28,20 +29,22 @@ VARIABLES, PINNED, HISTORY = "state", "pinned", "history"
 class Export:
     """The files to rebuild an environment from, by name, and what they can't bring back.
 
-    python: what pip has installed. sourceless: the dists of conda whose record has no url.
+    python: what pip has installed. sourceless: the dists of conda whose record has no url; unreadable: those whose
+        record can't be read.
     """
 
     root: Root
     files: Mapping[str, bytes]
     python: tuple[PythonPackage, ...]
     sourceless: tuple[str, ...]
+    unreadable: tuple[str, ...]
 
 
 def export(root: Root) -> Export:
     """Return the export of an environment; what can't be read of it is left out."""
-    records = _sorted(list(_records(root)))
-    conda_s = frozenset(name for record in records for name in record.get("files") or () if isinstance(name, str))
-    python = python_packages(root.path, conda_s)
+    known = dict(_records(root))
+    records = _sorted([record for record in known.values() if record is not None])
+    python = python_packages(root.path, frozenset(name for record in records for name in record["files"]))
     files = {
         YAML: _yaml(root, records, python),
         EXPLICIT: _explicit(records),
@@ -51,16 +54,52 @@ def export(root: Root) -> Export:
     for name in (VARIABLES, PINNED, HISTORY):
         with suppress(OSError):
             files[name] = read_regular(os.path.join(root.path, META, name))
-    sourceless = tuple(_dist(record) for record in records if not record.get("url"))
-    return Export(root, files, python, sourceless)
+    sourceless = tuple(_dist(record) for record in records if record["url"] is None)
+    unreadable = tuple(dist for dist, record in known.items() if record is None)
+    return Export(root, files, python, sourceless, unreadable)
 
 
-def _records(root: Root) -> Iterable[Mapping[str, Any]]:
+def _records(root: Root) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+    """Give the dists of an environment with their records, None for one that can't be read."""
     for dist in sorted(root.dists):
-        with suppress(OSError, ValueError):
-            record = read_object(os.path.join(root.path, META, f"{dist}.json"))
+        path = os.path.join(root.path, META, f"{dist}.json")
+        # What only another record claims to be is no package for conda.
+        if os.path.lexists(path):
+            try:
+                record = read_object(path)
+            except (OSError, ValueError):
+                yield dist, None
+                continue
             if _dist(record) == dist:
-                yield record
+                yield dist, _sane(record)
+
+
+def _sane(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record whose fields are what conda writes there; what is something else counts as not there."""
+    files = record.get("files")
+    return {
+        **record,
+        **{key: record.get(key) if fits(record.get(key)) else None for key, fits in _FITTING.items()},
+        "files": [name for name in files if isinstance(name, str)] if isinstance(files, list) else [],
+    }
+
+
+def _is_url(value: object) -> bool:
+    """Return whether a value may stand on a line of an ``@EXPLICIT`` file."""
+    with suppress(ValueError):
+        return _is_text(value) and " " not in str(value) and bool(urlsplit(str(value)).scheme)
+    return False
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and value != ""
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isalnum()
+
+
+_FITTING = {"url": _is_url, "channel": _is_text, "md5": _is_digest, "sha256": _is_digest}
 
 
 def _dist(record: Mapping[str, Any]) -> str:
@@ -93,9 +132,11 @@ def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[Pyt
         dependencies.append({"pip": pip})
     channels = list(context.channels)
     for record in by_name:
-        channel = str(Channel(_masked(str(record.get("channel") or record.get("url") or ""))).canonical_name)
-        if channel not in channels:
-            channels.insert(0, channel)
+        # A channel that conda can't make sense of is none that it could install from.
+        with suppress(Exception):
+            channel = str(Channel(_masked(record["channel"] or record["url"] or "")).canonical_name)
+            if channel not in channels:
+                channels.insert(0, channel)
     document: dict[str, Any] = {"name": root.name or root.path, "channels": channels, "dependencies": dependencies}
     if variables := _variables(root):
         document["variables"] = variables
@@ -127,10 +168,10 @@ def _explicit(records: Iterable[Mapping[str, Any]]) -> bytes:
         "@EXPLICIT",
     ]
     for record in records:
-        if url := record.get("url"):
-            md5, sha256 = record.get("md5"), record.get("sha256")
+        if url := record["url"]:
+            md5, sha256 = record["md5"], record["sha256"]
             digest = f"#{md5}" if md5 else f"#sha256:{sha256}" if sha256 else ""
-            lines.append(_masked(str(url)) + digest)
+            lines.append(_masked(url) + digest)
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 

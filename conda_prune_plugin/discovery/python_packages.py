@@ -6,13 +6,14 @@ come from an index, ``direct_url.json`` (PEP 610); and ``*.egg-link`` of old dev
 
 from __future__ import annotations
 
+import csv
 import glob
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, PackagePath
 from typing import Any
 
 from ..core.status import allocated
@@ -65,16 +66,28 @@ def _package(prefix: str, path: str) -> PythonPackage:
     from pathlib import Path
 
     distribution = Distribution.at(Path(path))
-    name, version = str(distribution.metadata["Name"]), distribution.version
+    metadata = distribution.metadata
+    # What lacks them is called as its directory.
+    parts = os.path.basename(path).removesuffix(".dist-info").rpartition("-")
+    name = str(metadata["Name"]) if "Name" in metadata else parts[0]
+    version = str(metadata["Version"]) if "Version" in metadata else parts[2]
     files = size = 0
-    for file in distribution.files or ():
+    for file in _files(distribution):
         place = os.path.normpath(str(file.locate()))
         if place.startswith(os.path.join(prefix, "")):
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 size += allocated(os.lstat(place))
                 files += 1
     url, requirement, why = _source(name, version, _direct_url(distribution))
     return PythonPackage(name, version, requirement, why, url, files, size)
+
+
+def _files(distribution: Distribution) -> Iterable[PackagePath]:
+    try:
+        return distribution.files or ()
+    except (csv.Error, TypeError, ValueError):
+        # Its RECORD is broken; what it is called is known all the same.
+        return ()
 
 
 def _direct_url(distribution: Distribution) -> Mapping[str, Any]:
