@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from machine import UNREFERENCED, allocated, contents, listing
 
 from conda_prune_plugin.core.model import Client
 from conda_prune_plugin.discovery.clients import other_clients
+from conda_prune_plugin.discovery.other_caches import other_caches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -309,6 +311,30 @@ def test_usage_tells_what_other_tools_have_cached_and_what_cleans_it(empty: Mach
     assert untold.json["other_caches"] == []
     assert told.json["totals"] == untold.json["totals"]
     assert listing(tmp_path) == before
+
+
+def test_what_is_too_large_to_be_measured_in_time_is_at_least_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for place, count in (("conda", 3), ("pip", 100), ("uv", 3)):
+        for number in range(count):
+            path = tmp_path / ".cache" / place / str(number)
+            path.mkdir(parents=True)
+            (path / "file").write_bytes(b"x" * 10_000)
+    ticks = itertools.count()
+
+    found = {item.kind.value: item for item in other_caches({}, lambda files: None, 60, lambda: float(next(ticks)))}
+    whole = {item.kind.value: item for item in other_caches({}, lambda files: None, None)}
+
+    sizes = {kind: allocated(tmp_path / ".cache" / name) for kind, name in (("solver", "conda"), ("pip", "pip"))}
+    assert (found["solver"].complete, found["solver"].allocated) == (True, sizes["solver"])
+    assert not found["pip"].complete
+    assert 0 < found["pip"].allocated < sizes["pip"]
+    # The time is not all gone for the last one.
+    assert found["uv"].complete
+    assert (whole["pip"].complete, whole["pip"].allocated) == (True, sizes["pip"])
 
 
 def test_keep_rules_and_why_know_an_entry_with_a_hash_by_its_package(empty: Machine, pixi: Path) -> None:

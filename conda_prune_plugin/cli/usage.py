@@ -73,10 +73,10 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
         help="What counts as too young to be reclaimable, as for conda prune (default: 10m).",
     )
     what.add_argument(
-        "--no-other-caches",
-        dest="other_caches",
-        action="store_false",
-        help="Don't measure the caches of other tools (conda-build, pip, uv, ...), which takes time if they are large.",
+        "--other-caches",
+        action=argparse.BooleanOptionalAction,
+        help="Measure the caches of other tools (conda-build, pip, uv, ...) to their end, or not at all; by default "
+        "for some seconds.",
     )
     add_places(parser)
     add_output_and_prompt_options(parser)

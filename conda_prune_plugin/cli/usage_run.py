@@ -15,7 +15,7 @@ from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
 from ..discovery.crew import Crew
 from ..discovery.inventory import discover
-from ..discovery.other_caches import other_caches
+from ..discovery.other_caches import PATIENCE, other_caches
 from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import NoSuchEnvironmentError
 from ..presentation.json_text import json_text
@@ -45,7 +45,7 @@ class _Run:
         self._name: str | None = arguments.environment
         self._by_package = bool(arguments.by_package)
         self._file = None if arguments.html is None else ReportFile(arguments.html)
-        self._other_caches = bool(arguments.other_caches)
+        self._other_caches: bool | None = arguments.other_caches
         self._wanted: str | None = None
 
     def run(self, crew: Crew) -> int:
@@ -71,9 +71,10 @@ class _Run:
 
     def _others(self) -> tuple[OtherCache, ...]:
         """Return the caches of other tools, where they are shown."""
-        if not self._other_caches or self._by_package or self._wanted is not None:
+        if self._other_caches is False or self._by_package or self._wanted is not None:
             return ()
-        return other_caches(os.environ, self._reporter.counter("Counting files of other tools"))
+        progress = self._reporter.counter("Counting files of other tools")
+        return other_caches(os.environ, progress, None if self._other_caches else PATIENCE)
 
     def _contents(self, scan: Scan) -> tuple[Contents, ...]:
         """Return whose the files are, in those environments where it matters."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import platformdirs
@@ -14,23 +16,45 @@ from ..core.usage import Inodes, occupied
 from .clients import pixi_cache_roots
 from .walk import Task, Walker
 
+#: Nobody has asked for these caches: uv's alone may have millions of files. In seconds, for all together.
+PATIENCE = 5.0
 
-def other_caches(environ: Mapping[str, str], progress: Callable[[int], None]) -> tuple[OtherCache, ...]:
+
+def other_caches(
+    environ: Mapping[str, str],
+    progress: Callable[[int], None],
+    patience: float | None = PATIENCE,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[OtherCache, ...]:
     """Return the caches that exist in the usual places, the largest first; each counted as ``du`` does.
 
-    Every file is looked at, which takes its time. `progress` is called with the number of files since the last call.
+    Every file is looked at. Where that takes longer than the `patience`, in seconds by the `clock`, the rest is not
+    counted; None is for ever. `progress` is called with the number of files since the last call.
     """
-    found: dict[str, OtherCache] = {}
+    places: dict[str, tuple[ToolKind, str, str]] = {}
     for kind, path, command in _places(environ):
         real_path = os.path.realpath(path)
-        if real_path in found or not os.path.isdir(real_path):
-            continue
-        # Each for itself: a directory may lie in an environment that is counted too.
-        inodes = Inodes()
-        tree = Walker(inodes, frozenset(), progress=progress).walk(real_path, Task(real_path))
-        allocated = occupied([tree], inodes)
-        found[real_path] = OtherCache(kind, path, allocated, command, complete=not tree.unreadable)
-    return tuple(sorted(found.values(), key=lambda item: (-item.allocated, item.path)))
+        if os.path.isdir(real_path):
+            places.setdefault(real_path, (kind, path, command))
+    end = math.inf if patience is None else clock() + patience
+    found = []
+    for left, (real_path, (kind, path, command)) in zip(range(len(places), 0, -1), places.items()):
+        now = clock()
+        # The same time for each that is left.
+        allocated, complete = _measured(real_path, progress, clock, now + (end - now) / left)
+        found.append(OtherCache(kind, path, allocated, command, complete))
+    return tuple(sorted(found, key=lambda item: (-item.allocated, item.path)))
+
+
+def _measured(
+    real_path: str, progress: Callable[[int], None], clock: Callable[[], float], until: float
+) -> tuple[int, bool]:
+    """Return the allocated bytes of a directory, and whether these are all."""
+    # Each for itself: a directory may lie in an environment that is counted too.
+    inodes = Inodes()
+    walker = Walker(inodes, frozenset(), progress=progress, enough=lambda: clock() > until)
+    tree = walker.walk(real_path, Task(real_path))
+    return occupied([tree], inodes), not tree.unreadable
 
 
 def _places(environ: Mapping[str, str]) -> Iterator[tuple[ToolKind, str, str]]:

@@ -43,6 +43,7 @@ class Walker:
     boundaries: device and inode of directories that are trees of their own: no walk enters them from outside.
     thorough: something is mounted in a tree, so that a file or a directory may be met twice by different ways. Every
         inode goes into the table then.
+    enough: asked at each directory whether to leave it, which counts as unreadable then.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Walker:
         *,
         thorough: bool = False,
         progress: Callable[[int], None] = lambda files: None,
+        enough: Callable[[], bool] = lambda: False,
     ) -> None:
         self.inodes = inodes
         self.boundaries = boundaries
         self.thorough = thorough
         self._progress = progress
+        self._enough = enough
         self._boundary_inodes = frozenset(inode for _, inode in boundaries)
         self._met: set[tuple[int, int]] = set()
 
@@ -73,6 +76,9 @@ class Walker:
         pending = [first]
         while pending:
             directory = pending.pop()
+            if self._enough():
+                tally.note(directory, OSError("there was no time for it"))
+                break
             try:
                 status = os.lstat(directory)
                 if not is_directory(status):

@@ -153,6 +153,10 @@ def _show_others(out: Console, others: Sequence[OtherCache]) -> None:
         for item in others
     ]
     show_table(out, "  cache of another tool, not touched", ("of", "allocated"), rows)
+    if not all(item.complete for item in others):
+        out.print(
+            "  at least: for lack of time, or of permission, not all was looked at; --other-caches takes its time"
+        )
     out.print()
 
 
