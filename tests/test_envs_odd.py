@@ -81,3 +81,13 @@ def test_what_was_removed_is_told_though_the_caches_can_not_be_pruned(small: Mac
     assert not answer.json["success"]
     assert [outcome["result"] for outcome in answer.json["outcomes"]] == ["removed"]
     assert answer.json["prune"]["exception_name"] == "UnreadableEnvironmentError"
+
+
+def test_a_link_to_an_environment_does_not_hide_it(small: Machine) -> None:
+    # Before the other one in the alphabet.
+    (small.envs / "a-link").symlink_to("e")
+
+    assert set(_listed(small)) == {str(small.envs / name) for name in "ef"}
+    assert _envs(small, small.envs / "a-link", "--remove", "--yes").code == 1
+    assert _envs(small, "e", "--remove", "--yes").code == 0
+    assert not (small.envs / "e").exists()

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.environments import Environment, is_unused_for
@@ -20,7 +20,7 @@ from ..discovery.records import MISSING
 from ..discovery.set_aside import is_set_aside
 from ..discovery.settings import Settings, conda_settings
 from ..discovery.usage import Scan, Survey, make_usage
-from ..errors import UsageError
+from ..errors import ProtectedEnvironmentError, UsageError
 from ..execution.recovery import cut_off_runs, needs_recovery, recover
 from ..presentation.envs import EnvsReport, envs_document, show_changes, show_environments
 from ..presentation.progress import Reporter
@@ -109,12 +109,14 @@ def run(arguments: argparse.Namespace, crew: Crew) -> int:
 
 
 def _require_sense(arguments: argparse.Namespace) -> None:
-    """Refuse options that mean nothing together. Raises `UsageError`."""
+    """Refuse what means nothing, or may mean something else. Raises `UsageError` or `ProtectedEnvironmentError`."""
     chosen = bool(arguments.environments) or arguments.unused_for is not None
     if arguments.remove and not chosen:
         raise UsageError("--remove needs names of environments, or --unused-for.", hint=_HINT)
     if arguments.fix_registry and (arguments.remove or chosen):
         raise UsageError("--fix-registry is for the whole registry and goes alone.", hint=_HINT)
+    if arguments.remove:
+        _refuse_links(arguments.environments)
     changing = arguments.remove or arguments.fix_registry
     for option, given, fits in (
         ("--force", arguments.force, changing),
@@ -123,6 +125,21 @@ def _require_sense(arguments: argparse.Namespace) -> None:
     ):
         if given and not fits:
             raise UsageError(f"{option} means nothing without --remove.", hint=_HINT)
+
+
+def _refuse_links(environments: Iterable[str]) -> None:
+    """Refuse to remove what a symbolic link leads to: it may be meant just to get rid of the link.
+
+    Raises `ProtectedEnvironmentError`.
+    """
+    for name in environments:
+        path = os.path.abspath(os.path.expanduser(name))
+        if os.sep in name and os.path.islink(path):
+            raise ProtectedEnvironmentError(
+                f"{path} is a symbolic link.",
+                hint=f"Name the directory that it leads to, {os.path.realpath(path)}. Nothing was removed.",
+                path=path,
+            )
 
 
 def _recover(session: Session) -> None:

@@ -125,14 +125,19 @@ def _behind_link(path: str, names: Iterable[str]) -> list[str]:
 
 def read_roots(sources: Sources) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     """Return every environment of the sources once, sorted by path, with what was odd about them."""
-    roots: dict[str, Root] = {}
+    prefixes: dict[str, str] = {}
     notices: list[Notice] = []
     for prefix in _prefixes(sources, notices):
         real_path = os.path.realpath(prefix)
-        if real_path not in roots:
-            roots[real_path], odd = read_environment(prefix, _name(prefix, sources))
-            notices += odd
-    return tuple(sorted(roots.values(), key=lambda root: root.path)), tuple(notices)
+        # A link to an environment does not hide what that is called itself.
+        if real_path not in prefixes or (os.path.islink(prefixes[real_path]) and not os.path.islink(prefix)):
+            prefixes[real_path] = prefix
+    roots = []
+    for prefix in prefixes.values():
+        root, odd = read_environment(prefix, _name(prefix, sources))
+        roots.append(root)
+        notices += odd
+    return tuple(sorted(roots, key=lambda root: root.path)), tuple(notices)
 
 
 def registered_prefixes(registry: str) -> tuple[str, ...]:
