@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING
@@ -106,6 +107,22 @@ def test_on_prunes_by_the_configured_policy(used_up: Machine) -> None:
     assert used_up.entry("unused-1-0").exists()
 
 
+@pytest.mark.parametrize("mode", ["on", "hint"])
+def test_on_purges_old_backups_also_on_a_day_with_little_to_prune(used_up: Machine, mode: str) -> None:
+    assert used_up.prune("--backup", "--yes").code == 0
+    (receipt,) = used_up.cache.glob(f"{STATE}/*/receipt.json")
+    document = json.loads(receipt.read_text())
+    receipt.write_text(json.dumps({**document, "started": document["started"] - 48 * HOUR}))
+
+    young = _remove(used_up, "one", mode, CONDA_PLUGINS_PRUNE_PURGE_AFTER="3d")
+    age(used_up.cache / STATE / STAMP, 25 * HOUR)
+    old = _remove(used_up, "two", mode, CONDA_PLUGINS_PRUNE_PURGE_AFTER="1d")
+
+    assert "prune" not in young.err
+    assert ("was purged" in old.err) is (mode == "on")
+    assert receipt.exists() is (mode != "on")
+
+
 def test_on_does_not_wait_for_another_run(used_up: Machine) -> None:
     from filelock import FileLock
 
@@ -135,6 +152,8 @@ def test_what_goes_wrong_is_said_and_never_the_outcome_of_the_command(
     assert answer.code == 0
     assert "Traceback" not in answer.err
     assert said in answer.err
+    # What to do about it.
+    assert "conda config --describe" in answer.err
     assert used_up.entry("unused-1-0").exists()
 
 

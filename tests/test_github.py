@@ -68,6 +68,20 @@ def test_an_error_is_an_annotation_with_what_to_do(unused: Machine, options: tup
     assert "pkgs_dirs" in message
 
 
+@pytest.mark.parametrize("options", [("-vv",), ("--yes",), ("--ci", "image"), ("--check", "0", "-v")])
+def test_no_name_makes_a_command_of_a_line(unused: Machine, options: tuple[str, ...]) -> None:
+    for name in ("::error::x-1-0", "::stop-commands::y-1-0", "a##[add-mask]z-1-0"):
+        tiny_on(unused).add(name)
+        (unused.cache / f"{name}.partial").touch()
+
+    answer = unused.prune("--include-irreplaceable", *options, GITHUB_ACTIONS="true")
+
+    assert "stop-commands" in answer.out
+    assert "::" not in answer.out
+    assert "##[" not in answer.out + answer.err
+    assert {level for level, _ in _commands(answer.err)} <= {"warning", "error"}
+
+
 def test_a_check_that_fails_is_in_the_summary(unused: Machine, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
 

@@ -33,7 +33,8 @@ def after_command() -> None:
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001
         # Whatever it is, the user's command has succeeded.
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-        _say(f"conda prune (setting prune_auto) gave up: {message}", silent)
+        hint = getattr(error, "hint", "Nothing of your own command is lost by that.")
+        _say(f"conda prune (setting prune_auto) gave up: {message} {hint}", silent)
 
 
 def _due(output: Output, silent: bool) -> str | None:
@@ -52,9 +53,10 @@ def _due(output: Output, silent: bool) -> str | None:
 
     with Reporter(sys.stderr, enabled=not silent) as reporter:
         plan = _plan(reporter)
-    if plan.reclaimable <= threshold:
-        return None
-    return _hint(plan) if mode == "hint" else _prune()
+    if plan.reclaimable > threshold:
+        return _hint(plan) if mode == "hint" else _prune()
+    # However little there is to prune, what was moved aside must not stay for good.
+    return None if mode == "hint" else _purge()
 
 
 def _arguments(*options: str) -> argparse.Namespace:
@@ -103,14 +105,31 @@ def _prune() -> str | None:
         return None
     document = json.loads(printed.getvalue())
     moved = {item["dist"] for item in document["outcomes"] if item["result"] == Result.BACKED_UP}
+    purged = [warning["message"] for warning in document["warnings"] if warning["kind"] == "purged"]
     if not moved:
-        return None
+        return " ".join(purged) or None
     size = sum(item["reclaimable"] for item in document["remove"] if item["dist"] in moved)
-    return (
+    line = (
         f"conda prune moved {plural(len(moved), 'entry', 'entries')} aside (setting prune_auto): "
         f"`conda prune purge {document['run']}` frees {format_size(size)}, "
         f"`conda prune restore {document['run']}` puts them back."
     )
+    return " ".join((line, *purged))
+
+
+def _purge() -> str | None:
+    """Purge what is old enough by the setting ``prune_purge_after``, and return what was done."""
+    from ..errors import LockTimeoutError
+    from ..execution.lock import Patience
+    from .old_runs import purge_old
+
+    if (age := settings.PURGE_AFTER.value()) is None:
+        return None
+    try:
+        notices, _ = purge_old((), age, Patience(0.0), lambda files: None, None)
+    except LockTimeoutError:
+        return None
+    return " ".join(notice.message for notice in notices) or None
 
 
 def _say(line: str, silent: bool) -> None:

@@ -35,10 +35,11 @@ from .confirm import confirm, may_ask
 from .damage import damaged_in_use
 from .fetching import extraction
 from .github import annotate, summarize
+from .old_runs import purge_old
 from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
 from .presets import forget, with_preset
-from .runs import cut_off_notice, new_run_id, take_stock
+from .runs import cut_off_notice, new_run_id
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 from .targets import search_of, targets_of
 
@@ -225,27 +226,17 @@ class _Run:
         """Delete what older runs have left, if the setting ``prune_purge_after`` says so; never what this one did."""
         if self._purge_after is None or self._output.dry_run or not (self._output.yes or may_ask(self._output)):
             return ()
-        from .purge import chosen_runs, purge_runs
-
-        chosen = chosen_runs(take_stock(self._request.pkgs_dirs), (), self._purge_after, time.time())
-        old = [runs for runs in chosen if run is None or runs[0].id != run.id]
+        spared = None if run is None else run.id
+        progress = self._reporter.counter("Purging old backups")
         try:
-            outcomes = purge_runs(old, self._patience, self._reporter.counter("Purging old backups"))
+            notices, complete = purge_old(self._request.pkgs_dirs, self._purge_after, self._patience, progress, spared)
         except PruneError as error:
             # What the run itself has done must be reported all the same.
-            self._reporter.clear()
-            self._failed = True
-            return (Notice("purged", f"Old runs could not be purged: {error.message}", ""),)
+            notices = (Notice("purged", f"Old runs could not be purged: {error.message}", ""),)
+            complete = False
         self._reporter.clear()
-        notices = []
-        for outcome in outcomes:
-            run_id, freed = outcome.summary.run.id, format_size(outcome.freed)
-            message = f"The run {run_id} is older than the setting prune_purge_after and was purged; {freed} freed."
-            if outcome.error is not None:
-                self._failed = True
-                message = f"The run {run_id} could not be purged: {outcome.error}"
-            notices.append(Notice("purged", message, outcome.summary.caches[0]))
-        return tuple(notices)
+        self._failed |= not complete
+        return notices
 
     def _report(self, plan: Plan, notices: Sequence[Notice], run: Run | None, execution: Execution) -> None:
         if self._output.json:

@@ -27,12 +27,17 @@ def is_github(environ: Mapping[str, str]) -> bool:
 def annotation(level: str, message: str) -> str:
     """Return the line that makes an annotation; `level` is ``error``, ``warning`` or ``notice``."""
     # Only now, as in `_code`: this takes longer to import than most of a run, and GitHub runs few of them.
-    from .text import printable
+    from .text import on_one_line
 
     # As ActionCommand.cs takes it apart; other control characters are no business of a log either.
-    lines = "\n".join(printable(line) for line in message.splitlines())
+    lines = "\n".join(on_one_line(line) for line in message.splitlines())
     data = lines.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::{level} title={_TITLE}::{data}"
+
+
+def disarmed(text: str) -> str:
+    """Return text that makes no line a command, wherever it stands in it (ActionCommand.cs, both of its forms)."""
+    return text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
 
 
 def annotated(notices: Iterable[Notice], outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -90,6 +95,6 @@ def _code(text: str) -> str:
     """Return text for a cell of a table, whatever is in it."""
     import html
 
-    from .text import printable
+    from .text import on_one_line
 
-    return f"<code>{html.escape(printable(text)).replace('|', '&#124;')}</code>"
+    return f"<code>{html.escape(on_one_line(text)).replace('|', '&#124;')}</code>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,7 @@ from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.status import ON_WINDOWS
 from ..core.summary import what_goes
 from ..core.units import format_age, format_size, plural
+from .github import disarmed, is_github
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
 _UNBOUNDED = 10_000
@@ -85,7 +87,15 @@ def console(stream: TextIO) -> Console:
 
 
 def printable(text: str) -> str:
-    """Return text that fits on one line of any terminal: control characters and odd bytes are escaped."""
+    """Return text that fits on one line of any terminal: control characters and odd bytes are escaped.
+
+    In GitHub Actions so is what would make a command of the line.
+    """
+    return disarmed(on_one_line(text)) if is_github(os.environ) else on_one_line(text)
+
+
+def on_one_line(text: str) -> str:
+    """Return text with control characters and odd bytes escaped."""
     escaped = "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text
