@@ -93,6 +93,7 @@ def test_every_command_works_without_what_linux_has(machine: Machine, system: st
     assert plan["totals"]["apparent"] == plain["totals"]["apparent"]
     assert (plan["totals"]["reclaimable"] == plain["totals"]["reclaimable"]) == (system == "macos")
     assert ("estimated-sizes" in {item["kind"] for item in plan["warnings"]}) == (system == "windows")
+    assert plan["totals"]["precision"] == {"windows": "about", "macos": "exact"}[system]
     assert listing(machine.directory) == before
 
     prune = (*_PRUNE, "--ignore-unreadable")

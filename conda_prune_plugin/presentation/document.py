@@ -23,6 +23,7 @@ from ..core.model import (
     Repair,
     Root,
 )
+from ..core.precision import precision
 from ..core.run import Check, Run, Shrinkage
 
 #: Changes only if a field must change its meaning; fields are added without.
@@ -60,6 +61,7 @@ def prune_document(
             "files": plan.files,
             "apparent": plan.apparent,
             "reclaimable": plan.reclaimable,
+            "precision": precision(plan.inventory.notices).value,
         },
         "check": check and {"limit": check.limit, "exceeded": check.exceeded(plan.reclaimable)},
         "ci": shrinkage and asdict(shrinkage),
