@@ -190,6 +190,7 @@ def test_every_kind_is_recognised_and_goes_and_what_is_none_stays(empty: Machine
     tiny.add("cut-1-0", archive=True)
     os.truncate(cache / "cut-1-0.conda", 3000)
     (cache / "cut-2-0.tar.bz2").write_bytes(b"BZh91AY&SY" + b"\0" * 500)
+    (cache / "urls.txt").write_text("https://host/linux-64/cut-2-0.tar.bz2\n")
     (cache / "nothing-1-0").mkdir()
     for name in ("a-1-0.conda.c~", "b-1-0.tar.bz2.trash", ".trash", "c-1-0.conda_trash_7", "d.mamba_trash"):
         (cache / name).write_bytes(b"x" * 5000)
@@ -286,6 +287,7 @@ def test_verify_finds_what_has_the_right_size_and_the_wrong_content(empty: Machi
     (tree / "lib" / "one").write_bytes(b"0" * len(content))
     sound = tiny.add("sound-1-0")
     shutil.copy(channel / "linux-64" / "large-1-0.conda", tiny.cache)
+    (tiny.cache / "urls.txt").write_text("https://host/linux-64/large-1-0.conda\n")
     archive = tiny.cache / "large-1-0.conda"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1

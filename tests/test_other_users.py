@@ -20,6 +20,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.caches import list_cache
+from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
 from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.execution.lock import Patience
 from conda_prune_plugin.execution.purge import purge
@@ -116,6 +117,21 @@ def test_in_a_sticky_cache_only_our_own_goes(shared: Tiny) -> None:
     answer = _as_nobody(lambda: _prune(shared))
 
     assert answer == {"a-1-0": ["removed"], "b-1-0": ["read-only"], "c-1-0": ["read-only"]}
+
+
+def test_in_a_sticky_cache_leftovers_of_others_are_kept_before_anything_begins(shared: Tiny) -> None:
+    for name in ("ours-1-0.conda.partial", "theirs-1-0.conda.partial"):
+        (shared.cache / name).touch()
+    _give(shared.cache, NOBODY)
+    os.chown(shared.cache / "theirs-1-0.conda.partial", 0, 0)
+    os.chown(shared.cache, 0, 0)
+    shared.cache.chmod(0o1777)
+
+    def obstacles() -> dict[str, bool]:
+        found = find_leftovers(shared.inventory(), (), Search(contents=False), measure, lambda done: None).leftovers
+        return {item.entry.dist: bool(item.measurement and item.measurement.obstacle) for item in found}
+
+    assert _as_nobody(obstacles) == {"ours-1-0.conda.partial": False, "theirs-1-0.conda.partial": True}
 
 
 def test_of_a_cache_that_is_not_ours_nothing_is_offered(shared: Tiny) -> None:

@@ -47,6 +47,7 @@ class Leftover:
     linked: an environment that is known has symbolic links into it, or that can't be ruled out.
     chosen: it is of what ``--only`` names, where that was given. kept: the rule of ``--keep`` that it falls under.
     archive: what it is to be extracted from anew, if roots have it and that was asked for.
+    irreplaceable: why what is left of a package can't be had again, None if it can.
     """
 
     entry: Entry
@@ -60,6 +61,7 @@ class Leftover:
     chosen: bool = True
     kept: str | None = None
     archive: Archive | None = None
+    irreplaceable: str | None = None
 
     @property
     def holds_files(self) -> bool:
@@ -114,6 +116,12 @@ def _read_only(subject: _Subject) -> Iterable[Reason]:
         yield Reason(ReasonKind.READ_ONLY, measurement.obstacle)
 
 
+def _irreplaceable(subject: _Subject) -> Iterable[Reason]:
+    why = subject.leftover.irreplaceable
+    if why is not None and not subject.policy.include_irreplaceable:
+        yield Reason(ReasonKind.IRREPLACEABLE, f"{why} (--include-irreplaceable)")
+
+
 def _recent(subject: _Subject) -> Iterable[Reason]:
     age = subject.now - subject.leftover.changed
     if subject.policy.min_age and age < subject.policy.min_age:
@@ -130,7 +138,7 @@ def _not_selected(subject: _Subject) -> Iterable[Reason]:
 
 
 #: The strongest reason first, as in `policy.RULES`.
-RULES: tuple[Rule, ...] = (_kept, _in_use, _unreadable, _read_only, _recent, _not_selected)
+RULES: tuple[Rule, ...] = (_kept, _in_use, _unreadable, _read_only, _irreplaceable, _recent, _not_selected)
 
 
 def decide(

@@ -113,10 +113,10 @@ def _examine(
         checked = recorded_sha256(cache, entry) if url is None and metadata.doubt is None else None
         return Evidence(
             entry=entry,
-            measurements=_with_sticky_obstacle(cache, measurements),
+            measurements=with_sticky_obstacle(cache, measurements),
             dist=metadata.dist,
             fetched=_fetched(cache, measurements),
-            source=_source(url),
+            source=without_credentials(url),
             sha256=metadata.sha256 or checked,
             record=metadata.record,
             doubt=metadata.doubt,
@@ -147,7 +147,7 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
         return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
-    source = _source(_text(record.get("url")))
+    source = without_credentials(_text(record.get("url")))
     text = json.dumps({**record, "url": source}, separators=(",", ":")) if source else None
     return _Metadata(dist, _text(record.get("url")), _text(record.get("sha256")), text)
 
@@ -162,8 +162,8 @@ def _record(path: str) -> Mapping[str, Any]:
         return {}
 
 
-def _source(url: str | None) -> str | None:
-    """Return a url without credentials; None for what can't be a url."""
+def without_credentials(url: str | None) -> str | None:
+    """Return a url without login and token; None for what can't be a url."""
     try:
         return str(mask_anaconda_token(remove_auth(url))) if url else None
     except ValueError:
@@ -214,7 +214,12 @@ def _metadata_in_archive(path: str) -> _Metadata:
     return unknown
 
 
-def _with_sticky_obstacle(
+def holds_package(archive: str) -> bool:
+    """Return whether an archive can be read as a package. Raises `OSError`."""
+    return _metadata_in_archive(archive).doubt is None
+
+
+def with_sticky_obstacle(
     cache: Cache, measurements: tuple[tuple[Part, Measurement], ...]
 ) -> tuple[tuple[Part, Measurement], ...]:
     """Say which parts a sticky cache directory leaves to their owners (rename(2), EPERM)."""

@@ -9,28 +9,25 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache as cached
+from typing import Any
 
 from ..core.leftovers import Archive, Leftover
-from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
-from ..core.names import archive_dist, is_dist_name
+from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, Root
+from ..core.names import ARCHIVE_SUFFIXES
 from ..core.soft_links import SoftLinks
-from .candidates import Measure, read_urls
+from .candidates import RECORD, Measure, holds_package, read_urls, with_sticky_obstacle, without_credentials
 from .measure import Seen
-from .rattler import strays
+from .reading import read_object
 from .records import META
+from .sources import irreplaceable, local_builds
 from .specs import matching
+from .strays import strays
 from .wholeness import Damage, archive_damage, archive_record, directory_damage
-
-#: What conda (`conda.gateways.connection.download`), and conda up to 24 and mamba, call a download that is not done.
-_PARTIAL = (".partial", ".part")
-
-#: What is being replaced (``.c~``), what could not be deleted (``.trash``, ``*.conda_trash*``, mamba's likewise).
-_TRASH_SUFFIXES = (".c~", ".trash", ".mamba_trash")
-_TRASH_WORDS = (".conda_trash", ".mamba_trash")
 
 #: Waiting for the disk and hashing go on beside each other.
 _THREADS = 4
@@ -98,20 +95,46 @@ def find_leftovers(
                 damages[entry] = damaged
             elif damaged is not None:
                 whole.add(entry)
-    leftovers = [
-        _leftover(cache, Part(kind, name), Damage(reason, detail), dist, measure)
-        for cache in places
-        for name, kind, reason, detail, dist in _strays(cache)
-    ]
-    for cache in inventory.caches:
-        for entry in cache.entries:
-            for part, damage in damages.get(entry, {}).items():
-                leftovers.append(_leftover(cache, part, damage, entry.dist, measure))
     caches = tuple(
         replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
         for cache in inventory.caches
     )
-    return Found(replace(inventory, caches=caches), tuple(leftovers), frozenset(whole))
+    leftovers = (*_by_name(places, measure), *_by_content(inventory.caches, damages, urls, measure))
+    return Found(replace(inventory, caches=caches), leftovers, frozenset(whole))
+
+
+def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:
+    for cache in caches:
+        for name, reason, detail, dist in strays(cache):
+            yield _leftover(cache, Part(PartKind.LEFTOVER, name), Damage(reason, detail), dist, measure)
+
+
+def _by_content(
+    caches: Iterable[Cache],
+    damages: Mapping[Entry, Mapping[Part, Damage]],
+    urls: Callable[[str], Mapping[str, str]],
+    measure: Measure,
+) -> Iterator[Leftover]:
+    builds = local_builds()
+    for cache in caches:
+        for entry in cache.entries:
+            damaged = damages.get(entry, {})
+            for part, damage in damaged.items():
+                leftover = _leftover(cache, part, damage, entry.dist, measure)
+                held = leftover.measurement is not None and leftover.measurement.files
+                if leftover.holds_files and held and len(damaged) == len(entry.parts):
+                    url = _origin(cache, entry, urls(cache.real_path))
+                    leftover = replace(leftover, irreplaceable=irreplaceable(url, builds))
+                yield leftover
+
+
+def _origin(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> str | None:
+    """Return the url that a damaged package came from, if that is known."""
+    with suppress(OSError, ValueError):
+        url = read_object(os.path.join(cache.real_path, entry.dist, RECORD)).get("url")
+        if isinstance(url, str):
+            return url
+    return next((urls[entry.dist + suffix] for suffix in ARCHIVE_SUFFIXES if entry.dist + suffix in urls), None)
 
 
 def _without(entries: Sequence[Entry], damages: Mapping[Entry, Mapping[Part, Damage]]) -> Iterator[Entry]:
@@ -142,7 +165,7 @@ def _damages(
                     looked(path, statuses.__setitem__)
                 damage = directory_damage(path, statuses=statuses, hashes=hashes)
             else:
-                record = archive_record(directory, part.name)
+                record = _record_of(directory, part, urls)
                 damage = archive_damage(path, record, known=bool(record) or part.name in urls, hashes=hashes)
         except OSError:
             # What can't be read is no leftover for that; the evidence will say so.
@@ -150,6 +173,14 @@ def _damages(
         if damage is not None:
             found[part] = damage
     return found if found or sure else None
+
+
+def _record_of(directory: str, part: Part, urls: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what is recorded of an archive; nothing if it came from another channel, that has one of this name too."""
+    record = archive_record(directory, part.name)
+    url, last = record.get("url"), urls.get(part.name)
+    elsewhere = isinstance(url, str) and last and without_credentials(url) != without_credentials(last)
+    return {} if elsewhere else record
 
 
 def _is_looked_into(path: str, part: Part, entry: Entry, urls: Mapping[str, str]) -> bool:
@@ -161,56 +192,30 @@ def _is_looked_into(path: str, part: Part, entry: Entry, urls: Mapping[str, str]
 def _was_package(path: str, entry: Entry, urls: Mapping[str, str]) -> bool:
     """Return whether a directory ever was a package: anything may be called like one, as channels in mamba's caches.
 
-    It has metadata, or conda knows an archive of it, or nothing is in it at all. An environment is none.
+    It has metadata, or conda has fetched its archive, or nothing is in it at all, or its archive is a package: somebody
+    else's directory may lie beside an archive of it. An environment is none.
     """
     names = set(os.listdir(path))
     if META in names:
         return False
-    archives = any(part.kind is PartKind.ARCHIVE for part in entry.parts)
-    fetched = any(entry.dist + suffix in urls for suffix in (".conda", ".tar.bz2"))
-    return not names or archives or fetched or _has_metadata(path)
+    if not names or _has_metadata(path) or any(entry.dist + suffix in urls for suffix in ARCHIVE_SUFFIXES):
+        return True
+    archives = (part for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
+    return any(holds_package(os.path.join(os.path.dirname(path), part.name)) for part in archives)
 
 
 def _has_metadata(path: str) -> bool:
-    known = ("index.json", "paths.json", "files", "repodata_record.json", "about.json")
+    # Not by info/files, which is a name that anybody might give.
+    known = ("index.json", "paths.json", "repodata_record.json", "about.json")
     return any(os.path.isfile(os.path.join(path, "info", name)) for name in known)
-
-
-def _strays(cache: Cache) -> Iterator[tuple[str, PartKind, ReasonKind, str, str | None]]:
-    """Give name, kind, reason and detail, and the dist that it is of, for all that bears the name of a leftover."""
-    try:
-        with os.scandir(cache.real_path) as listing:
-            items = sorted(listing, key=lambda item: item.name)
-    except OSError:
-        return
-    for name, kind, detail, of in strays(cache, items):
-        yield name, PartKind.LEFTOVER, kind, detail, of
-    for item in items:
-        name = item.name
-        if not (item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False)):
-            continue
-        partial = next((suffix for suffix in _PARTIAL if name.endswith(suffix)), None)
-        if partial is not None:
-            dist = archive_dist(name.removesuffix(partial))
-            if dist is not None and item.is_file(follow_symlinks=False):
-                yield name, PartKind.LEFTOVER, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist
-            continue
-        word = next((word for word in (*_TRASH_SUFFIXES, *_TRASH_WORDS) if word in name), None)
-        if word is not None and (name.endswith(_TRASH_SUFFIXES) or word in _TRASH_WORDS):
-            of = name[: name.rindex(word)]
-            dist = archive_dist(of) or of
-            known = dist if is_dist_name(dist) else None
-            yield name, PartKind.LEFTOVER, ReasonKind.TRASH, _TRASH_DETAIL, known
-
-
-_TRASH_DETAIL = "set aside by an install or removal that did not come to its end"
 
 
 def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measure: Measure) -> Leftover:
     path = os.path.join(cache.real_path, part.name)
     entry = Entry(cache.path, part.name, (part,))
     try:
-        measurement, changed = measure(path), _newest_change(path)
+        ((_, measurement),) = with_sticky_obstacle(cache, ((part, measure(path)),))
+        changed = _newest_change(path)
     except OSError as error:
         why = f"{error.filename} can't be read: {error.strerror}"
         return Leftover(entry, damage.kind, damage.detail, dist, 0.0, None, unreadable=why)

@@ -138,18 +138,17 @@ def archive_damage(path: str, record: Mapping[str, Any], *, known: bool, hashes:
     """Return what is wrong with an archive, None if nothing is.
 
     record: what conda has recorded of it, if anything. known: conda has fetched it, so whatever is in there now should
-    be a package; a file that is not known counts only if it begins as one. Raises `OSError`.
+    be a package; a file that is not known may be anybody's, and counts only if it is empty. Raises `OSError`.
     """
     size = os.lstat(path).st_size
     if isinstance(record.get("size"), int) and record["size"] != size:
         return Damage(ReasonKind.CORRUPT, f"it has {size:,} bytes, its record says {record['size']:,}")
+    if not known and size > 0:
+        return None
     suffix = next(suffix for suffix in _BEGINNINGS if path.endswith(suffix))
     with open(path, "rb") as stream:
         beginning = stream.read(4)
-    begins = size > 0 and beginning.startswith(_BEGINNINGS[suffix])
-    if not begins and not (known or size == 0):
-        return None
-    if not begins or not _ENDS[suffix](path, size):
+    if not beginning.startswith(_BEGINNINGS[suffix]) or not _ENDS[suffix](path, size):
         return Damage(ReasonKind.CORRUPT, "it can't be opened: it is cut off or no package at all")
     return _content_damage(path, record, suffix) if hashes else None
 
@@ -170,7 +169,7 @@ def _zip_ends(path: str, size: int) -> bool:
         # Reads the directory, which is at the end.
         with zipfile.ZipFile(path) as archive:
             return bool(archive.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RecursionError):
+    except (zipfile.BadZipFile, ValueError, RuntimeError):
         return False
 
 
@@ -185,7 +184,8 @@ def _zip_reads(path: str) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError):
+        # RuntimeError: encrypted, or compressed in a way that is not implemented.
         return False
 
 
@@ -194,7 +194,11 @@ def _bz2_reads(path: str) -> bool:
         with bz2.open(path) as stream:
             while stream.read(_CHUNK):
                 pass
-    except (OSError, EOFError, ValueError):
+    except OSError as error:
+        if error.errno is not None:
+            raise  # The disk can't be read; of the content that says nothing.
+        return False
+    except (EOFError, ValueError):
         return False
     return True
 

@@ -1,0 +1,112 @@
+"""What looks like a leftover and may be something else stays: files of the user, sound archives, what is unique."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import os
+import shutil
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import Machine, listing
+from tiny import Tiny
+
+from conda_prune_plugin.demo.packages import File, Package, build_channel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def tiny(empty: Machine) -> Tiny:
+    empty.cache.joinpath("urls.txt").unlink()
+    empty.cache.rmdir()
+    empty.envs.rmdir()
+    return Tiny(empty.directory)
+
+
+def _removed(machine: Machine, *options: str) -> dict[str, str]:
+    plan = machine.prune("--leftovers", "--dry-run", "--json", *options).json
+    return {decision["dist"]: decision["reasons"][0]["kind"] for decision in plan["remove"]}
+
+
+def _set_url(tree: Path, url: str, **more: object) -> None:
+    path = tree / "info" / "repodata_record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "url": url, **more}))
+
+
+def test_what_somebody_has_put_into_a_cache_is_no_leftover_whatever_its_name(empty: Machine, tiny: Tiny) -> None:
+    cache = tiny.cache
+    data = cache / "data-2020-01"
+    data.mkdir()
+    (data / "measured.csv").write_text("1,2")
+    with tarfile.open(cache / "data-2020-01.tar.bz2", "w:bz2") as archive:
+        archive.add(data, data.name)
+    # Being copied here, or with something behind its end, as bzip2 allows.
+    shutil.copy(cache / "data-2020-01.tar.bz2", cache / "cut-2020-01.tar.bz2")
+    os.truncate(cache / "cut-2020-01.tar.bz2", 100)
+    (cache / "padded-2020-01.tar.bz2").write_bytes(bz2.compress(b"data") + b"and more")
+    # An editor's backup of notes.c; a directory of somebody's own.
+    (cache / "notes.c~").write_text("int main() {}")
+    (cache / "photos.trash").mkdir()
+    (cache / "photos.trash" / "one.jpg").touch()
+    (cache / "my-project-1" / "info").mkdir(parents=True)
+    (cache / "my-project-1" / "info" / "files").write_text("a list")
+    before = listing(cache)
+
+    assert _removed(empty, "--verify") == {}
+    assert empty.prune("--all", "--verify", "--yes", "--json").json["remove"] == []
+    assert listing(cache) == before
+
+
+def test_a_package_whose_extraction_was_cut_off_is_known_by_the_archive_beside_it(empty: Machine, tiny: Tiny) -> None:
+    channel = empty.directory / "channel"
+    build_channel(channel, [Package("cut", "1", files={"lib/it": File(b"it")})])
+    shutil.copy(channel / "linux-64" / "cut-1-0.conda", tiny.cache)
+    (tiny.cache / "cut-1-0" / "lib").mkdir(parents=True)
+    (tiny.cache / "cut-1-0" / "lib" / "it").write_text("i")
+
+    assert _removed(empty) == {"cut-1-0": "incomplete-extraction"}
+
+
+def test_a_sound_archive_of_another_channel_is_not_corrupt(empty: Machine, tiny: Tiny) -> None:
+    tree = tiny.add("two-1-0", archive=True)
+    tiny.use("e", "two-1-0")
+    _set_url(tree, "https://host/one/linux-64/two-1-0.conda", size=7, sha256="0" * 64)
+
+    (tiny.cache / "urls.txt").write_text("https://user:secret@host/one/linux-64/two-1-0.conda\n")
+    assert _removed(empty) == {"two-1-0.conda": "corrupt"}
+    (tiny.cache / "urls.txt").write_text("https://host/other/linux-64/two-1-0.conda\n")
+    assert _removed(empty) == {}
+    os.truncate(tiny.cache / "two-1-0.conda", 500)
+    assert _removed(empty) == {"two-1-0.conda": "corrupt"}
+
+
+def test_a_changed_package_that_can_not_be_had_again_stays_unless_that_is_asked_for(empty: Machine, tiny: Tiny) -> None:
+    tree = tiny.add("mine-1-0")
+    (tree / "lib" / "one").write_text("mended by hand")
+    assert _removed(empty) == {"mine-1-0": "corrupt"}
+    _set_url(tree, "file:///nowhere/linux-64/mine-1-0.conda")
+
+    plan = empty.prune("--dry-run", "--json").json
+
+    assert [(keep["dist"], keep["reasons"][0]["kind"]) for keep in plan["keep"]] == [("mine-1-0", "irreplaceable")]
+    assert _removed(empty) == {}
+    assert _removed(empty, "--include-irreplaceable") == {"mine-1-0": "corrupt"}
+
+
+def test_an_archive_that_can_not_be_read_stops_no_verification(empty: Machine, tiny: Tiny) -> None:
+    path = tiny.cache / "locked-1-0.conda"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("content", b"x" * 100)
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # Encrypted, says the file's own header, and that in the directory at the end.
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    (tiny.cache / "urls.txt").write_text("https://host/linux-64/locked-1-0.conda\n")
+    (tiny.add("lacks-1-0") / "lib" / "one").unlink()
+
+    assert _removed(empty, "--verify") == {"locked-1-0.conda": "corrupt", "lacks-1-0": "corrupt"}
