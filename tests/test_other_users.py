@@ -19,9 +19,11 @@ import pytest
 from tiny import Tiny
 
 from conda_prune_plugin.core.run import Disposal, Run
+from conda_prune_plugin.core.targets import Target
 from conda_prune_plugin.discovery.caches import list_cache
 from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
 from conda_prune_plugin.discovery.measure import measure
+from conda_prune_plugin.discovery.other import find_other
 from conda_prune_plugin.execution.lock import Patience
 from conda_prune_plugin.execution.purge import purge
 from conda_prune_plugin.execution.restore import Fetch, UnfetchableError, restore
@@ -132,6 +134,20 @@ def test_in_a_sticky_cache_leftovers_of_others_are_kept_before_anything_begins(s
         return {item.entry.dist: bool(item.measurement and item.measurement.obstacle) for item in found}
 
     assert _as_nobody(obstacles) == {"ours-1-0.conda.partial": False, "theirs-1-0.conda.partial": True}
+
+
+def test_logs_in_a_directory_of_somebody_else_are_not_offered_and_told(shared: Tiny) -> None:
+    logs = shared.cache / ".logs"
+    logs.mkdir()
+    (logs / "x.log").touch()
+
+    def offered() -> tuple[list[str], list[str]]:
+        found, notices = find_other(Target.LOGFILES, shared.inventory().caches, (), measure, 2e9, lambda done: None)
+        return [other.path for other in found], [notice.path for notice in notices]
+
+    assert _as_nobody(offered) == [[], [str(logs / "x.log")]]
+    _give(logs, NOBODY)
+    assert _as_nobody(offered) == [[str(logs / "x.log")], []]
 
 
 def test_of_a_cache_that_is_not_ours_nothing_is_offered(shared: Tiny) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from ..core.leftovers import Leftover
-from ..core.model import Inventory, Keep, Notice, Plan, ReasonKind, Verdict
+from ..core.model import Entry, Inventory, Keep, Notice, PartKind, Plan, ReasonKind, Verdict
 from ..core.reachability import references
 from ..discovery.leftovers import Search, find_leftovers
 from ..discovery.measure import measure
@@ -19,8 +19,9 @@ DAMAGED = "damaged-package"
 def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
     """Return a warning for each damaged package that stays as it is because environments are linked to it."""
     mended = {item.removal.entry for item in plan.repair}
+    archives = _with_archive(plan.inventory)
     return tuple(
-        _notice(keep.entry.path(keep.entry.parts[0]), keep.reasons[-1].detail, _obstacle(keep))
+        _notice(keep.entry, keep.reasons[-1].detail, archives, _obstacle(keep))
         for keep in plan.keep
         if keep.verdict is Verdict.LEFTOVER and _in_use(keep) and keep.entry not in mended
     )
@@ -49,15 +50,29 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ..
     progress = reporter.phase("Checking packages in use", sum(len(cache.entries) for cache in caches))
     found = find_leftovers(replace(inventory, caches=caches), (), Search(everything=True), measure, progress)
     reporter.clear()
-    return tuple(_notice(item.entry.path(item.entry.parts[0]), item.detail) for item in _packages(found.leftovers))
+    archives = _with_archive(found.inventory)
+    return tuple(_notice(item.entry, item.detail, archives) for item in _packages(found.leftovers))
+
+
+def _with_archive(inventory: Inventory) -> frozenset[tuple[str, str]]:
+    """Return cache and dist of all that has an archive that is not known to be damaged."""
+    return frozenset(
+        (entry.cache, entry.dist)
+        for cache in inventory.caches
+        for entry in cache.entries
+        if any(part.kind is PartKind.ARCHIVE and not part.is_link for part in entry.parts)
+    )
 
 
 def _packages(leftovers: Iterable[Leftover]) -> Iterable[Leftover]:
     return (item for item in leftovers if item.holds_files)
 
 
-def _notice(path: str, detail: str, obstacle: str | None = None) -> Notice:
+def _notice(entry: Entry, detail: str, archives: Collection[tuple[str, str]], obstacle: str | None = None) -> Notice:
+    path = entry.path(entry.parts[0])
     remedy = "`conda prune --repair` extracts it anew" + (f", but not now: {obstacle}" if obstacle else "")
+    if (entry.cache, entry.dist) not in archives:
+        remedy = "put its archive from its channel beside it, and `conda prune --repair` extracts it anew"
     message = (
         f"The package {path} is in use and damaged: {detail}. conda takes it for whole, and environments made from "
         f"it fail or lack files: {remedy}."

@@ -8,7 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..core.model import Plan
 
 #: The names of conda's marks have moved; the marks are the same in all versions.
 _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"
@@ -34,44 +37,55 @@ def health_check() -> Any:
 
 def check(prefix: str, verbose: bool) -> None:
     """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
-    findings, reclaimable = _findings(verbose)
+    from ..core.units import format_size
+
+    plan = _plan()
+    findings = _findings(plan, verbose)
     if findings:
         print(f"{_BAD} Package caches:\n")
         for line in findings:
             print(f"  {line}")
     else:
         print(f"{_OK} The package caches hold no leftovers and no damaged packages.")
-    print(f"  {reclaimable}\n")
+    rest = sum(decision.reclaimable for decision in plan.remove if not decision.leftover)
+    print(f"  {format_size(rest)} in packages that nothing needs: `conda prune` frees that.\n")
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:
-    """Remove leftovers and repair damaged packages once conda has asked; return the exit code."""
+    """Remove leftovers and repair damaged packages once conda has asked; return the exit code.
+
+    Raises `ConfirmationError`: conda takes ``--json`` for a yes.
+    """
+    from ..core.summary import what_goes
+    from ..core.units import plural
+    from .confirm import confirm as require_answer
     from .options import Output
     from .run import run
 
-    if not _findings(False)[0]:
-        print("There are no leftovers and no damaged packages in the package caches.")
+    output = Output.from_context()
+    plan = _plan(*_FIX)
+    if not plan.changes:
+        print("There is nothing in the package caches that can be removed or repaired now.")
         return 0
-    confirm("Remove the leftovers, and extract damaged packages anew?")
-    output = replace(Output.from_context(), dry_run=False, yes=True)
-    return run(_options("--leftovers", "--repair"), output)
+    if not output.dry_run:
+        mended = plural(len(plan.repair), "damaged package") if plan.repair else ""
+        done = [f"remove {what_goes(plan)}" if plan.remove else "", f"extract {mended} anew" if mended else ""]
+        question = f"{' and '.join(filter(None, done)).capitalize()}?"
+        if output.json:
+            require_answer(question, output)
+        confirm(question)
+    return run(_options(*_FIX), replace(output, json=False, yes=True))
 
 
-def _findings(verbose: bool) -> tuple[list[str], str]:
-    """Return what is wrong, line by line, and what could be had by a prune besides."""
+_FIX = ("--leftovers", "--repair")
+
+
+def _findings(plan: Plan, verbose: bool) -> list[str]:
+    """Return what is wrong, line by line."""
     from ..core.units import format_size, plural
-    from ..discovery.inventory import discover
-    from ..discovery.leftovers import Search
-    from ..presentation.progress import Reporter
     from ..presentation.text import printable
     from .damage import kept_though_damaged
-    from .policies import Choice, request
 
-    arguments = _options()
-    with Reporter(sys.stderr, enabled=False) as reporter:
-        inventory = discover(request(arguments), lambda seen: None).inventory
-        choice = Choice(arguments, search=Search(everything=True))
-        plan, _ = choice.plan(inventory, reporter, time.time())
     leftovers = [decision for decision in plan.remove if decision.leftover]
     lines = [notice.message for notice in kept_though_damaged(plan)]
     for kind, count in Counter(decision.reasons[0].kind for decision in leftovers).items():
@@ -81,8 +95,24 @@ def _findings(verbose: bool) -> tuple[list[str], str]:
         )
     if verbose:
         lines += [f"{decision.paths[0]}: {decision.reasons[0].detail}" for decision in leftovers]
-    rest = plan.reclaimable - sum(decision.reclaimable for decision in leftovers)
-    return list(map(printable, lines)), f"{format_size(rest)} in packages that nothing needs: `conda prune` frees that."
+    return list(map(printable, lines))
+
+
+def _plan(*options: str) -> Plan:
+    """Return the plan of ``conda prune`` with these options, packages in use looked at in any case."""
+    from ..discovery.inventory import discover
+    from ..presentation.progress import Reporter
+    from .options import Output
+    from .policies import Choice, request
+    from .targets import search_of, targets_of
+
+    arguments = _options(*options)
+    targets = targets_of(arguments)
+    search = replace(search_of(arguments, targets), everything=True)
+    output = Output.from_context()
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+        inventory = discover(request(arguments), reporter.phase("Looking for environments")).inventory
+        return Choice(arguments, targets, search).plan(inventory, reporter, time.time())[0]
 
 
 def _options(*options: str) -> argparse.Namespace:

@@ -362,8 +362,8 @@ class Remove:
 
     @property
     def linkable(self) -> bool:
-        """Whether a root has what goes, so that it might soft-link it; nothing is linked from an archive."""
-        return bool(self.accepted) and any(part.kind is not PartKind.ARCHIVE for part in self.parts)
+        """Whether a root has what goes, so that it might soft-link it; nothing is linked but from a package."""
+        return bool(self.accepted) and any(part.kind is PartKind.EXTRACTED for part in self.parts)
 
     @property
     def leftover(self) -> bool:

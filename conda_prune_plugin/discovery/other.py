@@ -8,6 +8,7 @@ they find a file by its ending alone: what a package has brought, or lies in a c
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FunctionType
@@ -37,18 +38,23 @@ def find_other(
     number of environments done. Nothing is written.
     """
     writable = {cache.real_path: cache for cache in caches if cache.writable and cache.client == Client.CONDA}
-    found: list[Other] = []
     notices: list[Notice] = []
+    places: list[tuple[OtherKind, str, str]] = []
     if Target.INDEX_CACHE in targets:
-        found += _measured(OtherKind.INDEX_CACHE, _in_caches(main_clean.find_index_cache, writable), measure)
+        places += ((OtherKind.INDEX_CACHE, *place) for place in _in_caches(main_clean.find_index_cache, writable))
     if Target.LOGFILES in targets:
-        found += _measured(OtherKind.LOGFILES, _in_caches(main_clean.find_logfiles, writable), measure)
+        places += ((OtherKind.LOGFILES, *place) for place in _in_caches(main_clean.find_logfiles, writable))
     if Target.TEMPFILES in targets:
         files, young = _tempfiles(caches, roots, oldest, progress)
-        found += _measured(OtherKind.TEMPFILES, files, measure)
+        places += ((OtherKind.TEMPFILES, *place) for place in files)
         if young:
             message = f"{plural(young, 'temporary file')} changed too recently to be removed (--min-age)."
             notices.append(Notice("recent-tempfiles", message, ""))
+    found, staying = _told_apart(places, measure)
+    if staying:
+        what = plural(len(staying), "temporary or log file or index cache", "temporary or log files or index caches")
+        message = f"{what} can't be read, or not removed by you, and will stay; the first: {staying[0]}."
+        notices.append(Notice("read-only", message, staying[0]))
     return tuple(found), tuple(notices)
 
 
@@ -101,11 +107,40 @@ def _owned(root: Root) -> frozenset[str]:
     return frozenset(name.replace("/", os.sep) for name in found)
 
 
-def _measured(kind: OtherKind, places: Iterable[tuple[str, str]], measure: Measure) -> Iterator[Other]:
-    for top, path in places:
-        # What is gone since it was listed, or can't be looked into, is not ours to remove.
-        with suppress(OSError):
-            held = measure(path)
-            freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
-            if held.obstacle is None:
-                yield Other(kind, top, path, held.identity, held.files, held.apparent, freed)
+def _told_apart(places: Iterable[tuple[OtherKind, str, str]], measure: Measure) -> tuple[list[Other], list[str]]:
+    """Return the decisions to remove these kinds, tops and paths, and the paths of what this user can't remove."""
+    found: list[Other] = []
+    staying: list[str] = []
+    for kind, top, path in places:
+        # What is gone since it was listed is neither.
+        with suppress(FileNotFoundError):
+            other = _measured(kind, top, path, measure)
+            if other is None:
+                staying.append(path)
+            else:
+                found.append(other)
+    return found, staying
+
+
+def _measured(kind: OtherKind, top: str, path: str, measure: Measure) -> Other | None:
+    """Return the decision to remove something, None if this user can't. Raises `FileNotFoundError`."""
+    try:
+        held = measure(path)
+        if held.obstacle is not None or not _may_remove(path):
+            return None
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return None
+    freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
+    return Other(kind, top, path, held.identity, held.files, held.apparent, freed)
+
+
+def _may_remove(path: str) -> bool:
+    """Return whether this user may take something out of the directory that it is in."""
+    above = os.path.dirname(path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        return False
+    status = os.stat(above)
+    owners = (status.st_uid, os.lstat(path).st_uid)
+    return not status.st_mode & stat.S_ISVTX or not hasattr(os, "geteuid") or os.geteuid() in (0, *owners)
