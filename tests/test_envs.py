@@ -136,6 +136,20 @@ def test_what_pip_can_not_have_again_is_told_before_and_after(house: Machine) ->
     assert _python(house, "-c", "import tinywheel").strip() == ""
 
 
+def test_what_pip_can_not_install_is_a_failure_that_tells_how_to_go_on(house: Machine) -> None:
+    assert _envs(house, "work", "--remove", "--yes").code == 0
+    (away,) = house.directory.glob("tinywheel*.whl")
+    away.unlink()
+
+    answer = house.run("prune", "restore", "last", "--json")
+
+    assert answer.code == 1
+    (outcome,) = answer.json["outcomes"]
+    assert outcome["result"] == "failed"
+    assert "-m pip install --no-deps --requirement" in outcome["error"]
+    assert _python(house, "-c", "import pynoarch").strip() == ""
+
+
 @pytest.mark.skipif(not is_embedded(), reason="later condas print the channels in another way")
 def test_the_exported_file_is_what_conda_exports(house: Machine) -> None:
     expected = house.run("env", "export", "-n", "work").out

@@ -18,7 +18,7 @@ from ..execution.runs import StoredRun
 from ..execution.state import LockedCache
 from .conda_removal import register
 from .fetching import fetch
-from .rebuild import rebuild
+from .rebuild import interrupted, rebuild
 
 
 def restore_environments(
@@ -36,7 +36,15 @@ def restore_environments(
     outcomes: list[Outcome] = []
     warnings: list[str] = []
     for entry in entries:
-        rebuilt = rebuild(run, entry)
+        prefix = os.path.join(run.cache.path, entry.dist)
+        try:
+            rebuilt = rebuild(locked, run, entry)
+        except KeyboardInterrupt:
+            outcomes += [interrupted(run, left) for left in entries[len(outcomes) :]]
+            return Restored(tuple(outcomes), interrupted=True, warnings=tuple(warnings))
+        finally:
+            if not os.path.lexists(prefix):
+                _unregister(prefix)
         outcomes.append(rebuilt.outcome)
         warnings += rebuilt.warnings
         progress(1)
@@ -65,10 +73,15 @@ def _moved_back(
     for outcome in done.outcomes:
         prefix = registered.get(outcome.entry.dist, "")
         if prefix and outcome.result is not Result.RESTORED and not os.path.lexists(prefix):
-            for registry in conda_settings().registries:
-                with suppress(OSError):
-                    take_out(registry, (prefix,))
+            _unregister(prefix)
     return done
+
+
+def _unregister(prefix: str) -> None:
+    """Take an environment out of the registries that is not there after all."""
+    for registry in conda_settings().registries:
+        with suppress(OSError):
+            take_out(registry, (prefix,))
 
 
 def _was_registered(entry: ReceiptEntry) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.model import Entry, Outcome, Part, Result
-from ..discovery.exports import EXPLICIT, PINNED, PIP, PIP_DETAILS, VARIABLES
+from ..discovery.exports import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
+from ..discovery.records import META
+from ..execution.aside import reason
 from ..execution.exports import EXPORTS
 from ..execution.receipt import ReceiptEntry
+from ..execution.reserve import reserved
 from ..execution.runs import StoredRun
+from ..execution.state import LockedCache
 
 #: So much of what a failed command has said is repeated, in characters.
 _TOLD = 400
@@ -33,23 +38,39 @@ class Rebuilt:
     warnings: tuple[str, ...] = ()
 
 
-def rebuild(stored: StoredRun, entry: ReceiptEntry) -> Rebuilt:
-    """Make one environment of a run again at the place where it was, if nothing is there."""
+class _NotMadeError(Exception):
+    """conda could not make an environment; the text says why."""
+
+
+def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuilt:
+    """Make one environment of a run again at the place where it was, if nothing is there.
+
+    It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing.
+    """
+    from conda.base.context import context
+
     prefix = os.path.join(stored.cache.path, entry.dist)
     exports = os.path.join(stored.path, EXPORTS, entry.dist)
-    if os.path.lexists(prefix):
-        return _rebuilt(stored, entry, Result.SKIPPED, f"{prefix} is there already; nothing is overwritten")
     if not os.path.isfile(os.path.join(exports, EXPLICIT)):
         return _rebuilt(stored, entry, Result.FAILED, f"{exports} does not hold what it was to be rebuilt from")
-    if error := _create(prefix, os.path.join(exports, EXPLICIT)):
-        return _rebuilt(stored, entry, Result.FAILED, error)
-    missing = _wanted(exports) - {name.removesuffix(".json") for name in os.listdir(os.path.join(prefix, "conda-meta"))}
-    if missing:
-        return _rebuilt(stored, entry, Result.FAILED, f"conda has made it without {', '.join(sorted(missing))}")
-    for name in (VARIABLES, PINNED):
-        if os.path.isfile(os.path.join(exports, name)):
-            shutil.copyfile(os.path.join(exports, name), os.path.join(prefix, "conda-meta", name))
-    return _rebuilt(stored, entry, Result.RESTORED, None, *_with_pip(prefix, exports))
+    why = None
+    for offline in dict.fromkeys((True, bool(context.offline))):
+        try:
+            with reserved(here, stored.id, entry.dist):
+                _make(prefix, exports, offline=offline)
+                warnings, failure = _with_pip(prefix, exports)
+            result = Result.RESTORED if failure is None else Result.FAILED
+            return _rebuilt(stored, entry, result, failure, *warnings)
+        except FileExistsError:
+            return _rebuilt(stored, entry, Result.SKIPPED, f"{prefix} is there already; nothing is overwritten")
+        except (_NotMadeError, OSError) as error:
+            why = reason(error) if isinstance(error, OSError) else str(error)
+    return _rebuilt(stored, entry, Result.FAILED, why)
+
+
+def interrupted(stored: StoredRun, entry: ReceiptEntry) -> Outcome:
+    """Return the outcome of an environment that was not made, or not left, because the user stopped it."""
+    return _rebuilt(stored, entry, Result.SKIPPED, "interrupted before it").outcome
 
 
 def _rebuilt(stored: StoredRun, entry: ReceiptEntry, result: Result, error: str | None, *warnings: str) -> Rebuilt:
@@ -57,40 +78,27 @@ def _rebuilt(stored: StoredRun, entry: ReceiptEntry, result: Result, error: str 
     return Rebuilt(Outcome(Entry(stored.cache.path, entry.dist, parts), result, entry.files, 0, error), warnings)
 
 
-def _create(prefix: str, explicit: str) -> str | None:
-    """Let conda create an environment; return why that failed, None if it did not."""
-    from conda.base.context import context
-
-    error: str | None = "conda was not asked"
-    for offline in dict.fromkeys((True, bool(context.offline))):
-        command = ["create", "--prefix", prefix, "--yes", "--quiet", "--no-default-packages"]
-        if _has_packages(explicit):
-            command += ["--file", explicit]
-        # Our module runs the conda that runs this.
-        error = _run([sys.executable, "-m", "conda_prune_plugin.embedded", *command, *(["--offline"] * offline)])
-        if error is None:
-            return None
-        # conda takes back what it has begun, but leaves the directory.
-        _remove_empty(prefix)
-        if os.path.lexists(prefix):
-            return f"{error} (what conda has left is in {prefix})"
-    return error
+def _make(prefix: str, exports: str, *, offline: bool) -> None:
+    """Let conda create an environment in an empty directory. Raises `_NotMadeError` or `OSError`."""
+    command = ["create", "--prefix", prefix, "--yes", "--quiet", "--no-default-packages"]
+    explicit = os.path.join(exports, EXPLICIT)
+    if _has_packages(explicit):
+        command += ["--file", explicit]
+    # Our module runs the conda that runs this.
+    error = _run([sys.executable, "-m", "conda_prune_plugin.embedded", *command, *(["--offline"] * offline)])
+    if error is not None:
+        raise _NotMadeError(error)
+    missing = _wanted(exports) - {name.removesuffix(".json") for name in os.listdir(os.path.join(prefix, META))}
+    if missing:
+        raise _NotMadeError(f"conda has made it without {', '.join(sorted(missing))}")
+    for name in (VARIABLES, PINNED, FROZEN):
+        if os.path.isfile(os.path.join(exports, name)):
+            shutil.copyfile(os.path.join(exports, name), os.path.join(prefix, META, name))
 
 
 def _has_packages(explicit: str) -> bool:
     with open(explicit, encoding="utf-8", errors="surrogateescape") as stream:
         return any(line[:1] not in ("#", "@", "\n") for line in stream)
-
-
-def _remove_empty(prefix: str) -> None:
-    for path in (os.path.join(prefix, "conda-meta", "history"), os.path.join(prefix, "conda-meta"), prefix):
-        try:
-            if os.path.isdir(path):
-                os.rmdir(path)
-            elif os.path.getsize(path) == 0:
-                os.unlink(path)
-        except OSError:
-            continue
 
 
 def _wanted(exports: str) -> set[str]:
@@ -106,22 +114,23 @@ def _wanted(exports: str) -> set[str]:
     return found
 
 
-def _with_pip(prefix: str, exports: str) -> tuple[str, ...]:
-    """Install what pip had installed; return what the user has to do himself."""
+def _with_pip(prefix: str, exports: str) -> tuple[tuple[str, ...], str | None]:
+    """Install what pip had installed; return what the user has to do himself, and what went wrong."""
     try:
         with open(os.path.join(exports, PIP_DETAILS), encoding="utf-8") as stream:
             packages = json.load(stream)
     except (OSError, ValueError):
-        return ("Nothing is known of its pip packages.",)
+        return ("Nothing is known of its pip packages.",), None
     lost = [item for item in packages if item["requirement"] is None]
-    warnings = [f"{prefix}: {item['name']} can't be installed again: {item['why']}." for item in lost]
-    if len(packages) > len(lost):
-        requirements = os.path.join(exports, PIP)
-        command = [_python(prefix), "-m", "pip", "install", "--no-deps", "--requirement", requirements]
-        error = _run([*command, "--no-input", "--disable-pip-version-check", *_offline()], PIP_REQUIRE_VIRTUALENV="0")
-        if error is not None:
-            warnings.append(f"{prefix}: pip has failed ({error}). To try again: {' '.join(command)}")
-    return tuple(warnings)
+    warnings = tuple(f"{prefix}: {item['name']} can't be installed again: {item['why']}." for item in lost)
+    if len(packages) == len(lost):
+        return warnings, None
+    requirements = os.path.join(exports, PIP)
+    command = [_python(prefix), "-m", "pip", "install", "--no-deps", "--requirement", requirements]
+    error = _run([*command, "--no-input", "--disable-pip-version-check", *_offline()], PIP_REQUIRE_VIRTUALENV="0")
+    if error is None:
+        return warnings, None
+    return warnings, f"conda has made {prefix}, but pip has failed ({error}). To try again: {shlex.join(command)}"
 
 
 def _offline() -> list[str]:

@@ -22,7 +22,7 @@ from .records import META
 
 #: The names of the files.
 YAML, EXPLICIT, PIP, PIP_DETAILS = "environment.yml", "explicit.txt", "requirements.txt", "pip.json"
-VARIABLES, PINNED, HISTORY = "state", "pinned", "history"
+VARIABLES, PINNED, FROZEN, HISTORY = "state", "pinned", "frozen", "history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def export(root: Root) -> Export:
         PIP: _requirements(python),
         PIP_DETAILS: json.dumps([asdict(package) for package in python], indent=2).encode(),
     }
-    for name in (VARIABLES, PINNED, HISTORY):
+    for name in (VARIABLES, PINNED, FROZEN, HISTORY):
         with suppress(OSError):
             files[name] = read_regular(os.path.join(root.path, META, name))
     sourceless = tuple(_dist(record) for record in records if record["url"] is None)

@@ -1,0 +1,97 @@
+"""An environment that is made again is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import Machine
+
+from conda_prune_plugin.demo.packages import File, Package, build_channel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Fails, or waits, if there is a file of that name in the home directory.
+_SCRIPT = b"""\
+#!/bin/bash
+touch "$PREFIX/by-script"
+if [ -e ~/wait ]; then touch ~/waiting; sleep 60; fi
+[ ! -e ~/fail ]
+"""
+
+
+@pytest.fixture
+def moody(empty: Machine) -> Machine:
+    """A machine where the environment ``e`` was removed whose package may refuse to be linked."""
+    package = Package(
+        "moody", "1.0", files={"bin/.moody-post-link.sh": File(_SCRIPT), "lib/one": File(b"1" * 5000)}, build="0"
+    )
+    build_channel(empty.directory / "channel", (package,))
+    empty.install("create", "-n", "e", "moody")
+    (empty.envs / "e" / "conda-meta" / "frozen").write_text('{"message": "mine"}')
+    assert empty.run("prune", "envs", "e", "--remove", "--force", "--yes").code == 0
+    assert not (empty.envs / "e").exists()
+    return empty
+
+
+def _require_nothing_left(machine: Machine) -> None:
+    assert not (machine.envs / "e").exists()
+    assert str(machine.envs / "e") not in machine.registry.read_text().splitlines()
+    assert [path.name for path in machine.envs.glob(".conda-prune/*/*.deleting")] == []
+
+
+def test_what_conda_can_not_make_leaves_nothing_behind_and_can_be_tried_again(moody: Machine) -> None:
+    (moody.home / "fail").touch()
+
+    failed = moody.run("prune", "restore", "last", "--json")
+
+    assert (failed.code, failed.json["success"]) == (1, False)
+    assert [outcome["result"] for outcome in failed.json["outcomes"]] == ["failed"]
+    _require_nothing_left(moody)
+    (moody.home / "fail").unlink()
+    # What a kill right after the place was taken leaves.
+    (moody.envs / "e").mkdir()
+    assert moody.run("prune", "restore", "last").code == 0
+    assert (moody.envs / "e" / "lib" / "one").is_file()
+    assert (moody.envs / "e" / "conda-meta" / "frozen").read_text() == '{"message": "mine"}'
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal interrupts a group of processes")
+def test_what_is_interrupted_leaves_nothing_behind(moody: Machine) -> None:
+    waiting = moody.home / "waiting"
+    (moody.home / "wait").touch()
+    command = [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", "restore", "last"]
+    with subprocess.Popen(
+        command,
+        env=moody.environ(),
+        cwd=moody.directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        _wait_for(waiting)
+        _interrupt(process)
+        output = process.communicate()[0]
+
+    assert process.returncode == 1
+    assert "interrupted" in output
+    _require_nothing_left(moody)
+    (moody.home / "wait").unlink()
+    assert moody.run("prune", "restore", "last").code == 0
+
+
+def _wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.1)
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
