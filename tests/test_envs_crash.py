@@ -26,7 +26,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
-REMOVE = ("prune", "envs", "e", "--remove", "--yes")
+#: Whatever else is installed on the machine of the tests meanwhile.
+REMOVE = ("prune", "envs", "e", "--remove", "--yes", "--ignore-running")
 BACKUP = (*REMOVE, "--backup")
 RESTORE = ("prune", "restore", "last")
 PURGE = ("prune", "purge", "--all", "--yes")

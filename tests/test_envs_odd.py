@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +13,6 @@ from machine import Answer, Machine
 from tiny import tiny_on
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
 
@@ -91,3 +93,52 @@ def test_a_link_to_an_environment_does_not_hide_it(small: Machine) -> None:
     assert _envs(small, small.envs / "a-link", "--remove", "--yes").code == 1
     assert _envs(small, "e", "--remove", "--yes").code == 0
     assert not (small.envs / "e").exists()
+
+
+def test_a_line_of_the_registry_goes_however_it_spells_the_path(small: Machine) -> None:
+    (small.directory / "by-link").symlink_to("envs")
+    other = small.envs / "f"
+    small.registry.write_text(f"{small.directory}/by-link/e\n/mnt/away/e\n{other}\n")
+
+    assert _envs(small, "e", "--remove", "--backup", "--yes").code == 0
+    assert small.registry.read_text() == f"/mnt/away/e\n{other}\n"
+
+    assert small.run("prune", "restore", "last").code == 0
+    assert small.registry.read_text() == f"/mnt/away/e\n{other}\n{small.envs / 'e'}\n"
+
+
+def test_the_next_removal_takes_out_the_line_that_a_killed_one_has_left(small: Machine) -> None:
+    assert _envs(small, "e", "--remove", "--yes").code == 0
+    _register(small, small.envs / "e", small.envs / "by-hand")
+
+    assert _envs(small, "f", "--remove", "--dry-run").code == 0
+    assert str(small.envs / "e") in small.registry.read_text()
+    assert _envs(small, "f", "--remove", "--yes").code == 0
+
+    assert small.registry.read_text().splitlines() == [str(small.envs / "by-hand")]
+
+
+def test_another_program_that_installs_is_waited_for_unless_it_is_ignored(small: Machine) -> None:
+    program = small.directory / "conda"
+    program.write_text("#!/bin/sh\nsleep 600\n")
+    program.chmod(0o755)
+    with subprocess.Popen([program, "create", "-n", "f"], start_new_session=True, env=small.environ()) as process:
+        try:
+            refused = _envs(small, "e", "--remove", "--yes", "--json")
+            ignored = _envs(small, "e", "--remove", "--backup", "--yes", "--ignore-running")
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    assert (refused.code, refused.json["exception_name"]) == (1, "RunningError")
+    assert ignored.code == 0
+    assert not (small.envs / "e").exists()
+
+
+def test_a_line_on_what_is_away_is_no_warning_that_nothing_is_removed(small: Machine) -> None:
+    (small.envs / "f" / "soft").symlink_to(small.entry("a-1-0") / "lib" / "one")
+    _register(small, small.directory / "unmounted" / "env")
+
+    answer = _envs(small, "--json")
+
+    assert answer.json["warnings"] == []
+    assert len(answer.json["registries"][0]["stale"]) == 1

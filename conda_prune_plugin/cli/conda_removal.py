@@ -56,12 +56,18 @@ def _run_scripts(prefix: str) -> None:
     from conda.core.link import run_script
     from conda.core.prefix_data import PrefixData
 
-    for record in PrefixData(prefix, False).iter_records():
-        if not run_script(prefix, record, "pre-unlink"):
-            raise OSError(f"that of {record.name} failed")
+    records = PrefixData(prefix, False).iter_records()
+    failed = [record.name for record in records if not run_script(prefix, record, "pre-unlink")]
+    if failed:
+        raise OSError(f"failed for {', '.join(sorted(failed))}")
 
 
 def _remove_menu(prefix: str, menu: str) -> None:
-    from conda.gateways.disk.create import make_menu
+    """Remove a menu item as conda's `make_menu` does, which prints a traceback instead of saying what went wrong."""
+    from conda.base.context import context
 
-    make_menu(prefix, menu, remove=True)
+    try:
+        from menuinst import install
+    except ImportError as error:
+        raise OSError("menuinst, which would remove it, is not installed") from error
+    install(os.path.join(prefix, menu), remove=True, prefix=prefix, root_prefix=context.root_prefix)

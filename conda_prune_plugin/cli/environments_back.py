@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 from ..core.model import Outcome, Result
 from ..core.run import Disposal
-from ..discovery.environments import registered_prefixes
 from ..discovery.settings import conda_settings
 from ..execution.receipt import ReceiptEntry
-from ..execution.registry import take_out
 from ..execution.restore import Restored, require_unchanged, restore
 from ..execution.runs import StoredRun
 from ..execution.state import LockedCache
 from .conda_removal import register
 from .fetching import fetch
 from .rebuild import interrupted, rebuild
+from .registries import is_registered, unregister
 
 
 def restore_environments(
@@ -33,6 +31,7 @@ def restore_environments(
     assert run.receipt is not None  # noqa: S101  # `require_unchanged` has seen to it.
     if run.receipt.run.disposal is Disposal.BACKUP:
         return _moved_back(locked, run, entries, wanted, progress)
+    registries = conda_settings().registries
     outcomes: list[Outcome] = []
     warnings: list[str] = []
     for entry in entries:
@@ -44,7 +43,7 @@ def restore_environments(
             return Restored(tuple(outcomes), interrupted=True, warnings=tuple(warnings))
         finally:
             if not os.path.lexists(prefix):
-                _unregister(prefix)
+                unregister(registries, prefix)
         outcomes.append(rebuilt.outcome)
         warnings += rebuilt.warnings
         progress(1)
@@ -63,35 +62,21 @@ def _moved_back(
     They are registered before that: killed in between, it leaves a line too many, and not an environment that nothing
     leads to.
     """
+    registries = conda_settings().registries
     registered = {}
     for entry in entries:
         prefix = os.path.join(run.cache.path, entry.dist)
-        if _was_registered(entry) and not _is_registered(prefix):
+        if _was_registered(entry) and not is_registered(registries, prefix):
             registered[entry.dist] = prefix
             register(prefix)
     done = restore(locked, run, wanted, fetch(), progress)
     for outcome in done.outcomes:
         prefix = registered.get(outcome.entry.dist, "")
         if prefix and outcome.result is not Result.RESTORED and not os.path.lexists(prefix):
-            _unregister(prefix)
+            unregister(registries, prefix)
     return done
-
-
-def _unregister(prefix: str) -> None:
-    """Take an environment out of the registries that is not there after all."""
-    for registry in conda_settings().registries:
-        with suppress(OSError):
-            take_out(registry, (prefix,))
 
 
 def _was_registered(entry: ReceiptEntry) -> bool:
     details = json.loads(entry.record or "{}")
     return bool(details.get("registered"))
-
-
-def _is_registered(prefix: str) -> bool:
-    for registry in conda_settings().registries:
-        with suppress(OSError):
-            if prefix in registered_prefixes(registry):
-                return True
-    return False

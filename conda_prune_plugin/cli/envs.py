@@ -53,7 +53,6 @@ ABOVE = frozenset(
         "include_irreplaceable",
         "check_remote",
         "ignore_unreadable",
-        "ignore_running",
     }
 )
 
@@ -85,6 +84,11 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
         help="What counts as too young to be reclaimable in the caches, as for conda prune (default: 10m).",
     )
     add_lock_timeout(parser)
+    parser.add_argument(
+        "--ignore-running",
+        action="store_true",
+        help="With --yes: go on though another conda, mamba or pixi is installing something right now.",
+    )
     add_output_and_prompt_options(parser)
     parser.set_defaults(prune_command=execute)
     return parser

@@ -27,6 +27,7 @@ from .departures import Leaving, allowed, leaving, objection, refuse_protected, 
 from .envs_run import Look, Session
 from .foresight import plan_without
 from .options import patience_of
+from .registries import unregister
 from .run import run as prune
 from .runs import new_run_id
 from .safeguards import refuse_running
@@ -94,7 +95,8 @@ class Removal:
 
     def _refuse_running(self) -> None:
         """Refuse while another conda installs: it may be into one of these environments."""
-        if not self._force:
+        ignored = self._session.arguments.ignore_running and self._session.output.yes
+        if not (self._force or ignored):
             refuse_running(self._look.inventory.caches)
 
     def _question(self, goers: Sequence[Leaving], report: EnvsReport) -> str:
@@ -114,7 +116,7 @@ class Removal:
         tools = Tools(
             objection=(lambda path: None) if self._force else objection,
             farewell=farewell,
-            unregister=lambda path: _unregister(session.settings.registries, path),
+            unregister=lambda path: unregister(session.settings.registries, path),
             measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
             progress=session.reporter.counter("Removing files", sum(item.departure.files for item in goers)),
             patience=patience_of(session.arguments, session.output, session.reporter),
@@ -198,18 +200,6 @@ def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str
             message = f"The registry {registry} can't be changed: {error.strerror or error}."
             session.notices.append(Notice("registry", message, registry))
     return tuple(copies)
-
-
-def _unregister(registries: Sequence[str], path: str) -> str | None:
-    troubles = []
-    for registry in registries:
-        try:
-            take_out(registry, (path,))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            troubles.append(f"it could not be taken out of {registry}: {error.strerror or error}")
-    return "; ".join(troubles) or None
 
 
 def _note_place(session: Session, item: Leaving) -> None:

@@ -15,7 +15,7 @@ from ..core.model import Inventory, Notice, Plan, RootKind
 from ..core.units import parse_age
 from ..discovery.crew import Crew
 from ..discovery.evidence import gather, stale_lines
-from ..discovery.inventory import discover
+from ..discovery.inventory import SOFT_LINKS_POSSIBLE, discover
 from ..discovery.records import MISSING
 from ..discovery.set_aside import is_set_aside
 from ..discovery.settings import Settings, conda_settings
@@ -29,10 +29,14 @@ from .confirm import may_ask
 from .options import Output, parsed, patience_of, teller
 from .places import places
 from .policies import Choice, request
+from .registries import unregister_departed
 from .runs import cut_off_notice
 from .usage_run import find_environment
 
 _HINT = "`conda prune envs --help` explains the options."
+
+#: What is missing is told as a line of the registry, and what it may have soft-linked stops no environment's removal.
+_NOT_HERE = (MISSING, SOFT_LINKS_POSSIBLE)
 
 
 @dataclass(slots=True)
@@ -144,15 +148,20 @@ def _refuse_links(environments: Iterable[str]) -> None:
 
 def _recover(session: Session) -> None:
     """Finish what an earlier removal left, if anything may be changed; else say that there is something."""
-    changes = (session.arguments.remove or session.arguments.fix_registry) and not session.output.dry_run
-    patience = patience_of(session.arguments, session.output, session.reporter)
-    for place in places(session.settings):
-        if not (changes and (session.output.yes or may_ask(session.output))):
+    arguments, output = session.arguments, session.output
+    changes = (arguments.remove or arguments.fix_registry) and not output.dry_run and (output.yes or may_ask(output))
+    patience = patience_of(arguments, output, session.reporter)
+    found = places(session.settings)
+    for place in found:
+        if not changes:
             session.notices += map(cut_off_notice, cut_off_runs(place))
         elif place.writable and needs_recovery(place):
             done, complete = recover(place, patience, session.reporter.counter("Finishing an earlier run"))
             session.notices += done
             session.failed |= not complete
+    # --fix-registry does so with a copy.
+    if changes and arguments.remove:
+        unregister_departed(session.settings.registries, found)
 
 
 def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
@@ -172,9 +181,8 @@ def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
     reporter.phase("Looking for evidence of use")(0)
     environments = gather(usages, inventory, session.settings)
     reporter.clear()
-    # What is missing is told as a line of the registry.
     found = (*inventory.notices, *scan.notices, *remarks)
-    session.notices += [notice for notice in found if notice.kind != MISSING]
+    session.notices += [notice for notice in found if notice.kind not in _NOT_HERE]
     return Look(inventory, plan, survey, scan, environments), named
 
 

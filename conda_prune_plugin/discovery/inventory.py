@@ -26,6 +26,9 @@ from .settings import conda_settings, registry
 from .softlinks import soft_links, why_soft_links
 from .specs import matching
 
+#: The kind of the notice that an environment which is not known may soft-link what goes.
+SOFT_LINKS_POSSIBLE = "soft-links-possible"
+
 #: What each watched path was: inode and modification time, or None where there was nothing.
 _Signature = dict[str, "tuple[int, int] | None"]
 
@@ -97,7 +100,7 @@ def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
         message = (
             f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {possible}."
         )
-        notices += (Notice("soft-links-possible", message, ""),)
+        notices += (Notice(SOFT_LINKS_POSSIBLE, message, ""),)
     roots = watch.roots + further
     unsearched, remarks = (frozenset(), ()) if request.searches else entries_unsearched(caches, roots)
     return Discovery(Inventory(caches, roots, notices + remarks, possible, unsearched), watch)
