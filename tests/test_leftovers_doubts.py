@@ -110,3 +110,37 @@ def test_an_archive_that_can_not_be_read_stops_no_verification(empty: Machine, t
     (tiny.add("lacks-1-0") / "lib" / "one").unlink()
 
     assert _removed(empty, "--verify") == {"locked-1-0.conda": "corrupt", "lacks-1-0": "corrupt"}
+
+
+@pytest.mark.slow
+def test_what_was_set_aside_stays_while_a_soft_linked_package_is_not_whole_without_it(empty: Machine) -> None:
+    build_channel(empty.directory / "channel", [Package("it", "1", files={"lib/it": File(b"it")})])
+    empty.install("create", "-n", "e", "it", CONDA_ALWAYS_SOFTLINK="true")
+    # As conda was killed when it had begun to extract the package anew.
+    os.rename(empty.entry("it-1-0"), empty.cache / "it-1-0.c~")
+
+    for _ in "missing", "half":
+        plan = empty.prune("--leftovers", "--dry-run", "--json").json
+        assert plan["remove"] == []
+        assert ("it-1-0.c~", "environment") in [(keep["dist"], keep["reasons"][0]["kind"]) for keep in plan["keep"]]
+        (empty.entry("it-1-0") / "lib").mkdir(parents=True, exist_ok=True)
+    assert empty.prune("--repair", "--yes", "--json").json["outcomes"][0]["result"] == "repaired"
+    assert _removed(empty) == {"it-1-0.c~": "trash"}
+
+
+@pytest.mark.slow
+def test_a_repair_goes_with_every_way_to_undo_and_is_not_promised_without_an_archive(empty: Machine) -> None:
+    build_channel(empty.directory / "channel", [Package("it", "1", files={"lib/a": File(b"a"), "lib/b": File(b"b")})])
+    empty.install("create", "-n", "e", "it", CONDA_ALWAYS_SOFTLINK="true")
+    for undo in ("--backup", "--backup-to=elsewhere"):
+        (empty.entry("it-1-0") / "lib" / "b").unlink()
+        (empty.cache / "x-1-0.conda.partial").touch()
+        document = empty.prune("--repair", "--yes", "--json", undo).json
+        assert [outcome["result"] for outcome in document["outcomes"]] == ["backed-up", "repaired"]
+    (empty.entry("it-1-0") / "lib" / "b").unlink()
+    (empty.cache / "it-1-0.conda").unlink()
+
+    document = empty.prune("--repair", "--yes", "--json").json
+
+    assert document["outcomes"] == []
+    assert ["put its archive" in warning["message"] for warning in document["warnings"]] == [True]

@@ -34,7 +34,8 @@ def _obstacle(keep: Keep) -> str | None:
 
 
 def _in_use(keep: Keep) -> bool:
-    return any(reason.kind is ReasonKind.ENVIRONMENT for reason in keep.reasons)
+    is_package = keep.entry.parts[0].kind is PartKind.EXTRACTED
+    return is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in keep.reasons)
 
 
 def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..core.model import Entry, Evidence, Inventory, Notice, Plan, Root, RootKind
+from ..core.model import Entry, Evidence, Inventory, Notice, Plan, ReasonKind, Root, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
@@ -158,9 +158,9 @@ class Choice:
         if Target.LEFTOVERS not in self._targets:
             return Found(inventory, whole=found.whole)
         leftovers = found.leftovers
-        if any(item.holds_files and item.of in referenced for item in leftovers):
+        if any(item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in referenced for item in leftovers):
             softly = soft_links(inventory.roots, inventory.caches, reporter.phase("Looking for soft links"))
-            leftovers = with_links(leftovers, inventory.roots, softly)
+            leftovers = with_links(leftovers, inventory.roots, softly, found.whole)
             if self._search.repair:
                 leftovers = with_archives(leftovers, found.inventory, referenced)
         rules = [root.name or "" for root in inventory.roots if root.kind is RootKind.KEEP]

@@ -196,8 +196,10 @@ class _Run:
         )
         execution = execute(plan, run, tools) if plan.remove else Execution(())
         if plan.repair and not execution.interrupted:
-            repaired = repair(plan.repair, plan.inventory.caches, self._new_run(), extraction(), tools)
-            execution = replace(execution, outcomes=(*execution.outcomes, *repaired))
+            # Nobody wants a damaged copy back, whatever is done with the rest.
+            own = replace(self._new_run(), disposal=Disposal.DELETE, destination=None)
+            repaired, interrupted = repair(plan.repair, plan.inventory.caches, own, extraction(), tools)
+            execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
         if plan.other and not execution.interrupted:
             execution = replace(execution, others=remove_other(plan.other, plan.inventory.caches, tools))
         self._reporter.clear()

@@ -44,7 +44,8 @@ class Leftover:
     of: the dist that it is of, where its name tells.
     changed: the newest change of anything in it, in seconds since the epoch.
     measurement: None if it can't be read, which `unreadable` explains then.
-    linked: an environment that is known has symbolic links into it, or that can't be ruled out.
+    linked: an environment that is known has symbolic links into it, or that can't be ruled out. For what was set aside:
+        into the place of the package that it was, which is not whole.
     chosen: it is of what ``--only`` names, where that was given. kept: the rule of ``--keep`` that it falls under.
     archive: what it is to be extracted from anew, if roots have it and that was asked for.
     irreplaceable: why what is left of a package can't be had again, None if it can.
@@ -89,6 +90,7 @@ def _kept(subject: _Subject) -> Iterable[Reason]:
 def _in_use(subject: _Subject) -> Iterable[Reason]:
     leftover = subject.leftover
     if not leftover.holds_files:
+        yield from _stands_in(subject)
         return
     outside = len(missing_links([leftover.measurement])) if leftover.measurement is not None else 0
     environments = [root for root in subject.roots if root.kind is RootKind.ENVIRONMENT]
@@ -101,6 +103,14 @@ def _in_use(subject: _Subject) -> Iterable[Reason]:
             yield Reason(ReasonKind.ENVIRONMENT, detail, root=root.path)
     elif outside:
         yield Reason(ReasonKind.LINKED, f"{plural(outside, 'file')} with hard links from somewhere unknown")
+
+
+def _stands_in(subject: _Subject) -> Iterable[Reason]:
+    """Give the environments for which what was set aside may be all that is left of a package."""
+    for root in subject.roots if subject.leftover.linked else ():
+        if root.kind is RootKind.ENVIRONMENT:
+            detail = f"{root.name or root.path} has soft links to {subject.leftover.of}, which is not whole (--repair)"
+            yield Reason(ReasonKind.ENVIRONMENT, detail, root=root.path)
 
 
 def _unreadable(subject: _Subject) -> Iterable[Reason]:

@@ -17,7 +17,7 @@ from functools import cache as cached
 from typing import Any
 
 from ..core.leftovers import Archive, Leftover
-from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, Root
+from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
 from ..core.names import ARCHIVE_SUFFIXES
 from ..core.soft_links import SoftLinks
 from .candidates import RECORD, Measure, holds_package, read_urls, with_sticky_obstacle, without_credentials
@@ -283,6 +283,20 @@ def with_archives(
     return tuple(map(find, leftovers))
 
 
-def with_links(leftovers: Sequence[Leftover], roots: Sequence[Root], softly: SoftLinks) -> tuple[Leftover, ...]:
-    """Return the leftovers with whether an environment soft-links them."""
-    return tuple(replace(item, linked=not softly.spare(item.entry, roots)) for item in leftovers)
+def with_links(
+    leftovers: Sequence[Leftover], roots: Sequence[Root], softly: SoftLinks, whole: Collection[Entry]
+) -> tuple[Leftover, ...]:
+    """Return the leftovers with whether an environment soft-links them, or what they were set aside from.
+
+    whole: the entries that were looked at and found whole.
+    """
+    sound = {(entry.cache, entry.dist) for entry in whole if entry.parts[0].kind is PartKind.EXTRACTED}
+
+    def find(item: Leftover) -> Leftover:
+        entry = item.entry
+        if not item.holds_files and item.of is not None:
+            entry = Entry(entry.cache, item.of, (Part(PartKind.EXTRACTED, item.of),))
+        lacking = item.kind is ReasonKind.TRASH and (entry.cache, entry.dist) not in sound
+        return replace(item, linked=(item.holds_files or lacking) and not softly.spare(entry, roots))
+
+    return tuple(map(find, leftovers))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..core.model import Cache, Outcome, Repair, Result
@@ -39,22 +40,44 @@ class Extraction:
 
 def repair(
     repairs: Sequence[Repair], caches: Iterable[Cache], run: Run, extraction: Extraction, tools: Tools
-) -> tuple[Outcome, ...]:
-    """Extract each of the packages anew; one that fails stays as it is and stops none of the others."""
-    outcomes: list[Outcome] = []
+) -> tuple[tuple[Outcome, ...], bool]:
+    """Extract each of the packages anew; one that fails stays as it is and stops none of the others.
+
+    Returns an outcome for each, and whether the user stopped it.
+    """
+    outcomes: dict[Repair, Outcome] = {}
+    interrupted = False
     for cache in caches:
         mine = [item for item in repairs if item.removal.entry.cache == cache.path]
-        if not mine:
+        if not mine or interrupted:
             continue
         try:
             with opened_site(cache, [item.removal for item in mine], run, tools.patience) as site:
-                outcomes += [_repair(item, site, extraction, tools) for item in mine]
+                for item in mine:
+                    outcomes[item] = _repair(item, site, extraction, tools)
+        except KeyboardInterrupt:
+            interrupted = True
         except (StateError, LockTimeoutError) as error:
-            outcomes += [Outcome(item.removal.entry, Result.FAILED, error=error.message) for item in mine]
-    return tuple(outcomes)
+            outcomes |= {item: Outcome(item.removal.entry, Result.FAILED, error=error.message) for item in mine}
+    done = (outcomes.get(item) or Outcome(item.removal.entry, Result.SKIPPED, error=_STOPPED) for item in repairs)
+    return tuple(done), interrupted
+
+
+_STOPPED = "interrupted; what was begun the next run finishes or takes back"
 
 
 def _repair(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
+    try:
+        return _repaired(item, site, extraction, tools)
+    finally:
+        with suppress(OSError):
+            remove(site.folder, MAKING)
+        number = site.numbers[item.removal.entry.dist]
+        # As long as anything is left, the next run has to be told of it.
+        site.unsettled |= any(site.folder.exists(name) for name in (MAKING, number, number + DOOMED))
+
+
+def _repaired(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
     entry = item.removal.entry
     try:
         with site.folder.make_own(MAKING) as making:
@@ -70,9 +93,6 @@ def _repair(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> O
         return Outcome(entry, Result.FAILED, error=f"{error}; it stays as it is")
     except OSError as error:
         return Outcome(entry, Result.FAILED, error=reason(error))
-    finally:
-        if site.folder.exists(MAKING):
-            remove(site.folder, MAKING)
     return Outcome(entry, Result.REPAIRED, item.removal.files)
 
 
