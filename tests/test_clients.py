@@ -370,6 +370,25 @@ def test_conda_and_rattler_share_a_cache_and_neither_loses_anything(machine: Mac
     assert {prefix: contents(prefix) for prefix in before} == before
 
 
+def test_a_cache_of_rattler_inside_of_condas_is_rattlers(machine: Machine, channel: Path) -> None:
+    cache, projects = machine.cache / "pkgs", machine.directory / "projects"
+    rattler_install(channel, cache, projects / "one/.pixi/envs/default", "symlinks=2.0")
+    rattler_install(channel, cache, projects / "gone/.pixi/envs/default", "metaonly=2.0")
+    shutil.rmtree(projects / "gone")
+    environ = {"RATTLER_CACHE_DIR": str(machine.cache)}
+
+    careful = machine.prune("--json", "--dry-run", **environ)
+    answer = machine.prune("--yes", "--json", "--ignore-unreadable", "--search", projects, **environ)
+
+    assert [(item["client"], item["path"]) for item in careful.json["caches"]] == [
+        ("conda", str(machine.cache)),
+        ("rattler", str(cache)),
+    ]
+    assert dists(careful, "remove", cache) == set()
+    assert dists(answer, "remove", cache) == {"metaonly-2.0-0"}
+    assert {item["result"] for item in answer.json["outcomes"]} == {"removed"}
+
+
 def mamba(machine: Machine, channel: Path) -> Mamba:
     """A root prefix in micromamba's usual place: two environments, and packages that none has."""
     found = Mamba(machine.home / "micromamba", channel)

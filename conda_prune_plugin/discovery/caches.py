@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from ..core.model import Cache, Client, Entry, Notice, Part, PartKind
 from ..core.names import archive_dist, is_dist_name
@@ -110,7 +111,9 @@ def _nested(cache: Cache) -> Iterator[Cache]:
     for real_path in sorted(nested_directories(cache.real_path)):
         with suppress(OSError):
             path = os.path.join(cache.path, os.path.relpath(real_path, cache.real_path))
-            yield list_cache(path, Client.MAMBA, cache.real_path)
+            found = list_cache(path, None, cache.real_path)
+            # Where conda's cache is all of rattler's caches, that of its packages lies in there.
+            yield found if found.client == Client.RATTLER else replace(found, client=Client.MAMBA)
 
 
 def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
