@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os.path import realpath
 
@@ -54,7 +54,7 @@ class Removal:
         for environment, found in staying:
             message = f"{environment.path} stays: {why_protected(found)}."
             session.notices.append(Notice("protected", message, environment.path))
-        goers = tuple(leaving(environment, self._look.scan, report.now) for environment in going)
+        goers = self.leavers(going, report.now)
         report = self.foreseen(report, goers)
         session.show(report, final=False)
         if session.output.dry_run or not goers:
@@ -72,6 +72,18 @@ class Removal:
         if session.output.json:
             session.show(report, final=True)
         return 1 if session.failed else 0
+
+    def leavers(self, going: Iterable[Environment], now: float) -> tuple[Leaving, ...]:
+        """Return what the removal of each environment needs; one that is gone meanwhile is told and stops no other."""
+        found = []
+        for environment in going:
+            try:
+                found.append(leaving(environment, self._look.scan, now))
+            except OSError as error:
+                self._session.failed = True
+                message = f"{environment.path} can't be removed: {error.strerror or error}."
+                self._session.notices.append(Notice("removal", message, environment.path))
+        return tuple(found)
 
     def foreseen(self, report: EnvsReport, goers: Sequence[Leaving]) -> EnvsReport:
         """Return the report with what the removal would free, here and in the caches."""
@@ -164,7 +176,7 @@ def fix(session: Session, look: Look, report: EnvsReport) -> int:
     for environment, found in staying:
         message = f"{environment.path} stays: {why_protected(found)}."
         session.notices.append(Notice("protected", message, environment.path))
-    goers = tuple(leaving(environment, look.scan, report.now) for environment in broken)
+    goers = removal.leavers(broken, report.now)
     report = replace(removal.foreseen(replace(report, shown=broken), goers), fix=lines)
     session.show(report, final=False)
     count = sum(map(len, lines.values()))

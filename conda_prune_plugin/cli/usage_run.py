@@ -155,5 +155,5 @@ def find_environment(roots: Iterable[Root], name: str) -> str:
         )
     raise NoSuchEnvironmentError(
         f"There is no environment {name}.",
-        hint="`conda prune usage` lists those that are known; --root and --search tell of others.",
+        hint="`conda prune envs` lists those that are known; --root and --search tell of others.",
     )

@@ -12,8 +12,8 @@ What makes it safe to be killed at any step, in this order:
 
 ``conda remove --all`` (24.7 to 26.9 alike) unlinks file by file, runs the pre-unlink scripts of packages, removes menu
 items, calls `rm_rf` for what is left, and unregisters. Killed, it leaves half an environment. Of all this only the
-scripts and the menu items have an effect outside of the environment, so these are conda's own functions here
-(`Tools.farewell`), called right before step 2; a backup, which comes back, keeps both.
+scripts and the menu items have an effect outside of the environment, so this is done as conda does it
+(`Tools.farewell`), right before step 2; a backup, which comes back, keeps both.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..core.model import Notice, Outcome, Result
+from ..core.model import Notice, Outcome, PartKind, Result
 from ..core.run import Disposal, PurgeOutcome, RunSummary
 from ..core.units import format_age, format_size, plural
 from .document import SCHEMA, iso_time, outcome_document, warnings_document
@@ -100,7 +100,9 @@ def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outco
     """Print what came back (not if `quiet`), and what did not and why."""
     restored = [outcome for outcome in outcomes if outcome.result is Result.RESTORED]
     if not quiet:
-        entries = plural(len(restored), "entry", "entries")
+        of_environments = any(part.kind is PartKind.ENVIRONMENT for item in outcomes for part in item.entry.parts)
+        nouns = ("environment", "environments") if of_environments else ("entry", "entries")
+        entries = plural(len(restored), *nouns)
         files = plural(sum(outcome.files for outcome in restored), "file")
         out.print(f"Restored {entries} of the run {run}, {files}.")
     show_failures(err, outcomes)

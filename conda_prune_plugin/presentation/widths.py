@@ -39,7 +39,10 @@ def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence
         else:
             out.print(Text(row.name, overflow="fold"))
             pairs = ", ".join(f"{heading} {cell}" for heading, cell in zip(headings, row.cells))
-            out.print(Text("    " + (_aligned(row.cells, widths) if stacked else pairs), overflow="fold"))
+            cells = Text(_aligned(row.cells, widths) if stacked else pairs, overflow="fold")
+            for part in cells.wrap(out, max(out.width - 4, 1)):
+                part.rstrip()
+                out.print(Text("    ") + part)
         for line in row.below:
             out.print(Text(line, style="dim", overflow="fold"))
 
