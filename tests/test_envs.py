@@ -380,6 +380,29 @@ def _seconds(time_text: str) -> float:
     return datetime.fromisoformat(time_text.replace("Z", "+00:00")).timestamp()
 
 
+def test_the_documentation_shows_what_is_printed(house: Machine) -> None:
+    kernel = house.home / ".local" / "share" / "jupyter" / "kernels" / "twin" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": [str(house.envs / "twin" / "bin" / "python"), "-m", "ipykernel"]}))
+    with house.registry.open("a") as registry:
+        registry.write(f"{house.envs / 'gone'}\n")
+    page = (Path(__file__).parent.parent / "docs" / "environments.md").read_text()
+    shown = page.partition("<!-- output: envs -->\n```text\n")[2].partition("\n```")[0]
+
+    printed = _envs(house).out.replace(str(house.directory), "/tmp/machine/it")
+
+    assert _shape(printed) == _shape(shown)
+
+
+def _shape(text: str) -> list[str]:
+    """Return lines, sorted, without what differs from one file system, interpreter or moment to the next."""
+    text = re.sub(r"[\d.,]+ (?=B|KiB|MiB)", "N ", text)
+    text = re.sub(r"N (B|KiB|MiB)", "SIZE", text)
+    text = re.sub(r"(\d+ )?(seconds?|minutes?) ago|not since", "AGE", text)
+    text = re.sub(r"\b3\.\d+\.0\b", "PYTHON", text)
+    return sorted(" ".join(line.split()) for line in text.strip().splitlines())
+
+
 def test_unused_for_takes_the_newest_evidence_and_says_which_it_is(house: Machine) -> None:
     year_ago = time.time() - 365 * 86_400
     old = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(year_ago))
