@@ -67,7 +67,9 @@ def paused(machine: Machine, moment: str, *command: str, **environ: str) -> Iter
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        # Read to its end already where it never came to that moment.
+        if process.stdout and not process.stdout.closed:
+            process.communicate()
 
 
 def _main() -> int:

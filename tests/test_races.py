@@ -224,7 +224,10 @@ os._exit(0)  # Its threads don't always survive the end of the interpreter.
     shutil.rmtree(tmp_path / "env")
     assert (cache / ".cache.lock").exists()
 
-    arguments = (*PRUNE, "--pkgs-dir", str(cache))
+    # Without it nothing in a cache of rattler's may go.
+    projects = tmp_path / "projects"
+    projects.mkdir()
+    arguments = (*PRUNE, "--pkgs-dir", str(cache), "--search", str(projects))
     with (
         paused(machine, BEFORE_MOVING, *arguments) as prune,
         subprocess.Popen(command, env=machine.environ(), stderr=subprocess.PIPE) as client,
@@ -243,7 +246,8 @@ def test_an_entry_whose_own_lock_is_held_is_skipped(machine: Machine) -> None:
     lock = machine.cache / "libalpha-1.0-0.lock"
     lock.write_bytes(b"metadata")
     with _held(lock, "rattler"):
-        answer = _prune(machine, "--yes", "--json")
+        # An entry with such a lock was used by rattler, whose environments have to be looked for.
+        answer = _prune(machine, "--yes", "--json", "--search", str(machine.envs))
     results = {outcome["dist"]: outcome["result"] for outcome in answer.json["outcomes"]}
 
     assert answer.code == 0
