@@ -49,7 +49,9 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ..
         for cache in inventory.caches
     )
     progress = reporter.phase("Checking packages in use", sum(len(cache.entries) for cache in caches))
-    found = find_leftovers(replace(inventory, caches=caches), (), Search(everything=True), measure, progress)
+    found = find_leftovers(
+        replace(inventory, caches=caches, unsearched=frozenset()), (), Search(everything=True), measure, progress
+    )
     reporter.clear()
     archives = _with_archive(found.inventory)
     return tuple(_notice(item.entry, item.detail, archives) for item in _packages(found.leftovers))

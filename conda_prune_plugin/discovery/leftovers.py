@@ -81,6 +81,7 @@ def find_leftovers(
         if search.contents and cache.client != Client.RATTLER
         for entry in cache.entries
         if search.everything or entry.dist not in referenced
+        if entry not in inventory.unsearched or entry.dist in referenced
     ]
     urls = cached(read_urls)
     damages: dict[Entry, Mapping[Part, Damage]] = {}
