@@ -6,9 +6,11 @@ always give the same trees. Modification times lie in the past, so that no minim
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +80,11 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class _Package:
-    """One package: its payload, and which of it conda would copy."""
+    """One package: its payload with the length of each file, and which of it conda would copy."""
 
     name: str
     version: str
-    files: Sequence[str]
+    files: Mapping[str, int]
     copied: frozenset[str]
 
     @property
@@ -100,7 +102,7 @@ def generate(directory: Path, size: Size, seed: int = 0) -> Install:
     packages = [_package(chance, number) for number in range(size.packages)]
     noise = chance.randbytes(_SIZE_LARGEST)
     for package in packages:
-        _extract(install.cache, package, chance, noise)
+        _extract(install.cache, package, noise)
     used: dict[str, list[_Package]] = {}
     for package in chance.sample(packages, round(size.packages * (1 - UNREFERENCED))):
         used.setdefault(package.name, []).append(package)
@@ -114,24 +116,24 @@ def _package(chance: random.Random, number: int) -> _Package:
     # Two of three names have one version, the third has two.
     name, version = f"package{number * 2 // 3:04}", f"{1 + number % 3}.{number % 7}.0"
     count = min(int(chance.lognormvariate(0, _FILES_SIGMA) * _FILES_MEDIAN), _FILES_LARGEST)
-    files = []
+    files = {}
     for index in range(count):
+        length = min(int(chance.lognormvariate(0, _SIZE_SIGMA) * _SIZE_MEDIAN), _SIZE_LARGEST)
         match index % 4:
             case 0:
-                files.append(f"lib/{name}/part{index}.so")
+                files[f"lib/{name}/part{index}.so"] = length
             case 1:
-                files.append(f"share/{name}/data/{index // 40}/item{index}.txt")
+                files[f"share/{name}/data/{index // 40}/item{index}.txt"] = length
             case _:
-                files.append(f"{_SITE_PACKAGES}/{name}/sub{index // 60}/module{index}.py")
+                files[f"{_SITE_PACKAGES}/{name}/sub{index // 60}/module{index}.py"] = length
     return _Package(name, version, files, frozenset(file for file in files if chance.random() < _COPIED))
 
 
-def _extract(cache: Path, package: _Package, chance: random.Random, noise: bytes) -> None:
+def _extract(cache: Path, package: _Package, noise: bytes) -> None:
     top = cache / package.dist
     for directory in sorted({os.path.dirname(file) for file in package.files} | {"info"}):
         (top / directory).mkdir(parents=True, exist_ok=True)
-    for file in package.files:
-        length = min(int(chance.lognormvariate(0, _SIZE_SIGMA) * _SIZE_MEDIAN), _SIZE_LARGEST)
+    for file, length in package.files.items():
         _write(top / file, noise[:length])
     index = {"name": package.name, "version": package.version, "build": "h0_0", "build_number": 0, "depends": []}
     record = {**index, "fn": f"{package.dist}.conda", "url": f"https://example.org/linux-64/{package.dist}.conda"}
@@ -139,12 +141,20 @@ def _extract(cache: Path, package: _Package, chance: random.Random, noise: bytes
     _write(top / "info" / "files", "\n".join(package.files).encode())
     _write(top / "info" / "paths.json", json.dumps({"paths": list(_paths(package)), "paths_version": 1}).encode())
     _write(top / "info" / "repodata_record.json", json.dumps(record).encode())
-    _write(cache / f"{package.dist}.conda", noise[: 2_000 + 400 * len(package.files)])
+    _write(cache / f"{package.dist}.conda", _archive(noise[: 2_000 + 400 * len(package.files)]))
+
+
+def _archive(content: bytes) -> bytes:
+    """Return what opens as a ``.conda`` package: a zip file."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("pkg.tar.zst", content)
+    return stream.getvalue()
 
 
 def _paths(package: _Package) -> Iterator[dict[str, object]]:
-    for file in package.files:
-        yield {"_path": file, "path_type": "hardlink", "sha256": "0" * 64, "size_in_bytes": 1_000}
+    for file, length in package.files.items():
+        yield {"_path": file, "path_type": "hardlink", "sha256": "0" * 64, "size_in_bytes": length}
 
 
 def _environment(install: Install, name: str, packages: Sequence[_Package]) -> None:

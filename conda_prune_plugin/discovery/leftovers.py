@@ -86,10 +86,13 @@ def find_leftovers(
     urls = cached(read_urls)
     damages: dict[Entry, Mapping[Part, Damage]] = {}
     whole: set[Entry] = set()
-    with ThreadPoolExecutor(_THREADS if search.hashes else 1) as pool:
-        found = pool.map(
-            lambda item: _damages(item[0], item[1], urls(item[0].real_path), search.hashes, looked), entries
-        )
+
+    def look(item: tuple[Cache, Entry]) -> Mapping[Part, Damage] | None:
+        return _damages(item[0], item[1], urls(item[0].real_path), search.hashes, looked)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        # Without hashes there is nothing to wait for: handing over would take longer than looking.
+        found = pool.map(look, entries) if search.hashes else map(look, entries)
         for done, ((_, entry), damaged) in enumerate(zip(entries, found)):
             progress(done)
             if damaged:

@@ -47,7 +47,7 @@ def measure(
 def _told(listing: Iterator[os.DirEntry[str]], directory: str, seen: Seen) -> Iterator[os.DirEntry[str]]:
     for item in listing:
         # An item remembers its status, so nobody asks the system twice.
-        seen(os.path.join(directory, item.name), item.stat(follow_symlinks=False))
+        seen(f"{directory}{os.sep}{item.name}", item.stat(follow_symlinks=False))
         yield item
 
 

@@ -68,7 +68,8 @@ def directory_damage(
     missing, wrong = [], []
     for file in files:
         try:
-            right = _is_right(os.path.join(path, file.name), file, statuses, hashes)
+            # No join: what a package lists lies below it, also if it begins with a slash.
+            right = _is_right(f"{path}{os.sep}{file.name}", file, statuses, hashes)
         except (FileNotFoundError, NotADirectoryError):
             missing.append(file.name)
         except ValueError:

@@ -13,7 +13,8 @@ from ..core.model import Notice, Outcome, PartKind, Result
 from ..core.run import Disposal, PurgeOutcome, RunSummary
 from ..core.units import format_age, format_size, plural
 from .document import SCHEMA, iso_time, outcome_document, warnings_document
-from .text import fits, plain_table, printable, show_failures
+from .text import printable, show_failures
+from .widths import show_columns
 
 #: How a listing puts what can be done with a run.
 _KINDS = {
@@ -87,9 +88,7 @@ def show_runs(out: Console, runs: Sequence[RunSummary], now: float) -> None:
         )
         for summary in runs
     ]
-    table = plain_table(("run", "age", "entries", "on disk", "how to restore"), rows, right=("entries", "on disk"))
-    if fits(out, table):
-        out.print(table)
+    if show_columns(out, ("run", "age", "entries", "on disk", "how to restore"), rows, ("entries", "on disk")):
         return
     for run, age, entries, size, kind in rows:
         out.print(Text(run, overflow="fold"))

@@ -6,10 +6,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, TextIO
+from typing import TextIO
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -39,6 +38,7 @@ from ..core.status import ON_WINDOWS
 from ..core.summary import what_goes
 from ..core.units import format_age, format_size, plural
 from .github import disarmed, is_github
+from .widths import show_columns
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
 _UNBOUNDED = 10_000
@@ -289,9 +289,7 @@ def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> Non
         for decision in decisions
     ]
     numbers = ("files", "reclaimable")
-    table = plain_table(("  remove", "parts", "unused for", *numbers), rows, right=numbers)
-    if fits(out, table):
-        out.print(table)
+    if show_columns(out, ("  remove", "parts", "unused for", *numbers), rows, numbers):
         return
     # Too narrow for a table: nothing of it may be lost.
     for name, parts, unused, files, reclaimable in rows:
@@ -305,7 +303,12 @@ def _show_decisions(out: Console, headings: tuple[str, str], decisions: Sequence
         for name, reason in rows:
             out.print(Text(f"{name}: {reason}", overflow="fold"))
         return
-    out.print(plain_table(headings, rows, wrapped=(headings[1],)))
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    table.add_column(headings[0], no_wrap=True)
+    table.add_column(headings[1], overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
 
 
 def _why(decision: Keep | Remove) -> str:
@@ -313,24 +316,6 @@ def _why(decision: Keep | Remove) -> str:
     if isinstance(decision, Remove):
         reasons.append(f"comes from {decision.source}" if decision.source else "where it comes from is not known")
     return "; ".join(reasons)
-
-
-def plain_table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), wrapped: Sequence[str] = ()
-) -> Table:
-    """Return a table without lines; `right` are the columns of numbers, `wrapped` those whose cells may be folded."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    for heading in headings:
-        justify: Literal["left", "right"] = "right" if heading in right else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading not in wrapped, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def fits(out: Console, table: Table) -> bool:
-    """Return whether a table can be printed without folding anything."""
-    return Measurement.get(out, out.options.update(width=_UNBOUNDED), table).maximum <= out.width
 
 
 def reason_text(reason: Reason) -> str:

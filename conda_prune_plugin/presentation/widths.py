@@ -47,5 +47,29 @@ def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence
             out.print(Text(line, style="dim", overflow="fold"))
 
 
+def show_columns(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:
+    """Print a table if it fits; return whether it did. `right` names the columns that are aligned there.
+
+    In one piece: of the hundreds of rows of a large plan, rich's own table takes longer than making the plan.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(headings, *rows)]
+    if sum(widths) + _GAP * (len(widths) - 1) > out.width:
+        return False
+    before = [heading in right for heading in headings]
+    lines = [_line(cells, widths, before) for cells in (headings, *rows)]
+    text = Text("\n".join(lines), no_wrap=True)
+    text.stylize("dim", 0, len(lines[0]))
+    out.print(text)
+    return True
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], before: Sequence[bool]) -> str:
+    padded = []
+    for cell, width, first in zip(cells, widths, before):
+        space = " " * (width - cell_len(cell))
+        padded.append(space + cell if first else cell + space)
+    return (" " * _GAP).join(padded).rstrip()
+
+
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(" " * (_GAP + width - cell_len(cell)) + cell for cell, width in zip(cells, widths))
