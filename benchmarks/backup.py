@@ -18,7 +18,7 @@ from .timing import Compared, Contender, Took, alternate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conda_prune_plugin.core.model import Plan
+    from conda_prune_plugin.core.decision import Plan
 
 
 def compare(install: Install, rounds: int) -> list[Compared]:

@@ -12,7 +12,8 @@ import pytest
 from machine import allocated
 from tiny import Tiny
 
-from conda_prune_plugin.core.model import LastUsedFrom, Plan, ReasonKind, RootState
+from conda_prune_plugin.core.decision import Plan
+from conda_prune_plugin.core.model import LastUsedFrom, ReasonKind, RootState
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_package
 from conda_prune_plugin.discovery.caches import find_caches

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import (
     Cache,
     Entry,
@@ -18,7 +19,6 @@ from conda_prune_plugin.core.model import (
     Measurement,
     Part,
     PartKind,
-    Plan,
     ReasonKind,
     Root,
     RootKind,

@@ -26,7 +26,8 @@ from machine import allocated
 from test_recovery import CHANGES, die_at
 from tiny import Tiny
 
-from conda_prune_plugin.core.model import PartKind, Plan, Result
+from conda_prune_plugin.core.decision import Plan
+from conda_prune_plugin.core.model import PartKind, Result
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, HardLink, Item, SymLink

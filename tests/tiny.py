@@ -7,7 +7,8 @@ import os
 import zipfile
 from typing import TYPE_CHECKING
 
-from conda_prune_plugin.core.model import Inventory, Plan
+from conda_prune_plugin.core.decision import Plan
+from conda_prune_plugin.core.model import Inventory
 from conda_prune_plugin.core.planner import make_plan
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.reachability import candidates, references

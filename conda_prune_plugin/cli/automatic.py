@@ -16,7 +16,7 @@ from . import settings
 from .options import Output
 
 if TYPE_CHECKING:
-    from ..core.model import Plan
+    from ..core.decision import Plan
     from ..presentation.progress import Reporter
 
 #: Set by conda-build while it runs: it may have extracted what no environment references yet.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from ..core.decision import Keep, Plan
 from ..core.leftovers import Leftover
-from ..core.model import Entry, Inventory, Keep, Notice, PartKind, Plan, ReasonKind, Verdict
+from ..core.model import Entry, Inventory, Notice, PartKind, ReasonKind, Verdict
 from ..core.reachability import references
 from ..discovery.leftovers import Search, find_leftovers
 from ..discovery.measure import measure

@@ -6,7 +6,8 @@ import json
 import os
 from collections.abc import Callable
 
-from ..core.model import Outcome, Result
+from ..core.decision import Outcome
+from ..core.model import Result
 from ..core.run import Disposal
 from ..discovery.settings import conda_settings
 from ..execution.receipt import ReceiptEntry

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..core.decision import Plan
 from ..core.environments import Environment, is_unused_for
-from ..core.model import Inventory, Notice, Plan, RootKind
+from ..core.model import Inventory, Notice, RootKind
 from ..core.units import parse_age
 from ..discovery.crew import Crew
 from ..discovery.evidence import gather, stale_lines

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
-from ..core.model import Inventory, Measurement, Plan, RootKind
+from ..core.decision import Plan
+from ..core.model import Inventory, Measurement, RootKind
 from ..discovery.usage import Scan, Survey
 from ..presentation.progress import Reporter
 from .policies import Choice

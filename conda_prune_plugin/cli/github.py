@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from ..core.model import Notice, Outcome, Plan
+from ..core.decision import Outcome, Plan
+from ..core.model import Notice
 from ..core.run import Check, Shrinkage
 from ..presentation import github
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..core.model import Plan
+    from ..core.decision import Plan
 
 #: The names of conda's marks have moved; the marks are the same in all versions.
 _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..core.model import Entry, Evidence, Inventory, Notice, Plan, ReasonKind, Root, RootKind
+from ..core.decision import Plan
+from ..core.model import Entry, Evidence, Inventory, Notice, ReasonKind, Root, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references

@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.model import Entry, Outcome, Part, Result
+from ..core.decision import Outcome
+from ..core.model import Entry, Part, Result
 from ..discovery.exports import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
 from ..discovery.records import META
 from ..execution.aside import reason

@@ -11,7 +11,7 @@ from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, pati
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..core.model import Outcome
+    from ..core.decision import Outcome
     from ..execution.runs import StoredRun
     from ..presentation.progress import Reporter
     from .runs import Stock

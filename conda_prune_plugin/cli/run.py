@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ..core.model import Notice, Plan
+from ..core.decision import Plan
+from ..core.model import Notice
 from ..core.planner import with_links
 from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..core.model import Inventory, Notice, Plan, Root, RootKind
+from ..core.decision import Plan
+from ..core.model import Inventory, Notice, Root, RootKind
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .accounting import InodeKey
-from .model import Entry, Inventory, Measurement, Plan, Reason, Remove, Root, Verdict
+from .decision import Plan, Reason, Remove
+from .model import Entry, Inventory, Measurement, Root, Verdict
 from .names import recorded_names
 from .reachability import references
 

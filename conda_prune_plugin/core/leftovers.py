@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .accounting import Ledger, missing_links
+from .decision import Keep, Reason, Remove, Repair
 from .model import (
     LEFTOVER_KINDS,
     Cache,
     Entry,
-    Keep,
     LastUsedFrom,
     Measurement,
     PartKind,
-    Reason,
     ReasonKind,
-    Remove,
-    Repair,
     Root,
     RootKind,
     Verdict,

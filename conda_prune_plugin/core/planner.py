@@ -7,22 +7,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from .accounting import Ledger, missing_links
+from .decision import Keep, Other, Plan, Reason, Remove
 from .last_use import last_use
 from .leftovers import Leftover, decide, repairs
-from .model import (
-    Entry,
-    Evidence,
-    Inventory,
-    Keep,
-    LinkKind,
-    Other,
-    Plan,
-    Reason,
-    ReasonKind,
-    Remove,
-    Root,
-    Verdict,
-)
+from .model import Entry, Evidence, Inventory, LinkKind, ReasonKind, Root, Verdict
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .reachability import references
 from .selection import least_recently_used, newest_versions

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from .accounting import missing_links
+from .decision import Reason
 from .last_use import last_use
-from .model import Cache, Entry, Evidence, Part, PartKind, Reason, ReasonKind, Root, RootKind
+from .model import Cache, Entry, Evidence, Part, PartKind, ReasonKind, Root, RootKind
 from .names import recorded_names
 from .selection import NO_BUDGET, Budget, VersionKey
 from .units import format_age, plural

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import Cache, Plan, ReasonKind, Root, Word
+from .decision import Plan
+from .model import Cache, ReasonKind, Root, Word
 from .usage import Account
 
 

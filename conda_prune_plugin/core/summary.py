@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .model import OtherKind, Plan
+from .decision import Plan
+from .model import OtherKind
 from .units import plural
 
 _OTHER = {

@@ -10,7 +10,8 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
-from ..core.model import Cache, Entry, Keep, LinkKind, PartKind, ReasonKind, Remove
+from ..core.decision import Keep, Remove
+from ..core.model import Cache, Entry, LinkKind, PartKind, ReasonKind
 from ..core.names import plain_dist
 from ..core.planner import Links
 from .reading import read_object

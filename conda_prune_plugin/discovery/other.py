@@ -16,7 +16,8 @@ from typing import cast
 
 from conda.cli import main_clean
 
-from ..core.model import Cache, Client, Notice, Other, OtherKind, Root, RootKind, RootState
+from ..core.decision import Other
+from ..core.model import Cache, Client, Notice, OtherKind, Root, RootKind, RootState
 from ..core.targets import Target
 from ..core.units import plural
 from .candidates import Measure

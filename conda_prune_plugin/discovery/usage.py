@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core.model import Cache, Inventory, Measurement, Notice, Plan, Root, RootKind, RootState
+from ..core.decision import Plan
+from ..core.model import Cache, Inventory, Measurement, Notice, Root, RootKind, RootState
 from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage, kept_by_age, reclaimable_in
 from ..core.status import allocated
 from ..core.usage import Inodes, Tree, account, joined, occupied, shares

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from ..core.model import Remove
+from ..core.decision import Remove
 from ..errors import StateError
 from .directory import Directory
 from .receipt import Archived, Receipt, read_receipt, withdraw_receipt

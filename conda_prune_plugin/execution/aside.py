@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.accounting import missing_links
-from ..core.model import Measurement, Outcome, Part, PartKind, Remove, Result, Root
+from ..core.decision import Outcome, Remove
+from ..core.model import Measurement, Part, PartKind, Result, Root
 from ..core.soft_links import SoftLinks
 from .archive import Preserved, file_sum, stamps_of
 from .conceal import give_back

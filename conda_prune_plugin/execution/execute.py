@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from ..core.accounting import Ledger
-from ..core.model import OtherOutcome, Outcome, Part, PartKind, Plan, Remove, Result
+from ..core.decision import OtherOutcome, Outcome, Plan, Remove
+from ..core.model import Part, PartKind, Result
 from ..core.run import Disposal, Run
 from ..core.soft_links import SoftLinks
 from ..errors import NoRoomError

@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 
-from ..core.model import Cache, Measurement, Other, OtherOutcome, Result
+from ..core.decision import Other, OtherOutcome
+from ..core.model import Cache, Measurement, Result
 from ..errors import LockTimeoutError, StateError
 from .aside import reason
 from .directory import Directory

@@ -15,7 +15,8 @@ from enum import Enum
 from math import isfinite
 from typing import Any
 
-from ..core.model import LEFTOVER_KINDS, PartKind, Remove, label
+from ..core.decision import Remove, label
+from ..core.model import LEFTOVER_KINDS, PartKind
 from ..core.names import is_file_name
 from ..core.run import Disposal, Run
 from .directory import Directory

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..core.model import Cache, Outcome, Repair, Result
+from ..core.decision import Outcome, Repair
+from ..core.model import Cache, Result
 from ..core.run import Run
 from ..errors import LockTimeoutError, StateError
 from .aside import Changed, reason, require_unchanged

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ..core.model import Entry, Outcome, Part, PartKind, Result
+from ..core.decision import Outcome
+from ..core.model import Entry, Part, PartKind, Result
 from ..core.names import ARCHIVE_SUFFIXES
 from ..core.run import Disposal
 from ..errors import StateError

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from ..core.model import Cache, Remove
+from ..core.decision import Remove
+from ..core.model import Cache
 from ..core.run import Run
 from ..errors import StateError
 from .archive import Preserved, make_folder

@@ -8,21 +8,8 @@ from datetime import datetime, timezone
 from os.path import basename, join
 from typing import Any
 
-from ..core.model import (
-    Cache,
-    Keep,
-    Notice,
-    Other,
-    OtherKind,
-    OtherOutcome,
-    Outcome,
-    PartKind,
-    Plan,
-    Reason,
-    Remove,
-    Repair,
-    Root,
-)
+from ..core.decision import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, Repair
+from ..core.model import Cache, Notice, OtherKind, PartKind, Root
 from ..core.precision import precision
 from ..core.run import Check, Run, Shrinkage
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..core.model import Notice, Outcome, Plan, Result
+from ..core.decision import Outcome, Plan
+from ..core.model import Notice, Result
 from ..core.run import Check, Shrinkage
 from ..core.units import format_size, plural
 

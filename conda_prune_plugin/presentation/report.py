@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from ..core.model import Plan
+from ..core.decision import Plan
 from ..core.names import package_name
 from ..core.packages import Cached, Contents, OwnerKind
 from ..core.report import Usage

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..core.model import Notice, Outcome, PartKind, Result
+from ..core.decision import Outcome
+from ..core.model import Notice, PartKind, Result
 from ..core.run import Disposal, PurgeOutcome, RunSummary
 from ..core.units import format_age, format_size, plural
 from .document import SCHEMA, iso_time, outcome_document, warnings_document

@@ -12,25 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..core.model import (
-    Cache,
-    Client,
-    Keep,
-    LastUsedFrom,
-    LinkKind,
-    Notice,
-    Other,
-    OtherKind,
-    OtherOutcome,
-    Outcome,
-    Part,
-    PartKind,
-    Plan,
-    Reason,
-    ReasonKind,
-    Remove,
-    Result,
-)
+from ..core.decision import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove
+from ..core.model import Cache, Client, LastUsedFrom, LinkKind, Notice, OtherKind, Part, PartKind, ReasonKind, Result
 from ..core.names import ARCHIVE_SUFFIXES, archive_dist
 from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage

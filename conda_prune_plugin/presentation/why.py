@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ..core.decision import Remove
 from ..core.explanation import Explanation, KeptAlone
-from ..core.model import Entry, Notice, Remove, RootState
+from ..core.model import Entry, Notice, RootState
 from ..core.units import format_age, format_size, plural
 from .document import SCHEMA, iso_time, reason_document, root_document, warnings_document
 from .text import printable, reason_text

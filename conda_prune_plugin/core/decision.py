@@ -1,0 +1,189 @@
+"""What was decided, why, and what became of it: reasons, the plan, outcomes. Units are those of `model`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .model import (
+    LEFTOVER_KINDS,
+    Entry,
+    Identity,
+    Inventory,
+    LastUsedFrom,
+    LinkKind,
+    OtherKind,
+    Part,
+    PartKind,
+    ReasonKind,
+    Result,
+    Root,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision was taken; `root` and `link` belong to references."""
+
+    kind: ReasonKind
+    detail: str
+    root: str | None = None
+    link: LinkKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The decision to keep an entry."""
+
+    entry: Entry
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The decision to remove parts of an entry, with what that gives back.
+
+    reclaimable: allocated bytes whose last link goes with this decision, given that those before it in the plan
+        were carried out; the sum over a plan is what the file system gives back.
+    names: the dists that a root would reference it by.
+    known_links: by device and inode, how many hard links to its files lie outside of it, all in other entries.
+    accepted: the roots that reference it, as they were, though they share no file with what goes.
+    beside: parts that stay, as they were: the decision holds as long as they are there.
+    """
+
+    entry: Entry
+    parts: tuple[Part, ...]
+    identities: tuple[Identity, ...]
+    reasons: tuple[Reason, ...]
+    files: int
+    apparent: int
+    reclaimable: int
+    last_used: float | None
+    last_used_from: LastUsedFrom | None
+    source: str | None
+    sha256: str | None
+    record: str | None = field(repr=False)
+    names: frozenset[str]
+    known_links: tuple[tuple[tuple[int, int], int], ...]
+    accepted: frozenset[Root] = frozenset()
+    beside: tuple[tuple[Part, Identity], ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The absolute paths that go."""
+        return tuple(self.entry.path(part) for part in self.parts)
+
+    @property
+    def linkable(self) -> bool:
+        """Whether a root has what goes, so that it might soft-link it; nothing is linked but from a package."""
+        return bool(self.accepted) and any(part.kind is PartKind.EXTRACTED for part in self.parts)
+
+    @property
+    def leftover(self) -> bool:
+        """Whether it is a leftover that goes, and no entry."""
+        return any(reason.kind in LEFTOVER_KINDS for reason in self.reasons)
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others in a cache: of a package half of which is a leftover, two may go."""
+        return label(self.entry.dist, leftover=self.leftover)
+
+
+def label(dist: str, *, leftover: bool) -> str:
+    """Return what tells an entry, or the leftover of the same name, from all others in a cache."""
+    return f"{dist}.leftover" if leftover else dist
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The decision to remove an index cache, a temporary file or a log file: nothing that a restore could bring back.
+
+    top: the real path of the cache or environment that it lies in, which the removal does not leave.
+    path: absolute, below `top`. identity: what it was when it was listed. Sizes in bytes, as in `Remove`.
+    """
+
+    kind: OtherKind
+    top: str
+    path: str
+    identity: Identity
+    files: int
+    apparent: int
+    reclaimable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """The decision to extract a damaged package anew; it is among what is kept, too.
+
+    removal: of the damaged directory. archive: the name of the archive beside it; dist, sha256 and record: what that
+    is known to hold.
+    """
+
+    removal: Remove
+    archive: str
+    dist: str
+    sha256: str | None
+    record: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the planner decided: every entry of every cache is in exactly one of `remove` and `keep`.
+
+    So is every leftover that was looked for. `other`: what goes besides. `repair`: what of the kept is extracted anew.
+    missed: the bytes by which a target (how much is to go) can't be met.
+    """
+
+    inventory: Inventory
+    remove: tuple[Remove, ...]
+    keep: tuple[Keep, ...]
+    missed: int = 0
+    other: tuple[Other, ...] = ()
+    repair: tuple[Repair, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to be done."""
+        return bool(self.remove or self.other or self.repair)
+
+    @property
+    def _going(self) -> tuple[Remove | Other, ...]:
+        return (*self.remove, *self.other)
+
+    @property
+    def files(self) -> int:
+        """Directory entries that go, directories not counted."""
+        return sum(decision.files for decision in self._going)
+
+    @property
+    def apparent(self) -> int:
+        """The sum of the lengths of what goes, in bytes."""
+        return sum(decision.apparent for decision in self._going)
+
+    @property
+    def reclaimable(self) -> int:
+        """The bytes that the file system gives back."""
+        return sum(decision.reclaimable for decision in self._going)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one decision; `freed` in bytes, measured while removing."""
+
+    entry: Entry
+    result: Result
+    files: int = 0
+    freed: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherOutcome:
+    """What became of the decision to remove something that is no entry; `freed` in bytes."""
+
+    other: Other
+    result: Result
+    files: int = 0
+    freed: int = 0
+    error: str | None = None
