@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C means what it means to a program in a terminal, also where the tests run in the background of a shell."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_a_second_interruption_does_not_go_on_before_the_threads_have_stopped() -> None:
     at_work: set[int] = set()
 
