@@ -59,10 +59,20 @@ class Place:
         self.environments = listing(self.directory / "envs")
 
     def look(self, name: str, below: str = "pkgs") -> dict[str, tuple[object, ...]]:
-        """Return all there is to know of a part but what a rename may change: the time of change of its top."""
+        """Return all there is to know of a part but what a rename may change: the times of change.
+
+        A backup conceals `info/index.json` under another name (see `execution.conceal`); killed between that and
+        setting the time of `info` again, that time is lost.
+        """
         top = self.directory / below / name
         found = {os.path.relpath(path, top): known for path, known in listing(top).items()}
-        return {path: (*known[:4], *known[5:]) for path, known in found.items()}
+        return {
+            path.replace("info/index.json.conda-prune", "info/index.json"): (
+                *known[: 3 if path == "info" else 4],
+                *known[5:],
+            )
+            for path, known in found.items()
+        }
 
     def save(self) -> None:
         """Make the present state the one to start over from."""
