@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -141,6 +142,8 @@ def warm_up(sandbox: Sandbox) -> None:
 def _be_the_command(sandbox: Sandbox, command: Sequence[str], ready: int) -> None:
     """Become the command in this process, which never returns."""
     code = 99
+    # Where the tests run in the background of a shell, that has them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         output = os.open(sandbox.directory / PRINTED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
