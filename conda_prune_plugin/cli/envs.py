@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from .options import Value, add_lock_timeout, add_places
+from .policy_options import CHOICES
 
 DESCRIPTION = """\
 List environments with the evidence of their use, or take some away.
@@ -39,22 +40,7 @@ examples:
 OWN = frozenset[str]()
 
 #: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
-ABOVE = frozenset(
-    {
-        "lockfile",
-        "keep_revisions",
-        "keep",
-        "only",
-        "older_than",
-        "keep_newest",
-        "max_size",
-        "free",
-        "unlinked",
-        "include_irreplaceable",
-        "check_remote",
-        "ignore_unreadable",
-    }
-)
+ABOVE = CHOICES | {"ignore_unreadable"}
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:

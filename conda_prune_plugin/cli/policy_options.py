@@ -6,6 +6,23 @@ import argparse
 
 from .options import Value
 
+#: The options that choose packages, by the names of their values: who plans honours them also before its own name.
+CHOICES = frozenset(
+    {
+        "lockfile",
+        "keep_revisions",
+        "keep",
+        "only",
+        "older_than",
+        "keep_newest",
+        "max_size",
+        "free",
+        "unlinked",
+        "include_irreplaceable",
+        "check_remote",
+    }
+)
+
 
 def add_roots(group: argparse._ArgumentGroup) -> None:
     """Add the options that name roots beyond environments."""
