@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,13 +98,16 @@ def test_other_commands_of_conda_load_the_hooks_only() -> None:
     script = (
         "import sys\n"
         "from conda_prune_plugin.embedded import activate; activate()\n"
-        "from conda.cli.conda_argparse import generate_parser\n"
-        "generate_parser().parse_args(['info'])\n"
+        "from conda.cli.main import main\n"
+        "main('info', '--envs')\n"
         "print(sorted(name for name in sys.modules if name.startswith('conda_prune_plugin.')))\n"
     )
+    # conda would start a process to look for it.
+    environ = {**os.environ, "CONDA_OVERRIDE_CUDA": ""}
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
 
+    assert "conda_prune_plugin.plugin" in done.stdout
     assert set(ast.literal_eval(done.stdout.strip().splitlines()[-1])) <= {
         "conda_prune_plugin.cli",
         "conda_prune_plugin.cli.settings",
