@@ -22,6 +22,7 @@ from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.core.targets import Target
 from conda_prune_plugin.discovery.caches import list_cache
 from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
+from conda_prune_plugin.discovery.look import Memory
 from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.discovery.other import find_other
 from conda_prune_plugin.execution.lock import Patience
@@ -130,7 +131,7 @@ def test_in_a_sticky_cache_leftovers_of_others_are_kept_before_anything_begins(s
     shared.cache.chmod(0o1777)
 
     def obstacles() -> dict[str, bool]:
-        found = find_leftovers(shared.inventory(), (), Search(contents=False), measure, lambda done: None).leftovers
+        found = find_leftovers(shared.inventory(), (), Search(contents=False), Memory(), lambda done: None).leftovers
         return {item.entry.dist: bool(item.measurement and item.measurement.obstacle) for item in found}
 
     assert _as_nobody(obstacles) == {"ours-1-0.conda.partial": False, "theirs-1-0.conda.partial": True}

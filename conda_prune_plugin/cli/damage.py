@@ -10,7 +10,7 @@ from ..core.leftovers import Leftover
 from ..core.model import Entry, Inventory, Notice, PartKind, ReasonKind, Verdict
 from ..core.reachability import references
 from ..discovery.leftovers import Search, find_leftovers
-from ..discovery.measure import measure
+from ..discovery.look import Memory
 from ..presentation.progress import Reporter
 
 #: The kind of the notice.
@@ -51,7 +51,7 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ..
     )
     progress = reporter.phase("Checking packages in use", sum(len(cache.entries) for cache in caches))
     found = find_leftovers(
-        replace(inventory, caches=caches, unsearched=frozenset()), (), Search(everything=True), measure, progress
+        replace(inventory, caches=caches, unsearched=frozenset()), (), Search(everything=True), Memory(), progress
     )
     reporter.clear()
     archives = _with_archive(found.inventory)

@@ -11,9 +11,8 @@ import json
 import os
 
 from ..discovery.caches import INDEX
-from ..discovery.candidates import RECORD
 from ..discovery.reading import dist_of, read_object
-from ..discovery.wholeness import directory_damage, file_sha256
+from ..discovery.wholeness import RECORD, directory_damage, file_sha256
 from ..execution.receipt import ReceiptEntry
 from ..execution.repair import Extraction
 from ..execution.restore import Fetch, UnfetchableError

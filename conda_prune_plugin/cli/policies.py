@@ -16,11 +16,12 @@ from ..core.selection import Budget
 from ..core.targets import DEFAULT, Target, kinds
 from ..core.units import format_size, parse_age, parse_size
 from ..discovery import specs
-from ..discovery.candidates import Measure, archives_beside, gather_evidence
+from ..discovery.candidates import archives_beside, gather_evidence
 from ..discovery.doubles import doubles, held_elsewhere
 from ..discovery.inventory import Request
 from ..discovery.leftovers import Found, Search, find_leftovers, with_archives, with_choices, with_links
-from ..discovery.measure import Memory
+from ..discovery.look import Memory
+from ..discovery.measure import Measure
 from ..discovery.other import find_other
 from ..discovery.remote import check_sources
 from ..discovery.size import held
@@ -96,12 +97,11 @@ class Choice:
         referenced = references(inventory.roots)
         # Who has measured everything wants to know how much, not why: nothing is looked at a second time for that.
         search = self._search if measured is None else replace(self._search, contents=False)
-        memory = Memory()
-        measured = measured or memory.measured
-        found = self._leftovers(inventory, referenced, search, reporter, measured, memory)
+        memory = Memory(measured)
+        found = self._leftovers(inventory, referenced, search, reporter, memory)
         inventory = found.inventory
-        evidence, spared, notices = self._evidence(inventory, referenced, reporter, measured)
-        tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, measured)
+        evidence, spared, notices = self._evidence(inventory, referenced, reporter, memory)
+        tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, memory)
         policy = replace(
             self._policy,
             only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
@@ -112,7 +112,7 @@ class Choice:
         )
         progress = reporter.phase("Looking for temporary files", len(inventory.roots))
         other, remarks = find_other(
-            self._targets, inventory.caches, inventory.roots, measured, now - policy.min_age, progress
+            self._targets, inventory.caches, inventory.roots, memory.measured, now - policy.min_age, progress
         )
         plan = make_plan(inventory, (*evidence, *tarballs), policy, now, found.leftovers, other)
         reporter.clear()
@@ -121,7 +121,7 @@ class Choice:
         return plan, notices
 
     def _evidence(
-        self, inventory: Inventory, referenced: Mapping[str, Sequence[Root]], reporter: Reporter, measured: Measure
+        self, inventory: Inventory, referenced: Mapping[str, Sequence[Root]], reporter: Reporter, memory: Memory
     ) -> tuple[tuple[Evidence, ...], _Spared, tuple[Notice, ...]]:
         """Return the evidence on what may go, and which of it may go though environments have it."""
         if not self._policy.kinds and not self._targets & _IN_USE:
@@ -131,7 +131,7 @@ class Choice:
         lone = may_be_unlinked(inventory, referenced, looking) if self._targets & _IN_USE else ()
         entries = (*candidates(inventory, referenced), *lone)
         progress = reporter.phase("Measuring packages" if lone else "Measuring unreferenced packages", len(entries))
-        evidence = gather_evidence(inventory.caches, entries, progress, measured)
+        evidence = gather_evidence(inventory.caches, entries, progress, memory)
         in_use = frozenset(lone)
         shareless, doubled = self._spared(inventory, evidence, in_use, reporter)
         spared = {item.entry: item for item in (*shareless, *doubled)}
@@ -149,13 +149,12 @@ class Choice:
         referenced: Mapping[str, Sequence[Root]],
         search: Search,
         reporter: Reporter,
-        measured: Measure,
         memory: Memory,
     ) -> Found:
         if Target.LEFTOVERS not in self._targets and not search.everything:
             return Found(inventory)
         progress = reporter.phase("Verifying packages" if self._search.hashes else "Looking for leftovers")
-        found = find_leftovers(inventory, referenced, search, measured, progress, memory.look)
+        found = find_leftovers(inventory, referenced, search, memory, progress)
         if Target.LEFTOVERS not in self._targets:
             return Found(inventory, whole=found.whole)
         leftovers = found.leftovers
@@ -172,13 +171,13 @@ class Choice:
         found: Found,
         referenced: Mapping[str, Sequence[Root]],
         spared: frozenset[Entry],
-        measured: Measure,
+        memory: Memory,
     ) -> tuple[Evidence, ...]:
         """Return the evidence on the archives of entries in use whose extracted directory is whole."""
         if Target.ALL_TARBALLS not in self._targets:
             return ()
         entries = [entry for entry in found.whole if entry.dist in referenced and entry not in spared]
-        return archives_beside(found.inventory.caches, entries, measured)
+        return archives_beside(found.inventory.caches, entries, memory)
 
     def _spared(
         self, inventory: Inventory, evidence: tuple[Evidence, ...], lone: frozenset[Entry], reporter: Reporter

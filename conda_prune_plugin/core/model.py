@@ -13,9 +13,11 @@ from os.path import join
 
 
 class Word(str, Enum):
-    """An enum whose members are the words of the JSON contract."""
+    """An enum whose members are the words of the JSON contract, and equal to them."""
 
     __str__ = str.__str__
+    # What is equal has the same hash; that of enums is another, and slow.
+    __hash__ = str.__hash__
 
 
 class Verdict(Word):
@@ -186,6 +188,10 @@ class Entry:
     cache: str
     dist: str
     parts: tuple[Part, ...]
+
+    def __hash__(self) -> int:
+        # Entries are looked up all the time, and seldom differ in their parts alone.
+        return hash((self.cache, self.dist))
 
     def path(self, part: Part) -> str:
         """Return the absolute path of one of the parts."""

@@ -18,6 +18,9 @@ from .selection import least_recently_used, newest_versions
 #: Measured link kinds, by entry and path of the environment.
 Links = Mapping[tuple[Entry, str], LinkKind]
 
+#: The roots that name a dist.
+_Referenced = Mapping[str, Sequence[Root]]
+
 _Decision = TypeVar("_Decision", Keep, Remove)
 
 #: What makes an entry reachable: roots, and links that none of those we know explains.
@@ -41,13 +44,14 @@ def make_plan(
     give the same plan.
     """
     by_entry = {item.entry: item for item in evidence}
-    subjects = _subjects(inventory, by_entry, policy, now)
+    referenced = references(inventory.roots)
+    subjects = _subjects(inventory, referenced, by_entry, policy, now)
     reasons = {subject.entry: reasons_to_keep(subject) for subject in subjects}
     for subject in subjects:
         if subject.evidence is None and not reasons[subject.entry]:
             raise LookupError(f"no evidence on the candidate {subject.entry.dist} in {subject.entry.cache}")
     ledger = Ledger()
-    remove, keep = _leftovers(inventory, leftovers, policy, now, ledger)
+    remove, keep = _leftovers(inventory, referenced, leftovers, policy, now, ledger)
     free_to_go = [by_entry[entry] for entry, found in reasons.items() if not found]
     needed, missed = policy.budget.needed, 0
     if needed is not None:
@@ -62,15 +66,19 @@ def make_plan(
         else:
             found = reasons[subject.entry] or with_references(subject, (_SPARED,))
             keep.append(Keep(subject.entry, _verdict(found), found))
-    mended = repairs(leftovers, keep, references(inventory.roots))
+    mended = repairs(leftovers, keep, referenced)
     return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), mended)
 
 
 def _leftovers(
-    inventory: Inventory, leftovers: Iterable[Leftover], policy: Policy, now: float, ledger: Ledger
+    inventory: Inventory,
+    referenced: _Referenced,
+    leftovers: Iterable[Leftover],
+    policy: Policy,
+    now: float,
+    ledger: Ledger,
 ) -> tuple[list[Remove], list[Keep]]:
     caches = {cache.path: cache for cache in inventory.caches}
-    referenced = references(inventory.roots)
     decisions = [decide(item, caches[item.entry.cache], referenced, policy, now, ledger) for item in leftovers]
     return (
         [decision for decision in decisions if isinstance(decision, Remove)],
@@ -99,9 +107,8 @@ def with_links(plan: Plan, links: Links) -> Plan:
 
 
 def _subjects(
-    inventory: Inventory, evidence: Mapping[Entry, Evidence], policy: Policy, now: float
+    inventory: Inventory, referenced: _Referenced, evidence: Mapping[Entry, Evidence], policy: Policy, now: float
 ) -> tuple[Subject, ...]:
-    referenced: Mapping[str, Sequence[Root]] = references(inventory.roots)
     entries = [entry for cache in inventory.caches for entry in cache.entries]
     newest = newest_versions(entries, evidence, policy.keep_newest, policy.version_key)
     return tuple(

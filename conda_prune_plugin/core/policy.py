@@ -6,6 +6,7 @@ rules that apply are reported, so that lifting one does not bring the next one a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -94,8 +95,14 @@ def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reaso
         if root.kind not in kinds:
             continue
         alias = "" if name == subject.entry.dist else f" as {name}"
-        detail = f"{_BY[root.kind]} {root.name or root.path}{alias}{root.notes.get(name, '')}"
-        yield Reason(ReasonKind(root.kind.value), detail, root=root.path or None)
+        yield _reference(root.kind, root.path, root.name, alias + root.notes.get(name, ""))
+
+
+@functools.lru_cache(1024)
+def _reference(kind: RootKind, path: str, name: str | None, more: str) -> Reason:
+    # Most entries that a root names have one and the same reason.
+    reason, by = _REFERENCES[kind]
+    return Reason(reason, f"{by} {name or path}{more}", root=path or None)
 
 
 def _roots(subject: Subject) -> Iterator[tuple[str, Root]]:
@@ -105,11 +112,11 @@ def _roots(subject: Subject) -> Iterator[tuple[str, Root]]:
 
 
 #: How a reason names a root of each kind.
-_BY = {
-    RootKind.ENVIRONMENT: "used by",
-    RootKind.REVISION: "held by",
-    RootKind.LOCKFILE: "locked by",
-    RootKind.KEEP: "kept by the rule",
+_REFERENCES = {
+    RootKind.ENVIRONMENT: (ReasonKind.ENVIRONMENT, "used by"),
+    RootKind.REVISION: (ReasonKind.REVISION, "held by"),
+    RootKind.LOCKFILE: (ReasonKind.LOCKFILE, "locked by"),
+    RootKind.KEEP: (ReasonKind.KEEP, "kept by the rule"),
 }
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 
 #: st_blocks counts units of 512 bytes whatever the file system's block size (stat(2)).
-_BLOCK = 512
+BLOCK = 512
 
 #: What a file takes at least where no blocks are counted: a cluster of NTFS, as it is made by default up to 16 TB.
 CLUSTER = 4096
@@ -33,7 +33,7 @@ _LOCKED = stat.UF_IMMUTABLE | stat.UF_APPEND | stat.SF_IMMUTABLE | stat.SF_APPEN
 def allocated(status: os.stat_result) -> int:
     """Return the bytes that an inode takes on disk; where no blocks are counted, its length in whole clusters."""
     if KNOWS_BLOCKS:
-        return status.st_blocks * _BLOCK
+        return status.st_blocks * BLOCK
     return -(-status.st_size // CLUSTER) * CLUSTER
 
 

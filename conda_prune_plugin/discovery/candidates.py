@@ -9,55 +9,40 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
-
-from conda.common.url import mask_anaconda_token, remove_auth
 
 from ..core.accounting import InodeKey, missing_links, unexplained
 from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
 from ..core.status import listed_status
+from .archives import dist_in_archive
 from .caches import INDEX
-from .measure import identity, measure
-from .mounts import mount_points
+from .look import Memory
+from .measure import identity
 from .rattler import recorded_sha256
-from .reading import dist_of, read_object, read_regular
 from .records import META
 from .sources import irreplaceable, local_builds
-
-#: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
-#: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
-RECORD = os.path.join("info", "repodata_record.json")
-
-#: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
-URLS = "urls.txt"
-
-#: A larger .tar.bz2 is not searched for its metadata: these may lie at its end, and unpacking takes its time. In bytes.
-LARGEST_SEARCHED = 64 << 20
-
-
-#: Measures what is at a path, raising `OSError` if anything of it can't be read.
-Measure = Callable[[str], Measurement]
+from .urls import read_urls, without_credentials
+from .wholeness import RECORD
 
 
 def gather_evidence(
     caches: Iterable[Cache],
     entries: Sequence[Entry],
     progress: Callable[[int], None],
-    measured: Measure | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Evidence, ...]:
     """Return the evidence on each of the entries; `progress` is called with how many of them are done.
 
-    `measured` gives what has been measured already.
+    `memory`: what has been seen already.
     """
     by_path = {cache.path: cache for cache in caches}
     urls_of = functools.cache(read_urls)
-    measured = measured or functools.partial(measure, mounts=mount_points())
+    memory = memory or Memory()
     builds = local_builds()
     found = []
     for done, entry in enumerate(entries):
         progress(done)
-        found.append(_examine(by_path[entry.cache], entry, urls_of, measured, builds))
+        found.append(_examine(by_path[entry.cache], entry, urls_of, memory, builds))
     outside = missing_links(m for item in found if item.doubt is None for _, m in item.measurements)
     if outside:
         outside = _links_not_in_caches(outside, by_path.values(), found)
@@ -68,12 +53,12 @@ def gather_evidence(
     )
 
 
-def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], measured: Measure) -> tuple[Evidence, ...]:
+def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
     """Return the evidence on the archives alone of those of the entries that have an extracted directory too."""
     both = [entry for entry in entries if {part.kind for part in entry.parts} == {PartKind.EXTRACTED, PartKind.ARCHIVE}]
     alone = {replace(entry, parts=tuple(part for part in entry.parts if not _extracted(part))): entry for entry in both}
     found = []
-    for item in gather_evidence(caches, list(alone), lambda done: None, measured):
+    for item in gather_evidence(caches, list(alone), lambda done: None, memory):
         entry = alone[item.entry]
         identities = [(part, identity(os.lstat(entry.path(part)))) for part in entry.parts if _extracted(part)]
         found.append(replace(item, entry=entry, beside=tuple(identities)))
@@ -99,23 +84,23 @@ def _examine(
     cache: Cache,
     entry: Entry,
     urls_of: Callable[[str], Mapping[str, str]],
-    measured: Measure,
+    memory: Memory,
     builds: Sequence[str],
 ) -> Evidence:
     for part in entry.parts:
         if part.is_link:
             return Evidence(entry, doubt=f"{part.name} is a symbolic link, which is never followed")
     try:
-        measurements = tuple((part, measured(os.path.join(cache.real_path, part.name))) for part in entry.parts)
+        measurements = tuple((part, memory.measured(os.path.join(cache.real_path, part.name))) for part in entry.parts)
         urls = urls_of(cache.real_path)
-        metadata = _metadata(cache, entry, urls)
+        metadata = _metadata(cache, entry, urls, memory)
         url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
         checked = recorded_sha256(cache, entry) if url is None and metadata.doubt is None else None
         return Evidence(
             entry=entry,
             measurements=with_sticky_obstacle(cache, measurements),
             dist=metadata.dist,
-            fetched=_fetched(cache, measurements),
+            fetched=_fetched(cache, measurements, memory),
             source=without_credentials(url),
             sha256=metadata.sha256 or checked,
             record=metadata.record,
@@ -128,7 +113,7 @@ def _examine(
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
 
 
-def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
+def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str], memory: Memory) -> _Metadata:
     archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
     for name in (part.name for part in entry.parts if not _extracted(part)):
         if not stat.S_ISREG(os.lstat(os.path.join(cache.real_path, name)).st_mode):
@@ -139,84 +124,45 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> _Metadata:
         looked_into = [_metadata_in_archive(os.path.join(cache.real_path, name)) for name in strangers]
         doubtful = (metadata for metadata in looked_into if metadata.doubt is not None)
         return next(doubtful, looked_into[0] if looked_into else _Metadata(entry.dist))
-    path = os.path.join(cache.real_path, directory)
     try:
-        dist = dist_of(read_object(os.path.join(path, INDEX)))
-        record = _record(os.path.join(path, RECORD))
+        described = memory.described(os.path.join(cache.real_path, directory))
     except FileNotFoundError:
         return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
-    source = without_credentials(_text(record.get("url")))
-    text = json.dumps({**record, "url": source}, separators=(",", ":")) if source else None
-    return _Metadata(dist, _text(record.get("url")), _text(record.get("sha256")), text)
-
-
-def _record(path: str) -> Mapping[str, Any]:
-    try:
-        return read_object(path)
-    except FileNotFoundError:
-        # A link to nowhere is there, and tells nothing.
-        if os.path.islink(path):
-            raise
-        return {}
-
-
-def without_credentials(url: str | None) -> str | None:
-    """Return a url without login and token; None for what can't be a url."""
-    try:
-        return str(mask_anaconda_token(remove_auth(url))) if url else None
-    except ValueError:
-        return None
+    url, sha256 = (_text(described.record.get(key)) for key in ("url", "sha256"))
+    source = without_credentials(url)
+    text = json.dumps({**described.record, "url": source}, separators=(",", ":")) if source else None
+    return _Metadata(described.dist, url, sha256, text)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def read_urls(cache: str) -> Mapping[str, str]:
-    """Return for each archive that conda fetched into a cache the url that it came from last."""
-    try:
-        lines = read_regular(os.path.join(cache, URLS)).decode("utf-8", "replace").split()
-    except OSError:
-        return {}
-    # The last download of a name is the one that is there.
-    return {url.rsplit("/", 1)[-1]: url for url in lines}
-
-
-def _fetched(cache: Cache, measurements: Iterable[tuple[Part, Measurement]]) -> float | None:
+def _fetched(cache: Cache, measurements: Iterable[tuple[Part, Measurement]], memory: Memory) -> float | None:
     times = []
     for part, measurement in measurements:
-        time = measurement.identity.mtime_ns / 1e9
-        if _extracted(part):
-            # Without a record the directory's own time has to do.
-            with suppress(OSError):
-                time = os.stat(os.path.join(cache.real_path, part.name, RECORD)).st_mtime
-        times.append(time)
+        recorded = _recorded(os.path.join(cache.real_path, part.name), memory) if _extracted(part) else None
+        # Without a record the directory's own time has to do.
+        times.append(measurement.identity.mtime_ns / 1e9 if recorded is None else recorded)
     return max(times, default=None)
 
 
-def _metadata_in_archive(path: str) -> _Metadata:
-    """Return what an archive that conda did not download says of itself: it may be anything with such a name."""
-    from conda_package_streaming.package_streaming import stream_conda_info
-
-    unknown = _Metadata(doubt="its archive was not downloaded by conda and can't be read as a package")
-    if path.endswith(".tar.bz2") and os.path.getsize(path) > LARGEST_SEARCHED:
-        return _Metadata(doubt="its archive was not downloaded by conda and is too large to look into")
+def _recorded(directory: str, memory: Memory) -> float | None:
     try:
-        for archive, member in stream_conda_info(path):
-            if member.name == "info/index.json" and (stream := archive.extractfile(member)):
-                return _Metadata(dist_of(json.loads(stream.read())))
-    except Exception:  # noqa: BLE001
-        # zipfile, tarfile, bz2, json and one of two zstd libraries each have errors of their own for broken content,
-        # and whichever it is, the archive is not understood and stays.
-        return unknown
-    return unknown
+        return memory.described(directory).recorded
+    except (OSError, ValueError):
+        with suppress(OSError):
+            return os.stat(os.path.join(directory, RECORD)).st_mtime
+    return None
 
 
-def holds_package(archive: str) -> bool:
-    """Return whether an archive can be read as a package. Raises `OSError`."""
-    return _metadata_in_archive(archive).doubt is None
+def _metadata_in_archive(path: str) -> _Metadata:
+    try:
+        return _Metadata(dist_in_archive(path))
+    except ValueError as error:
+        return _Metadata(doubt=str(error))
 
 
 def with_sticky_obstacle(

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from ..core.model import Cache, Entry, Evidence, PartKind
-from .candidates import RECORD
 from .reading import read_object
+from .wholeness import RECORD
 
 #: Read at a time, in bytes.
 _BLOCK = 1 << 20

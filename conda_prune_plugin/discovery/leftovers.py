@@ -14,27 +14,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache as cached
-from typing import Any
 
 from ..core.leftovers import Archive, Leftover
 from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
 from ..core.names import ARCHIVE_SUFFIXES
 from ..core.soft_links import SoftLinks
-from .candidates import RECORD, Measure, holds_package, read_urls, with_sticky_obstacle, without_credentials
-from .measure import Seen
+from .candidates import with_sticky_obstacle
+from .look import Looked, Memory, look
+from .measure import Measure
+from .mounts import mount_points
 from .reading import read_object
-from .records import META
 from .sources import irreplaceable, local_builds
 from .specs import matching
 from .strays import strays
-from .wholeness import Damage, archive_damage, archive_record, directory_damage
+from .urls import read_urls
+from .wholeness import RECORD, Damage, archive_record
 
 #: Waiting for the disk and hashing go on beside each other.
 _THREADS = 4
-
-
-#: Measures a directory, and is told of everything in it.
-Look = Callable[[str, Seen], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +61,12 @@ def find_leftovers(
     inventory: Inventory,
     referenced: Collection[str],
     search: Search,
-    measure: Measure,
+    memory: Memory,
     progress: Callable[[int], None],
-    looked: Look | None = None,
 ) -> Found:
-    """Look for leftovers in the caches of which something may go.
+    """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
-    `looked` measures a directory and tells what it has seen. `progress` is called with the number of entries done.
-    Nothing is written, and no symbolic link followed.
+    `progress` is called with the number of entries done. Nothing is written, and no symbolic link followed.
     """
     places = inventory.judged
     entries = [
@@ -87,23 +82,27 @@ def find_leftovers(
     damages: dict[Entry, Mapping[Part, Damage]] = {}
     whole: set[Entry] = set()
 
-    def look(item: tuple[Cache, Entry]) -> Mapping[Part, Damage] | None:
-        return _damages(item[0], item[1], urls(item[0].real_path), search.hashes, looked)
+    mounts = mount_points()
+
+    def look_at(item: tuple[Cache, Entry]) -> Looked:
+        cache, entry = item
+        return look(cache.real_path, entry, urls(cache.real_path), mounts, hashes=search.hashes)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         # Without hashes there is nothing to wait for: handing over would take longer than looking.
-        found = pool.map(look, entries) if search.hashes else map(look, entries)
-        for done, ((_, entry), damaged) in enumerate(zip(entries, found)):
+        found = pool.map(look_at, entries) if search.hashes else map(look_at, entries)
+        for done, ((_, entry), looked) in enumerate(zip(entries, found)):
             progress(done)
-            if damaged:
-                damages[entry] = damaged
-            elif damaged is not None:
+            memory.learn(looked)
+            if looked.damages:
+                damages[entry] = looked.damages
+            elif looked.sure:
                 whole.add(entry)
     caches = tuple(
         replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
         for cache in inventory.caches
     )
-    leftovers = (*_by_name(places, measure), *_by_content(inventory.caches, damages, urls, measure))
+    leftovers = (*_by_name(places, memory.measured), *_by_content(inventory.caches, damages, urls, memory.measured))
     return Found(replace(inventory, caches=caches), leftovers, frozenset(whole))
 
 
@@ -146,72 +145,6 @@ def _without(entries: Sequence[Entry], damages: Mapping[Entry, Mapping[Part, Dam
         parts = tuple(part for part in entry.parts if part not in damages.get(entry, {}))
         if parts:
             yield entry if parts == entry.parts else replace(entry, parts=parts)
-
-
-def _damages(
-    cache: Cache, entry: Entry, urls: Mapping[str, str], hashes: bool, looked: Look | None
-) -> Mapping[Part, Damage] | None:
-    """Return the parts of an entry that are not whole; None if that can't be said of all."""
-    found = {}
-    sure = True
-    directory = os.path.join(cache.real_path, entry.dist)
-    for part in entry.parts:
-        if part.kind not in (PartKind.EXTRACTED, PartKind.ARCHIVE):
-            continue
-        path = os.path.join(cache.real_path, part.name)
-        damage = None
-        try:
-            if part.is_link or not _is_looked_into(path, part, entry, urls):
-                sure = False
-            elif part.kind is PartKind.EXTRACTED:
-                statuses: dict[str, os.stat_result] = {}
-                if looked is not None:
-                    looked(path, statuses.__setitem__)
-                damage = directory_damage(path, statuses=statuses, hashes=hashes)
-            else:
-                record = _record_of(directory, part, urls)
-                damage = archive_damage(path, record, known=bool(record) or part.name in urls, hashes=hashes)
-        except OSError:
-            # What can't be read is no leftover for that; the evidence will say so.
-            sure = False
-        if damage is not None:
-            found[part] = damage
-    return found if found or sure else None
-
-
-def _record_of(directory: str, part: Part, urls: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return what is recorded of an archive; nothing if it came from another channel, that has one of this name too."""
-    record = archive_record(directory, part.name)
-    url, last = record.get("url"), urls.get(part.name)
-    elsewhere = isinstance(url, str) and last and without_credentials(url) != without_credentials(last)
-    return {} if elsewhere else record
-
-
-def _is_looked_into(path: str, part: Part, entry: Entry, urls: Mapping[str, str]) -> bool:
-    if part.kind is PartKind.EXTRACTED:
-        return _was_package(path, entry, urls)
-    return stat.S_ISREG(os.lstat(path).st_mode)
-
-
-def _was_package(path: str, entry: Entry, urls: Mapping[str, str]) -> bool:
-    """Return whether a directory ever was a package: anything may be called like one, as channels in mamba's caches.
-
-    It has metadata, or conda has fetched its archive, or nothing is in it at all, or its archive is a package: somebody
-    else's directory may lie beside an archive of it. An environment is none.
-    """
-    names = set(os.listdir(path))
-    if META in names:
-        return False
-    if not names or _has_metadata(path) or any(entry.dist + suffix in urls for suffix in ARCHIVE_SUFFIXES):
-        return True
-    archives = (part for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
-    return any(holds_package(os.path.join(os.path.dirname(path), part.name)) for part in archives)
-
-
-def _has_metadata(path: str) -> bool:
-    # Not by info/files, which is a name that anybody might give.
-    known = ("index.json", "paths.json", "repodata_record.json", "about.json")
-    return any(os.path.isfile(os.path.join(path, "info", name)) for name in known)
 
 
 def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measure: Measure) -> Leftover:

@@ -9,62 +9,54 @@ from contextlib import contextmanager
 
 from ..core.model import Identity, Measurement, SharedInode
 from ..core.names import extended
-from ..core.status import ON_WINDOWS, TELLS_OBSTACLES, allocated, irremovable, is_directory, listed_status
+from ..core.status import (
+    BLOCK,
+    KNOWS_BLOCKS,
+    ON_WINDOWS,
+    TELLS_OBSTACLES,
+    allocated,
+    irremovable,
+    is_directory,
+    listed_status,
+)
 from .mounts import mount_points, mounted_in
 
-Seen = Callable[[str, os.stat_result], object]
+#: What is in there is no payload: no environment links it.
+_INFO, _IN_INFO = "info", "info" + os.sep
+
+_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+#: Measures what is at a path, raising `OSError` if anything of it can't be read.
+Measure = Callable[[str], Measurement]
+
+#: The status of everything below a directory, by its path from there.
+Statuses = dict[str, os.stat_result]
+
+_BY_DESCRIPTOR = os.scandir in os.supports_fd and os.open in os.supports_dir_fd
 
 
 def measure(
-    path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | None = None, seen: Seen | None = None
+    path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | None = None, statuses: Statuses | None = None
 ) -> Measurement:
     """Measure a file or a directory tree; no symbolic link is followed.
 
     `path` is absolute, or relative to `dir_fd` if that is given. `mounts` are the mount points, if they are known
-    already. `seen` is told path and status of everything below the top. Raises `OSError` if anything in it can't be
-    read.
+    already. `statuses` is filled with what is below the top. Raises `OSError` if anything in it can't be read.
     """
     if dir_fd is None:
         path = extended(path)
     top = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
     mounted = mounted_in(path, dir_fd, mount_points() if mounts is None else mounts)
-    info = os.path.join(path, "info")
-    tally = _Tally(top.st_dev, f"another file system is mounted on {mounted}" if mounted else None)
-    if is_directory(top):
-        tally.add_directory(path, top)
-        pending = [(path, False)]
-        while pending:
-            directory, inside_info = pending.pop()
-            with _listing(directory, dir_fd) as listing:
-                items = listing if seen is None else _told(listing, directory, seen)
-                below = tally.add_listing(items, directory, payload=not inside_info)
-            pending += [(found, inside_info or found == info) for found in below]
-    else:
+    tally = _Tally(top.st_dev, f"another file system is mounted on {mounted}" if mounted else None, path, statuses)
+    if not is_directory(top):
         tally.add_file(path, top)
+        return tally.result(identity(top))
+    tally.add_directory("", top)
+    with _opened(path, dir_fd) as fd:
+        pending = [""]
+        while pending:
+            pending += _listed(path, pending.pop(), fd, tally.add_listing)
     return tally.result(identity(top))
-
-
-def _told(listing: Iterator[os.DirEntry[str]], directory: str, seen: Seen) -> Iterator[os.DirEntry[str]]:
-    for item in listing:
-        # An item remembers its status, so nobody asks the system twice.
-        seen(f"{directory}{os.sep}{item.name}", item.stat(follow_symlinks=False))
-        yield item
-
-
-class Memory:
-    """Measures what lies at a path once, whoever asks."""
-
-    def __init__(self) -> None:
-        self._mounts = mount_points()
-        self._known: dict[str, Measurement] = {}
-
-    def look(self, path: str, seen: Seen) -> None:
-        """Measure something and remember it; `seen` is told of everything in it. Raises `OSError`."""
-        self._known[path] = measure(path, mounts=self._mounts, seen=seen)
-
-    def measured(self, path: str) -> Measurement:
-        """Return the measurement of something. Raises `OSError`."""
-        return self._known.get(path) or measure(path, mounts=self._mounts)
 
 
 def identity(status: os.stat_result) -> Identity:
@@ -73,59 +65,91 @@ def identity(status: os.stat_result) -> Identity:
 
 
 @contextmanager
-def _listing(directory: str, dir_fd: int | None) -> Iterator[Iterator[os.DirEntry[str]]]:
-    if dir_fd is None:
-        with os.scandir(directory) as listing:
-            yield listing
+def _opened(path: str, dir_fd: int | None) -> Iterator[int | None]:
+    """Open a directory; None where listings can't be had by descriptor."""
+    if dir_fd is None and not _BY_DESCRIPTOR:
+        yield None
         return
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
+    fd = os.open(path, _DIRECTORY, dir_fd=dir_fd)
     try:
-        with os.scandir(fd) as listing:
-            yield listing
+        yield fd
     finally:
         os.close(fd)
+
+
+def _listed(
+    top: str, directory: str, fd: int | None, count: Callable[[Iterator[os.DirEntry[str]], str], list[str]]
+) -> list[str]:
+    """Count what a directory lists that is below the top, and return the directories in it.
+
+    By descriptor, so that the kernel looks up one name for each status, and not a path.
+    """
+    if fd is None:
+        with os.scandir(os.path.join(top, directory)) as listing:
+            return count(listing, directory)
+    below = fd
+    try:
+        if directory:
+            below = os.open(directory, _DIRECTORY, dir_fd=fd)
+        with os.scandir(below) as listing:
+            return count(listing, directory)
+    except OSError as error:
+        # By descriptor the system knows a file by its name alone, and a listing has none.
+        name = error.filename if below != fd or not directory else ""
+        error.filename = os.path.join(top, directory, name if isinstance(name, str) else "").rstrip(os.sep)
+        raise
+    finally:
+        if below != fd:
+            os.close(below)
 
 
 class _Tally:
     """The running sums of one measurement. Only inodes with several links are remembered one by one."""
 
-    def __init__(self, device: int, obstacle: str | None) -> None:
+    def __init__(self, device: int, obstacle: str | None, top: str, statuses: Statuses | None) -> None:
         self._device = device
         self._obstacle = obstacle
+        self._top = top
+        self._statuses = statuses
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._files = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
         self._payload_ctime: float | None = None
 
-    def add_listing(self, listing: Iterator[os.DirEntry[str]], directory: str, *, payload: bool) -> list[str]:
-        """Count what a directory lists, and return the paths of the directories in it.
+    def add_listing(self, listing: Iterator[os.DirEntry[str]], directory: str) -> list[str]:
+        """Count what a directory lists, and return the directories in it.
 
-        The loop runs for every file of every candidate, so it does as little as it can.
+        All are named by their paths from the top. The loop runs for every file of every candidate, so it does as
+        little as it can.
         """
         below = []
         files = apparent = single = 0
         newest = self._payload_ctime or 0.0
+        statuses = self._statuses
+        prefix = directory + os.sep if directory else ""
+        payload = not ON_WINDOWS and directory != _INFO and not prefix.startswith(_IN_INFO)
         for item in listing:
             status = listed_status(item) if ON_WINDOWS else item.stat(follow_symlinks=False)
-            mode = status.st_mode
+            if statuses is not None:
+                statuses[prefix + item.name] = status
             if TELLS_OBSTACLES:
-                self._look_for_obstacle(os.path.join(directory, item.name), status)
+                self._look_for_obstacle(os.path.join(self._top, prefix, item.name), status)
+            mode = status.st_mode
             if is_directory(status) if ON_WINDOWS else stat.S_ISDIR(mode):
-                path = os.path.join(directory, item.name)
-                self.add_directory(path, status)
-                below.append(path)
+                below.append(prefix + item.name)
+                self.add_directory(below[-1], status)
                 continue
             files += 1
             apparent += status.st_size
-            if payload and not ON_WINDOWS and stat.S_ISREG(mode) and status.st_ctime > newest:
+            if payload and status.st_ctime > newest and stat.S_ISREG(mode):
                 newest = status.st_ctime
             if status.st_nlink == 1:
-                single += allocated(status)
+                single += status.st_blocks if KNOWS_BLOCKS else allocated(status)
             else:
                 self._add_link(status)
         self._files += files
         self._apparent += apparent
-        self._single += single
+        self._single += single * BLOCK if KNOWS_BLOCKS else single
         self._payload_ctime = newest or None
         return below
 
@@ -149,13 +173,16 @@ class _Tally:
         self._single += allocated(status)
         if status.st_dev != self._device:
             # Seen in this way where there is no table of mounts, or it is too late to look into that.
-            self._note(f"another file system is mounted on {path}")
+            self._note(f"another file system is mounted on {self._path(path)}")
         if self._obstacle is None and status.st_uid != self._user and not may_empty(status):
-            self._note(f"the directory {path} belongs to somebody else")
+            self._note(f"the directory {self._path(path)} belongs to somebody else")
 
     def _look_for_obstacle(self, path: str, status: os.stat_result) -> None:
         if obstacle := irremovable(status):
             self._note(f"{path} {obstacle}")
+
+    def _path(self, below: str) -> str:
+        return os.path.join(self._top, below) if below else self._top
 
     def _note(self, obstacle: str) -> None:
         self._obstacle = self._obstacle or obstacle

@@ -20,7 +20,7 @@ from ..core.decision import Other
 from ..core.model import Cache, Client, Notice, OtherKind, Root, RootKind, RootState
 from ..core.targets import Target
 from ..core.units import plural
-from .candidates import Measure
+from .measure import Measure
 from .reading import read_object
 from .records import META
 

@@ -15,8 +15,9 @@ from conda.models.version import VersionOrder
 from ..core.model import Cache, Entry, PartKind
 from ..core.names import is_dist_name, package_name, plain_dist, recorded_names
 from .caches import INDEX
-from .candidates import RECORD, read_urls
 from .reading import dist_of, read_object
+from .urls import read_urls
+from .wholeness import RECORD
 
 #: What the name of an entry says by itself; for all else its record has to be opened.
 _IN_THE_NAME = frozenset({"name", "version", "build"})

@@ -13,19 +13,21 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from ..core.model import ReasonKind
 from .caches import INDEX
+from .measure import Statuses
 from .reading import dist_of, read_object, read_regular
 
 #: Name, type, size and SHA-256 of every file (conda.models.records.PathDataV1); packages of old have only the names.
 PATHS = os.path.join("info", "paths.json")
 FILES = os.path.join("info", "files")
 
-#: See `candidates.RECORD`, which needs conda.
+#: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
+#: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
 RECORD = os.path.join("info", "repodata_record.json")
 
 #: How the two formats begin: a zip file, and bzip2 (whose fourth byte is the size of its blocks).
@@ -46,78 +48,68 @@ class Damage:
 
 
 def directory_damage(
-    path: str, *, statuses: Mapping[str, os.stat_result] | None = None, hashes: bool = False
+    path: str, *, statuses: Statuses | None = None, indexed: bool = False, hashes: bool = False
 ) -> Damage | None:
     """Return what is wrong with an extracted directory; None if nothing is, or it can't be told.
 
-    statuses: what is in it, by path, where that is known already. hashes: read every file.
-
-    Raises `OSError` for what can't be read though it is there.
+    statuses: what is in it, where that is known already. indexed: its index was read and is right. hashes: read every
+    file. Raises `OSError` for what can't be read though it is there.
     """
+    statuses = statuses or {}
     # conda writes the record last.
-    extracted = os.path.lexists(os.path.join(path, RECORD))
+    extracted = RECORD in statuses or os.path.lexists(os.path.join(path, RECORD))
     kind = ReasonKind.CORRUPT if extracted else ReasonKind.INCOMPLETE_EXTRACTION
     try:
-        dist_of(read_object(os.path.join(path, INDEX)))
-        files = _listed(path)
+        if not indexed:
+            dist_of(read_object(os.path.join(path, INDEX)))
+        files = _listed(path, statuses)
+        missing, wrong = _differences(path, files, statuses, hashes)
     except FileNotFoundError as error:
         lacking = os.path.relpath(error.filename, path)
         return Damage(ReasonKind.INCOMPLETE_EXTRACTION, f"it has no {lacking}: an extraction or removal was cut off")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Damage(kind, f"its metadata in info/ can't be understood ({error})")
-    missing, wrong = [], []
-    for file in files:
-        try:
-            # No join: what a package lists lies below it, also if it begins with a slash.
-            right = _is_right(f"{path}{os.sep}{file.name}", file, statuses, hashes)
-        except (FileNotFoundError, NotADirectoryError):
-            missing.append(file.name)
-        except ValueError:
-            wrong.append(file.name)
-        else:
-            if not right:
-                wrong.append(file.name)
     if not missing and not wrong:
         return None
     counts = [f"{len(names):,} {what}" for names, what in ((missing, "missing"), (wrong, "changed")) if names]
     return Damage(kind, f"of its {len(files):,} files {' and '.join(counts)}, the first: {(missing or wrong)[0]}")
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file that a package lists; without a size only its name is known, or it is a symbolic link."""
-
-    name: str
-    size: int | None = None
-    sha256: str | None = None
+def _listed(path: str, statuses: Statuses) -> Sequence[Mapping[str, Any]]:
+    if PATHS in statuses or os.path.lexists(os.path.join(path, PATHS)):
+        return list(read_object(os.path.join(path, PATHS))["paths"])
+    names = read_regular(os.path.join(path, FILES)).decode("utf-8", "surrogateescape").splitlines()
+    return [{"_path": name} for name in names if name.strip()]
 
 
-def _listed(path: str) -> list[_File]:
-    if not os.path.lexists(os.path.join(path, PATHS)):
-        names = read_regular(os.path.join(path, FILES)).decode("utf-8", "surrogateescape").splitlines()
-        return [_File(name) for name in names if name.strip()]
-    return list(map(_file, read_object(os.path.join(path, PATHS))["paths"]))
+def _differences(
+    path: str, files: Iterable[Mapping[str, Any]], statuses: Statuses, hashes: bool
+) -> tuple[list[str], list[str]]:
+    """Return which of the files that a package lists are missing, and which are not what it lists.
 
-
-def _file(listed: Mapping[str, Any]) -> _File:
-    name, size, sha256 = listed["_path"], listed.get("size_in_bytes"), listed.get("sha256")
-    if not isinstance(name, str):
-        raise TypeError(f"{PATHS} has a name that is none")
-    # Of a symbolic link it gives the size and the hash of what that leads to.
-    if listed.get("path_type") != "hardlink" or not isinstance(size, int):
-        return _File(name)
-    return _File(name, size, sha256 if isinstance(sha256, str) else None)
-
-
-def _is_right(full: str, file: _File, statuses: Mapping[str, os.stat_result] | None, hashes: bool) -> bool:
-    status = os.lstat(full) if statuses is None or full not in statuses else statuses[full]
-    if file.size is None:
-        return True
-    if not stat.S_ISREG(status.st_mode):
-        return stat.S_ISLNK(status.st_mode)
-    if status.st_size != file.size:
-        return False
-    return not hashes or file.sha256 is None or file_sha256(full) == file.sha256
+    Raises `KeyError`, `TypeError` or `AttributeError` if that is no list of files, and `OSError`.
+    """
+    missing, wrong = [], []
+    for listed in files:
+        name, size = listed["_path"], listed.get("size_in_bytes")
+        if not isinstance(name, str):
+            raise TypeError(f"{PATHS} has a name that is none")
+        try:
+            # No join: what a package lists lies below it, also if it begins with a slash.
+            status = statuses.get(name) or os.lstat(f"{path}{os.sep}{name}")
+            # Of a symbolic link it gives the size and the hash of what that leads to.
+            if listed.get("path_type") != "hardlink" or not isinstance(size, int) or stat.S_ISLNK(status.st_mode):
+                continue
+            right = status.st_size == size and stat.S_ISREG(status.st_mode)
+            if right and hashes and isinstance(sha256 := listed.get("sha256"), str):
+                right = file_sha256(f"{path}{os.sep}{name}") == sha256
+            if not right:
+                wrong.append(name)
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(name)
+        except ValueError:
+            wrong.append(name)
+    return missing, wrong
 
 
 def file_sha256(path: str) -> str:
@@ -148,8 +140,8 @@ def archive_damage(path: str, record: Mapping[str, Any], *, known: bool, hashes:
         return None
     suffix = next(suffix for suffix in _BEGINNINGS if path.endswith(suffix))
     with open(path, "rb") as stream:
-        beginning = stream.read(4)
-    if not beginning.startswith(_BEGINNINGS[suffix]) or not _ENDS[suffix](path, size):
+        sound = stream.read(4).startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](stream, size)
+    if not sound:
         return Damage(ReasonKind.CORRUPT, "it can't be opened: it is cut off or no package at all")
     return _content_damage(path, record, suffix) if hashes else None
 
@@ -165,19 +157,18 @@ def _content_damage(path: str, record: Mapping[str, Any], suffix: str) -> Damage
     return None
 
 
-def _zip_ends(path: str, size: int) -> bool:
+def _zip_ends(stream: IO[bytes], size: int) -> bool:
     try:
         # Reads the directory, which is at the end.
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(stream) as archive:
             return bool(archive.namelist())
     except (zipfile.BadZipFile, ValueError, RuntimeError):
         return False
 
 
-def _bz2_ends(path: str, size: int) -> bool:
-    with open(path, "rb") as stream:
-        stream.seek(max(size - _BZ2_TAIL, 0))
-        tail = int.from_bytes(stream.read(), "big")
+def _bz2_ends(stream: IO[bytes], size: int) -> bool:
+    stream.seek(max(size - _BZ2_TAIL, 0))
+    tail = int.from_bytes(stream.read(), "big")
     return any((tail >> shift + 32) & (1 << 48) - 1 == _BZ2_END for shift in range(8))
 
 
@@ -204,14 +195,17 @@ def _bz2_reads(path: str) -> bool:
     return True
 
 
-_ENDS: Mapping[str, Callable[[str, int], bool]] = {".conda": _zip_ends, ".tar.bz2": _bz2_ends}
+_ENDS: Mapping[str, Callable[[IO[bytes], int], bool]] = {".conda": _zip_ends, ".tar.bz2": _bz2_ends}
 _READS: Mapping[str, Callable[[str], bool]] = {".conda": _zip_reads, ".tar.bz2": _bz2_reads}
 
 
-def archive_record(directory: str, archive: str) -> Mapping[str, Any]:
-    """Return what the record in an extracted directory says of an archive; empty if it is of another one, or broken."""
+def archive_record(directory: str, archive: str, record: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """Return what the record in an extracted directory says of an archive; empty if it is of another one, or broken.
+
+    `record`: its content, where that is known already.
+    """
     try:
-        record = read_object(os.path.join(directory, RECORD))
+        record = read_object(os.path.join(directory, RECORD)) if record is None else record
     except (OSError, ValueError):
         return {}
     url = record.get("url")

@@ -1,0 +1,202 @@
+"""One look at an entry: what it holds on disk, what it says of itself, and whether it is whole.
+
+Nothing is asked twice: one listing a directory, one stat a file, one reading of each piece of metadata serve all three.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.model import Entry, Measurement, Part, PartKind
+from ..core.names import ARCHIVE_SUFFIXES
+from .archives import holds_package
+from .caches import INDEX
+from .measure import Measure, Statuses, measure
+from .mounts import mount_points
+from .reading import dist_of, read_object
+from .records import META
+from .urls import without_credentials
+from .wholeness import RECORD, Damage, archive_damage, archive_record, directory_damage
+
+#: What shows that a directory was a package. Not info/files, which is a name that anybody might give.
+_METADATA = tuple(
+    os.path.join("info", name) for name in ("index.json", "paths.json", "repodata_record.json", "about.json")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an extracted directory says of itself.
+
+    dist: the ``name-version-build`` of its index. record: what conda has recorded; empty if it has not.
+    recorded: when that was, in seconds since the epoch.
+    """
+
+    dist: str
+    record: Mapping[str, Any]
+    recorded: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at an entry has shown.
+
+    measurements and descriptions: by path, of what could be read.
+    damages: the parts that are not whole. sure: no other part could be in doubt.
+    """
+
+    measurements: Mapping[str, Measurement]
+    descriptions: Mapping[str, Description]
+    damages: Mapping[Part, Damage]
+    sure: bool
+
+
+def describe(path: str, statuses: Statuses | None = None) -> Description:
+    """Return what an extracted directory says of itself; `statuses`: what is in it, where that is known.
+
+    Raises `OSError` or `ValueError`.
+    """
+    dist = dist_of(read_object(os.path.join(path, INDEX)))
+    if statuses is not None and RECORD not in statuses:
+        return Description(dist, {}, None)
+    record = os.path.join(path, RECORD)
+    try:
+        content = read_object(record)
+        known = statuses[RECORD] if statuses is not None else None
+        status = known if known is not None and stat.S_ISREG(known.st_mode) else os.stat(record)
+    except FileNotFoundError:
+        # A link to nowhere is there, and tells nothing.
+        if os.path.islink(record):
+            raise
+        return Description(dist, {}, None)
+    return Description(dist, content, status.st_mtime)
+
+
+class Memory:
+    """What was found at paths, so that it is looked for once, whoever asks.
+
+    measured: gives what somebody else has measured.
+    """
+
+    def __init__(self, measured: Measure | None = None) -> None:
+        self._measure = measured or functools.partial(measure, mounts=mount_points())
+        self._measurements: dict[str, Measurement] = {}
+        self._descriptions: dict[str, Description] = {}
+
+    def learn(self, looked: Looked) -> None:
+        """Remember what a look has shown."""
+        self._measurements.update(looked.measurements)
+        self._descriptions.update(looked.descriptions)
+
+    def measured(self, path: str) -> Measurement:
+        """Return the measurement of something. Raises `OSError`."""
+        return self._measurements.get(path) or self._measure(path)
+
+    def described(self, path: str) -> Description:
+        """Return what an extracted directory says of itself. Raises `OSError` or `ValueError`."""
+        if path not in self._descriptions:
+            self._descriptions[path] = describe(path)
+        return self._descriptions[path]
+
+
+def _is_file(path: str, status: os.stat_result | None) -> bool:
+    if status is None or stat.S_ISDIR(status.st_mode):
+        return False
+    return stat.S_ISREG(status.st_mode) or os.path.isfile(path)
+
+
+def look(
+    directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], *, hashes: bool = False
+) -> Looked:
+    """Look at the extracted directory and the archives of an entry; no symbolic link is followed.
+
+    directory: of the cache, without symbolic links. urls: of the archives that conda has fetched into it. mounts: the
+    mount points. hashes: read all contents.
+    """
+    looking = _Look(directory, entry, urls, mounts, hashes)
+    damages: dict[Part, Damage] = {}
+    for part in entry.parts:
+        try:
+            damage = looking.at(part)
+        except OSError:
+            # What can't be read is no leftover for that; the evidence will say so.
+            looking.sure = False
+        else:
+            if damage is not None:
+                damages[part] = damage
+    return Looked(looking.measurements, looking.descriptions, damages, looking.sure)
+
+
+class _Look:
+    """What the looks at the parts of one entry share."""
+
+    def __init__(
+        self, directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], hashes: bool
+    ) -> None:
+        self.measurements: dict[str, Measurement] = {}
+        self.descriptions: dict[str, Description] = {}
+        self.sure = True
+        self._directory = directory
+        self._entry = entry
+        self._urls = urls
+        self._mounts = mounts
+        self._hashes = hashes
+
+    def at(self, part: Part) -> Damage | None:
+        """Return what is wrong with a part, None if nothing is or it can't be told. Raises `OSError`."""
+        path = os.path.join(self._directory, part.name)
+        if part.kind is PartKind.EXTRACTED and not part.is_link:
+            return self._extracted(path)
+        if part.kind is PartKind.ARCHIVE and not part.is_link:
+            return self._archive(path, part.name)
+        self.sure = self.sure and not part.is_link
+        return None
+
+    def _extracted(self, path: str) -> Damage | None:
+        statuses: Statuses = {}
+        self.measurements[path] = measure(path, mounts=self._mounts, statuses=statuses)
+        with suppress(OSError, ValueError):
+            self.descriptions[path] = describe(path, statuses)
+        if not self._was_package(path, statuses):
+            self.sure = False
+            return None
+        return directory_damage(path, statuses=statuses, indexed=path in self.descriptions, hashes=self._hashes)
+
+    def _was_package(self, path: str, statuses: Statuses) -> bool:
+        """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.
+
+        It has metadata, or conda has fetched its archive, or nothing is in it at all, or its archive is a package:
+        somebody else's directory may lie beside an archive of it. An environment is none.
+        """
+        if META in statuses:
+            return False
+        if not statuses or any(_is_file(os.path.join(path, name), statuses.get(name)) for name in _METADATA):
+            return True
+        if any(self._entry.dist + suffix in self._urls for suffix in ARCHIVE_SUFFIXES):
+            return True
+        archives = (part for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
+        return any(holds_package(os.path.join(self._directory, part.name)) for part in archives)
+
+    def _archive(self, path: str, name: str) -> Damage | None:
+        self.measurements[path] = measure(path, mounts=self._mounts)
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            self.sure = False
+            return None
+        record = self._record_of(name)
+        return archive_damage(path, record, known=bool(record) or name in self._urls, hashes=self._hashes)
+
+    def _record_of(self, archive: str) -> Mapping[str, Any]:
+        """Return what is recorded of an archive; nothing if it came from another channel that has one of this name."""
+        directory = os.path.join(self._directory, self._entry.dist)
+        described = self.descriptions.get(directory)
+        record = archive_record(directory, archive, None if described is None else described.record)
+        url, last = record.get("url"), self._urls.get(archive)
+        if not isinstance(url, str) or not last or url == last:
+            return record
+        return record if without_credentials(url) == without_credentials(last) else {}

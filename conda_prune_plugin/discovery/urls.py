@@ -1,0 +1,31 @@
+"""Where the packages in a cache came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from .reading import read_regular
+
+#: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
+URLS = "urls.txt"
+
+
+def read_urls(cache: str) -> Mapping[str, str]:
+    """Return for each archive that conda fetched into a cache the url that it came from last."""
+    try:
+        lines = read_regular(os.path.join(cache, URLS)).decode("utf-8", "replace").split()
+    except OSError:
+        return {}
+    # The last download of a name is the one that is there.
+    return {url.rsplit("/", 1)[-1]: url for url in lines}
+
+
+def without_credentials(url: str | None) -> str | None:
+    """Return a url without login and token; None for what can't be a url."""
+    from conda.common.url import mask_anaconda_token, remove_auth
+
+    try:
+        return str(mask_anaconda_token(remove_auth(url))) if url else None
+    except ValueError:
+        return None
