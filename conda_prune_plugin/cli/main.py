@@ -7,6 +7,7 @@ is not needed for that.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Collection
@@ -106,6 +107,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error of ours becomes a message."""
     from ..errors import InterruptedByUserError, PruneError, SystemRefusedError
 
+    # What conda has imported stays until the end: the garbage collector need not look through it again and again.
+    gc.freeze()
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115

@@ -54,8 +54,9 @@ def is_file_name(name: str, separator: str = os.sep) -> bool:
 
     Where a backslash separates (Windows), a colon would begin another drive or another stream of a file.
     """
-    forbidden = "/\0" if separator == "/" else "/\\:\0"
-    return name not in ("", ".", "..") and not any(character in name for character in forbidden)
+    if separator != "/" and ("\\" in name or ":" in name):
+        return False
+    return "/" not in name and "\0" not in name and name not in ("", ".", "..")
 
 
 def extended(path: str, separator: str = os.sep) -> str:

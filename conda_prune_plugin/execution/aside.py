@@ -38,6 +38,7 @@ class Aside:
     sha256: the hash of the only archive, where nothing else has recorded it, to check what a restore fetches.
     begun: the parts whose deletion has begun; removed: those of which nothing is left; failed: why that could not be.
     deleted: the bytes that came back with those that are gone.
+    ended: what became of it in the end.
     """
 
     decision: Remove
@@ -50,6 +51,7 @@ class Aside:
     removed: set[Part] = field(default_factory=set)
     failed: dict[Part, str] = field(default_factory=dict)
     deleted: dict[Part, int] = field(default_factory=dict)
+    ended: Outcome | None = None
 
     @property
     def parts(self) -> list[Part]:

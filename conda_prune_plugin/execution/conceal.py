@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 
 from ..core.status import ON_WINDOWS
@@ -20,13 +21,15 @@ _INDEX = "index.json"
 _CONCEALED = "index.json.conda-prune"
 
 
-def conceal(folder: Directory, number: str) -> None:
-    """Make what bears a number in a run's folder look like no package; where that can't be it is a backup as well.
+def conceal(folder: Directory, numbers: Iterable[str]) -> None:
+    """Make what bears numbers in a run's folder look like no packages; where that can't be it is a backup as well.
 
     In a cache that several users change it is left as it is: not each who may move it back could undo that.
     """
-    with suppress(OSError):
-        if ON_WINDOWS or not folder.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if not ON_WINDOWS and folder.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    for number in numbers:
+        with suppress(OSError):
             _rename(folder, number, _INDEX, _CONCEALED)
 
 
@@ -42,25 +45,29 @@ def give_back(folder: Directory, number: str, cache: Directory, name: str) -> No
 
 
 def _rename(folder: Directory, number: str, old: str, new: str) -> None:
-    if not stat.S_ISDIR(folder.status(number).st_mode):
+    tree = folder.directory(number)
+    if tree is None:
         return
-    with folder.child(number) as tree:
-        if not tree.exists(_INFO) or not stat.S_ISDIR(tree.status(_INFO).st_mode):
+    with tree:
+        info = tree.directory(_INFO)
+        if info is None:
             return
-        with tree.child(_INFO) as info:
-            # A package may hold a file of that name too: then it is left as it is.
-            if not info.exists(old) or info.exists(new):
-                return
+        with info:
             status = info.own_status()
             ours = not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid)
             if not ours and new == _CONCEALED:
                 return  # Its times could not be set again.
             try:
-                info.move(old, info, new)
-            except PermissionError:
-                with info.writable():
-                    info.move(old, info, new)
-        owner = (status.st_uid, status.st_gid)
-        if not ours:
-            return  # It is whole again; only its owner could set its times.
-        tree.restore_status(_INFO, stat.S_IMODE(status.st_mode), owner, status.st_mtime_ns)
+                _move(info, old, new)
+            except (FileNotFoundError, FileExistsError):
+                return  # A package may hold a file of the other name too: then it is left as it is.
+            if ours:  # Else it is whole again, and only its owner could set its times.
+                info.restore_times(status)
+
+
+def _move(info: Directory, old: str, new: str) -> None:
+    try:
+        info.move(old, info, new)
+    except PermissionError:
+        with info.writable():
+            info.move(old, info, new)

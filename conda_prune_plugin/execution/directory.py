@@ -21,7 +21,7 @@ from ..core.status import ON_WINDOWS, is_directory
 BY_DESCRIPTOR = (
     {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir, os.link, os.symlink, os.readlink, os.chmod, os.utime}
     <= os.supports_dir_fd
-    and {os.scandir, os.chmod} <= os.supports_fd
+    and {os.scandir, os.chmod, os.utime} <= os.supports_fd
     and {os.stat, os.link, os.utime} <= os.supports_follow_symlinks
     and hasattr(os, "O_NOFOLLOW")
 )
@@ -44,6 +44,18 @@ class Directory:
         """Open a directory in this one. Raises `OSError`, also if it is a symbolic link."""
         path, dir_fd = self.at(name)
         return Directory(os.path.join(self.path, name), _open(path, dir_fd))
+
+    def directory(self, name: str) -> Directory | None:
+        """Open what bears a name if it is a directory, and no link to one; None if it is something else, or nothing."""
+        try:
+            return self.child(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            # Of a symbolic link systems say the one or the other (open(2), O_NOFOLLOW).
+            if error.errno in (errno.ELOOP, errno.EMLINK):
+                return None
+            raise
 
     def again(self) -> Directory:
         """Open the same directory once more, to be closed by itself."""
@@ -188,6 +200,10 @@ class Directory:
             os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
         elif not stat.S_ISLNK(self.status(name).st_mode):
             os.utime(path, ns=(mtime_ns, mtime_ns))
+
+    def restore_times(self, status: os.stat_result) -> None:
+        """Set the times of the directory itself to those that it had."""
+        os.utime(self.path if self._fd is None else self._fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def rmdir(self, name: str) -> None:
         """Remove an empty directory."""

@@ -87,11 +87,7 @@ def execute(plan: Plan, run: Run, tools: Tools) -> Execution:
         finally:
             execution.put_the_rest_back()
             unsettled = execution.settle()
-    done = tuple(
-        execution.outcomes.get(decision) or Outcome(decision.entry, Result.SKIPPED, error="interrupted before it")
-        for decision in plan.remove
-    )
-    return Execution(done, interrupted, unsettled)
+    return Execution(execution.outcomes(plan), interrupted, unsettled)
 
 
 class _Execution:
@@ -103,7 +99,16 @@ class _Execution:
         self._early: Early = {}
         self._sites: dict[str, Site] = {}
         self._asides: list[Aside] = []
-        self.outcomes: dict[Remove, Outcome] = {}
+
+    def _open_asides(self) -> list[Aside]:
+        """Return what has no outcome yet."""
+        return [aside for aside in self._asides if aside.ended is None]
+
+    def outcomes(self, plan: Plan) -> tuple[Outcome, ...]:
+        """Return one outcome for each decision of the plan, which were begun in its order."""
+        ended = [aside.ended for aside in self._asides if aside.ended is not None]
+        rest = plan.remove[len(self._asides) :]
+        return (*ended, *(Outcome(decision.entry, Result.SKIPPED, error="interrupted before it") for decision in rest))
 
     def open(self, stack: ExitStack, plan: Plan) -> None:
         """Open all caches of a plan; on a full disk remove one archive after the other until there is room for that."""
@@ -177,7 +182,7 @@ class _Execution:
         # Once more, now that no new reference can be made: whoever made one before the move has it recorded by now.
         references, softly = self._tools.references(), self._soft_links(plan)
         newcomers = self._tools.newcomers()
-        for aside in list(self._asides):
+        for aside in self._open_asides():
             try:
                 require_spared(aside.decision, newcomers)
                 require_unreferenced(aside.decision, references)
@@ -213,9 +218,9 @@ class _Execution:
             return aside.outcome(Result.FAILED, f"it could not be archived and stays: {reason(error)}")
         return None
 
-    def _drop(self, aside: Aside, outcome: Outcome) -> None:
-        self._asides.remove(aside)
-        self.outcomes[aside.decision] = outcome
+    @staticmethod
+    def _drop(aside: Aside, outcome: Outcome) -> None:
+        aside.ended = outcome
         if aside.preserved is not None and aside.site.archives is not None:
             discard(aside.site.archives, aside.preserved)
 
@@ -223,7 +228,7 @@ class _Execution:
         """Delete what was moved aside, or declare it a backup."""
         backup = self._run.disposal is Disposal.BACKUP
         for site in self._sites.values():
-            mine = [aside for aside in self._asides if aside.site is site]
+            mine = [aside for aside in self._open_asides() if aside.site is site]
             try:
                 if backup:
                     # From then on it is a backup, and no longer a run that was cut off.
@@ -237,15 +242,14 @@ class _Execution:
                     self._drop(aside, put_back(aside, Result.FAILED, f"no receipt could be written: {reason(error)}"))
                 continue
             if backup:
+                conceal(site.folder, (aside.number(part) for aside in mine for part in aside.parts))
                 for aside in mine:
-                    for part in aside.parts:
-                        conceal(site.folder, aside.number(part))
-                self.outcomes |= {aside.decision: aside.outcome(Result.BACKED_UP) for aside in mine}
+                    aside.ended = aside.outcome(Result.BACKED_UP)
         if not backup:
             self._delete()
 
     def _delete(self) -> None:
-        doomed = [(aside, part) for aside in self._asides for part in aside.parts]
+        doomed = [(aside, part) for aside in self._open_asides() for part in aside.parts]
         for aside, part in doomed:
             aside.site.folder.move(aside.number(part), aside.site.folder, aside.doomed(part))
         for site in self._sites.values():
@@ -259,7 +263,7 @@ class _Execution:
     def _account(self) -> None:
         """Say what came back, and what became of the decisions of which nothing is left to be deleted."""
         ledger = Ledger()
-        for aside in self._asides:
+        for aside in self._open_asides():
             if not aside.begun and aside.parts:
                 continue
             for part in aside.decision.parts:
@@ -271,24 +275,23 @@ class _Execution:
             if len(aside.deleted) + len(aside.failed) == len(aside.decision.parts):
                 result = Result.FAILED if aside.failed else aside.disposed
                 error = "; ".join(aside.failed[part] for part in aside.parts if part in aside.failed)
-                self.outcomes[aside.decision] = aside.outcome(result, error or None)
+                aside.ended = aside.outcome(result, error or None)
 
     def put_the_rest_back(self) -> None:
         """Put back what has no outcome yet."""
-        for aside in self._asides:
-            if aside.decision not in self.outcomes:
-                self.outcomes[aside.decision] = give_up(aside)
+        for aside in self._open_asides():
+            aside.ended = give_up(aside)
 
     def settle(self) -> tuple[str, ...]:
         """Write into the receipts what was deleted; return what could not be written."""
         if self._run.disposal is Disposal.BACKUP:
             return ()
         unsettled = []
-        gone = {aside.decision for aside in self._asides if aside.begun}
-        gone |= {decision for decision, _ in self._early}
+        gone = [aside.decision for aside in self._asides if aside.begun]
+        gone += [decision for decision, _ in self._early]
         if self._run.disposal is Disposal.DELETE:
             # Nobody wants a half of a package back.
-            gone = {decision for decision in gone if not decision.leftover}
+            gone = [decision for decision in gone if not decision.leftover]
         for site in self._sites.values():
             try:
                 site.finish(decision for decision in gone if decision.entry.cache == site.receipt.cache)

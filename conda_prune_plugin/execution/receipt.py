@@ -130,7 +130,7 @@ def write_receipt(folder: Directory, receipt: Receipt) -> None:
     fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
         # On one line: with an indent json leaves its encoder in C, and takes ten times as long.
-        stream.write(json.dumps(_document(receipt)))
+        stream.write(json.dumps(_document(receipt), check_circular=False))
         stream.flush()
         os.fsync(stream.fileno())
     folder.share(UNFINISHED)
