@@ -12,10 +12,8 @@ from conda_prune_plugin.embedded import activate
 # Before any test module imports conda.
 activate()
 
-from crash import warm_up  # noqa: E402
+import prepared  # noqa: E402
 from machine import Machine, copy_tree  # noqa: E402
-
-from conda_prune_plugin.demo.sandbox import Sandbox  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"machine", "empty", "built", "_warmed_up"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("conda")
+
+
+def pytest_sessionfinish() -> None:
+    """End what the commands are forked from."""
+    prepared.stop()
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +56,3 @@ def empty(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path / "it")
     machine.create()
     return machine
-
-
-@pytest.fixture(scope="session")
-def _warmed_up(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing that a command imports has to be imported in a forked child any more."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("warm"))
-    sandbox.create()
-    warm_up(sandbox)

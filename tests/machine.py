@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import prepared
 from schema import check
 
 from conda_prune_plugin.demo.packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
@@ -146,7 +147,11 @@ class Machine(Sandbox):
 
     def run(self, *arguments: str | os.PathLike[str], stdin: str | None = "", **environ: str) -> Answer:
         """Run conda with arguments and return what it said."""
-        done = self.conda(*arguments, environ=environ, stdin=stdin)
+        variables = self.environ(**environ)
+        if prepared.possible(variables):
+            done = prepared.run([os.fspath(item) for item in arguments], variables, self.directory, stdin)
+        else:
+            done = self.conda(*arguments, environ=environ, stdin=stdin)
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def prune(self, *arguments: str | os.PathLike[str], min_age: str = "0", **environ: str) -> Answer:

@@ -23,11 +23,7 @@ from conda_prune_plugin.demo.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-pytestmark = [
-    pytest.mark.debian,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = [pytest.mark.debian, pytest.mark.slow]
 
 PRUNE = ("prune", "--min-age", "0", "--yes")
 BACKUP = (*PRUNE, "--backup")
@@ -119,7 +115,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, _warmed_up: None) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[Place]:
     """A place in memory if there is such a file system: some ten thousand fsyncs take their time on a disk."""
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else tmp_path
@@ -232,7 +228,6 @@ _CAN_FAIL = {
 }
 
 
-@pytest.mark.usefixtures("_warmed_up")
 def test_conda_clean_killed_in_the_same_way_leaves_half_deleted_packages_that_conda_takes_for_valid(
     tmp_path: Path,
 ) -> None:

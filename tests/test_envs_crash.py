@@ -20,11 +20,7 @@ from conda_prune_plugin.demo.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-pytestmark = [
-    pytest.mark.debian,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = [pytest.mark.debian, pytest.mark.slow]
 
 #: Whatever else is installed on the machine of the tests meanwhile.
 REMOVE = ("prune", "envs", "e", "--remove", "--yes", "--ignore-running")
@@ -97,7 +93,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, _warmed_up: None) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[Place]:
     """A place in memory if there is such a file system."""
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else tmp_path

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from crash import End
 
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
 PRUNE = ("prune", "--min-age", "0", "--yes")
 DISTS = ("a-1-0", "b-1-0")
 
@@ -63,7 +61,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, _warmed_up: None) -> Place:
+def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "it")
 
 
@@ -148,7 +146,6 @@ def test_what_an_interrupted_restore_has_put_back_counts_as_restored(place: Plac
     assert place.json("prune", "restore")["runs"] == []
 
 
-@pytest.mark.usefixtures("_warmed_up")
 def test_a_lock_that_is_held_in_the_second_cache_leaves_the_first_as_it_is(tmp_path: Path) -> None:
     place, other = Place(tmp_path / "it"), Place(tmp_path / "other")
     both = ("--pkgs-dir", str(place.sandbox.cache), "--pkgs-dir", str(other.sandbox.cache))
@@ -203,7 +200,6 @@ def _fill(path: Path) -> None:
             stream.write(b"x" * 4096)
 
 
-@pytest.mark.usefixtures("_warmed_up")
 def test_a_backup_can_be_purged_from_a_full_disk(tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.mkdir()

@@ -20,11 +20,7 @@ from conda_prune_plugin.demo.packages import File, Package, SymLink, build_chann
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [
-    pytest.mark.debian,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = [pytest.mark.debian, pytest.mark.slow]
 
 # Other tests install on this machine, whose installs are none of ours.
 PRUNE = ("prune", "--min-age", "0", "--yes", "--ignore-running")
@@ -87,7 +83,7 @@ class Place:
 
 
 @pytest.fixture
-def place(_warmed_up: None) -> Iterator[Place]:
+def place() -> Iterator[Place]:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as directory:
         yield Place(Path(directory))

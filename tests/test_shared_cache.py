@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from crash import _forget_this_machine
 from machine import contents, listing
 from tiny import Tiny
 
@@ -34,13 +33,47 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else"),
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-    pytest.mark.usefixtures("_warmed_up"),
+    pytest.mark.usefixtures("_imported"),
 ]
 
 #: The group that both are in.
 GROUP = 5000
 #: Whatever else goes on on this machine: whose caches the processes of others use can't be seen.
 PRUNE = ("prune", "--min-age", "0", "--yes", "--json", "--ignore-running")
+
+
+@pytest.fixture(scope="module")
+def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import here what the commands import, since others can't read it."""
+    import filelock  # noqa: F401
+
+    from conda_prune_plugin.cli import environments_back, envs_removal, fetching, purge, restore  # noqa: F401
+    from conda_prune_plugin.execution import purge as purging  # noqa: F401
+    from conda_prune_plugin.presentation import runs  # noqa: F401
+
+    sandbox = Sandbox(tmp_path_factory.mktemp("imported"))
+    sandbox.create()
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(sandbox.environ())
+        _forget_this_machine()
+        main(["prune", "--dry-run", "--quiet"])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        _forget_this_machine()
+
+
+def _forget_this_machine() -> None:
+    """Let conda read its configuration anew."""
+    from conda.base.context import reset_context
+    from conda.core.package_cache_data import PackageCacheData
+    from conda.core.prefix_data import PrefixData
+
+    reset_context()
+    PackageCacheData.clear()
+    PrefixData._cache_.clear()
 
 
 @dataclass(frozen=True, slots=True)
