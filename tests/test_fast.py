@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 from tiny import Tiny
 
+from conda_prune_plugin.core.model import ReasonKind
+from conda_prune_plugin.core.reachability import candidates, references
 from conda_prune_plugin.demo.packages import File
+from conda_prune_plugin.discovery import crew as crew_module
+from conda_prune_plugin.discovery.candidates import gather_evidence
+from conda_prune_plugin.discovery.crew import Crew
+from conda_prune_plugin.discovery.leftovers import Found, Search, find_leftovers
+from conda_prune_plugin.discovery.look import Looked, Looking, Memory
 from conda_prune_plugin.discovery.mounts import mount_of, mounts
 from conda_prune_plugin.discovery.usage import _TRUSTED
 from conda_prune_plugin.execution.removers import FEW, delete_all
@@ -24,6 +31,8 @@ from conda_prune_plugin.execution.removers import FEW, delete_all
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from conda_prune_plugin.core.model import Evidence, Inventory
 
 #: The call, the directory that its path is relative to, and the path.
 _CALL = re.compile(r'^\d+ +(\w+)\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?"([^"]*)"')
@@ -134,6 +143,63 @@ def test_usage_asks_about_no_file_of_an_environment_that_a_cache_has(tiny: Tiny)
     of_caches = {path: made for path, made in calls.items() if cached.match(path)}
     assert len(of_caches) == 15
     assert all(made == {"stat": 1} for made in of_caches.values())
+
+
+@pytest.fixture
+def odd(tiny: Tiny) -> Inventory:
+    """A hundred packages that no environment has, of which some are damaged in one way or another."""
+    for number in range(100):
+        tree = tiny.add(f"many-{number}-0", archive=number % 2 == 0 or number == 99)
+        match number % 10:
+            case 1:
+                (tree / "lib" / "one").unlink()
+            case 2:
+                (tiny.cache / f"many-{number}-0.conda").write_bytes(b"cut off")
+            case 3:
+                (tree / "info" / "index.json").unlink()
+            case 5:
+                (tree / "info" / "repodata_record.json").write_text("[")
+            case 7:
+                os.link(tree / "lib" / "one", tree / "lib" / "three")
+    urls = [f"https://host/linux-64/many-{number}-0.conda" for number in range(99)]
+    # Only by conda's own functions it can be told that this is the same.
+    urls.append("https://somebody:secret@host/linux-64/many-99-0.conda")
+    (tiny.cache / "urls.txt").write_text("\n".join(urls))
+    return tiny.inventory()
+
+
+def _seen(inventory: Inventory, crew: Crew | None) -> tuple[Found, tuple[Evidence, ...]]:
+    memory = Memory()
+    found = find_leftovers(inventory, references(inventory.roots), Search(), memory, lambda done: None, crew)
+    entries = candidates(found.inventory, references(inventory.roots))
+    return found, gather_evidence(found.inventory.caches, entries, lambda done: None, memory)
+
+
+def test_two_processes_see_what_one_does(odd: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    helped: list[Looked] = []
+    take = Looking.take
+
+    def taken(work: Looking, found: list[Looked]) -> list[Looked]:
+        helped.extend(found)
+        return take(work, found)
+
+    monkeypatch.setattr(Looking, "take", taken)
+    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
+
+    with Crew() as crew:
+        seen = _seen(odd, crew)
+
+    assert helped
+    assert seen == _seen(odd, None)
+    assert {item.kind for item in seen[0].leftovers} == {ReasonKind.CORRUPT, ReasonKind.INCOMPLETE_EXTRACTION}
+
+
+def test_one_process_sees_everything_when_the_other_dies(odd: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
+    monkeypatch.setattr(crew_module, "_SCRIPT", "import sys; sys.stdin.buffer.read(300); sys.exit(3)")
+
+    with Crew() as crew:
+        assert _seen(odd, crew) == _seen(odd, None)
 
 
 def test_many_trees_are_deleted_once_each() -> None:

@@ -18,7 +18,7 @@ from machine import allocated as du
 from conda_prune_plugin.core.usage import Account, Inodes, Tree, account, occupied, released, shares
 from conda_prune_plugin.discovery import crew as crew_module
 from conda_prune_plugin.discovery.crew import Crew
-from conda_prune_plugin.discovery.walk import Task, Walker
+from conda_prune_plugin.discovery.walk import Task, Walker, Walking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -162,10 +162,10 @@ def test_two_processes_count_what_one_does(place: Path, monkeypatch: pytest.Monk
         keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
         walker = Walker(inodes, keys)
         with Crew() as crew:
-            crew.begin(walker, [Task(str(paths[0]))])
-            trees = [found[""] for found in crew.finish(lambda files: None)]
-            crew.begin(walker, [Task(str(path), trusted=True) for path in paths[1:]])
-            trees += [found[""] for found in crew.finish(lambda files: None)]
+            crew.begin(Walking(walker), [Task(str(paths[0]))])
+            trees = [found[""] for found in crew.finish()]
+            crew.begin(Walking(walker), [Task(str(path), trusted=True) for path in paths[1:]])
+            trees += [found[""] for found in crew.finish()]
 
         assert _accounts(inodes, trees) == _accounts(*alone)
         assert occupied(trees, inodes) == du(*paths)
@@ -180,7 +180,7 @@ def test_the_work_is_done_though_the_helper_dies(place: Path, monkeypatch: pytes
     keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
     walker = Walker(inodes, keys)
     with Crew() as crew:
-        crew.begin(walker, [Task(str(path), trusted=True) for path in paths])
-        trees = [found[""] for found in crew.finish(lambda files: None)]
+        crew.begin(Walking(walker), [Task(str(path), trusted=True) for path in paths])
+        trees = [found[""] for found in crew.finish()]
 
     assert occupied(trees, inodes) == du(*paths)

@@ -9,6 +9,7 @@ from ..core.decision import Keep, Plan
 from ..core.leftovers import Leftover
 from ..core.model import Entry, Inventory, Notice, PartKind, ReasonKind, Verdict
 from ..core.reachability import references
+from ..discovery.crew import Crew
 from ..discovery.leftovers import Search, find_leftovers
 from ..discovery.look import Memory
 from ..presentation.progress import Reporter
@@ -39,7 +40,7 @@ def _in_use(keep: Keep) -> bool:
     return is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in keep.reasons)
 
 
-def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:
+def damaged_in_use(inventory: Inventory, reporter: Reporter, crew: Crew) -> tuple[Notice, ...]:
     """Look at the packages in use, by names and sizes, and return a warning for each that is damaged.
 
     A plan that was made without a look at them removes none of them: nothing goes that was not shown in a dry run.
@@ -51,7 +52,7 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ..
     )
     progress = reporter.phase("Checking packages in use", sum(len(cache.entries) for cache in caches))
     found = find_leftovers(
-        replace(inventory, caches=caches, unsearched=frozenset()), (), Search(everything=True), Memory(), progress
+        replace(inventory, caches=caches, unsearched=frozenset()), (), Search(everything=True), Memory(), progress, crew
     )
     reporter.clear()
     archives = _with_archive(found.inventory)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 
-from ..discovery.caches import INDEX
-from ..discovery.reading import dist_of, read_object
+from ..discovery.reading import INDEX, dist_of, read_object
 from ..discovery.wholeness import RECORD, directory_damage, file_sha256
 from ..execution.receipt import ReceiptEntry
 from ..execution.repair import Extraction

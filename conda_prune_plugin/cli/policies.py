@@ -17,6 +17,7 @@ from ..core.targets import DEFAULT, Target, kinds
 from ..core.units import format_size, parse_age, parse_size
 from ..discovery import specs
 from ..discovery.candidates import archives_beside, gather_evidence
+from ..discovery.crew import Crew
 from ..discovery.doubles import doubles, held_elsewhere
 from ..discovery.inventory import Request
 from ..discovery.leftovers import Found, Search, find_leftovers, with_archives, with_choices, with_links
@@ -88,17 +89,22 @@ class Choice:
         )
 
     def plan(
-        self, inventory: Inventory, reporter: Reporter, now: float, measured: Measure | None = None
+        self,
+        inventory: Inventory,
+        reporter: Reporter,
+        now: float,
+        measured: Measure | None = None,
+        crew: Crew | None = None,
     ) -> tuple[Plan, tuple[Notice, ...]]:
         """Gather the evidence and plan; return the plan and what the user should know about it.
 
-        `measured` gives what has been measured already.
+        `measured` gives what has been measured already; a `crew` makes it faster.
         """
         referenced = references(inventory.roots)
         # Who has measured everything wants to know how much, not why: nothing is looked at a second time for that.
         search = self._search if measured is None else replace(self._search, contents=False)
         memory = Memory(measured)
-        found = self._leftovers(inventory, referenced, search, reporter, memory)
+        found = self._leftovers(inventory, referenced, search, reporter, memory, crew)
         inventory = found.inventory
         evidence, spared, notices = self._evidence(inventory, referenced, reporter, memory)
         tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, memory)
@@ -150,11 +156,12 @@ class Choice:
         search: Search,
         reporter: Reporter,
         memory: Memory,
+        crew: Crew | None,
     ) -> Found:
         if Target.LEFTOVERS not in self._targets and not search.everything:
             return Found(inventory)
         progress = reporter.phase("Verifying packages" if self._search.hashes else "Looking for leftovers")
-        found = find_leftovers(inventory, referenced, search, memory, progress)
+        found = find_leftovers(inventory, referenced, search, memory, progress, crew)
         if Target.LEFTOVERS not in self._targets:
             return Found(inventory, whole=found.whole)
         leftovers = found.leftovers

@@ -16,8 +16,10 @@ from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.summary import what_goes
 from ..core.units import format_size, parse_size, plural
+from ..discovery.crew import WORTHWHILE, Crew
 from ..discovery.inventory import Discovery, discover
 from ..discovery.links import measure_links
+from ..discovery.look import Looking
 from ..discovery.measure import measure
 from ..discovery.processes import can_look
 from ..discovery.size import held
@@ -63,6 +65,12 @@ def run(
         return _Run(arguments, output, reporter, publish).run()
 
 
+def _prepare(crew: Crew, entries: int) -> None:
+    """Let the second process start while the environments are read."""
+    if entries >= WORTHWHILE:
+        crew.start(Looking)
+
+
 #: The exit code of ``--check`` when there is more to reclaim.
 _EXCEEDED = 3
 
@@ -101,18 +109,8 @@ class _Run:
 
     def run(self) -> int:
         """Do it and return the exit code."""
-        discovery, recovered = self._discover()
-        caches = discovery.inventory.caches
-        refuse_destination(self._destination, caches)
-        notices = (*recovered, *discovery.inventory.notices)
-        plan, remarks = self._plan(discovery)
-        notices += remarks
-        if self._preset is not None:
-            self._shrinkage = Shrinkage(self._preset, self._held(plan))
-        if plan.changes and (self._output.dry_run or self._ignore_running or not can_look()):
-            notices += running_notices(caches)
-        if plan.remove and not self._output.dry_run and not self._search.everything:
-            notices += damaged_in_use(plan.inventory, self._reporter)
+        with Crew(at_once=False) as crew:
+            discovery, plan, notices = self._look_around(crew)
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
             self._settle_preset(plan, None)
@@ -133,6 +131,21 @@ class _Run:
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
         self._report(plan, (*notices, *self._purge_old(run)), run, execution)
         return 1 if self._failed else 0
+
+    def _look_around(self, crew: Crew) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
+        """Discover and plan; return also what the user should know."""
+        discovery, recovered = self._discover(crew)
+        caches = discovery.inventory.caches
+        refuse_destination(self._destination, caches)
+        plan, remarks = self._plan(discovery, crew)
+        notices = (*recovered, *discovery.inventory.notices, *remarks)
+        if self._preset is not None:
+            self._shrinkage = Shrinkage(self._preset, self._held(plan))
+        if plan.changes and (self._output.dry_run or self._ignore_running or not can_look()):
+            notices += running_notices(caches)
+        if plan.remove and not self._output.dry_run and not self._search.everything:
+            notices += damaged_in_use(plan.inventory, self._reporter, crew)
+        return discovery, plan, notices
 
     def _held(self, plan: Plan) -> int:
         size = held(plan.inventory.caches, self._reporter.phase("Measuring the caches"))
@@ -156,10 +169,10 @@ class _Run:
         if not self._ignore_running:
             refuse_running(plan.inventory.caches)
 
-    def _discover(self) -> tuple[Discovery, tuple[Notice, ...]]:
+    def _discover(self, crew: Crew) -> tuple[Discovery, tuple[Notice, ...]]:
         """Look around, and once more if an earlier run left something that could be finished."""
         words = "Looking for environments"
-        discovery = discover(self._request, self._reporter.phase(words))
+        discovery = discover(self._request, self._reporter.phase(words), lambda entries: _prepare(crew, entries))
         caches = discovery.inventory.caches
         if self._output.dry_run or not (self._output.yes or may_ask(self._output)):
             return discovery, tuple(cut_off_notice(run) for cache in caches for run in cut_off_runs(cache))
@@ -173,9 +186,9 @@ class _Run:
             self._failed |= not complete
         return discover(self._request, self._reporter.phase(words)), tuple(notices)
 
-    def _plan(self, discovery: Discovery) -> tuple[Plan, tuple[Notice, ...]]:
+    def _plan(self, discovery: Discovery, crew: Crew) -> tuple[Plan, tuple[Notice, ...]]:
         inventory = discovery.inventory
-        plan, remarks = self._choice.plan(inventory, self._reporter, time.time())
+        plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), crew=crew)
         if self._output.verbosity:
             self._reporter.phase("Looking how environments link")
             plan = with_links(plan, measure_links(inventory.caches, (*plan.keep, *plan.remove)))

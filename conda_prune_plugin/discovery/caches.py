@@ -17,12 +17,11 @@ from ..core.status import ON_WINDOWS, irremovable
 from ..errors import NoSuchDirectoryError, NotACacheError
 from .nested import nested_directories
 from .rattler import CACHE_LOCK, LOCK_SUFFIX
+from .reading import INDEX
 
 #: What conda (``.c~``, ``.trash``, ``*.conda_trash*``, ``*.partial``) and mamba leave aside at work: no entries.
 _ASIDE_SUFFIXES = (".c~", ".trash", ".partial", ".part", ".mamba_trash")
 _ASIDE_WORD = ".conda_trash"
-
-INDEX = os.path.join("info", "index.json")
 
 #: What conda and mamba recognise a cache by (conda.base.constants.PACKAGE_CACHE_MAGIC_FILE).
 MAGIC = "urls.txt"

@@ -15,10 +15,10 @@ from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
 from ..core.status import listed_status
 from .archives import dist_in_archive
-from .caches import INDEX
 from .look import Memory
 from .measure import identity
 from .rattler import recorded_sha256
+from .reading import INDEX
 from .records import META
 from .sources import irreplaceable, local_builds
 from .urls import read_urls, without_credentials

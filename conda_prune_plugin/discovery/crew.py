@@ -1,8 +1,8 @@
-"""Walking many trees in two processes: most of the time goes into system calls, which one process makes one by one.
+"""Doing many tasks in two processes: most of the time goes into system calls, which one process makes one by one.
 
-The second process is a fresh interpreter that imports this package's walker and nothing of conda. Through its standard
-input it gets a `Walker` with the table of inodes as it is at that time, then one `Task` after the other, and answers on
-its standard output. If it can't be started, or dies, the first process does all the work itself.
+The second process is a fresh interpreter that imports the work's module and nothing of conda. Through its standard
+input it gets the `Work` as it is at that time, then one task after the other, and answers on its standard output. If
+it can't be started, or dies, the first process does all the work itself.
 """
 
 from __future__ import annotations
@@ -14,11 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import IO, Any
-
-from ..core.usage import Inodes, Tree
-from .walk import Task, Walker
+from typing import IO, Any, Protocol
 
 #: The helper has the next task already while it does one.
 _AHEAD = 2
@@ -28,50 +24,79 @@ _SCRIPT = (
 )
 _BESIDE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-_Trees = dict[str, Tree]
+
+class Work(Protocol):
+    """What a crew does with each task. It is pickled for the second process, as are tasks and answers."""
+
+    def do(self, task: Any) -> Any:
+        """Do a task in the first process."""
+
+    def do_apart(self, task: Any) -> Any:
+        """Do a task in the second process, and return the answer.
+
+        On `ImportError` the first process does the task; whatever else is raised ends this one.
+        """
+
+    def take(self, answer: Any) -> Any:
+        """Return in the first process the result that an answer of the second one gives."""
+
+
+#: From so many entries on the second process saves more time than its start takes: about as much as 100 packages.
+WORTHWHILE = 200
 
 
 class Crew:
     """Does tasks in this process and, where that pays, in another one; a context manager that ends the other one.
 
-    The other one starts at once: make a crew before there is anything to walk, so that it is ready by then.
+    at_once: start the other one now. Do that, or call `start`, before there is anything to do, so that it is ready.
     """
 
-    def __init__(self) -> None:
-        self._tasks: Sequence[Task] = ()
+    def __init__(self, *, at_once: bool = True) -> None:
+        self._tasks: Sequence[Any] = ()
         self._waiting: list[int] = []
-        self._helper = None if _processors() < 2 or not hasattr(select, "poll") else _start()
+        self._helper: _Helper | None = None
+        if at_once:
+            self.start()
 
-    def begin(self, walker: Walker, tasks: Sequence[Task]) -> None:
-        """Take on tasks for a walker; the helper begins to work on them."""
-        self._walker = walker
+    def start(self, work: type | None = None) -> None:
+        """Start the other process, which imports the module of the work that it is to do."""
+        if self._helper is None and _processors() > 1 and hasattr(select, "poll"):
+            self._helper = _start()
+        if self._helper and work:
+            self._helper.learn(work)
+
+    def begin(self, work: Work, tasks: Sequence[Any], *, alone: bool = False) -> None:
+        """Take on tasks; the helper begins with them, unless they are to be done `alone`."""
+        self._work = work
         self._tasks = tasks
         self._waiting = list(reversed(range(len(tasks))))
-        if walker.thorough:
-            # What is mounted inside makes a tree depend on what was met in the others.
+        if alone:
             self._dismiss()
         if self._helper and len(tasks) > 1:
-            self._helper.learn(walker)
+            self._helper.learn(work)
             self._hand_over()
 
-    def finish(self, progress: Callable[[int], None]) -> list[_Trees]:
-        """Return what the tasks have found, in their order; `progress` is told what files the helper has counted."""
-        found: dict[int, _Trees] = {}
+    def finish(self, helped: Callable[[Any], object] = lambda result: None) -> list[Any]:
+        """Return the results in the order of the tasks; `helped` is told each that the helper has found."""
+        found: dict[int, Any] = {}
         while len(found) < len(self._tasks):
             helper = self._helper
             if self._waiting and not (helper and helper.has_answer()):
                 number = self._waiting.pop()
-                found[number] = self._walker.work(self._tasks[number])
+                found[number] = self._work.do(self._tasks[number])
             elif helper:
                 try:
-                    number, trees = helper.answer(self._walker.inodes)
+                    number, answer = helper.answer()
                 except (EOFError, OSError, pickle.UnpicklingError):
                     self._waiting += reversed(helper.busy)
                     self._dismiss()
                     continue
-                found[number] = trees
                 self._hand_over()
-                progress(sum(tree.files for tree in trees.values()))
+                if answer is None:
+                    found[number] = self._work.do(self._tasks[number])
+                else:
+                    found[number] = self._work.take(answer)
+                    helped(found[number])
         return [found[number] for number in range(len(self._tasks))]
 
     def _hand_over(self) -> None:
@@ -99,19 +124,15 @@ class _Helper:
         self._process = process
         self._questions = questions
         self._answers = answers
-        self._shared = 0
-        self._rows: list[int] = []
 
-    def learn(self, walker: Walker) -> None:
-        """Tell it all inodes that are known by now."""
-        self._shared = len(walker.inodes)
-        self._rows = []
-        self._send((walker.inodes, walker.boundaries))
+    def learn(self, work: Any) -> None:
+        """Tell it what to do with tasks."""
+        self._send((None, work))
 
-    def give(self, number: int, task: Task) -> None:
+    def give(self, number: int, task: Any) -> None:
         """Hand over a task."""
         self.busy.append(number)
-        self._send(task)
+        self._send((number, task))
 
     def has_answer(self) -> bool:
         """Return whether there is something to read, be it that it died."""
@@ -119,22 +140,13 @@ class _Helper:
         poll.register(self._answers, select.POLLIN)
         return bool(self.busy and poll.poll(0))
 
-    def answer(self, inodes: Inodes) -> tuple[int, _Trees]:
-        """Wait for the next result, put new inodes into the table, and return the task's number and its trees.
+    def answer(self) -> tuple[int, Any]:
+        """Wait for the next answer, and return it with the number of its task.
 
         Raises `EOFError`, `OSError` or `UnpicklingError` if the helper died.
         """
-        trees, added = pickle.load(self._answers)  # noqa: S301
-        # What the helper has added to its table may be in ours by now, in another row.
-        self._rows += [inodes.row(*inode) for inode in zip(*added)]
-        return self.busy.pop(0), {name: self._in_our_rows(tree) for name, tree in trees.items()}
-
-    def _in_our_rows(self, tree: Tree) -> Tree:
-        if not self._rows:
-            return tree
-        first, rows = self._shared, self._rows
-        ours = (row if row < first else rows[row - first] for row in tree.rows)
-        return replace(tree, rows=type(tree.rows)("I", ours))  # type: ignore[call-arg]
+        answer = pickle.load(self._answers)  # noqa: S301
+        return self.busy.pop(0), answer
 
     def _send(self, message: Any) -> None:
         try:
@@ -154,18 +166,21 @@ def help_out() -> None:
     # The user's Ctrl-C reaches both processes; one message is enough.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
-    walker = Walker(Inodes(), frozenset())
+    work: Any = None
     while True:
         try:
-            question = pickle.load(questions)  # noqa: S301
+            number, question = pickle.load(questions)  # noqa: S301
         except EOFError:
             return
-        if not isinstance(question, Task):
-            walker = Walker(*question)
+        if number is None:
+            work = question
             continue
-        mark = len(walker.inodes)
-        trees = walker.work(question)
-        pickle.dump((trees, walker.inodes.since(mark)), answers, protocol=pickle.HIGHEST_PROTOCOL)
+        try:
+            answer = work.do_apart(question)
+        except ImportError:
+            # What seldom is needed comes with conda, which need not be here.
+            answer = None
+        pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
         answers.flush()
 
 

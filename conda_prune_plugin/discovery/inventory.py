@@ -62,16 +62,19 @@ class Discovery:
     watch: RootWatch
 
 
-def discover(request: Request, progress: Callable[[int], None]) -> Discovery:
+def discover(
+    request: Request, progress: Callable[[int], None], counted: Callable[[int], object] = lambda entries: None
+) -> Discovery:
     """Find caches, entries and roots by listing. Nothing is written.
 
-    `progress` is called with the number of directories seen in a search.
+    `progress` is called with the number of directories seen in a search, `counted` early with the number of entries.
 
     Raises `PruneError` if something that the user named is not there.
     """
     settings = conda_settings()
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
+    counted(sum(len(cache.entries) for cache in caches))
     named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
     skip = frozenset(cache.real_path for cache in caches)
     for directory in request.searches:

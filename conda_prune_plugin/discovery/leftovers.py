@@ -20,7 +20,8 @@ from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, Reason
 from ..core.names import ARCHIVE_SUFFIXES
 from ..core.soft_links import SoftLinks
 from .candidates import with_sticky_obstacle
-from .look import Looked, Memory, look
+from .crew import Crew
+from .look import BATCH, Batch, Looked, Looking, Memory, batches
 from .measure import Measure
 from .mounts import mount_points
 from .reading import read_object
@@ -63,36 +64,29 @@ def find_leftovers(
     search: Search,
     memory: Memory,
     progress: Callable[[int], None],
+    crew: Crew | None = None,
 ) -> Found:
     """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
-    `progress` is called with the number of entries done. Nothing is written, and no symbolic link followed.
+    `progress` is called with the number of entries done; a `crew` makes it faster. Nothing is written, and no symbolic
+    link followed.
     """
     places = inventory.judged
-    entries = [
-        (cache, entry)
-        for cache in places
-        # rattler and pixi keep no archives, and mend what is incomplete themselves.
-        if search.contents and cache.client != Client.RATTLER
-        for entry in cache.entries
-        if search.everything or entry.dist not in referenced
-        if entry not in inventory.unsearched or entry.dist in referenced
-    ]
     urls = cached(read_urls)
     damages: dict[Entry, Mapping[Part, Damage]] = {}
     whole: set[Entry] = set()
-
-    mounts = mount_points()
-
-    def look_at(item: tuple[Cache, Entry]) -> Looked:
-        cache, entry = item
-        return look(cache.real_path, entry, urls(cache.real_path), mounts, hashes=search.hashes)
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        # Without hashes there is nothing to wait for: handing over would take longer than looking.
-        found = pool.map(look_at, entries) if search.hashes else map(look_at, entries)
-        for done, ((_, entry), looked) in enumerate(zip(entries, found)):
-            progress(done)
+    batch_size = 1 if search.hashes else BATCH
+    tasks = [
+        batch
+        for cache in places
+        # rattler and pixi keep no archives, and mend what is incomplete themselves.
+        if search.contents and cache.client != Client.RATTLER
+        for batch in batches(
+            cache.real_path, _looked_at(cache, inventory, referenced, search), urls(cache.real_path), batch_size
+        )
+    ]
+    for batch, looks in zip(tasks, _looks(tasks, search, progress, crew)):
+        for entry, looked in zip(batch.entries, looks):
             memory.learn(looked)
             if looked.damages:
                 damages[entry] = looked.damages
@@ -104,6 +98,42 @@ def find_leftovers(
     )
     leftovers = (*_by_name(places, memory.measured), *_by_content(inventory.caches, damages, urls, memory.measured))
     return Found(replace(inventory, caches=caches), leftovers, frozenset(whole))
+
+
+def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], search: Search) -> list[Entry]:
+    return [
+        entry
+        for entry in cache.entries
+        if search.everything or entry.dist not in referenced
+        if entry not in inventory.unsearched or entry.dist in referenced
+    ]
+
+
+def _looks(
+    tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], crew: Crew | None
+) -> Iterable[list[Looked]]:
+    """Return what is seen, batch for batch."""
+    done = 0
+
+    def count(entries: int) -> None:
+        nonlocal done
+        done += entries
+        progress(done)
+
+    if search.hashes:
+        # Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
+        work = Looking(mount_points(), hashes=True)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for looks in pool.map(work.do, tasks):
+                count(len(looks))
+                yield looks
+        return
+    work = Looking(mount_points(), progress=count)
+    if crew is None:
+        yield from map(work.do, tasks)
+        return
+    crew.begin(work, tasks)
+    yield from crew.finish()
 
 
 def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,9 @@ from typing import Any
 from ..core.model import Entry, Measurement, Part, PartKind
 from ..core.names import ARCHIVE_SUFFIXES
 from .archives import holds_package
-from .caches import INDEX
 from .measure import Measure, Statuses, measure
 from .mounts import mount_points
-from .reading import dist_of, read_object
+from .reading import INDEX, dist_of, read_object
 from .records import META
 from .urls import without_credentials
 from .wholeness import RECORD, Damage, archive_damage, archive_record, directory_damage
@@ -131,6 +130,56 @@ def look(
             if damage is not None:
                 damages[part] = damage
     return Looked(looking.measurements, looking.descriptions, damages, looking.sure)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries of one cache: its directory without symbolic links, and the urls of their archives."""
+
+    directory: str
+    entries: tuple[Entry, ...]
+    urls: Mapping[str, str]
+
+
+#: So many that handing them over costs little, and so few that nobody waits for the other one's last.
+BATCH = 16
+
+
+def batches(directory: str, entries: Sequence[Entry], urls: Mapping[str, str], size: int) -> Iterator[Batch]:
+    """Divide the entries of a cache; `urls` are those of all archives that conda has fetched into it."""
+    for first in range(0, len(entries), size):
+        some = tuple(entries[first : first + size])
+        names = (entry.dist + suffix for entry in some for suffix in ARCHIVE_SUFFIXES)
+        yield Batch(directory, some, {name: urls[name] for name in names if name in urls})
+
+
+class Looking:
+    """The work of looking at batches of entries, for a crew; `progress` is told how many more were looked at here."""
+
+    def __init__(
+        self, mounts: frozenset[str], *, hashes: bool = False, progress: Callable[[int], object] = lambda entries: None
+    ) -> None:
+        self._mounts = mounts
+        self._hashes = hashes
+        self._progress = progress
+
+    def __reduce__(self) -> tuple[type[Looking], tuple[frozenset[str]]]:
+        return Looking, (self._mounts,)
+
+    def do(self, batch: Batch) -> list[Looked]:
+        """Return what is seen at each entry."""
+        found = []
+        for entry in batch.entries:
+            found.append(look(batch.directory, entry, batch.urls, self._mounts, hashes=self._hashes))
+            self._progress(1)
+        return found
+
+    do_apart = do
+
+    def take(self, found: list[Looked]) -> list[Looked]:
+        """Return what was seen in the other process."""
+        self._progress(len(found))
+        return found
 
 
 class _Look:

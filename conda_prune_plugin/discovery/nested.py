@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 
 from ..core.names import is_dist_name
+from .reading import INDEX
 
 #: As deep as the path of a channel on this machine may be.
 _DEEPEST = 32
@@ -27,8 +28,6 @@ _NO_PACKAGES = frozenset({"cache"})
 
 #: What tells of packages where none is extracted: the list that mamba keeps, and what we have moved aside.
 _TRACES = frozenset({"urls.txt", ".conda-prune"})
-
-_INDEX = os.path.join("info", "index.json")
 
 
 def nested_directories(top: str) -> Iterator[str]:
@@ -54,7 +53,7 @@ def _listed(path: str) -> tuple[list[str], bool] | None:
 
     None if it is a package itself, or something else than a part of a cache.
     """
-    if os.path.lexists(os.path.join(path, _INDEX)):
+    if os.path.lexists(os.path.join(path, INDEX)):
         return None
     try:
         with os.scandir(path) as listing:
@@ -65,7 +64,7 @@ def _listed(path: str) -> tuple[list[str], bool] | None:
         return None
     if names & _FOREIGN:
         return None
-    others = [item.path for item in found if not os.path.lexists(os.path.join(item.path, _INDEX))]
+    others = [item.path for item in found if not os.path.lexists(os.path.join(item.path, INDEX))]
     if len(others) == len(found) and not names & _TRACES:
         return others, False
     # Where there are packages, what is named like one is one, if only half of it.

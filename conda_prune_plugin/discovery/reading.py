@@ -9,6 +9,9 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
+#: What makes a directory a package for conda: name, version and build, in JSON.
+INDEX = os.path.join("info", "index.json")
+
 #: The largest metadata file that is read, in bytes; the records of real packages with 100,000 files are below 40 MB.
 LARGEST = 256 << 20
 

@@ -14,8 +14,7 @@ from conda.models.version import VersionOrder
 
 from ..core.model import Cache, Entry, PartKind
 from ..core.names import is_dist_name, package_name, plain_dist, recorded_names
-from .caches import INDEX
-from .reading import dist_of, read_object
+from .reading import INDEX, dist_of, read_object
 from .urls import read_urls
 from .wholeness import RECORD
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.decision import Plan
@@ -19,7 +19,7 @@ from .measure import identity, measure
 from .mounts import Mount, mount_of, mounted_in, mounts
 from .pip_packages import pip_packages, sizes
 from .records import META
-from .walk import Task, Walker
+from .walk import Task, Walker, Walking
 
 #: File systems of which listings give the inode numbers that stat gives. An overlay may give those of a layer, and
 #: where there are subvolumes (btrfs, bcachefs) a directory's may be that of a file.
@@ -90,12 +90,19 @@ class Survey:
         """Walk all caches, and begin with the environments."""
         parts: dict[str, dict[str, Tree]] = {cache.real_path: _directory(cache.real_path) for cache in self._caches}
         tasks = [task for cache in self._caches for task in _cache_tasks(cache)]
-        self._crew.begin(self._walker, tasks)
-        for task, trees in zip(tasks, self._crew.finish(self._progress)):
+        self._begin(tasks)
+        for task, trees in zip(tasks, self._crew.finish(self._helped)):
             parts[task.top].update(trees)
         self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
         paths = map(_real_path, self._roots)
-        self._crew.begin(self._walker, [Task(path, trusted=_is_trusted(path, self._mounts)) for path in paths])
+        self._begin([Task(path, trusted=_is_trusted(path, self._mounts)) for path in paths])
+
+    def _begin(self, tasks: Sequence[Task]) -> None:
+        # What is mounted inside makes a tree depend on what was met in the others.
+        self._crew.begin(Walking(self._walker), tasks, alone=self._walker.thorough)
+
+    def _helped(self, trees: Mapping[str, Tree]) -> None:
+        self._progress(sum(tree.files for tree in trees.values()))
 
     def measured(self, path: str) -> Measurement:
         """Return what lies at a path of a cache, as `measure.measure` does. Raises `OSError` as it does."""
@@ -110,7 +117,7 @@ class Survey:
 
     def walk_environments(self) -> Scan:
         """Walk all environments, and return everything."""
-        trees = (trees[""] for trees in self._crew.finish(self._progress))
+        trees = (trees[""] for trees in self._crew.finish(self._helped))
         return Scan(self._inodes, self._scanned, tuple(zip(self._roots, trees)), self._mounts, self._boundaries)
 
 

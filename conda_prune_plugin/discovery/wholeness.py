@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from ..core.model import ReasonKind
-from .caches import INDEX
 from .measure import Statuses
-from .reading import dist_of, read_object, read_regular
+from .reading import INDEX, dist_of, read_object, read_regular
 
 #: Name, type, size and SHA-256 of every file (conda.models.records.PathDataV1); packages of old have only the names.
 PATHS = os.path.join("info", "paths.json")
