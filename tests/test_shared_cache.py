@@ -22,10 +22,10 @@ import pytest
 from machine import contents, listing
 from tiny import Tiny
 
+from conda_prune_plugin.core.names import STATE
 from conda_prune_plugin.demo.sandbox import Sandbox
 from conda_prune_plugin.embedded import main
 from conda_prune_plugin.execution.lock import Patience, exclusive
-from conda_prune_plugin.execution.state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import Inventory
+from conda_prune_plugin.core.names import STATE
 from conda_prune_plugin.core.planner import make_plan
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.reachability import candidates, references
@@ -22,7 +23,6 @@ from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.discovery.unlinked import may_be_unlinked, unlinked
 from conda_prune_plugin.execution.execute import Execution, execute
 from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.state import STATE
 from conda_prune_plugin.execution.tools import Tools
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import os
 from contextlib import suppress
 
 from ..core.model import Cache, Client
+from ..core.names import STATE
 from ..discovery.environments import registered_prefixes
-from ..discovery.set_aside import STATE, with_noted_places
+from ..discovery.set_aside import with_noted_places
 from ..discovery.settings import Settings
 
 

@@ -24,8 +24,6 @@ from ..discovery.leftovers import Found, Search, find_leftovers, with_archives, 
 from ..discovery.look import Memory
 from ..discovery.measure import Measure
 from ..discovery.other import find_other
-from ..discovery.remote import check_sources
-from ..discovery.size import held
 from ..discovery.softlinks import soft_links
 from ..discovery.specs import matching, version_key
 from ..discovery.unlinked import may_be_unlinked, unlinked
@@ -146,6 +144,8 @@ class Choice:
         )
         notices: tuple[Notice, ...] = ()
         if self._check_remote:
+            from ..discovery.remote import check_sources
+
             evidence, notices = check_sources(evidence, reporter.phase("Asking channels"))
         return evidence, _Spared(*(frozenset(one.entry for one in items) for items in (shareless, doubled))), notices
 
@@ -208,6 +208,8 @@ class Choice:
         )
 
     def _budget(self, inventory: Inventory, reporter: Reporter) -> Budget:
+        from ..discovery.size import held
+
         # Measured only if it matters: every file of the caches is looked at.
         progress = reporter.phase("Measuring the caches")
         return Budget(self._max_size, self._free, 0 if self._max_size is None else held(inventory.judged, progress))

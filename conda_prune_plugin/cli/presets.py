@@ -9,8 +9,6 @@ from ..core.run import Run
 from ..core.targets import ALL, DEFAULT, OTHER, Target
 from ..errors import PruneError, UsageError
 from ..execution.lock import Patience
-from .purge import chosen_runs, purge_runs
-from .runs import take_stock
 
 #: What each preset removes.
 TARGETS = {
@@ -61,6 +59,9 @@ def with_preset(arguments: argparse.Namespace) -> argparse.Namespace:
 
 def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> bool:
     """Remove the receipts of a run, and return whether that could be done; if not, they do no harm."""
+    from .purge import chosen_runs, purge_runs
+    from .runs import take_stock
+
     try:
         purge_runs(chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
     except PruneError:

@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..core.decision import Plan
 from ..core.model import Notice
+from ..core.names import STATE
 from ..core.planner import with_links
 from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
@@ -18,17 +20,8 @@ from ..core.summary import what_goes
 from ..core.units import format_size, parse_size, plural
 from ..discovery.crew import WORTHWHILE, Crew
 from ..discovery.inventory import Discovery, discover
-from ..discovery.links import measure_links
 from ..discovery.look import Looking
-from ..discovery.measure import measure
 from ..discovery.processes import can_look
-from ..discovery.size import held
-from ..errors import PruneError
-from ..execution.execute import Execution, execute
-from ..execution.other import remove_other
-from ..execution.recovery import cut_off_runs, needs_recovery, recover
-from ..execution.repair import repair
-from ..execution.tools import Tools
 from ..presentation.document import prune_document
 from ..presentation.github import is_github
 from ..presentation.json_text import json_text
@@ -36,15 +29,15 @@ from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
 from .damage import damaged_in_use
-from .fetching import extraction
 from .github import annotate, summarize
-from .old_runs import purge_old
 from .options import Output, parsed, patience_of, teller
 from .policies import Choice, request
 from .presets import forget, with_preset
-from .runs import cut_off_notice, new_run_id
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 from .targets import search_of, targets_of
+
+if TYPE_CHECKING:
+    from ..execution.execute import Execution
 
 
 def run(
@@ -114,7 +107,7 @@ class _Run:
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
             self._settle_preset(plan, None)
-            self._report(plan, (*notices, *self._purge_old(None)), None, Execution(()))
+            self._report(plan, (*notices, *self._purge_old(None)), None, None)
             return self._code(plan)
         if plan.remove and not self._ignore_unreadable:
             refuse_hidden_roots(plan.inventory, notices)
@@ -148,6 +141,8 @@ class _Run:
         return discovery, plan, notices
 
     def _held(self, plan: Plan) -> int:
+        from ..discovery.size import held
+
         size = held(plan.inventory.caches, self._reporter.phase("Measuring the caches"))
         self._reporter.clear()
         return size
@@ -174,50 +169,40 @@ class _Run:
         words = "Looking for environments"
         discovery = discover(self._request, self._reporter.phase(words), lambda entries: _prepare(crew, entries))
         caches = discovery.inventory.caches
-        if self._output.dry_run or not (self._output.yes or may_ask(self._output)):
-            return discovery, tuple(cut_off_notice(run) for cache in caches for run in cut_off_runs(cache))
-        cut_off = [cache for cache in caches if cache.writable and needs_recovery(cache)]
-        if not cut_off:
+        if not any(os.path.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
             return discovery, ()
-        notices: list[Notice] = []
-        for cache in cut_off:
-            done, complete = recover(cache, self._patience, self._reporter.counter("Finishing an earlier run"))
-            notices += done
-            self._failed |= not complete
-        return discover(self._request, self._reporter.phase(words)), tuple(notices)
+        if self._output.dry_run or not (self._output.yes or may_ask(self._output)):
+            from ..execution.recovery import cut_off_runs
+            from .runs import cut_off_notice
+
+            return discovery, tuple(cut_off_notice(run) for cache in caches for run in cut_off_runs(cache))
+        from .removal import finish_earlier_runs
+
+        something, notices, complete = finish_earlier_runs(caches, self._patience, self._reporter)
+        self._failed |= not complete
+        return discover(self._request, self._reporter.phase(words)) if something else discovery, notices
 
     def _plan(self, discovery: Discovery, crew: Crew) -> tuple[Plan, tuple[Notice, ...]]:
         inventory = discovery.inventory
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), crew=crew)
         if self._output.verbosity:
+            from ..discovery.links import measure_links
+
             self._reporter.phase("Looking how environments link")
             plan = with_links(plan, measure_links(inventory.caches, (*plan.keep, *plan.remove)))
             self._reporter.clear()
         return plan, remarks
 
     def _new_run(self) -> Run:
+        from .runs import new_run_id
+
         now = time.time()
         return Run(new_run_id(now), now, self._disposal, self._destination)
 
     def _execute(self, plan: Plan, run: Run, discovery: Discovery) -> Execution:
-        tools = Tools(
-            references=discovery.watch.references,
-            soft_links=discovery.watch.soft_links,
-            measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
-            progress=self._reporter.counter("Removing files", plan.files),
-            patience=self._patience,
-            newcomers=discovery.watch.newcomers,
-        )
-        execution = execute(plan, run, tools) if plan.remove else Execution(())
-        if plan.repair and not execution.interrupted:
-            # Nobody wants a damaged copy back, whatever is done with the rest.
-            own = replace(self._new_run(), disposal=Disposal.DELETE, destination=None)
-            repaired, interrupted = repair(plan.repair, plan.inventory.caches, own, extraction(), tools)
-            execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
-        if plan.other and not execution.interrupted:
-            execution = replace(execution, others=remove_other(plan.other, plan.inventory.caches, tools))
-        self._reporter.clear()
-        return execution
+        from .removal import carry_out
+
+        return carry_out(plan, run, self._new_run(), discovery.watch, self._reporter, self._patience)
 
     def _show(self, plan: Plan, notices: Sequence[Notice]) -> None:
         if not (self._output.json or self._output.quiet):
@@ -242,26 +227,25 @@ class _Run:
         """Delete what older runs have left, if the setting ``prune_purge_after`` says so; never what this one did."""
         if self._purge_after is None or self._output.dry_run or not (self._output.yes or may_ask(self._output)):
             return ()
+        from .removal import purge_old_runs
+
         spared = None if run is None else run.id
-        progress = self._reporter.counter("Purging old backups")
-        try:
-            notices, complete = purge_old(self._request.pkgs_dirs, self._purge_after, self._patience, progress, spared)
-        except PruneError as error:
-            # What the run itself has done must be reported all the same.
-            notices = (Notice("purged", f"Old runs could not be purged: {error.message}", ""),)
-            complete = False
-        self._reporter.clear()
+        notices, complete = purge_old_runs(
+            self._request.pkgs_dirs, self._purge_after, spared, self._reporter, self._patience
+        )
         self._failed |= not complete
         return notices
 
-    def _report(self, plan: Plan, notices: Sequence[Notice], run: Run | None, execution: Execution) -> None:
+    def _report(self, plan: Plan, notices: Sequence[Notice], run: Run | None, execution: Execution | None) -> None:
+        outcomes = execution.outcomes if execution else ()
+        others = execution.others if execution else ()
         if self._output.json:
             document = prune_document(
                 plan,
                 dry_run=self._output.dry_run,
                 run=None if self._forgotten else run,
-                outcomes=execution.outcomes,
-                others=execution.others,
+                outcomes=outcomes,
+                others=others,
                 notices=notices,
                 success=not self._failed,
                 check=self._check,
@@ -277,8 +261,8 @@ class _Run:
                     out,
                     err,
                     run,
-                    execution.outcomes,
-                    execution.others,
+                    outcomes,
+                    others,
                     quiet=self._output.quiet,
                     hedge=hedge(plan.inventory.notices),
                     undoable=not self._forgotten
@@ -290,10 +274,8 @@ class _Run:
         told = {"unsettled"} if self._output.quiet and not self._failed else {"purged", "unsettled"}
         self._warn(notice for notice in notices if notice.kind in told)
         if self._on_github:
-            annotate((), execution.outcomes)
-            summarize(
-                plan, execution.outcomes, dry_run=self._output.dry_run, check=self._check, shrinkage=self._shrinkage
-            )
+            annotate((), outcomes)
+            summarize(plan, outcomes, dry_run=self._output.dry_run, check=self._check, shrinkage=self._shrinkage)
 
     def _question(self, plan: Plan) -> str:
         entries = what_goes(plan)

@@ -14,6 +14,9 @@ import re
 #: the package came from (rattler_cache, ``CacheKey::to_path_segment``).
 _ORIGIN = re.compile(r"-[0-9a-f]{64}\Z")
 
+#: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
+STATE = ".conda-prune"
+
 #: conda's two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``).
 ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")
 

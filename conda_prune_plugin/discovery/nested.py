@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ..core.names import is_dist_name
+from ..core.names import STATE, is_dist_name
 from .reading import INDEX
 
 #: As deep as the path of a channel on this machine may be.
@@ -27,7 +27,7 @@ _FOREIGN = frozenset({"repodata.json", "repodata.json.zst", "channeldata.json", 
 _NO_PACKAGES = frozenset({"cache"})
 
 #: What tells of packages where none is extracted: the list that mamba keeps, and what we have moved aside.
-_TRACES = frozenset({"urls.txt", ".conda-prune"})
+_TRACES = frozenset({"urls.txt", STATE})
 
 
 def nested_directories(top: str) -> Iterator[str]:

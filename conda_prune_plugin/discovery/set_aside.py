@@ -10,11 +10,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from ..core.names import STATE
 from .reading import read_regular
 from .records import META
-
-#: The program's own state, in a cache or a directory of environments.
-STATE = ".conda-prune"
 
 #: Where other directories with state are noted (`execution.places`).
 _PLACES = "places"

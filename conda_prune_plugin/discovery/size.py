@@ -6,10 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 
 from ..core.model import Cache
+from ..core.names import STATE
 from ..core.status import allocated, is_directory
-
-#: The program's own state, with what it has moved aside: not what a limit on the cache is about.
-_STATE = ".conda-prune"
 
 
 def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
@@ -24,7 +22,7 @@ def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
     # What is nested in one of them is met there.
     tops = {cache.real_path for cache in caches}
     pending = [cache.real_path for cache in caches if cache.top not in tops]
-    skip = {os.path.join(path, _STATE) for path in tops}
+    skip = {os.path.join(path, STATE) for path in tops}
     while pending:
         path = pending.pop()
         count += 1

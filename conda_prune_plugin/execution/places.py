@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
+from ..core.names import STATE
 from .directory import Directory
-from .state import STATE
 
 PLACES = "places"
 

@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache
+from ..core.names import STATE
 from ..core.run import Disposal, Run
 from .directory import Directory
 from .exports import EXPORTS
 from .receipt import RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
-from .state import DOOMED, STATE, run_names, state_path
+from .state import DOOMED, run_names, state_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from ..core.names import STATE
 from .directory import Directory
-
-#: As in `state`, whose import takes longer than all the rest of the question whether it is time.
-_STATE = ".conda-prune"
 
 STAMP = "last-automatic-check"
 
@@ -26,7 +24,7 @@ def claim(caches: Iterable[str], now: float) -> bool:
     for cache in caches:
         try:
             # A time in the future is that of a clock that was wrong.
-            if abs(now - os.stat(os.path.join(cache, _STATE, STAMP)).st_mtime) < _PERIOD:
+            if abs(now - os.stat(os.path.join(cache, STATE, STAMP)).st_mtime) < _PERIOD:
                 return False
         except OSError:
             pass
@@ -37,7 +35,7 @@ def claim(caches: Iterable[str], now: float) -> bool:
 
 
 def _write(cache: str) -> None:
-    with Directory.open(os.path.realpath(cache)) as directory, directory.make_own(_STATE) as state:
+    with Directory.open(os.path.realpath(cache)) as directory, directory.make_own(STATE) as state:
         # Anew: in a shared cache it may be somebody else's.
         with suppress(FileNotFoundError):
             state.unlink(STAMP)

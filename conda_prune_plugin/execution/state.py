@@ -14,13 +14,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from ..core.model import Cache, Client
+from ..core.names import STATE
 from ..errors import NoRoomError, StateError
 from .directory import Directory
 from .foreign_locks import cache_locks
 from .lock import NAME as LOCK
 from .lock import Patience, exclusive
 
-STATE = ".conda-prune"
 DOOMED = ".deleting"
 
 #: The directory in a run's folder where a restore makes what it then moves to its place.

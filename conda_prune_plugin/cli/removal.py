@@ -1,0 +1,76 @@
+"""Carrying out what ``conda prune`` has planned, and finishing what earlier runs left. A dry run never imports this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..core.decision import Plan
+from ..core.model import Cache, Notice
+from ..core.run import Disposal, Run
+from ..discovery.inventory import RootWatch
+from ..discovery.measure import measure
+from ..errors import PruneError
+from ..execution.execute import Execution, execute
+from ..execution.lock import Patience
+from ..execution.other import remove_other
+from ..execution.recovery import needs_recovery, recover
+from ..execution.repair import repair
+from ..execution.tools import Tools
+from ..presentation.progress import Reporter
+from .fetching import extraction
+from .old_runs import purge_old
+
+
+def carry_out(
+    plan: Plan, run: Run, repairing: Run, watch: RootWatch, reporter: Reporter, patience: Patience
+) -> Execution:
+    """Remove, repair and delete what the plan says; `repairing` is the run of the repairs.
+
+    Raises `StateError`, `LockTimeoutError` or `UnreadableEnvironmentError` before anything is moved.
+    """
+    tools = Tools(
+        references=watch.references,
+        soft_links=watch.soft_links,
+        measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
+        progress=reporter.counter("Removing files", plan.files),
+        patience=patience,
+        newcomers=watch.newcomers,
+    )
+    execution = execute(plan, run, tools) if plan.remove else Execution(())
+    if plan.repair and not execution.interrupted:
+        # Nobody wants a damaged copy back, whatever is done with the rest.
+        own = replace(repairing, disposal=Disposal.DELETE, destination=None)
+        repaired, interrupted = repair(plan.repair, plan.inventory.caches, own, extraction(), tools)
+        execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
+    if plan.other and not execution.interrupted:
+        execution = replace(execution, others=remove_other(plan.other, plan.inventory.caches, tools))
+    reporter.clear()
+    return execution
+
+
+def finish_earlier_runs(
+    caches: Iterable[Cache], patience: Patience, reporter: Reporter
+) -> tuple[bool, tuple[Notice, ...], bool]:
+    """Finish what was cut off; return whether there was something, what to say of it, and whether all is finished."""
+    cut_off = [cache for cache in caches if cache.writable and needs_recovery(cache)]
+    notices: list[Notice] = []
+    complete = True
+    for cache in cut_off:
+        done, finished = recover(cache, patience, reporter.counter("Finishing an earlier run"))
+        notices += done
+        complete &= finished
+    return bool(cut_off), tuple(notices), complete
+
+
+def purge_old_runs(
+    pkgs_dirs: Iterable[str], age: float, spared: str | None, reporter: Reporter, patience: Patience
+) -> tuple[tuple[Notice, ...], bool]:
+    """Delete what older runs have left; return what to say of it, and whether all of it could be deleted."""
+    try:
+        done = purge_old(pkgs_dirs, age, patience, reporter.counter("Purging old backups"), spared)
+    except PruneError as error:
+        # What the run itself has done must be reported all the same.
+        done = (Notice("purged", f"Old runs could not be purged: {error.message}", ""),), False
+    reporter.clear()
+    return done
