@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, count
 
 from ..core.decision import Keep, Plan
 from ..core.leftovers import Leftover
-from ..core.model import Entry, Inventory, Notice, PartKind, ReasonKind, Verdict
+from ..core.model import Entry, Inventory, Notice, Part, PartKind, ReasonKind, Verdict
 from ..core.reachability import references
 from ..discovery.crew import Crew
+from ..discovery.glance import Glancing
 from ..discovery.leftovers import Search, find_leftovers
 from ..discovery.look import Memory
 from ..presentation.progress import Reporter
 
 #: The kind of the notice.
 DAMAGED = "damaged-package"
+
+#: How many packages one of two processes looks at before it asks for more.
+_AT_A_TIME = 16
 
 
 def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
@@ -46,17 +52,26 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter, crew: Crew) -> tupl
     A plan that was made without a look at them removes none of them: nothing goes that was not shown in a dry run.
     """
     referenced = references(inventory.roots)
-    caches = tuple(
-        replace(cache, entries=tuple(entry for entry in cache.entries if entry.dist in referenced))
-        for cache in inventory.caches
+    used = [(cache, entry) for cache in inventory.caches for entry in cache.entries if entry.dist in referenced]
+    trees = [(os.path.join(cache.real_path, part.name), entry) for cache, entry in used for part in _trees(entry)]
+    progress, seen = reporter.phase("Checking packages in use", len(trees)), count(_AT_A_TIME, _AT_A_TIME)
+    paths = [path for path, _ in trees]
+    chunks = [paths[first : first + _AT_A_TIME] for first in range(0, len(paths), _AT_A_TIME)]
+    crew.begin(Glancing(lambda directories: progress(next(seen))), chunks)
+    odd = chain.from_iterable(crew.finish())
+    doubted = {entry for entry, is_odd in zip((entry for _, entry in trees), odd) if is_odd}
+    suspects = tuple(
+        replace(cache, entries=tuple(filter(doubted.__contains__, cache.entries))) for cache in inventory.caches
     )
-    progress = reporter.phase("Checking packages in use", sum(len(cache.entries) for cache in caches))
-    found = find_leftovers(
-        replace(inventory, caches=caches, unsearched=frozenset()), (), Search(everything=True), Memory(), progress, crew
-    )
+    closer = replace(inventory, caches=suspects, unsearched=frozenset())
+    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None, crew)
     reporter.clear()
     archives = _with_archive(found.inventory)
     return tuple(_notice(item.entry, item.detail, archives) for item in _packages(found.leftovers))
+
+
+def _trees(entry: Entry) -> Iterator[Part]:
+    return (part for part in entry.parts if part.kind is PartKind.EXTRACTED and not part.is_link)
 
 
 def _with_archive(inventory: Inventory) -> frozenset[tuple[str, str]]:
