@@ -14,6 +14,8 @@ import re
 #: the package came from (rattler_cache, ``CacheKey::to_path_segment``).
 _ORIGIN = re.compile(r"-[0-9a-f]{64}\Z")
 
+_DIST = re.compile(r".+-[^-]+-[^-]+", re.DOTALL)
+
 #: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
 STATE = ".conda-prune"
 
@@ -75,4 +77,4 @@ def extended(path: str, separator: str = os.sep) -> str:
 
 def is_dist_name(name: str) -> bool:
     """Return whether a name has the form ``name-version-build`` (a version and a build have no hyphen)."""
-    return len(name.rsplit("-", 2)) == 3 and all(name.rsplit("-", 2))
+    return _DIST.fullmatch(name) is not None

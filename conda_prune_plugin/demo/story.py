@@ -17,7 +17,6 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ..core.names import STATE
 from ..embedded import activate, main
 from .packages import PLACEHOLDER, File, HardLink, Package, SymLink, build_channel
 from .sandbox import Sandbox
@@ -93,7 +92,7 @@ class Story:
         print("$ conda", *command, flush=True)
         code = main(command)
         # Below it lies only the receipt.
-        receipt = _allocated(self._sandbox.cache / STATE)
+        receipt = _allocated(self._sandbox.cache / ".conda-prune")
         freed = size_before - (_allocated(self._sandbox.cache) - receipt)
         left = [item["dist"] for item in self._json("prune", "--min-age", "0", "--dry-run")["remove"]]
         intact = self._environments() == before

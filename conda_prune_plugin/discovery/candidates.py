@@ -71,10 +71,11 @@ def _extracted(part: Part) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Metadata:
-    """What an extracted directory says of itself, as far as it says it."""
+    """What an extracted directory says of itself, as far as it says it; `source` is its url without credentials."""
 
     dist: str | None = None
     url: str | None = None
+    source: str | None = None
     sha256: str | None = None
     record: str | None = None
     doubt: str | None = None
@@ -101,7 +102,7 @@ def _examine(
             measurements=with_sticky_obstacle(cache, measurements),
             dist=metadata.dist,
             fetched=_fetched(cache, measurements, memory),
-            source=without_credentials(url),
+            source=metadata.source or without_credentials(url),
             sha256=metadata.sha256 or checked,
             record=metadata.record,
             doubt=metadata.doubt,
@@ -133,7 +134,7 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str], memory: Memor
     url, sha256 = (_text(described.record.get(key)) for key in ("url", "sha256"))
     source = without_credentials(url)
     text = json.dumps({**described.record, "url": source}, separators=(",", ":")) if source else None
-    return _Metadata(described.dist, url, sha256, text)
+    return _Metadata(described.dist, url, source, sha256, text)
 
 
 def _text(value: object) -> str | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 
 from ..core.model import Notice, Root, RootState
@@ -37,19 +38,18 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
     try:
         # Before it is listed: what changes meanwhile has another stamp.
         stamp = _stamp(meta)
-        with os.scandir(meta) as listing:
-            records = [item for item in listing if item.name.endswith(_SUFFIX)]
+        names, doubtful = _records(meta)
     except OSError as error:
         return _without_records(prefix, name, error)
-    dists = {record.name.removesuffix(_SUFFIX) for record in records}
+    dists = {name.removesuffix(_SUFFIX) for name in names}
     notices = []
-    for record in filter(_is_doubtful, records):
+    for path in (os.path.join(meta, name) for name in doubtful):
         try:
-            dists.add(dist_of(read_object(record.path)))
+            dists.add(dist_of(read_object(path)))
         except (OSError, ValueError):
             # Unless a conda at work has removed it since it was listed.
-            if os.path.lexists(record.path):
-                notices.append(_corrupt_record(record.path, prefix))
+            if os.path.lexists(path):
+                notices.append(_corrupt_record(path, prefix))
     state = RootState.CORRUPT if notices else RootState.OK
     return Root(prefix, name, state, frozenset(dists), stamp=stamp), tuple(notices)
 
@@ -95,6 +95,19 @@ def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Roo
     )
     notice = Notice("unreadable-environment", message, prefix, hides_roots=True)
     return Root(prefix, name, RootState.UNREADABLE, frozenset()), (notice,)
+
+
+def _records(meta: str) -> tuple[list[str], list[str]]:
+    """Return the names of all records in a directory, and of those that have to be opened. Raises `OSError`."""
+    # By descriptor, so that the kernel looks up one name for each status, and not a path.
+    with ExitStack() as stack:
+        place: str | int = meta
+        if os.scandir in os.supports_fd:
+            place = os.open(meta, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, place)
+        with os.scandir(place) as listing:
+            records = [item for item in listing if item.name.endswith(_SUFFIX)]
+        return [record.name for record in records], [record.name for record in records if _is_doubtful(record)]
 
 
 def _is_doubtful(record: os.DirEntry[str]) -> bool:
