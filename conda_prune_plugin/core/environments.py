@@ -221,7 +221,8 @@ class Mentions:
     def __init__(self, prefixes: Sequence[str], names: Mapping[str, str], home: str) -> None:
         self._home = home
         self._names = names
-        words = "|".join(map(re.escape, sorted(prefixes, key=len, reverse=True)))
+        # Of two that begin alike the longer one stands first.
+        words = "|".join(map(re.escape, sorted(prefixes, reverse=True)))
         # Neither inside of another path nor the beginning of another name.
         self._paths = re.compile(rf"(?<![\w.-])(?:{words})(?=[/\s\"'`:;,)\]}}<>|&?#\\]|$)") if prefixes else None
 
@@ -233,7 +234,7 @@ class Mentions:
 
     def activated(self, text: str) -> frozenset[str]:
         """Return the prefixes that a shell script names by path, or activates or runs by name."""
-        named = (next(filter(None, match.groups()), "") for match in _BY_NAME.finditer(text))
+        named = {name for groups in _BY_NAME.findall(text) for name in groups}
         return self.paths(text) | {self._names[name] for name in named if name in self._names}
 
 

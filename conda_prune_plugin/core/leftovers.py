@@ -132,7 +132,7 @@ def _irreplaceable(subject: _Subject) -> Iterable[Reason]:
 def _recent(subject: _Subject) -> Iterable[Reason]:
     age = subject.now - subject.leftover.changed
     if subject.policy.min_age and age < subject.policy.min_age:
-        detail = f"changed {format_age(max(age, 0.0))} ago, an install may be at work on it (--min-age)"
+        detail = f"changed {format_age(age)} ago, an install may be at work on it (--min-age)"
         yield Reason(ReasonKind.RECENT, detail)
 
 
@@ -141,7 +141,7 @@ def _not_selected(subject: _Subject) -> Iterable[Reason]:
         yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--only)")
     age = subject.now - subject.leftover.changed
     if subject.policy.older_than and age < subject.policy.older_than:
-        yield Reason(ReasonKind.NOT_SELECTED, f"last changed {format_age(max(age, 0.0))} ago (--older-than)")
+        yield Reason(ReasonKind.NOT_SELECTED, f"last changed {format_age(age)} ago (--older-than)")
 
 
 #: The strongest reason first, as in `policy.RULES`.

@@ -94,8 +94,8 @@ def with_links(plan: Plan, links: Links) -> Plan:
 
     def linked(decision: _Decision) -> _Decision:
         reasons = tuple(
-            replace(reason, link=links.get((decision.entry, reason.root or "")))
-            if reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
+            replace(reason, link=links.get((decision.entry, reason.root)))
+            if reason.root is not None and reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
             else reason
             for reason in decision.reasons
         )
@@ -137,7 +137,7 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         entry=evidence.entry,
         parts=parts,
         identities=tuple(measurement.identity for measurement in going),
-        reasons=reasons_to_remove(subject),
+        reasons=reasons_to_remove(subject, evidence),
         files=sum(measurement.files for measurement in going),
         apparent=sum(measurement.apparent for measurement in going),
         reclaimable=sum(ledger.remove(measurement) for measurement in going),

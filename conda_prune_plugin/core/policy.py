@@ -168,7 +168,7 @@ def _recent(subject: Subject) -> Iterable[Reason]:
     if age < subject.policy.min_age:
         yield Reason(
             ReasonKind.RECENT,
-            f"fetched or extracted {format_age(max(age, 0.0))} ago, an install may be using it (--min-age)",
+            f"fetched or extracted {format_age(age)} ago, an install may be using it (--min-age)",
         )
 
 
@@ -200,7 +200,7 @@ def _not_selected(subject: Subject) -> Iterable[Reason]:
         if used is None:
             yield Reason(ReasonKind.NOT_SELECTED, "when it was last used is not known (--older-than)")
         elif subject.now - used < policy.older_than:
-            age = format_age(max(subject.now - used, 0.0))
+            age = format_age(subject.now - used)
             yield Reason(ReasonKind.NOT_SELECTED, f"last used {age} ago (--older-than)")
 
 
@@ -232,7 +232,7 @@ def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reas
     return (*_references(subject, [RootKind.ENVIRONMENT]), *reasons)
 
 
-def reasons_to_remove(subject: Subject) -> tuple[Reason, ...]:
+def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...]:
     """Return why an entry goes that nothing keeps."""
     if subject.entry in subject.policy.doubles:
         return (Reason(ReasonKind.EXTRACTED, "its archive is here and sound (--ci cache)"),)
@@ -242,7 +242,7 @@ def reasons_to_remove(subject: Subject) -> tuple[Reason, ...]:
     unlinked = tuple(
         Reason(
             ReasonKind.UNLINKED,
-            f"{root.name or root.path} has it {_why_unlinked(subject)}",
+            f"{root.name or root.path} has it {_why_unlinked(evidence)}",
             root=root.path,
         )
         for _, root in _roots(subject)
@@ -250,8 +250,7 @@ def reasons_to_remove(subject: Subject) -> tuple[Reason, ...]:
     return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment references it"),)
 
 
-def _why_unlinked(subject: Subject) -> str:
-    measured = subject.evidence.measurements if subject.evidence is not None else ()
-    if missing_links(measurement for _, measurement in measured):
+def _why_unlinked(evidence: Evidence) -> str:
+    if missing_links(measurement for _, measurement in evidence.measurements):
         return "and keeps the files that it hard-links (--ci image)"
     return "but shares no file with it (--unlinked)"

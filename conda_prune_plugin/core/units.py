@@ -65,7 +65,10 @@ def format_size(size: int) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``, ``seconds``."""
+    """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``, ``seconds``.
+
+    What lies in the future, by a clock that was wrong, is ``seconds`` too.
+    """
     for length, word in (
         (365.2425 * _DAY, "year"),
         (365.2425 * _DAY / 12, "month"),
@@ -74,7 +77,7 @@ def format_age(seconds: float) -> str:
         (3_600.0, "hour"),
         (60.0, "minute"),
     ):
-        count = int(seconds // length)
+        count = int(seconds / length)
         if count >= 1:
             return plural(count, word)
     return "seconds"

@@ -184,7 +184,7 @@ def _below(item: Environment, report: EnvsReport, *, whole: bool) -> Iterable[st
     if item.root.name is not None and whole:
         yield f"    {printable(item.path)}"
     if (report.unused_for is not None or whole) and (last := last_evidence(item, report.now)):
-        age = format_age(max(report.now - last.time, 0.0))
+        age = format_age(report.now - last.time)
         yield f"    last evidence: {last.kind}, {age} ago ({printable(last.detail)})"
     marks = [word for word, holds in (("base", item.base), ("active", item.active), ("frozen", item.frozen)) if holds]
     marks += [] if item.registered or item.base else ["not registered"]
@@ -212,7 +212,7 @@ def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:
         line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
         line += f"{plural(len(environment.root.dists), 'package')}"
         if last := last_evidence(environment, report.now):
-            line += f"; {last.kind} {format_age(max(report.now - last.time, 0.0))} ago"
+            line += f"; {last.kind} {format_age(report.now - last.time)} ago"
         out.print(Text(line, overflow="fold"))
         if not quiet:
             for found in protections(environment, by_age=False):
@@ -283,7 +283,7 @@ def _done(report: EnvsReport) -> Iterable[str]:
 
 
 def _ago(time: float | None, now: float) -> str:
-    return "unknown" if time is None else f"{format_age(max(now - time, 0.0))} ago"
+    return "unknown" if time is None else f"{format_age(now - time)} ago"
 
 
 def _used(item: Environment, now: float) -> str:

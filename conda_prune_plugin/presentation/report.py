@@ -100,7 +100,7 @@ class _Leaf:
 
     @property
     def used(self) -> str:
-        return "unknown" if self.last_used is None else f"{format_age(max(self.now - self.last_used, 0.0))} ago"
+        return "unknown" if self.last_used is None else f"{format_age(self.now - self.last_used)} ago"
 
     def row(self) -> dict[str, Any]:
         return {

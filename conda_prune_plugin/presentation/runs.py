@@ -127,4 +127,4 @@ def _kind(summary: RunSummary) -> str:
 
 
 def _age(summary: RunSummary, now: float) -> str:
-    return format_age(max(now - summary.run.started, 0.0)) if summary.run.started else "unknown"
+    return format_age(now - summary.run.started) if summary.run.started else "unknown"

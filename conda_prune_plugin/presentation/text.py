@@ -322,5 +322,5 @@ def _part(part: Part) -> str:
 def _last_used(decision: Remove, now: float) -> str:
     if decision.last_used is None:
         return "unknown"
-    age = format_age(max(now - decision.last_used, 0.0))
+    age = format_age(now - decision.last_used)
     return f"{age} " if decision.last_used_from is LastUsedFrom.LINK else f"{age}*"

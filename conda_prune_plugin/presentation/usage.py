@@ -111,7 +111,7 @@ def _pip(item: EnvironmentUsage) -> str:
 
 
 def _age(time: float | None, now: float) -> str:
-    return "unknown" if time is None else f"{format_age(max(now - time, 0.0))} ago"
+    return "unknown" if time is None else f"{format_age(now - time)} ago"
 
 
 def _used(item: EnvironmentUsage, now: float) -> str:

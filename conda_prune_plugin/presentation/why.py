@@ -90,7 +90,7 @@ def _line(out: Console, text: str) -> None:
 def _since(removal: Remove, now: float) -> str:
     if removal.last_used is None:
         return "when it was last used is not known"
-    age = format_age(max(now - removal.last_used, 0.0))
+    age = format_age(now - removal.last_used)
     time = iso_time(removal.last_used) or "unknown"
     if removal.last_used_from is not None and removal.last_used_from.value == "link":
         return f"unused since {time} ({age} ago), when a link to its files was last made or removed"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conda_prune_plugin.core.decision import Plan
@@ -33,10 +33,6 @@ from conda_prune_plugin.core.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# However slow the machine is; and what one run has found is not left in the checkout.
-settings.register_profile("ours", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ours")
 
 NOW = 1000.0
 DIST_NAMES = [f"{name}-{version}-{build}" for name in "ab" for version in ("1", "2", "10", "odd") for build in "01"]

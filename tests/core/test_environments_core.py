@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conda_prune_plugin.core.environments import (
     ABSOLUTE,
     Environment,
+    EvidenceKind,
+    LastEvidence,
     Mentions,
     Pointer,
     ProtectionKind,
@@ -32,11 +36,12 @@ def _environment(
     changed: float | None = None,
     used: float | None = None,
     keeps_access: bool = True,
-    **more: object,
+    state: RootState = RootState.OK,
+    **more: Any,
 ) -> Environment:
-    root = Root("/envs/e", "e", RootState.OK, frozenset({"a-1-0"}))
+    root = Root("/envs/e", "e", state, frozenset({"a-1-0"}))
     usage = EnvironmentUsage(root, Account(0, 0, 0, 0, 0, 0, 0), PipPackages(), changed, used, keeps_access)
-    return Environment(usage, created=created, **more)  # type: ignore[arg-type]
+    return Environment(usage, created=created, **more)
 
 
 @given(_TIMES, _TIMES, _TIMES, st.booleans(), st.sampled_from([None, "cron", "systemd", "kernel"]), st.floats(0, _NOW))
@@ -53,6 +58,75 @@ def test_the_newest_of_all_evidence_decides(
 
     assert (last.time if last else None) == max(times, default=None)
     assert is_unused_for(environment, age, _NOW) == (bool(times) and _NOW - max(times) >= age)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "time", "words"),
+    [
+        ({"active": True}, EvidenceKind.ACTIVE, _NOW, "it is activated here"),
+        (
+            {"running": (Running(7, "python"), Running(8, "jupyter"))},
+            EvidenceKind.RUNNING,
+            _NOW,
+            "process 7 runs from it",
+        ),
+        (
+            {"pointers": (Pointer("kernel", "/k"), Pointer("cron", "/c"))},
+            EvidenceKind.CRON,
+            _NOW,
+            "/c starts something in it",
+        ),
+        ({"used": 9.0, "changed": 8.0, "created": 7.0}, EvidenceKind.USED, 9.0, "a file of its own was read"),
+        ({"changed": 8.0, "created": 7.0}, EvidenceKind.CHANGED, 8.0, "conda changed it"),
+        ({"created": 7.0}, EvidenceKind.CREATED, 7.0, "it was created"),
+    ],
+)
+def test_the_evidence_that_decides_is_told_and_of_two_at_one_time_the_first(
+    more: dict[str, Any], kind: EvidenceKind, time: float, words: str
+) -> None:
+    same = {key: time for key in ("used", "changed", "created") if time == _NOW}
+
+    assert last_evidence(_environment(**{**same, **more}), _NOW) == LastEvidence(kind, time, words)
+
+
+def test_an_age_is_reached_to_the_second() -> None:
+    environment = _environment(used=_NOW - 10)
+
+    assert [is_unused_for(environment, age, _NOW) for age in (9, 10, 11)] == [True, True, False]
+
+
+def test_every_protection_is_told_in_its_own_words() -> None:
+    environment = _environment(
+        base=True,
+        active=True,
+        frozen=True,
+        is_link=True,
+        holds=("/envs/e/pkgs",),
+        running=(Running(7, "python x.py"),),
+        pointers=(Pointer("kernel", "/k"),),
+        keeps_access=False,
+        state=RootState.UNREADABLE,
+    )
+
+    assert [(item.kind.value, item.detail) for item in protections(environment, by_age=True)] == [
+        ("base", "it is the base environment of an installation"),
+        ("link", "its prefix is a symbolic link; name the directory that it leads to"),
+        ("state", "it is unreadable"),
+        ("active", "it is active; deactivate it first"),
+        ("frozen", "it is frozen (conda-meta/frozen)"),
+        ("unknown-use", "its file system keeps no times of access, so nobody knows when it was used"),
+        ("holds", "/envs/e/pkgs lies inside of it"),
+        ("running", "process 7 runs from it (python x.py)"),
+        ("pointer", "/k points into it (kernel)"),
+    ]
+
+
+@pytest.mark.parametrize("state", RootState)
+def test_only_what_can_be_read_is_removed(state: RootState) -> None:
+    protected = state in (RootState.MISSING, RootState.UNREADABLE)
+
+    assert bool(protections(_environment(state=state), by_age=True)) is protected
+    assert _environment(state=state).path == "/envs/e"
 
 
 def test_what_no_force_lifts() -> None:
@@ -108,7 +182,19 @@ def test_a_name_counts_where_it_is_activated(text: str, found: set[str]) -> None
     assert Mentions(("/envs/work",), {"work": "/envs/work"}, "/home/me").activated(text) == found
 
 
+def test_where_there_is_no_environment_no_text_names_one() -> None:
+    assert Mentions((), {}, "/home/me").activated("/ ~/ conda activate x") == frozenset()
+
+
+def test_a_name_that_no_environment_has_activates_none() -> None:
+    mentions = Mentions(("/envs/a",), {"a": "/envs/a"}, "/home/me")
+
+    assert mentions.activated("conda activate b\nconda activate a\ncat /envs/a/x") == {"/envs/a"}
+    assert mentions.activated("conda activate b") == frozenset()
+
+
 @given(st.lists(st.frozensets(st.sampled_from("abc"), max_size=3), max_size=6))
+@example([frozenset("a"), frozenset("b"), frozenset("a"), frozenset()])
 def test_duplicates_are_those_with_exactly_the_same_packages(sets: list[frozenset[str]]) -> None:
     roots = [Root(f"/{number}", None, RootState.OK, dists) for number, dists in enumerate(sets)]
 
@@ -117,3 +203,9 @@ def test_duplicates_are_those_with_exactly_the_same_packages(sets: list[frozense
     for root in roots:
         expected = [one.path for one in roots if one is not root and one.dists == root.dists and root.dists]
         assert list(found.get(root.path, ())) == expected
+
+
+def test_what_can_t_be_read_whole_is_nobody_s_duplicate() -> None:
+    roots = [Root(f"/{state}", None, state, frozenset("a")) for state in RootState]
+
+    assert duplicates(roots) == {"/ok": ()}

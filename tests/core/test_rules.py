@@ -1,0 +1,443 @@
+"""What each rule of the core says, word for word, and what a plan carries on from what was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conda_prune_plugin.core.accounting import Ledger, missing_links, unexplained
+from conda_prune_plugin.core.decision import Keep, Plan, Reason, Remove
+from conda_prune_plugin.core.last_use import last_use
+from conda_prune_plugin.core.model import (
+    Cache,
+    Entry,
+    Evidence,
+    Identity,
+    Inventory,
+    LastUsedFrom,
+    LinkKind,
+    Measurement,
+    Part,
+    PartKind,
+    ReasonKind,
+    Root,
+    RootKind,
+    RootState,
+    SharedInode,
+    Verdict,
+)
+from conda_prune_plugin.core.planner import make_plan, with_links
+from conda_prune_plugin.core.policy import Policy
+from conda_prune_plugin.core.reachability import candidates, references
+from conda_prune_plugin.core.selection import Budget, newest_versions
+
+NOW = 1_000_000.0
+HOUR = 3600.0
+HASH = "-" + "0" * 64
+
+UNKNOWN_LINKS = (
+    "1 file with hard links from somewhere unknown, probably an environment that was not found: "
+    "name it with --root or --search"
+)
+
+
+def _entry(dist: str = "a-1-0", cache: str = "/pkgs", *kinds: PartKind) -> Entry:
+    names = {PartKind.EXTRACTED: dist, PartKind.ARCHIVE: f"{dist}.conda", PartKind.LOCK: f"{dist}.lock"}
+    return Entry(cache, dist, tuple(Part(kind, names[kind]) for kind in kinds or (PartKind.EXTRACTED,)))
+
+
+def _measurement(single: int = 1000, *shared: SharedInode, ctime: float | None = None) -> Measurement:
+    return Measurement(Identity(1, 2, 3), 5, 100, single, shared, ctime)
+
+
+def _evidence(entry: Entry, **changes: Any) -> Evidence:
+    measured = tuple((part, _measurement()) for part in entry.parts)
+    return Evidence(entry, **{"measurements": measured, "dist": entry.dist, "fetched": NOW - 24 * HOUR, **changes})
+
+
+def _root(path: str, *dists: str, kind: RootKind = RootKind.ENVIRONMENT, **more: Any) -> Root:
+    return Root(path, more.pop("name", None), RootState.OK, frozenset(dists), kind, **more)
+
+
+def _plan(
+    *evidence: Evidence, roots: tuple[Root, ...] = (), writable: bool = True, unsearched: bool = False, **policy: Any
+) -> Plan:
+    entries = tuple(item.entry for item in evidence)
+    caches = tuple(
+        Cache(path, path, "conda", writable, tuple(entry for entry in entries if entry.cache == path))
+        for path in dict.fromkeys(entry.cache for entry in entries)
+    )
+    inventory = Inventory(caches, roots, unsearched=frozenset(entries if unsearched else ()))
+    return make_plan(inventory, evidence, Policy(**{"min_age": 0.0, **policy}), NOW)
+
+
+def _reasons(plan: Plan) -> list[tuple[str, str]]:
+    decisions: list[Keep | Remove] = [*plan.keep, *plan.remove]
+    return [(reason.kind.value, reason.detail) for decision in decisions for reason in decision.reasons]
+
+
+@pytest.mark.parametrize(
+    ("changes", "policy", "kind", "words"),
+    [
+        ({"doubt": "it is odd"}, {}, "unknown", "it is odd"),
+        ({"unreadable": "no permission"}, {}, "unreadable", "no permission"),
+        (
+            {"outside": 1},
+            {},
+            "linked",
+            UNKNOWN_LINKS,
+        ),
+        (
+            {"fetched": NOW - 120},
+            {"min_age": 600.0},
+            "recent",
+            "fetched or extracted 2 minutes ago, an install may be using it (--min-age)",
+        ),
+        (
+            {"fetched": NOW + 120},
+            {"min_age": 600.0},
+            "recent",
+            "fetched or extracted seconds ago, an install may be using it (--min-age)",
+        ),
+        ({}, {"keep_newest": 1}, "newest", "the newest version of its name (--keep-newest)"),
+        ({}, {"keep_newest": 2}, "newest", "one of the 2 newest versions of its name (--keep-newest)"),
+        ({"irreplaceable": "built here"}, {}, "irreplaceable", "built here (--include-irreplaceable)"),
+        (
+            {},
+            {"kinds": frozenset({PartKind.ARCHIVE})},
+            "not-selected",
+            "only its extracted part is here, which was not asked for",
+        ),
+        ({}, {"kinds": frozenset()}, "not-selected", "it was not asked for"),
+        ({}, {"only": frozenset()}, "not-selected", "not what was asked for (--only)"),
+        (
+            {"fetched": None},
+            {"older_than": HOUR},
+            "not-selected",
+            "when it was last used is not known (--older-than)",
+        ),
+        ({}, {"older_than": 48 * HOUR}, "not-selected", "last used 1 day ago (--older-than)"),
+        ({"fetched": NOW + 1}, {"older_than": HOUR}, "not-selected", "last used seconds ago (--older-than)"),
+        ({}, {"budget": Budget(free=0)}, "not-selected", "what was used less recently is enough (--max-size, --free)"),
+    ],
+)
+def test_each_rule_says_why_it_keeps_and_how_to_lift_it(
+    changes: dict[str, Any], policy: dict[str, Any], kind: str, words: str
+) -> None:
+    assert _reasons(_plan(_evidence(_entry(), **changes), **policy)) == [(kind, words)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "words"),
+    [
+        ({}, "unreferenced", "no environment references it"),
+        ({"doubles": frozenset({_entry()})}, "extracted", "its archive is here and sound (--ci cache)"),
+        (
+            {"tarballs": frozenset({_entry("a-1-0", "/pkgs", PartKind.ARCHIVE)})},
+            "tarball",
+            "its extracted directory is here and whole (--all-tarballs)",
+        ),
+    ],
+)
+def test_what_goes_says_why(policy: dict[str, Any], kind: str, words: str) -> None:
+    entry = next(iter(*policy.values())) if policy else _entry()
+    roots = (_root("/envs/a", "a-1-0"),) if policy else ()
+
+    assert _reasons(_plan(_evidence(entry), roots=roots, **policy)) == [(kind, words)]
+
+
+def test_ages_count_from_the_moment_on_at_which_they_are_reached() -> None:
+    entry = _entry()
+
+    assert not _plan(_evidence(entry, fetched=NOW - 600), min_age=600.0).keep
+    assert _plan(_evidence(entry, fetched=NOW - 599), min_age=600.0).keep
+    assert not _plan(_evidence(entry, fetched=NOW - 600), older_than=600.0).keep
+    assert _plan(_evidence(entry, fetched=NOW - 599), older_than=600.0).keep
+
+
+def test_a_cache_that_can_t_be_written_says_so_once() -> None:
+    assert _reasons(_plan(_evidence(_entry()), writable=False)) == [
+        ("read-only", "no permission to remove anything from this cache")
+    ]
+
+
+def test_the_first_obstacle_in_an_entry_is_enough() -> None:
+    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
+    obstacles = (None, "somebody else's", "a mount point")
+    measured = tuple(
+        (part, Measurement(Identity(1, 2, 3), 1, 1, 1, (), obstacle=obstacle))
+        for part, obstacle in zip(entry.parts, obstacles)
+    )
+
+    assert _reasons(_plan(_evidence(entry, measurements=measured))) == [("read-only", "somebody else's")]
+
+
+def test_every_root_is_named_in_the_words_of_its_kind() -> None:
+    roots = (
+        _root("/envs/a", "a-1-0", name="a"),
+        _root("/envs/b", "a-1-0"),
+        _root("/envs/c", "b-1-0"),
+        _root("/envs/a", "a-1-0", kind=RootKind.REVISION, name="a, revision 2"),
+        _root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE, notes={"a-1-0": ", line 3"}),
+        _root("", "a-1-0", kind=RootKind.KEEP, name="a*"),
+    )
+
+    plan = _plan(_evidence(_entry()), roots=roots)
+
+    assert [(reason.kind.value, reason.detail, reason.root) for reason in plan.keep[0].reasons] == [
+        ("environment", "used by a", "/envs/a"),
+        ("environment", "used by /envs/b", "/envs/b"),
+        ("revision", "held by a, revision 2", "/envs/a"),
+        ("lockfile", "locked by /x.lock, line 3", "/x.lock"),
+        ("keep", "kept by the rule a*", None),
+    ]
+
+
+def test_a_root_that_names_an_entry_otherwise_says_how() -> None:
+    renamed = _entry("renamed")
+
+    plan = _plan(_evidence(renamed, dist="a-1-0"), roots=(_root("/envs/a", "a-1-0"),))
+
+    assert _reasons(plan) == [("environment", "used by /envs/a as a-1-0")]
+
+
+def test_an_entry_whose_environments_nobody_looked_for_stays_unless_a_root_is_the_reason() -> None:
+    words = "rattler and pixi keep no list of their environments: say with --search where to look for them"
+
+    plan = _plan(_evidence(_entry()), unsearched=True)
+    assert _reasons(plan) == [("unknown", words)]
+    assert plan.keep[0].verdict is Verdict.UNKNOWN
+
+    used = _plan(_evidence(_entry()), roots=(_root("/envs/a", "a-1-0"),), unsearched=True)
+    assert _reasons(used) == [("environment", "used by /envs/a")]
+
+
+SHARED = SharedInode(1, 7, links=2, inside=1, allocated=10)
+
+
+@pytest.mark.parametrize(
+    ("shared", "why"),
+    [
+        ((), "but shares no file with it (--unlinked)"),
+        ((SHARED,), "and keeps the files that it hard-links (--ci image)"),
+    ],
+)
+def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedInode, ...], why: str) -> None:
+    entry = _entry("a-1-0" + HASH)
+    roots = (_root("/envs/a", "a-1-0", name="a"), _root("/envs/b", entry.dist), _root("/envs/c", "b-1-0"))
+    evidence = _evidence(entry, measurements=((entry.parts[0], _measurement(5, *shared)),))
+
+    (removal,) = _plan(evidence, roots=roots, unlinked=frozenset({entry})).remove
+
+    assert removal.reasons == (
+        Reason(ReasonKind.UNLINKED, f"a has it {why}", "/envs/a"),
+        Reason(ReasonKind.UNLINKED, f"/envs/b has it {why}", "/envs/b"),
+    )
+    assert removal.accepted == frozenset(roots[:2])
+    assert removal.names == {entry.dist, "a-1-0"}
+
+
+@pytest.mark.parametrize("lifted", ["unlinked", "doubles", "tarballs"])
+def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lifted: str) -> None:
+    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    roots = (_root("/envs/a", "a-1-0"), _root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE))
+    policy: dict[str, Any] = {lifted: frozenset({entry})}
+
+    held = _plan(_evidence(entry), roots=roots, **policy)
+    assert _reasons(held) == [("environment", "used by /envs/a"), ("lockfile", "locked by /x.lock")]
+
+    spared = _plan(_evidence(entry), roots=roots[:1], budget=Budget(free=0), **policy)
+    assert [kind for kind, _ in _reasons(spared)] == ["environment", "not-selected"]
+    assert spared.keep[0].verdict is Verdict.REACHABLE
+    assert _plan(_evidence(entry), roots=roots[:1], **policy).remove
+
+
+@pytest.mark.parametrize(
+    ("policy", "going"),
+    [
+        ({}, {PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK}),
+        ({"kinds": frozenset({PartKind.EXTRACTED})}, {PartKind.EXTRACTED, PartKind.LOCK}),
+        ({"kinds": frozenset({PartKind.ARCHIVE})}, {PartKind.ARCHIVE}),
+        ({"kinds": frozenset({PartKind.ARCHIVE, PartKind.LOCK})}, {PartKind.ARCHIVE}),
+        ({"doubles": True}, {PartKind.EXTRACTED, PartKind.LOCK}),
+        ({"tarballs": True}, {PartKind.ARCHIVE}),
+    ],
+)
+def test_rattler_s_lock_goes_with_the_directory_and_never_without(policy: dict[str, Any], going: set[PartKind]) -> None:
+    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
+    chosen: dict[str, Any] = {key: frozenset({entry}) if value is True else value for key, value in policy.items()}
+
+    (removal,) = _plan(_evidence(entry), **chosen).remove
+
+    assert {part.kind for part in removal.parts} == going
+
+
+def test_the_lock_is_not_among_the_parts_that_nobody_asked_for() -> None:
+    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.LOCK)
+
+    plan = _plan(_evidence(entry), kinds=frozenset({PartKind.ARCHIVE}))
+
+    assert _reasons(plan) == [("not-selected", "only its extracted part is here, which was not asked for")]
+
+
+def test_the_lock_alone_can_t_be_asked_for() -> None:
+    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
+
+    plan = _plan(_evidence(entry), kinds=frozenset({PartKind.LOCK}))
+
+    assert _reasons(plan) == [("not-selected", "only its archive and extracted part is here, which was not asked for")]
+
+
+def test_a_decision_carries_on_what_was_found() -> None:
+    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    beside = ((entry.parts[1], Identity(7, 8, 9)),)
+    evidence = _evidence(
+        entry,
+        measurements=(
+            (entry.parts[0], Measurement(Identity(1, 2, 3), 5, 100, 1000, (SHARED,), NOW - HOUR)),
+            (entry.parts[1], Measurement(Identity(4, 5, 6), 1, 7, 8, ())),
+        ),
+        source="https://x/a-1-0.conda",
+        sha256="ff",
+        record="{}",
+        beside=beside,
+    )
+
+    plan = _plan(evidence)
+    (removal,) = plan.remove
+
+    assert plan.inventory.caches[0].entries == (entry,)
+    assert (removal.entry, removal.parts) == (entry, entry.parts)
+    assert removal.identities == (Identity(1, 2, 3), Identity(4, 5, 6))
+    assert (removal.files, removal.apparent, removal.reclaimable) == (6, 107, 1008)
+    assert (removal.last_used, removal.last_used_from) == (NOW - HOUR, LastUsedFrom.LINK)
+    assert (removal.source, removal.sha256, removal.record) == ("https://x/a-1-0.conda", "ff", "{}")
+    assert (removal.names, removal.known_links) == (frozenset({"a-1-0"}), (((1, 7), 1),))
+    assert removal.beside == beside
+    assert removal.accepted == frozenset()
+
+
+def test_a_candidate_without_evidence_is_named_with_its_cache() -> None:
+    entry = _entry()
+    inventory = Inventory((Cache("/pkgs", "/pkgs", "conda", True, (entry,)),), ())
+
+    with pytest.raises(LookupError, match=r"^no evidence on the candidate a-1-0 in /pkgs$"):
+        make_plan(inventory, (), Policy(), NOW)
+
+
+def test_link_kinds_stand_in_the_reasons_that_name_environments() -> None:
+    used, unlinked = _entry(), _entry("b-1-0")
+    roots = (
+        _root("/envs/a", "a-1-0", "b-1-0"),
+        _root("/envs/b", "a-1-0"),
+        _root("/envs/a", "a-1-0", kind=RootKind.REVISION),
+        _root("", "a-1-0", kind=RootKind.KEEP, name="a"),
+    )
+    plan = _plan(_evidence(used), _evidence(unlinked), roots=roots, unlinked=frozenset({unlinked}))
+    links = {(used, "/envs/a"): LinkKind.HARD, (unlinked, "/envs/a"): LinkKind.COPY}
+
+    measured = with_links(plan, links)
+
+    assert [reason.link for reason in measured.keep[0].reasons] == [LinkKind.HARD, None, None, None]
+    assert [reason.link for reason in measured.remove[0].reasons] == [LinkKind.COPY]
+    assert with_links(measured, {}) == plan
+
+
+def test_inodes_of_two_devices_are_two() -> None:
+    one, other = (_measurement(0, SharedInode(device, 7, 2, 1, 10)) for device in (1, 2))
+    ledger = Ledger()
+
+    assert (ledger.remove(one), ledger.remove(other), ledger.remove(one)) == (0, 0, 10)
+    assert missing_links((one, other)) == {(1, 7): 1, (2, 7): 1}
+
+
+def test_files_with_unexplained_links_are_counted() -> None:
+    measurement = _measurement(0, *(SharedInode(1, number, 2, 1, 10) for number in range(4)))
+
+    assert unexplained(measurement, {(1, 0): 1, (1, 1): 0, (1, 2): 5, (2, 3): 1}) == 2
+
+
+def test_a_link_made_at_the_moment_of_extraction_is_no_use() -> None:
+    entry = _entry()
+
+    def evidence(fetched: float | None) -> Evidence:
+        return _evidence(entry, measurements=((entry.parts[0], _measurement(ctime=NOW)),), fetched=fetched)
+
+    assert last_use(evidence(NOW)) == (NOW, LastUsedFrom.EXTRACTION)
+    assert last_use(evidence(None)) == (NOW, LastUsedFrom.LINK)
+
+
+def test_roots_reference_by_every_name_of_an_entry() -> None:
+    entries = (_entry("a-1-0"), _entry("b-1-0" + HASH), _entry("c-1-0"), _entry("d-1-0"))
+    roots = (_root("/one", "a-1-0", "b-1-0"), _root("/two", "a-1-0"))
+    inventory = Inventory((Cache("/pkgs", "/pkgs", "conda", True, entries),), roots, unsearched=frozenset({entries[3]}))
+
+    referenced = references(roots)
+
+    assert referenced == {"a-1-0": roots, "b-1-0": roots[:1]}
+    assert candidates(inventory, referenced) == (entries[2],)
+    assert candidates(inventory, {}) == entries[:3]
+
+
+def _newest(count: int, *evidence: Evidence) -> set[str]:
+    def key(version: str) -> int | None:
+        return int(version) if version.isdigit() else None
+
+    by_entry = {item.entry: item for item in evidence}
+    return {entry.dist for entry in newest_versions([*by_entry], by_entry, count, key)}
+
+
+def test_the_newest_versions_are_counted_name_by_name_and_with_all_their_builds() -> None:
+    dists = ("a-1-0", "a-2-0", "a-2-1", "a-10-0", "b-1-0", "b-3-0", "b-2-0")
+    evidence = [_evidence(_entry(dist)) for dist in dists]
+
+    assert _newest(0, *evidence) == set()
+    assert _newest(1, *evidence) == {"a-10-0", "b-3-0"}
+    assert _newest(2, *evidence) == {"a-10-0", "a-2-0", "a-2-1", "b-3-0", "b-2-0"}
+    assert _newest(3, *evidence) == set(dists)
+
+
+def test_what_has_no_version_is_among_the_newest_and_displaces_none() -> None:
+    evidence = [_evidence(_entry(dist), dist=None) for dist in ("a-1-0", "a-2-0", "a-odd-0", "odd")]
+
+    assert _newest(1, *evidence) == {"a-2-0", "a-odd-0", "odd"}
+
+
+def test_a_renamed_entry_counts_by_the_name_in_its_metadata() -> None:
+    evidence = [
+        _evidence(_entry("a-2-0" + HASH)),
+        _evidence(_entry("renamed"), dist="a-1-0"),
+        _evidence(_entry("odd"), dist="odd too"),
+        _evidence(_entry("a-0-0"), dist="a-9-0"),
+    ]
+
+    assert _newest(1, *evidence) == {"a-2-0" + HASH, "odd"}
+    assert newest_versions([_entry("renamed")], {}, 1, int) == {_entry("renamed")}
+
+
+def test_of_what_was_used_at_one_time_and_of_what_nobody_knows_the_order_is_that_of_the_names() -> None:
+    times = {"b-1-0": 5.0, "a-1-0": 5.0, "d-1-0": None, "c-1-0": None, "e-1-0": 0.0, "f-1-0": 0.5}
+    evidence = [_evidence(_entry(dist), fetched=time) for dist, time in times.items()]
+    evidence.append(_evidence(_entry("a-1-0", "/a"), fetched=5.0))
+
+    gone = [
+        {f"{item.entry.cache}/{item.entry.dist}" for item in _plan(*evidence, budget=Budget(free=1000 * count)).remove}
+        for count in range(8)
+    ]
+
+    order = ["/pkgs/e-1-0", "/pkgs/f-1-0", "/a/a-1-0", "/pkgs/a-1-0", "/pkgs/b-1-0", "/pkgs/c-1-0", "/pkgs/d-1-0"]
+    assert gone == [set(order[:count]) for count in range(8)]
+
+
+def test_a_target_is_met_by_the_byte_and_what_it_is_missed_by_is_told() -> None:
+    evidence = [_evidence(_entry(dist), fetched=time) for time, dist in enumerate(("a-1-0", "b-1-0"))]
+
+    def missed(**budget: int) -> tuple[int, int]:
+        plan = _plan(*evidence, budget=Budget(**budget))
+        return len(plan.remove), plan.missed
+
+    assert [missed(free=free) for free in (0, 1, 1000, 1001, 2001)] == [(0, 0), (1, 0), (1, 0), (2, 0), (2, 1)]
+    assert [missed(max_size=size, held=3000) for size in (3000, 2000, 1999, 0)] == [(0, 0), (1, 0), (2, 0), (2, 1000)]
+    assert missed(max_size=2500, held=3000, free=1500) == (2, 0)
+    assert missed(max_size=0, held=-5) == (0, 0)
