@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 from .model import Entry, Inventory, Root
 from .names import recorded_names
 
 
-def references(roots: Iterable[Root]) -> dict[str, tuple[Root, ...]]:
+def references(roots: Iterable[Root]) -> Mapping[str, tuple[Root, ...]]:
     """Return for each dist that a root names the roots that name it, in the order of the roots."""
+    return _references(tuple(roots))
+
+
+@functools.lru_cache(2)
+def _references(roots: tuple[Root, ...]) -> Mapping[str, tuple[Root, ...]]:
+    # Each step of a plan asks for the same.
     found: dict[str, list[Root]] = {}
     for root in roots:
         for dist in root.dists:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 from ..core.model import Cache, ReasonKind
@@ -18,6 +19,10 @@ _SUFFIXES = (".c~", ".trash")
 
 #: What could not be deleted, conda's and mamba's; a number may follow.
 _WORDS = (".conda_trash", ".mamba_trash")
+
+_MARKED = re.compile(
+    "|".join([*(re.escape(suffix) + r"\Z" for suffix in (*_PARTIAL, *_SUFFIXES)), *map(re.escape, _WORDS)])
+)
 
 #: Where old versions of conda move what can't be deleted.
 _TRASH = ".trash"
@@ -37,6 +42,9 @@ def strays(cache: Cache) -> Iterator[Stray]:
         return
     yield from of_rattler(cache, items)
     for item in items:
+        # Nearly everything in a cache bears no such name.
+        if not _MARKED.search(item.name):
+            continue
         is_file = item.is_file(follow_symlinks=False)
         partial = next((suffix for suffix in _PARTIAL if item.name.endswith(suffix)), None)
         if partial is not None:

@@ -11,6 +11,7 @@ import bz2
 import hashlib
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,10 @@ RECORD = os.path.join("info", "repodata_record.json")
 
 #: How the two formats begin: a zip file, and bzip2 (whose fourth byte is the size of its blocks).
 _BEGINNINGS = {".conda": b"PK\x03\x04", ".tar.bz2": b"BZh"}
+
+#: What ends a zip file: a mark, the number of entries of the directory, its length and place, the length of a comment
+#: (APPNOTE.TXT of PKWARE, 4.3.16).
+_ZIP_END, _ZIP_MARK = struct.Struct("<4s6xHIIH"), b"PK\x05\x06"
 
 #: What ends every bzip2 stream, at any bit: 48 bits, a checksum of 32, and up to 7 for padding.
 _BZ2_END, _BZ2_TAIL = 0x177245385090, 11
@@ -157,8 +162,15 @@ def _content_damage(path: str, record: Mapping[str, Any], suffix: str) -> Damage
 
 
 def _zip_ends(stream: IO[bytes], size: int) -> bool:
+    # The record that ends the directory, which ends the file, where no comment follows: nearly always.
+    stream.seek(max(size - _ZIP_END.size, 0))
+    tail = stream.read()
+    if len(tail) == _ZIP_END.size:
+        signature, entries, length, start, comment = _ZIP_END.unpack(tail)
+        if signature == _ZIP_MARK and entries and not comment and start + length + len(tail) == size:
+            return True
     try:
-        # Reads the directory, which is at the end.
+        # Reads the whole directory.
         with zipfile.ZipFile(stream) as archive:
             return bool(archive.namelist())
     except (zipfile.BadZipFile, ValueError, RuntimeError):
