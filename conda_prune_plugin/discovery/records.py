@@ -103,7 +103,7 @@ def _records(meta: str) -> tuple[list[str], list[str]]:
     with ExitStack() as stack:
         place: str | int = meta
         if os.scandir in os.supports_fd:
-            place = os.open(meta, os.O_RDONLY | os.O_DIRECTORY)
+            place = os.open(meta, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
             stack.callback(os.close, place)
         with os.scandir(place) as listing:
             records = [item for item in listing if item.name.endswith(_SUFFIX)]
