@@ -26,6 +26,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from syscalls import hand_over
+
 from conda_prune_plugin import embedded
 from conda_prune_plugin.demo.sandbox import Sandbox
 
@@ -64,15 +66,31 @@ def possible(environ: Mapping[str, str]) -> bool:
 
 
 def start(
-    arguments: Sequence[str], environ: Mapping[str, str], directory: Path, files: Sequence[int], gate: int | None = None
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    directory: Path,
+    files: Sequence[int],
+    watcher: int | None = None,
+    *,
+    measured: bool = True,
 ) -> Command:
-    """Start ``conda ARGUMENTS`` with three files; it begins once the other end of the pipe `gate` is closed."""
+    """Start ``conda ARGUMENTS`` with three files.
+
+    watcher: a connection to who answers its system calls that change the disk (see `syscalls`).
+    measured: whether its coverage counts, where coverage is measured.
+    """
     umask = os.umask(0)
     os.umask(umask)
-    request = {"arguments": list(arguments), "environ": dict(environ), "directory": str(directory), "umask": umask}
+    request = {
+        "arguments": list(arguments),
+        "environ": dict(environ),
+        "directory": str(directory),
+        "umask": umask,
+        "measured": measured,
+    }
     told, telling = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with telling:
-        descriptors = [telling.fileno(), *files, *([] if gate is None else [gate])]
+        descriptors = [telling.fileno(), *files, *([] if watcher is None else [watcher])]
         socket.send_fds(_server()[1], [json.dumps(request).encode()], descriptors)
     return Command(int(told.recv(16)), told)
 
@@ -137,9 +155,17 @@ def _import() -> None:
     from conda.plugins.manager import get_plugin_manager
 
     get_plugin_manager()
+    # What the imports have run counts once, not in each child again.
+    if coverage := _coverage():
+        coverage.save()
     # Else the first collection in each child copies all of it.
     gc.collect()
     gc.freeze()
+
+
+def _coverage() -> Any:
+    """Return what measures this process, if it is measured."""
+    return sys.modules["coverage"].Coverage.current() if "coverage" in sys.modules else None
 
 
 def _serve(requests: socket.socket) -> Sequence[str] | None:
@@ -173,7 +199,7 @@ def _tell_end(pid: int, process: int, telling: int) -> None:
     os.close(telling)
 
 
-def _become(request: dict[str, Any], stdin: int, stdout: int, stderr: int, gate: int | None = None) -> Sequence[str]:
+def _become(request: dict[str, Any], stdin: int, stdout: int, stderr: int, watcher: int | None = None) -> Sequence[str]:
     """Make this process what a new one for a command would be, and return the command's arguments."""
     from conda.base import context
 
@@ -189,8 +215,10 @@ def _become(request: dict[str, Any], stdin: int, stdout: int, stderr: int, gate:
     os.environ.setdefault("CONDA_ROOT", sys.prefix)
     context.user_rc_path = os.path.abspath(os.path.expanduser("~/.condarc"))
     context.reset_context()
-    if gate is not None:
-        os.read(gate, 1)
+    if not request["measured"] and (coverage := _coverage()):
+        coverage.stop()
+    if watcher is not None:
+        hand_over(watcher)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     return [str(item) for item in request["arguments"]]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from crash import CHANGING, injections, run, run_traced
+from crash import injections, run, run_traced
 from machine import copy_tree, listing
+from syscalls import CHANGING
 from tiny import Tiny
 
 from conda_prune_plugin.demo.packages import File, HardLink, Item, SymLink
