@@ -16,8 +16,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import IO, Any, Protocol
 
-#: The helper has the next task already while it does one.
-_AHEAD = 2
+#: The helper has the next task already while it does one; at first several, for as long as the first process does
+#: something else.
+_AHEAD, _AHEAD_AT_FIRST = 2, 5
+
+#: Answers wait in the pipe while the first process is at a task of its own: in bytes, what everybody may have on Linux.
+_PIPE = 1 << 20
 
 _SCRIPT = (
     "import sys; sys.path.insert(0, sys.argv[1]); from conda_prune_plugin.discovery.crew import help_out; help_out()"
@@ -74,7 +78,7 @@ class Crew:
             self._dismiss()
         if self._helper and len(tasks) > 1:
             self._helper.learn(work)
-            self._hand_over()
+            self._hand_over(_AHEAD_AT_FIRST)
 
     def finish(self, helped: Callable[[Any], object] = lambda result: None) -> list[Any]:
         """Return the results in the order of the tasks; `helped` is told each that the helper has found."""
@@ -99,8 +103,8 @@ class Crew:
                     helped(found[number])
         return [found[number] for number in range(len(self._tasks))]
 
-    def _hand_over(self) -> None:
-        while self._waiting and self._helper and len(self._helper.busy) < _AHEAD:
+    def _hand_over(self, ahead: int = _AHEAD) -> None:
+        while self._waiting and self._helper and len(self._helper.busy) < ahead:
             number = self._waiting.pop()
             self._helper.give(number, self._tasks[number])
 
@@ -189,7 +193,7 @@ def _start() -> _Helper | None:
     command = [sys.executable, "-I", "-S", "-c", _SCRIPT, _BESIDE]
     pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, pipesize=_PIPE)
     except OSError:
         return None
     return _Helper(process, process.stdin, process.stdout) if process.stdin and process.stdout else None
