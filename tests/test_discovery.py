@@ -9,6 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from conda.common.url import mask_anaconda_token, remove_auth
+from hypothesis import given
+from hypothesis.strategies import from_regex
 from machine import allocated
 from tiny import Tiny
 
@@ -16,6 +19,7 @@ from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import LastUsedFrom, ReasonKind, RootState
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_package
+from conda_prune_plugin.discovery import urls
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.environments import (
     Sources,
@@ -527,3 +531,24 @@ def test_a_scan_opens_and_measures_nothing_of_what_is_in_use(tiny: Tiny, monkeyp
     assert _removed(plan) == {"unused-1-0"}
     assert any("unused-1-0" in path for path in opened)
     assert [path for path in opened if "/used-1-0" in path] == []
+
+
+@given(from_regex(urls._PLAIN, fullmatch=True))
+def test_a_url_taken_for_plain_is_what_conda_makes_of_it(url: str) -> None:
+    assert mask_anaconda_token(remove_auth(url)) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "clean"),
+    [
+        ("https://host/linux-64/a-1-0.conda", "https://host/linux-64/a-1-0.conda"),
+        ("https://me:secret@host/linux-64/a-1-0.conda", "https://host/linux-64/a-1-0.conda"),
+        ("https://host/t/tk-123/linux-64/a-1-0.conda", "https://host/t/<TOKEN>/linux-64/a-1-0.conda"),
+        ("https://host/conda/t/tk-123/linux-64/a-1-0.conda", "https://host/conda/t/<TOKEN>/linux-64/a-1-0.conda"),
+        ("file:///srv/a-1-0.conda", "file:///srv/a-1-0.conda"),
+        ("https://[host/a-1-0.conda", None),
+        (None, None),
+    ],
+)
+def test_no_login_and_no_token_of_a_url_is_shown(url: str | None, clean: str | None) -> None:
+    assert urls.without_credentials(url) == clean

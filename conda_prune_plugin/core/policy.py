@@ -81,8 +81,10 @@ Rule = Callable[[Subject], Iterable[Reason]]
 
 def names(subject: Subject) -> tuple[str, ...]:
     """Return the dists that a root would reference an entry by: its own name, and what its metadata says."""
+    recorded = recorded_names(subject.entry.dist)
     inside = subject.evidence.dist if subject.evidence is not None else None
-    return tuple(sorted({*recorded_names(subject.entry.dist), inside or subject.entry.dist}))
+    # Nearly all have one name.
+    return recorded if recorded == (inside or recorded[0],) else tuple(sorted({*recorded, inside or recorded[0]}))
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:

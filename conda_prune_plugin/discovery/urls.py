@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from .reading import read_regular
 
 #: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
 URLS = "urls.txt"
+
+#: A url with neither login nor token (``/t/``), which conda's functions give back as it is; they take their time.
+_PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?:/(?!t/)[\w.+!~=-]+)+", re.ASCII)
 
 
 def read_urls(cache: str) -> Mapping[str, str]:
@@ -23,6 +27,8 @@ def read_urls(cache: str) -> Mapping[str, str]:
 
 def without_credentials(url: str | None) -> str | None:
     """Return a url without login and token; None for what can't be a url."""
+    if url and _PLAIN.fullmatch(url):
+        return url
     from conda.common.url import mask_anaconda_token, remove_auth
 
     try:
