@@ -12,7 +12,7 @@ from .reading import read_regular
 URLS = "urls.txt"
 
 #: A url with neither login nor token (``/t/``), which conda's functions give back as it is; they take their time.
-_PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?:/(?!t/)[\w.+!~=-]+)+", re.ASCII)
+_PLAIN = re.compile(r"(?!.*/t/)https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?:/[\w.+!~=-]+)+", re.ASCII)
 
 
 def read_urls(cache: str) -> Mapping[str, str]:
