@@ -130,6 +130,36 @@ def test_a_removal_asks_about_each_file_when_planning_and_again_when_moved_and_u
 
 
 @pytest.mark.debian
+def test_a_removal_asks_once_about_each_file_that_packages_in_use_list_and_opens_none_of_their_archives(
+    tiny: Tiny,
+) -> None:
+    calls = _calls(tiny, "--yes", "--min-age", "0", "--include-irreplaceable")
+
+    listed = {path for path in calls if re.match(r"pkgs/(used|shared|copied)-1-0/lib/\w+/", path)}
+    assert len(listed) == 9
+    assert {path: dict(calls[path]) for path in listed} == {path: {"stat": 1} for path in listed}
+    assert not [path for path in calls if re.match(r"pkgs/(used|shared|copied)-1-0\.conda", path)]
+
+
+@pytest.mark.debian
+def test_a_backup_conceals_a_package_by_one_rename_and_asks_nothing_of_its_files_once_it_is_planned(tiny: Tiny) -> None:
+    calls = _calls(tiny, "--backup", "--yes", "--min-age", "0", "--include-irreplaceable")
+
+    moved = {path: dict(calls[path]) for path in calls if re.match(r"pkgs/\.conda-prune/[^/]+/\d+/", path)}
+    trees = {path.removesuffix("/info/index.json") for path in moved if path.endswith("/info/index.json")}
+    assert len(trees) == 2
+    assert moved == {
+        f"{tree}/{path}": calls
+        for tree in trees
+        for path, calls in {
+            "info": {"openat": 1},
+            "info/index.json": {"renameat": 1},
+            "info/index.json.conda-prune": {"stat": 1},
+        }.items()
+    }
+
+
+@pytest.mark.debian
 def test_usage_asks_about_no_file_of_an_environment_that_a_cache_has(tiny: Tiny) -> None:
     mount = mount_of(os.path.realpath(tiny.cache), mounts())
     if mount is None or mount.type not in _TRUSTED:
