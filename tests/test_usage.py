@@ -67,14 +67,22 @@ def test_what_conda_and_nobody_recorded_is_told_apart(machine: Machine) -> None:
     (info / "INSTALLER").write_text("pip\n")
     (info / "METADATA").write_text("Name: mine\n")
     (info / "RECORD").write_text("mine.py,,\nmine-1.0.dist-info/INSTALLER,,\n../../../../outside,,\n/etc/passwd,,\n")
+    # uv links what it installs from a cache of its own.
+    linked = site / "linked-2.0.dist-info"
+    linked.mkdir()
+    (linked / "INSTALLER").write_text("uv")
+    (linked / "RECORD").write_text("linked.py,,\n")
+    for path in (linked / "METADATA", site / "linked.py"):
+        (machine.home / path.name).write_bytes(b"l" * 9_000)
+        os.link(machine.home / path.name, path)
 
     document = _usage(machine, "hard")
     zoomed = document["environment"]
 
-    assert zoomed["pip"]["packages"] == ["mine==1.0"]
-    assert zoomed["pip"]["files"] == 2
+    assert zoomed["pip"]["packages"] == ["linked==2.0", "mine==1.0"]
+    assert zoomed["pip"]["files"] == 3
     assert zoomed["pip"]["allocated"] == sum(
-        path.stat().st_blocks * 512 for path in (site / "mine.py", info / "INSTALLER")
+        path.stat().st_blocks * 512 for path in (site / "mine.py", info / "INSTALLER", site / "linked.py")
     )
     assert zoomed["unrecorded"]["largest"][0] == {
         "path": "notes of mine.bin",

@@ -10,14 +10,14 @@ import os
 import re
 import stat
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from ..core.model import Root
 from ..core.packages import Cached, Contents, Owner, OwnerKind
 from ..core.status import allocated, listed_status
 from ..core.usage import Inodes, Tree
-from .pip_packages import pip_packages
+from .pip_packages import PipPackage
 from .reading import read_object
 from .records import META
 from .usage import Scan
@@ -31,7 +31,7 @@ _COMPILED = re.compile(r"(?:(?P<directory>.*)/)?__pycache__/(?P<module>[^/]+?)\.
 
 def contents(root: Root, scanned: Scan) -> Contents:
     """Return whose the files of an environment are; what can't be read is left out."""
-    owner_of = _owners(root, scanned.inodes)
+    owner_of = _owners(root, scanned.pip[root])
     portions: dict[Owner, _Portion] = {}
     strangers: list[tuple[int, str]] = []
     for name, status in _files(os.path.realpath(root.path), scanned.boundaries):
@@ -62,9 +62,9 @@ def cached_parts(scanned: Scan) -> Cached:
     return Cached({dist: tuple(parts) for dist, parts in found.items()})
 
 
-def _owners(root: Root, inodes: Inodes) -> dict[str, Owner]:
+def _owners(root: Root, pip: Iterable[PipPackage]) -> dict[str, Owner]:
     found: dict[str, Owner] = {}
-    for package in pip_packages(root, inodes):
+    for package in pip:
         found.update(dict.fromkeys((_slashed(name) for name in package.files), Owner(OwnerKind.PIP, package.name)))
     for dist in root.dists:
         with suppress(OSError, ValueError):

@@ -37,7 +37,10 @@ class PipPackage:
 
 
 def pip_packages(root: Root, inodes: Inodes) -> tuple[PipPackage, ...]:
-    """Return what was not installed by conda; `inodes` are those that the caches, and other environments, link."""
+    """Return what was not installed by conda; `inodes` are those of conda's caches.
+
+    Not of environments: uv links files from a cache of its own, and so into several environments.
+    """
     ours = functools.cache(lambda: frozenset(_normal(dist.rsplit("-", 1)[0]) for dist in root.dists))
     return tuple(
         PipPackage("==".join(name.rsplit("-", 1)), tuple(_files(root.path, path)))
@@ -51,18 +54,20 @@ def sizes(root: Root, packages: tuple[PipPackage, ...]) -> PipPackages:
     blocks: dict[tuple[int, int], int] = {}
     files = 0
     for name in {name for package in packages for name in package.files}:
-        with suppress(OSError, ValueError):
-            status = os.lstat(os.path.join(root.path, name))
-            files += 1
-            blocks[status.st_dev, status.st_ino] = allocated(status)
+        try:
+            status = os.lstat(f"{root.path}{os.sep}{name}")
+        except (OSError, ValueError):
+            continue
+        files += 1
+        blocks[status.st_dev, status.st_ino] = allocated(status)
     return PipPackages(tuple(sorted(package.name for package in packages)), files, sum(blocks.values()))
 
 
 def _dist_infos(prefix: str) -> Iterator[tuple[str, str]]:
     """Give the ``name-version`` and the path of every ``.dist-info``."""
     for pattern in _SITE_PACKAGES:
-        for site in glob.glob(os.path.join(glob.escape(prefix), pattern)):
-            with suppress(OSError), os.scandir(site) as listing:
+        for site in glob.iglob(pattern, root_dir=prefix):
+            with suppress(OSError), os.scandir(os.path.join(prefix, site)) as listing:
                 for item in listing:
                     if item.name.endswith(_SUFFIX) and item.is_dir(follow_symlinks=False):
                         yield item.name.removesuffix(_SUFFIX), item.path
@@ -71,7 +76,6 @@ def _dist_infos(prefix: str) -> Iterator[tuple[str, str]]:
 def _is_conda_s(name: str, path: str, ours: Callable[[], frozenset[str]], inodes: Inodes) -> bool:
     try:
         status = os.lstat(os.path.join(path, "METADATA"))
-        # pip makes no hard links.
         if status.st_nlink > 1 and status.st_ino in inodes.rows_of(status.st_dev):
             return True
         installer = read_regular(os.path.join(path, "INSTALLER")).strip()

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from ..core.decision import Plan
 from ..core.model import Cache, Inventory, Measurement, Notice, Root, RootKind, RootState
-from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, Usage, kept_by_age, reclaimable_in
+from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, PipPackages, Usage, kept_by_age, reclaimable_in
 from ..core.status import allocated
 from ..core.usage import Inodes, Tree, account, joined, occupied, shares
 from .caches import UNREADABLE
 from .crew import Crew
 from .measure import identity, measure
 from .mounts import Mount, mount_of, mounted_in, mounts
-from .pip_packages import pip_packages, sizes
+from .pip_packages import PipPackage, pip_packages, sizes
 from .records import META
 from .walk import Task, Walker, Walking
 
@@ -49,13 +49,15 @@ class CacheScan:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """All trees, and the inodes that their rows point into."""
+    """All trees, the inodes that their rows point into, and what was not installed by conda, by environment."""
 
     inodes: Inodes
     caches: tuple[CacheScan, ...]
     environments: tuple[tuple[Root, Tree], ...]
     mounts: tuple[Mount, ...]
     boundaries: frozenset[tuple[int, int]]
+    pip: Mapping[Root, tuple[PipPackage, ...]]
+    pip_sizes: Mapping[Root, PipPackages]
 
     @property
     def notices(self) -> Iterator[Notice]:
@@ -117,8 +119,12 @@ class Survey:
 
     def walk_environments(self) -> Scan:
         """Walk all environments, and return everything."""
+        # As long as the inodes are those of the caches only; the other process walks meanwhile.
+        pip = {root: pip_packages(root, self._inodes) for root in self._roots}
+        pip_sizes = {root: sizes(root, packages) for root, packages in pip.items()}
         trees = (trees[""] for trees in self._crew.finish(self._helped))
-        return Scan(self._inodes, self._scanned, tuple(zip(self._roots, trees)), self._mounts, self._boundaries)
+        environments = tuple(zip(self._roots, trees))
+        return Scan(self._inodes, self._scanned, environments, self._mounts, self._boundaries, pip, pip_sizes)
 
 
 def make_usage(scanned: Scan, plan: Plan) -> Usage:
@@ -139,7 +145,7 @@ def make_usage(scanned: Scan, plan: Plan) -> Usage:
         EnvironmentUsage(
             root,
             counted,
-            sizes(root, pip_packages(root, scanned.inodes)),
+            scanned.pip_sizes[root],
             *_times(root, tree, scanned.mounts),
         )
         for (root, tree), counted in zip(scanned.environments, of_environments)
