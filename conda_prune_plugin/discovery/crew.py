@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import IO, Any, Protocol
 
 #: The helper has the next task already while it does one; at first several, for as long as the first process does
@@ -193,10 +194,21 @@ def _start() -> _Helper | None:
     command = [sys.executable, "-I", "-S", "-c", _SCRIPT, _BESIDE]
     pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, pipesize=_PIPE)
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
     except OSError:
         return None
-    return _Helper(process, process.stdin, process.stdout) if process.stdin and process.stdout else None
+    if not process.stdin or not process.stdout:
+        return None
+    _enlarge(process.stdout)
+    return _Helper(process, process.stdin, process.stdout)
+
+
+def _enlarge(pipe: IO[bytes]) -> None:
+    """Let a pipe hold more, where there is such a call and the user has not got too many of them."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def _processors() -> int:
