@@ -83,8 +83,7 @@ def names(subject: Subject) -> tuple[str, ...]:
     """Return the dists that a root would reference an entry by: its own name, and what its metadata says."""
     recorded = recorded_names(subject.entry.dist)
     inside = subject.evidence.dist if subject.evidence is not None else None
-    # Nearly all have one name.
-    return recorded if recorded == (inside or recorded[0],) else tuple(sorted({*recorded, inside or recorded[0]}))
+    return recorded if not inside or inside in recorded else (*recorded, inside)
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:

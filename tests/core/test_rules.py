@@ -202,6 +202,23 @@ def test_a_root_that_names_an_entry_otherwise_says_how() -> None:
     assert _reasons(plan) == [("environment", "used by /envs/a as a-1-0")]
 
 
+@pytest.mark.parametrize(
+    ("dist", "inside", "names"),
+    [
+        ("a-1-0", None, {"a-1-0"}),
+        ("a-1-0", "a-1-0", {"a-1-0"}),
+        ("renamed", "a-1-0", {"renamed", "a-1-0"}),
+        ("a-1-0" + HASH, "a-1-0", {"a-1-0" + HASH, "a-1-0"}),
+    ],
+)
+def test_a_root_may_mean_an_entry_by_its_own_name_and_by_that_in_its_metadata(
+    dist: str, inside: str | None, names: set[str]
+) -> None:
+    (removal,) = _plan(_evidence(_entry(dist), dist=inside)).remove
+
+    assert removal.names == names
+
+
 def test_an_entry_whose_environments_nobody_looked_for_stays_unless_a_root_is_the_reason() -> None:
     words = "rattler and pixi keep no list of their environments: say with --search where to look for them"
 
@@ -231,8 +248,8 @@ def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedIn
     (removal,) = _plan(evidence, roots=roots, unlinked=frozenset({entry})).remove
 
     assert removal.reasons == (
-        Reason(ReasonKind.UNLINKED, f"a has it {why}", "/envs/a"),
         Reason(ReasonKind.UNLINKED, f"/envs/b has it {why}", "/envs/b"),
+        Reason(ReasonKind.UNLINKED, f"a has it {why}", "/envs/a"),
     )
     assert removal.accepted == frozenset(roots[:2])
     assert removal.names == {entry.dist, "a-1-0"}
