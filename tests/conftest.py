@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 from conda_prune_plugin.embedded import activate
 
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 # However slow the machine is; and what one run has found is not left in the checkout.
 settings.register_profile("ours", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
-# For .ci/mutants, which asks only whether a test fails: few examples, always the same, and no search for a smaller one.
-settings.register_profile(
-    "mutants", settings.get_profile("ours"), max_examples=10, derandomize=True, phases=[Phase.explicit, Phase.generate]
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
