@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 # However slow the machine is; and what one run has found is not left in the checkout.
 settings.register_profile("ours", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
+# For daily work; the gate tries more.
+settings.register_profile("quick", settings.get_profile("ours"), max_examples=20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs conda on a machine of its own, so that daily work can leave it out."""
     for item in items:
-        if {"machine", "empty", "built", "_warmed_up"} & set(getattr(item, "fixturenames", ())):
+        known = {*getattr(item, "fixturenames", ()), *vars(getattr(item, "module", None) or item)}
+        if known & {"machine", "empty", "Machine", "Sandbox"}:
             item.add_marker("conda")
 
 

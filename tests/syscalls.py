@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import select
 import signal
@@ -79,6 +78,9 @@ def answer(connection: socket.socket, decide: Callable[[str], str]) -> None:
     decide: what to do with a call, of which it gets the name: nothing (""), ``signal=NAME`` to its process, which a
     KILL ends before the call, or ``error=NAME`` instead of it.
     """
+    # Windows has none, and collects these tests too.
+    import fcntl
+
     (listener,) = socket.recv_fds(connection, 2, 1)[1]
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
