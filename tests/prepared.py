@@ -217,6 +217,7 @@ def _become(request: dict[str, Any], stdin: int, stdout: int, stderr: int, watch
     context.reset_context()
     if not request["measured"] and (coverage := _coverage()):
         coverage.stop()
+        coverage._auto_save = False
     if watcher is not None:
         hand_over(watcher)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
