@@ -11,7 +11,7 @@ from conda_prune_plugin.embedded import activate
 
 
 def scan() -> Callable[[], object]:
-    """Everything of a dry run but the interpreter's start and imports: from conda's settings to the document."""
+    """Everything of a dry run but the interpreter's start and conda: from our own imports to the document."""
     from conda.base.context import context
     from conda.cli.conda_argparse import generate_parser
 
@@ -21,9 +21,9 @@ def scan() -> Callable[[], object]:
     context.__init__(argparse_args=arguments)
     context.plugin_manager.load_plugins()
 
-    from conda_prune_plugin.cli.run import run
+    from conda_prune_plugin.cli.prune import execute
 
-    return lambda: run(arguments)
+    return lambda: execute(arguments)
 
 
 def prefix_data() -> Callable[[], object]:

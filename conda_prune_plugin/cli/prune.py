@@ -98,6 +98,14 @@ def _add_others(group: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from .run import run
+    from conda.base.context import context
 
-    return run(arguments)
+    from ..discovery.crew import Crew, worthwhile
+
+    with Crew(at_once=False) as crew:
+        if worthwhile(arguments.pkgs_dir or context.pkgs_dirs):
+            # It starts while this process imports the rest.
+            crew.start("conda_prune_plugin.discovery.look")
+        from .run import run
+
+        return run(arguments, crew=crew)

@@ -18,9 +18,8 @@ from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.summary import what_goes
 from ..core.units import format_size, parse_size, plural
-from ..discovery.crew import WORTHWHILE, Crew
+from ..discovery.crew import Crew
 from ..discovery.inventory import Discovery, discover
-from ..discovery.look import Looking
 from ..discovery.processes import can_look
 from ..presentation.document import prune_document
 from ..presentation.github import is_github
@@ -44,10 +43,11 @@ def run(
     arguments: argparse.Namespace,
     output: Output | None = None,
     publish: Callable[[Mapping[str, object]], None] = lambda document: print(json_text(document)),
+    crew: Crew | None = None,
 ) -> int:
     """Run the command and return its exit code. Raises `PruneError`.
 
-    output: what conda was asked for. publish: takes the JSON document, if one was asked for.
+    output: what conda was asked for. publish: takes the JSON document, if one was asked for. crew: looks around.
     """
     output = output or Output.from_context()
     arguments = with_preset(arguments)
@@ -55,13 +55,7 @@ def run(
         # Nobody is there to be asked.
         output = replace(output, yes=True)
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter, publish).run()
-
-
-def _prepare(crew: Crew, entries: int) -> None:
-    """Let the second process start while the environments are read."""
-    if entries >= WORTHWHILE:
-        crew.start(Looking)
+        return _Run(arguments, output, reporter, publish).run(crew or Crew(at_once=False))
 
 
 #: The exit code of ``--check`` when there is more to reclaim.
@@ -100,9 +94,10 @@ class _Run:
         self._choice = Choice(arguments, targets, self._search)
         self._request = request(arguments)
 
-    def run(self) -> int:
+    def run(self, crew: Crew) -> int:
         """Do it and return the exit code."""
-        with Crew(at_once=False) as crew:
+        # Nobody is to wait for an answer with a second process at hand.
+        with crew:
             discovery, plan, notices = self._look_around(crew)
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
@@ -167,7 +162,7 @@ class _Run:
     def _discover(self, crew: Crew) -> tuple[Discovery, tuple[Notice, ...]]:
         """Look around, and once more if an earlier run left something that could be finished."""
         words = "Looking for environments"
-        discovery = discover(self._request, self._reporter.phase(words), lambda entries: _prepare(crew, entries))
+        discovery = discover(self._request, self._reporter.phase(words), crew)
         caches = discovery.inventory.caches
         if not any(os.path.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
             return discovery, ()

@@ -7,13 +7,14 @@ it can't be started, or dies, the first process does all the work itself.
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any, Protocol
 
@@ -46,8 +47,8 @@ class Work(Protocol):
         """Return in the first process the result that an answer of the second one gives."""
 
 
-#: From so many entries on the second process saves more time than its start takes: about as much as 100 packages.
-WORTHWHILE = 200
+#: What lies in caches of which a second process saves more time than its start takes.
+_MANY = 400
 
 
 class Crew:
@@ -63,12 +64,12 @@ class Crew:
         if at_once:
             self.start()
 
-    def start(self, work: type | None = None) -> None:
-        """Start the other process, which imports the module of the work that it is to do."""
+    def start(self, module: str | None = None) -> None:
+        """Start the other process, which imports the module of the work that it is to do, if that is known."""
         if self._helper is None and _processors() > 1 and hasattr(select, "poll"):
             self._helper = _start()
-        if self._helper and work:
-            self._helper.learn(work)
+        if self._helper and module:
+            self._helper.learn(module)
 
     def begin(self, work: Work, tasks: Sequence[Any], *, alone: bool = False) -> None:
         """Take on tasks; the helper begins with them, unless they are to be done `alone`."""
@@ -119,6 +120,15 @@ class Crew:
 
     def __exit__(self, *error: object) -> None:
         self._dismiss()
+
+
+def worthwhile(caches: Iterable[str]) -> bool:
+    """Return whether so much lies in some directories that it pays to look at it in two processes."""
+    found = 0
+    for cache in caches:
+        with suppress(OSError):
+            found += len(os.listdir(cache))
+    return found >= _MANY
 
 
 class _Helper:
@@ -178,7 +188,7 @@ def help_out() -> None:
         except EOFError:
             return
         if number is None:
-            work = question
+            work = importlib.import_module(question) if isinstance(question, str) else question
             continue
         try:
             answer = work.do_apart(question)

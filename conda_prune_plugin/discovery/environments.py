@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
+from .crew import Crew
 from .reading import read_regular
-from .records import META, read_environment
+from .records import META, Reading
 from .set_aside import set_aside
 
 #: What mkfs makes in the top directory of a file system, for root only.
@@ -123,8 +124,11 @@ def _behind_link(path: str, names: Iterable[str]) -> list[str]:
         return [envs]
 
 
-def read_roots(sources: Sources) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
-    """Return every environment of the sources once, sorted by path, with what was odd about them."""
+def read_roots(sources: Sources, crew: Crew | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+    """Return every environment of the sources once, sorted by path, with what was odd about them.
+
+    With a `crew`, where that is at hand, it is done sooner.
+    """
     prefixes: dict[str, str] = {}
     notices: list[Notice] = []
     for prefix in _prefixes(sources, notices):
@@ -133,8 +137,9 @@ def read_roots(sources: Sources) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
         if real_path not in prefixes or (os.path.islink(prefixes[real_path]) and not os.path.islink(prefix)):
             prefixes[real_path] = prefix
     roots = []
-    for prefix in prefixes.values():
-        root, odd = read_environment(prefix, _name(prefix, sources))
+    crew = crew or Crew(at_once=False)
+    crew.begin(Reading(), [(prefix, _name(prefix, sources)) for prefix in prefixes.values()])
+    for root, odd in crew.finish():
         roots.append(root)
         notices += odd
     return tuple(sorted(roots, key=lambda root: root.path)), tuple(notices)

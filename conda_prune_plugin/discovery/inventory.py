@@ -15,6 +15,7 @@ from ..core.soft_links import SoftLinks
 from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
+from .crew import Crew
 from .environments import Sources, read_roots, require_environments, search_environments
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .neighbours import find_neighbours
@@ -62,19 +63,16 @@ class Discovery:
     watch: RootWatch
 
 
-def discover(
-    request: Request, progress: Callable[[int], None], counted: Callable[[int], object] = lambda entries: None
-) -> Discovery:
+def discover(request: Request, progress: Callable[[int], None], crew: Crew | None = None) -> Discovery:
     """Find caches, entries and roots by listing. Nothing is written.
 
-    `progress` is called with the number of directories seen in a search, `counted` early with the number of entries.
+    `progress` is called with the number of directories seen in a search; a `crew` makes it faster.
 
     Raises `PruneError` if something that the user named is not there.
     """
     settings = conda_settings()
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
-    counted(sum(len(cache.entries) for cache in caches))
     named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
     skip = frozenset(cache.real_path for cache in caches)
     for directory in request.searches:
@@ -91,7 +89,7 @@ def discover(
         root_prefix=settings.root_prefix,
         nameless_envs_dirs=settings.nameless_envs_dirs,
     )
-    watch = RootWatch(sources, caches)
+    watch = RootWatch(sources, caches, crew)
     notices += precision_notices(caches)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)
@@ -179,13 +177,14 @@ class RootWatch:
     A stat of each of these is cheap enough to ask before every single removal; a search is not repeated.
     """
 
-    def __init__(self, sources: Sources, caches: tuple[Cache, ...]) -> None:
+    def __init__(self, sources: Sources, caches: tuple[Cache, ...], crew: Crew | None = None) -> None:
+        """A `crew` makes the first reading faster."""
         self._sources = sources
         self._caches = caches
         # Signed before it is read, as far as it is known already what will be read; the roots bring their own stamps,
         # taken before they were listed.
         signature = self._sign(())
-        self.roots, self.notices = self._read()
+        self.roots, self.notices = self._read(crew)
         self._hidden = self._hiding(self.notices)
         stamps = {os.path.join(root.path, META): _settled(root.stamp) for root in self.roots}
         self._signature = {**stamps, **signature}
@@ -232,8 +231,8 @@ class RootWatch:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""
         return frozenset(os.path.dirname(path) for path in self._signature if os.path.basename(path) == META)
 
-    def _read(self) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
-        roots, notices = read_roots(self._sources)
+    def _read(self, crew: Crew | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+        roots, notices = read_roots(self._sources, crew)
         return with_odd_contents(roots, self._caches), notices
 
     @staticmethod
