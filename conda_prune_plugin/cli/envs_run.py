@@ -168,7 +168,7 @@ def _recover(session: Session) -> None:
 def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
     """Return what there is, and the real paths of the environments that were named."""
     reporter = session.reporter
-    inventory = discover(request(session.arguments), reporter.phase("Looking for environments")).inventory
+    inventory = discover(request(session.arguments), reporter.phase("Looking for environments"), crew).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     named = tuple(
         find_environment([root for root in roots if not is_set_aside(root.path)], name)

@@ -51,7 +51,7 @@ class _Run:
 
     def run(self, crew: Crew) -> int:
         """Do it and return the exit code."""
-        inventory = discover(self._request, self._reporter.phase("Looking for environments")).inventory
+        inventory = discover(self._request, self._reporter.phase("Looking for environments"), crew).inventory
         environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
         if self._name is not None:
             self._wanted = find_environment(environments, self._name)
