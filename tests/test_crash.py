@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from crash import injections, run, run_traced
 from machine import copy_tree, listing
+from places import temporary
 from syscalls import CHANGING
 from tiny import Tiny
 
@@ -116,11 +116,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A place in memory if there is such a file system: some ten thousand fsyncs take their time on a disk."""
-    memory = Path("/dev/shm")
-    parent = memory if os.access(memory, os.W_OK) else tmp_path
-    with tempfile.TemporaryDirectory(dir=parent) as directory:
+def place() -> Iterator[Place]:
+    with temporary() as directory:
         yield Place(Path(directory))
 
 

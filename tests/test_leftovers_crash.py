@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from crash import injections, run, run_traced
 from machine import Machine, copy_tree
+from places import temporary
 
 from conda_prune_plugin.demo.packages import File, Package, SymLink, build_channel
 
@@ -84,8 +84,7 @@ class Place:
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as directory:
+    with temporary() as directory:
         yield Place(Path(directory))
 
 

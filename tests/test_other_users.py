@@ -5,17 +5,16 @@ These tests become another user for real, so they run as root only.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
 import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock  # noqa: F401  # In the processes of others it could not be imported any more.
 import pytest
+from places import as_another
 from tiny import Tiny
 
 from conda_prune_plugin.core.run import Disposal, Run
@@ -63,24 +62,13 @@ def _give(path: Path, user: int) -> None:
 
 def _as_nobody(do: Callable[[], Any]) -> Any:
     """Return what a function returns in a process of another user."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
+
+    def become() -> None:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-        try:
-            answer = json.dumps(do())
-        except BaseException:  # noqa: BLE001
-            answer = json.dumps(traceback.format_exc())
-        os.write(writing, answer.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        answer = json.load(stream)
-    os.waitpid(pid, 0)
-    return answer
+
+    return as_another(become, do)
 
 
 def _prune(tiny: Tiny) -> dict[str, list[str]]:

@@ -13,13 +13,13 @@ import shutil
 import signal
 import sys
 import tempfile
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from machine import contents, listing
+from places import as_another
 from tiny import Tiny
 
 from conda_prune_plugin.core.names import STATE
@@ -155,22 +155,7 @@ class Office:
 
     def become(self, user: User, do: Callable[[], Any]) -> Any:
         """Return what a function returns in a process of a user, who finds these users in the password database."""
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reading)
-            try:
-                self._be(user)
-                answer = json.dumps(do())
-            except BaseException:  # noqa: BLE001
-                answer = json.dumps(traceback.format_exc())
-            os.write(writing, answer.encode())
-            os._exit(0)
-        os.close(writing)
-        with os.fdopen(reading) as stream:
-            answer = json.load(stream)
-        os.waitpid(pid, 0)
-        return answer
+        return as_another(lambda: self._be(user), do)
 
     def _be(self, user: User) -> None:
         known = {

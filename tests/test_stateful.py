@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from machine import allocated
+from places import IN_MEMORY
 from test_recovery import CHANGES, die_at
 from tiny import Tiny
 
@@ -78,8 +79,7 @@ class PruneMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = Path("/dev/shm")
-        self._directory = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+        self._directory = Path(tempfile.mkdtemp(dir=IN_MEMORY))
         self._tiny = Tiny(self._directory / "it")
         self._elsewhere = self._directory / "elsewhere"
         self._victim = self._directory / "victim"
