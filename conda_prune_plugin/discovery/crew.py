@@ -12,6 +12,7 @@ import os
 import pickle
 import select
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -25,9 +26,13 @@ _AHEAD, _AHEAD_AT_FIRST = 2, 5
 #: Answers wait in the pipe while the first process is at a task of its own: in bytes, what everybody may have on Linux.
 _PIPE = 1 << 20
 
-_SCRIPT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from conda_prune_plugin.discovery.crew import help_out; help_out()"
-)
+#: What goes before each answer: its length in bytes.
+_LENGTH = struct.Struct("<Q")
+
+#: How long to wait for an answer before asking whether the second process was stopped, in milliseconds.
+_PATIENCE = 1000
+
+_SCRIPT = "import sys; sys.path.append(sys.argv[1]); from conda_prune_plugin.discovery.crew import help_out; help_out()"
 _BESIDE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -93,7 +98,7 @@ class Crew:
             elif helper:
                 try:
                     number, answer = helper.answer()
-                except (EOFError, OSError, pickle.UnpicklingError):
+                except (EOFError, pickle.UnpicklingError):
                     self._waiting += reversed(helper.busy)
                     self._dismiss()
                     continue
@@ -134,11 +139,13 @@ def worthwhile(caches: Iterable[str]) -> bool:
 class _Helper:
     """The second process, as the first one sees it. `busy`: the numbers of the tasks that it was given."""
 
-    def __init__(self, process: subprocess.Popen[bytes], questions: IO[bytes], answers: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], questions: int, answers: int) -> None:
         self.busy: list[int] = []
         self._process = process
         self._questions = questions
         self._answers = answers
+        self._received = bytearray()
+        self._lost = False
 
     def learn(self, work: Any) -> None:
         """Tell it what to do with tasks."""
@@ -150,25 +157,69 @@ class _Helper:
         self._send((number, task))
 
     def has_answer(self) -> bool:
-        """Return whether there is something to read, be it that it died."""
-        poll = select.poll()
-        poll.register(self._answers, select.POLLIN)
-        return bool(self.busy and poll.poll(0))
+        """Return whether there is an answer to take, be it that it died."""
+        if self.busy and self._answer_size() is None:
+            self._exchange(0, select.POLLIN)
+        return bool(self.busy and (self._lost or self._answer_size() is not None))
 
     def answer(self) -> tuple[int, Any]:
         """Wait for the next answer, and return it with the number of its task.
 
-        Raises `EOFError`, `OSError` or `UnpicklingError` if the helper died.
+        Raises `EOFError` or `UnpicklingError` if the helper died or was stopped.
         """
-        answer = pickle.load(self._answers)  # noqa: S301
+        while (size := self._answer_size()) is None:
+            if self._lost:
+                raise EOFError
+            self._exchange(_PATIENCE, select.POLLIN)
+        end = _LENGTH.size + size
+        answer = pickle.loads(self._received[_LENGTH.size : end])  # noqa: S301
+        del self._received[:end]
         return self.busy.pop(0), answer
 
+    def _answer_size(self) -> int | None:
+        """Return how long the next answer is, None if not all of it is here."""
+        if len(self._received) < _LENGTH.size:
+            return None
+        (size,) = _LENGTH.unpack_from(self._received)
+        return size if len(self._received) - _LENGTH.size >= size else None
+
     def _send(self, message: Any) -> None:
+        rest = memoryview(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
+        while rest and not self._lost:
+            # Answers are read meanwhile: else both would wait, each for the other one to read.
+            if self._exchange(_PATIENCE, select.POLLIN, select.POLLOUT):
+                with suppress(BlockingIOError):
+                    rest = rest[self._written(rest) :]
+
+    def _written(self, data: memoryview) -> int:
         try:
-            pickle.dump(message, self._questions, protocol=pickle.HIGHEST_PROTOCOL)
-            self._questions.flush()
-        except OSError:
-            pass  # It died: reading its answer says so.
+            return os.write(self._questions, data)
+        except BrokenPipeError:
+            self._lost = True
+            return 0
+
+    def _exchange(self, patience: int, reading: int, writing: int = 0) -> bool:
+        """Wait until it answers or reads, take what it answers, and return whether it reads."""
+        poll = select.poll()
+        poll.register(self._answers, reading)
+        if writing:
+            poll.register(self._questions, writing)
+        ready = {fd for fd, _ in poll.poll(patience)}
+        if self._answers in ready:
+            more = os.read(self._answers, _PIPE)
+            self._received += more
+            self._lost = not more
+        elif not ready and patience and self._is_stopped():
+            self._lost = True
+        return self._questions in ready
+
+    def _is_stopped(self) -> bool:
+        """Return whether somebody has stopped it, for who knows how long."""
+        try:
+            pid, _ = os.waitpid(self._process.pid, os.WNOHANG | os.WUNTRACED)
+        except ChildProcessError:
+            return True
+        return pid != 0
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -195,7 +246,9 @@ def help_out() -> None:
         except ImportError:
             # What seldom is needed comes with conda, which need not be here.
             answer = None
-        pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+        message = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.write(_LENGTH.pack(len(message)))
+        answers.write(message)
         answers.flush()
 
 
@@ -204,13 +257,14 @@ def _start() -> _Helper | None:
     command = [sys.executable, "-I", "-S", "-c", _SCRIPT, _BESIDE]
     pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
     except OSError:
         return None
     if not process.stdin or not process.stdout:
         return None
     _enlarge(process.stdout)
-    return _Helper(process, process.stdin, process.stdout)
+    os.set_blocking(process.stdin.fileno(), False)
+    return _Helper(process, process.stdin.fileno(), process.stdout.fileno())
 
 
 def _enlarge(pipe: IO[bytes]) -> None:

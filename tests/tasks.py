@@ -1,0 +1,31 @@
+"""Work for a crew, for tests. The second process imports this, too: it takes nothing but the standard library."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+class Repeating:
+    """Repeats what it gets, so that answers are larger than tasks."""
+
+    def do(self, task: bytes) -> bytes:
+        """Return ten times the task."""
+        return task * 10
+
+    do_apart = do
+
+    def take(self, answer: bytes) -> bytes:
+        """Return the answer."""
+        return answer
+
+
+class Stopping(Repeating):
+    """Stops the second process, half-way through an answer if the task says so."""
+
+    def do_apart(self, task: bytes) -> bytes:
+        """Stop this process at its first task."""
+        if task.startswith(b"half"):
+            os.write(1, b"\xff\0\0")
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return self.do(task)

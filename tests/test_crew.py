@@ -1,0 +1,69 @@
+"""Two processes at work: whatever the second one answers, or has done to it, the first one gets through."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from tasks import Repeating, Stopping
+
+from conda_prune_plugin.discovery import crew as crew_module
+from conda_prune_plugin.discovery.crew import Crew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: More than any pipe holds by itself, so that neither process can hand it over without the other one's help.
+_LARGE = 2 << 20
+
+
+@pytest.fixture(autouse=True)
+def _two_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let there be a second process that finds the work of these tests, and end a test that hangs."""
+    beside = f"import sys; sys.path.append({os.path.dirname(__file__)!r}); "
+    monkeypatch.setattr(crew_module, "_SCRIPT", beside + crew_module._SCRIPT)
+    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
+
+    def give_up(*_: object) -> NoReturn:
+        raise AssertionError("the processes wait for each other")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_neither_process_waits_for_the_other_when_tasks_and_answers_fill_their_pipes() -> None:
+    tasks = [bytes([number]) * _LARGE for number in range(8)]
+
+    with Crew() as crew:
+        crew.begin(Repeating(), tasks)
+        helped: list[bytes] = []
+        found = crew.finish(helped.append)
+
+    assert found == [task * 10 for task in tasks]
+    assert helped
+
+
+@pytest.mark.parametrize("task", [b"whole", b"half", b"x" * _LARGE])
+def test_a_second_process_that_is_stopped_is_not_waited_for(task: bytes) -> None:
+    with Crew() as crew:
+        crew.begin(Stopping(), [task] * 8)
+        assert crew.finish() == [task * 10] * 8
+
+
+def test_the_second_process_takes_the_standard_library_and_not_what_is_installed_by_its_names(tmp_path: Path) -> None:
+    package = Path(crew_module.__file__).parents[1]
+    (tmp_path / package.name).symlink_to(package)
+    # As old backports of these modules are.
+    for name in ("pickle", "enum", "dataclasses", "typing"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('for Python 2.7 only')")
+
+    script = [sys.executable, "-I", "-S", "-c", crew_module._SCRIPT, str(tmp_path)]
+    assert subprocess.run(script, stdin=subprocess.DEVNULL, check=False).returncode == 0
