@@ -16,7 +16,7 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -63,16 +63,30 @@ def is_embedded() -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run conda's command line and return its exit code."""
     try:
-        activate()
-    except ModuleNotFoundError:
+        conda_main = _conda_main()
+    except KeyboardInterrupt:
+        # What comes later is answered by conda and by the command; but this is half of the time of a short one.
+        sys.stderr.write("conda-prune: interrupted.\n")
+        return 1
+    if conda_main is None:
         sys.stderr.write(_NO_CONDA)
         return 1
+    code = conda_main(*(sys.argv[1:] if arguments is None else arguments))
+    return int(code or 0)
+
+
+def _conda_main() -> Callable[..., int | None] | None:
+    """Import conda and return its command line; None if there is no conda."""
+    try:
+        activate()
+    except ModuleNotFoundError:
+        return None
     if is_embedded():
         _leave_out_conda_lock()
     from conda.cli.main import main as conda_main
 
-    code = conda_main(*(sys.argv[1:] if arguments is None else arguments))
-    return int(code or 0)
+    found: Callable[..., int | None] = conda_main
+    return found
 
 
 def prune() -> int:

@@ -87,6 +87,15 @@ def test_without_any_conda_it_says_how_to_get_one() -> None:
 
 
 @embedded
+def test_an_interruption_while_conda_is_imported_is_answered_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "conda").mkdir()
+    (tmp_path / "conda" / "__init__.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+
+    said = _python("from conda_prune_plugin.embedded import prune; raise SystemExit(prune())", path=tmp_path, code=1)
+
+    assert said == "conda-prune: interrupted.\n"
+
+
 def test_conda_may_look_for_a_graphics_card(empty: Machine) -> None:
     """It starts a process for that, which has to find conda as well; the sandbox switches it off to save time."""
     environ = empty.environ()
