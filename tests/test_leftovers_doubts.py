@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tarfile
+import threading
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from machine import Machine, listing
 from tiny import Tiny
 
 from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
+from conda_prune_plugin.discovery.look import Memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,3 +147,19 @@ def test_a_repair_goes_with_every_way_to_undo_and_is_not_promised_without_an_arc
 
     assert document["outcomes"] == []
     assert ["put its archive" in warning["message"] for warning in document["warnings"]] == [True]
+
+
+def test_contents_are_read_though_no_more_threads_are_to_be_had(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path)
+    for number in range(3):
+        tiny.add(f"p{number}-1-0")
+    (tiny.cache / "p1-1-0" / "lib" / "one").write_bytes(b"2" * 5000)
+    # No thread can have a stack of that size, so none starts.
+    usual = threading.stack_size(1 << 50)
+
+    try:
+        found = find_leftovers(tiny.inventory(), (), Search(hashes=True), Memory(), lambda done: None)
+    finally:
+        threading.stack_size(usual)
+
+    assert [item.entry.dist for item in found.leftovers] == ["p1-1-0"]

@@ -57,6 +57,23 @@ def test_a_phase_that_tells_of_no_progress_gets_its_line_all_the_same() -> None:
     assert "Looking at a slow disk" in stream.getvalue()
 
 
+def test_with_no_more_threads_progress_is_shown_all_the_same() -> None:
+    stream = Terminal()
+    # No thread can have a stack of that size, so none starts.
+    usual = threading.stack_size(1 << 50)
+
+    try:
+        with Reporter(stream, enabled=True, delay=0) as reporter:
+            add = reporter.counter("Working", 2)
+            add(1)
+            add(1)
+    finally:
+        threading.stack_size(usual)
+
+    assert "Working" in stream.getvalue()
+    assert "2/2" in stream.getvalue()
+
+
 def test_a_phase_that_is_over_draws_nothing_any_more() -> None:
     stream = Terminal()
 

@@ -124,7 +124,12 @@ def _looks(
         # Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
         work = Looking(mount_points(), hashes=True)
         with ThreadPoolExecutor(_THREADS) as pool:
-            for looks in pool.map(work.do, tasks):
+            try:
+                found: Iterable[list[Looked]] = pool.map(work.do, tasks)
+            except RuntimeError:
+                # No more threads are to be had.
+                found = map(work.do, tasks)
+            for looks in found:
                 count(len(looks))
                 yield looks
         return

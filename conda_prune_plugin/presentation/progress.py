@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -33,6 +34,8 @@ class Reporter:
         self._timer: threading.Timer | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        # Nobody but us refreshes the line: no more threads were to be had.
+        self._threadless = False
 
     def phase(self, words: str, total: int | None = None) -> Callable[[int], None]:
         """Begin a phase; the function returned takes how much of it is done so far."""
@@ -42,7 +45,9 @@ class Reporter:
             timer = threading.Timer(self._delay, lambda: self._draw_late(timer, words, total))
             timer.daemon = True
             self._timer = timer
-            timer.start()
+            # With no more threads to be had, the line comes with the first progress.
+            with suppress(RuntimeError):
+                timer.start()
 
         def update(done: int) -> None:
             if self._enabled and time.monotonic() - self._started > self._delay:
@@ -91,9 +96,13 @@ class Reporter:
             columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}"))
             self._bar = Progress(*columns, console=console, transient=True)
             self._task = self._bar.add_task(printable(words), total=total, count="")
-            self._bar.start()
+            try:
+                self._bar.start()
+            except RuntimeError:
+                self._threadless = True
         count = f"{done:,}" if total is None else f"{done:,}/{total:,}"
-        self._bar.update(self._task, completed=done, count=count if done or total else "")
+        text = count if done or total else ""
+        self._bar.update(self._task, completed=done, count=text, refresh=self._threadless)
 
     def __enter__(self) -> Reporter:
         return self
