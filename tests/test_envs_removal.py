@@ -50,9 +50,7 @@ class Two:
             patience=Patience(1.0, lambda message: None),
         )
         departures = [
-            Departure(
-                place_of(str(prefix)), "e", identity(prefix.lstat()), None, {"explicit.txt": b"@EXPLICIT\n"}, "{}"
-            )
+            Departure(place_of(str(prefix)), "e", identity(prefix.lstat()), None, {"explicit.txt": b"@EXPLICIT\n"}, {})
             for prefix in self.prefixes
         ]
         return take_away(departures, Run("run-1", 0.0, disposal), tools)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -79,14 +78,12 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
         identity=identity(os.lstat(environment.path)),
         stamp=environment.root.stamp,
         exports=exported.files,
-        details=json.dumps(
-            {
-                "prefix": environment.path,
-                "registered": environment.registered,
-                "packages": len(environment.root.dists),
-                "python": environment.python,
-            }
-        ),
+        details={
+            "prefix": environment.path,
+            "registered": environment.registered,
+            "packages": len(environment.root.dists),
+            "python": environment.python,
+        },
         own=usage.account.own,
         apparent=usage.account.apparent,
         files=usage.account.files,

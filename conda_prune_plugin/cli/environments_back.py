@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 
@@ -79,5 +78,4 @@ def _moved_back(
 
 
 def _was_registered(entry: ReceiptEntry) -> bool:
-    details = json.loads(entry.record or "{}")
-    return bool(details.get("registered"))
+    return bool((entry.record or {}).get("registered"))

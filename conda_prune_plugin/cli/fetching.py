@@ -7,7 +7,6 @@ without a look at the hash.
 
 from __future__ import annotations
 
-import json
 import os
 
 from ..discovery.reading import INDEX, dist_of, read_object
@@ -52,7 +51,7 @@ def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
         raise UnfetchableError("it is not known where it came from")
     if entry.source.rsplit("/", 1)[-1] != name:
         raise UnfetchableError(f"it is not known where {name} came from")
-    record = json.loads(entry.record) if entry.record else {}
+    record = entry.record or {}
     url = _with_credentials(entry.source)
     if context.offline and not url.startswith("file:"):
         raise UnfetchableError(f"conda is offline, and it came from {entry.source}")
@@ -82,7 +81,7 @@ def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     if found != entry.dist and entry.sha256 is None:
         raise UnfetchableError(f"{archive} holds {found}")
     if entry.record is not None:
-        write_as_json_to_file(os.path.join(target, RECORD), json.loads(entry.record))
+        write_as_json_to_file(os.path.join(target, RECORD), entry.record)
 
 
 def _extract(archive: str, target: str) -> None:

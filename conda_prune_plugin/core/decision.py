@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .model import (
     LEFTOVER_KINDS,
@@ -63,7 +65,7 @@ class Remove:
     last_used_from: LastUsedFrom | None
     source: str | None
     sha256: str | None
-    record: str | None = field(repr=False)
+    record: Mapping[str, Any] | None = field(repr=False, hash=False)
     names: frozenset[str]
     known_links: tuple[tuple[tuple[int, int], int], ...]
     accepted: frozenset[Root] = frozenset()
@@ -124,7 +126,7 @@ class Repair:
     archive: str
     dist: str
     sha256: str | None
-    record: str | None = field(repr=False)
+    record: Mapping[str, Any] | None = field(repr=False, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

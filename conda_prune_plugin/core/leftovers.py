@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from .accounting import Ledger, missing_links
 from .decision import Keep, Reason, Remove, Repair
@@ -29,7 +30,7 @@ class Archive:
 
     name: str
     sha256: str | None
-    record: str | None
+    record: Mapping[str, Any] | None = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)

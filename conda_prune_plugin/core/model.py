@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from os.path import join
+from typing import Any
 
 
 class Word(str, Enum):
@@ -286,7 +287,7 @@ class Evidence:
     outside: int = 0
     source: str | None = None
     sha256: str | None = None
-    record: str | None = None
+    record: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
     doubt: str | None = None
     unreadable: str | None = None
     irreplaceable: str | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..core.accounting import InodeKey, missing_links, unexplained
 from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
@@ -77,7 +77,7 @@ class _Metadata:
     url: str | None = None
     source: str | None = None
     sha256: str | None = None
-    record: str | None = None
+    record: Mapping[str, Any] | None = None
     doubt: str | None = None
 
 
@@ -133,8 +133,8 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str], memory: Memor
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
     url, sha256 = (_text(described.record.get(key)) for key in ("url", "sha256"))
     source = without_credentials(url)
-    text = json.dumps({**described.record, "url": source}, separators=(",", ":")) if source else None
-    return _Metadata(described.dist, url, source, sha256, text)
+    record = {**described.record, "url": source} if source else None
+    return _Metadata(described.dist, url, source, sha256, record)
 
 
 def _text(value: object) -> str | None:

@@ -6,7 +6,6 @@ are taken out of their entries then, so that what is left of these is decided on
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -249,7 +248,7 @@ def with_archives(
         sha256 = record.get("sha256")
         return replace(
             item,
-            archive=Archive(name, sha256 if isinstance(sha256, str) else None, json.dumps(record) if record else None),
+            archive=Archive(name, sha256 if isinstance(sha256, str) else None, record or None),
         )
 
     return tuple(map(find, leftovers))

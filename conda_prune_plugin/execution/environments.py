@@ -22,6 +22,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..core.accounting import Ledger
 from ..core.environments import Departed
@@ -42,7 +43,7 @@ class Departure:
 
     place: the directory that it lies in; `name` is its name there.
     identity: what it was when it was looked at; `stamp` that of its ``conda-meta``, by inode and time of modification.
-    own, apparent: bytes. exports: files by name. details: a JSON object for the receipt.
+    own, apparent: bytes. exports: files by name. details: for the receipt, as JSON has it.
     """
 
     place: Cache
@@ -50,7 +51,7 @@ class Departure:
     identity: Identity
     stamp: tuple[int, int] | None
     exports: Mapping[str, bytes] = field(repr=False)
-    details: str = field(repr=False)
+    details: Mapping[str, Any] = field(repr=False, hash=False)
     own: int = 0
     apparent: int = 0
     files: int = 0

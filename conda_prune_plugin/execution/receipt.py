@@ -73,7 +73,7 @@ class ReceiptEntry:
     last_used: float | None = None
     source: str | None = None
     sha256: str | None = None
-    record: str | None = field(default=None, repr=False)
+    record: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
     reasons: tuple[tuple[str, str], ...] = ()
     archived: Archived | None = None
 
@@ -184,7 +184,7 @@ def _entry_document(entry: ReceiptEntry) -> dict[str, Any]:
         "last_used": entry.last_used,
         "source": entry.source,
         "sha256": entry.sha256,
-        "record": json.loads(entry.record) if entry.record else None,
+        "record": entry.record,
         "reasons": [{"kind": kind, "detail": detail} for kind, detail in entry.reasons],
     }
     if entry.archived is not None:
@@ -239,12 +239,10 @@ def _time(value: object) -> float:
     return time
 
 
-def _record(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict):
+def _record(value: object) -> Mapping[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
         raise TypeError(f"it has {value!r} for a record")
-    return json.dumps(value)
+    return value
 
 
 def _text(value: object) -> str | None:

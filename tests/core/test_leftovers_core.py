@@ -199,7 +199,7 @@ def _plan(*leftovers: Leftover, roots: tuple[Root, ...] = ROOTS, **policy: Any) 
     return make_plan(Inventory((CACHE,), roots), (), Policy(**{"min_age": 0.0, **policy}), NOW, leftovers)
 
 
-ARCHIVE = Archive("a-1-0.conda", "ff", "{}")
+ARCHIVE = Archive("a-1-0.conda", "ff", {"name": "a"})
 
 
 def test_what_roots_have_is_extracted_anew_from_its_archive() -> None:
@@ -207,7 +207,7 @@ def test_what_roots_have_is_extracted_anew_from_its_archive() -> None:
 
     (repair,) = _plan(leftover).repair
 
-    assert (repair.archive, repair.dist, repair.sha256, repair.record) == ("a-1-0.conda", "a-1-0", "ff", "{}")
+    assert (repair.archive, repair.dist, repair.sha256, repair.record) == ("a-1-0.conda", "a-1-0", "ff", {"name": "a"})
     assert repair.removal == Remove(
         entry=leftover.entry,
         parts=leftover.entry.parts,

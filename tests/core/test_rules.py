@@ -317,7 +317,7 @@ def test_a_decision_carries_on_what_was_found() -> None:
         ),
         source="https://x/a-1-0.conda",
         sha256="ff",
-        record="{}",
+        record={"name": "a"},
         beside=beside,
     )
 
@@ -329,7 +329,7 @@ def test_a_decision_carries_on_what_was_found() -> None:
     assert removal.identities == (Identity(1, 2, 3), Identity(4, 5, 6))
     assert (removal.files, removal.apparent, removal.reclaimable) == (6, 107, 1008)
     assert (removal.last_used, removal.last_used_from) == (NOW - HOUR, LastUsedFrom.LINK)
-    assert (removal.source, removal.sha256, removal.record) == ("https://x/a-1-0.conda", "ff", "{}")
+    assert (removal.source, removal.sha256, removal.record) == ("https://x/a-1-0.conda", "ff", {"name": "a"})
     assert (removal.names, removal.known_links) == (frozenset({"a-1-0"}), (((1, 7), 1),))
     assert removal.beside == beside
     assert removal.accepted == frozenset()
