@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -305,6 +307,22 @@ def test_the_demo_shows_the_whole_job_and_leaves_nothing(empty: Machine) -> None
     assert answer.out.count("<- in use!") >= 3
     assert "identical" in answer.out
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_demo_tells_how_to_use_what_it_keeps_and_there_nothing_else_is_seen(empty: Machine) -> None:
+    _tiny(empty).add("of-the-user-1-0")
+    kept = empty.directory / "kept here"
+
+    told = empty.run("prune", "demo", "--keep", kept).out
+    entrance = shlex.split(told.splitlines()[-1])
+    prune = [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", "--min-age", "0", "--yes", "--json"]
+    done = subprocess.run([*entrance, *prune], env=empty.environ(), capture_output=True, text=True, check=True)
+
+    document = json.loads(done.stdout)
+    assert [item["path"] for item in document["caches"]] == [str(kept / "pkgs")]
+    assert document["totals"]["remove"] == 3
+    assert (empty.cache / "of-the-user-1-0").is_dir()
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,7 +62,13 @@ def execute(arguments: argparse.Namespace) -> int:
             hint="Give --keep a directory that does not exist yet.",
             path=str(sandbox),
         ) from error
-    return _tell(sandbox)
+    code = _tell(sandbox)
+    if code == 0 and os.name == "posix":
+        from ..demo.sandbox import Sandbox
+
+        shell = shlex.quote(str(Sandbox(sandbox).write_shell()))
+        print(f"\nThe sandbox stays. This opens a shell whose caches and environments are those in there:\n\n  {shell}")
+    return code
 
 
 def _tell(directory: Path) -> int:

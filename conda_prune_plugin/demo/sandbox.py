@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -69,6 +70,17 @@ class Sandbox:
             "CONDA_PRUNE_SANDBOX": str(self.directory),
             **changes,
         }
+
+    def write_shell(self) -> Path:
+        """Write a script that runs what it is given, or else a shell, in here; return its path."""
+        own = [f"{name}={value}" for name, value in self.environ().items() if name not in _PASSED_ON]
+        path = f"PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH"
+        script = self.directory / "shell"
+        script.write_text(
+            f'#!/bin/sh\n{path}\n[ $# -gt 0 ] || set -- "${{SHELL:-sh}}"\nexec env {shlex.join(own)} "$@"\n'
+        )
+        script.chmod(0o755)
+        return script
 
     def conda(
         self, *arguments: str | os.PathLike[str], environ: Mapping[str, str] | None = None, stdin: str | None = ""
