@@ -21,7 +21,7 @@ def scan() -> Callable[[], object]:
     context.__init__(argparse_args=arguments)
     context.plugin_manager.load_plugins()
 
-    from conda_prune_plugin.cli.prune import execute
+    from conda_prune_plugin.cli.main import execute
 
     return lambda: execute(arguments)
 
