@@ -123,7 +123,7 @@ def _requested(browser: Chrome) -> list[str]:
     """Return what was asked for, but by the page that the browser begins with, which may load all the while."""
     messages = [json.loads(item["message"])["message"] for item in _log(browser, "performance")]
     sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
-    return [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome:")]
+    return [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome")]
 
 
 def _labels(browser: Chrome) -> list[str]:
