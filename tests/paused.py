@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -36,6 +37,14 @@ class Paused:
     def go_on(self) -> int:
         """Let it run on and return its exit code; what it printed is in `output` then."""
         self._go.touch()
+        return self._ended()
+
+    def interrupt(self) -> int:
+        """Interrupt it as Ctrl-C would where it has stopped, and return its exit code likewise."""
+        self._process.send_signal(signal.SIGINT)
+        return self._ended()
+
+    def _ended(self) -> int:
         self.output = self._process.communicate(timeout=_PATIENCE)[0]
         return self._process.returncode
 
@@ -79,6 +88,8 @@ def _main() -> int:
     from conda_prune_plugin.embedded import activate, main
 
     moment, ready, go = (os.environ[f"PAUSE_{name}"] for name in ("BEFORE", "READY", "GO"))
+    # Started in the background of a shell it would not be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     activate()
     module, _, path = moment.partition(":")
     *owners, name = path.split(".")

@@ -89,7 +89,10 @@ def test_without_any_conda_it_says_how_to_get_one() -> None:
 @embedded
 def test_an_interruption_while_conda_is_imported_is_answered_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "conda").mkdir()
-    (tmp_path / "conda" / "__init__.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    (tmp_path / "conda" / "__init__.py").write_text(
+        # Started in the background of a shell Python would not be interrupted.
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nsignal.raise_signal(signal.SIGINT)"
+    )
 
     said = _python("from conda_prune_plugin.embedded import prune; raise SystemExit(prune())", path=tmp_path, code=1)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PATIENCE = 60.0
+_REPAIR = ("prune", "--repair", "--yes", "--min-age", "0")
 
 
 class Slow(SimpleHTTPRequestHandler):
@@ -405,7 +406,7 @@ def test_a_repair_that_was_killed_leaves_the_package_as_it_was_and_the_next_run_
     (entry / "lib" / "it").unlink()
     before = set(listing(entry))
 
-    with paused(empty, "conda_prune_plugin.execution.repair:_swap", "prune", "--repair", "--yes", "--min-age", "0"):
+    with paused(empty, "conda_prune_plugin.execution.repair:_swap", *_REPAIR):
         assert list((empty.cache / ".conda-prune").glob("*/restoring.deleting"))
 
     assert set(listing(entry)) == before
@@ -416,16 +417,37 @@ def test_a_repair_that_was_killed_leaves_the_package_as_it_was_and_the_next_run_
     assert not (empty.cache / ".conda-prune").exists()
 
 
-@pytest.mark.slow
-def test_repair_leaves_what_it_can_not_mend_as_it_is(empty: Machine, channel: Path) -> None:
-    assert empty.run(*_create(empty, channel.as_uri(), "large")).code == 0
-    entry = empty.entry("large-1-0")
+def _beyond_repair(machine: Machine, channel: Path) -> Path:
+    """Return a damaged package in use whose archive is damaged too."""
+    assert machine.run(*_create(machine, channel.as_uri(), "large")).code == 0
+    entry = machine.entry("large-1-0")
     (entry / "extra").touch()
     (entry / "lib" / "it").unlink()
-    archive = empty.cache / "large-1-0.conda"
+    archive = machine.cache / "large-1-0.conda"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
+    return entry
+
+
+@pytest.mark.slow
+def test_a_repair_interrupted_while_it_clears_up_is_cleared_up_by_the_next_run(empty: Machine, channel: Path) -> None:
+    entry = _beyond_repair(empty, channel)
+
+    with paused(empty, "conda_prune_plugin.execution.repair:remove", *_REPAIR) as prune:
+        assert prune.interrupt() == 1
+
+    assert "interrupted" in prune.output
+    assert list((empty.cache / ".conda-prune").glob("*/restoring.deleting"))
+    document = empty.prune("--repair", "--yes", "--json").json
+    assert "cut-off-run" in {warning["kind"] for warning in document["warnings"]}
+    assert (entry / "extra").exists()
+    assert not (empty.cache / ".conda-prune").exists()
+
+
+@pytest.mark.slow
+def test_repair_leaves_what_it_can_not_mend_as_it_is(empty: Machine, channel: Path) -> None:
+    entry = _beyond_repair(empty, channel)
 
     document = empty.prune("--repair", "--yes", "--json").json
 

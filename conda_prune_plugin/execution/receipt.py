@@ -21,6 +21,7 @@ from ..core.names import is_file_name
 from ..core.run import Disposal, Run
 from .directory import Directory
 from .exports import drop_exports
+from .state import MAKING
 
 RECEIPT = "receipt.json"
 
@@ -153,7 +154,7 @@ def read_receipt(folder: Directory) -> Receipt:
 
 def withdraw_receipt(folder: Directory) -> None:
     """Remove the receipt when nothing is left that it could explain; what is not ours is not explained by it."""
-    if not any(name[:1].isdecimal() for name, _ in folder.names()):
+    if not any(name[:1].isdecimal() or name == MAKING for name, _ in folder.names()):
         drop_exports(folder)
         for name in (UNFINISHED, RECEIPT):
             if folder.exists(name):

@@ -73,9 +73,6 @@ def _repair(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> O
     finally:
         with suppress(OSError):
             remove(site.folder, MAKING)
-        number = site.numbers[item.removal.entry.dist]
-        # As long as anything is left, the next run has to be told of it.
-        site.unsettled |= any(site.folder.exists(name) for name in (MAKING, number, number + DOOMED))
 
 
 def _repaired(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
