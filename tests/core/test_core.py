@@ -7,18 +7,11 @@ import pytest
 from conda_prune_plugin.core.accounting import Ledger, missing_links
 from conda_prune_plugin.core.last_use import last_use
 from conda_prune_plugin.core.model import (
-    Cache,
-    Entry,
     Evidence,
-    Identity,
-    Inventory,
     LastUsedFrom,
-    Measurement,
     Part,
     PartKind,
     ReasonKind,
-    Root,
-    RootState,
     SharedInode,
     Verdict,
 )
@@ -28,31 +21,9 @@ from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, plural
 from conda_prune_plugin.presentation.document import iso_time
 
-NOW = 1_000_000.0
-DIRECTORY = Part(PartKind.EXTRACTED, "a-1-0")
-ARCHIVE = Part(PartKind.ARCHIVE, "a-1-0.conda")
+from .builders import NOW, a_measurement, a_root, an_entry, an_inventory, evidence_on
 
-
-def _measurement(single: int = 0, *shared: SharedInode, ctime: float | None = None) -> Measurement:
-    return Measurement(Identity(1, 2, 3), 5, 100, single, shared, ctime)
-
-
-def _inventory(*entries: Entry, roots: tuple[Root, ...] = (), writable: bool = True) -> Inventory:
-    return Inventory((Cache("/pkgs", "/pkgs", "conda", writable, entries),), roots)
-
-
-def _entry(dist: str = "a-1-0", *parts: Part) -> Entry:
-    return Entry("/pkgs", dist, parts or (DIRECTORY, ARCHIVE))
-
-
-def _evidence(entry: Entry, **changes: object) -> Evidence:
-    measured = tuple((part, _measurement(1000)) for part in entry.parts)
-    fields = {"measurements": measured, "dist": entry.dist, "fetched": NOW - 86_400, **changes}
-    return Evidence(entry, **fields)  # type: ignore[arg-type]
-
-
-def _root(path: str, *dists: str) -> Root:
-    return Root(path, path.rsplit("/", 1)[1], RootState.OK, frozenset(dists))
+BOTH = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +76,8 @@ def test_dists_and_archives_are_told_by_their_names() -> None:
 
 
 def test_an_inode_comes_back_with_the_last_of_its_links() -> None:
-    one = _measurement(10, SharedInode(1, 7, links=3, inside=2, allocated=4096))
-    other = _measurement(20, SharedInode(1, 7, links=3, inside=1, allocated=4096))
+    one = a_measurement(10, SharedInode(1, 7, links=3, inside=2, allocated=4096))
+    other = a_measurement(20, SharedInode(1, 7, links=3, inside=1, allocated=4096))
     ledger = Ledger()
 
     assert ledger.remove(one) == 10
@@ -116,21 +87,21 @@ def test_an_inode_comes_back_with_the_last_of_its_links() -> None:
 def test_an_inode_with_a_link_outside_never_comes_back() -> None:
     ledger = Ledger()
 
-    assert ledger.remove(_measurement(10, SharedInode(1, 7, links=4, inside=3, allocated=4096))) == 10
+    assert ledger.remove(a_measurement(10, SharedInode(1, 7, links=4, inside=3, allocated=4096))) == 10
 
 
 def test_links_are_missing_only_where_all_parts_together_do_not_have_them() -> None:
-    one = _measurement(0, SharedInode(1, 7, 3, 2, 1), SharedInode(1, 8, 2, 1, 1))
-    other = _measurement(0, SharedInode(1, 7, 3, 1, 1))
+    one = a_measurement(0, SharedInode(1, 7, 3, 2, 1), SharedInode(1, 8, 2, 1, 1))
+    other = a_measurement(0, SharedInode(1, 7, 3, 1, 1))
 
     assert missing_links((one, other)) == {(1, 8): 1}
 
 
 def test_a_plan_decides_on_every_entry_exactly_once() -> None:
-    used, unused = _entry("used-1-0", Part(PartKind.EXTRACTED, "used-1-0")), _entry()
-    inventory = _inventory(used, unused, roots=(_root("/envs/e", "used-1-0"),))
+    used, unused = an_entry("used-1-0"), BOTH
+    inventory = an_inventory(used, unused, roots=(a_root("/envs/e", "used-1-0"),))
 
-    plan = make_plan(inventory, (_evidence(unused),), Policy(), NOW)
+    plan = make_plan(inventory, (evidence_on(unused),), Policy(), NOW)
 
     assert [decision.entry for decision in plan.remove] == [unused]
     assert [decision.entry for decision in plan.keep] == [used]
@@ -139,18 +110,18 @@ def test_a_plan_decides_on_every_entry_exactly_once() -> None:
 
 
 def test_every_root_that_uses_an_entry_is_a_reason() -> None:
-    roots = (_root("/envs/a", "a-1-0"), _root("/envs/b", "a-1-0"))
+    roots = (a_root("/envs/a", "a-1-0"), a_root("/envs/b", "a-1-0"))
 
-    plan = make_plan(_inventory(_entry(), roots=roots), (), Policy(), NOW)
+    plan = make_plan(an_inventory(BOTH, roots=roots), (), Policy(), NOW)
 
     assert [reason.root for reason in plan.keep[0].reasons] == ["/envs/a", "/envs/b"]
 
 
 def test_an_entry_installed_under_another_name_is_kept_by_the_name_in_its_metadata() -> None:
-    renamed = _entry("renamed")
-    roots = (_root("/envs/a", "a-1-0"),)
+    renamed = an_entry("renamed", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    roots = (a_root("/envs/a", "a-1-0"),)
 
-    plan = make_plan(_inventory(renamed, roots=roots), (_evidence(renamed, dist="a-1-0"),), Policy(), NOW)
+    plan = make_plan(an_inventory(renamed, roots=roots), (evidence_on(renamed, dist="a-1-0"),), Policy(), NOW)
 
     assert plan.keep[0].reasons[0].kind is ReasonKind.ENVIRONMENT
 
@@ -166,7 +137,7 @@ def test_an_entry_installed_under_another_name_is_kept_by_the_name_in_its_metada
     ],
 )
 def test_each_rule_keeps_and_says_why(changes: dict[str, object], kind: ReasonKind, verdict: Verdict) -> None:
-    plan = make_plan(_inventory(_entry()), (_evidence(_entry(), **changes),), Policy(), NOW)
+    plan = make_plan(an_inventory(BOTH), (evidence_on(BOTH, **changes),), Policy(), NOW)
 
     assert plan.remove == ()
     assert [reason.kind for reason in plan.keep[0].reasons] == [kind]
@@ -174,25 +145,27 @@ def test_each_rule_keeps_and_says_why(changes: dict[str, object], kind: ReasonKi
 
 
 def test_all_rules_that_apply_are_told() -> None:
-    evidence = _evidence(_entry(), outside=1, fetched=NOW)
+    evidence = evidence_on(BOTH, outside=1, fetched=NOW)
 
-    plan = make_plan(_inventory(_entry(), writable=False), (evidence,), Policy(), NOW)
+    plan = make_plan(an_inventory(BOTH, writable=False), (evidence,), Policy(), NOW)
 
     kinds = [reason.kind for reason in plan.keep[0].reasons]
     assert kinds == [ReasonKind.LINKED, ReasonKind.READ_ONLY, ReasonKind.RECENT]
 
 
 def test_an_obstacle_inside_an_entry_keeps_it() -> None:
-    blocked = Measurement(Identity(1, 2, 3), 1, 1, 1, (), obstacle="somebody else's")
-    entry = _entry("a-1-0", DIRECTORY)
+    blocked = a_measurement(obstacle="somebody else's")
+    entry = an_entry()
 
-    plan = make_plan(_inventory(entry), (_evidence(entry, measurements=((DIRECTORY, blocked),)),), Policy(), NOW)
+    plan = make_plan(
+        an_inventory(entry), (evidence_on(entry, measurements=((entry.parts[0], blocked),)),), Policy(), NOW
+    )
 
     assert plan.keep[0].reasons[0].kind is ReasonKind.READ_ONLY
 
 
 def test_no_minimum_age_means_none() -> None:
-    plan = make_plan(_inventory(_entry()), (_evidence(_entry(), fetched=NOW + 5),), Policy(min_age=0), NOW)
+    plan = make_plan(an_inventory(BOTH), (evidence_on(BOTH, fetched=NOW + 5),), Policy(min_age=0), NOW)
 
     assert len(plan.remove) == 1
 
@@ -200,18 +173,18 @@ def test_no_minimum_age_means_none() -> None:
 def test_only_the_selected_parts_go() -> None:
     policy = Policy(kinds=frozenset({PartKind.ARCHIVE}))
 
-    plan = make_plan(_inventory(_entry()), (_evidence(_entry()),), policy, NOW)
+    plan = make_plan(an_inventory(BOTH), (evidence_on(BOTH),), policy, NOW)
 
-    assert plan.remove[0].parts == (ARCHIVE,)
+    assert plan.remove[0].parts == (Part(PartKind.ARCHIVE, "a-1-0.conda"),)
     assert plan.remove[0].files == 5
 
 
 def test_the_sum_over_decisions_counts_a_shared_inode_once() -> None:
-    one, other = _entry("a-1-0", DIRECTORY), _entry("b-1-0", Part(PartKind.EXTRACTED, "b-1-0"))
-    shared = _measurement(0, SharedInode(1, 7, links=2, inside=1, allocated=4096))
-    evidence = tuple(_evidence(entry, measurements=((entry.parts[0], shared),)) for entry in (one, other))
+    one, other = an_entry(), an_entry("b-1-0")
+    shared = a_measurement(0, SharedInode(1, 7, links=2, inside=1, allocated=4096))
+    evidence = tuple(evidence_on(entry, measurements=((entry.parts[0], shared),)) for entry in (one, other))
 
-    plan = make_plan(_inventory(one, other), evidence, Policy(), NOW)
+    plan = make_plan(an_inventory(one, other), evidence, Policy(), NOW)
 
     assert [decision.reclaimable for decision in plan.remove] == [0, 4096]
     assert plan.remove[0].known_links == (((1, 7), 1),)
@@ -224,14 +197,14 @@ def test_a_time_that_no_calendar_has_is_not_shown() -> None:
 
 def test_a_candidate_without_evidence_is_a_mistake_and_not_removed() -> None:
     with pytest.raises(LookupError, match="a-1-0"):
-        make_plan(_inventory(_entry()), (), Policy(), NOW)
+        make_plan(an_inventory(BOTH), (), Policy(), NOW)
 
 
 def test_a_link_made_after_extraction_is_the_last_use() -> None:
-    entry = _entry("a-1-0", DIRECTORY)
+    entry = an_entry()
 
     def evidence(ctime: float | None) -> Evidence:
-        return _evidence(entry, measurements=((DIRECTORY, _measurement(ctime=ctime)),), fetched=NOW)
+        return evidence_on(entry, measurements=((entry.parts[0], a_measurement(payload_ctime=ctime)),), fetched=NOW)
 
     assert last_use(evidence(NOW + 5)) == (NOW + 5, LastUsedFrom.LINK)
     assert last_use(evidence(NOW - 5)) == (NOW, LastUsedFrom.EXTRACTION)

@@ -8,72 +8,31 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core.decision import Keep, Plan, Reason, Remove
+from conda_prune_plugin.core.decision import Keep, Plan, Reason
 from conda_prune_plugin.core.explanation import Explanation, decided_on, explanations, kept_alone, named_by_one
 from conda_prune_plugin.core.model import (
-    Cache,
     Entry,
-    Identity,
-    Inventory,
     Measurement,
-    Part,
-    PartKind,
     ReasonKind,
     Root,
-    RootState,
     SharedInode,
     Verdict,
 )
 
-HASH = "-" + "0" * 64
-
-
-def _entry(dist: str, cache: str = "/pkgs") -> Entry:
-    return Entry(cache, dist, (Part(PartKind.EXTRACTED, dist),))
-
-
-def _root(path: str, *dists: str) -> Root:
-    return Root(path, None, RootState.OK, frozenset(dists))
-
-
-def _inventory(roots: tuple[Root, ...], *entries: Entry) -> Inventory:
-    paths = dict.fromkeys(entry.cache for entry in entries)
-    return Inventory(
-        tuple(Cache(path, path, "conda", True, tuple(e for e in entries if e.cache == path)) for path in paths), roots
-    )
-
-
-def _remove(entry: Entry, kind: ReasonKind = ReasonKind.UNREFERENCED, *accepted: Root) -> Remove:
-    return Remove(
-        entry=entry,
-        parts=entry.parts,
-        identities=(Identity(1, 2, 3),),
-        reasons=(Reason(kind, "why"),),
-        files=1,
-        apparent=1,
-        reclaimable=1,
-        last_used=None,
-        last_used_from=None,
-        source=None,
-        sha256=None,
-        record=None,
-        names=frozenset(),
-        known_links=(),
-        accepted=frozenset(accepted),
-    )
+from .builders import HASH, a_measurement, a_removal, a_root, an_entry, an_inventory
 
 
 def test_every_entry_of_a_plan_is_explained() -> None:
-    kept, plain, unlinked, leftover = (_entry(f"{name}-1-0") for name in "kpul")
+    kept, plain, unlinked, leftover = (an_entry(f"{name}-1-0") for name in "kpul")
     keep = Keep(kept, Verdict.UNKNOWN, (Reason(ReasonKind.UNKNOWN, "odd"),))
-    root = _root("/e", "u-1-0", "l-1-0")
+    root = a_root("/e", "u-1-0", "l-1-0")
     removals = (
-        _remove(plain),
-        _remove(unlinked, ReasonKind.UNLINKED, root),
-        _remove(leftover, ReasonKind.CORRUPT, root),
+        a_removal(plain),
+        a_removal(unlinked, ReasonKind.UNLINKED, accepted=frozenset({root})),
+        a_removal(leftover, ReasonKind.CORRUPT, accepted=frozenset({root})),
     )
 
-    found = explanations(Plan(_inventory((), kept), removals, (keep,)))
+    found = explanations(Plan(an_inventory(kept), removals, (keep,)))
 
     assert found == {
         kept: Explanation(kept, Verdict.UNKNOWN, keep.reasons),
@@ -84,10 +43,12 @@ def test_every_entry_of_a_plan_is_explained() -> None:
 
 
 def test_leftovers_are_among_the_entries_that_a_plan_decides_on() -> None:
-    kept, going, other = _entry("c-1-0"), _entry("b-1-0"), _entry("x-1-0", "/two")
-    leftover = _entry("a-1-0.trash")
-    inventory = _inventory((_root("/e", "c-1-0"),), kept, going, other)
-    plan = Plan(inventory, (_remove(leftover), _remove(going), _remove(other)), (Keep(kept, Verdict.REACHABLE, ()),))
+    kept, going, other = an_entry("c-1-0"), an_entry("b-1-0"), an_entry("x-1-0", cache="/two")
+    leftover = an_entry("a-1-0.trash")
+    inventory = an_inventory(kept, going, other, roots=(a_root("/e", "c-1-0"),))
+    plan = Plan(
+        inventory, (a_removal(leftover), a_removal(going), a_removal(other)), (Keep(kept, Verdict.REACHABLE, ()),)
+    )
 
     decided = decided_on(plan)
 
@@ -96,18 +57,24 @@ def test_leftovers_are_among_the_entries_that_a_plan_decides_on() -> None:
 
 
 def test_an_entry_is_named_by_one_root_whatever_its_name_and_however_often() -> None:
-    one, two = _root("/one", "a-1-0", "b-1-0", "c-1-0"), _root("/two", "a-1-0", "d-1-0" + HASH)
-    entries = [_entry("a-1-0"), _entry("b-1-0"), _entry("c-1-0" + HASH), _entry("d-1-0" + HASH), _entry("e-1-0")]
-    second = _entry("b-1-0", "/two")
+    one, two = a_root("/one", "a-1-0", "b-1-0", "c-1-0"), a_root("/two", "a-1-0", "d-1-0" + HASH)
+    entries = [
+        an_entry("a-1-0"),
+        an_entry("b-1-0"),
+        an_entry("c-1-0" + HASH),
+        an_entry("d-1-0" + HASH),
+        an_entry("e-1-0"),
+    ]
+    second = an_entry("b-1-0", cache="/two")
 
-    found = named_by_one(_inventory((one, two, _root("/none")), *entries, second))
+    found = named_by_one(an_inventory(*entries, second, roots=(one, two, a_root("/none"))))
 
-    assert found == {one: (entries[1], entries[2], second), two: (entries[3],), _root("/none"): ()}
+    assert found == {one: (entries[1], entries[2], second), two: (entries[3],), a_root("/none"): ()}
 
 
 #: What holds an inode's links: three entries, of which each root alone names one or two, the roots, and somewhere else.
-A, B, C = (_entry(f"{name}-1-0") for name in "abc")
-ONE, TWO = _root("/one", "a-1-0", "b-1-0"), _root("/two", "c-1-0")
+A, B, C = (an_entry(f"{name}-1-0") for name in "abc")
+ONE, TWO = a_root("/one", "a-1-0", "b-1-0"), a_root("/two", "c-1-0")
 HOLDERS: tuple[Entry | Root | None, ...] = (A, B, C, ONE, TWO, None)
 #: Their sums tell which are in them.
 SIZES = (10, 100, 1_000, 10_000, 100_000)
@@ -131,7 +98,7 @@ def test_a_root_alone_keeps_the_bytes_whose_last_link_goes_with_it(
             for number, (device, where) in enumerate(inodes)
             if entry in where
         )
-        return Measurement(Identity(1, 2, 3), 1, 1, size, shared)
+        return a_measurement(size, *shared)
 
     measurements = {entry: (measured(entry, size),) for entry, size in zip((A, B, C), single)}
 
@@ -143,7 +110,7 @@ def test_a_root_alone_keeps_the_bytes_whose_last_link_goes_with_it(
         ]
         return size + sum(whole)
 
-    inventory = _inventory((ONE, TWO), A, B, C)
+    inventory = an_inventory(A, B, C, roots=(ONE, TWO))
     alone = kept_alone(inventory, measurements, {ONE: links[ONE], TWO: links[TWO]})
 
     assert [(item.root, item.entries) for item in alone] == [(ONE, (A, B)), (TWO, (C,))]
@@ -152,15 +119,12 @@ def test_a_root_alone_keeps_the_bytes_whose_last_link_goes_with_it(
 
 
 def test_what_a_root_keeps_counts_each_inode_once_and_only_by_links_that_go() -> None:
-    def part(*shared: SharedInode) -> Measurement:
-        return Measurement(Identity(1, 2, 3), 1, 1, 5, shared)
+    spread = a_measurement(5, SharedInode(1, 7, links=3, inside=1, allocated=100))
+    held = a_measurement(5, SharedInode(2, 7, links=3, inside=1, allocated=1000))
+    inventory, measurements = an_inventory(A, B, C, roots=(ONE, TWO)), {A: (spread, held), B: (spread,)}
 
-    spread = SharedInode(1, 7, links=3, inside=1, allocated=100)
-    held = SharedInode(2, 7, links=3, inside=1, allocated=1000)
-    inventory = _inventory((ONE, TWO), A, B, C)
-
-    (one, two) = kept_alone(inventory, {A: (part(spread), part(held)), B: (part(spread),)}, {ONE: {(1, 7): 1}})
+    (one, two) = kept_alone(inventory, measurements, {ONE: {(1, 7): 1}})
 
     assert (one.reclaimable, two.reclaimable) == (5 + 5 + 5 + 100, 0)
-    (one, _) = kept_alone(inventory, {A: (part(spread), part(held)), B: (part(spread),)}, {ONE: {(2, 7): 2}, TWO: {}})
+    (one, _) = kept_alone(inventory, measurements, {ONE: {(2, 7): 2}, TWO: {}})
     assert one.reclaimable == 15 + 1000

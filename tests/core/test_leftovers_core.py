@@ -12,18 +12,12 @@ from conda_prune_plugin.core.decision import Keep, Reason, Remove
 from conda_prune_plugin.core.leftovers import Archive, Leftover, decide
 from conda_prune_plugin.core.model import (
     Cache,
-    Entry,
-    Evidence,
-    Identity,
     Inventory,
     LastUsedFrom,
-    Measurement,
-    Part,
     PartKind,
     ReasonKind,
     Root,
     RootKind,
-    RootState,
     SharedInode,
     Verdict,
 )
@@ -32,27 +26,32 @@ from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.reachability import references
 from conda_prune_plugin.core.selection import Budget
 
-NOW = 1_000_000.0
-CACHE = Cache("/pkgs", "/pkgs", "conda", True, ())
-ENVIRONMENT = Root("/envs/a", "a", RootState.OK, frozenset({"a-1-0"}))
-OTHER = Root("/envs/b", None, RootState.OK, frozenset({"a-1-0"}))
-ELSEWHERE = Root("/envs/c", None, RootState.OK, frozenset({"b-1-0"}))
-LOCKFILE = Root("/x.lock", None, RootState.OK, frozenset({"a-1-0"}), RootKind.LOCKFILE)
-RULE = Root("", "a*", RootState.OK, frozenset({"a-1-0"}), RootKind.KEEP)
+from .builders import DAY, NOW, a_cache, a_measurement, a_removal, a_root, an_entry, an_inventory, evidence_on
+
+CACHE = a_cache()
+ENVIRONMENT = a_root("/envs/a", "a-1-0", name="a")
+OTHER = a_root("/envs/b", "a-1-0")
+ELSEWHERE = a_root("/envs/c", "b-1-0")
+LOCKFILE = a_root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE)
+RULE = a_root("", "a-1-0", kind=RootKind.KEEP, name="a*")
 ROOTS = (ENVIRONMENT, OTHER, ELSEWHERE, LOCKFILE, RULE)
 
 OUTSIDE = SharedInode(1, 7, links=2, inside=1, allocated=10)
 WHOLE = SharedInode(1, 8, links=2, inside=2, allocated=20)
 
-
-def _measurement(*shared: SharedInode, obstacle: str | None = None) -> Measurement:
-    return Measurement(Identity(1, 2, 3), 5, 100, 1000, shared, obstacle=obstacle)
+WHAT = "files are missing"
 
 
 def _leftover(kind: PartKind = PartKind.EXTRACTED, dist: str = "a-1-0", **more: Any) -> Leftover:
-    entry = Entry("/pkgs", dist, (Part(kind, dist),))
-    fields = {"of": "a-1-0", "changed": NOW - 86_400, "measurement": _measurement(), **more}
-    return Leftover(entry, ReasonKind.CORRUPT, "files are missing", **fields)
+    fields = {"of": "a-1-0", "changed": NOW - DAY, "measurement": a_measurement(), **more}
+    return Leftover(an_entry(dist, kind), ReasonKind.CORRUPT, WHAT, **fields)
+
+
+def _removal(leftover: Leftover, **more: Any) -> Remove:
+    """Return the removal of a leftover with all that is known of one that nothing else was said of."""
+    sizes = {"files": 5, "apparent": 100}
+    changed = {"last_used": NOW - DAY, "last_used_from": LastUsedFrom.EXTRACTION}
+    return a_removal(leftover.entry, ReasonKind.CORRUPT, WHAT, **sizes, **changed, **more)
 
 
 def _trash(**more: Any) -> Leftover:
@@ -78,25 +77,14 @@ def _words(leftover: Leftover, roots: tuple[Root, ...] = (), **more: Any) -> lis
 
 @pytest.mark.parametrize("of", ["a-1-0", None])
 def test_what_nothing_keeps_goes_with_all_that_is_known_of_it(of: str | None) -> None:
-    leftover = _leftover(of=of, measurement=_measurement(WHOLE))
+    leftover = _leftover(of=of, measurement=a_measurement(1000, WHOLE))
 
     decision = _decide(leftover, (ENVIRONMENT, LOCKFILE))
 
-    assert decision == Remove(
-        entry=leftover.entry,
-        parts=leftover.entry.parts,
-        identities=(Identity(1, 2, 3),),
-        reasons=(Reason(ReasonKind.CORRUPT, "files are missing"),),
-        files=5,
-        apparent=100,
+    assert decision == _removal(
+        leftover,
         reclaimable=1020,
-        last_used=NOW - 86_400,
-        last_used_from=LastUsedFrom.EXTRACTION,
-        source=None,
-        sha256=None,
-        record=None,
         names=frozenset({"a-1-0"} if of else ()),
-        known_links=(),
         accepted=frozenset({ENVIRONMENT, LOCKFILE} if of else ()),
     )
 
@@ -104,12 +92,12 @@ def test_what_nothing_keeps_goes_with_all_that_is_known_of_it(of: str | None) ->
 def test_links_from_somewhere_unknown_keep_what_environments_may_have_been_linked_from() -> None:
     words = ("linked", "1 file with hard links from somewhere unknown", None)
 
-    assert _words(_leftover(measurement=_measurement(OUTSIDE, WHOLE))) == [words]
-    assert _words(_leftover(measurement=_measurement(OUTSIDE)), (LOCKFILE,)) == [words]
-    assert isinstance(_decide(_trash(measurement=_measurement(OUTSIDE))), Remove)
+    assert _words(_leftover(measurement=a_measurement(1000, OUTSIDE, WHOLE))) == [words]
+    assert _words(_leftover(measurement=a_measurement(1000, OUTSIDE)), (LOCKFILE,)) == [words]
+    assert isinstance(_decide(_trash(measurement=a_measurement(1000, OUTSIDE))), Remove)
 
 
-@pytest.mark.parametrize("changes", [{"linked": True}, {"measurement": _measurement(OUTSIDE)}])
+@pytest.mark.parametrize("changes", [{"linked": True}, {"measurement": a_measurement(1000, OUTSIDE)}])
 def test_an_environment_keeps_the_damaged_package_that_it_is_linked_from(changes: dict[str, Any]) -> None:
     assert _words(_leftover(**changes), ROOTS) == [
         ("environment", "used by a, and files are linked from it (--repair)", "/envs/a"),
@@ -149,7 +137,7 @@ def test_an_environment_keeps_what_was_set_aside_and_is_all_that_is_left_of_what
     [
         ({"kept": "a*"}, {}, "keep", "kept by the rule a*"),
         ({"unreadable": "no permission", "measurement": None}, {}, "unreadable", "no permission"),
-        ({"measurement": _measurement(obstacle="a mount point")}, {}, "read-only", "a mount point"),
+        ({"measurement": a_measurement(obstacle="a mount point")}, {}, "read-only", "a mount point"),
         ({"irreplaceable": "built here"}, {}, "irreplaceable", "built here (--include-irreplaceable)"),
         (
             {"changed": NOW - 120},
@@ -164,7 +152,7 @@ def test_an_environment_keeps_what_was_set_aside_and_is_all_that_is_left_of_what
             "changed seconds ago, an install may be at work on it (--min-age)",
         ),
         ({"chosen": False}, {}, "not-selected", "not what was asked for (--only)"),
-        ({}, {"older_than": 2 * 86_400.0}, "not-selected", "last changed 1 day ago (--older-than)"),
+        ({}, {"older_than": 2 * DAY}, "not-selected", "last changed 1 day ago (--older-than)"),
         ({"changed": NOW + 120}, {"older_than": 60.0}, "not-selected", "last changed seconds ago (--older-than)"),
     ],
 )
@@ -178,7 +166,7 @@ def test_a_leftover_in_a_cache_that_can_t_be_written_stays() -> None:
     words = ("read-only", "no permission to remove anything from this cache", None)
     cache = replace(CACHE, writable=False)
 
-    for measurement in (None, _measurement(), _measurement(obstacle="a mount point")):
+    for measurement in (None, a_measurement(), a_measurement(obstacle="a mount point")):
         assert _words(_leftover(measurement=measurement), cache=cache) == [words]
 
 
@@ -203,24 +191,14 @@ ARCHIVE = Archive("a-1-0.conda", "ff", {"name": "a"})
 
 
 def test_what_roots_have_is_extracted_anew_from_its_archive() -> None:
-    leftover = _leftover(archive=ARCHIVE, measurement=_measurement(OUTSIDE, WHOLE))
+    leftover = _leftover(archive=ARCHIVE, measurement=a_measurement(1000, OUTSIDE, WHOLE))
 
     (repair,) = _plan(leftover).repair
 
     assert (repair.archive, repair.dist, repair.sha256, repair.record) == ("a-1-0.conda", "a-1-0", "ff", {"name": "a"})
-    assert repair.removal == Remove(
-        entry=leftover.entry,
-        parts=leftover.entry.parts,
-        identities=(Identity(1, 2, 3),),
-        reasons=(Reason(ReasonKind.CORRUPT, "files are missing"),),
-        files=5,
-        apparent=100,
+    assert repair.removal == _removal(
+        leftover,
         reclaimable=0,
-        last_used=NOW - 86_400,
-        last_used_from=LastUsedFrom.EXTRACTION,
-        source=None,
-        sha256=None,
-        record=None,
         names=frozenset({"a-1-0"}),
         known_links=(((1, 7), 1),),
         accepted=frozenset({ENVIRONMENT, OTHER, LOCKFILE, RULE}),
@@ -261,13 +239,11 @@ def test_one_leftover_s_repair_is_no_other_s() -> None:
 
 
 def test_leftovers_go_first_and_count_for_a_target() -> None:
-    entry = Entry("/pkgs", "b-1-0", (Part(PartKind.EXTRACTED, "b-1-0"),))
-    evidence = Evidence(entry, ((entry.parts[0], _measurement()),), fetched=NOW - 86_400)
-    inventory = Inventory((replace(CACHE, entries=(entry,)),), ())
+    entry = an_entry("b-1-0")
 
     def gone(free: int) -> tuple[list[str], int]:
         policy = Policy(min_age=0.0, budget=Budget(free=free))
-        plan = make_plan(inventory, (evidence,), policy, NOW, (_trash(), _leftover(dist="c-1-0")))
+        plan = make_plan(an_inventory(entry), (evidence_on(entry),), policy, NOW, (_trash(), _leftover(dist="c-1-0")))
         return [decision.entry.dist for decision in plan.remove], plan.missed
 
     assert gone(0) == gone(2000) == ([".trash", "c-1-0"], 0)

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import (
-    Cache,
     Entry,
     Evidence,
-    Identity,
     Inventory,
     Measurement,
     Part,
@@ -22,7 +20,6 @@ from conda_prune_plugin.core.model import (
     ReasonKind,
     Root,
     RootKind,
-    RootState,
     SharedInode,
     Verdict,
 )
@@ -31,11 +28,13 @@ from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.selection import Budget
 from conda_prune_plugin.core.units import parse_size
 
+from .builders import NOW, a_cache, a_measurement, a_root, an_entry
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOW = 1000.0
 DIST_NAMES = [f"{name}-{version}-{build}" for name in "ab" for version in ("1", "2", "10", "odd") for build in "01"]
+KINDS = [(PartKind.EXTRACTED,), (PartKind.ARCHIVE,), (PartKind.EXTRACTED, PartKind.ARCHIVE)]
 
 
 def _version_key(version: str) -> int | None:
@@ -48,28 +47,23 @@ class World:
     def __init__(self, draw: st.DrawFn) -> None:
         caches = ("/one", "/two")
         self.entries = [
-            Entry(cache, dist, tuple(self._parts(draw, dist)))
+            an_entry(dist, *draw(st.sampled_from(KINDS)), cache=cache)
             for cache in caches
             for dist in draw(st.lists(st.sampled_from(DIST_NAMES), unique=True, max_size=5))
         ]
         writable = draw(st.booleans())
         self.caches = tuple(
-            Cache(path, path, "conda", path == "/one" or writable, tuple(e for e in self.entries if e.cache == path))
+            a_cache(path, *(e for e in self.entries if e.cache == path), writable=path == "/one" or writable)
             for path in caches
         )
         self.roots = tuple(
-            Root(f"/root/{number}", None, RootState.OK, frozenset(dists), kind)
+            a_root(f"/root/{number}", *dists, kind=kind)
             for number, (kind, dists) in enumerate(
                 draw(st.lists(st.tuples(st.sampled_from(RootKind), st.sets(st.sampled_from(DIST_NAMES), max_size=3))))
             )
         )
         self._links(draw)
         self.evidence = {entry: self._evidence(draw, entry) for entry in self.entries}
-
-    @staticmethod
-    def _parts(draw: st.DrawFn, dist: str) -> list[Part]:
-        extracted, archive = Part(PartKind.EXTRACTED, dist), Part(PartKind.ARCHIVE, f"{dist}.conda")
-        return list(draw(st.sampled_from([(extracted,), (archive,), (extracted, archive)])))
 
     def _links(self, draw: st.DrawFn) -> None:
         places = [(entry, part) for entry in self.entries for part in entry.parts]
@@ -81,7 +75,7 @@ class World:
             self.inodes.append((size, {place: holders.count(place) for place in holders}))
 
     def _evidence(self, draw: st.DrawFn, entry: Entry) -> Evidence:
-        time = st.sampled_from([None, 100.0, 500.0, 900.0, 999.0, 1500.0])
+        time = st.sampled_from([None, *(NOW - age for age in (900, 500, 100, 1, -500))])
         measurements = tuple((part, self._measurement(draw, entry, part)) for part in entry.parts)
         rare = st.sampled_from([None, None, None, None, "it is so"])
         return Evidence(
@@ -100,8 +94,8 @@ class World:
             for number, (size, holders) in enumerate(self.inodes)
             if (entry, part) in holders
         )
-        ctime = draw(st.sampled_from([None, 50.0, 950.0])) if part.kind is PartKind.EXTRACTED else None
-        return Measurement(Identity(1, 2, 3), 1, 1, self.single[entry, part], shared, ctime)
+        ctime = draw(st.sampled_from([None, NOW - 950, NOW - 50])) if part.kind is PartKind.EXTRACTED else None
+        return a_measurement(self.single[entry, part], *shared, payload_ctime=ctime)
 
     def plan(self, policy: Policy, roots: tuple[Root, ...] | None = None) -> Plan:
         """Return the plan, given evidence as discovery gives it: on what no root names, and on what is unlinked."""
@@ -268,7 +262,7 @@ def test_an_extra_root_never_removes_more(data: st.DataObject) -> None:
     world = data.draw(worlds())
     policy = data.draw(policies(world, budget=False))
     dists = data.draw(st.frozensets(st.sampled_from(DIST_NAMES)))
-    root = Root("/root/extra", None, RootState.OK, dists, data.draw(st.sampled_from(RootKind)))
+    root = a_root("/root/extra", *dists, kind=data.draw(st.sampled_from(RootKind)))
 
     assert _removed(world.plan(policy, (*world.roots, root))) <= _removed(world.plan(policy))
 

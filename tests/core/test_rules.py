@@ -10,20 +10,15 @@ from conda_prune_plugin.core.accounting import Ledger, missing_links, unexplaine
 from conda_prune_plugin.core.decision import Keep, Plan, Reason, Remove
 from conda_prune_plugin.core.last_use import last_use
 from conda_prune_plugin.core.model import (
-    Cache,
-    Entry,
     Evidence,
     Identity,
-    Inventory,
     LastUsedFrom,
     LinkKind,
     Measurement,
-    Part,
     PartKind,
     ReasonKind,
     Root,
     RootKind,
-    RootState,
     SharedInode,
     Verdict,
 )
@@ -32,9 +27,7 @@ from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.reachability import candidates, references
 from conda_prune_plugin.core.selection import Budget, newest_versions
 
-NOW = 1_000_000.0
-HOUR = 3600.0
-HASH = "-" + "0" * 64
+from .builders import HASH, HOUR, IDENTITY, NOW, a_measurement, a_root, an_entry, an_inventory, evidence_on
 
 UNKNOWN_LINKS = (
     "1 file with hard links from somewhere unknown, probably an environment that was not found: "
@@ -42,33 +35,12 @@ UNKNOWN_LINKS = (
 )
 
 
-def _entry(dist: str = "a-1-0", cache: str = "/pkgs", *kinds: PartKind) -> Entry:
-    names = {PartKind.EXTRACTED: dist, PartKind.ARCHIVE: f"{dist}.conda", PartKind.LOCK: f"{dist}.lock"}
-    return Entry(cache, dist, tuple(Part(kind, names[kind]) for kind in kinds or (PartKind.EXTRACTED,)))
-
-
-def _measurement(single: int = 1000, *shared: SharedInode, ctime: float | None = None) -> Measurement:
-    return Measurement(Identity(1, 2, 3), 5, 100, single, shared, ctime)
-
-
-def _evidence(entry: Entry, **changes: Any) -> Evidence:
-    measured = tuple((part, _measurement()) for part in entry.parts)
-    return Evidence(entry, **{"measurements": measured, "dist": entry.dist, "fetched": NOW - 24 * HOUR, **changes})
-
-
-def _root(path: str, *dists: str, kind: RootKind = RootKind.ENVIRONMENT, **more: Any) -> Root:
-    return Root(path, more.pop("name", None), RootState.OK, frozenset(dists), kind, **more)
-
-
 def _plan(
     *evidence: Evidence, roots: tuple[Root, ...] = (), writable: bool = True, unsearched: bool = False, **policy: Any
 ) -> Plan:
     entries = tuple(item.entry for item in evidence)
-    caches = tuple(
-        Cache(path, path, "conda", writable, tuple(entry for entry in entries if entry.cache == path))
-        for path in dict.fromkeys(entry.cache for entry in entries)
-    )
-    inventory = Inventory(caches, roots, unsearched=frozenset(entries if unsearched else ()))
+    nobody = frozenset(entries if unsearched else ())
+    inventory = an_inventory(*entries, roots=roots, writable=writable, unsearched=nobody)
     return make_plan(inventory, evidence, Policy(**{"min_age": 0.0, **policy}), NOW)
 
 
@@ -125,65 +97,62 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
 def test_each_rule_says_why_it_keeps_and_how_to_lift_it(
     changes: dict[str, Any], policy: dict[str, Any], kind: str, words: str
 ) -> None:
-    assert _reasons(_plan(_evidence(_entry(), **changes), **policy)) == [(kind, words)]
+    assert _reasons(_plan(evidence_on(an_entry(), **changes), **policy)) == [(kind, words)]
 
 
 @pytest.mark.parametrize(
     ("policy", "kind", "words"),
     [
         ({}, "unreferenced", "no environment references it"),
-        ({"doubles": frozenset({_entry()})}, "extracted", "its archive is here and sound (--ci cache)"),
+        ({"doubles": frozenset({an_entry()})}, "extracted", "its archive is here and sound (--ci cache)"),
         (
-            {"tarballs": frozenset({_entry("a-1-0", "/pkgs", PartKind.ARCHIVE)})},
+            {"tarballs": frozenset({an_entry("a-1-0", PartKind.ARCHIVE)})},
             "tarball",
             "its extracted directory is here and whole (--all-tarballs)",
         ),
     ],
 )
 def test_what_goes_says_why(policy: dict[str, Any], kind: str, words: str) -> None:
-    entry = next(iter(*policy.values())) if policy else _entry()
-    roots = (_root("/envs/a", "a-1-0"),) if policy else ()
+    entry = next(iter(*policy.values())) if policy else an_entry()
+    roots = (a_root("/envs/a", "a-1-0"),) if policy else ()
 
-    assert _reasons(_plan(_evidence(entry), roots=roots, **policy)) == [(kind, words)]
+    assert _reasons(_plan(evidence_on(entry), roots=roots, **policy)) == [(kind, words)]
 
 
 def test_ages_count_from_the_moment_on_at_which_they_are_reached() -> None:
-    entry = _entry()
+    entry = an_entry()
 
-    assert not _plan(_evidence(entry, fetched=NOW - 600), min_age=600.0).keep
-    assert _plan(_evidence(entry, fetched=NOW - 599), min_age=600.0).keep
-    assert not _plan(_evidence(entry, fetched=NOW - 600), older_than=600.0).keep
-    assert _plan(_evidence(entry, fetched=NOW - 599), older_than=600.0).keep
+    assert not _plan(evidence_on(entry, fetched=NOW - 600), min_age=600.0).keep
+    assert _plan(evidence_on(entry, fetched=NOW - 599), min_age=600.0).keep
+    assert not _plan(evidence_on(entry, fetched=NOW - 600), older_than=600.0).keep
+    assert _plan(evidence_on(entry, fetched=NOW - 599), older_than=600.0).keep
 
 
 def test_a_cache_that_can_t_be_written_says_so_once() -> None:
-    assert _reasons(_plan(_evidence(_entry()), writable=False)) == [
+    assert _reasons(_plan(evidence_on(an_entry()), writable=False)) == [
         ("read-only", "no permission to remove anything from this cache")
     ]
 
 
 def test_the_first_obstacle_in_an_entry_is_enough() -> None:
-    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
     obstacles = (None, "somebody else's", "a mount point")
-    measured = tuple(
-        (part, Measurement(Identity(1, 2, 3), 1, 1, 1, (), obstacle=obstacle))
-        for part, obstacle in zip(entry.parts, obstacles)
-    )
+    measured = tuple((part, a_measurement(obstacle=obstacle)) for part, obstacle in zip(entry.parts, obstacles))
 
-    assert _reasons(_plan(_evidence(entry, measurements=measured))) == [("read-only", "somebody else's")]
+    assert _reasons(_plan(evidence_on(entry, measurements=measured))) == [("read-only", "somebody else's")]
 
 
 def test_every_root_is_named_in_the_words_of_its_kind() -> None:
     roots = (
-        _root("/envs/a", "a-1-0", name="a"),
-        _root("/envs/b", "a-1-0"),
-        _root("/envs/c", "b-1-0"),
-        _root("/envs/a", "a-1-0", kind=RootKind.REVISION, name="a, revision 2"),
-        _root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE, notes={"a-1-0": ", line 3"}),
-        _root("", "a-1-0", kind=RootKind.KEEP, name="a*"),
+        a_root("/envs/a", "a-1-0", name="a"),
+        a_root("/envs/b", "a-1-0"),
+        a_root("/envs/c", "b-1-0"),
+        a_root("/envs/a", "a-1-0", kind=RootKind.REVISION, name="a, revision 2"),
+        a_root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE, notes={"a-1-0": ", line 3"}),
+        a_root("", "a-1-0", kind=RootKind.KEEP, name="a*"),
     )
 
-    plan = _plan(_evidence(_entry()), roots=roots)
+    plan = _plan(evidence_on(an_entry()), roots=roots)
 
     assert [(reason.kind.value, reason.detail, reason.root) for reason in plan.keep[0].reasons] == [
         ("environment", "used by a", "/envs/a"),
@@ -195,9 +164,9 @@ def test_every_root_is_named_in_the_words_of_its_kind() -> None:
 
 
 def test_a_root_that_names_an_entry_otherwise_says_how() -> None:
-    renamed = _entry("renamed")
+    renamed = an_entry("renamed")
 
-    plan = _plan(_evidence(renamed, dist="a-1-0"), roots=(_root("/envs/a", "a-1-0"),))
+    plan = _plan(evidence_on(renamed, dist="a-1-0"), roots=(a_root("/envs/a", "a-1-0"),))
 
     assert _reasons(plan) == [("environment", "used by /envs/a as a-1-0")]
 
@@ -214,7 +183,7 @@ def test_a_root_that_names_an_entry_otherwise_says_how() -> None:
 def test_a_root_may_mean_an_entry_by_its_own_name_and_by_that_in_its_metadata(
     dist: str, inside: str | None, names: set[str]
 ) -> None:
-    (removal,) = _plan(_evidence(_entry(dist), dist=inside)).remove
+    (removal,) = _plan(evidence_on(an_entry(dist), dist=inside)).remove
 
     assert removal.names == names
 
@@ -222,11 +191,11 @@ def test_a_root_may_mean_an_entry_by_its_own_name_and_by_that_in_its_metadata(
 def test_an_entry_whose_environments_nobody_looked_for_stays_unless_a_root_is_the_reason() -> None:
     words = "rattler and pixi keep no list of their environments: say with --search where to look for them"
 
-    plan = _plan(_evidence(_entry()), unsearched=True)
+    plan = _plan(evidence_on(an_entry()), unsearched=True)
     assert _reasons(plan) == [("unknown", words)]
     assert plan.keep[0].verdict is Verdict.UNKNOWN
 
-    used = _plan(_evidence(_entry()), roots=(_root("/envs/a", "a-1-0"),), unsearched=True)
+    used = _plan(evidence_on(an_entry()), roots=(a_root("/envs/a", "a-1-0"),), unsearched=True)
     assert _reasons(used) == [("environment", "used by /envs/a")]
 
 
@@ -241,9 +210,9 @@ SHARED = SharedInode(1, 7, links=2, inside=1, allocated=10)
     ],
 )
 def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedInode, ...], why: str) -> None:
-    entry = _entry("a-1-0" + HASH)
-    roots = (_root("/envs/a", "a-1-0", name="a"), _root("/envs/b", entry.dist), _root("/envs/c", "b-1-0"))
-    evidence = _evidence(entry, measurements=((entry.parts[0], _measurement(5, *shared)),))
+    entry = an_entry("a-1-0" + HASH)
+    roots = (a_root("/envs/a", "a-1-0", name="a"), a_root("/envs/b", entry.dist), a_root("/envs/c", "b-1-0"))
+    evidence = evidence_on(entry, measurements=((entry.parts[0], a_measurement(5, *shared)),))
 
     (removal,) = _plan(evidence, roots=roots, unlinked=frozenset({entry})).remove
 
@@ -257,17 +226,17 @@ def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedIn
 
 @pytest.mark.parametrize("lifted", ["unlinked", "doubles", "tarballs"])
 def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lifted: str) -> None:
-    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE)
-    roots = (_root("/envs/a", "a-1-0"), _root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE))
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    roots = (a_root("/envs/a", "a-1-0"), a_root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE))
     policy: dict[str, Any] = {lifted: frozenset({entry})}
 
-    held = _plan(_evidence(entry), roots=roots, **policy)
+    held = _plan(evidence_on(entry), roots=roots, **policy)
     assert _reasons(held) == [("environment", "used by /envs/a"), ("lockfile", "locked by /x.lock")]
 
-    spared = _plan(_evidence(entry), roots=roots[:1], budget=Budget(free=0), **policy)
+    spared = _plan(evidence_on(entry), roots=roots[:1], budget=Budget(free=0), **policy)
     assert [kind for kind, _ in _reasons(spared)] == ["environment", "not-selected"]
     assert spared.keep[0].verdict is Verdict.REACHABLE
-    assert _plan(_evidence(entry), roots=roots[:1], **policy).remove
+    assert _plan(evidence_on(entry), roots=roots[:1], **policy).remove
 
 
 @pytest.mark.parametrize(
@@ -282,37 +251,37 @@ def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lif
     ],
 )
 def test_rattler_s_lock_goes_with_the_directory_and_never_without(policy: dict[str, Any], going: set[PartKind]) -> None:
-    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
     chosen: dict[str, Any] = {key: frozenset({entry}) if value is True else value for key, value in policy.items()}
 
-    (removal,) = _plan(_evidence(entry), **chosen).remove
+    (removal,) = _plan(evidence_on(entry), **chosen).remove
 
     assert {part.kind for part in removal.parts} == going
 
 
 def test_the_lock_is_not_among_the_parts_that_nobody_asked_for() -> None:
-    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.LOCK)
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.LOCK)
 
-    plan = _plan(_evidence(entry), kinds=frozenset({PartKind.ARCHIVE}))
+    plan = _plan(evidence_on(entry), kinds=frozenset({PartKind.ARCHIVE}))
 
     assert _reasons(plan) == [("not-selected", "only its extracted part is here, which was not asked for")]
 
 
 def test_the_lock_alone_can_t_be_asked_for() -> None:
-    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
 
-    plan = _plan(_evidence(entry), kinds=frozenset({PartKind.LOCK}))
+    plan = _plan(evidence_on(entry), kinds=frozenset({PartKind.LOCK}))
 
     assert _reasons(plan) == [("not-selected", "only its archive and extracted part is here, which was not asked for")]
 
 
 def test_a_decision_carries_on_what_was_found() -> None:
-    entry = _entry("a-1-0", "/pkgs", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
     beside = ((entry.parts[1], Identity(7, 8, 9)),)
-    evidence = _evidence(
+    evidence = evidence_on(
         entry,
         measurements=(
-            (entry.parts[0], Measurement(Identity(1, 2, 3), 5, 100, 1000, (SHARED,), NOW - HOUR)),
+            (entry.parts[0], a_measurement(1000, SHARED, payload_ctime=NOW - HOUR)),
             (entry.parts[1], Measurement(Identity(4, 5, 6), 1, 7, 8, ())),
         ),
         source="https://x/a-1-0.conda",
@@ -326,7 +295,7 @@ def test_a_decision_carries_on_what_was_found() -> None:
 
     assert plan.inventory.caches[0].entries == (entry,)
     assert (removal.entry, removal.parts) == (entry, entry.parts)
-    assert removal.identities == (Identity(1, 2, 3), Identity(4, 5, 6))
+    assert removal.identities == (IDENTITY, Identity(4, 5, 6))
     assert (removal.files, removal.apparent, removal.reclaimable) == (6, 107, 1008)
     assert (removal.last_used, removal.last_used_from) == (NOW - HOUR, LastUsedFrom.LINK)
     assert (removal.source, removal.sha256, removal.record) == ("https://x/a-1-0.conda", "ff", {"name": "a"})
@@ -336,22 +305,19 @@ def test_a_decision_carries_on_what_was_found() -> None:
 
 
 def test_a_candidate_without_evidence_is_named_with_its_cache() -> None:
-    entry = _entry()
-    inventory = Inventory((Cache("/pkgs", "/pkgs", "conda", True, (entry,)),), ())
-
     with pytest.raises(LookupError, match=r"^no evidence on the candidate a-1-0 in /pkgs$"):
-        make_plan(inventory, (), Policy(), NOW)
+        make_plan(an_inventory(an_entry()), (), Policy(), NOW)
 
 
 def test_link_kinds_stand_in_the_reasons_that_name_environments() -> None:
-    used, unlinked = _entry(), _entry("b-1-0")
+    used, unlinked = an_entry(), an_entry("b-1-0")
     roots = (
-        _root("/envs/a", "a-1-0", "b-1-0"),
-        _root("/envs/b", "a-1-0"),
-        _root("/envs/a", "a-1-0", kind=RootKind.REVISION),
-        _root("", "a-1-0", kind=RootKind.KEEP, name="a"),
+        a_root("/envs/a", "a-1-0", "b-1-0"),
+        a_root("/envs/b", "a-1-0"),
+        a_root("/envs/a", "a-1-0", kind=RootKind.REVISION),
+        a_root("", "a-1-0", kind=RootKind.KEEP, name="a"),
     )
-    plan = _plan(_evidence(used), _evidence(unlinked), roots=roots, unlinked=frozenset({unlinked}))
+    plan = _plan(evidence_on(used), evidence_on(unlinked), roots=roots, unlinked=frozenset({unlinked}))
     links = {(used, "/envs/a"): LinkKind.HARD, (unlinked, "/envs/a"): LinkKind.COPY}
 
     measured = with_links(plan, links)
@@ -362,7 +328,7 @@ def test_link_kinds_stand_in_the_reasons_that_name_environments() -> None:
 
 
 def test_inodes_of_two_devices_are_two() -> None:
-    one, other = (_measurement(0, SharedInode(device, 7, 2, 1, 10)) for device in (1, 2))
+    one, other = (a_measurement(0, SharedInode(device, 7, 2, 1, 10)) for device in (1, 2))
     ledger = Ledger()
 
     assert (ledger.remove(one), ledger.remove(other), ledger.remove(one)) == (0, 0, 10)
@@ -370,25 +336,25 @@ def test_inodes_of_two_devices_are_two() -> None:
 
 
 def test_files_with_unexplained_links_are_counted() -> None:
-    measurement = _measurement(0, *(SharedInode(1, number, 2, 1, 10) for number in range(4)))
+    measurement = a_measurement(0, *(SharedInode(1, number, 2, 1, 10) for number in range(4)))
 
     assert unexplained(measurement, {(1, 0): 1, (1, 1): 0, (1, 2): 5, (2, 3): 1}) == 2
 
 
 def test_a_link_made_at_the_moment_of_extraction_is_no_use() -> None:
-    entry = _entry()
+    entry = an_entry()
 
     def evidence(fetched: float | None) -> Evidence:
-        return _evidence(entry, measurements=((entry.parts[0], _measurement(ctime=NOW)),), fetched=fetched)
+        return evidence_on(entry, measurements=((entry.parts[0], a_measurement(payload_ctime=NOW)),), fetched=fetched)
 
     assert last_use(evidence(NOW)) == (NOW, LastUsedFrom.EXTRACTION)
     assert last_use(evidence(None)) == (NOW, LastUsedFrom.LINK)
 
 
 def test_roots_reference_by_every_name_of_an_entry() -> None:
-    entries = (_entry("a-1-0"), _entry("b-1-0" + HASH), _entry("c-1-0"), _entry("d-1-0"))
-    roots = (_root("/one", "a-1-0", "b-1-0"), _root("/two", "a-1-0"))
-    inventory = Inventory((Cache("/pkgs", "/pkgs", "conda", True, entries),), roots, unsearched=frozenset({entries[3]}))
+    entries = (an_entry("a-1-0"), an_entry("b-1-0" + HASH), an_entry("c-1-0"), an_entry("d-1-0"))
+    roots = (a_root("/one", "a-1-0", "b-1-0"), a_root("/two", "a-1-0"))
+    inventory = an_inventory(*entries, roots=roots, unsearched=frozenset({entries[3]}))
 
     referenced = references(roots)
 
@@ -407,7 +373,7 @@ def _newest(count: int, *evidence: Evidence) -> set[str]:
 
 def test_the_newest_versions_are_counted_name_by_name_and_with_all_their_builds() -> None:
     dists = ("a-1-0", "a-2-0", "a-2-1", "a-10-0", "b-1-0", "b-3-0", "b-2-0")
-    evidence = [_evidence(_entry(dist)) for dist in dists]
+    evidence = [evidence_on(an_entry(dist)) for dist in dists]
 
     assert _newest(0, *evidence) == set()
     assert _newest(1, *evidence) == {"a-10-0", "b-3-0"}
@@ -416,27 +382,27 @@ def test_the_newest_versions_are_counted_name_by_name_and_with_all_their_builds(
 
 
 def test_what_has_no_version_is_among_the_newest_and_displaces_none() -> None:
-    evidence = [_evidence(_entry(dist), dist=None) for dist in ("a-1-0", "a-2-0", "a-odd-0", "odd")]
+    evidence = [evidence_on(an_entry(dist), dist=None) for dist in ("a-1-0", "a-2-0", "a-odd-0", "odd")]
 
     assert _newest(1, *evidence) == {"a-2-0", "a-odd-0", "odd"}
 
 
 def test_a_renamed_entry_counts_by_the_name_in_its_metadata() -> None:
     evidence = [
-        _evidence(_entry("a-2-0" + HASH)),
-        _evidence(_entry("renamed"), dist="a-1-0"),
-        _evidence(_entry("odd"), dist="odd too"),
-        _evidence(_entry("a-0-0"), dist="a-9-0"),
+        evidence_on(an_entry("a-2-0" + HASH)),
+        evidence_on(an_entry("renamed"), dist="a-1-0"),
+        evidence_on(an_entry("odd"), dist="odd too"),
+        evidence_on(an_entry("a-0-0"), dist="a-9-0"),
     ]
 
     assert _newest(1, *evidence) == {"a-2-0" + HASH, "odd"}
-    assert newest_versions([_entry("renamed")], {}, 1, int) == {_entry("renamed")}
+    assert newest_versions([an_entry("renamed")], {}, 1, int) == {an_entry("renamed")}
 
 
 def test_of_what_was_used_at_one_time_and_of_what_nobody_knows_the_order_is_that_of_the_names() -> None:
     times = {"b-1-0": 5.0, "a-1-0": 5.0, "d-1-0": None, "c-1-0": None, "e-1-0": 0.0, "f-1-0": 0.5}
-    evidence = [_evidence(_entry(dist), fetched=time) for dist, time in times.items()]
-    evidence.append(_evidence(_entry("a-1-0", "/a"), fetched=5.0))
+    evidence = [evidence_on(an_entry(dist), fetched=time) for dist, time in times.items()]
+    evidence.append(evidence_on(an_entry(cache="/a"), fetched=5.0))
 
     gone = [
         {f"{item.entry.cache}/{item.entry.dist}" for item in _plan(*evidence, budget=Budget(free=1000 * count)).remove}
@@ -448,7 +414,7 @@ def test_of_what_was_used_at_one_time_and_of_what_nobody_knows_the_order_is_that
 
 
 def test_a_target_is_met_by_the_byte_and_what_it_is_missed_by_is_told() -> None:
-    evidence = [_evidence(_entry(dist), fetched=time) for time, dist in enumerate(("a-1-0", "b-1-0"))]
+    evidence = [evidence_on(an_entry(dist), fetched=time) for time, dist in enumerate(("a-1-0", "b-1-0"))]
 
     def missed(**budget: int) -> tuple[int, int]:
         plan = _plan(*evidence, budget=Budget(**budget))

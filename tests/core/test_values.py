@@ -14,18 +14,12 @@ from hypothesis import strategies as st
 from conda_prune_plugin.core import status
 from conda_prune_plugin.core.decision import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label
 from conda_prune_plugin.core.model import (
-    Cache,
-    Entry,
-    Identity,
     Inventory,
     Notice,
     OtherKind,
-    Part,
     PartKind,
     ReasonKind,
     Result,
-    Root,
-    RootState,
     Verdict,
 )
 from conda_prune_plugin.core.names import (
@@ -54,32 +48,10 @@ from conda_prune_plugin.core.targets import Target, kinds
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size
 from conda_prune_plugin.core.usage import Account
 
+from .builders import HASH, IDENTITY, a_cache, a_removal, a_root, an_entry
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-HASH = "-" + "0123456789abcdef" * 4
-
-
-def _entry(dist: str = "a-1-0", cache: str = "/pkgs") -> Entry:
-    return Entry(cache, dist, (Part(PartKind.EXTRACTED, dist),))
-
-
-def _remove(entry: Entry, kind: ReasonKind = ReasonKind.UNREFERENCED, **more: object) -> Remove:
-    fields = {"files": 1, "apparent": 10, "reclaimable": 100, "accepted": frozenset[Root](), **more}
-    return Remove(
-        entry=entry,
-        parts=entry.parts,
-        identities=(Identity(1, 2, 3),),
-        reasons=(Reason(kind, "why"),),
-        last_used=None,
-        last_used_from=None,
-        source=None,
-        sha256=None,
-        record=None,
-        names=frozenset(),
-        known_links=(),
-        **fields,  # type: ignore[arg-type]
-    )
 
 
 def _plan(*remove: Remove, keep: tuple[Keep, ...] = (), other: tuple[Other, ...] = ()) -> Plan:
@@ -87,7 +59,7 @@ def _plan(*remove: Remove, keep: tuple[Keep, ...] = (), other: tuple[Other, ...]
 
 
 def _other(kind: OtherKind) -> Other:
-    return Other(kind, "/pkgs", "/pkgs/x", Identity(1, 2, 3), files=2, apparent=20, reclaimable=200)
+    return Other(kind, "/pkgs", "/pkgs/x", IDENTITY, files=2, apparent=20, reclaimable=200)
 
 
 def test_a_dist_ends_with_two_words_behind_hyphens() -> None:
@@ -285,8 +257,8 @@ def test_targets_name_the_parts_that_go(targets: Target, parts: set[PartKind]) -
 
 
 def test_what_goes_is_told_in_a_few_words() -> None:
-    one, two = _remove(_entry()), _remove(_entry("b-1-0"))
-    leftover = _remove(_entry("c"), ReasonKind.TRASH)
+    one, two = a_removal(an_entry()), a_removal(an_entry("b-1-0"))
+    leftover = a_removal(an_entry("c"), ReasonKind.TRASH)
     index, log, temporary = (_other(kind) for kind in (OtherKind.INDEX_CACHE, OtherKind.LOGFILES, OtherKind.TEMPFILES))
 
     assert what_goes(_plan()) == ""
@@ -304,46 +276,46 @@ def test_what_goes_is_told_in_a_few_words() -> None:
 
 
 def test_a_plan_counts_all_that_goes() -> None:
-    plan = _plan(_remove(_entry()), other=(_other(OtherKind.LOGFILES),))
-    repair = Repair(_remove(_entry()), "a-1-0.conda", "a-1-0", None, None)
+    plan = _plan(a_removal(an_entry()), other=(_other(OtherKind.LOGFILES),))
+    repair = Repair(a_removal(an_entry()), "a-1-0.conda", "a-1-0", None, None)
 
     assert (plan.files, plan.apparent, plan.reclaimable) == (3, 30, 300)
     assert plan.changes
     assert _plan(other=(_other(OtherKind.LOGFILES),)).changes
     assert Plan(Inventory((), ()), (), (), repair=(repair,)).changes
-    assert not _plan(keep=(Keep(_entry(), Verdict.REACHABLE, ()),)).changes
+    assert not _plan(keep=(Keep(an_entry(), Verdict.REACHABLE, ()),)).changes
 
 
 def test_a_decision_tells_its_paths_and_what_it_is_of() -> None:
-    root = Root("/envs/e", "e", RootState.OK, frozenset())
-    package, accepted = _remove(_entry()), _remove(_entry(), accepted=frozenset({root}))
-    archive = Entry("/pkgs", "a-1-0", (Part(PartKind.ARCHIVE, "a-1-0.conda"),))
-    leftover = _remove(_entry(), ReasonKind.CORRUPT)
+    root = a_root("/envs/e")
+    package, accepted = a_removal(an_entry()), a_removal(an_entry(), accepted=frozenset({root}))
+    archive = an_entry("a-1-0", PartKind.ARCHIVE)
+    leftover = a_removal(an_entry(), ReasonKind.CORRUPT)
 
     assert package.paths == ("/pkgs/a-1-0",)
     assert (package.linkable, accepted.linkable) == (False, True)
-    assert not _remove(archive, accepted=frozenset({root})).linkable
+    assert not a_removal(archive, accepted=frozenset({root})).linkable
     assert (package.leftover, leftover.leftover) == (False, True)
     assert (package.label, leftover.label) == ("a-1-0", "a-1-0.leftover")
     assert label("x", leftover=False) == "x"
-    assert Outcome(_entry(), Result.REMOVED).freed == 0
+    assert Outcome(an_entry(), Result.REMOVED).freed == 0
 
 
 def test_an_entry_that_an_environment_may_soft_link_is_not_spared() -> None:
     links = SoftLinks(frozenset({("/pkgs", "a-1-0")}), frozenset({"/envs/unseen"}))
-    seen, unseen = (Root(path, None, RootState.OK, frozenset()) for path in ("/envs/seen", "/envs/unseen"))
+    seen, unseen = (a_root(path) for path in ("/envs/seen", "/envs/unseen"))
 
-    assert links.spare(_entry("b-1-0"), [seen])
-    assert not links.spare(_entry("A-1-0"), [seen])
-    assert links.spare(_entry("a-1-0", "/other"), [seen])
-    assert not links.spare(_entry("b-1-0"), [seen, unseen])
+    assert links.spare(an_entry("b-1-0"), [seen])
+    assert not links.spare(an_entry("A-1-0"), [seen])
+    assert links.spare(an_entry("a-1-0", cache="/other"), [seen])
+    assert not links.spare(an_entry("b-1-0"), [seen, unseen])
 
 
 def test_a_cache_s_share_of_a_plan_is_told_apart() -> None:
-    one, two = (Cache(path, path, "conda", True, ()) for path in ("/pkgs", "/two"))
+    one, two = (a_cache(path) for path in ("/pkgs", "/two"))
     recent = Reason(ReasonKind.RECENT, "")
     keep = tuple(
-        Keep(_entry(f"{number}-1-0", cache), Verdict.UNREFERENCED, reasons)
+        Keep(an_entry(f"{number}-1-0", cache=cache), Verdict.UNREFERENCED, reasons)
         for number, (cache, reasons) in enumerate(
             [
                 ("/pkgs", (recent,)),
@@ -353,7 +325,9 @@ def test_a_cache_s_share_of_a_plan_is_told_apart() -> None:
             ]
         )
     )
-    plan = _plan(_remove(_entry()), _remove(_entry("b-1-0")), _remove(_entry("c-1-0", "/two")), keep=keep)
+    plan = _plan(
+        a_removal(an_entry()), a_removal(an_entry("b-1-0")), a_removal(an_entry("c-1-0", cache="/two")), keep=keep
+    )
 
     assert [reclaimable_in(plan, cache) for cache in (one, two)] == [200, 100]
     assert [kept_by_age(plan, cache) for cache in (one, two)] == [2, 1]
@@ -363,12 +337,10 @@ def test_a_cache_s_share_of_a_plan_is_told_apart() -> None:
 @pytest.mark.parametrize("reflinks", [True, False])
 def test_usage_is_exact_where_all_was_counted_and_blocks_are_not_shared_unseen(complete: bool, reflinks: bool) -> None:
     account = Account(1, 1, 7, 1, 0, 0, 0)
-    environment = EnvironmentUsage(
-        Root("/e", None, RootState.OK, frozenset()), account, PipPackages(), None, None, True
-    )
-    cache = CacheUsage(Cache("/pkgs", "/pkgs", "conda", True, ()), account, {}, 0, 0)
+    environment = EnvironmentUsage(a_root("/e"), account, PipPackages(), None, None, True)
+    cache = CacheUsage(a_cache(), account, {}, 0, 0)
     systems = (FileSystem("/", "ext4", 1, 1, False), FileSystem("/x", "btrfs", 1, 1, reflinks))
-    usage = Usage((environment,), (cache, cache), systems, 5, _plan(_remove(_entry())), complete)
+    usage = Usage((environment,), (cache, cache), systems, 5, _plan(a_removal(an_entry())), complete)
 
     assert usage.exact is (complete and not reflinks)
     assert (usage.apparent, usage.reclaimable, usage.reflinks) == (21, 100, reflinks)
@@ -379,8 +351,8 @@ def test_a_limit_is_exceeded_by_more_only() -> None:
 
 
 def test_nothing_may_go_from_a_cache_all_of_whose_entries_are_unsearched() -> None:
-    one, two = _entry(), _entry("b-1-0")
-    caches = tuple(Cache(str(entries), "", "rattler", True, entries) for entries in ((one,), (one, two), ()))
+    one, two = an_entry(), an_entry("b-1-0")
+    caches = tuple(a_cache(str(entries), *entries) for entries in ((one,), (one, two), ()))
 
     inventory = Inventory(caches, (), unsearched=frozenset({one}))
 
