@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from interrupted import interrupted
 from machine import listing
+from places import temporary
 from tiny import Tiny
 
 from conda_prune_plugin.cli.places import place_of
@@ -21,7 +25,6 @@ from conda_prune_plugin.execution.recovery import recover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @dataclass
@@ -59,11 +62,15 @@ class Two:
 @pytest.fixture
 def two(tmp_path: Path) -> Two:
     """Two directories with an environment each."""
+    return _two(tmp_path)
+
+
+def _two(directory: Path) -> Two:
     for name in ("one", "two"):
-        tiny = Tiny(tmp_path / name)
+        tiny = Tiny(directory / name)
         tiny.add("a-1-0")
         tiny.use("e", "a-1-0")
-    return Two([tmp_path / name / "envs" for name in ("one", "two")])
+    return Two([directory / name / "envs" for name in ("one", "two")])
 
 
 def test_nothing_is_taken_where_one_of_the_directories_can_not_be_used(two: Two) -> None:
@@ -118,8 +125,7 @@ def test_a_deletion_that_is_stopped_is_left_to_the_next_run(two: Two) -> None:
     assert [outcome.result for outcome in removed.outcomes] == [Result.FAILED, Result.SKIPPED]
     assert [prefix.exists() for prefix in two.prefixes] == [False, True]
     assert two.unregistered == [str(two.prefixes[0])]
-    _, complete = recover(place_of(str(two.prefixes[0])), Patience(1.0, lambda message: None), lambda files: None)
-    assert complete
+    _recover(two.prefixes[0])
     assert [
         path.name for path in (two.places[0] / ".conda-prune" / "run-1").iterdir() if path.name[0].isdecimal()
     ] == []
@@ -135,3 +141,34 @@ def test_what_can_not_be_deleted_is_found_before_anybody_takes_leave_of_it(two: 
     assert [(outcome.result, outcome.error) for outcome in removed.outcomes] == [(Result.FAILED, two.obstacle)] * 2
     assert left == []
     assert all(prefix.is_dir() for prefix in two.prefixes)
+
+
+def _recover(prefix: Path) -> None:
+    _, complete = recover(place_of(str(prefix)), Patience(1.0), lambda files: None)
+    assert complete
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("again", [0, 1, 4], ids=["once", "at once again", "soon again"])
+@pytest.mark.parametrize("disposal", [Disposal.DELETE, Disposal.BACKUP])
+def test_interrupted_after_any_change_what_is_said_to_stay_is_there_and_registered(
+    disposal: Disposal, again: int
+) -> None:
+    for number in count(1):
+        with temporary() as directory:
+            two = _two(Path(directory))
+            results: list[Result] = []
+
+            with interrupted({number, number + again}) as changes:
+                results += [outcome.result for outcome in two.take_away(disposal).outcomes]
+            for prefix in two.prefixes:
+                _recover(prefix)
+
+            there = {prefix for prefix in two.prefixes if (prefix / "lib" / "one").exists()}
+            assert {prefix for prefix, result in zip(two.prefixes, results) if result is Result.SKIPPED} <= there, (
+                number
+            )
+            assert not set(map(Path, two.unregistered)) & there, number
+        if len(changes) < number:
+            break
+    assert number > 10

@@ -158,6 +158,19 @@ def test_restore_and_purge_beside_anything_lose_nothing_half_way(
     assert not (machine.cache / ".conda-prune").exists()
 
 
+def test_a_restore_that_was_interrupted_says_so_and_the_next_one_brings_everything_back(machine: Machine) -> None:
+    whole = {dist: contents(machine.entry(dist)) for dist in UNREFERENCED if machine.entry(dist).is_dir()}
+    assert _prune(machine, "--backup", "--yes").code == 0
+    with paused(machine, BEFORE_RESTORING, "prune", "restore", "last", "--json") as restore:
+        assert restore.interrupt() == 1
+
+    document = json.loads(restore.output)
+    assert {outcome["result"] for outcome in document["outcomes"]} == {"skipped"}
+    assert [warning["kind"] for warning in document["warnings"]] == ["interrupted"]
+    assert machine.run("prune", "restore", "last").code == 0
+    assert {dist: contents(machine.entry(dist)) for dist in whole} == whole
+
+
 @contextmanager
 def _held(path: Path, kind: str) -> Iterator[None]:
     """Hold a lock as mamba (``libmamba/src/core/util.cpp``) or rattler (``cache_lock.rs``) does."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from interrupted import interrupted
 from machine import contents, copy_tree
+from places import temporary
 from tiny import Tiny
 
+from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.caches import list_cache
 from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.lock import Patience
 from conda_prune_plugin.execution.recovery import cut_off_runs, recover
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from conda_prune_plugin.core.model import Notice
 
@@ -159,3 +162,40 @@ def test_a_receipt_cannot_name_a_place_outside_of_the_cache(tmp_path: Path, name
         "victim",
         "x",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("again", [0, 1, 4], ids=["once", "at once again", "soon again"])
+@pytest.mark.parametrize("disposal", Disposal)
+def test_interrupted_after_any_change_what_is_gone_can_be_had_again(disposal: Disposal, again: int) -> None:
+    for number in count(1):
+        with temporary() as directory:
+            tiny = Tiny(Path(directory, "it"))
+            tiny.add("a-1-0")
+            tiny.add("b-1-0", archive=True)
+            elsewhere = f"{directory}/elsewhere" if disposal is Disposal.ARCHIVE else None
+            plan = tiny.plan()
+
+            with interrupted({number, number + again}) as changes:
+                tiny.execute(plan, run=Run("run-1", 0.0, disposal, elsewhere))
+            _recover(tiny)
+
+            assert tiny.names() | set(_to_be_had(tiny)) >= {"a-1-0", "b-1-0", "b-1-0.conda"}, (number, changes)
+        if len(changes) < number:
+            break
+    assert number > 10
+
+
+def _to_be_had(tiny: Tiny) -> Iterator[str]:
+    """Give the parts that a receipt tells how to get back."""
+    for path in tiny.cache.glob(".conda-prune/*/receipt.json"):
+        receipt = json.loads(path.read_text())
+        for entry in receipt["entries"]:
+            for part in entry["parts"]:
+                place = {
+                    "delete": path,
+                    "backup": path.parent / part["number"],
+                    "archive": Path(receipt["destination"] or "/", entry.get("archived", {}).get("name", "none")),
+                }
+                if place[receipt["disposal"]].exists():
+                    yield part["name"]

@@ -119,7 +119,7 @@ def execute(arguments: argparse.Namespace) -> int:
         except PruneError as error:
             code = _report(error)
         except KeyboardInterrupt:
-            hint = "Everything is at its place, or the next run puts it back."
+            hint = "Nothing is half there: what was begun the next run finishes or takes back."
             code = _report(InterruptedByUserError("Interrupted.", hint=hint))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -35,6 +35,7 @@ examples:
   conda prune restore last --dry-run         say what would come back
 """
 
+_INTERRUPTED = "Interrupted; what was begun the next run finishes or takes back."
 
 #: Options that mean something else here than in ``conda prune`` itself.
 OWN = frozenset({"only"})
@@ -137,6 +138,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
                 complete &= not done.interrupted and done.unsettled is None
                 told = [Notice("unsettled", done.unsettled, stored.path)] if done.unsettled is not None else []
                 told += [Notice("rebuild", message, stored.path) for message in done.warnings]
+                told += [Notice("interrupted", _INTERRUPTED, stored.path)] if done.interrupted else []
                 stock = replace(stock, notices=(*stock.notices, *told))
                 if done.interrupted:
                     break

@@ -216,8 +216,9 @@ class _Removal:
         number = self._numbers[departure.path]
         self._moved.pop(departure.path, None)
         try:
-            if self._folder.exists(number):
-                self._folder.move(number, self._here.directory, departure.name)
+            # It may have been interrupted in the very moment in which it got the mark of what is to be deleted.
+            for name in filter(self._folder.exists, (number, number + DOOMED)):
+                self._folder.move(name, self._here.directory, departure.name)
         except OSError as error:
             why += f"; it could not be put back, which the next run tries again: {reason(error)}"
         self.outcomes[departure.path] = Departed(departure.path, result, error=why)

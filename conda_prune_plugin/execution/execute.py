@@ -116,6 +116,8 @@ class _Execution:
             try:
                 with ExitStack() as attempt:
                     self._sites = self._opened(attempt, plan)
+                    for decision, _ in self._early:
+                        self._sites[decision.entry.cache].unsettled = True
                     stack.push(attempt.pop_all())
                     return
             except NoRoomError:
@@ -254,6 +256,7 @@ class _Execution:
             aside.site.folder.move(aside.number(part), aside.site.folder, aside.doomed(part))
         for site in self._sites.values():
             site.folder.sync()
+            site.unsettled = True
         files = sum(aside.measurements[part].files for aside, part in doomed)
         try:
             delete_all([functools.partial(_remove, *one) for one in doomed], files, self._tools.progress)
@@ -296,7 +299,6 @@ class _Execution:
             try:
                 site.finish(decision for decision in gone if decision.entry.cache == site.receipt.cache)
             except OSError as error:
-                site.unsettled = True
                 unsettled.append(f"The receipt in {site.folder.path} could not be completed: {reason(error)}.")
         return tuple(unsettled)
 

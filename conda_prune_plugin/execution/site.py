@@ -24,7 +24,7 @@ class Site:
 
     numbers: the names that parts have in the run's folder.
     archives: the folder for compressed archives, if there are to be any.
-    unsettled: the receipt does not tell yet what was deleted, which the next run has to find out.
+    unsettled: something may be deleted that the receipt does not tell yet; stopped now, the next run finds it out.
     """
 
     cache: Directory
@@ -59,6 +59,7 @@ class Site:
         entries = [entry for entry in self.receipt.entries if any(part.name in names for part in entry.parts)]
         if entries:
             self._write(self.receipt.done(entries))
+        self.unsettled = False
 
     def _write(self, receipt: Receipt) -> None:
         if self.archives is not None:
