@@ -16,7 +16,7 @@ from ..core.model import Inventory, Notice, RootKind
 from ..core.units import parse_age
 from ..discovery.crew import Crew
 from ..discovery.evidence import gather, stale_lines
-from ..discovery.inventory import SOFT_LINKS_POSSIBLE, discover
+from ..discovery.inventory import SOFT_LINKS_POSSIBLE, begin, discover
 from ..discovery.records import MISSING
 from ..discovery.set_aside import is_set_aside
 from ..discovery.settings import Settings, conda_settings
@@ -168,7 +168,8 @@ def _recover(session: Session) -> None:
 def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
     """Return what there is, and the real paths of the environments that were named."""
     reporter = session.reporter
-    inventory = discover(request(session.arguments), reporter.phase("Looking for environments"), crew).inventory
+    progress = reporter.phase("Looking for environments")
+    inventory = discover(request(session.arguments), progress, begin(crew)).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     named = tuple(
         find_environment([root for root in roots if not is_set_aside(root.path)], name)

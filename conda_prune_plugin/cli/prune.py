@@ -104,8 +104,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
     with Crew(at_once=False) as crew:
         if worthwhile(arguments.pkgs_dir or context.pkgs_dirs):
-            # It starts while this process imports the rest.
+            # It starts, and begins to read environments, while this process imports the rest.
             crew.start("conda_prune_plugin.discovery.look")
+        from ..discovery.inventory import begin
+
+        beginning = begin(crew)
         from .run import run
 
-        return run(arguments, crew=crew)
+        return run(arguments, crew=crew, beginning=beginning)

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..core.decision import Plan
@@ -19,7 +21,7 @@ from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.summary import what_goes
 from ..core.units import format_size, parse_size, plural
 from ..discovery.crew import Crew
-from ..discovery.inventory import Discovery, discover
+from ..discovery.inventory import Beginning, Discovery, discover
 from ..discovery.processes import can_look
 from ..presentation.document import prune_document
 from ..presentation.github import is_github
@@ -44,10 +46,12 @@ def run(
     output: Output | None = None,
     publish: Callable[[Mapping[str, object]], None] = lambda document: print(json_text(document)),
     crew: Crew | None = None,
+    beginning: Beginning | None = None,
 ) -> int:
     """Run the command and return its exit code. Raises `PruneError`.
 
     output: what conda was asked for. publish: takes the JSON document, if one was asked for. crew: looks around.
+    beginning: of the discovery, if it has begun.
     """
     output = output or Output.from_context()
     arguments = with_preset(arguments)
@@ -55,7 +59,7 @@ def run(
         # Nobody is there to be asked.
         output = replace(output, yes=True)
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter, publish).run(crew or Crew(at_once=False))
+        return _Run(arguments, output, reporter, publish).run(crew or Crew(at_once=False), beginning)
 
 
 #: The exit code of ``--check`` when there is more to reclaim.
@@ -94,11 +98,11 @@ class _Run:
         self._choice = Choice(arguments, targets, self._search)
         self._request = request(arguments)
 
-    def run(self, crew: Crew) -> int:
+    def run(self, crew: Crew, beginning: Beginning | None) -> int:
         """Do it and return the exit code."""
         # Nobody is to wait for an answer with a second process at hand.
         with crew:
-            discovery, plan, notices = self._look_around(crew)
+            discovery, plan, notices = self._look_around(crew, beginning)
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
             self._settle_preset(plan, None)
@@ -120,11 +124,14 @@ class _Run:
         self._report(plan, (*notices, *self._purge_old(run)), run, execution)
         return 1 if self._failed else 0
 
-    def _look_around(self, crew: Crew) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
+    def _look_around(self, crew: Crew, beginning: Beginning | None) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
         """Discover and plan; return also what the user should know."""
-        discovery, recovered = self._discover(crew)
+        discovery, recovered = self._discover(beginning)
         caches = discovery.inventory.caches
         refuse_destination(self._destination, caches)
+        if not (self._output.json or self._output.quiet):
+            # What shows the plan takes long to import: that is done while the other process looks at packages.
+            crew.meanwhile(partial(import_module, "..presentation.text", __package__))
         plan, remarks = self._plan(discovery, crew)
         notices = (*recovered, *discovery.inventory.notices, *remarks)
         if self._preset is not None:
@@ -159,10 +166,10 @@ class _Run:
         if not self._ignore_running:
             refuse_running(plan.inventory.caches)
 
-    def _discover(self, crew: Crew) -> tuple[Discovery, tuple[Notice, ...]]:
+    def _discover(self, beginning: Beginning | None) -> tuple[Discovery, tuple[Notice, ...]]:
         """Look around, and once more if an earlier run left something that could be finished."""
         words = "Looking for environments"
-        discovery = discover(self._request, self._reporter.phase(words), crew)
+        discovery = discover(self._request, self._reporter.phase(words), beginning)
         caches = discovery.inventory.caches
         if not any(os.path.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
             return discovery, ()

@@ -75,8 +75,11 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..discovery.crew import Crew
 
-    # The second process starts while this one imports the rest.
+    # The second process starts, and begins to read environments, while this one imports the rest.
     with Crew() as crew:
+        from ..discovery.inventory import begin
+
+        beginning = begin(crew)
         from .usage_run import run
 
-        return run(arguments, crew)
+        return run(arguments, crew, beginning)

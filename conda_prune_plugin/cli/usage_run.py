@@ -15,7 +15,7 @@ from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
 from ..discovery.crew import Crew
-from ..discovery.inventory import discover
+from ..discovery.inventory import Beginning, discover
 from ..discovery.other_caches import PATIENCE, other_caches
 from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import NoSuchEnvironmentError
@@ -28,11 +28,11 @@ from .policies import Choice, request
 from .report_file import ReportFile
 
 
-def run(arguments: argparse.Namespace, crew: Crew) -> int:
+def run(arguments: argparse.Namespace, crew: Crew, beginning: Beginning) -> int:
     """Run the command, walking with a crew, and return its exit code. Raises `PruneError`."""
     output = Output.from_context()
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter).run(crew)
+        return _Run(arguments, output, reporter).run(crew, beginning)
 
 
 class _Run:
@@ -49,9 +49,9 @@ class _Run:
         self._other_caches: bool | None = arguments.other_caches
         self._wanted: str | None = None
 
-    def run(self, crew: Crew) -> int:
+    def run(self, crew: Crew, beginning: Beginning) -> int:
         """Do it and return the exit code."""
-        inventory = discover(self._request, self._reporter.phase("Looking for environments"), crew).inventory
+        inventory = discover(self._request, self._reporter.phase("Looking for environments"), beginning).inventory
         environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
         if self._name is not None:
             self._wanted = find_environment(environments, self._name)

@@ -39,7 +39,10 @@ def recorded_names(dist: str) -> tuple[str, ...]:
 
 def plain_dist(dist: str) -> str:
     """Return the ``name-version-build`` in the name of an entry: all of it, but for a hash that rattler added."""
-    plain = _ORIGIN.sub("", dist)
+    origin = _ORIGIN.search(dist)
+    if origin is None:
+        return dist
+    plain = dist[: origin.start()]
     return plain if is_dist_name(plain) else dist
 
 

@@ -76,7 +76,8 @@ class Subject:
     unsearched: bool = False
 
 
-Rule = Callable[[Subject], Iterable[Reason]]
+#: What looks at the evidence on an entry, and gives its reasons to keep it.
+Rule = Callable[[Subject, Evidence], Iterable[Reason]]
 
 
 def names(subject: Subject) -> tuple[str, ...]:
@@ -87,8 +88,7 @@ def names(subject: Subject) -> tuple[str, ...]:
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:
-    lifted = subject.policy.lifts_references(subject.entry)
-    return _references(subject, [kind for kind in RootKind if not lifted or kind is not RootKind.ENVIRONMENT])
+    return _references(subject, _LASTING if subject.policy.lifts_references(subject.entry) else _ALL)
 
 
 def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
@@ -112,6 +112,10 @@ def _roots(subject: Subject) -> Iterator[tuple[str, Root]]:
             yield name, root
 
 
+#: The kinds of roots: all of them, those that a policy may lift, and those that hold whatever it says.
+_ALL, _LIFTED = tuple(RootKind), (RootKind.ENVIRONMENT,)
+_LASTING = tuple(kind for kind in RootKind if kind not in _LIFTED)
+
 #: How a reason names a root of each kind.
 _REFERENCES = {
     RootKind.ENVIRONMENT: (ReasonKind.ENVIRONMENT, "used by"),
@@ -129,19 +133,19 @@ def _unsearched(subject: Subject) -> Iterable[Reason]:
         )
 
 
-def _unknown(subject: Subject) -> Iterable[Reason]:
-    if subject.evidence is not None and subject.evidence.doubt is not None:
-        yield Reason(ReasonKind.UNKNOWN, subject.evidence.doubt)
+def _unknown(_: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.doubt is not None:
+        yield Reason(ReasonKind.UNKNOWN, evidence.doubt)
 
 
-def _unreadable(subject: Subject) -> Iterable[Reason]:
-    if subject.evidence is not None and subject.evidence.unreadable is not None:
-        yield Reason(ReasonKind.UNREADABLE, subject.evidence.unreadable)
+def _unreadable(_: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.unreadable is not None:
+        yield Reason(ReasonKind.UNREADABLE, evidence.unreadable)
 
 
-def _linked(subject: Subject) -> Iterable[Reason]:
-    if subject.evidence is not None and subject.evidence.outside:
-        files = plural(subject.evidence.outside, "file")
+def _linked(_: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.outside:
+        files = plural(evidence.outside, "file")
         yield Reason(
             ReasonKind.LINKED,
             f"{files} with hard links from somewhere unknown, probably an environment that was not found: "
@@ -149,21 +153,18 @@ def _linked(subject: Subject) -> Iterable[Reason]:
         )
 
 
-def _read_only(subject: Subject) -> Iterable[Reason]:
-    if subject.evidence is None:
-        return
+def _read_only(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
     if not subject.cache.writable:
         yield Reason(ReasonKind.READ_ONLY, "no permission to remove anything from this cache")
         return
-    for _, measurement in subject.evidence.measurements:
+    for _, measurement in evidence.measurements:
         if measurement.obstacle is not None:
             yield Reason(ReasonKind.READ_ONLY, measurement.obstacle)
             return
 
 
-def _recent(subject: Subject) -> Iterable[Reason]:
-    evidence = subject.evidence
-    if evidence is None or evidence.fetched is None or not subject.policy.min_age:
+def _recent(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.fetched is None or not subject.policy.min_age:
         return
     age = subject.now - evidence.fetched
     if age < subject.policy.min_age:
@@ -173,23 +174,20 @@ def _recent(subject: Subject) -> Iterable[Reason]:
         )
 
 
-def _newest(subject: Subject) -> Iterable[Reason]:
-    if subject.evidence is not None and subject.entry in subject.newest:
+def _newest(subject: Subject, _: Evidence) -> Iterable[Reason]:
+    if subject.entry in subject.newest:
         count = subject.policy.keep_newest
         which = "the newest version" if count == 1 else f"one of the {count} newest versions"
         yield Reason(ReasonKind.NEWEST, f"{which} of its name (--keep-newest)")
 
 
-def _irreplaceable(subject: Subject) -> Iterable[Reason]:
-    evidence = subject.evidence
-    if evidence is not None and evidence.irreplaceable is not None and not subject.policy.include_irreplaceable:
+def _irreplaceable(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.irreplaceable is not None and not subject.policy.include_irreplaceable:
         yield Reason(ReasonKind.IRREPLACEABLE, f"{evidence.irreplaceable} (--include-irreplaceable)")
 
 
-def _not_selected(subject: Subject) -> Iterable[Reason]:
-    evidence, policy = subject.evidence, subject.policy
-    if evidence is None:
-        return
+def _not_selected(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    policy = subject.policy
     if not policy.selected(subject.entry):
         kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts} - {PartKind.LOCK.value}))
         only = f"only its {kinds} part is here, which" if policy.kinds else "it"
@@ -205,10 +203,8 @@ def _not_selected(subject: Subject) -> Iterable[Reason]:
             yield Reason(ReasonKind.NOT_SELECTED, f"last used {age} ago (--older-than)")
 
 
-#: The strongest reason first; the order is that of the output.
+#: The strongest reason first, behind those that need no evidence; the order is that of the output.
 RULES: tuple[Rule, ...] = (
-    _referenced,
-    _unsearched,
     _unknown,
     _unreadable,
     _linked,
@@ -222,15 +218,17 @@ RULES: tuple[Rule, ...] = (
 
 def reasons_to_keep(subject: Subject) -> tuple[Reason, ...]:
     """Return all reasons to keep an entry; none means that it may go."""
-    found = tuple(reason for rule in RULES for reason in rule(subject))
-    return with_references(subject, found) if found else ()
+    found = [*_referenced(subject), *_unsearched(subject)]
+    if subject.evidence is not None:
+        found += (reason for rule in RULES for reason in rule(subject, subject.evidence))
+    return with_references(subject, tuple(found)) if found else ()
 
 
 def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """Return the reasons by which an entry stays, with the references that alone would have let it go."""
     if not subject.policy.lifts_references(subject.entry):
         return reasons
-    return (*_references(subject, [RootKind.ENVIRONMENT]), *reasons)
+    return (*_references(subject, _LIFTED), *reasons)
 
 
 def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...]:

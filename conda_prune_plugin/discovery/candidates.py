@@ -46,6 +46,8 @@ def gather_evidence(
     outside = missing_links(m for item in found if item.doubt is None for _, m in item.measurements)
     if outside:
         outside = _links_not_in_caches(outside, by_path.values(), found)
+    if not outside:
+        return tuple(found)
     return tuple(
         # Only the files of the extracted directory are linked into environments.
         replace(item, outside=sum(unexplained(m, outside) for part, m in item.measurements if _extracted(part)))

@@ -1,23 +1,22 @@
 """Doing many tasks in two processes: most of the time goes into system calls, which one process makes one by one.
 
-The second process is a fresh interpreter that imports the work's module and nothing of conda. Through its standard
-input it gets the `Work` as it is at that time, then one task after the other, and answers on its standard output. If
-it can't be started, or dies, the first process does all the work itself.
+The second process (`apart`) is a fresh interpreter that imports the work's module and nothing of conda. Through its
+standard input it gets the `Work` as it is at that time, then one task after the other, and answers on its standard
+output. If it can't be started, or dies, the first process does all the work itself.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import pickle
 import select
-import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any, Protocol
+
+from .apart import LENGTH
 
 #: The helper has the next task already while it does one; at first several, for as long as the first process does
 #: something else.
@@ -26,13 +25,12 @@ _AHEAD, _AHEAD_AT_FIRST = 2, 5
 #: Answers wait in the pipe while the first process is at a task of its own: in bytes, what everybody may have on Linux.
 _PIPE = 1 << 20
 
-#: What goes before each answer: its length in bytes.
-_LENGTH = struct.Struct("<Q")
-
 #: How long to wait for an answer before asking whether the second process was stopped, in milliseconds.
 _PATIENCE = 1000
 
-_SCRIPT = "import sys; sys.path.append(sys.argv[1]); from conda_prune_plugin.discovery.crew import help_out; help_out()"
+_SCRIPT = (
+    "import sys; sys.path.append(sys.argv[1]); from conda_prune_plugin.discovery.apart import help_out; help_out()"
+)
 _BESIDE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -66,6 +64,7 @@ class Crew:
         self._tasks: Sequence[Any] = ()
         self._waiting: list[int] = []
         self._helper: _Helper | None = None
+        self._meanwhile: Callable[[], object] | None = None
         if at_once:
             self.start()
 
@@ -76,8 +75,13 @@ class Crew:
         if self._helper and module:
             self._helper.learn(module)
 
-    def begin(self, work: Work, tasks: Sequence[Any], *, alone: bool = False) -> None:
-        """Take on tasks; the helper begins with them, unless they are to be done `alone`."""
+    @property
+    def helped(self) -> bool:
+        """Whether there is another process."""
+        return self._helper is not None
+
+    def begin(self, work: Work, tasks: Sequence[Any], *, alone: bool = False, ahead: int = _AHEAD_AT_FIRST) -> None:
+        """Take on tasks; the helper begins with `ahead` of them, unless they are to be done `alone`."""
         self._work = work
         self._tasks = tasks
         self._waiting = list(reversed(range(len(tasks))))
@@ -85,10 +89,17 @@ class Crew:
             self._dismiss()
         if self._helper and len(tasks) > 1:
             self._helper.learn(work)
-            self._hand_over(_AHEAD_AT_FIRST)
+            self._hand_over(ahead)
+
+    def meanwhile(self, do: Callable[[], object]) -> None:
+        """Do something that takes this process a while, and might be done later as well, when the helper has tasks."""
+        self._meanwhile = do
 
     def finish(self, helped: Callable[[Any], object] = lambda result: None) -> list[Any]:
         """Return the results in the order of the tasks; `helped` is told each that the helper has found."""
+        if self._meanwhile and self._helper and self._helper.busy:
+            self._meanwhile()
+            self._meanwhile = None
         found: dict[int, Any] = {}
         while len(found) < len(self._tasks):
             helper = self._helper
@@ -171,17 +182,17 @@ class _Helper:
             if self._lost:
                 raise EOFError
             self._exchange(_PATIENCE, select.POLLIN)
-        end = _LENGTH.size + size
-        answer = pickle.loads(self._received[_LENGTH.size : end])  # noqa: S301
+        end = LENGTH.size + size
+        answer = pickle.loads(self._received[LENGTH.size : end])  # noqa: S301
         del self._received[:end]
         return self.busy.pop(0), answer
 
     def _answer_size(self) -> int | None:
         """Return how long the next answer is, None if not all of it is here."""
-        if len(self._received) < _LENGTH.size:
+        if len(self._received) < LENGTH.size:
             return None
-        (size,) = _LENGTH.unpack_from(self._received)
-        return size if len(self._received) - _LENGTH.size >= size else None
+        (size,) = LENGTH.unpack_from(self._received)
+        return size if len(self._received) - LENGTH.size >= size else None
 
     def _send(self, message: Any) -> None:
         rest = memoryview(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
@@ -225,31 +236,6 @@ class _Helper:
         """End the process, whatever it does."""
         self._process.kill()
         self._process.communicate()
-
-
-def help_out() -> None:
-    """Be the second process: do what standard input asks for until it ends."""
-    # The user's Ctrl-C reaches both processes; one message is enough.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    questions, answers = sys.stdin.buffer, sys.stdout.buffer
-    work: Any = None
-    while True:
-        try:
-            number, question = pickle.load(questions)  # noqa: S301
-        except EOFError:
-            return
-        if number is None:
-            work = importlib.import_module(question) if isinstance(question, str) else question
-            continue
-        try:
-            answer = work.do_apart(question)
-        except ImportError:
-            # What seldom is needed comes with conda, which need not be here.
-            answer = None
-        message = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
-        answers.write(_LENGTH.pack(len(message)))
-        answers.write(message)
-        answers.flush()
 
 
 def _start() -> _Helper | None:

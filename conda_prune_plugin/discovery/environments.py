@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..core.model import Notice, Root
@@ -18,6 +18,9 @@ _LOST_AND_FOUND = "lost+found"
 
 #: File systems that the kernel makes up as they are read: no search ends there.
 KERNEL = frozenset({"/proc", "/sys", "/dev"})
+
+#: An environment to be read: its path, and its name if it is known by one.
+_Task = tuple[str, "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +127,53 @@ def _behind_link(path: str, names: Iterable[str]) -> list[str]:
         return [envs]
 
 
-def read_roots(sources: Sources, crew: Crew | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+class Reader:
+    """Reads environments by a crew, some of them ahead of time: while this process still imports what it needs."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._begun: tuple[_Task, ...] = ()
+
+    def begin(self, sources: Sources) -> None:
+        """Begin with the environments that are known already, if there is a second process to do that."""
+        if self._crew.helped:
+            self._begun = _tasks(sources, [])
+            # What it does not come to in the meantime is done by both.
+            self._crew.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
+
+    def read(self, tasks: Sequence[_Task]) -> list[tuple[Root, tuple[Notice, ...]]]:
+        """Return what `read_environment` does for each task; what was read ahead is not read again."""
+        found = dict(zip(self._begun, self._crew.finish()))
+        self._begun = ()
+        rest = [task for task in tasks if task not in found]
+        self._crew.begin(Reading(), rest)
+        found.update(zip(rest, self._crew.finish()))
+        return [found[task] for task in tasks]
+
+
+def read_roots(sources: Sources, reader: Reader | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     """Return every environment of the sources once, sorted by path, with what was odd about them.
 
-    With a `crew`, where that is at hand, it is done sooner.
+    `reader`: what may have read some of them already.
     """
-    prefixes: dict[str, str] = {}
     notices: list[Notice] = []
+    roots = []
+    tasks = _tasks(sources, notices)
+    for root, odd in (reader or Reader(Crew(at_once=False))).read(tasks):
+        roots.append(root)
+        notices += odd
+    return tuple(sorted(roots, key=lambda root: root.path)), tuple(notices)
+
+
+def _tasks(sources: Sources, notices: list[Notice]) -> tuple[_Task, ...]:
+    """Return each environment of the sources once."""
+    prefixes: dict[str, str] = {}
     for prefix in _prefixes(sources, notices):
         real_path = os.path.realpath(prefix)
         # A link to an environment does not hide what that is called itself.
         if real_path not in prefixes or (os.path.islink(prefixes[real_path]) and not os.path.islink(prefix)):
             prefixes[real_path] = prefix
-    roots = []
-    crew = crew or Crew(at_once=False)
-    crew.begin(Reading(), [(prefix, _name(prefix, sources)) for prefix in prefixes.values()])
-    for root, odd in crew.finish():
-        roots.append(root)
-        notices += odd
-    return tuple(sorted(roots, key=lambda root: root.path)), tuple(notices)
+    return tuple((prefix, _name(prefix, sources)) for prefix in prefixes.values())
 
 
 def registered_prefixes(registry: str) -> tuple[str, ...]:

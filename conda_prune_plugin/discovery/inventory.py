@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Entry, Inventory, Notice, Root, RootKind, RootState
 from ..core.names import package_name, recorded_names
@@ -16,14 +16,14 @@ from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .crew import Crew
-from .environments import Sources, read_roots, require_environments, search_environments
+from .environments import Reader, Sources, read_roots, require_environments, search_environments
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .neighbours import find_neighbours
 from .precision import precision_notices
 from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
-from .settings import conda_settings, registry
+from .settings import Settings, conda_settings, registry
 from .softlinks import soft_links, why_soft_links
 from .specs import matching
 
@@ -63,14 +63,43 @@ class Discovery:
     watch: RootWatch
 
 
-def discover(request: Request, progress: Callable[[int], None], crew: Crew | None = None) -> Discovery:
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A discovery that has begun, with what conda's settings say and who reads environments by now."""
+
+    settings: Settings
+    reader: Reader
+
+
+def begin(crew: Crew) -> Beginning:
+    """Begin a discovery: a crew of two reads environments while this process imports the rest of the program."""
+    settings = conda_settings()
+    reader = Reader(crew)
+    reader.begin(_known(settings))
+    return Beginning(settings, reader)
+
+
+def _known(settings: Settings) -> Sources:
+    """Return the sources that need no looking for."""
+    return Sources(
+        registries=settings.registries,
+        other_registries=settings.other_registries,
+        envs_dirs=settings.envs_dirs,
+        prefixes=settings.prefixes,
+        root_prefix=settings.root_prefix,
+        nameless_envs_dirs=settings.nameless_envs_dirs,
+    )
+
+
+def discover(request: Request, progress: Callable[[int], None], beginning: Beginning | None = None) -> Discovery:
     """Find caches, entries and roots by listing. Nothing is written.
 
-    `progress` is called with the number of directories seen in a search; a `crew` makes it faster.
+    `progress` is called with the number of directories seen in a search; `beginning`: what has been begun already.
 
     Raises `PruneError` if something that the user named is not there.
     """
-    settings = conda_settings()
+    beginning = beginning or begin(Crew(at_once=False))
+    settings = beginning.settings
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
     named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
@@ -79,17 +108,9 @@ def discover(request: Request, progress: Callable[[int], None], crew: Crew | Non
         found, unseen = search_environments(directory, skip, progress)
         named += found
         notices += unseen
-    sources = Sources(
-        registries=settings.registries,
-        other_registries=settings.other_registries,
-        neighbours=tuple((user.name, registry(user.home), user.cache) for user in find_neighbours(caches)),
-        envs_dirs=settings.envs_dirs,
-        prefixes=settings.prefixes,
-        named=tuple(named),
-        root_prefix=settings.root_prefix,
-        nameless_envs_dirs=settings.nameless_envs_dirs,
-    )
-    watch = RootWatch(sources, caches, crew)
+    neighbours = tuple((user.name, registry(user.home), user.cache) for user in find_neighbours(caches))
+    sources = replace(_known(settings), neighbours=neighbours, named=tuple(named))
+    watch = RootWatch(sources, caches, beginning.reader)
     notices += precision_notices(caches)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)
@@ -177,14 +198,14 @@ class RootWatch:
     A stat of each of these is cheap enough to ask before every single removal; a search is not repeated.
     """
 
-    def __init__(self, sources: Sources, caches: tuple[Cache, ...], crew: Crew | None = None) -> None:
-        """A `crew` makes the first reading faster."""
+    def __init__(self, sources: Sources, caches: tuple[Cache, ...], reader: Reader | None = None) -> None:
+        """`reader`: what may have read some of the environments already."""
         self._sources = sources
         self._caches = caches
         # Signed before it is read, as far as it is known already what will be read; the roots bring their own stamps,
         # taken before they were listed.
         signature = self._sign(())
-        self.roots, self.notices = self._read(crew)
+        self.roots, self.notices = self._read(reader)
         self._hidden = self._hiding(self.notices)
         stamps = {os.path.join(root.path, META): _settled(root.stamp) for root in self.roots}
         self._signature = {**stamps, **signature}
@@ -231,8 +252,8 @@ class RootWatch:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""
         return frozenset(os.path.dirname(path) for path in self._signature if os.path.basename(path) == META)
 
-    def _read(self, crew: Crew | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
-        roots, notices = read_roots(self._sources, crew)
+    def _read(self, reader: Reader | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+        roots, notices = read_roots(self._sources, reader)
         return with_odd_contents(roots, self._caches), notices
 
     @staticmethod

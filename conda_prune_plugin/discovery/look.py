@@ -233,12 +233,14 @@ class _Look:
         return any(holds_package(os.path.join(self._directory, part.name)) for part in archives)
 
     def _archive(self, path: str, name: str) -> Damage | None:
-        self.measurements[path] = measure(path, mounts=self._mounts)
-        if not stat.S_ISREG(os.lstat(path).st_mode):
+        status = os.lstat(path)
+        self.measurements[path] = measure(path, mounts=self._mounts, top=status)
+        if not stat.S_ISREG(status.st_mode):
             self.sure = False
             return None
         record = self._record_of(name)
-        return archive_damage(path, record, known=bool(record) or name in self._urls, hashes=self._hashes)
+        known = bool(record) or name in self._urls
+        return archive_damage(path, status.st_size, record, known=known, hashes=self._hashes)
 
     def _record_of(self, archive: str) -> Mapping[str, Any]:
         """Return what is recorded of an archive; nothing if it came from another channel that has one of this name."""

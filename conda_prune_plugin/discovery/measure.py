@@ -36,22 +36,28 @@ _BY_DESCRIPTOR = os.scandir in os.supports_fd and os.open in os.supports_dir_fd
 
 
 def measure(
-    path: str, *, dir_fd: int | None = None, mounts: frozenset[str] | None = None, statuses: Statuses | None = None
+    path: str,
+    *,
+    dir_fd: int | None = None,
+    mounts: frozenset[str] | None = None,
+    top: os.stat_result | None = None,
+    statuses: Statuses | None = None,
 ) -> Measurement:
     """Measure a file or a directory tree; no symbolic link is followed.
 
-    `path` is absolute, or relative to `dir_fd` if that is given. `mounts` are the mount points, if they are known
-    already. `statuses` is filled with what is below the top. Raises `OSError` if anything in it can't be read.
+    `path` is absolute, or relative to `dir_fd` if that is given. `mounts` are the mount points, and `top` is the status
+    of what is at the path, if they are known already. `statuses` is filled with what is below. Raises `OSError` if
+    anything in it can't be read.
     """
     if dir_fd is None:
         path = extended(path)
-    top = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+    top = top or os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
     mounted = mounted_in(path, dir_fd, mount_points() if mounts is None else mounts)
     tally = _Tally(top.st_dev, f"another file system is mounted on {mounted}" if mounted else None, path, statuses)
     if not is_directory(top):
         tally.add_file(path, top)
         return tally.result(identity(top))
-    tally.add_directory("", top)
+    tally.add_top(top)
     with _opened(path, dir_fd) as fd:
         pending = [""]
         while pending:
@@ -137,16 +143,17 @@ class _Tally:
             mode = status.st_mode
             if is_directory(status) if ON_WINDOWS else stat.S_ISDIR(mode):
                 below.append(prefix + item.name)
-                self.add_directory(below[-1], status)
-                continue
-            files += 1
-            apparent += status.st_size
-            if payload and status.st_ctime > newest and stat.S_ISREG(mode):
-                newest = status.st_ctime
-            if status.st_nlink == 1:
-                single += status.st_blocks if KNOWS_BLOCKS else allocated(status)
+                if status.st_dev != self._device or status.st_uid != self._user:
+                    self._look_for_reasons(below[-1], status)
             else:
-                self._add_link(status)
+                files += 1
+                apparent += status.st_size
+                if payload and status.st_ctime > newest and stat.S_ISREG(mode):
+                    newest = status.st_ctime
+                if status.st_nlink != 1:
+                    self._add_link(status)
+                    continue
+            single += status.st_blocks if KNOWS_BLOCKS else allocated(status)
         self._files += files
         self._apparent += apparent
         self._single += single * BLOCK if KNOWS_BLOCKS else single
@@ -169,8 +176,13 @@ class _Tally:
         inside = 1 + (known.inside if known else 0)
         self._shared[key] = SharedInode(*key, status.st_nlink, inside, allocated(status))
 
-    def add_directory(self, path: str, status: os.stat_result) -> None:
+    def add_top(self, status: os.stat_result) -> None:
+        """Count the directory that the tree begins with."""
         self._single += allocated(status)
+        self._look_for_reasons("", status)
+
+    def _look_for_reasons(self, path: str, status: os.stat_result) -> None:
+        """Look whether a directory can't be emptied."""
         if status.st_dev != self._device:
             # Seen in this way where there is no table of mounts, or it is too late to look into that.
             self._note(f"another file system is mounted on {self._path(path)}")

@@ -18,7 +18,7 @@ LARGEST = 256 << 20
 #: Without waiting for who writes into a pipe; Windows has no such flag, nor pipes in its file system.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
-#: What is read of a file that grows meanwhile, or that does not know its length (/proc); in bytes.
+#: What is read at a time of a file that has another length than its status says; in bytes.
 _CHUNK = 1 << 16
 
 
@@ -37,12 +37,26 @@ def read_regular(path: str) -> bytes:
             raise OSError(f"{path} is not a regular file")
         if status.st_size > LARGEST:
             raise OSError(f"{path} is too large to be metadata")
-        content = b""
-        while more := os.read(fd, max(status.st_size + 1 - len(content), _CHUNK)):
+        content = os.read(fd, status.st_size + 1)
+        if len(content) == status.st_size > 0:
+            return content
+        # It has grown or shrunk meanwhile, or does not know its length (/proc).
+        while more := os.read(fd, _CHUNK):
             content += more
             if len(content) > LARGEST:
                 raise OSError(f"{path} is too large to be metadata")
         return content
+    finally:
+        os.close(fd)
+
+
+def read_ends(path: str, size: int, length: int) -> tuple[bytes, bytes]:
+    """Return the first and the last bytes of a file of the given size, `length` of them. Raises `OSError`."""
+    fd = os.open(path, _FLAGS)
+    try:
+        beginning = os.read(fd, length)
+        os.lseek(fd, max(size - length, 0), os.SEEK_SET)
+        return beginning, os.read(fd, length)
     finally:
         os.close(fd)
 

@@ -10,6 +10,8 @@ from urllib.request import url2pathname
 
 from conda.base.context import context
 
+from .urls import is_plain
+
 #: What conda can fetch from (conda.gateways.connection.session.CondaSession), and rattler besides.
 _REMOTE = frozenset({"http", "https", "ftp", "s3", "gs", "oci"})
 
@@ -28,6 +30,8 @@ def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:
     Only this machine is looked at. A local build counts as gone though its file is still there: it is a copy of the
     build directory, which is cleaned like a cache.
     """
+    if url and is_plain(url):
+        return None
     try:
         parts = urlsplit(url or "")
         # Looked at only when it is asked for.

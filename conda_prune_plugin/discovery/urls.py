@@ -25,9 +25,14 @@ def read_urls(cache: str) -> Mapping[str, str]:
     return {url.rsplit("/", 1)[-1]: url for url in lines}
 
 
+def is_plain(url: str) -> bool:
+    """Return whether a url is one of those that most packages have: of a channel, with neither login nor token."""
+    return _PLAIN.fullmatch(url) is not None
+
+
 def without_credentials(url: str | None) -> str | None:
     """Return a url without login and token; None for what can't be a url."""
-    if url and _PLAIN.fullmatch(url):
+    if url and is_plain(url):
         return url
     from conda.common.url import mask_anaconda_token, remove_auth
 

@@ -3,24 +3,22 @@
 The quick check takes names and sizes; the thorough one reads everything and compares hashes. conda takes a directory
 with an ``info/index.json`` for a package, however little of it is left, and fails when it links from it
 (`CondaVerificationError`).
+
+What reads archives is imported where it is needed, which is seldom: the second process of a `crew` begins here.
 """
 
 from __future__ import annotations
 
-import bz2
-import hashlib
 import os
 import stat
 import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from ..core.model import ReasonKind
 from .measure import Statuses
-from .reading import INDEX, dist_of, read_object, read_regular
+from .reading import INDEX, dist_of, read_ends, read_object, read_regular
 
 #: Name, type, size and SHA-256 of every file (conda.models.records.PathDataV1); packages of old have only the names.
 PATHS = os.path.join("info", "paths.json")
@@ -99,8 +97,12 @@ def _differences(
         if not isinstance(name, str):
             raise TypeError(f"{PATHS} has a name that is none")
         try:
+            # Nearly always. Whatever it should be: of a file that has the right size nothing more is asked.
+            status = statuses.get(name)
+            if status is not None and status.st_size == size and stat.S_ISREG(status.st_mode) and not hashes:
+                continue
             # No join: what a package lists lies below it, also if it begins with a slash.
-            status = statuses.get(name) or os.lstat(f"{path}{os.sep}{name}")
+            status = status or os.lstat(f"{path}{os.sep}{name}")
             # Of a symbolic link it gives the size and the hash of what that leads to.
             if listed.get("path_type") != "hardlink" or not isinstance(size, int) or stat.S_ISLNK(status.st_mode):
                 continue
@@ -118,6 +120,8 @@ def _differences(
 
 def file_sha256(path: str) -> str:
     """Return the SHA-256 of a regular file in hexadecimal digits; a link is not followed. Raises `OSError`."""
+    import hashlib
+
     digest = hashlib.sha256()
     for chunk in _chunks(path):
         digest.update(chunk)
@@ -131,21 +135,22 @@ def _chunks(path: str) -> Iterator[bytes]:
             yield chunk
 
 
-def archive_damage(path: str, record: Mapping[str, Any], *, known: bool, hashes: bool = False) -> Damage | None:
+def archive_damage(
+    path: str, size: int, record: Mapping[str, Any], *, known: bool, hashes: bool = False
+) -> Damage | None:
     """Return what is wrong with an archive, None if nothing is.
 
-    record: what conda has recorded of it, if anything. known: conda has fetched it, so whatever is in there now should
-    be a package; a file that is not known may be anybody's, and counts only if it is empty. Raises `OSError`.
+    size: its length in bytes. record: what conda has recorded of it, if anything. known: conda has fetched it, so
+    whatever is in there now should be a package; a file that is not known may be anybody's, and counts only if it is
+    empty. Raises `OSError`.
     """
-    size = os.lstat(path).st_size
     if isinstance(record.get("size"), int) and record["size"] != size:
         return Damage(ReasonKind.CORRUPT, f"it has {size:,} bytes, its record says {record['size']:,}")
     if not known and size > 0:
         return None
     suffix = next(suffix for suffix in _BEGINNINGS if path.endswith(suffix))
-    with open(path, "rb") as stream:
-        sound = stream.read(4).startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](stream, size)
-    if not sound:
+    beginning, end = read_ends(path, size, _ZIP_END.size)
+    if not (beginning.startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](path, size, end)):
         return Damage(ReasonKind.CORRUPT, "it can't be opened: it is cut off or no package at all")
     return _content_damage(path, record, suffix) if hashes else None
 
@@ -161,29 +166,31 @@ def _content_damage(path: str, record: Mapping[str, Any], suffix: str) -> Damage
     return None
 
 
-def _zip_ends(stream: IO[bytes], size: int) -> bool:
+def _zip_ends(path: str, size: int, end: bytes) -> bool:
     # The record that ends the directory, which ends the file, where no comment follows: nearly always.
-    stream.seek(max(size - _ZIP_END.size, 0))
-    tail = stream.read()
-    if len(tail) == _ZIP_END.size:
-        signature, entries, length, start, comment = _ZIP_END.unpack(tail)
-        if signature == _ZIP_MARK and entries and not comment and start + length + len(tail) == size:
+    if len(end) == _ZIP_END.size:
+        signature, entries, length, start, comment = _ZIP_END.unpack(end)
+        if signature == _ZIP_MARK and entries and not comment and start + length + len(end) == size:
             return True
+    import zipfile
+
     try:
         # Reads the whole directory.
-        with zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(path) as archive:
             return bool(archive.namelist())
     except (zipfile.BadZipFile, ValueError, RuntimeError):
         return False
 
 
-def _bz2_ends(stream: IO[bytes], size: int) -> bool:
-    stream.seek(max(size - _BZ2_TAIL, 0))
-    tail = int.from_bytes(stream.read(), "big")
+def _bz2_ends(path: str, size: int, end: bytes) -> bool:
+    tail = int.from_bytes(end[-_BZ2_TAIL:], "big")
     return any((tail >> shift + 32) & (1 << 48) - 1 == _BZ2_END for shift in range(8))
 
 
 def _zip_reads(path: str) -> bool:
+    import zipfile
+    import zlib
+
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -193,6 +200,8 @@ def _zip_reads(path: str) -> bool:
 
 
 def _bz2_reads(path: str) -> bool:
+    import bz2
+
     try:
         with bz2.open(path) as stream:
             while stream.read(_CHUNK):
@@ -206,7 +215,7 @@ def _bz2_reads(path: str) -> bool:
     return True
 
 
-_ENDS: Mapping[str, Callable[[IO[bytes], int], bool]] = {".conda": _zip_ends, ".tar.bz2": _bz2_ends}
+_ENDS: Mapping[str, Callable[[str, int, bytes], bool]] = {".conda": _zip_ends, ".tar.bz2": _bz2_ends}
 _READS: Mapping[str, Callable[[str], bool]] = {".conda": _zip_reads, ".tar.bz2": _bz2_reads}
 
 

@@ -79,6 +79,8 @@ def printable(text: str) -> str:
 
 def on_one_line(text: str) -> str:
     """Return text with control characters and odd bytes escaped."""
+    if text.isascii() and text.isprintable():
+        return text
     escaped = "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text

@@ -50,25 +50,29 @@ def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence
 def show_columns(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:
     """Print a table if it fits; return whether it did. `right` names the columns that are aligned there.
 
-    In one piece: of the hundreds of rows of a large plan, rich's own table takes longer than making the plan.
+    Not by rich's own table: with the hundreds of rows of a large plan that takes longer than making the plan.
     """
-    widths = [max(map(cell_len, column)) for column in zip(headings, *rows)]
+    widths = [max(map(_width, column)) for column in zip(headings, *rows)]
     if sum(widths) + _GAP * (len(widths) - 1) > out.width:
         return False
     before = [heading in right for heading in headings]
-    lines = [_line(cells, widths, before) for cells in (headings, *rows)]
-    text = Text("\n".join(lines), no_wrap=True)
-    text.stylize("dim", 0, len(lines[0]))
-    out.print(text)
+    # All of it fits: rich has nothing to wrap, which would take it longer than making the plan.
+    out.out(_line(headings, widths, before), style="dim", highlight=False)
+    out.out("\n".join(_line(cells, widths, before) for cells in rows), highlight=False)
     return True
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], before: Sequence[bool]) -> str:
     padded = []
     for cell, width, first in zip(cells, widths, before):
-        space = " " * (width - cell_len(cell))
+        space = " " * (width - _width(cell))
         padded.append(space + cell if first else cell + space)
     return (" " * _GAP).join(padded).rstrip()
+
+
+def _width(text: str) -> int:
+    """Return how many columns a text takes that has no control characters; rich needs longer for that."""
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
