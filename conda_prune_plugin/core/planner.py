@@ -10,7 +10,7 @@ from .accounting import Ledger, missing_links
 from .decision import Keep, Other, Plan, Reason, Remove
 from .last_use import last_use
 from .leftovers import Leftover, decide, repairs
-from .model import Entry, Evidence, Inventory, LinkKind, ReasonKind, Root, Verdict
+from .model import Cache, Entry, Evidence, Inventory, LinkKind, ReasonKind, Root, Verdict
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .reachability import references
 from .selection import least_recently_used, newest_versions
@@ -111,11 +111,14 @@ def _subjects(
 ) -> tuple[Subject, ...]:
     entries = [entry for cache in inventory.caches for entry in cache.entries]
     newest = newest_versions(entries, evidence, policy.keep_newest, policy.version_key)
-    return tuple(
-        Subject(entry, cache, evidence.get(entry), referenced, newest, policy, now, entry in inventory.unsearched)
-        for cache in inventory.caches
-        for entry in cache.entries
-    )
+
+    def subject(cache: Cache, entry: Entry) -> Subject:
+        found = evidence.get(entry)
+        known = names(entry, found)
+        roots = tuple((name, root) for name in known for root in referenced.get(name, ()))
+        return Subject(entry, cache, found, known, roots, newest, policy, now, entry in inventory.unsearched)
+
+    return tuple(subject(cache, entry) for cache in inventory.caches for entry in cache.entries)
 
 
 def _verdict(reasons: Sequence[Reason]) -> Verdict:
@@ -132,7 +135,6 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
     parts = subject.policy.selected(subject.entry)
     going = [measured[part] for part in parts]
     last_used, last_used_from = last_use(evidence)
-    known = names(subject)
     return Remove(
         entry=evidence.entry,
         parts=parts,
@@ -146,8 +148,8 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         source=evidence.source,
         sha256=evidence.sha256,
         record=evidence.record,
-        names=frozenset(known),
+        names=frozenset(subject.names),
         known_links=tuple(missing_links(going).items()),
-        accepted=frozenset(root for name in known for root in subject.referenced.get(name, ())),
+        accepted=frozenset(root for _, root in subject.roots),
         beside=evidence.beside,
     )

@@ -7,7 +7,7 @@ rules that apply are reported, so that lifting one does not bring the next one a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .accounting import missing_links
@@ -62,6 +62,7 @@ class Policy:
 class Subject:
     """What a rule may look at; `evidence` is None for an entry that a root names, unless it may go all the same.
 
+    names: the dists that a root would reference it by. roots: the roots that do, each with the name.
     newest: the entries of the newest versions of their names.
     unsearched: its environments are registered nowhere, and nobody looked for them.
     """
@@ -69,7 +70,8 @@ class Subject:
     entry: Entry
     cache: Cache
     evidence: Evidence | None
-    referenced: Mapping[str, Sequence[Root]]
+    names: tuple[str, ...]
+    roots: tuple[tuple[str, Root], ...]
     newest: frozenset[Entry]
     policy: Policy
     now: float
@@ -80,10 +82,10 @@ class Subject:
 Rule = Callable[[Subject, Evidence], Iterable[Reason]]
 
 
-def names(subject: Subject) -> tuple[str, ...]:
+def names(entry: Entry, evidence: Evidence | None) -> tuple[str, ...]:
     """Return the dists that a root would reference an entry by: its own name, and what its metadata says."""
-    recorded = recorded_names(subject.entry.dist)
-    inside = subject.evidence.dist if subject.evidence is not None else None
+    recorded = recorded_names(entry.dist)
+    inside = evidence.dist if evidence is not None else None
     return recorded if not inside or inside in recorded else (*recorded, inside)
 
 
@@ -92,7 +94,7 @@ def _referenced(subject: Subject) -> Iterable[Reason]:
 
 
 def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
-    for name, root in _roots(subject):
+    for name, root in subject.roots:
         if root.kind not in kinds:
             continue
         alias = "" if name == subject.entry.dist else f" as {name}"
@@ -104,12 +106,6 @@ def _reference(kind: RootKind, path: str, name: str | None, more: str) -> Reason
     # Most entries that a root names have one and the same reason.
     reason, by = _REFERENCES[kind]
     return Reason(reason, f"{by} {name or path}{more}", root=path or None)
-
-
-def _roots(subject: Subject) -> Iterator[tuple[str, Root]]:
-    for name in names(subject):
-        for root in subject.referenced.get(name, ()):
-            yield name, root
 
 
 #: The kinds of roots: all of them, those that a policy may lift, and those that hold whatever it says.
@@ -126,7 +122,7 @@ _REFERENCES = {
 
 
 def _unsearched(subject: Subject) -> Iterable[Reason]:
-    if subject.unsearched and not any(_roots(subject)):
+    if subject.unsearched and not subject.roots:
         yield Reason(
             ReasonKind.UNKNOWN,
             "rattler and pixi keep no list of their environments: say with --search where to look for them",
@@ -244,7 +240,7 @@ def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...
             f"{root.name or root.path} has it {_why_unlinked(evidence)}",
             root=root.path,
         )
-        for _, root in _roots(subject)
+        for _, root in subject.roots
     )
     return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment references it"),)
 
