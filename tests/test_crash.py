@@ -133,10 +133,6 @@ def _archived(place: Place) -> None:
     assert run(place.sandbox, *PRUNE, "--backup-to", str(place.directory / "elsewhere")).code == 0
 
 
-def _fetchable(place: Place) -> None:
-    """Prune a package that really can be fetched again from a channel."""
-
-
 def _all_gone(place: Place) -> None:
     assert run(place.sandbox, *PRUNE).code == 0
     assert place.left() == set()

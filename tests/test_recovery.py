@@ -34,10 +34,6 @@ def _recover(tiny: Tiny) -> tuple[Notice, ...]:
     return notices
 
 
-def _state_of(tiny: Tiny) -> dict[str, object]:
-    return {name: contents(tiny.cache / name) if (tiny.cache / name).is_dir() else "file" for name in tiny.names()}
-
-
 #: The changes of the disk, as `Directory` makes them.
 CHANGES = ("mkdir", "move", "replace", "link", "unlink", "rmdir")
 
