@@ -214,6 +214,8 @@ def test_only_what_matches_is_restored(machine: Machine) -> None:
 
     assert _results(answer) == {"libalpha-1.0-0": "restored"}
     assert machine.entry("libalpha-1.0-0").is_dir()
+    back = [item for top in machine.cache.glob("libalpha-1.0-0*") for item in (top, *top.rglob("*"))]
+    assert answer.json["runs"][0]["files"] == sum(not item.is_dir() for item in back)
     assert set(_runs(machine)[0]["dists"]) == UNREFERENCED - {"libalpha-1.0-0"}
     nothing = machine.run("prune", "restore", "last", "--only", "no-such-package", "--json")
     assert (nothing.code, nothing.json["exception_name"]) == (1, "NoSuchRunError")

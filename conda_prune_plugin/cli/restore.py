@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.decision import Outcome
+    from ..execution.receipt import ReceiptEntry
     from ..execution.runs import StoredRun
     from ..presentation.progress import Reporter
     from .runs import Stock
@@ -119,15 +120,15 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     named = named_run(stock, arguments.run)
     # In one cache the run may be whole, and in another not understood.
     runs = [stored for stored in named if any(map(wanted, stored.entries))]
-    dists = [entry.dist for stored in runs for entry in stored.entries if wanted(entry)]
-    if not dists:
+    entries = [entry for stored in runs for entry in stored.entries if wanted(entry)]
+    if not entries:
         raise NoSuchRunError(
             f"The run {named[0].id} has nothing to restore" + (" that matches --only." if arguments.only else "."),
             hint="`conda prune restore` lists the runs that there are.",
         )
     outcomes: list[Outcome] = []
     if not output.dry_run:
-        progress = reporter.counter("Restoring packages", len(dists))
+        progress = reporter.counter("Restoring packages", len(entries))
         with all_locked(runs, patience) as locked:
             for stored in runs:
                 if stored.cache.client == Client.ENVIRONMENTS:
@@ -144,13 +145,13 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
                     break
         reporter.clear()
     failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
-    _report(runs, dists, outcomes, stock, output, success=not failed)
+    _report(runs, entries, outcomes, stock, output, success=not failed)
     return 1 if failed else 0
 
 
 def _report(
     runs: Sequence[StoredRun],
-    dists: Sequence[str],
+    entries: Sequence[ReceiptEntry],
     outcomes: Sequence[Outcome],
     stock: Stock,
     output: Output,
@@ -161,8 +162,10 @@ def _report(
     from ..presentation.text import console, printable, show_notices
     from .runs import summary
 
+    dists = [entry.dist for entry in entries]
     if output.json:
-        run = {**run_document(summary(runs)), "dists": list(dists), "entries": len(dists)}
+        wanted = {"dists": dists, "entries": len(dists), "files": sum(entry.files for entry in entries)}
+        run = {**run_document(summary(runs)), **wanted}
         document = runs_document([run], stock.notices, success=success, dry_run=output.dry_run, outcomes=outcomes)
         print_document(document)
         return
