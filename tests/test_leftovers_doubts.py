@@ -163,3 +163,18 @@ def test_contents_are_read_though_no_more_threads_are_to_be_had(tmp_path: Path) 
         threading.stack_size(usual)
 
     assert [item.entry.dist for item in found.leftovers] == ["p1-1-0"]
+
+
+def test_an_archive_whose_directory_points_before_its_beginning_is_damaged(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path)
+    tiny.add("a-1-0", archive=True)
+    (tiny.cache / "urls.txt").write_text("https://host/linux-64/a-1-0.conda\n")
+    archive = tiny.cache / "a-1-0.conda"
+    data = bytearray(archive.read_bytes())
+    # Where the directory begins: one too many, so that what it lists begins one too few (APPNOTE.TXT, 4.3.16).
+    data[-6] += 1
+    archive.write_bytes(data)
+
+    found = find_leftovers(tiny.inventory(), (), Search(hashes=True), Memory(), lambda done: None)
+
+    assert [item.entry.dist for item in found.leftovers] == ["a-1-0.conda"]

@@ -99,6 +99,16 @@ def test_what_holds_a_directory_of_somebody_else_is_kept(shared: Tiny) -> None:
     assert (shared.cache / "b-1-0" / "lib" / "one").exists()
 
 
+def test_an_archive_that_may_not_be_read_is_said_to_be_unreadable_and_not_to_be_no_package(shared: Tiny) -> None:
+    shutil.rmtree(shared.cache / "b-1-0")
+    os.chown(shared.cache / "b-1-0.conda", 0, 0)
+    (shared.cache / "b-1-0.conda").chmod(0o600)
+
+    answer = _as_nobody(lambda: _prune(shared))
+
+    assert answer["b-1-0"] == ["unreadable"]
+
+
 def test_in_a_sticky_cache_only_our_own_goes(shared: Tiny) -> None:
     _give(shared.cache / "b-1-0", 0)
     os.chown(shared.cache / "c-1-0.conda", 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from .reading import dist_of
+from .reading import dist_of, is_of_content
 
 #: A larger .tar.bz2 is not searched for its metadata: these may lie at its end, and unpacking takes its time. In bytes.
 LARGEST_SEARCHED = 64 << 20
@@ -24,10 +24,12 @@ def dist_in_archive(path: str) -> str:
         for archive, member in stream_conda_info(path):
             if member.name == "info/index.json" and (stream := archive.extractfile(member)):
                 return dist_of(json.loads(stream.read()))
-    except Exception:  # noqa: BLE001, S110
-        # zipfile, tarfile, bz2, json and one of two zstd libraries each have errors of their own for broken content,
+    except Exception as error:
+        # zipfile, tarfile, bz2, json and one of three zstd libraries each have errors of their own for broken content,
         # and whichever it is, the archive is not understood and stays.
-        pass
+        if isinstance(error, OSError) and not is_of_content(error):
+            error.filename = error.filename or path
+            raise
     raise ValueError("its archive was not downloaded by conda and can't be read as a package")
 
 

@@ -61,6 +61,15 @@ def read_ends(path: str, size: int, length: int) -> tuple[bytes, bytes]:
         os.close(fd)
 
 
+def is_of_content(error: OSError) -> bool:
+    """Return whether an error tells of what a file holds, and not of the disk that it lies on.
+
+    Libraries that read archives raise it without a number for broken content, or with that of a seek to before the
+    beginning, where the content says so.
+    """
+    return error.errno in (None, errno.EINVAL)
+
+
 def read_object(path: str) -> Mapping[str, Any]:
     """Return the JSON object in a file. Raises `OSError`, or `ValueError` if that is not what the file holds."""
     try:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..core.model import ReasonKind
 from .measure import Statuses
-from .reading import INDEX, dist_of, read_ends, read_object, read_regular
+from .reading import INDEX, dist_of, is_of_content, read_ends, read_object, read_regular
 
 #: Name, type, size and SHA-256 of every file (conda.models.records.PathDataV1); packages of old have only the names.
 PATHS = os.path.join("info", "paths.json")
@@ -178,6 +178,10 @@ def _zip_ends(path: str, size: int, end: bytes) -> bool:
         # Reads the whole directory.
         with zipfile.ZipFile(path) as archive:
             return bool(archive.namelist())
+    except OSError as error:
+        if not is_of_content(error):
+            raise
+        return False
     except (zipfile.BadZipFile, ValueError, RuntimeError):
         return False
 
@@ -194,6 +198,10 @@ def _zip_reads(path: str) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
+    except OSError as error:
+        if not is_of_content(error):
+            raise
+        return False
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError):
         # RuntimeError: encrypted, or compressed in a way that is not implemented.
         return False
@@ -207,8 +215,8 @@ def _bz2_reads(path: str) -> bool:
             while stream.read(_CHUNK):
                 pass
     except OSError as error:
-        if error.errno is not None:
-            raise  # The disk can't be read; of the content that says nothing.
+        if not is_of_content(error):
+            raise
         return False
     except (EOFError, ValueError):
         return False
