@@ -20,8 +20,8 @@ import sys
 import types
 from typing import Any
 
-#: What no Python on Windows has (the availability notes of the `os` documentation).
-_NOT_ON_WINDOWS = (
+#: What no Python on Windows has, or only a newer one (the availability notes of the `os` documentation).
+NOT_ON_WINDOWS = (
     *("getuid", "geteuid", "getgid", "getegid", "getgroups", "setuid", "setgid", "setresuid", "setgroups", "getresuid"),
     *("chown", "lchown", "fchown", "fchmod", "fork", "forkpty", "statvfs", "fstatvfs", "sync", "pread", "pwrite"),
     *("preadv", "pwritev", "posix_fadvise", "posix_fallocate", "mkfifo", "mknod", "sched_getaffinity", "getxattr"),
@@ -29,10 +29,10 @@ _NOT_ON_WINDOWS = (
     *("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_SYNC", "O_DSYNC", "ST_RDONLY", "chroot"),
     *("openpty", "ttyname", "tcgetpgrp", "getloadavg", "sysconf", "uname", "major", "minor", "lockf", "wait3", "wait4"),
 )
-_MODULES_NOT_ON_WINDOWS = ("fcntl", "pwd", "grp", "resource", "termios", "pty", "tty", "syslog", "spwd")
+MODULES_NOT_ON_WINDOWS = ("fcntl", "pwd", "grp", "resource", "termios", "pty", "tty", "syslog", "spwd")
 
 #: What Python on macOS lacks.
-_NOT_ON_MACOS = (
+NOT_ON_MACOS = (
     *("posix_fadvise", "posix_fallocate", "sched_getaffinity", "getxattr", "listxattr", "setxattr", "removexattr"),
     *("copy_file_range", "memfd_create", "getresuid", "setresuid", "pidfd_open", "splice", "eventfd", "unshare"),
 )
@@ -154,16 +154,33 @@ def _keep_disk_usage(statvfs: Any) -> None:
     _set(shutil, "disk_usage", disk_usage)
 
 
+def _leave_locks() -> None:
+    """Let `filelock` keep the system that it is imported on: it looks at the platform, which stays Linux here.
+
+    What it takes without `fcntl`, a file that has to be removed again, is not what it takes on Windows, where it locks
+    an open file as here.
+    """
+    from filelock import FileLock
+
+    whole = types.ModuleType("os")
+    vars(whole).update(vars(os))
+    for name, module in list(sys.modules.items()):
+        if name.startswith("filelock.") and vars(module).get("os") is os:
+            _set(module, "os", whole)
+    assert FileLock.__name__ == "UnixFileLock"
+
+
 def _become_windows() -> None:
-    # It looks at the platform, which stays Linux here, and not at what there is.
+    # It looks at the platform too, and not at what there is.
     import platformdirs  # noqa: F401
 
+    _leave_locks()
     # It asked what there is when it was imported.
     _set(shutil, "_use_fd_functions", False)
     statvfs = os.statvfs
-    for name in _MODULES_NOT_ON_WINDOWS:
+    for name in MODULES_NOT_ON_WINDOWS:
         sys.modules[name] = None  # type: ignore[assignment]
-    _take_away(_NOT_ON_WINDOWS)
+    _take_away(NOT_ON_WINDOWS)
     real_stat, real_lstat, real_fstat, real_scandir = os.stat, os.lstat, os.fstat, os.scandir
     _set(os, "stat_result", _WindowsStatus)
     _set(os, "stat", _by_path_only(lambda *args, **options: _WindowsStatus(real_stat(*args, **options))))
@@ -206,7 +223,7 @@ def _remove_as_windows() -> None:
 
 
 def _become_macos() -> None:
-    _take_away(_NOT_ON_MACOS)
+    _take_away(NOT_ON_MACOS)
     real_stat, real_lstat, real_fstat = os.stat, os.lstat, os.fstat
     real_scandir = os.scandir
     _set(os, "stat_result", _MacStatus)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from machine import UNREFERENCED, Answer, contents, listing
+from other_systems import MODULES_NOT_ON_WINDOWS, NOT_ON_MACOS, NOT_ON_WINDOWS
 from tiny import Tiny
 
 import conda_prune_plugin
@@ -28,19 +29,10 @@ _SCRIPT = Path(__file__).parent / "other_systems.py"
 _PACKAGE = Path(conda_prune_plugin.__file__).parent
 
 #: Modules of the standard library that only some systems have.
-_ONLY_SOME = {"fcntl", "pwd", "grp", "resource", "termios", "pty", "tty", "posix", "syslog"} | {
-    "msvcrt",
-    "winreg",
-    "_winapi",
-    "nt",
-}
+_ONLY_SOME = {*MODULES_NOT_ON_WINDOWS, "posix", "msvcrt", "winreg", "_winapi", "nt"}
 
 #: What `os` has only on some systems: to be asked for before it is used.
-_OS_ONLY_SOME = {
-    *("geteuid", "getuid", "getegid", "getgid", "getgroups", "chown", "lchown", "fchown", "fork", "statvfs", "sync"),
-    *("pread", "posix_fadvise", "mkfifo", "sched_getaffinity", "getxattr", "listxattr", "O_DIRECTORY", "O_NOFOLLOW"),
-    *("O_NONBLOCK", "uname", "killpg", "setsid", "major", "minor"),
-}
+_OS_ONLY_SOME = {*NOT_ON_WINDOWS, *NOT_ON_MACOS}
 
 #: What a guarded place asks. Only who works by descriptors has a `dir_fd`, and mamba's lock needs `fcntl`.
 _QUESTIONS = ("hasattr", "BY_DESCRIPTOR", "ON_WINDOWS", "dir_fd", "fcntl", "_MAMBA_BYTE", "_OURS")
@@ -168,6 +160,22 @@ def test_a_junction_is_never_followed_and_what_holds_one_is_kept(tiny: Tiny, tmp
     assert (tiny.cache / "b-1-0" / "lib" / "one").exists()
 
 
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_removed_environment_leaves_the_registry_and_nothing_else_does(
+    tiny: Tiny, tmp_path: Path, system: str
+) -> None:
+    sandbox = Sandbox(tmp_path / "it")
+    environment = tiny.use("e", "a-1-0")
+    sandbox.registry.parent.mkdir(parents=True, exist_ok=True)
+    sandbox.registry.write_text(f"/not/mounted\n{environment}\n/nor/this\n")
+
+    (answer,) = _on(system, sandbox, ("prune", "envs", "e", "--remove", "--yes", "--ignore-running", "--json"))
+
+    assert answer.code == 0, answer
+    assert not environment.exists()
+    assert sandbox.registry.read_text() == "/not/mounted\n/nor/this\n"
+
+
 def test_what_a_flag_locks_on_macos_is_kept(tiny: Tiny, tmp_path: Path) -> None:
     (answer,) = _on("macos", Sandbox(tmp_path / "it"), _PRUNE, odd=(tiny.cache / "a-1-0" / "lib" / "one",))
 
@@ -249,6 +257,8 @@ def _asks(node: ast.AST) -> bool:
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name) and inner.id in _QUESTIONS:
             return True
-        if isinstance(inner, ast.ExceptHandler) and isinstance(inner.type, ast.Name) and inner.type.id == "ImportError":
-            return True
+        if isinstance(inner, ast.ExceptHandler) and inner.type is not None:
+            caught = {item.id for item in ast.walk(inner.type) if isinstance(item, ast.Name)}
+            if caught & {"ImportError", "AttributeError"}:
+                return True
     return False

@@ -60,7 +60,9 @@ def _write(directory: Directory, name: str, content: bytes, like: str) -> None:
     fd = directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "wb") as stream:
         stream.write(content)
-        os.fchmod(stream.fileno(), directory.status(like).st_mode & 0o777)
+        # Windows has it since Python 3.13 only, and no mode but read-only, which no file is that can be replaced.
+        if hasattr(os, "fchmod"):
+            os.fchmod(stream.fileno(), directory.status(like).st_mode & 0o777)
         stream.flush()
         os.fsync(stream.fileno())
     directory.hand_over(name)
