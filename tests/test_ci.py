@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+import threading
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import PYTHON, Machine, allocated, contents, listing
+from machine import PACKAGES, PYTHON, Answer, Machine, allocated, contents, listing
 from tiny import tiny_on
 
+from conda_prune_plugin.demo.packages import build_channel
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: What the environment with soft links has.
@@ -86,12 +93,68 @@ def test_a_cache_for_the_next_run_makes_the_environments_again_offline(job: Mach
         again = job.run("create", "-n", name, "--file", lines, "--yes", "--offline", CONDA_PKGS_DIRS=str(saved))
         assert again.code == 0, again.out + again.err
     assert {name: _payload(job.envs / name) for name in explicit} == before
-    # And through the solver, from a channel that nobody answers for.
+
+
+@contextmanager
+def _served(directory: Path) -> Iterator[str]:
+    """Serve a channel over HTTP meanwhile; gives its url."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.slow
+def test_a_cache_for_the_next_run_is_enough_for_the_solver_offline_and_holds_no_index_cache_that_it_can_do_without(
+    empty: Machine, tmp_path: Path
+) -> None:
+    build_channel(tmp_path / "channel", PACKAGES)
     wanted = tmp_path / "environment.yml"
-    wanted.write_text("channels: [http://127.0.0.1:9/gone, nodefaults]\ndependencies: [pynoarch=1.0, innerlinks=1.0]\n")
-    solved = job.run("env", "create", "-n", "solved", "-f", wanted, "--offline", CONDA_PKGS_DIRS=str(saved))
+    with _served(tmp_path / "channel") as url:
+        settings = {"CONDA_CHANNELS": url, "CONDA_OFFLINE": "false"}
+        wanted.write_text(f"channels: [{url}]\ndependencies: [pynoarch=1.0, innerlinks=1.0]\n")
+        made = empty.run("env", "create", "-n", "e", "-f", wanted, **settings)
+        assert made.code == 0, made.out + made.err
+    dists = {"pynoarch-1.0-0", "innerlinks-1.0-0", f"python-{PYTHON.version}-0"}
+    assert _dists(empty.envs / "e") == dists
+
+    assert empty.run("prune", "--ci", "cache", "--json").code == 0
+
+    def solve(name: str, cache: Path) -> Answer:
+        """The channel answers no more."""
+        offline = {"CONDA_PKGS_DIRS": str(cache), "CONDA_CHANNELS": url, "CONDA_OFFLINE": "true"}
+        return empty.run("env", "create", "-n", name, "-f", wanted, "--offline", **offline)
+
+    # That of conda 24.7 needs none; that of conda 25.7 and later (classic) no longer asks what the caches have.
+    with_indexes = list((empty.cache / "cache").glob("*.json"))
+    shutil.copytree(empty.cache, tmp_path / "saved")
+    shutil.copytree(empty.cache, tmp_path / "bare", ignore=shutil.ignore_patterns("cache"))
+    solved = solve("solved", tmp_path / "saved")
     assert solved.code == 0, solved.out + solved.err
-    assert _dists(job.envs / "solved") == {"pynoarch-1.0-0", "innerlinks-1.0-0", f"python-{PYTHON.version}-0"}
+    assert _dists(empty.envs / "solved") == dists
+    assert (solve("bare", tmp_path / "bare").code == 0) == (not with_indexes)
+
+
+@pytest.mark.parametrize(("solver", "needed"), [("libmamba", False), ("rattler", True)])
+def test_index_caches_are_saved_for_a_solver_that_needs_them_offline(empty: Machine, solver: str, needed: bool) -> None:
+    tiny_on(empty).add("unused-1-0")
+    indexes = empty.cache / "cache"
+    indexes.mkdir()
+    (indexes / "0123abcd.json").write_text("{}")
+
+    saved = empty.run("prune", "--ci", "cache", "--json", CONDA_SOLVER=solver)
+    assert saved.code == 0, saved.err
+    assert (indexes / "0123abcd.json").exists() == needed
+    assert empty.run("prune", "--ci", "image", "--json", CONDA_SOLVER=solver).code == 0
+    assert not (indexes / "0123abcd.json").exists()
 
 
 def _dists(environment: Path) -> set[str]:

@@ -10,8 +10,8 @@ from ..core.targets import ALL, DEFAULT, OTHER, Target
 from ..errors import PruneError, UsageError
 from ..execution.lock import Patience
 
-#: What each preset removes.
-TARGETS = {
+#: What each preset removes, if conda can do without it.
+_TARGETS = {
     # Nothing in an image's caches is of use but what environments soft-link: a later layer would have to copy what it
     # hard-links out of this one.
     "image": ALL | Target.UNLINKED | Target.HARD_LINKED,
@@ -37,6 +37,29 @@ _CONTRARY = {
 #: What takes the place of settings, and of the caution that a machine with people at it needs: what this job has
 #: just installed may go. An option wins.
 _VALUES = {"min_age": "0", "older_than": "0", "keep_newest": "0"}
+
+
+def targets_of_preset(preset: str) -> Target:
+    """Return what a preset removes where this conda has been at work."""
+    targets = _TARGETS[preset]
+    if preset == "cache" and not _solves_without_index_caches():
+        targets &= ~Target.INDEX_CACHE
+    return targets
+
+
+def _solves_without_index_caches() -> bool:
+    """Return whether conda's solver finds offline what is in a package cache without being told by an index cache.
+
+    libmamba does. classic did until conda 25.7, whose `conda.core.solve` makes its index without the packages of the
+    caches. rattler fails where there is no index cache (conda-rattler-solver 0.2).
+    """
+    from conda import __version__
+    from conda.base.context import context
+    from conda.models.version import VersionOrder
+
+    if context.solver == "classic":
+        return bool(VersionOrder(__version__) < VersionOrder("25.7"))
+    return bool(context.solver == "libmamba")
 
 
 def with_preset(arguments: argparse.Namespace) -> argparse.Namespace:

@@ -49,10 +49,10 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
 def targets_of(arguments: argparse.Namespace) -> Target:
     """Return the targets that the options make."""
     from ..core.targets import ALL, DEFAULT, Target
-    from .presets import TARGETS
+    from .presets import targets_of_preset
 
     if arguments.ci is not None:
-        return TARGETS[arguments.ci]
+        return targets_of_preset(arguments.ci)
     table = (
         (arguments.packages, Target.PACKAGES),
         (arguments.tarballs, Target.TARBALLS),
