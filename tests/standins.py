@@ -1,18 +1,19 @@
 """Stand-ins for the conda packages that the recipe needs, made of what is installed here.
 
 There is no conda channel to be had in a test, so the distributions of this interpreter's ``site-packages`` are packed
-as conda packages, conda itself is what conda-lock carries under its own name, and ``python`` is a virtual environment
-in package form: a ``pyvenv.cfg`` that names the interpreter's home and a symbolic link to the interpreter.
+as conda packages, conda itself is the one that the tests run on, and ``python`` is a virtual environment in package
+form: a ``pyvenv.cfg`` that names the interpreter's home and a symbolic link to the interpreter.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import conda
 from packaging.requirements import Requirement
 
 from conda_prune_plugin.demo.packages import File, Item, Package, SymLink, build_channel
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-#: What conda 24.7.1 imports; its own list (pyproject.toml of that version) has more, for commands not run here.
+#: What conda imports, from 24.7.1 to 26.7; its own list (its pyproject.toml) has more, for commands not run here.
 CONDA_NEEDS = (
     "archspec",
     "boltons",
@@ -41,11 +42,15 @@ CONDA_NEEDS = (
     "zstandard",
 )
 
+#: What only newer ones import: where one runs, it is installed.
+_NEWER_NEEDS = ("backports.zstd", "msgpack")
+
 
 def build_stand_ins(directory: Path, names: Iterable[str]) -> str:
     """Build a channel of python, conda, and `names` with all that they need; return its ``file://`` url."""
     found: dict[str, Package] = {}
-    waiting = [*names, *CONDA_NEEDS]
+    needs = [*CONDA_NEEDS, *(name for name in _NEWER_NEEDS if any(distributions(name=name)))]
+    waiting = [*names, *needs]
     while waiting:
         installed = distribution(waiting.pop())
         name = _conda_name(installed.name)
@@ -53,7 +58,7 @@ def build_stand_ins(directory: Path, names: Iterable[str]) -> str:
             needed = _needed(installed)
             found[name] = _packed(installed, needed)
             waiting += needed
-    return build_channel(directory, [_python(), _conda(), *found.values()])
+    return build_channel(directory, [_python(), _conda(needs), *found.values()])
 
 
 def _conda_name(name: str) -> str:
@@ -96,15 +101,19 @@ def _python() -> Package:
     return Package("python", ".".join(map(str, sys.version_info[:3])), files=files)
 
 
-def _conda() -> Package:
-    """Return conda as conda-lock carries it, with its imports under their own name again."""
-    top = Path(str(distribution("conda-lock").locate_file("conda_lock/_vendor/conda")))
+def _conda(needs: Iterable[str]) -> Package:
+    """Return the conda that there is; the imports of the one that conda-lock carries are under their own name again."""
+    # What follows tells which commit a checkout is at.
+    version = conda.__version__.partition("+")[0]
+    top = Path(conda.CONDA_PACKAGE_ROOT)
     files: dict[str, Item] = {}
     for path in sorted(top.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             content = path.read_bytes().replace(b"conda_lock._vendor.conda", b"conda")
             files[f"site-packages/conda/{path.relative_to(top).as_posix()}"] = File(content)
-    metadata = "Metadata-Version: 2.1\nName: conda\nVersion: 24.7.1\n"
-    files["site-packages/conda-24.7.1.dist-info/METADATA"] = File(metadata.encode())
-    needed = tuple(map(_conda_name, CONDA_NEEDS))
-    return Package("conda", "24.7.1", depends=("python", *needed), files=files, noarch="python", subdir="noarch")
+    # A checkout has none of its own.
+    files.setdefault("site-packages/conda/_version.py", File(f"__version__ = {version!r}\n".encode()))
+    metadata = f"Metadata-Version: 2.1\nName: conda\nVersion: {version}\n"
+    files[f"site-packages/conda-{version}.dist-info/METADATA"] = File(metadata.encode())
+    needed = ("python", *map(_conda_name, needs))
+    return Package("conda", version, depends=needed, files=files, noarch="python", subdir="noarch")
