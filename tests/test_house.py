@@ -130,7 +130,7 @@ def _loaded_by_parsing(before: str, command: str) -> set[str]:
 
 
 def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -> None:
-    # Newer condas import rich themselves.
+    # A conda that runs from a checkout has its version looked up by setuptools-scm, which imports rich.
     alone = _loaded_by_parsing("from conda.plugins import manager; manager.distributions = lambda: ()", "info")
 
     assert "conda_prune_plugin.plugin" not in alone
