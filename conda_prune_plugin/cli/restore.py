@@ -36,7 +36,6 @@ examples:
   conda prune restore last --dry-run         say what would come back
 """
 
-_INTERRUPTED = "Interrupted; what was begun the next run finishes or takes back."
 
 #: Options that mean something else here than in ``conda prune`` itself.
 OWN = frozenset({"only"})
@@ -107,7 +106,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     from ..execution.restore import restore
     from .environments_back import restore_environments
     from .fetching import fetch
-    from .runs import all_locked, finished_stock, matching, named_run, take_stock
+    from .runs import all_locked, finished_stock, interrupted_notice, matching, named_run, take_stock
 
     wanted = parsed(arguments.only, matching, matching(None))
     patience = patience_of(arguments, output, reporter)
@@ -139,7 +138,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
                 complete &= not done.interrupted and done.unsettled is None
                 told = [Notice("unsettled", done.unsettled, stored.path)] if done.unsettled is not None else []
                 told += [Notice("rebuild", message, stored.path) for message in done.warnings]
-                told += [Notice("interrupted", _INTERRUPTED, stored.path)] if done.interrupted else []
+                told += [interrupted_notice(stored.path)] if done.interrupted else []
                 stock = replace(stock, notices=(*stock.notices, *told))
                 if done.interrupted:
                     break

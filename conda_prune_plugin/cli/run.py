@@ -116,12 +116,15 @@ class _Run:
             return 1
         # Once more: the answer may have taken its time.
         self._refuse_running(plan)
+        from .runs import interrupted_notice
+
         run = self._new_run()
         execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
         self._settle_preset(plan, run)
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
-        self._report(plan, (*notices, *self._purge_old(run)), run, execution)
+        notices += (interrupted_notice(),) if execution.interrupted else self._purge_old(run)
+        self._report(plan, notices, run, execution)
         return 1 if self._failed else 0
 
     def _look_around(self, crew: Crew, beginning: Beginning | None) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
@@ -273,7 +276,7 @@ class _Run:
             if self._shrinkage is not None and not self._output.quiet:
                 show_shrinkage(out, self._shrinkage)
             sys.stdout.flush()
-        told = {"unsettled"} if self._output.quiet and not self._failed else {"purged", "unsettled"}
+        told = {"unsettled"} if self._output.quiet and not self._failed else {"purged", "unsettled", "interrupted"}
         self._warn(notice for notice in notices if notice.kind in told)
         if self._on_github:
             annotate((), outcomes)

@@ -140,3 +140,8 @@ def cut_off_notice(stored: StoredRun) -> Notice:
         "the next prune, restore or purge that may write finishes what it left."
     )
     return Notice("cut-off-run", message, stored.path)
+
+
+def interrupted_notice(path: str = "") -> Notice:
+    """Return the warning that the user has stopped a run."""
+    return Notice("interrupted", "Interrupted; what was begun the next run finishes or takes back.", path)
