@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,11 @@ from conda_prune_plugin.core.model import ReasonKind
 from conda_prune_plugin.core.reachability import candidates, references
 from conda_prune_plugin.demo.packages import File
 from conda_prune_plugin.discovery import crew as crew_module
+from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.candidates import gather_evidence
 from conda_prune_plugin.discovery.crew import Crew
+from conda_prune_plugin.discovery.environments import Reader, Sources
+from conda_prune_plugin.discovery.inventory import RootWatch
 from conda_prune_plugin.discovery.leftovers import Found, Search, find_leftovers
 from conda_prune_plugin.discovery.look import Looked, Looking, Memory
 from conda_prune_plugin.discovery.mounts import mount_of, mounts
@@ -236,6 +241,37 @@ def test_one_process_sees_everything_when_the_other_dies(odd: Inventory, monkeyp
 
     with Crew() as crew:
         assert _seen(odd, crew) == _seen(odd, None)
+
+
+def test_what_becomes_of_environments_after_they_were_read_ahead_counts(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
+    sources = Sources(envs_dirs=(str(tiny.envs),))
+    caches, _ = find_caches((str(tiny.cache),), ())
+    tiny.use("three", "lone-1-0")
+
+    def settle(seconds_ago: float) -> None:
+        """Let all directories have changed so long ago that their times tell whether they have since."""
+        then = time.time() - seconds_ago
+        for path in (tiny.envs, *tiny.envs.glob("*/conda-meta")):
+            os.utime(path, (then, then))
+
+    settle(1000)
+    with Crew() as crew:
+        reader = Reader(crew)
+        reader.begin(sources)
+        while not (crew._helper and crew._helper.has_answer()):
+            time.sleep(0.001)  # It is the first of them that was read.
+        tiny.record(tiny.envs / "one", "idle-2-0")
+        tiny.use("new", "used-1-0")
+        shutil.rmtree(tiny.envs / "three")
+        settle(500)
+        watch = RootWatch(sources, caches, reader)
+
+    assert [root.name for root in watch.roots] == ["new", "one", "two"]
+    assert "idle-2-0" not in watch.roots[1].dists
+    assert [root.name for root in watch.references()["idle-2-0"]] == ["one"]
 
 
 def test_many_trees_are_deleted_once_each() -> None:

@@ -34,8 +34,8 @@ SOFT_LINKS_POSSIBLE = "soft-links-possible"
 _Signature = dict[str, "tuple[int, int] | None"]
 
 #: A file system's clock ticks coarsely, FAT's every two seconds: what changed less long ago may change again and still
-#: look the same. In nanoseconds.
-_TICK = 2 * 10**9
+#: look the same. As much again for what was read ahead. In nanoseconds.
+_TICK = 4 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +202,13 @@ class RootWatch:
         """`reader`: what may have read some of the environments already."""
         self._sources = sources
         self._caches = caches
-        # Signed before it is read, as far as it is known already what will be read; the roots bring their own stamps,
-        # taken before they were listed.
+        # Signed before it is read, as far as it is known already what will be read; environments bring their own
+        # stamps, taken before they were listed, which may be some time ago.
         signature = self._sign(())
         self.roots, self.notices = self._read(reader)
         self._hidden = self._hiding(self.notices)
         stamps = {os.path.join(root.path, META): _settled(root.stamp) for root in self.roots}
-        self._signature = {**stamps, **signature}
+        self._signature = {**signature, **stamps}
         self._first = self._prefixes()
         # Made when somebody asks: a dry run does not.
         self._references: Mapping[str, tuple[Root, ...]] | None = None
