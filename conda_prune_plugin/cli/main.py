@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 if TYPE_CHECKING:
     from ..errors import PruneError
 
+#: How many objects are made before the garbage collector looks for those that refer to themselves.
+_RARELY = 1_000_000
+
 #: conda's options that every command may be given: those that change nothing have nothing to ask nor to try out.
 _OUTPUT = ("json", "console", "verbosity", "quiet", "dry_run", "yes")
 
@@ -107,8 +110,10 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error of ours becomes a message."""
     from ..errors import InterruptedByUserError, PruneError, SystemRefusedError
 
-    # What conda has imported stays until the end: the garbage collector need not look through it again and again.
+    # What conda has imported stays until the end, and next to nothing that we make refers to itself: the garbage
+    # collector need not look through it again and again.
     gc.freeze()
+    gc.set_threshold(_RARELY)
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115

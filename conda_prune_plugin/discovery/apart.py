@@ -5,6 +5,7 @@ A module of its own, since the second process is to be at work before the first 
 
 from __future__ import annotations
 
+import gc
 import pickle
 import signal
 import struct
@@ -18,6 +19,8 @@ LENGTH = struct.Struct("<Q")
 
 def help_out() -> None:
     """Be the second process: do what standard input asks for until it ends."""
+    # None of what is made here refers to itself.
+    gc.disable()
     # The user's Ctrl-C reaches both processes; one message is enough.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
