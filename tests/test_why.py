@@ -175,6 +175,22 @@ def test_stray_links_are_found_with_their_environment(empty: Machine, tiny: Tiny
     assert only.keys() == {"b-1-0"}
 
 
+def test_it_says_of_a_package_in_use_that_it_is_damaged_and_of_no_other(empty: Machine, tiny: Tiny) -> None:
+    for env, dist in enumerate(("asked-1-0", "other-1-0", "whole-1-0")):
+        tiny.add(dist)
+        tiny.use(str(env), dist)
+    for dist in ("asked-1-0", "other-1-0"):
+        (empty.entry(dist) / "lib" / "one").unlink()
+
+    answer = _why(empty, "asked", "whole", "--json")
+
+    assert answer.code == 0
+    assert [(warning["kind"], warning["path"]) for warning in answer.json["warnings"]] == [
+        ("damaged-package", str(empty.entry("asked-1-0")))
+    ]
+    assert "of its 2 files 1 missing, the first: lib/one" in _why(empty, "asked").err
+
+
 def test_what_would_go_says_since_when_nothing_uses_it(empty: Machine, tiny: Tiny) -> None:
     tree = tiny.add("a-1-0", {})
     for path in (tree / "info" / "repodata_record.json", tree):

@@ -7,17 +7,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ..core.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ..core.model import Entry, Inventory, Notice, ReasonKind, RootKind
 from ..core.planner import with_links
+from ..discovery.crew import Crew
 from ..discovery.holders import Holder, count_links, find_holders, measure_entries
 from ..discovery.inventory import discover
 from ..discovery.links import measure_links
 from ..discovery.specs import matching
 from ..errors import NoSuchPackageError, UsageError
 from ..presentation.progress import Reporter
+from .damage import damaged_in_use
 from .options import Output
 from .policies import Choice, request, require_specs
 
@@ -53,6 +56,7 @@ def explain(arguments: argparse.Namespace) -> int:
         going = [decision for decision in plan.remove if decision.entry in asked]
         reporter.phase("Looking how environments link")
         links = measure_links(inventory.caches, (*kept, *going))
+        notices += damaged_in_use(_only(inventory, asked), reporter, Crew(at_once=False))
         measured = explanations(with_links(plan, links))
         alone = _alone(inventory, reporter) if arguments.all else None
         reporter.clear()
@@ -73,6 +77,17 @@ def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, 
     )
     every: frozenset[Entry] = frozenset().union(*found.values())
     return tuple(entry for cache in inventory.caches for entry in cache.entries if entry in every), notices
+
+
+def _only(inventory: Inventory, entries: Collection[Entry]) -> Inventory:
+    """Return an inventory with no other entries than these."""
+    return replace(
+        inventory,
+        caches=tuple(
+            replace(cache, entries=tuple(entry for entry in cache.entries if entry in entries))
+            for cache in inventory.caches
+        ),
+    )
 
 
 def _linked(decided: Iterable[Explanation], among: Sequence[Entry] | None) -> tuple[Entry, ...]:
