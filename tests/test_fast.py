@@ -274,6 +274,23 @@ def test_what_becomes_of_environments_after_they_were_read_ahead_counts(
     assert [root.name for root in watch.references()["idle-2-0"]] == ["one"]
 
 
+def test_what_was_read_ahead_within_a_tick_of_its_last_change_is_read_again(tiny: Tiny) -> None:
+    meta = tiny.envs / "one" / "conda-meta"
+    changed = time.time_ns() - 10**10
+    for path in (tiny.envs, *tiny.envs.glob("*/conda-meta")):
+        os.utime(path, ns=(changed, changed))
+    reader = Reader(Crew(at_once=False))
+    reader.since = changed + 10**9
+    caches, _ = find_caches((str(tiny.cache),), ())
+
+    watch = RootWatch(Sources(envs_dirs=(str(tiny.envs),)), caches, reader)
+    tiny.record(tiny.envs / "one", "idle-2-0")
+    # To a clock that ticks so coarsely it was the same moment.
+    os.utime(meta, ns=(changed, changed))
+
+    assert "idle-2-0" in watch.references()
+
+
 def test_many_trees_are_deleted_once_each() -> None:
     deleted: list[int] = []
     told: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -128,15 +129,20 @@ def _behind_link(path: str, names: Iterable[str]) -> list[str]:
 
 
 class Reader:
-    """Reads environments by a crew, some of them ahead of time: while this process still imports what it needs."""
+    """Reads environments by a crew, some of them ahead of time: while this process still imports what it needs.
+
+    since: when it began with that, in nanoseconds since the epoch; None if it has not.
+    """
 
     def __init__(self, crew: Crew) -> None:
+        self.since: int | None = None
         self._crew = crew
         self._begun: tuple[_Task, ...] = ()
 
     def begin(self, sources: Sources) -> None:
         """Begin with the environments that are known already, if there is a second process to do that."""
         if self._crew.helped:
+            self.since = time.time_ns()
             self._begun = _tasks(sources, [])
             # What it does not come to in the meantime is done by both.
             self._crew.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)

@@ -205,9 +205,10 @@ class RootWatch:
         # Signed before it is read, as far as it is known already what will be read; environments bring their own
         # stamps, taken before they were listed, which may be some time ago.
         signature = self._sign(())
+        since = time.time_ns() if reader is None or reader.since is None else reader.since
         self.roots, self.notices = self._read(reader)
         self._hidden = self._hiding(self.notices)
-        stamps = {os.path.join(root.path, META): _settled(root.stamp) for root in self.roots}
+        stamps = {os.path.join(root.path, META): _settled(root.stamp, since) for root in self.roots}
         self._signature = {**signature, **stamps}
         self._first = self._prefixes()
         # Made when somebody asks: a dry run does not.
@@ -283,12 +284,12 @@ def _stamp(path: str) -> tuple[int, int] | None:
         status = os.stat(path)
     except OSError:
         return None
-    return _settled((status.st_ino, status.st_mtime_ns))
+    return _settled((status.st_ino, status.st_mtime_ns), time.time_ns())
 
 
-def _settled(stamp: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Return a stamp, or one that is like no other where it says too little."""
-    recent = stamp is not None and abs(time.time_ns() - stamp[1]) < _TICK
+def _settled(stamp: tuple[int, int] | None, since: int) -> tuple[int, int] | None:
+    """Return a stamp that was taken at `since` or later, or one that is like no other where it says too little."""
+    recent = stamp is not None and since - _TICK < stamp[1] < time.time_ns() + _TICK
     return (stamp[0], -next(_unlike)) if stamp is not None and recent else stamp
 
 
