@@ -316,8 +316,10 @@ def test_the_demo_tells_how_to_use_what_it_keeps_and_there_nothing_else_is_seen(
 
     told = empty.run("prune", "demo", "--keep", kept).out
     entrance = shlex.split(told.splitlines()[-1])
-    prune = [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", "--min-age", "0", "--yes", "--json"]
-    done = subprocess.run([*entrance, *prune], env=empty.environ(), capture_output=True, text=True, check=True)
+    prune = ["conda", "prune", "--min-age", "0", "--yes", "--json"]
+    # Where there is no such command, as on a machine with nothing but Python.
+    environ = empty.environ(PATH=os.defpath)
+    done = subprocess.run([*entrance, *prune], env=environ, capture_output=True, text=True, check=True)
 
     document = json.loads(done.stdout)
     assert [item["path"] for item in document["caches"]] == [str(kept / "pkgs")]

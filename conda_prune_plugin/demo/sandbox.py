@@ -72,14 +72,22 @@ class Sandbox:
         }
 
     def write_shell(self) -> Path:
-        """Write a script that runs what it is given, or else a shell, in here; return its path."""
+        """Write a script that runs what it is given, or else a shell, in here; return its path.
+
+        The command ``conda`` is there the conda that runs here, which may have no such command otherwise.
+        """
+        commands = self.directory / "bin"
+        commands.mkdir(exist_ok=True)
+        python = shlex.quote(sys.executable)
+        _write_script(commands / "conda", f'exec {python} -m conda_prune_plugin.embedded "$@"')
         own = [f"{name}={value}" for name, value in self.environ().items() if name not in _PASSED_ON]
-        path = f"PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH"
         script = self.directory / "shell"
-        script.write_text(
-            f'#!/bin/sh\n{path}\n[ $# -gt 0 ] || set -- "${{SHELL:-sh}}"\nexec env {shlex.join(own)} "$@"\n'
+        _write_script(
+            script,
+            f"PATH={shlex.quote(str(commands))}:$PATH",
+            '[ $# -gt 0 ] || set -- "${SHELL:-sh}"',
+            f'exec env {shlex.join(own)} "$@"',
         )
-        script.chmod(0o755)
         return script
 
     def conda(
@@ -97,3 +105,8 @@ class Sandbox:
             errors="surrogateescape",
             check=False,
         )
+
+
+def _write_script(path: Path, *lines: str) -> None:
+    path.write_text("\n".join(("#!/bin/sh", *lines, "")))
+    path.chmod(0o755)
