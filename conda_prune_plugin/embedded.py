@@ -64,15 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run conda's command line and return its exit code."""
     try:
         conda_main = _conda_main()
+        if conda_main is None:
+            sys.stderr.write(_NO_CONDA)
+            return 1
+        return int(conda_main(*(sys.argv[1:] if arguments is None else arguments)) or 0)
     except KeyboardInterrupt:
-        # What comes later is answered by conda and by the command; but this is half of the time of a short one.
+        # The command and conda answer those that come to them. What is left is the import of conda, half of the time of
+        # a short command, and a second one while conda answers the first.
         sys.stderr.write("conda-prune: interrupted.\n")
         return 1
-    if conda_main is None:
-        sys.stderr.write(_NO_CONDA)
-        return 1
-    code = conda_main(*(sys.argv[1:] if arguments is None else arguments))
-    return int(code or 0)
 
 
 def _conda_main() -> Callable[..., int | None] | None:

@@ -87,12 +87,15 @@ def test_without_any_conda_it_says_how_to_get_one() -> None:
 
 
 @embedded
-def test_an_interruption_while_conda_is_imported_is_answered_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "conda").mkdir()
-    (tmp_path / "conda" / "__init__.py").write_text(
-        # Started in the background of a shell Python would not be interrupted.
-        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nsignal.raise_signal(signal.SIGINT)"
-    )
+@pytest.mark.parametrize(("module", "code"), [("__init__", "{}"), ("cli/main", "def main(*_):\n    {}")])
+def test_an_interruption_that_conda_does_not_answer_is_answered_in_one_line(
+    tmp_path: Path, module: str, code: str
+) -> None:
+    (tmp_path / "conda" / "cli").mkdir(parents=True)
+    (tmp_path / "conda" / "__init__.py").touch()
+    # Started in the background of a shell Python would not be interrupted.
+    interrupted = "signal.signal(signal.SIGINT, signal.default_int_handler); signal.raise_signal(signal.SIGINT)"
+    (tmp_path / "conda" / f"{module}.py").write_text(f"import signal\n{code.format(interrupted)}\n")
 
     said = _python("from conda_prune_plugin.embedded import prune; raise SystemExit(prune())", path=tmp_path, code=1)
 
