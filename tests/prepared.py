@@ -1,9 +1,9 @@
 """Commands of conda in processes forked from one that has imported conda: most of a command is its imports.
 
-That one, one for each process of the tests, has imported and done nothing else. A command is a process of its own with
-its own files, environment and directory; it goes through conda's entry and ends as the interpreter ends. What is about
-the interpreter's start runs a fresh one by `subprocess`; so does everything where there is no `pidfd_open`, and with
-``CONDA_PRUNE_TESTS_FRESH=1``.
+That one, one for each process of the tests, has imported, has built the parsers of conda's own commands, and has done
+nothing else. A command is a process of its own with its own files, environment and directory; it goes through conda's
+entry and ends as the interpreter ends. What is about the interpreter's start runs a fresh one by `subprocess`; so does
+everything where there is no `pidfd_open`, and with ``CONDA_PRUNE_TESTS_FRESH=1``.
 """
 
 from __future__ import annotations
@@ -155,12 +155,32 @@ def _import() -> None:
     from conda.plugins.manager import get_plugin_manager
 
     get_plugin_manager()
+    _build_parsers()
     # What the imports have run counts once, not in each child again.
     if coverage := _coverage():
         coverage.save()
     # Else the first collection in each child copies all of it.
     gc.collect()
     gc.freeze()
+
+
+def _build_parsers() -> None:
+    """Have ``conda prune`` find the parsers of conda's other commands, half of what it does, as they are built here.
+
+    Those hold conda's plugins, the directory and what is on the search path, of which nothing but the first concerns
+    it. Its own options conda builds when it comes to parse them.
+    """
+    from conda.base.context import context
+    from conda.cli import conda_argparse
+
+    build = conda_argparse.generate_parser
+    sys.argv = [embedded.__file__]
+    parser = build(add_help=True)
+
+    def generate_parser(**options: Any) -> Any:
+        return parser if sys.argv[1] == "prune" and not context.no_plugins else build(**options)
+
+    conda_argparse.generate_parser = generate_parser
 
 
 def _coverage() -> Any:

@@ -18,8 +18,10 @@ from places import temporary
 from syscalls import CHANGING
 from tiny import Tiny
 
+from conda_prune_plugin.core.model import Cache, Client
 from conda_prune_plugin.demo.packages import File, HardLink, Item, SymLink
 from conda_prune_plugin.demo.sandbox import Sandbox
+from conda_prune_plugin.execution.runs import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +53,7 @@ class Place:
         tiny.use("e", "c-1-0")
         self.sandbox = Sandbox(self.directory)
         self.sandbox.create()
-        self.sandbox.conda("info")  # It makes directories below the home.
+        run(self.sandbox, "info")  # It makes directories below the home.
         self.whole = {name: self.look(name) for name in (*GOING, "c-1-0")}
         self.environments = listing(self.directory / "envs")
 
@@ -141,10 +143,10 @@ def _all_gone(place: Place) -> None:
 def _all_back(place: Place) -> None:
     """Whatever was moved or archived comes back, byte for byte."""
     run(place.sandbox, "prune", "restore", "last")
-    runs = json.loads(run(place.sandbox, "prune", "restore", "--json").output)["runs"]
-    for item in runs:
-        if item["entries"]:
-            assert run(place.sandbox, "prune", "restore", item["run"]).code == 0
+    cache = os.fspath(place.sandbox.cache)
+    for left in stored_runs(Cache(cache, cache, Client.CONDA, writable=True, entries=())):
+        if left.entries:
+            assert run(place.sandbox, "prune", "restore", left.id).code == 0
     assert {name for name in GOING if (place.sandbox.cache / name).exists()} == set(GOING)
     assert place.half() == []
 

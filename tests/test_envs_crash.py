@@ -45,7 +45,7 @@ class Place:
         self.sandbox.create()
         self.sandbox.registry.parent.mkdir()
         self.sandbox.registry.write_text(f"/mnt/away/env\n{self.prefix}\n{self.other}\n")
-        self.sandbox.conda("info")  # It makes directories below the home.
+        run(self.sandbox, "info")  # It makes directories below the home.
         self.whole = self.look(self.prefix)
         self.others = self.look(self.other)
 
