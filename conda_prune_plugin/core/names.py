@@ -1,4 +1,4 @@
-"""Names of distributions and of their files.
+"""Names of distributions, of their files, and of what lies beside them.
 
 conda accepts a record only from a file named ``name-version-build.json`` (``PrefixData._load_single_record``), and
 an extracted directory and its archives bear the same ``name-version-build``, called `dist` here. Comparing these
@@ -18,6 +18,12 @@ _DIST = re.compile(r".+-[^-]+-[^-]+", re.DOTALL)
 
 #: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
 STATE = ".conda-prune"
+
+#: Where other directories with state are noted, in the state of a directory of environments.
+PLACES = "places"
+
+#: What rattler and pixi lock while they work on a cache (rattler_cache, ``PackageCache::acquire_global_lock``).
+RATTLER_LOCK = ".cache.lock"
 
 #: conda's two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``).
 ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")

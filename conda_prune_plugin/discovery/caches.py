@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ..core.model import Cache, Client, Entry, Notice, Part, PartKind
-from ..core.names import archive_dist, is_dist_name
+from ..core.names import RATTLER_LOCK, archive_dist, is_dist_name
 from ..core.status import ON_WINDOWS, irremovable
 from ..errors import NoSuchDirectoryError, NotACacheError
 from .nested import nested_directories
-from .rattler import CACHE_LOCK, LOCK_SUFFIX
+from .rattler import LOCK_SUFFIX
 from .reading import INDEX
 
 #: What conda (``.c~``, ``.trash``, ``*.conda_trash*``, ``*.partial``) and mamba leave aside at work: no entries.
@@ -93,7 +93,7 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
     )
     if client is None:
         by_rattler = not has_magic and any(
-            lock.name == CACHE_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
+            lock.name == RATTLER_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
         )
         client = Client.RATTLER if by_rattler else Client.CONDA
     return Cache(path, real_path, client, os.access(real_path, os.W_OK | os.X_OK), entries, top)

@@ -22,9 +22,6 @@ from .reading import read_regular
 #: The suffix of the file beside an entry.
 LOCK_SUFFIX = ".lock"
 
-#: The file that a whole cache is locked by (``PackageCache::acquire_global_lock``).
-CACHE_LOCK = ".cache.lock"
-
 _REVISION_LENGTH, _SHA256_LENGTH = 8, 32
 
 _CUT_OFF = re.compile(r"\.(.+)[0-9A-Za-z]{6}")

@@ -10,12 +10,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from ..core.names import STATE
+from ..core.names import PLACES, STATE
 from .reading import read_regular
 from .records import META
-
-#: Where other directories with state are noted (`execution.places`).
-_PLACES = "places"
 
 
 def set_aside(envs_dirs: Iterable[str]) -> Iterator[str]:
@@ -40,7 +37,7 @@ def with_noted_places(envs_dirs: Iterable[str]) -> tuple[str, ...]:
     noted: list[str] = []
     for directory in envs_dirs:
         with suppress(OSError):
-            lines = read_regular(os.path.join(directory, STATE, _PLACES)).split(b"\n")
+            lines = read_regular(os.path.join(directory, STATE, PLACES)).split(b"\n")
             noted += (os.fsdecode(line) for line in lines if os.path.isabs(line) and b"\0" not in line)
     return tuple(dict.fromkeys((*envs_dirs, *noted)))
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 
 from .directory import Directory
 from .removal import remove
+from .state import DOOMED
 
 EXPORTS = "environment-exports"
 
-#: While they are deleted; `state.DOOMED` is the ending.
-DOOMED_EXPORTS = EXPORTS + ".deleting"
+#: While they are deleted.
+DOOMED_EXPORTS = EXPORTS + DOOMED
 
 _PRIVATE = 0o700
 

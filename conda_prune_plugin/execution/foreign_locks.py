@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from ..core.model import Cache, Client
+from ..core.names import RATTLER_LOCK
 from .directory import Directory
 from .lock import Patience
 
@@ -33,9 +34,6 @@ except ImportError:  # Windows
 
 #: ``MAMBA_LOCK_POS`` of libmamba.
 _MAMBA_BYTE = 21
-
-#: As in `discovery.rattler`, which execution may not import.
-RATTLER_LOCK = ".cache.lock"
 
 #: What mamba's lock holds when we have made it; mamba never reads it.
 _OURS = b"conda prune\n"

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 
-from ..core.names import STATE
+from ..core.names import PLACES, STATE
 from .directory import Directory
-
-PLACES = "places"
 
 
 def remember(envs_dir: str, place: str) -> None:
