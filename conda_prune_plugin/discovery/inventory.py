@@ -34,8 +34,8 @@ SOFT_LINKS_POSSIBLE = "soft-links-possible"
 _Signature = dict[str, "tuple[int, int] | None"]
 
 #: A file system's clock ticks coarsely, FAT's every two seconds: what changed less long ago may change again and still
-#: look the same. As much again for what was read ahead. In nanoseconds.
-_TICK = 4 * 10**9
+#: look the same. In nanoseconds.
+_TICK = 2 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
