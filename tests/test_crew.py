@@ -43,12 +43,12 @@ def test_neither_process_waits_for_the_other_when_tasks_and_answers_fill_their_p
     tasks = [bytes([number]) * _LARGE for number in range(8)]
 
     with Crew() as crew:
-        crew.begin(Repeating(), tasks)
-        helped: list[bytes] = []
-        found = crew.finish(helped.append)
+        work = Repeating()
+        crew.begin(work, tasks)
+        found = crew.finish()
 
     assert found == [task * 10 for task in tasks]
-    assert helped
+    assert work.taken
 
 
 @pytest.mark.parametrize("task", [b"whole", b"half", b"x" * _LARGE])

@@ -160,13 +160,15 @@ def test_two_processes_count_what_one_does(place: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(crew_module, "_processors", lambda number=processors: number)
         inodes = Inodes()
         keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
-        walker = Walker(inodes, keys)
+        told: list[int] = []
+        walker = Walker(inodes, keys, progress=told.append)
         with Crew() as crew:
-            crew.begin(Walking(walker), [Task(str(paths[0]))])
+            crew.begin(Walking(walker, told.append), [Task(str(paths[0]))])
             trees = [found[""] for found in crew.finish()]
-            crew.begin(Walking(walker), [Task(str(path), trusted=True) for path in paths[1:]])
+            crew.begin(Walking(walker, told.append), [Task(str(path), trusted=True) for path in paths[1:]])
             trees += [found[""] for found in crew.finish()]
 
+        assert sum(told) == sum(tree.files for tree in trees)
         assert _accounts(inodes, trees) == _accounts(*alone)
         assert occupied(trees, inodes) == du(*paths)
 

@@ -95,8 +95,8 @@ class Crew:
         """Do something that takes this process a while, and might be done later as well, when the helper has tasks."""
         self._meanwhile = do
 
-    def finish(self, helped: Callable[[Any], object] = lambda result: None) -> list[Any]:
-        """Return the results in the order of the tasks; `helped` is told each that the helper has found."""
+    def finish(self) -> list[Any]:
+        """Return the results in the order of the tasks."""
         if self._meanwhile and self._helper and self._helper.busy:
             self._meanwhile()
             self._meanwhile = None
@@ -118,7 +118,6 @@ class Crew:
                     found[number] = self._work.do(self._tasks[number])
                 else:
                     found[number] = self._work.take(answer)
-                    helped(found[number])
         return [found[number] for number in range(len(self._tasks))]
 
     def _hand_over(self, ahead: int = _AHEAD) -> None:

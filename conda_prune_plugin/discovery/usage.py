@@ -93,7 +93,7 @@ class Survey:
         parts: dict[str, dict[str, Tree]] = {cache.real_path: _directory(cache.real_path) for cache in self._caches}
         tasks = [task for cache in self._caches for task in _cache_tasks(cache)]
         self._begin(tasks)
-        for task, trees in zip(tasks, self._crew.finish(self._helped)):
+        for task, trees in zip(tasks, self._crew.finish()):
             parts[task.top].update(trees)
         self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
         paths = map(_real_path, self._roots)
@@ -101,10 +101,7 @@ class Survey:
 
     def _begin(self, tasks: Sequence[Task]) -> None:
         # What is mounted inside makes a tree depend on what was met in the others.
-        self._crew.begin(Walking(self._walker), tasks, alone=self._walker.thorough)
-
-    def _helped(self, trees: Mapping[str, Tree]) -> None:
-        self._progress(sum(tree.files for tree in trees.values()))
+        self._crew.begin(Walking(self._walker, self._progress), tasks, alone=self._walker.thorough)
 
     def measured(self, path: str) -> Measurement:
         """Return what lies at a path of a cache, as `measure.measure` does. Raises `OSError` as it does."""
@@ -122,7 +119,7 @@ class Survey:
         # As long as the inodes are those of the caches only; the other process walks meanwhile.
         pip = {root: pip_packages(root, self._inodes) for root in self._roots}
         pip_sizes = {root: sizes(root, packages) for root, packages in pip.items()}
-        trees = (trees[""] for trees in self._crew.finish(self._helped))
+        trees = (trees[""] for trees in self._crew.finish())
         environments = tuple(zip(self._roots, trees))
         return Scan(self._inodes, self._scanned, environments, self._mounts, self._boundaries, pip, pip_sizes)
 

@@ -137,10 +137,14 @@ class Walker:
 
 
 class Walking:
-    """The work of a walker, for a crew: rows of the other process's table of inodes become rows of ours."""
+    """The work of a walker, for a crew: rows of the other process's table of inodes become rows of ours.
 
-    def __init__(self, walker: Walker) -> None:
+    progress: is told how many files the other process has counted.
+    """
+
+    def __init__(self, walker: Walker, progress: Callable[[int], object] = lambda files: None) -> None:
         self._walker = walker
+        self._progress = progress
         # What the other process knows too. What it adds may be in our table by then, in another row.
         self._shared = len(walker.inodes)
         self._rows: list[int] = []
@@ -160,6 +164,7 @@ class Walking:
     def take(self, answer: tuple[dict[str, Tree], tuple[Sequence[int], ...]]) -> dict[str, Tree]:
         """Put new inodes into our table, and return the trees with their rows in there."""
         trees, added = answer
+        self._progress(sum(tree.files for tree in trees.values()))
         self._rows += [self._walker.inodes.row(*inode) for inode in zip(*added)]
         return {name: self._in_our_rows(tree) for name, tree in trees.items()}
 
