@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain
 
 from ..core.decision import Keep, Plan
 from ..core.leftovers import Leftover
@@ -54,10 +54,10 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter, crew: Crew) -> tupl
     referenced = references(inventory.roots)
     used = [(cache, entry) for cache in inventory.caches for entry in cache.entries if entry.dist in referenced]
     trees = [(os.path.join(cache.real_path, part.name), entry) for cache, entry in used for part in _trees(entry)]
-    progress, seen = reporter.phase("Checking packages in use", len(trees)), count(_AT_A_TIME, _AT_A_TIME)
+    progress = reporter.counter("Checking packages in use", len(trees))
     paths = [path for path, _ in trees]
     chunks = [paths[first : first + _AT_A_TIME] for first in range(0, len(paths), _AT_A_TIME)]
-    crew.begin(Glancing(lambda directories: progress(next(seen))), chunks)
+    crew.begin(Glancing(progress), chunks)
     odd = chain.from_iterable(crew.finish())
     doubted = {entry for entry, is_odd in zip((entry for _, entry in trees), odd) if is_odd}
     suspects = tuple(

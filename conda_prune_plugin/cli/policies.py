@@ -160,7 +160,7 @@ class Choice:
     ) -> Found:
         if Target.LEFTOVERS not in self._targets and not search.everything:
             return Found(inventory)
-        progress = reporter.phase("Verifying packages" if self._search.hashes else "Looking for leftovers")
+        progress = reporter.counter("Verifying packages" if self._search.hashes else "Looking for leftovers")
         found = find_leftovers(inventory, referenced, search, memory, progress, crew)
         if Target.LEFTOVERS not in self._targets:
             return Found(inventory, whole=found.whole)

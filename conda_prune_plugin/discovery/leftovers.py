@@ -67,7 +67,7 @@ def find_leftovers(
 ) -> Found:
     """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
-    `progress` is called with the number of entries done; a `crew` makes it faster. Nothing is written, and no symbolic
+    `progress` is told how many more entries are done; a `crew` makes it faster. Nothing is written, and no symbolic
     link followed.
     """
     places = inventory.judged
@@ -112,13 +112,6 @@ def _looks(
     tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], crew: Crew | None
 ) -> Iterable[list[Looked]]:
     """Return what is seen, batch for batch."""
-    done = 0
-
-    def count(entries: int) -> None:
-        nonlocal done
-        done += entries
-        progress(done)
-
     if search.hashes:
         # Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
         work = Looking(mount_points(), hashes=True)
@@ -129,10 +122,10 @@ def _looks(
                 # No more threads are to be had.
                 found = map(work.do, tasks)
             for looks in found:
-                count(len(looks))
+                progress(len(looks))
                 yield looks
         return
-    work = Looking(mount_points(), progress=count)
+    work = Looking(mount_points(), progress=progress)
     if crew is None:
         yield from map(work.do, tasks)
         return
