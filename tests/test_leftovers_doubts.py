@@ -15,6 +15,7 @@ import pytest
 from machine import Machine, listing
 from tiny import Tiny
 
+from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_channel
 from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
 from conda_prune_plugin.discovery.look import Memory
@@ -178,3 +179,30 @@ def test_an_archive_whose_directory_points_before_its_beginning_is_damaged(tmp_p
     found = find_leftovers(tiny.inventory(), (), Search(hashes=True), Memory(), lambda done: None)
 
     assert [item.entry.dist for item in found.leftovers] == ["a-1-0.conda"]
+
+
+def _leftovers(tiny: Tiny) -> list[str]:
+    found = find_leftovers(tiny.inventory(), (), Search(), Memory(), lambda done: None)
+    return [item.entry.dist for item in found.leftovers]
+
+
+def test_an_environment_in_a_cache_is_no_package_though_conda_has_fetched_one_of_its_name(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path)
+    (tiny.cache / "urls.txt").write_text("https://host/linux-64/a-1-0.conda\nhttps://host/linux-64/b-1-0.conda\n")
+    for name, directory in (("a-1-0", "conda-meta"), ("b-1-0", "lib")):
+        (tiny.cache / name / directory).mkdir(parents=True)
+
+    assert _leftovers(tiny) == ["b-1-0"]
+
+
+def test_a_record_that_is_a_link_to_nowhere_is_a_doubt(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path)
+    record = tiny.add("a-1-0") / "info" / "repodata_record.json"
+    record.unlink()
+    tiny.add("b-1-0")
+    policy = Policy(min_age=0, include_irreplaceable=True)
+    assert len(tiny.plan(policy=policy).remove) == 2
+
+    record.symlink_to("nowhere")
+
+    assert [decision.entry.dist for decision in tiny.plan(policy=policy).remove] == ["b-1-0"]
