@@ -17,7 +17,6 @@ from machine import PACKAGES, Answer, Machine, allocated, copy_tree, listing
 from pythons import PYTHON, pip, wheel
 
 from conda_prune_plugin.demo.packages import build_channel
-from conda_prune_plugin.embedded import is_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +150,6 @@ def test_what_pip_can_not_install_is_a_failure_that_tells_how_to_go_on(house: Ma
     assert _python(house, "-c", "import pynoarch").strip() == ""
 
 
-@pytest.mark.skipif(not is_embedded(), reason="later condas print the channels in another way")
 def test_the_exported_file_is_what_conda_exports(house: Machine) -> None:
     expected = house.run("env", "export", "-n", "work").out
 
