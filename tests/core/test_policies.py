@@ -34,7 +34,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DIST_NAMES = [f"{name}-{version}-{build}" for name in "ab" for version in ("1", "2", "10", "odd") for build in "01"]
-KINDS = [(PartKind.EXTRACTED,), (PartKind.ARCHIVE,), (PartKind.EXTRACTED, PartKind.ARCHIVE)]
+
+# Made once, and not in each of some thousand worlds, where that took a quarter of the time.
+DISTS = st.lists(st.sampled_from(DIST_NAMES), unique=True, max_size=5)
+KINDS = st.sampled_from([(PartKind.EXTRACTED,), (PartKind.ARCHIVE,), (PartKind.EXTRACTED, PartKind.ARCHIVE)])
+ROOTS = st.lists(st.tuples(st.sampled_from(RootKind), st.sets(st.sampled_from(DIST_NAMES), max_size=3)))
+SINGLE = st.integers(0, 4)
+SIZES = st.lists(st.integers(1, 8), max_size=3)
+TIMES = st.sampled_from([None, *(NOW - age for age in (900, 500, 100, 1, -500))])
+LINK_TIMES = st.sampled_from([None, NOW - 950, NOW - 50])
+OUTSIDE = st.sampled_from([0, 0, 0, 1])
+RARELY = st.sampled_from([None, None, None, None, "it is so"])
 
 
 def _version_key(version: str) -> int | None:
@@ -46,46 +56,37 @@ class World:
 
     def __init__(self, draw: st.DrawFn) -> None:
         caches = ("/one", "/two")
-        self.entries = [
-            an_entry(dist, *draw(st.sampled_from(KINDS)), cache=cache)
-            for cache in caches
-            for dist in draw(st.lists(st.sampled_from(DIST_NAMES), unique=True, max_size=5))
-        ]
+        self.entries = [an_entry(dist, *draw(KINDS), cache=cache) for cache in caches for dist in draw(DISTS)]
         writable = draw(st.booleans())
         self.caches = tuple(
             a_cache(path, *(e for e in self.entries if e.cache == path), writable=path == "/one" or writable)
             for path in caches
         )
         self.roots = tuple(
-            a_root(f"/root/{number}", *dists, kind=kind)
-            for number, (kind, dists) in enumerate(
-                draw(st.lists(st.tuples(st.sampled_from(RootKind), st.sets(st.sampled_from(DIST_NAMES), max_size=3))))
-            )
+            a_root(f"/root/{number}", *dists, kind=kind) for number, (kind, dists) in enumerate(draw(ROOTS))
         )
         self._links(draw)
         self.evidence = {entry: self._evidence(draw, entry) for entry in self.entries}
 
     def _links(self, draw: st.DrawFn) -> None:
         places = [(entry, part) for entry in self.entries for part in entry.parts]
-        self.single = {place: draw(st.integers(0, 4)) for place in places}
+        self.single = {place: draw(SINGLE) for place in places}
         #: For each inode its size, and how many of its links lie in which part; None is somewhere else.
         self.inodes: list[tuple[int, dict[tuple[Entry, Part] | None, int]]] = []
-        for size in draw(st.lists(st.integers(1, 8), max_size=3)) if places else ():
+        for size in draw(SIZES) if places else ():
             holders = draw(st.lists(st.sampled_from([*places, None]), min_size=1, max_size=4))
             self.inodes.append((size, {place: holders.count(place) for place in holders}))
 
     def _evidence(self, draw: st.DrawFn, entry: Entry) -> Evidence:
-        time = st.sampled_from([None, *(NOW - age for age in (900, 500, 100, 1, -500))])
         measurements = tuple((part, self._measurement(draw, entry, part)) for part in entry.parts)
-        rare = st.sampled_from([None, None, None, None, "it is so"])
         return Evidence(
             entry,
             measurements,
-            fetched=draw(time),
-            outside=draw(st.sampled_from([0, 0, 0, 1])),
-            doubt=draw(rare),
-            unreadable=draw(rare),
-            irreplaceable=draw(rare),
+            fetched=draw(TIMES),
+            outside=draw(OUTSIDE),
+            doubt=draw(RARELY),
+            unreadable=draw(RARELY),
+            irreplaceable=draw(RARELY),
         )
 
     def _measurement(self, draw: st.DrawFn, entry: Entry, part: Part) -> Measurement:
@@ -94,7 +95,7 @@ class World:
             for number, (size, holders) in enumerate(self.inodes)
             if (entry, part) in holders
         )
-        ctime = draw(st.sampled_from([None, NOW - 950, NOW - 50])) if part.kind is PartKind.EXTRACTED else None
+        ctime = draw(LINK_TIMES) if part.kind is PartKind.EXTRACTED else None
         return a_measurement(self.single[entry, part], *shared, payload_ctime=ctime)
 
     def plan(self, policy: Policy, roots: tuple[Root, ...] | None = None) -> Plan:
