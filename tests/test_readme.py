@@ -36,6 +36,7 @@ def _shape(text: str) -> list[str]:
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
     text = re.sub(r"\d[\d,.]* (bytes|[KMG]iB|B)\b", "SIZE", text)
     text = re.sub(r"\d+ (?=files in)", "N ", text)
+    text = re.sub(r"(seconds|\d+ \w+) ago", "AGO", text)
     # How long a bar is depends on the sizes, and where the file system is mounted on the machine.
     text = re.sub(r"(?<= )[█░]{2,}|Free on .*", "", text)
     return [re.sub(r"\s+", " ", line).strip() for line in text.strip().splitlines()]
