@@ -205,4 +205,6 @@ def test_a_record_that_is_a_link_to_nowhere_is_a_doubt(tmp_path: Path) -> None:
 
     record.symlink_to("nowhere")
 
-    assert [decision.entry.dist for decision in tiny.plan(policy=policy).remove] == ["b-1-0"]
+    plan = tiny.plan(policy=policy)
+    assert [decision.entry.dist for decision in plan.remove] == ["b-1-0"]
+    assert "repodata_record.json" in plan.keep[0].reasons[0].detail

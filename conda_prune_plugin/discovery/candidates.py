@@ -127,10 +127,12 @@ def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str], memory: Memor
         looked_into = [_metadata_in_archive(os.path.join(cache.real_path, name)) for name in strangers]
         doubtful = (metadata for metadata in looked_into if metadata.doubt is not None)
         return next(doubtful, looked_into[0] if looked_into else _Metadata(entry.dist))
+    path = os.path.join(cache.real_path, directory)
     try:
-        described = memory.described(os.path.join(cache.real_path, directory))
-    except FileNotFoundError:
-        return _Metadata(doubt=f"it has no {INDEX}: probably an interrupted extraction or removal")
+        described = memory.described(path)
+    except FileNotFoundError as error:
+        lacking = os.path.relpath(error.filename, path)
+        return _Metadata(doubt=f"it has no {lacking}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
     url, sha256 = (_text(described.record.get(key)) for key in ("url", "sha256"))
