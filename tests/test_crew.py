@@ -13,7 +13,7 @@ import pytest
 from tasks import Repeating, Stopping
 
 from conda_prune_plugin.discovery import crew as crew_module
-from conda_prune_plugin.discovery.crew import Crew
+from conda_prune_plugin.discovery.crew import Crew, worthwhile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,3 +67,14 @@ def test_the_second_process_takes_the_standard_library_and_not_what_is_installed
 
     script = [sys.executable, "-I", "-S", "-c", crew_module._SCRIPT, str(tmp_path)]
     assert subprocess.run(script, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_a_second_process_is_worth_its_start_from_some_hundred_names_on_in_all_caches_together(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for directory in (one, other):
+        directory.mkdir()
+        for number in range(200):
+            (directory / str(number)).touch()
+
+    assert not worthwhile([str(one), str(tmp_path / "none")])
+    assert worthwhile([str(one), str(other)])

@@ -471,6 +471,8 @@ def test_the_removal_of_an_environment_is_the_last_use(tiny: Tiny) -> None:
 
 def test_without_files_to_link_the_extraction_is_the_last_use(tiny: Tiny) -> None:
     tree = tiny.add("a-1-0", {})
+    (tree / "info" / "recipe").mkdir()
+    (tree / "info" / "recipe" / "meta.yaml").touch()
     os.utime(tree / "info" / "repodata_record.json", (1000, 1000))
 
     (decision,) = tiny.plan().remove

@@ -22,7 +22,6 @@ from .reading import INDEX
 from .records import META
 from .sources import irreplaceable, local_builds
 from .urls import read_urls, without_credentials
-from .wholeness import RECORD
 
 
 def gather_evidence(
@@ -155,11 +154,9 @@ def _fetched(cache: Cache, measurements: Iterable[tuple[Part, Measurement]], mem
 
 
 def _recorded(directory: str, memory: Memory) -> float | None:
-    try:
+    # What can't be read is a doubt, which keeps it whatever its age.
+    with suppress(OSError, ValueError):
         return memory.described(directory).recorded
-    except (OSError, ValueError):
-        with suppress(OSError):
-            return os.stat(os.path.join(directory, RECORD)).st_mtime
     return None
 
 
