@@ -476,3 +476,13 @@ def test_a_soft_link_made_since_the_plan_keeps_what_shares_no_file(
         "b-1-0": done,
     }
     assert link.read_bytes() == b"1" * 5000
+
+
+@pytest.mark.parametrize(("mode", "name"), [(0o755, "index.json.conda-prune"), (0o775, "index.json")])
+def test_a_backup_is_concealed_but_where_others_may_have_to_bring_it_back(tiny: Tiny, mode: int, name: str) -> None:
+    tiny.add("a-1-0")
+    tiny.cache.chmod(mode)
+
+    tiny.execute(tiny.plan(), run=Run("run-1", 0.0, Disposal.BACKUP))
+
+    assert [path.name for path in (tiny.cache / ".conda-prune" / "run-1" / "0" / "info").glob("index.json*")] == [name]
