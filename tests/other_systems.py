@@ -242,7 +242,8 @@ def _take_away(names: tuple[str, ...]) -> None:
 
 
 def _set(module: Any, name: str, value: Any) -> None:
-    setattr(module, name, value)
+    # Before Python 3.11 pathlib makes methods of the functions of `os`, as long as those are none of Python's own.
+    setattr(module, name, staticmethod(value) if isinstance(value, types.FunctionType) else value)
 
 
 def _no_descriptor(path: Any) -> Any:

@@ -152,12 +152,15 @@ def test_what_pip_can_not_install_is_a_failure_that_tells_how_to_go_on(house: Ma
 
 def test_the_exported_file_is_what_conda_exports(house: Machine) -> None:
     expected = house.run("env", "export", "-n", "work").out
+    (recorded,) = (house.envs / "work").rglob("tinywheel-*/direct_url.json")
+    # An older pip records no hash of a file that it was given.
+    hashed = "sha256" in recorded.read_text()
 
     answer = _envs(house, "work", "--remove", "--yes", "--json")
 
     exports = Path(answer.json["outcomes"][0]["exports"])
     assert (exports / "environment.yml").read_text() == expected.rstrip("\n") + "\n"
-    assert "#sha256=" in (exports / "requirements.txt").read_text()
+    assert ("#sha256=" in (exports / "requirements.txt").read_text()) is hashed
     assert exports.stat().st_mode & 0o077 == 0
 
 
@@ -233,7 +236,7 @@ def test_what_is_set_aside_keeps_its_packages_until_it_is_purged(house: Machine)
     assert house.run("prune", "purge", "last", "--yes").code == 0
     going = {item["dist"] for item in house.prune("--dry-run", "--json").json["remove"]}
     assert going == {"libalpha-1.0-0", "symlinks-2.0-0", "allprefix-1.0-0"}
-    assert not list(house.envs.glob(".conda-prune/*/"))
+    assert not [path for path in house.envs.glob(".conda-prune/*") if path.is_dir()]
     assert not (house.elsewhere.parent / ".conda-prune").exists()
 
 
