@@ -6,18 +6,21 @@ strace(1) tells of every call that a command makes with a path in it.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 from tiny import Tiny
 
+from conda_prune_plugin.cli.main import execute
 from conda_prune_plugin.core.model import ReasonKind
 from conda_prune_plugin.core.reachability import candidates, references
 from conda_prune_plugin.demo.packages import File
@@ -76,6 +79,20 @@ def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
 
     assert not [name for name in without_us if name.startswith("conda_prune_plugin.cli")]
     assert (loaded - without_us) & {"rich", "html", "filelock"} == set()
+
+
+def test_a_program_that_calls_conda_gets_its_garbage_collector_back() -> None:
+    before = gc.get_threshold()
+    meanwhile: list[tuple[int, int, int]] = []
+
+    def command(_: Namespace) -> int:
+        meanwhile.append(gc.get_threshold())
+        return 0
+
+    assert execute(Namespace(prune_command=command)) == 0
+
+    assert meanwhile[0] != before
+    assert gc.get_threshold() == before
 
 
 def _calls(tiny: Tiny, *arguments: str) -> dict[str, Counter[str]]:

@@ -10,8 +10,8 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
@@ -106,14 +106,24 @@ def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
     parser.parse_known_args = parse  # type: ignore[method-assign, assignment]
 
 
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Let the garbage collector rest: what conda has imported stays, and next to nothing of ours refers to itself."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_RARELY)
+    try:
+        yield
+    finally:
+        # conda may have been called by a program that goes on.
+        gc.set_threshold(*before)
+
+
+@_rarely_collected()
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error of ours becomes a message."""
     from ..errors import InterruptedByUserError, PruneError, SystemRefusedError
 
-    # What conda has imported stays until the end, and next to nothing that we make refers to itself: the garbage
-    # collector need not look through it again and again.
-    gc.freeze()
-    gc.set_threshold(_RARELY)
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
