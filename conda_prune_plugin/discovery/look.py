@@ -163,8 +163,9 @@ class Looking:
         self._hashes = hashes
         self._progress = progress
 
-    def __reduce__(self) -> tuple[type[Looking], tuple[frozenset[str]]]:
-        return Looking, (self._mounts,)
+    def __reduce__(self) -> tuple[Callable[..., Looking], tuple[frozenset[str]]]:
+        # Nobody sees the progress of the other process.
+        return functools.partial(Looking, hashes=self._hashes), (self._mounts,)
 
     def do(self, batch: Batch) -> list[Looked]:
         """Return what is seen at each entry."""
