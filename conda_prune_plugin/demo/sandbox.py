@@ -84,7 +84,7 @@ class Sandbox:
         script = self.directory / "shell"
         _write_script(
             script,
-            f"PATH={shlex.quote(str(commands))}:$PATH",
+            f"PATH={shlex.quote(str(commands))}:{shlex.quote(os.path.dirname(sys.executable))}:$PATH",
             '[ $# -gt 0 ] || set -- "${SHELL:-sh}"',
             f'exec env {shlex.join(own)} "$@"',
         )
