@@ -171,10 +171,15 @@ _MENDABLE = LEFTOVER_KINDS | {ReasonKind(kind.value) for kind in RootKind}
 
 
 def repairs(
-    leftovers: Iterable[Leftover], kept: Iterable[Keep], referenced: Mapping[str, Sequence[Root]]
+    leftovers: Sequence[Leftover], kept: Iterable[Keep], referenced: Mapping[str, Sequence[Root]]
 ) -> tuple[Repair, ...]:
     """Return what of the kept is extracted anew."""
-    by_entry = {keep.entry: keep for keep in kept if all(reason.kind in _MENDABLE for reason in keep.reasons)}
+    with_archive = {item.entry for item in leftovers if item.archive is not None}
+    mendable = {
+        keep.entry
+        for keep in kept
+        if keep.entry in with_archive and all(reason.kind in _MENDABLE for reason in keep.reasons)
+    }
     return tuple(
         Repair(
             _removal(item, item.measurement, referenced.get(item.of, ()), 0),
@@ -184,7 +189,7 @@ def repairs(
             item.archive.record,
         )
         for item in leftovers
-        if item.archive is not None and item.of is not None and item.measurement is not None and item.entry in by_entry
+        if item.archive is not None and item.of is not None and item.measurement is not None and item.entry in mendable
     )
 
 

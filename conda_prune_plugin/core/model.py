@@ -191,8 +191,8 @@ class Entry:
     parts: tuple[Part, ...]
 
     def __hash__(self) -> int:
-        # Entries are looked up all the time, and seldom differ in their parts alone.
-        return hash((self.cache, self.dist))
+        # Entries are looked up all the time, a string knows its hash, and few of one name are in several caches.
+        return hash(self.dist)
 
     def path(self, part: Part) -> str:
         """Return the absolute path of one of the parts."""

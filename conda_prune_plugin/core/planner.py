@@ -115,7 +115,7 @@ def _subjects(
     def subject(cache: Cache, entry: Entry) -> Subject:
         found = evidence.get(entry)
         known = names(entry, found)
-        roots = tuple((name, root) for name in known for root in referenced.get(name, ()))
+        roots = {name: referenced[name] for name in known if name in referenced}
         return Subject(entry, cache, found, known, roots, newest, policy, now, entry in inventory.unsearched)
 
     return tuple(subject(cache, entry) for cache in inventory.caches for entry in cache.entries)
@@ -150,6 +150,6 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         record=evidence.record,
         names=frozenset(subject.names),
         known_links=tuple(missing_links(going).items()),
-        accepted=frozenset(root for _, root in subject.roots),
+        accepted=frozenset(root for roots in subject.roots.values() for root in roots),
         beside=evidence.beside,
     )

@@ -7,7 +7,7 @@ rules that apply are reported, so that lifting one does not bring the next one a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .accounting import missing_links
@@ -62,7 +62,7 @@ class Policy:
 class Subject:
     """What a rule may look at; `evidence` is None for an entry that a root names, unless it may go all the same.
 
-    names: the dists that a root would reference it by. roots: the roots that do, each with the name.
+    names: the dists that a root would reference it by. roots: the roots that do, by name.
     newest: the entries of the newest versions of their names.
     unsearched: its environments are registered nowhere, and nobody looked for them.
     """
@@ -71,7 +71,7 @@ class Subject:
     cache: Cache
     evidence: Evidence | None
     names: tuple[str, ...]
-    roots: tuple[tuple[str, Root], ...]
+    roots: Mapping[str, Sequence[Root]]
     newest: frozenset[Entry]
     policy: Policy
     now: float
@@ -94,11 +94,11 @@ def _referenced(subject: Subject) -> Iterable[Reason]:
 
 
 def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
-    for name, root in subject.roots:
-        if root.kind not in kinds:
-            continue
+    for name, roots in subject.roots.items():
         alias = "" if name == subject.entry.dist else f" as {name}"
-        yield _reference(root.kind, root.path, root.name, alias + root.notes.get(name, ""))
+        for root in roots:
+            if root.kind in kinds:
+                yield _reference(root.kind, root.path, root.name, alias + root.notes.get(name, ""))
 
 
 @functools.lru_cache(1024)
@@ -240,7 +240,8 @@ def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...
             f"{root.name or root.path} has it {_why_unlinked(evidence)}",
             root=root.path,
         )
-        for _, root in subject.roots
+        for roots in subject.roots.values()
+        for root in roots
     )
     return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment references it"),)
 

@@ -35,7 +35,7 @@ def nested_directories(top: str) -> Iterator[str]:
 
     Of the cache itself only directories are looked into whose name is no dist's. What can't be listed is not given.
     """
-    pending = [(path, 1) for path in _directories(top) if not is_dist_name(os.path.basename(path))]
+    pending = [(path, 1) for path in _directories(top)]
     while pending:
         path, depth = pending.pop()
         listed = _listed(path)
@@ -72,11 +72,14 @@ def _listed(path: str) -> tuple[list[str], bool] | None:
 
 
 def _directories(top: str) -> Iterator[str]:
+    """Give the directories in a cache that may hold packages; nearly all there is bears the name of one itself."""
     try:
         with os.scandir(top) as listing:
             for item in listing:
-                wanted = not item.name.startswith(".") and item.name not in _NO_PACKAGES
-                if wanted and item.is_dir(follow_symlinks=False):
+                name = item.name
+                if is_dist_name(name) or name.startswith(".") or name in _NO_PACKAGES:
+                    continue
+                if item.is_dir(follow_symlinks=False):
                     yield item.path
     except OSError:
         return

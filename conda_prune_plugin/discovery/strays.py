@@ -37,14 +37,12 @@ def strays(cache: Cache) -> Iterator[Stray]:
     """Give all that bears the name of a leftover in a cache, sorted by name; links and devices are none."""
     try:
         with os.scandir(cache.real_path) as listing:
-            items = sorted(listing, key=lambda item: item.name)
+            items = list(listing)
     except OSError:
         return
-    yield from of_rattler(cache, items)
-    for item in items:
-        # Nearly everything in a cache bears no such name.
-        if not _MARKED.search(item.name):
-            continue
+    yield from sorted(of_rattler(cache, items))
+    # Nearly everything in a cache bears no such name.
+    for item in sorted((item for item in items if _MARKED.search(item.name)), key=lambda item: item.name):
         is_file = item.is_file(follow_symlinks=False)
         partial = next((suffix for suffix in _PARTIAL if item.name.endswith(suffix)), None)
         if partial is not None:
