@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 _DAY = 86_400.0
 _AGE_UNITS = {
@@ -45,6 +44,9 @@ def parse_size(text: str) -> int:
 
     Raises `ValueError`, with a text meant for the user, on anything else.
     """
+    # Its import takes longer than that of many a module, and few give a size.
+    from decimal import Decimal
+
     match = _QUANTITY.fullmatch(text.strip().lower())
     if match and match["unit"] in _SIZE_UNITS:
         return int(Decimal(match["number"]) * _SIZE_UNITS[match["unit"]])
