@@ -111,4 +111,4 @@ def execute(arguments: argparse.Namespace) -> int:
         beginning = begin(crew)
         from .run import run
 
-        return run(arguments, crew=crew, beginning=beginning)
+        return run(arguments, beginning=beginning)

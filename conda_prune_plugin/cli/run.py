@@ -21,7 +21,7 @@ from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.summary import what_goes
 from ..core.units import format_size, parse_size, plural
 from ..discovery.crew import Crew
-from ..discovery.inventory import Beginning, Discovery, discover
+from ..discovery.inventory import Beginning, Discovery, begin, discover
 from ..discovery.processes import can_look
 from ..presentation.document import prune_document
 from ..presentation.github import is_github
@@ -45,13 +45,12 @@ def run(
     arguments: argparse.Namespace,
     output: Output | None = None,
     publish: Callable[[Mapping[str, object]], None] = lambda document: print(json_text(document)),
-    crew: Crew | None = None,
     beginning: Beginning | None = None,
 ) -> int:
     """Run the command and return its exit code. Raises `PruneError`.
 
-    output: what conda was asked for. publish: takes the JSON document, if one was asked for. crew: looks around.
-    beginning: of the discovery, if it has begun.
+    output: what conda was asked for. publish: takes the JSON document, if one was asked for. beginning: of the
+    discovery, if it has begun.
     """
     output = output or Output.from_context()
     arguments = with_preset(arguments)
@@ -59,7 +58,7 @@ def run(
         # Nobody is there to be asked.
         output = replace(output, yes=True)
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter, publish).run(crew or Crew(at_once=False), beginning)
+        return _Run(arguments, output, reporter, publish).run(beginning or begin(Crew(at_once=False)))
 
 
 #: The exit code of ``--check`` when there is more to reclaim.
@@ -98,11 +97,11 @@ class _Run:
         self._choice = Choice(arguments, targets, self._search)
         self._request = request(arguments)
 
-    def run(self, crew: Crew, beginning: Beginning | None) -> int:
+    def run(self, beginning: Beginning) -> int:
         """Do it and return the exit code."""
         # Nobody is to wait for an answer with a second process at hand.
-        with crew:
-            discovery, plan, notices = self._look_around(crew, beginning)
+        with beginning.crew:
+            discovery, plan, notices = self._look_around(beginning)
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
             self._settle_preset(plan, None)
@@ -127,8 +126,9 @@ class _Run:
         self._report(plan, notices, run, execution)
         return 1 if self._failed else 0
 
-    def _look_around(self, crew: Crew, beginning: Beginning | None) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
+    def _look_around(self, beginning: Beginning) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
         """Discover and plan; return also what the user should know."""
+        crew = beginning.crew
         discovery, recovered = self._discover(beginning)
         caches = discovery.inventory.caches
         refuse_destination(self._destination, caches)
@@ -169,7 +169,7 @@ class _Run:
         if not self._ignore_running:
             refuse_running(plan.inventory.caches)
 
-    def _discover(self, beginning: Beginning | None) -> tuple[Discovery, tuple[Notice, ...]]:
+    def _discover(self, beginning: Beginning) -> tuple[Discovery, tuple[Notice, ...]]:
         """Look around, and once more if an earlier run left something that could be finished."""
         words = "Looking for environments"
         discovery = discover(self._request, self._reporter.phase(words), beginning)

@@ -82,4 +82,4 @@ def execute(arguments: argparse.Namespace) -> int:
         beginning = begin(crew)
         from .usage_run import run
 
-        return run(arguments, crew, beginning)
+        return run(arguments, beginning)

@@ -14,7 +14,6 @@ from ..core.model import Inventory, Notice, Root, RootKind
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
-from ..discovery.crew import Crew
 from ..discovery.inventory import Beginning, discover
 from ..discovery.other_caches import PATIENCE, other_caches
 from ..discovery.usage import Scan, Survey, make_usage
@@ -28,11 +27,11 @@ from .policies import Choice, request
 from .report_file import ReportFile
 
 
-def run(arguments: argparse.Namespace, crew: Crew, beginning: Beginning) -> int:
-    """Run the command, walking with a crew, and return its exit code. Raises `PruneError`."""
+def run(arguments: argparse.Namespace, beginning: Beginning) -> int:
+    """Run the command, whose discovery has begun, and return its exit code. Raises `PruneError`."""
     output = Output.from_context()
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter).run(crew, beginning)
+        return _Run(arguments, output, reporter).run(beginning)
 
 
 class _Run:
@@ -49,13 +48,15 @@ class _Run:
         self._other_caches: bool | None = arguments.other_caches
         self._wanted: str | None = None
 
-    def run(self, crew: Crew, beginning: Beginning) -> int:
+    def run(self, beginning: Beginning) -> int:
         """Do it and return the exit code."""
         inventory = discover(self._request, self._reporter.phase("Looking for environments"), beginning).inventory
         environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
         if self._name is not None:
             self._wanted = find_environment(environments, self._name)
-        survey = Survey(replace(inventory, roots=environments), crew, self._reporter.counter("Counting files"))
+        survey = Survey(
+            replace(inventory, roots=environments), beginning.crew, self._reporter.counter("Counting files")
+        )
         survey.walk_caches()
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)
         scan = survey.walk_environments()

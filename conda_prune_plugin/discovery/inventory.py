@@ -65,9 +65,10 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A discovery that has begun, with what conda's settings say and who reads environments by now."""
+    """A discovery that has begun: what conda's settings say, and the crew whose reader reads environments by now."""
 
     settings: Settings
+    crew: Crew
     reader: Reader
 
 
@@ -76,7 +77,7 @@ def begin(crew: Crew) -> Beginning:
     settings = conda_settings()
     reader = Reader(crew)
     reader.begin(_known(settings))
-    return Beginning(settings, reader)
+    return Beginning(settings, crew, reader)
 
 
 def _known(settings: Settings) -> Sources:
