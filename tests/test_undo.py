@@ -284,6 +284,18 @@ def test_the_setting_makes_backups_and_the_option_wins(machine: Machine) -> None
     assert both.code == 2
 
 
+def test_of_a_run_that_is_not_understood_nothing_is_said_but_that_it_is_there(empty: Machine) -> None:
+    run = empty.cache / ".conda-prune" / "20260101T000000Z-abcd"
+    (run / "0").mkdir(parents=True)
+    (run / "receipt.json").write_text('{"schema": 99}')
+
+    (told,) = empty.run("prune", "restore", "--json").json["runs"]
+
+    assert (told["run"], told["complete"], told["entries"]) == (run.name, False, 0)
+    assert (told["time"], told["disposal"], told["destination"]) == (None, None, None)
+    assert f"{run.name}  unknown" in empty.run("prune", "restore").out
+
+
 @pytest.mark.parametrize("command", [("restore", "last"), ("purge", "last", "--yes")])
 def test_with_nothing_there_it_says_so(empty: Machine, command: tuple[str, ...]) -> None:
     answer = empty.run("prune", *command)

@@ -25,7 +25,7 @@ def purge_old(
     outcomes = purge_runs([runs for runs in chosen if runs[0].id != sparing], patience, progress)
     notices = []
     for outcome in outcomes:
-        run_id, freed = outcome.summary.run.id, format_size(outcome.freed)
+        run_id, freed = outcome.summary.id, format_size(outcome.freed)
         message = f"The run {run_id} is older than the setting prune_purge_after and was purged; {freed} freed."
         if outcome.error is not None:
             message = f"The run {run_id} could not be purged: {outcome.error}"

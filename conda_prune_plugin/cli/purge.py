@@ -122,8 +122,12 @@ def chosen_runs(stock: Stock, names: Iterable[str], age: float | None, now: floa
                     path=runs[0].path,
                 )
         return list(dict.fromkeys(named))
-    complete = (runs for runs in stock.runs if summary(runs).complete)
-    return [runs for runs in complete if age is None or now - summary(runs).run.started >= age]
+    summaries = [(runs, summary(runs)) for runs in stock.runs]
+    return [
+        runs
+        for runs, told in summaries
+        if told.complete and told.run and (age is None or now - told.run.started >= age)
+    ]
 
 
 def purge_runs(

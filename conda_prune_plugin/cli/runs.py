@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ..core.model import Cache, Client, Notice, PartKind
-from ..core.run import Run, RunSummary
+from ..core.run import RunSummary
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
 from ..errors import NoSuchRunError
@@ -70,7 +70,8 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
     """Return what one run has left in all caches together."""
     entries = [entry for stored in runs for entry in stored.entries]
     return RunSummary(
-        run=next((stored.run for stored in runs if stored.run), Run(runs[0].id, 0.0)),
+        id=runs[0].id,
+        run=next((stored.run for stored in runs if stored.run), None),
         caches=tuple(stored.cache.path for stored in runs),
         dists=tuple(entry.dist for entry in entries),
         files=sum(entry.files for entry in entries),

@@ -37,13 +37,15 @@ class Run:
 class RunSummary:
     """What a run has left in all caches together.
 
+    run: what it says of itself; None if that can't be understood.
     entries: how many can be restored; `dists` are their names.
     stored: the bytes that purging it gives back.
     complete: it came to its end; one that was cut off has to be finished first.
     environments: it took environments away, and not packages out of caches.
     """
 
-    run: Run
+    id: str
+    run: Run | None
     caches: tuple[str, ...]
     dists: tuple[str, ...]
     files: int

@@ -48,11 +48,12 @@ def runs_document(
 
 def run_document(summary: RunSummary) -> dict[str, Any]:
     """Return what JSON tells of one run: sizes in bytes, the time in ISO 8601 and UTC."""
+    run = summary.run
     return {
-        "run": summary.run.id,
-        "time": iso_time(summary.run.started),
-        "disposal": summary.run.disposal.value,
-        "destination": summary.run.destination,
+        "run": summary.id,
+        "time": iso_time(run.started) if run else None,
+        "disposal": run.disposal.value if run else None,
+        "destination": run.destination if run else None,
         "caches": list(summary.caches),
         "entries": len(summary.dists),
         "dists": list(summary.dists),
@@ -81,7 +82,7 @@ def show_runs(out: Console, runs: Sequence[RunSummary], now: float) -> None:
         return
     rows = [
         (
-            printable(summary.run.id),
+            printable(summary.id),
             _age(summary, now),
             f"{len(summary.dists):,}",
             format_size(summary.stored) if summary.stored else "-",
@@ -116,15 +117,15 @@ def show_purged(out: Console, err: Console, outcomes: Sequence[PurgeOutcome], *,
         out.print(f"Purged {plural(len(purged), 'run')}; {format_size(freed)} freed.")
     for outcome in outcomes:
         if outcome.result is Result.FAILED:
-            err.print(Text.assemble(("failed", "red"), printable(f": {outcome.summary.run.id}: {outcome.error}")))
+            err.print(Text.assemble(("failed", "red"), printable(f": {outcome.summary.id}: {outcome.error}")))
 
 
 def _kind(summary: RunSummary) -> str:
-    if not summary.complete:
+    if not summary.complete or summary.run is None:
         return "cut off or going on"
     kinds = _KINDS_OF_ENVIRONMENTS if summary.environments else _KINDS
     return kinds.get(summary.run.disposal, _KINDS[summary.run.disposal])
 
 
 def _age(summary: RunSummary, now: float) -> str:
-    return format_age(now - summary.run.started) if summary.run.started else "unknown"
+    return format_age(now - summary.run.started) if summary.run else "unknown"
