@@ -6,10 +6,11 @@ import bz2
 import json
 import os
 import shutil
+import sys
 import tarfile
 import threading
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from machine import Machine, listing
@@ -19,9 +20,6 @@ from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_channel
 from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
 from conda_prune_plugin.discovery.look import Memory
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -164,6 +162,33 @@ def test_contents_are_read_though_no_more_threads_are_to_be_had(tmp_path: Path) 
         threading.stack_size(usual)
 
     assert [item.entry.dist for item in found.leftovers] == ["p1-1-0"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how much was read")
+def test_who_interrupts_a_verification_need_not_wait_for_what_is_still_read(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path)
+    tiny.add("a-1-0")
+    large = tiny.add("b-1-0", {"lib/large": File(b"1")})
+    length = 8 << 30
+    os.truncate(large / "lib" / "large", length)
+    paths = large / "info" / "paths.json"
+    listed = json.loads(paths.read_text())
+    listed["paths"][0]["size_in_bytes"] = length
+    paths.write_text(json.dumps(listed))
+
+    def interrupt(entries: int) -> None:
+        raise KeyboardInterrupt
+
+    before = _read_so_far()
+    with pytest.raises(KeyboardInterrupt):
+        find_leftovers(tiny.inventory(), (), Search(hashes=True), Memory(), interrupt)
+
+    assert _read_so_far() - before < length / 2
+
+
+def _read_so_far() -> int:
+    """Return how many bytes this process has read (proc_pid_io(5))."""
+    return int(Path("/proc/self/io").read_text().split()[1])
 
 
 def test_an_archive_whose_directory_points_before_its_beginning_is_damaged(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def _sound(entry: ReceiptEntry, archive: str, target: str) -> None:
 
 
 def _damage(path: str) -> str | None:
-    damage = directory_damage(path, hashes=True)
+    damage = directory_damage(path, digest=file_sha256)
     return damage.detail if damage is not None else None
 
 

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache as cached
+from functools import partial
+from threading import Event
 
 from ..core.leftovers import Archive, Leftover
 from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
@@ -28,7 +30,7 @@ from .sources import irreplaceable, local_builds
 from .specs import matching
 from .strays import strays
 from .urls import read_urls
-from .wholeness import RECORD, Damage, archive_record
+from .wholeness import RECORD, Damage, archive_record, file_sha256
 
 #: Waiting for the disk and hashing go on beside each other.
 _THREADS = 4
@@ -113,9 +115,25 @@ def _looks(
 ) -> Iterable[list[Looked]]:
     """Return what is seen, batch for batch."""
     if search.hashes:
-        # Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
-        work = Looking(mount_points(), hashes=True)
-        with ThreadPoolExecutor(_THREADS) as pool:
+        yield from _thorough_looks(tasks, progress)
+        return
+    work = Looking(mount_points(), progress=progress)
+    if crew is None:
+        yield from map(work.do, tasks)
+        return
+    crew.begin(work, tasks)
+    yield from crew.finish()
+
+
+def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Looked]]:
+    """Return what is seen, batch for batch, when all contents are read.
+
+    Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
+    """
+    enough = Event()
+    work = Looking(mount_points(), digest=partial(file_sha256, enough=enough.is_set))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
             try:
                 found: Iterable[list[Looked]] = pool.map(work.do, tasks)
             except RuntimeError:
@@ -124,13 +142,9 @@ def _looks(
             for looks in found:
                 progress(len(looks))
                 yield looks
-        return
-    work = Looking(mount_points(), progress=progress)
-    if crew is None:
-        yield from map(work.do, tasks)
-        return
-    crew.begin(work, tasks)
-    yield from crew.finish()
+        finally:
+            # A Ctrl-C need not wait for what the threads still read.
+            enough.set()
 
 
 def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:

@@ -9,6 +9,7 @@ What reads archives is imported where it is needed, which is seldom: the second 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -40,6 +41,9 @@ _BZ2_END, _BZ2_TAIL = 0x177245385090, 11
 
 _CHUNK = 1 << 20
 
+#: Reads a regular file and returns its SHA-256 in hexadecimal digits, or raises `OSError`.
+Digest = Callable[[str], str]
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -50,12 +54,12 @@ class Damage:
 
 
 def directory_damage(
-    path: str, *, statuses: Statuses | None = None, indexed: bool = False, hashes: bool = False
+    path: str, *, statuses: Statuses | None = None, indexed: bool = False, digest: Digest | None = None
 ) -> Damage | None:
     """Return what is wrong with an extracted directory; None if nothing is, or it can't be told.
 
-    statuses: what is in it, where that is known already. indexed: its index was read and is right. hashes: read every
-    file. Raises `OSError` for what can't be read though it is there.
+    statuses: what is in it, where that is known already. indexed: its index was read and is right. digest: reads every
+    file; without it names and sizes have to do. Raises `OSError` for what can't be read though it is there.
     """
     statuses = statuses or {}
     # conda writes the record last.
@@ -65,7 +69,7 @@ def directory_damage(
         if not indexed:
             dist_of(read_object(os.path.join(path, INDEX)))
         files = _listed(path, statuses)
-        missing, wrong = _differences(path, files, statuses, hashes)
+        missing, wrong = _differences(path, files, statuses, digest)
     except FileNotFoundError as error:
         lacking = os.path.relpath(error.filename, path)
         return Damage(ReasonKind.INCOMPLETE_EXTRACTION, f"it has no {lacking}: an extraction or removal was cut off")
@@ -85,7 +89,7 @@ def _listed(path: str, statuses: Statuses) -> Sequence[Mapping[str, Any]]:
 
 
 def _differences(
-    path: str, files: Iterable[Mapping[str, Any]], statuses: Statuses, hashes: bool
+    path: str, files: Iterable[Mapping[str, Any]], statuses: Statuses, digest: Digest | None
 ) -> tuple[list[str], list[str]]:
     """Return which of the files that a package lists are missing, and which are not what it lists.
 
@@ -99,7 +103,7 @@ def _differences(
         try:
             # Nearly always. Whatever it should be: of a file that has the right size nothing more is asked.
             status = statuses.get(name)
-            if status is not None and status.st_size == size and stat.S_ISREG(status.st_mode) and not hashes:
+            if status is not None and status.st_size == size and stat.S_ISREG(status.st_mode) and digest is None:
                 continue
             # No join: what a package lists lies below it, also if it begins with a slash.
             status = status or os.lstat(f"{path}{os.sep}{name}")
@@ -107,8 +111,8 @@ def _differences(
             if listed.get("path_type") != "hardlink" or not isinstance(size, int) or stat.S_ISLNK(status.st_mode):
                 continue
             right = status.st_size == size and stat.S_ISREG(status.st_mode)
-            if right and hashes and isinstance(sha256 := listed.get("sha256"), str):
-                right = file_sha256(f"{path}{os.sep}{name}") == sha256
+            if right and digest and isinstance(sha256 := listed.get("sha256"), str):
+                right = digest(f"{path}{os.sep}{name}") == sha256
             if not right:
                 wrong.append(name)
         except (FileNotFoundError, NotADirectoryError):
@@ -118,12 +122,19 @@ def _differences(
     return missing, wrong
 
 
-def file_sha256(path: str) -> str:
-    """Return the SHA-256 of a regular file in hexadecimal digits; a link is not followed. Raises `OSError`."""
+def file_sha256(path: str, enough: Callable[[], bool] = lambda: False) -> str:
+    """Return the SHA-256 of a regular file in hexadecimal digits; a link is not followed.
+
+    enough: asked at each chunk whether nobody waits for it any more.
+
+    Raises `OSError`; `InterruptedError` if that was enough.
+    """
     import hashlib
 
     digest = hashlib.sha256()
     for chunk in _chunks(path):
+        if enough():
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR), path)
         digest.update(chunk)
     return digest.hexdigest()
 
@@ -136,7 +147,7 @@ def _chunks(path: str) -> Iterator[bytes]:
 
 
 def archive_damage(
-    path: str, size: int, record: Mapping[str, Any], *, known: bool, hashes: bool = False
+    path: str, size: int, record: Mapping[str, Any], *, known: bool, digest: Digest | None = None
 ) -> Damage | None:
     """Return what is wrong with an archive, None if nothing is.
 
@@ -152,13 +163,13 @@ def archive_damage(
     beginning, end = read_ends(path, size, _ZIP_END.size)
     if not (beginning.startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](path, size, end)):
         return Damage(ReasonKind.CORRUPT, "it can't be opened: it is cut off or no package at all")
-    return _content_damage(path, record, suffix) if hashes else None
+    return _content_damage(path, record, suffix, digest) if digest else None
 
 
-def _content_damage(path: str, record: Mapping[str, Any], suffix: str) -> Damage | None:
+def _content_damage(path: str, record: Mapping[str, Any], suffix: str, digest: Digest) -> Damage | None:
     expected = record.get("sha256")
     if isinstance(expected, str):
-        if file_sha256(path) != expected:
+        if digest(path) != expected:
             return Damage(ReasonKind.CORRUPT, "its hash is not that of its record")
         return None
     if not _READS[suffix](path):
