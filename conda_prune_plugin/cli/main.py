@@ -108,13 +108,17 @@ def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def _rarely_collected() -> Iterator[None]:
-    """Let the garbage collector rest: what conda has imported stays, and next to nothing of ours refers to itself."""
+    """Let the garbage collector rest: what conda has imported stays, and next to nothing of ours refers to itself.
+
+    At the end too: looking through all that there is once more would be half of what the interpreter's exit takes.
+    """
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(_RARELY)
     try:
         yield
     finally:
+        gc.freeze()
         # conda may have been called by a program that goes on.
         gc.set_threshold(*before)
 
