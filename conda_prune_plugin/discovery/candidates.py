@@ -92,17 +92,18 @@ def _examine(
     for part in entry.parts:
         if part.is_link:
             return Evidence(entry, doubt=f"{part.name} is a symbolic link, which is never followed")
+    paths = {part.name: os.path.join(cache.real_path, part.name) for part in entry.parts}
     try:
-        measurements = tuple((part, memory.measured(os.path.join(cache.real_path, part.name))) for part in entry.parts)
+        measurements = tuple((part, memory.measured(paths[part.name])) for part in entry.parts)
         urls = urls_of(cache.real_path)
-        metadata = _metadata(cache, entry, urls, memory)
+        metadata = _metadata(entry, paths, urls, memory)
         url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
         checked = recorded_sha256(cache, entry) if url is None and metadata.doubt is None else None
         return Evidence(
             entry=entry,
             measurements=with_sticky_obstacle(cache, measurements),
             dist=metadata.dist,
-            fetched=_fetched(cache, measurements, memory),
+            fetched=_fetched(measurements, paths, memory),
             source=metadata.source or without_credentials(url),
             sha256=metadata.sha256 or checked,
             record=metadata.record,
@@ -115,18 +116,18 @@ def _examine(
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
 
 
-def _metadata(cache: Cache, entry: Entry, urls: Mapping[str, str], memory: Memory) -> _Metadata:
+def _metadata(entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], memory: Memory) -> _Metadata:
     archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
-    for name in (part.name for part in entry.parts if not _extracted(part)):
-        if not stat.S_ISREG(os.lstat(os.path.join(cache.real_path, name)).st_mode):
-            return _Metadata(doubt=f"{name} is not a regular file")
+    for part in entry.parts:
+        if not _extracted(part) and not stat.S_ISREG(os.lstat(paths[part.name]).st_mode):
+            return _Metadata(doubt=f"{part.name} is not a regular file")
     directory = next((part.name for part in entry.parts if _extracted(part)), None)
     if directory is None:
         strangers = archives if not is_dist_name(entry.dist) else [name for name in archives if name not in urls]
-        looked_into = [_metadata_in_archive(os.path.join(cache.real_path, name)) for name in strangers]
+        looked_into = [_metadata_in_archive(paths[name]) for name in strangers]
         doubtful = (metadata for metadata in looked_into if metadata.doubt is not None)
         return next(doubtful, looked_into[0] if looked_into else _Metadata(entry.dist))
-    path = os.path.join(cache.real_path, directory)
+    path = paths[directory]
     try:
         described = memory.described(path)
     except FileNotFoundError as error:
@@ -144,10 +145,12 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _fetched(cache: Cache, measurements: Iterable[tuple[Part, Measurement]], memory: Memory) -> float | None:
+def _fetched(
+    measurements: Iterable[tuple[Part, Measurement]], paths: Mapping[str, str], memory: Memory
+) -> float | None:
     times = []
     for part, measurement in measurements:
-        recorded = _recorded(os.path.join(cache.real_path, part.name), memory) if _extracted(part) else None
+        recorded = _recorded(paths[part.name], memory) if _extracted(part) else None
         # Without a record the directory's own time has to do.
         times.append(measurement.identity.mtime_ns / 1e9 if recorded is None else recorded)
     return max(times, default=None)
@@ -171,10 +174,10 @@ def with_sticky_obstacle(
     cache: Cache, measurements: tuple[tuple[Part, Measurement], ...]
 ) -> tuple[tuple[Part, Measurement], ...]:
     """Say which parts a sticky cache directory leaves to their owners (rename(2), EPERM)."""
-    if not hasattr(os, "geteuid"):
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
         return measurements
     directory = os.stat(cache.real_path)
-    if not directory.st_mode & stat.S_ISVTX or os.geteuid() in (0, directory.st_uid):
+    if not directory.st_mode & stat.S_ISVTX or os.geteuid() == directory.st_uid:
         return measurements
 
     def checked(part: Part, measurement: Measurement) -> Measurement:
