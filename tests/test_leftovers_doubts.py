@@ -20,6 +20,7 @@ from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_channel
 from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
 from conda_prune_plugin.discovery.look import Memory
+from conda_prune_plugin.discovery.wholeness import archive_damage, never
 
 
 @pytest.fixture
@@ -184,6 +185,28 @@ def test_who_interrupts_a_verification_need_not_wait_for_what_is_still_read(tmp_
         find_leftovers(tiny.inventory(), (), Search(hashes=True), Memory(), interrupt)
 
     assert _read_so_far() - before < length / 2
+
+
+@pytest.mark.parametrize("suffix", [".conda", ".tar.bz2"])
+def test_nor_for_an_archive_that_only_reading_tells_of(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a-1-0{suffix}"
+    content = bytes(8 << 20)
+    if suffix == ".conda":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("pkg.tar.zst", content)
+    else:
+        path.write_bytes(bz2.compress(content))
+    asked = []
+
+    def enough() -> bool:
+        asked.append(True)
+        return len(asked) > 2
+
+    with pytest.raises(InterruptedError):
+        archive_damage(str(path), path.stat().st_size, {}, known=True, contents=enough)
+
+    assert len(asked) == 3
+    assert archive_damage(str(path), path.stat().st_size, {}, known=True, contents=never) is None
 
 
 def _read_so_far() -> int:

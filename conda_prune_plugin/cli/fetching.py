@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ..discovery.reading import INDEX, dist_of, read_object
-from ..discovery.wholeness import RECORD, directory_damage, file_sha256
+from ..discovery.wholeness import RECORD, directory_damage, file_sha256, never
 from ..execution.receipt import ReceiptEntry
 from ..execution.repair import Extraction
 from ..execution.restore import Fetch, UnfetchableError
@@ -37,7 +37,7 @@ def _sound(entry: ReceiptEntry, archive: str, target: str) -> None:
 
 
 def _damage(path: str) -> str | None:
-    damage = directory_damage(path, digest=file_sha256)
+    damage = directory_damage(path, contents=never)
     return damage.detail if damage is not None else None
 
 

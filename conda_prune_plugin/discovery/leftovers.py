@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache as cached
-from functools import partial
 from threading import Event
 
 from ..core.leftovers import Archive, Leftover
@@ -30,7 +29,7 @@ from .sources import irreplaceable, local_builds
 from .specs import matching
 from .strays import strays
 from .urls import read_urls
-from .wholeness import RECORD, Damage, archive_record, file_sha256
+from .wholeness import RECORD, Damage, archive_record
 
 #: Waiting for the disk and hashing go on beside each other.
 _THREADS = 4
@@ -131,7 +130,7 @@ def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> 
     Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
     """
     enough = Event()
-    work = Looking(mount_points(), digest=partial(file_sha256, enough=enough.is_set))
+    work = Looking(mount_points(), contents=enough.is_set)
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             try:

@@ -21,7 +21,7 @@ from .mounts import mount_points
 from .reading import INDEX, dist_of, read_object
 from .records import META
 from .urls import without_credentials
-from .wholeness import RECORD, Damage, Digest, archive_damage, archive_record, directory_damage
+from .wholeness import RECORD, Damage, Enough, archive_damage, archive_record, directory_damage
 
 #: What shows that a directory was a package. Not info/files, which is a name that anybody might give.
 _METADATA = tuple(
@@ -111,14 +111,14 @@ def _is_file(path: str, status: os.stat_result | None) -> bool:
 
 
 def look(
-    directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], *, digest: Digest | None = None
+    directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], *, contents: Enough | None = None
 ) -> Looked:
     """Look at the extracted directory and the archives of an entry; no symbolic link is followed.
 
     directory: of the cache, without symbolic links. urls: of the archives that conda has fetched into it. mounts: the
-    mount points. digest: reads all contents.
+    mount points. contents: read them all, as long as that is not enough.
     """
-    looking = _Look(directory, entry, urls, mounts, digest)
+    looking = _Look(directory, entry, urls, mounts, contents)
     damages: dict[Part, Damage] = {}
     for part in entry.parts:
         try:
@@ -160,11 +160,11 @@ class Looking:
         self,
         mounts: frozenset[str],
         *,
-        digest: Digest | None = None,
+        contents: Enough | None = None,
         progress: Callable[[int], object] = lambda entries: None,
     ) -> None:
         self._mounts = mounts
-        self._digest = digest
+        self._contents = contents
         self._progress = progress
 
     def __reduce__(self) -> tuple[type[Looking], tuple[frozenset[str]]]:
@@ -175,7 +175,7 @@ class Looking:
         """Return what is seen at each entry."""
         found = []
         for entry in batch.entries:
-            found.append(look(batch.directory, entry, batch.urls, self._mounts, digest=self._digest))
+            found.append(look(batch.directory, entry, batch.urls, self._mounts, contents=self._contents))
             self._progress(1)
         return found
 
@@ -191,7 +191,7 @@ class _Look:
     """What the looks at the parts of one entry share."""
 
     def __init__(
-        self, directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], digest: Digest | None
+        self, directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], contents: Enough | None
     ) -> None:
         self.measurements: dict[str, Measurement] = {}
         self.descriptions: dict[str, Description] = {}
@@ -200,7 +200,7 @@ class _Look:
         self._entry = entry
         self._urls = urls
         self._mounts = mounts
-        self._digest = digest
+        self._contents = contents
 
     def at(self, part: Part) -> Damage | None:
         """Return what is wrong with a part, None if nothing is or it can't be told. Raises `OSError`."""
@@ -220,7 +220,7 @@ class _Look:
         if not self._was_package(path, statuses):
             self.sure = False
             return None
-        return directory_damage(path, statuses=statuses, indexed=path in self.descriptions, digest=self._digest)
+        return directory_damage(path, statuses=statuses, indexed=path in self.descriptions, contents=self._contents)
 
     def _was_package(self, path: str, statuses: Statuses) -> bool:
         """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.
@@ -245,7 +245,7 @@ class _Look:
             return None
         record = self._record_of(name)
         known = bool(record) or name in self._urls
-        return archive_damage(path, status.st_size, record, known=known, digest=self._digest)
+        return archive_damage(path, status.st_size, record, known=known, contents=self._contents)
 
     def _record_of(self, archive: str) -> Mapping[str, Any]:
         """Return what is recorded of an archive; nothing if it came from another channel that has one of this name."""

@@ -15,7 +15,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from ..core.model import ReasonKind
 from .measure import Statuses
@@ -41,8 +41,8 @@ _BZ2_END, _BZ2_TAIL = 0x177245385090, 11
 
 _CHUNK = 1 << 20
 
-#: Reads a regular file and returns its SHA-256 in hexadecimal digits, or raises `OSError`.
-Digest = Callable[[str], str]
+#: Asked at each chunk of what is read, whether nobody waits for it any more.
+Enough = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,14 @@ class Damage:
 
 
 def directory_damage(
-    path: str, *, statuses: Statuses | None = None, indexed: bool = False, digest: Digest | None = None
+    path: str, *, statuses: Statuses | None = None, indexed: bool = False, contents: Enough | None = None
 ) -> Damage | None:
     """Return what is wrong with an extracted directory; None if nothing is, or it can't be told.
 
-    statuses: what is in it, where that is known already. indexed: its index was read and is right. digest: reads every
-    file; without it names and sizes have to do. Raises `OSError` for what can't be read though it is there.
+    statuses: what is in it, where that is known already. indexed: its index was read and is right. contents: read
+    every file, as long as that is not enough; without it names and sizes have to do.
+
+    Raises `OSError` for what can't be read though it is there, `InterruptedError` if that was enough.
     """
     statuses = statuses or {}
     # conda writes the record last.
@@ -69,7 +71,7 @@ def directory_damage(
         if not indexed:
             dist_of(read_object(os.path.join(path, INDEX)))
         files = _listed(path, statuses)
-        missing, wrong = _differences(path, files, statuses, digest)
+        missing, wrong = _differences(path, files, statuses, contents)
     except FileNotFoundError as error:
         lacking = os.path.relpath(error.filename, path)
         return Damage(ReasonKind.INCOMPLETE_EXTRACTION, f"it has no {lacking}: an extraction or removal was cut off")
@@ -89,7 +91,7 @@ def _listed(path: str, statuses: Statuses) -> Sequence[Mapping[str, Any]]:
 
 
 def _differences(
-    path: str, files: Iterable[Mapping[str, Any]], statuses: Statuses, digest: Digest | None
+    path: str, files: Iterable[Mapping[str, Any]], statuses: Statuses, contents: Enough | None
 ) -> tuple[list[str], list[str]]:
     """Return which of the files that a package lists are missing, and which are not what it lists.
 
@@ -103,7 +105,7 @@ def _differences(
         try:
             # Nearly always. Whatever it should be: of a file that has the right size nothing more is asked.
             status = statuses.get(name)
-            if status is not None and status.st_size == size and stat.S_ISREG(status.st_mode) and digest is None:
+            if status is not None and status.st_size == size and stat.S_ISREG(status.st_mode) and contents is None:
                 continue
             # No join: what a package lists lies below it, also if it begins with a slash.
             status = status or os.lstat(f"{path}{os.sep}{name}")
@@ -111,8 +113,8 @@ def _differences(
             if listed.get("path_type") != "hardlink" or not isinstance(size, int) or stat.S_ISLNK(status.st_mode):
                 continue
             right = status.st_size == size and stat.S_ISREG(status.st_mode)
-            if right and digest and isinstance(sha256 := listed.get("sha256"), str):
-                right = digest(f"{path}{os.sep}{name}") == sha256
+            if right and contents and isinstance(sha256 := listed.get("sha256"), str):
+                right = file_sha256(f"{path}{os.sep}{name}", contents) == sha256
             if not right:
                 wrong.append(name)
         except (FileNotFoundError, NotADirectoryError):
@@ -122,38 +124,44 @@ def _differences(
     return missing, wrong
 
 
-def file_sha256(path: str, enough: Callable[[], bool] = lambda: False) -> str:
-    """Return the SHA-256 of a regular file in hexadecimal digits; a link is not followed.
+def never() -> bool:
+    """Be never enough."""
+    return False
 
-    enough: asked at each chunk whether nobody waits for it any more.
+
+def file_sha256(path: str, enough: Enough = never) -> str:
+    """Return the SHA-256 of a regular file in hexadecimal digits; a link is not followed.
 
     Raises `OSError`; `InterruptedError` if that was enough.
     """
     import hashlib
 
     digest = hashlib.sha256()
-    for chunk in _chunks(path):
-        if enough():
-            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR), path)
-        digest.update(chunk)
+    more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more)) as stream:
+        for chunk in _chunks(stream, path, enough):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
-def _chunks(path: str) -> Iterator[bytes]:
-    never = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | never)) as stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
+def _chunks(stream: IO[bytes], path: str, enough: Enough) -> Iterator[bytes]:
+    """Give what a stream holds. Raises `InterruptedError`, naming the path, if that was enough."""
+    while chunk := stream.read(_CHUNK):
+        if enough():
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR), path)
+        yield chunk
 
 
 def archive_damage(
-    path: str, size: int, record: Mapping[str, Any], *, known: bool, digest: Digest | None = None
+    path: str, size: int, record: Mapping[str, Any], *, known: bool, contents: Enough | None = None
 ) -> Damage | None:
     """Return what is wrong with an archive, None if nothing is.
 
     size: its length in bytes. record: what conda has recorded of it, if anything. known: conda has fetched it, so
     whatever is in there now should be a package; a file that is not known may be anybody's, and counts only if it is
-    empty. Raises `OSError`.
+    empty. contents: read all of it, as long as that is not enough.
+
+    Raises `OSError`, `InterruptedError` if that was enough.
     """
     if isinstance(record.get("size"), int) and record["size"] != size:
         return Damage(ReasonKind.CORRUPT, f"it has {size:,} bytes, its record says {record['size']:,}")
@@ -163,16 +171,16 @@ def archive_damage(
     beginning, end = read_ends(path, size, _ZIP_END.size)
     if not (beginning.startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](path, size, end)):
         return Damage(ReasonKind.CORRUPT, "it can't be opened: it is cut off or no package at all")
-    return _content_damage(path, record, suffix, digest) if digest else None
+    return _content_damage(path, record, suffix, contents) if contents else None
 
 
-def _content_damage(path: str, record: Mapping[str, Any], suffix: str, digest: Digest) -> Damage | None:
+def _content_damage(path: str, record: Mapping[str, Any], suffix: str, enough: Enough) -> Damage | None:
     expected = record.get("sha256")
     if isinstance(expected, str):
-        if digest(path) != expected:
+        if file_sha256(path, enough) != expected:
             return Damage(ReasonKind.CORRUPT, "its hash is not that of its record")
         return None
-    if not _READS[suffix](path):
+    if not _READS[suffix](path, enough):
         return Damage(ReasonKind.CORRUPT, "its content can't be read")
     return None
 
@@ -202,13 +210,15 @@ def _bz2_ends(path: str, size: int, end: bytes) -> bool:
     return any((tail >> shift + 32) & (1 << 48) - 1 == _BZ2_END for shift in range(8))
 
 
-def _zip_reads(path: str) -> bool:
+def _zip_reads(path: str, enough: Enough) -> bool:
     import zipfile
     import zlib
 
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+            for item in archive.infolist():
+                with archive.open(item) as stream:
+                    _read(stream, path, enough)
     except OSError as error:
         if not is_of_content(error):
             raise
@@ -216,15 +226,15 @@ def _zip_reads(path: str) -> bool:
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError):
         # RuntimeError: encrypted, or compressed in a way that is not implemented.
         return False
+    return True
 
 
-def _bz2_reads(path: str) -> bool:
+def _bz2_reads(path: str, enough: Enough) -> bool:
     import bz2
 
     try:
         with bz2.open(path) as stream:
-            while stream.read(_CHUNK):
-                pass
+            _read(stream, path, enough)
     except OSError as error:
         if not is_of_content(error):
             raise
@@ -234,8 +244,13 @@ def _bz2_reads(path: str) -> bool:
     return True
 
 
+def _read(stream: IO[bytes], path: str, enough: Enough) -> None:
+    for _ in _chunks(stream, path, enough):
+        pass  # To read it is to check it.
+
+
 _ENDS: Mapping[str, Callable[[str, int, bytes], bool]] = {".conda": _zip_ends, ".tar.bz2": _bz2_ends}
-_READS: Mapping[str, Callable[[str], bool]] = {".conda": _zip_reads, ".tar.bz2": _bz2_reads}
+_READS: Mapping[str, Callable[[str, Enough], bool]] = {".conda": _zip_reads, ".tar.bz2": _bz2_reads}
 
 
 def archive_record(directory: str, archive: str, record: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
