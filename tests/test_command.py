@@ -158,6 +158,27 @@ def test_a_closed_stream_is_no_error(unused: Machine) -> None:
         assert done.returncode == 0
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--dry-run", "--dry-run --json", "restore --json", "why --all --json"])
+def test_a_full_disk_behind_standard_output_is_told_in_a_line(unused: Machine, arguments: str, unbuffered: str) -> None:
+    command = f'"{sys.executable}" -m conda_prune_plugin.embedded prune {arguments} >/dev/full'
+
+    done = subprocess.run(  # noqa: S602
+        command,
+        shell=True,
+        env=unused.environ(PYTHONUNBUFFERED=unbuffered),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert "error: The system refused something: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 @pytest.mark.parametrize("columns", ["0", "20", "48", "60", "200"])
 def test_at_any_width_no_name_and_no_number_is_lost(machine: Machine, columns: str) -> None:
     answer = machine.prune("--dry-run", "-v", COLUMNS=columns, FORCE_COLOR="1", PYTHONIOENCODING="ascii")

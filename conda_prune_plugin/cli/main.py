@@ -147,33 +147,34 @@ def execute(arguments: argparse.Namespace) -> int:
         return 1
     except OSError as error:
         # A full disk behind standard output, a directory that can't be listed any more.
+        heard = True
         try:
             sys.stdout.flush()
         except OSError:
             _silence(sys.stdout)
+            heard = False
         where = f" ({error.filename})" if error.filename else ""
         return _report(
             SystemRefusedError(
                 f"The system refused something: {error.strerror or error}{where}.",
                 hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
-            )
+            ),
+            heard=heard,
         )
     return code
 
 
-def _report(error: PruneError) -> int:
+def _report(error: PruneError, *, heard: bool = True) -> int:
+    """Tell of an error, and return its exit code; `heard`: somebody reads standard output, as far as is known."""
     from conda.base.context import context
 
-    if context.json:
-        import json
-
-        print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str))
+    told = context.json and heard and _report_in_json(error)
     from ..presentation.github import annotation, is_github
 
     if is_github(os.environ):
         with suppress(OSError):
             print(annotation("error", f"{error.message}\n{error.hint}"), file=sys.stderr)
-    elif not context.json:
+    elif not told:
         from ..presentation.text import console, printable
 
         err = console(sys.stderr)
@@ -181,6 +182,18 @@ def _report(error: PruneError) -> int:
             err.print(f"error: {printable(error.message)}", style="red")
             err.print(printable(error.hint))
     return error.return_code
+
+
+def _report_in_json(error: PruneError) -> bool:
+    """Print the document of an error, and return whether that was possible: the disk may be full behind it."""
+    import json
+
+    try:
+        print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str), flush=True)
+    except OSError:
+        _silence(sys.stdout)
+        return False
+    return True
 
 
 def _silence(*streams: TextIO) -> None:
