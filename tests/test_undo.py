@@ -293,7 +293,12 @@ def test_of_a_run_that_is_not_understood_nothing_is_said_but_that_it_is_there(em
 
     assert (told["run"], told["complete"], told["entries"]) == (run.name, False, 0)
     assert (told["time"], told["disposal"], told["destination"]) == (None, None, None)
-    assert f"{run.name}  unknown" in empty.run("prune", "restore").out
+    listed, purged = empty.run("prune", "restore"), empty.run("prune", "purge", run.name, "--yes")
+    assert f"{run.name}  unknown" in listed.out
+    assert "not understood" in listed.out
+    assert all(f"delete {run}." in answer.err for answer in (listed, purged))
+    assert purged.code == 1
+    assert (run / "0").exists()
 
 
 @pytest.mark.parametrize("command", [("restore", "last"), ("purge", "last", "--yes")])

@@ -115,9 +115,15 @@ def chosen_runs(stock: Stock, names: Iterable[str], age: float | None, now: floa
 
     if named := [named_run(stock, name) for name in names]:
         for runs in named:
+            if unexplained := next((stored for stored in runs if stored.unexplained), None):
+                raise NoSuchRunError(
+                    f"The run {unexplained.id} is left alone: its receipt is missing or can't be understood.",
+                    hint=f"If no other version of this program knows it, delete {unexplained.path}.",
+                    path=unexplained.path,
+                )
             if not summary(runs).complete:
                 raise NoSuchRunError(
-                    f"The run {runs[0].id} was cut off, or still goes on, or is not understood.",
+                    f"The run {runs[0].id} was cut off, or still goes on.",
                     hint="The next `conda prune` that may write finishes what was cut off.",
                     path=runs[0].path,
                 )

@@ -78,6 +78,7 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
         stored=sum(stored.stored for stored in runs),
         complete=all(stored.complete for stored in runs),
         environments=all(stored.cache.client == Client.ENVIRONMENTS for stored in runs),
+        unexplained=any(stored.unexplained for stored in runs),
     )
 
 
@@ -135,7 +136,13 @@ def all_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[Mappin
 
 
 def cut_off_notice(stored: StoredRun) -> Notice:
-    """Return the warning about a run that did not come to its end."""
+    """Return the warning about a run that did not come to its end, or of which nothing tells whether it did."""
+    if stored.unexplained:
+        message = (
+            f"{stored.cache.path} has the run {stored.id}, whose receipt is missing or can't be understood; it is "
+            f"left alone. If no other version of this program knows it, delete {stored.path}."
+        )
+        return Notice("cut-off-run", message, stored.path)
     message = (
         f"{stored.cache.path} has the run {stored.id}, which was cut off or still goes on; "
         "the next prune, restore or purge that may write finishes what it left."

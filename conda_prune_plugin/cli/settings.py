@@ -167,7 +167,7 @@ ROOTS = Setting(
     str,
     (),
     _paths,
-    # As in conda's own pkgs_dirs and envs_dirs.
+    # As in conda's own envs_dirs.
     many=os.pathsep,
 )
 AUTO = Setting(

@@ -42,6 +42,7 @@ class RunSummary:
     stored: the bytes that purging it gives back.
     complete: it came to its end; one that was cut off has to be finished first.
     environments: it took environments away, and not packages out of caches.
+    unexplained: there is something of it that nothing explains, so that it is left alone.
     """
 
     id: str
@@ -52,6 +53,7 @@ class RunSummary:
     stored: int
     complete: bool
     environments: bool = False
+    unexplained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from ..core.model import Cache
 from ..core.names import STATE
 from ..core.run import Disposal, Run
 from .directory import Directory
-from .exports import EXPORTS
+from .exports import DOOMED_EXPORTS, EXPORTS
 from .receipt import RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
 from .state import DOOMED, run_names, state_path
 
@@ -20,7 +20,7 @@ class StoredRun:
 
     path: the run's folder.
     receipt: what it tells of itself; None if that can't be understood.
-    present: the parts that lie in the folder, by their numbers.
+    present: the parts that lie in the folder, by their numbers; without a receipt, all of ours that lies there.
     complete: the run came to its end, and nothing of it has to be finished or given back.
     """
 
@@ -30,6 +30,11 @@ class StoredRun:
     receipt: Receipt | None
     present: frozenset[str]
     complete: bool
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether there is something that no receipt explains, so that it is left alone."""
+        return self.receipt is None and bool(self.present)
 
     @property
     def exhausted(self) -> bool:
@@ -88,7 +93,10 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
                 return None
             receipt = read_receipt(folder)
     except (OSError, ValueError):
-        return StoredRun(name, cache, path, None, frozenset(), complete=False)
+        # Before it has a receipt a run changes nothing.
+        return StoredRun(
+            name, cache, path, None, frozenset(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}), complete=False
+        )
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
     left = ours - {RECEIPT, EXPORTS}
     run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False)

@@ -121,6 +121,8 @@ def show_purged(out: Console, err: Console, outcomes: Sequence[PurgeOutcome], *,
 
 
 def _kind(summary: RunSummary) -> str:
+    if summary.unexplained:
+        return "not understood"
     if not summary.complete or summary.run is None:
         return "cut off or going on"
     kinds = _KINDS_OF_ENVIRONMENTS if summary.environments else _KINDS
