@@ -179,6 +179,25 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_line(unused: Machine, a
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_error_in_json_that_nobody_reads_any_more_is_no_error_of_its_own(unused: Machine, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", "--json", "--min-age", "soon"]
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with os.fdopen(writing, "wb") as nobody:
+        done = subprocess.run(
+            command,
+            env=unused.environ(PYTHONUNBUFFERED=unbuffered),
+            check=False,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert (done.returncode, done.stderr) == (2, "")
+
+
 @pytest.mark.parametrize("columns", ["0", "20", "48", "60", "200"])
 def test_at_any_width_no_name_and_no_number_is_lost(machine: Machine, columns: str) -> None:
     answer = machine.prune("--dry-run", "-v", COLUMNS=columns, FORCE_COLOR="1", PYTHONIOENCODING="ascii")

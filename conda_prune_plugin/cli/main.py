@@ -185,14 +185,15 @@ def _report(error: PruneError, *, heard: bool = True) -> int:
 
 
 def _report_in_json(error: PruneError) -> bool:
-    """Print the document of an error, and return whether that was possible: the disk may be full behind it."""
+    """Print the document of an error, and return whether that is all: the disk may be full behind standard output."""
     import json
 
     try:
         print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str), flush=True)
-    except OSError:
+    except OSError as failure:
         _silence(sys.stdout)
-        return False
+        # Whoever has closed a pipe has seen enough.
+        return isinstance(failure, BrokenPipeError)
     return True
 
 
