@@ -100,7 +100,7 @@ class _Run:
     def run(self, beginning: Beginning) -> int:
         """Do it and return the exit code."""
         # Nobody is to wait for an answer with a second process at hand.
-        with beginning.crew:
+        with beginning.reader.crew:
             discovery, plan, notices = self._look_around(beginning)
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
@@ -128,7 +128,7 @@ class _Run:
 
     def _look_around(self, beginning: Beginning) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
         """Discover and plan; return also what the user should know."""
-        crew = beginning.crew
+        crew = beginning.reader.crew
         discovery, recovered = self._discover(beginning)
         caches = discovery.inventory.caches
         refuse_destination(self._destination, caches)

@@ -55,7 +55,7 @@ class _Run:
         if self._name is not None:
             self._wanted = find_environment(environments, self._name)
         survey = Survey(
-            replace(inventory, roots=environments), beginning.crew, self._reporter.counter("Counting files")
+            replace(inventory, roots=environments), beginning.reader.crew, self._reporter.counter("Counting files")
         )
         survey.walk_caches()
         plan, remarks = self._choice.plan(inventory, self._reporter, time.time(), survey.measured)

@@ -131,29 +131,29 @@ def _behind_link(path: str, names: Iterable[str]) -> list[str]:
 class Reader:
     """Reads environments by a crew, some of them ahead of time: while this process still imports what it needs.
 
-    since: when it began with that, in nanoseconds since the epoch; None if it has not.
+    crew: whom it reads by. since: when it began with that, in nanoseconds since the epoch; None if it has not.
     """
 
     def __init__(self, crew: Crew) -> None:
         self.since: int | None = None
-        self._crew = crew
+        self.crew = crew
         self._begun: tuple[_Task, ...] = ()
 
     def begin(self, sources: Sources) -> None:
         """Begin with the environments that are known already, if there is a second process to do that."""
-        if self._crew.helped:
+        if self.crew.helped:
             self.since = time.time_ns()
             self._begun = _tasks(sources, [])
             # What it does not come to in the meantime is done by both.
-            self._crew.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
+            self.crew.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
 
     def read(self, tasks: Sequence[_Task]) -> list[tuple[Root, tuple[Notice, ...]]]:
         """Return what `read_environment` does for each task; what was read ahead is not read again."""
-        found = dict(zip(self._begun, self._crew.finish()))
+        found = dict(zip(self._begun, self.crew.finish()))
         self._begun = ()
         rest = [task for task in tasks if task not in found]
-        self._crew.begin(Reading(), rest)
-        found.update(zip(rest, self._crew.finish()))
+        self.crew.begin(Reading(), rest)
+        found.update(zip(rest, self.crew.finish()))
         return [found[task] for task in tasks]
 
 

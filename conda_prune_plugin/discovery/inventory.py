@@ -65,10 +65,9 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A discovery that has begun: what conda's settings say, and the crew whose reader reads environments by now."""
+    """A discovery that has begun: what conda's settings say, and who reads environments by now."""
 
     settings: Settings
-    crew: Crew
     reader: Reader
 
 
@@ -77,7 +76,7 @@ def begin(crew: Crew) -> Beginning:
     settings = conda_settings()
     reader = Reader(crew)
     reader.begin(_known(settings))
-    return Beginning(settings, crew, reader)
+    return Beginning(settings, reader)
 
 
 def _known(settings: Settings) -> Sources:
