@@ -284,7 +284,7 @@ def test_the_setting_makes_backups_and_the_option_wins(machine: Machine) -> None
     assert both.code == 2
 
 
-def test_of_a_run_that_is_not_understood_nothing_is_said_but_that_it_is_there(empty: Machine) -> None:
+def test_a_run_that_is_not_understood_is_left_alone_and_nothing_is_made_up_of_it(empty: Machine) -> None:
     run = empty.cache / ".conda-prune" / "20260101T000000Z-abcd"
     (run / "0").mkdir(parents=True)
     (run / "receipt.json").write_text('{"schema": 99}')
@@ -299,6 +299,21 @@ def test_of_a_run_that_is_not_understood_nothing_is_said_but_that_it_is_there(em
     assert all(f"delete {run}." in answer.err for answer in (listed, purged))
     assert purged.code == 1
     assert (run / "0").exists()
+
+
+def test_a_run_that_was_cut_off_before_it_had_a_receipt_is_said_to_be_finished_by_the_next_and_is(
+    empty: Machine,
+) -> None:
+    run = empty.cache / ".conda-prune" / "20260101T000000Z-abcd"
+    run.mkdir(parents=True)
+    (run / "receipt.json.new").write_text('{"sch')
+
+    listed = empty.run("prune", "restore")
+
+    assert "cut off or going on" in listed.out
+    assert "finishes what it left" in listed.err
+    assert empty.prune("--yes").code == 0
+    assert not run.exists()
 
 
 @pytest.mark.parametrize("command", [("restore", "last"), ("purge", "last", "--yes")])

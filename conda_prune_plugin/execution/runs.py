@@ -20,8 +20,9 @@ class StoredRun:
 
     path: the run's folder.
     receipt: what it tells of itself; None if that can't be understood.
-    present: the parts that lie in the folder, by their numbers; without a receipt, all of ours that lies there.
+    present: the parts that lie in the folder, by their numbers.
     complete: the run came to its end, and nothing of it has to be finished or given back.
+    unexplained: something lies there and no receipt explains it, so that it is left alone.
     """
 
     id: str
@@ -30,11 +31,7 @@ class StoredRun:
     receipt: Receipt | None
     present: frozenset[str]
     complete: bool
-
-    @property
-    def unexplained(self) -> bool:
-        """Whether there is something that no receipt explains, so that it is left alone."""
-        return self.receipt is None and bool(self.present)
+    unexplained: bool = False
 
     @property
     def exhausted(self) -> bool:
@@ -94,9 +91,8 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
             receipt = read_receipt(folder)
     except (OSError, ValueError):
         # Before it has a receipt a run changes nothing.
-        return StoredRun(
-            name, cache, path, None, frozenset(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}), complete=False
-        )
+        unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
+        return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
     left = ours - {RECEIPT, EXPORTS}
     run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False)
