@@ -21,6 +21,7 @@ BEFORE_LINKING = "conda.core.link:UnlinkLinkTransaction._execute"
 BEFORE_MOVING = "conda_prune_plugin.execution.execute:_Execution.clear_out"
 BEFORE_DELETING = "conda_prune_plugin.execution.execute:_Execution.dispose"
 BEFORE_RESTORING = "conda_prune_plugin.execution.restore:_Restoration.run"
+BEFORE_LEAVING = "conda_prune_plugin.presentation.progress:Reporter.__exit__"
 BEFORE_PURGING = "conda_prune_plugin.execution.purge:_delete"
 
 _PATIENCE = 60.0

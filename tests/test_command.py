@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import shlex
+import signal
 import subprocess
 import sys
+import termios
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from machine import UNREFERENCED, Machine, contents, listing
+from paused import BEFORE_LEAVING, paused
 from tiny import Tiny
 
 if TYPE_CHECKING:
@@ -177,6 +182,50 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_line(unused: Machine, a
     assert "error: The system refused something: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux has pipes of a chosen size")
+def test_an_interruption_does_not_cut_off_a_document_that_is_read_slowly(unused: Machine) -> None:
+    for number in range(20):
+        _tiny(unused).add(f"more{number}-1-0")
+    # Started in the background of a shell Python would not be interrupted.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from conda_prune_plugin.embedded import main; sys.exit(main(['prune', '--dry-run', '--json']))"
+    )
+    reading, writing = os.pipe()
+    room = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=unused.environ(), stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+
+    deadline = time.monotonic() + 60
+    while _waiting(reading) < room:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "the document has room in the pipe"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    with os.fdopen(reading) as stream:
+        document = json.load(stream)
+    _, err = process.communicate(timeout=60)
+
+    assert len(document["keep"]) == 21
+    assert (process.returncode, err) == (0, "")
+
+
+def test_an_interruption_after_the_document_gives_no_second_one(unused: Machine) -> None:
+    with paused(unused, BEFORE_LEAVING, "prune", "--dry-run", "--json") as prune:
+        assert prune.interrupt() == 1
+
+    document, end = json.JSONDecoder().raw_decode(prune.output)
+    assert document["success"] is True
+    assert prune.output[end:].startswith("\nerror: Interrupted.")
+
+
+def _waiting(pipe: int) -> int:
+    """Return how many bytes nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4), sys.byteorder)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

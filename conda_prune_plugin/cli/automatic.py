@@ -10,7 +10,8 @@ import argparse
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from . import settings
 from .options import Output
@@ -87,23 +88,18 @@ def _hint(plan: Plan) -> str:
 
 def _prune() -> str | None:
     """Prune with a backup, unless somebody else is at work, and return what was done."""
-    import io
-    import json
-    from contextlib import redirect_stdout
-
     from ..core.model import Result
     from ..core.units import format_size, plural
     from ..errors import LockTimeoutError, RunningError
     from .run import run
 
-    printed = io.StringIO()
+    documents: list[Mapping[str, Any]] = []
     quiet = Output(json=True, dry_run=False, yes=True, quiet=True, verbosity=0)
     try:
-        with redirect_stdout(printed):
-            run(_arguments("--backup", "--lock-timeout", "0"), quiet)
+        run(_arguments("--backup", "--lock-timeout", "0"), quiet, documents.append)
     except (LockTimeoutError, RunningError):
         return None
-    document = json.loads(printed.getvalue())
+    (document,) = documents
     moved = {item["dist"] for item in document["outcomes"] if item["result"] == Result.BACKED_UP}
     purged = [warning["message"] for warning in document["warnings"] if warning["kind"] == "purged"]
     if not moved:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -24,6 +23,7 @@ from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import ProtectedEnvironmentError, UsageError
 from ..execution.recovery import cut_off_runs, needs_recovery, recover
 from ..presentation.envs import EnvsReport, envs_document, show_changes, show_environments
+from ..presentation.json_document import print_document
 from ..presentation.progress import Reporter
 from ..presentation.text import console, printable, show_notices
 from .confirm import may_ask
@@ -61,8 +61,7 @@ class Session:
         """Show what was found and is about to be done, or at last what was done; JSON is one document at the end."""
         if self.output.json:
             if final:
-                document = envs_document(report, self.notices, success=not self.failed)
-                print(json.dumps(document, indent=2))
+                print_document(envs_document(report, self.notices, success=not self.failed))
             return
         out = console(sys.stdout)
         if final:

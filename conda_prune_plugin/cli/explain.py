@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -136,9 +135,10 @@ def _show(
 ) -> None:
     places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in holders.items()}
     if output.json:
+        from ..presentation.json_document import print_document
         from ..presentation.why import why_document
 
-        print(json.dumps(why_document(found, places, alone, notices), indent=2))
+        print_document(why_document(found, places, alone, notices))
         return
     from ..presentation.text import console, show_notices
     from ..presentation.why import show_why

@@ -127,7 +127,9 @@ def _rarely_collected() -> Iterator[None]:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error of ours becomes a message."""
     from ..errors import InterruptedByUserError, PruneError, SystemRefusedError
+    from ..presentation.json_document import expect_document
 
+    expect_document()
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -168,8 +170,10 @@ def _report(error: PruneError, *, heard: bool = True) -> int:
     """Tell of an error, and return its exit code; `heard`: somebody reads standard output, as far as is known."""
     from conda.base.context import context
 
-    told = context.json and heard and _report_in_json(error)
     from ..presentation.github import annotation, is_github
+    from ..presentation.json_document import document_begun
+
+    told = context.json and heard and not document_begun() and _report_in_json(error)
 
     if is_github(os.environ):
         with suppress(OSError):

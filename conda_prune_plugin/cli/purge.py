@@ -172,7 +172,8 @@ def _announce(summaries: Sequence[RunSummary], output: Output) -> None:
 def _report(
     summaries: Sequence[RunSummary], outcomes: Sequence[PurgeOutcome], stock: Stock, output: Output, *, success: bool
 ) -> None:
-    from ..presentation.runs import print_document, purged_document, run_document, runs_document, show_purged
+    from ..presentation.json_document import print_document
+    from ..presentation.runs import purged_document, run_document, runs_document, show_purged
     from ..presentation.text import console, show_notices
 
     if output.json:

@@ -83,7 +83,8 @@ def execute(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     import time
 
-    from ..presentation.runs import print_document, run_document, runs_document, show_runs
+    from ..presentation.json_document import print_document
+    from ..presentation.runs import run_document, runs_document, show_runs
     from ..presentation.text import console, show_notices
     from .runs import summary, take_stock
 
@@ -157,7 +158,8 @@ def _report(
     *,
     success: bool,
 ) -> None:
-    from ..presentation.runs import print_document, run_document, runs_document, show_restored
+    from ..presentation.json_document import print_document
+    from ..presentation.runs import run_document, runs_document, show_restored
     from ..presentation.text import console, printable, show_notices
     from .runs import summary
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.decision import Plan
 from ..core.model import Notice
@@ -25,7 +25,7 @@ from ..discovery.inventory import Beginning, Discovery, begin, discover
 from ..discovery.processes import can_look
 from ..presentation.document import prune_document
 from ..presentation.github import is_github
-from ..presentation.json_text import json_text
+from ..presentation.json_document import print_document
 from ..presentation.progress import Reporter
 from . import settings
 from .confirm import confirm, may_ask
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def run(
     arguments: argparse.Namespace,
     output: Output | None = None,
-    publish: Callable[[Mapping[str, object]], None] = lambda document: print(json_text(document)),
+    publish: Callable[[Mapping[str, Any]], None] = print_document,
     beginning: Beginning | None = None,
 ) -> int:
     """Run the command and return its exit code. Raises `PruneError`.
@@ -73,7 +73,7 @@ class _Run:
         arguments: argparse.Namespace,
         output: Output,
         reporter: Reporter,
-        publish: Callable[[Mapping[str, object]], None],
+        publish: Callable[[Mapping[str, Any]], None],
     ) -> None:
         limit = parsed(arguments.check, parse_size, None)
         self._check = None if limit is None else Check(limit)

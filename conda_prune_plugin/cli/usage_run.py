@@ -18,7 +18,7 @@ from ..discovery.inventory import Beginning, discover
 from ..discovery.other_caches import PATIENCE, other_caches
 from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import NoSuchEnvironmentError
-from ..presentation.json_text import json_text
+from ..presentation.json_document import print_document
 from ..presentation.progress import Reporter
 from ..presentation.usage_document import usage_document
 from .foresight import plan_without
@@ -119,7 +119,7 @@ class _Run:
         notices: Sequence[Notice],
     ) -> None:
         if self._output.json:
-            print(json_text(usage_document(usage, notices, packages=by_package, zoomed=zoomed)))
+            print_document(usage_document(usage, notices, packages=by_package, zoomed=zoomed))
             return
         from ..presentation.text import console, show_notices
         from ..presentation.usage import show_usage

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -68,11 +67,6 @@ def purged_document(outcome: PurgeOutcome) -> dict[str, Any]:
     """Return what JSON tells of a run that was to be purged."""
     result = {"result": outcome.result.value, "freed": outcome.freed, "error": outcome.error}
     return {**run_document(outcome.summary), **result}
-
-
-def print_document(document: dict[str, Any]) -> None:
-    """Print the one document on standard output."""
-    print(json.dumps(document, indent=2))
 
 
 def show_runs(out: Console, runs: Sequence[RunSummary], now: float) -> None:
