@@ -16,6 +16,9 @@ from ..core.run import Check, Run, Shrinkage
 #: Changes only if a field must change its meaning; fields are added without.
 SCHEMA = 1
 
+#: The documents of reasons, by the identity of these: thousands of entries are kept for the same few environments.
+_Told = dict[int, dict[str, Any]]
+
 
 def prune_document(
     plan: Plan,
@@ -30,6 +33,7 @@ def prune_document(
     shrinkage: Shrinkage | None = None,
 ) -> dict[str, Any]:
     """Return the document of `conda prune --json`: sizes in bytes, times in ISO 8601 and UTC, paths absolute."""
+    told: _Told = {}
     return {
         "schema": SCHEMA,
         "success": success,
@@ -38,8 +42,8 @@ def prune_document(
         "disposal": run.disposal.value if run else None,
         "caches": [_cache(cache) for cache in plan.inventory.caches],
         "roots": [root_document(root) for root in plan.inventory.roots],
-        "remove": [_remove(decision) for decision in plan.remove],
-        "keep": [_keep(decision) for decision in plan.keep],
+        "remove": [_remove(decision, told) for decision in plan.remove],
+        "keep": [_keep(decision, told) for decision in plan.keep],
         "other": {kind.value: [_other(other) for other in plan.other if other.kind is kind] for kind in OtherKind},
         "totals": {
             "remove": len(plan.remove),
@@ -137,13 +141,13 @@ def root_document(root: Root) -> dict[str, Any]:
     }
 
 
-def _remove(decision: Remove) -> dict[str, Any]:
+def _remove(decision: Remove, told: _Told) -> dict[str, Any]:
     return {
         "dist": decision.entry.dist,
         "cache": decision.entry.cache,
         "parts": list(dict.fromkeys(part.kind.value for part in decision.parts if part.kind is not PartKind.LOCK)),
         "paths": list(decision.paths),
-        "reasons": [reason_document(reason) for reason in decision.reasons],
+        "reasons": _reasons(decision.reasons, told),
         "files": decision.files,
         "apparent": decision.apparent,
         "reclaimable": decision.reclaimable,
@@ -153,13 +157,17 @@ def _remove(decision: Remove) -> dict[str, Any]:
     }
 
 
-def _keep(decision: Keep) -> dict[str, Any]:
+def _keep(decision: Keep, told: _Told) -> dict[str, Any]:
     return {
         "dist": decision.entry.dist,
         "cache": decision.entry.cache,
         "verdict": decision.verdict.value,
-        "reasons": [reason_document(reason) for reason in decision.reasons],
+        "reasons": _reasons(decision.reasons, told),
     }
+
+
+def _reasons(reasons: Sequence[Reason], told: _Told) -> list[dict[str, Any]]:
+    return [told.get(id(reason)) or told.setdefault(id(reason), reason_document(reason)) for reason in reasons]
 
 
 def reason_document(reason: Reason) -> dict[str, Any]:
