@@ -142,3 +142,16 @@ def test_on_a_machine_without_conda_the_usual_places_count(tmp_path: Path) -> No
 
     assert str(base / "pkgs") in [cache["path"] for cache in document["caches"]]
     assert {str(base), str(base / "envs" / "e")} <= {root["path"] for root in document["roots"]}
+
+
+def test_a_program_that_calls_the_command_and_goes_on_finds_python_as_it_was(empty: Machine) -> None:
+    script = (
+        "import gc, signal, sys\n"
+        "from conda_prune_plugin.embedded import main\n"
+        "def state(): return gc.get_threshold(), gc.get_freeze_count(), signal.getsignal(signal.SIGINT)\n"
+        "before = state()\n"
+        "assert main(['prune', '--dry-run', '--json']) == 0\n"
+        "assert state() == before, (before, state())\n"
+    )
+
+    subprocess.run([sys.executable, "-c", script], env=empty.environ(), capture_output=True, text=True, check=True)

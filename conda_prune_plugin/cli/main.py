@@ -7,6 +7,7 @@ is not needed for that.
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import os
 import sys
@@ -110,17 +111,21 @@ def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
 def _rarely_collected() -> Iterator[None]:
     """Let the garbage collector rest: what conda has imported stays, and next to nothing of ours refers to itself.
 
-    At the end too: looking through all that there is once more would be half of what the interpreter's exit takes.
+    At the interpreter's exit too: looking through all that there is once more would be half of what that takes.
+    conda may have been called by a program that goes on, which finds the collector as it was.
     """
-    before = gc.get_threshold()
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.freeze()
     gc.set_threshold(_RARELY)
     try:
         yield
     finally:
-        gc.freeze()
-        # conda may have been called by a program that goes on.
         gc.set_threshold(*before)
+        if not frozen:
+            gc.unfreeze()
+        # Once, however many commands the program runs.
+        atexit.unregister(gc.freeze)
+        atexit.register(gc.freeze)
 
 
 @_rarely_collected()
