@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from typing import Any
 
 
 class Repeating:
@@ -17,7 +19,7 @@ class Repeating:
 
     do_apart = do
 
-    def take(self, answer: bytes) -> bytes:
+    def take(self, answer: Any) -> Any:
         """Return the answer."""
         self.taken += 1
         return answer
@@ -32,3 +34,13 @@ class Stopping(Repeating):
             os.write(1, b"\xff\0\0")
         os.kill(os.getpid(), signal.SIGSTOP)
         return self.do(task)
+
+
+class Encoding(Repeating):
+    """Tells whether the process that does a task takes UTF-8 for what paths are written in, whatever the locale."""
+
+    def do(self, task: bytes) -> int:  # type: ignore[override]
+        """Return 1 or 0."""
+        return sys.flags.utf8_mode
+
+    do_apart = do  # type: ignore[assignment]

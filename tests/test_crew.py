@@ -69,6 +69,22 @@ def test_the_second_process_takes_the_standard_library_and_not_what_is_installed
     assert subprocess.run(script, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_paths_mean_the_same_to_both_processes(utf8: str) -> None:
+    code = (
+        "from tasks import Encoding; from conda_prune_plugin.discovery import crew\n"
+        f"crew._SCRIPT = {crew_module._SCRIPT!r}; crew._processors = lambda: 2\n"
+        "with crew.Crew() as both:\n"
+        "    both.begin(Encoding(), [b'here', b'there'])\n"
+        "    print(set(both.finish()), both.helped)"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONUTF8": utf8}
+
+    done = subprocess.run([sys.executable, "-c", code], env=environ, check=True, capture_output=True, text=True)
+
+    assert done.stdout == f"{{{utf8}}} True\n"
+
+
 def test_a_second_process_is_worth_its_start_from_some_hundred_names_on_in_all_caches_together(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for directory in (one, other):

@@ -238,8 +238,9 @@ class _Helper:
 
 
 def _start() -> _Helper | None:
-    # Isolated: nothing but the standard library and this package.
-    command = [sys.executable, "-I", "-S", "-c", _SCRIPT, _BESIDE]
+    # Isolated: nothing but the standard library and this package. Paths are to mean the same to both, whatever the
+    # environment, which it does not look at, says of UTF-8.
+    command = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _SCRIPT, _BESIDE]
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
