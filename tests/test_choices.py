@@ -128,6 +128,22 @@ def test_a_target_is_met_by_the_least_recently_used_and_a_miss_is_told(empty: Ma
     assert "--free can't be met" in empty.prune("--dry-run", "--free", "1GB").err
 
 
+def test_what_is_no_package_and_goes_as_well_counts_towards_a_target(empty: Machine, tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+    (empty.cache / ".logs").mkdir()
+    (empty.cache / ".logs" / "conda.log").write_bytes(b"x" * 200_000)
+    held = allocated(empty.cache)
+
+    for target in (("--free", "100kB"), ("--max-size", f"{held - 100_000}B")):
+        document = empty.prune("--logfiles", "--leftovers", "--packages", *target, "--dry-run", "--json").json
+        assert (document["remove"], document["warnings"]) == ([], [])
+        assert len(document["other"]["logfiles"]) == 1
+    # What environments hold is not in the caches.
+    (tiny.use("e", "a-1-0") / "it.c~").write_bytes(b"x" * 200_000)
+    document = empty.prune("--tempfiles", "--max-size", f"{held - 100_000}B", "--dry-run", "--json").json
+    assert [warning["kind"] for warning in document["warnings"]] == ["target-missed"]
+
+
 def test_after_max_size_the_caches_hold_no_more(empty: Machine, tiny: Tiny) -> None:
     for number in range(6):
         tiny.add(f"a-{number}-0", archive=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..core.decision import Plan
+from ..core.decision import Other, Plan
 from ..core.model import Entry, Evidence, Inventory, Notice, ReasonKind, Root, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
@@ -106,17 +106,22 @@ class Choice:
         inventory = found.inventory
         evidence, spared, notices = self._evidence(inventory, referenced, reporter, memory)
         tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, memory)
+        progress = reporter.phase("Looking for temporary files", len(inventory.roots))
+        other, remarks = find_other(
+            self._targets,
+            inventory.caches,
+            inventory.roots,
+            memory.measured,
+            now - self._policy.min_age,
+            progress,
+        )
         policy = replace(
             self._policy,
             only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
             unlinked=spared.unlinked,
             doubles=spared.doubles,
             tarballs=frozenset(item.entry for item in tarballs),
-            budget=self._budget(inventory, reporter),
-        )
-        progress = reporter.phase("Looking for temporary files", len(inventory.roots))
-        other, remarks = find_other(
-            self._targets, inventory.caches, inventory.roots, memory.measured, now - policy.min_age, progress
+            budget=self._budget(inventory, other, reporter),
         )
         plan = make_plan(inventory, (*evidence, *tarballs), policy, now, found.leftovers, other)
         reporter.clear()
@@ -207,12 +212,18 @@ class Choice:
             Notice("no-match", f"No package in the caches matches {option} {text}.", "") for option, text in lost
         )
 
-    def _budget(self, inventory: Inventory, reporter: Reporter) -> Budget:
+    def _budget(self, inventory: Inventory, other: Sequence[Other], reporter: Reporter) -> Budget:
+        """Return how much has to go of packages: what is none, and goes in any case, counts as gone."""
         from ..discovery.size import held
 
+        free = None if self._free is None else max(self._free - sum(item.reclaimable for item in other), 0)
+        if self._max_size is None:
+            return Budget(None, free)
         # Measured only if it matters: every file of the caches is looked at.
-        progress = reporter.phase("Measuring the caches")
-        return Budget(self._max_size, self._free, 0 if self._max_size is None else held(inventory.judged, progress))
+        size = held(inventory.judged, reporter.phase("Measuring the caches"))
+        caches = {cache.real_path for cache in inventory.judged}
+        inside = sum(item.reclaimable for item in other if item.top in caches)
+        return Budget(self._max_size, free, size - inside)
 
     @staticmethod
     def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
