@@ -18,10 +18,7 @@ from ..errors import NoSuchDirectoryError, NotACacheError
 from .nested import nested_directories
 from .rattler import LOCK_SUFFIX
 from .reading import INDEX
-
-#: What conda (``.c~``, ``.trash``, ``*.conda_trash*``, ``*.partial``) and mamba leave aside at work: no entries.
-_ASIDE_SUFFIXES = (".c~", ".trash", ".partial", ".part", ".mamba_trash")
-_ASIDE_WORD = ".conda_trash"
+from .strays import is_left_aside
 
 #: What conda and mamba recognise a cache by (conda.base.constants.PACKAGE_CACHE_MAGIC_FILE).
 MAGIC = "urls.txt"
@@ -117,7 +114,7 @@ def _nested(cache: Cache) -> Iterator[Cache]:
 
 def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
     name = item.name
-    if name.startswith(".") or name.endswith(_ASIDE_SUFFIXES) or _ASIDE_WORD in name:
+    if name.startswith(".") or is_left_aside(name):
         return
     # A junction (Windows) calls itself a directory and is a link.
     is_link = item.is_symlink() or (ON_WINDOWS and irremovable(item.stat(follow_symlinks=False)) is not None)

@@ -24,6 +24,12 @@ _MARKED = re.compile(
     "|".join([*(re.escape(suffix) + r"\Z" for suffix in (*_PARTIAL, *_SUFFIXES)), *map(re.escape, _WORDS)])
 )
 
+
+def is_left_aside(name: str) -> bool:
+    """Return whether a name is one that clients give to what they leave aside at work: no entry is called so."""
+    return _MARKED.search(name) is not None
+
+
 #: Where old versions of conda move what can't be deleted.
 _TRASH = ".trash"
 
@@ -42,7 +48,7 @@ def strays(cache: Cache) -> Iterator[Stray]:
         return
     yield from sorted(of_rattler(cache, items))
     # Nearly everything in a cache bears no such name.
-    for item in sorted((item for item in items if _MARKED.search(item.name)), key=lambda item: item.name):
+    for item in sorted((item for item in items if is_left_aside(item.name)), key=lambda item: item.name):
         is_file = item.is_file(follow_symlinks=False)
         partial = next((suffix for suffix in _PARTIAL if item.name.endswith(suffix)), None)
         if partial is not None:
