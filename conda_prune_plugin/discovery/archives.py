@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 
 from .reading import dist_of, is_of_content
 
 #: A larger .tar.bz2 is not searched for its metadata: these may lie at its end, and unpacking takes its time. In bytes.
 LARGEST_SEARCHED = 64 << 20
+
+#: What is larger is no index, whatever it is called: a few bytes of an archive may unpack to any number. In bytes.
+LARGEST_INDEX = 1 << 20
+
+_INDEX = "info/index.json"
 
 
 def dist_in_archive(path: str) -> str:
@@ -18,11 +24,14 @@ def dist_in_archive(path: str) -> str:
     """
     from conda_package_streaming.package_streaming import stream_conda_info
 
-    if path.endswith(".tar.bz2") and os.path.getsize(path) > LARGEST_SEARCHED:
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("its archive is no regular file")
+    if path.endswith(".tar.bz2") and status.st_size > LARGEST_SEARCHED:
         raise ValueError("its archive was not downloaded by conda and is too large to look into")
     try:
         for archive, member in stream_conda_info(path):
-            if member.name == "info/index.json" and (stream := archive.extractfile(member)):
+            if member.name == _INDEX and member.size <= LARGEST_INDEX and (stream := archive.extractfile(member)):
                 return dist_of(json.loads(stream.read()))
     except Exception as error:
         # zipfile, tarfile, bz2, json and one of three zstd libraries each have errors of their own for broken content,
