@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.model import Entry, Measurement, Part, PartKind
@@ -27,6 +27,10 @@ from .wholeness import RECORD, Damage, Enough, archive_damage, archive_record, d
 _METADATA = tuple(
     os.path.join("info", name) for name in ("index.json", "paths.json", "repodata_record.json", "about.json")
 )
+
+
+#: What every client writes into an environment that it makes, and no package brings along.
+_HISTORY = os.path.join(META, "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Memory:
     """
 
     def __init__(self, measured: Measure | None = None) -> None:
-        self._measure = measured or functools.partial(measure, mounts=mount_points())
+        self._measure = measured or functools.partial(_measure, mounts=mount_points())
         self._measurements: dict[str, Measurement] = {}
         self._descriptions: dict[str, Description] = {}
 
@@ -102,6 +106,26 @@ class Memory:
         if path not in self._descriptions:
             self._descriptions[path] = describe(path)
         return self._descriptions[path]
+
+
+def _measure(path: str, mounts: frozenset[str], statuses: Statuses | None = None) -> Measurement:
+    """Measure a part of an entry, and look whether somebody has made an environment in there, which would go with it.
+
+    `statuses` is filled with what is below. Raises `OSError`.
+    """
+    statuses = {} if statuses is None else statuses
+    measurement = measure(path, mounts=mounts, statuses=statuses)
+    # Nearly no file is called so; only then is it asked whether its directory is.
+    found = next((name for name in statuses if name.endswith(_HISTORY) and _history_of(path, name)), None)
+    if found is None:
+        return measurement
+    return replace(measurement, obstacle=f"an environment lies in it: {_history_of(path, found)}")
+
+
+def _history_of(top: str, name: str) -> str | None:
+    """Return the environment whose history a name below a directory is, None if it is another file."""
+    prefix, meta = os.path.split(os.path.dirname(os.path.join(top, name)))
+    return prefix if meta == META else None
 
 
 def _is_file(path: str, status: os.stat_result | None) -> bool:
@@ -214,7 +238,7 @@ class _Look:
 
     def _extracted(self, path: str) -> Damage | None:
         statuses: Statuses = {}
-        self.measurements[path] = measure(path, mounts=self._mounts, statuses=statuses)
+        self.measurements[path] = _measure(path, self._mounts, statuses)
         with suppress(OSError, ValueError):
             self.descriptions[path] = describe(path, statuses)
         if not self._was_package(path, statuses):

@@ -40,7 +40,7 @@ _KEPT_BECAUSE = {
     ReasonKind.IRREPLACEABLE: "irreplaceable (--include-irreplaceable)",
     ReasonKind.RECENT: "fetched or extracted too recently (--min-age)",
     ReasonKind.UNREADABLE: "unreadable",
-    ReasonKind.READ_ONLY: "not ours to remove, or with something mounted inside",
+    ReasonKind.READ_ONLY: "not ours to remove, or with something else inside",
     ReasonKind.PARTIAL_DOWNLOAD: "partial downloads",
     ReasonKind.INCOMPLETE_EXTRACTION: "incomplete extractions",
     ReasonKind.TRASH: "trash",
