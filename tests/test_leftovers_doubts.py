@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.discovery.archives import LARGEST_INDEX, holds_package
 from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
 from conda_prune_plugin.discovery.look import Memory
 from conda_prune_plugin.discovery.wholeness import archive_damage, never
@@ -256,3 +258,68 @@ def test_a_record_that_is_a_link_to_nowhere_is_a_doubt(tmp_path: Path) -> None:
     plan = tiny.plan(policy=policy)
     assert [decision.entry.dist for decision in plan.remove] == ["b-1-0"]
     assert "repodata_record.json" in plan.keep[0].reasons[0].detail
+
+
+@pytest.mark.parametrize("name", ["renamed", f"a-1-0-{'ab' * 32}"])
+def test_a_damaged_package_stays_for_an_environment_that_knows_it_by_another_name(
+    empty: Machine, tiny: Tiny, name: str
+) -> None:
+    package = tiny.add("a-1-0").rename(tiny.cache / name)
+    prefix = tiny.use("soft", "a-1-0", link=False)
+    (prefix / "one").symlink_to(package / "lib" / "one")
+    # As an edit through the link does.
+    (prefix / "one").write_text("changed")
+    before = listing(tiny.cache)
+
+    assert empty.prune("--verify", "--yes").code == 0
+    assert listing(tiny.cache) == before
+    (prefix / "one").unlink()
+    assert _removed(empty, "--verify") == {name: "corrupt"}
+
+
+@pytest.mark.parametrize("where", ["", "inner", "lib/inner"])
+def test_an_environment_that_was_made_within_a_package_is_not_deleted_with_it(
+    empty: Machine, tiny: Tiny, where: str
+) -> None:
+    tiny.add("plain-1-0")
+    package = tiny.add("a-1-0")
+    (package / where / "conda-meta").mkdir(parents=True)
+    (package / where / "conda-meta" / "history").touch()
+
+    plan = empty.prune("--dry-run", "--json").json
+    assert [reason["kind"] for reason in plan["keep"][0]["reasons"]] == ["read-only"]
+    assert str(package / where).rstrip("/") in plan["keep"][0]["reasons"][0]["detail"]
+    # Nor where nothing but packages is looked at, nor when they are damaged.
+    assert empty.prune("--packages", "--yes").code == 0
+    (package / "lib" / "one").unlink()
+    assert empty.prune("--yes").code == 0
+    assert sorted(path.name for path in tiny.cache.glob("*-*-*")) == ["a-1-0"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in its file system")
+def test_a_pipe_that_is_called_like_an_archive_is_not_waited_for(empty: Machine, tiny: Tiny) -> None:
+    (tiny.cache / "a-1-0" / "lib").mkdir(parents=True)
+    (tiny.cache / "a-1-0" / "lib" / "one").touch()
+    os.mkfifo(tiny.cache / "a-1-0.conda")
+
+    assert _removed(empty) == {}
+
+
+def test_an_archive_of_a_few_bytes_does_not_unpack_to_any_number_of_them(tmp_path: Path) -> None:
+    index = json.dumps({"name": "a", "version": "1", "build": "0"}).encode()
+    for size, understood in ((1000, True), (LARGEST_INDEX + 1, False)):
+        path = tmp_path / f"{size}.tar.bz2"
+        with tarfile.open(path, "w:bz2") as archive:
+            member = tarfile.TarInfo("info/index.json")
+            member.size = size
+            archive.addfile(member, io.BytesIO(index.ljust(size)))
+        assert holds_package(str(path)) is understood
+
+
+def test_what_bears_a_name_for_trash_is_decided_on_once(empty: Machine, tiny: Tiny) -> None:
+    tiny.add("a-1-0").rename(tiny.cache / "a-1-0.mamba_trash1")
+    tiny.add("b-1-0").rename(tiny.cache / "b-1-0.conda_trash2")
+
+    assert _removed(empty) == {"a-1-0.mamba_trash1": "trash", "b-1-0.conda_trash2": "trash"}
+    document = empty.prune("--yes", "--json").json
+    assert [outcome["result"] for outcome in document["outcomes"]] == ["removed", "removed"]

@@ -17,7 +17,7 @@ from threading import Event
 
 from ..core.leftovers import Archive, Leftover
 from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
-from ..core.names import ARCHIVE_SUFFIXES
+from ..core.names import ARCHIVE_SUFFIXES, recorded_names
 from ..core.soft_links import SoftLinks
 from .candidates import with_sticky_obstacle
 from .crew import Crew
@@ -96,7 +96,8 @@ def find_leftovers(
         replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
         for cache in inventory.caches
     )
-    leftovers = (*_by_name(places, memory.measured), *_by_content(inventory.caches, damages, urls, memory.measured))
+    by_content = _by_content(inventory.caches, damages, referenced, urls, memory)
+    leftovers = (*_by_name(places, memory.measured), *by_content)
     return Found(replace(inventory, caches=caches), leftovers, frozenset(whole))
 
 
@@ -104,8 +105,8 @@ def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], 
     return [
         entry
         for entry in cache.entries
-        if search.everything or entry.dist not in referenced
-        if entry not in inventory.unsearched or entry.dist in referenced
+        for named in (any(name in referenced for name in recorded_names(entry.dist)),)
+        if (search.everything or not named) and (named or entry not in inventory.unsearched)
     ]
 
 
@@ -155,20 +156,30 @@ def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:
 def _by_content(
     caches: Iterable[Cache],
     damages: Mapping[Entry, Mapping[Part, Damage]],
+    referenced: Collection[str],
     urls: Callable[[str], Mapping[str, str]],
-    measure: Measure,
+    memory: Memory,
 ) -> Iterator[Leftover]:
     builds = local_builds()
     for cache in caches:
         for entry in cache.entries:
             damaged = damages.get(entry, {})
+            of = _named(cache, entry, referenced, memory) if damaged else None
             for part, damage in damaged.items():
-                leftover = _leftover(cache, part, damage, entry.dist, measure)
+                leftover = _leftover(cache, part, damage, of, memory.measured)
                 held = leftover.measurement is not None and leftover.measurement.files
                 if leftover.holds_files and held and len(damaged) == len(entry.parts):
                     url = _origin(cache, entry, urls(cache.real_path))
                     leftover = replace(leftover, irreplaceable=irreplaceable(url, builds))
                 yield leftover
+
+
+def _named(cache: Cache, entry: Entry, referenced: Collection[str], memory: Memory) -> str:
+    """Return the dist that roots name a damaged entry by, its own if none does: a record may mean it by another one."""
+    known = list(recorded_names(entry.dist))
+    with suppress(OSError, ValueError):
+        known.append(memory.described(os.path.join(cache.real_path, entry.dist)).dist)
+    return next((name for name in known if name in referenced), entry.dist)
 
 
 def _origin(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> str | None:
@@ -244,7 +255,8 @@ def with_archives(
     def find(item: Leftover) -> Leftover:
         entry = entries.get((item.entry.cache, item.entry.dist))
         archives = [part for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link] if entry else []
-        if not item.holds_files or item.of not in referenced or not archives:
+        # What bears another name than its package is nothing that conda has extracted.
+        if not item.holds_files or item.of != item.entry.dist or item.of not in referenced or not archives:
             return item
         directory = os.path.join(caches[item.entry.cache].real_path, item.entry.dist)
         records = {part.name: archive_record(directory, part.name) for part in archives}
