@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,21 @@ def test_what_conda_can_not_make_leaves_nothing_behind_and_can_be_tried_again(mo
     assert moody.run("prune", "restore", "last").code == 0
     assert (moody.envs / "e" / "lib" / "one").is_file()
     assert (moody.envs / "e" / "conda-meta" / "frozen").read_text() == '{"message": "mine"}'
+
+
+def test_what_a_rebuild_does_not_bring_back_is_told_and_not_counted(moody: Machine) -> None:
+    assert moody.run("prune", "restore", "last").code == 0
+    files = sum(path.is_file() for path in (moody.envs / "e").rglob("*"))
+    (moody.envs / "e" / "results").mkdir()
+    for name in ("one.csv", "two.csv"):
+        (moody.envs / "e" / "results" / name).write_text("1,2")
+    assert moody.run("prune", "envs", "e", "--remove", "--force", "--yes").code == 0
+
+    restored = moody.run("prune", "restore", "last")
+
+    # The package's own script makes one file of no package.
+    assert re.search(rf"Restored 1 environment of the run \S+, {files - 1} files\.", restored.out)
+    assert "e: it had 3 files of no package, which were not exported." in restored.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal interrupts a group of processes")

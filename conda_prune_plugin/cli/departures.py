@@ -15,7 +15,7 @@ from ..discovery.measure import identity
 from ..discovery.running import running
 from ..discovery.usage import Scan
 from ..errors import ProtectedEnvironmentError
-from ..execution.environments import Departure
+from ..execution.environments import LOST, Departure
 from .places import place_of
 
 
@@ -72,6 +72,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
     exported = export(environment.root)
     usage = environment.usage
     last = last_evidence(environment, now)
+    losses = _losses(environment, exported, scan)
     departure = Departure(
         place=place_of(environment.path),
         name=os.path.basename(environment.path),
@@ -83,6 +84,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
             "registered": environment.registered,
             "packages": len(environment.root.dists),
             "python": environment.python,
+            LOST: losses.files,
         },
         own=usage.account.own,
         apparent=usage.account.apparent,
@@ -90,7 +92,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
         last_used=last.time if last else None,
         reasons=((last.kind.value, last.detail),) if last else (),
     )
-    return Leaving(environment, departure, exported, _losses(environment, exported, scan))
+    return Leaving(environment, departure, exported, losses)
 
 
 def objection(path: str) -> str | None:

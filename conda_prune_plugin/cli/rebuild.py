@@ -18,9 +18,11 @@ from dataclasses import dataclass
 
 from ..core.decision import Outcome
 from ..core.model import Entry, Part, Result
+from ..core.units import plural
 from ..discovery.exports import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
 from ..discovery.records import META
 from ..execution.aside import reason
+from ..execution.environments import LOST
 from ..execution.exports import EXPORTS
 from ..execution.receipt import ReceiptEntry
 from ..execution.reserve import reserved
@@ -61,7 +63,7 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
                 _make(prefix, exports, offline=offline)
                 warnings, failure = _with_pip(prefix, exports)
             result = Result.RESTORED if failure is None else Result.FAILED
-            return _rebuilt(stored, entry, result, failure, *warnings)
+            return _rebuilt(stored, entry, result, failure, *warnings, *_without(prefix, entry))
         except FileExistsError:
             return _rebuilt(stored, entry, Result.SKIPPED, f"{prefix} is there already; nothing is overwritten")
         except (_NotMadeError, OSError) as error:
@@ -76,7 +78,20 @@ def interrupted(stored: StoredRun, entry: ReceiptEntry) -> Outcome:
 
 def _rebuilt(stored: StoredRun, entry: ReceiptEntry, result: Result, error: str | None, *warnings: str) -> Rebuilt:
     parts = tuple(Part(part.kind, part.name) for part in entry.parts)
-    return Rebuilt(Outcome(Entry(stored.cache.path, entry.dist, parts), result, entry.files, 0, error), warnings)
+    files = entry.files - _lost(entry) if result is Result.RESTORED else 0
+    return Rebuilt(Outcome(Entry(stored.cache.path, entry.dist, parts), result, files, 0, error), warnings)
+
+
+def _lost(entry: ReceiptEntry) -> int:
+    """Return how many files the environment had that are in no package; earlier versions did not note that."""
+    lost = (entry.record or {}).get(LOST)
+    return lost if isinstance(lost, int) and 0 <= lost <= entry.files else 0
+
+
+def _without(prefix: str, entry: ReceiptEntry) -> tuple[str, ...]:
+    lost = _lost(entry)
+    words = f"{prefix}: it had {plural(lost, 'file')} of no package, which were not exported."
+    return (words,) if lost else ()
 
 
 def _make(prefix: str, exports: str, *, offline: bool) -> None:

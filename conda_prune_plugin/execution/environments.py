@@ -36,6 +36,9 @@ from .receipt import Held, Receipt, ReceiptEntry, RunState, withdraw_receipt, wr
 from .removal import remove
 from .state import DOOMED, LockedCache, locked, remove_empty, unusable
 
+#: In a receipt's details the number of files that nothing says how to have again.
+LOST = "lost_files"
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:
