@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ def _removed(plan: Plan) -> set[str]:
 def test_the_registry_gives_paths_with_spaces_odd_bytes_and_newlines(tmp_path: Path) -> None:
     odd = [
         tmp_path / "with space",
+        tmp_path / "a blank behind ",
+        tmp_path / "new\n\nline and a blank ",
         tmp_path / os.fsdecode(b"odd\xff"),
         tmp_path / "new\nline\nagain",
         tmp_path / "p%cent",
@@ -60,10 +63,33 @@ def test_the_registry_gives_paths_with_spaces_odd_bytes_and_newlines(tmp_path: P
         (prefix / "conda-meta").mkdir(parents=True)
     registry = tmp_path / "environments.txt"
     registry.write_bytes(
-        b"# comment\n\n" + b"".join(os.fsencode(prefix) + b"\r\n"[1:] for prefix in odd) + b"/gone/env\n"
+        b"# comment\n\n" + b"".join(os.fsencode(prefix) + b"\r\n"[1:] for prefix in odd) + b"/gone/env\n/gone/too\n"
     )
 
-    assert registered_prefixes(str(registry)) == (*map(str, odd), "/gone/env")
+    assert registered_prefixes(str(registry)) == (*map(str, odd), "/gone/env", "/gone/too")
+
+
+def test_a_blank_that_somebody_has_typed_behind_a_path_hides_no_environment(tmp_path: Path) -> None:
+    for name in ("e", "f", "f "):
+        (tmp_path / name / "conda-meta").mkdir(parents=True)
+    registry = tmp_path / "environments.txt"
+    registry.write_text(f"  {tmp_path}/e \n{tmp_path}/f ")
+
+    assert registered_prefixes(str(registry)) == (f"{tmp_path}/e", f"{tmp_path}/f", f"{tmp_path}/f ")
+
+
+def test_a_registry_takes_no_step_for_each_of_its_empty_lines(tmp_path: Path) -> None:
+    registry = tmp_path / "environments.txt"
+    registry.write_bytes(b"\n" * 100_000 + b"/gone/env\n")
+    steps = []
+    sys.setprofile(lambda frame, event, value: steps.append(event))
+    try:
+        found = registered_prefixes(str(registry))
+    finally:
+        sys.setprofile(None)
+
+    assert found == ("/gone/env",)
+    assert len(steps) < 1_000
 
 
 def test_no_registry_and_an_empty_one_list_nothing(tmp_path: Path) -> None:

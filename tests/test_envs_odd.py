@@ -107,6 +107,18 @@ def test_a_line_of_the_registry_goes_however_it_spells_the_path(small: Machine) 
     assert small.registry.read_text() == f"/mnt/away/e\n{other}\n{small.envs / 'e'}\n"
 
 
+def test_environments_that_differ_in_a_blank_at_the_end_leave_the_registry_each_for_itself(small: Machine) -> None:
+    blank = small.envs / "e "
+    os.rename(small.envs / "f", blank)
+    small.registry.write_text(f"{small.envs / 'e'}\n{blank}\n")
+
+    assert _envs(small, "e", "--remove", "--yes").code == 0
+    assert small.registry.read_text() == f"{blank}\n"
+
+    assert _envs(small, blank, "--remove", "--yes").code == 0
+    assert small.registry.read_text() == ""
+
+
 def test_the_next_removal_takes_out_the_line_that_a_killed_one_has_left(small: Machine) -> None:
     assert _envs(small, "e", "--remove", "--yes").code == 0
     _register(small, small.envs / "e", small.envs / "by-hand")

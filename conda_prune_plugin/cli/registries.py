@@ -27,7 +27,8 @@ def unregister(registries: Iterable[str], prefix: str) -> str | None:
     troubles = []
     for registry in registries:
         try:
-            take_out(registry, [line for line in registered_prefixes(registry) if os.path.realpath(line) == real])
+            lines = (line for line in registered_prefixes(registry) if os.path.realpath(line) == real)
+            take_out(registry, dict.fromkeys((prefix, *lines)))
         except FileNotFoundError:
             continue
         except OSError as error:

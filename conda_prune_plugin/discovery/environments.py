@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _LOST_AND_FOUND = "lost+found"
 
 #: File systems that the kernel makes up as they are read: no search ends there.
 KERNEL = frozenset({"/proc", "/sys", "/dev"})
+
+#: A line of a registry that says something, from its first letter on; of others there may be any number.
+_LINE = re.compile(rb"\S.*")
 
 #: An environment to be read: its path, and its name if it is known by one.
 _Task = tuple[str, "str | None"]
@@ -189,23 +193,36 @@ def registered_prefixes(registry: str) -> tuple[str, ...]:
     environment are tried together with those behind them. What is no absolute path was not written by conda.
     """
     try:
-        lines = [os.fsdecode(line.strip()) for line in read_regular(registry).split(b"\n")]
+        content = read_regular(registry)
     except (FileNotFoundError, NotADirectoryError):
         return ()
-    prefixes = []
-    while lines:
-        line = lines.pop(0)
-        if not os.path.isabs(line) or "\0" in line:
+    prefixes: list[str] = []
+    done = 0
+    for line in _LINE.finditer(content):
+        stripped = os.fsdecode(line[0].rstrip())
+        if line.start() < done or not os.path.isabs(stripped) or "\0" in stripped:
             continue
-        if not os.path.lexists(line):
-            for count in range(1, min(len(lines), 4) + 1):
-                joined = "\n".join((line, *lines[:count]))
-                if os.path.lexists(os.path.join(joined, META)):
-                    line = joined
-                    del lines[:count]
-                    break
-        prefixes.append(os.path.abspath(line))
+        found = list(filter(os.path.lexists, _spellings(line[0])))
+        if not found:
+            found, done = _over_lines(content, line.start(), line.end())
+        prefixes += map(os.path.abspath, found or [stripped])
     return tuple(prefixes)
+
+
+def _spellings(text: bytes) -> Iterable[str]:
+    """Return what a line may name: a path may end in a blank, and so may a line that somebody has written by hand."""
+    return map(os.fsdecode, dict.fromkeys((text.rstrip(), text)))
+
+
+def _over_lines(content: bytes, start: int, end: int) -> tuple[list[str], int]:
+    """Return the environments that a line names together with up to four behind it, and where the last one ends."""
+    for _ in range(4):
+        following = content.find(b"\n", end + 1)
+        end = len(content) if following < 0 else following
+        found = [path for path in _spellings(content[start:end]) if os.path.lexists(os.path.join(path, META))]
+        if found:
+            return found, end
+    return [], start
 
 
 def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:

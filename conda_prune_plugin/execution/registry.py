@@ -50,7 +50,12 @@ def _without(content: bytes, prefix: bytes) -> bytes:
         # Such a prefix takes several lines (conda writes it as it is).
         return (b"\n" + content).replace(b"\n" + prefix + b"\n", b"\n").removeprefix(b"\n")
     lines = content.split(b"\n")
-    return b"\n".join(line for line in lines if line.strip() == b"" or os.path.abspath(line.strip()) != prefix)
+    return b"\n".join(line for line in lines if line.strip() == b"" or not _names(line.lstrip(), prefix))
+
+
+def _names(line: bytes, prefix: bytes) -> bool:
+    """Return whether a line names a prefix: as it is or, if nothing is called so, without the blanks at its end."""
+    return os.path.abspath(line) == prefix or (os.path.abspath(line.rstrip()) == prefix and not os.path.lexists(line))
 
 
 def _write(directory: Directory, name: str, content: bytes, like: str) -> None:
