@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -73,6 +74,23 @@ def test_a_package_whose_record_can_not_be_read_is_told_to_be_lost(prefix: Path)
 
     assert exported.unreadable == ("broken-1-0",)
     assert _URL.encode() in exported.files[EXPLICIT]
+
+
+@pytest.mark.parametrize("name", ["METADATA", "RECORD", "direct_url.json"])
+def test_a_pipe_among_what_pip_has_left_is_not_waited_for(prefix: Path, name: str) -> None:
+    info = prefix / "lib" / "python3.11" / "site-packages" / "odd-2.0.dist-info"
+    info.mkdir(parents=True)
+    os.mkfifo(info / name)
+
+    assert export(read_environment(str(prefix), "e")[0]).files[PIP] == b"odd==2.0\n"
+
+
+def test_a_package_of_pip_is_known_though_its_source_is_nested_too_deeply(prefix: Path) -> None:
+    info = prefix / "lib" / "python3.11" / "site-packages" / "odd-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "direct_url.json").write_text("[" * 200_000)
+
+    assert export(read_environment(str(prefix), "e")[0]).files[PIP] == b"odd==2.0\n"
 
 
 @pytest.mark.parametrize("record", ["a,b,c,d\n", "a\0b,,\n", f"{'a' * 200_000},,\n", '"a\n', "a,sha256,x\n"])

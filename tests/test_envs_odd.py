@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -69,6 +70,32 @@ def test_a_base_is_known_without_a_cache_of_its_own(small: Machine) -> None:
 
 def _kinds(machine: Machine, prefix: Path, **environ: str) -> set[str]:
     return {item["kind"] for item in _listed(machine, **environ)[str(prefix)]["protected"]}
+
+
+@pytest.mark.parametrize("folder", ['{"folder": "file:///a%00b"}', '{"folder": "/\\ud800"}', "[" * 200_000])
+def test_what_an_editor_or_a_shell_remembers_may_be_anything(small: Machine, folder: str) -> None:
+    project = small.directory / "project"
+    remembered = {
+        small.home / ".config/Code/User/workspaceStorage/1/workspace.json": folder,
+        small.home / ".config/Code/User/workspaceStorage/2/workspace.json": json.dumps({"folder": project.as_uri()}),
+        small.home / ".local/share/direnv/allow/0a": "/a\0b/.envrc",
+        project / ".envrc": f"source {small.envs / 'e'}/bin/activate\n",
+    }
+    for path, text in remembered.items():
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+
+    assert [item["path"] for item in _listed(small)[str(small.envs / "e")]["pointers"]] == [str(project / ".envrc")]
+
+
+@pytest.mark.parametrize("created", ["inf", "nan", "-1e300", "9" * 99])
+def test_what_is_no_time_is_not_when_an_environment_was_created(small: Machine, created: str) -> None:
+    meta = small.envs / "e" / "conda-meta"
+    (meta / "created_at").write_text(created)
+    (meta / "history").write_text("==> 2020-02-02 12:00:00 <==\n")
+
+    assert _listed(small)[str(small.envs / "e")]["created"].startswith("2020-02-0")
+    assert _envs(small).code == 0
 
 
 def test_what_was_removed_is_told_though_the_caches_can_not_be_pruned(small: Machine) -> None:

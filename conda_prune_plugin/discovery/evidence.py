@@ -121,7 +121,7 @@ def _history(root: Root) -> bytes | None:
 
 def _created(root: Root, history: bytes | None) -> float | None:
     """Return when an environment was created: by conda's own note (from 25.11 on), else by its first revision."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, OverflowError):
         text = read_regular(os.path.join(root.path, META, "created_at")).decode().strip()
         return _timestamp(text)
     first = _REVISION.search(history or b"")
@@ -134,10 +134,12 @@ def _created(root: Root, history: bytes | None) -> float | None:
 
 def _timestamp(text: str) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    # Raises for a number that is no time, such as inf.
+    return datetime.fromtimestamp(seconds, timezone.utc).timestamp()
 
 
 def _problems(root: Root, history: bytes | None) -> Iterable[Problem]:

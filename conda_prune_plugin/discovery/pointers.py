@@ -22,6 +22,9 @@ from .reading import read_regular
 #: Of a script the interpreter is in the first line, and a wrapper is short. In bytes.
 _LARGEST = 1 << 20
 
+#: What comes of a file that can't be read, names what can't be a path, or is nested too deeply: it points nowhere.
+_ODD = (OSError, ValueError, RecursionError)
+
 _TABLE = "crontab -l"
 
 
@@ -113,7 +116,7 @@ def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, 
         if path in seen:
             return
         seen.add(path)
-        with suppress(OSError):
+        with suppress(*_ODD):
             content = text()
             named = mentions.activated(content) if by_name else mentions.paths(content)
             for prefix in {real.get(name, name) for name in named}:
@@ -149,11 +152,11 @@ def _in_projects(projects: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
 def _projects() -> Iterator[str]:
     """Give the directories that direnv and VS Code were used in, by what they remember."""
     for allowed in _glob("~/.local/share/direnv/allow/*"):
-        with suppress(OSError):
+        with suppress(*_ODD):
             yield os.path.dirname(_text(allowed).strip())
     for config in ("~/.config", "~/Library/Application Support"):
         for workspace in _glob(f"{config}/Code*/User/workspaceStorage/*/workspace.json"):
-            with suppress(OSError, ValueError, AttributeError, TypeError):
+            with suppress(*_ODD, AttributeError, TypeError):
                 yield unquote(urlsplit(json.loads(_text(workspace)).get("folder")).path)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackagePath
+from pathlib import Path
 from typing import Any
 
 from ..core.status import allocated
@@ -40,6 +41,21 @@ class PythonPackage:
     size: int = 0
 
 
+class _Installed(Distribution):
+    """What is installed in a ``.dist-info``; what can't be read there, or is no file, does not say anything."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def read_text(self, filename: str) -> str | None:
+        with suppress(OSError):
+            return read_regular(os.path.join(self._directory, filename)).decode("utf-8")
+        return None
+
+    def locate_file(self, path: str | os.PathLike[str]) -> Path:
+        return Path(os.path.dirname(self._directory), path)
+
+
 def python_packages(prefix: str, conda_s: frozenset[str]) -> tuple[PythonPackage, ...]:
     """Return what pip has installed into an environment; `conda_s` are the paths of conda's own files below it."""
     found: list[PythonPackage] = []
@@ -63,9 +79,7 @@ def _in_site(prefix: str, site: str, conda_s: frozenset[str]) -> Iterator[Python
 
 
 def _package(prefix: str, path: str) -> PythonPackage:
-    from pathlib import Path
-
-    distribution = Distribution.at(Path(path))
+    distribution = _Installed(path)
     metadata = distribution.metadata
     # What lacks them is called as its directory.
     parts = os.path.basename(path).removesuffix(".dist-info").rpartition("-")
@@ -91,7 +105,7 @@ def _files(distribution: Distribution) -> Iterable[PackagePath]:
 
 
 def _direct_url(distribution: Distribution) -> Mapping[str, Any]:
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         found = json.loads(distribution.read_text("direct_url.json") or "{}")
         if isinstance(found, dict):
             return found
