@@ -164,6 +164,7 @@ def test_after_max_size_the_caches_hold_no_more(empty: Machine, tiny: Tiny) -> N
         (("--keep-newest", "-1"), ("--keep-newest", "whole number")),
         (("--keep-revisions", "x"), ("--keep-revisions", "whole number")),
         (("--keep", "a>>1"), ("--keep", "'a>>1'")),
+        (("--keep", "a ^(1$"), ("--keep", "'a ^(1$'")),
         (("--only", ""), ("--only",)),
     ],
 )

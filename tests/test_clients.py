@@ -272,6 +272,9 @@ def test_configurations_that_make_no_sense_say_nothing_and_stop_nothing(
     (tmp_path / ".config/pixi/config.toml").write_text("a = " + "[" * 1000)
     (tmp_path / ".mambarc").write_text('pkgs_dirs: ["a\\0b", "\\uD800", "", 5, null]\nenvs_dirs: {a: b}\n')
     (tmp_path / ".mamba/.mambarc").write_text("day: 2026-13-45\n")
+    (tmp_path / ".mamba/mambarc").write_text("a: !!bool maybe\n")
+    (tmp_path / ".config/mamba/mambarc.d/c.yml").write_text('a: !!int ""\n')
+    (tmp_path / ".config/mamba/mambarc.d/d.yml").write_text("? !!seq [[a]]\n: b\n")
     (tmp_path / ".config/mamba/mambarc.d/a.yml").write_text("[" * 1000)
     (tmp_path / ".config/mamba/mambarc.d/b.yml").write_text("pkgs_dirs: [/one\n")
     # Who opens that waits for somebody to write.

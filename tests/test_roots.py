@@ -297,6 +297,7 @@ def test_an_environment_yml_keeps_all_that_matches_and_leaves_pip_s_alone(tiny: 
         ("a: b\n c: d\n", 2),
         ("just text\n", 1),
         ("dependencies:\n- numpy\n- 'a\x1b[31m'\n", 3),
+        ("dependencies:\n- numpy\n- a ^(1$\n", 3),
         ("", 1),
         ("[" * 1000, 1),
         ("\tversion: 6", 1),

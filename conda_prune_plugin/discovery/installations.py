@@ -82,8 +82,8 @@ def _load(path: str) -> Mapping[str, object]:
     """Return the mapping in a configuration file; a missing or broken one has nothing to say here."""
     try:
         settings = YAML(typ="safe", pure=True).load(read_regular(path).decode("utf-8"))
-    except (OSError, ValueError, YAMLError, RecursionError):
-        # A date that there is none of is a `ValueError` too.
+    except (OSError, ValueError, YAMLError, RecursionError, LookupError, TypeError):
+        # A date that there is none of is a `ValueError` too, and what is not of its tag's kind is any of these.
         return {}
     return settings if isinstance(settings, dict) else {}
 

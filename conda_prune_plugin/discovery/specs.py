@@ -36,7 +36,7 @@ def parse_spec(text: str) -> MatchSpec:
         raise ValueError("an empty text is no package specification")
     try:
         return MatchSpec(text)
-    except (CondaError, ValueError, AssertionError, AttributeError, KeyError, TypeError) as error:
+    except (CondaError, ValueError, AssertionError, AttributeError, KeyError, TypeError, re.error) as error:
         # conda's parser ends on some nonsense with whatever its steps raise.
         raise ValueError(f"{text!r} is not a package specification such as numpy, 'numpy>=1.26' or 'nump*'") from error
 
