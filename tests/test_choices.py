@@ -414,6 +414,25 @@ def test_soft_links_are_seen_however_cache_and_environment_are_named(tmp_path: P
     assert "inside leads to a-1-0" in str(why_soft_links((root,), caches, lambda seen: None))
 
 
+def test_a_link_however_long_and_a_chain_of_any_length_hide_no_other_soft_link(tmp_path: Path) -> None:
+    prefix, entry = tmp_path / "e", tmp_path / "pkgs" / "a-1-0"
+    (prefix / "lib").mkdir(parents=True)
+    (entry / "lib").mkdir(parents=True)
+    (prefix / "far").symlink_to("/" + "a/" * 1500 + "b")
+    (prefix / "deep").symlink_to(f"{entry}/" + "a/" * 1500 + "b")
+    for number in range(1500):
+        (prefix / "lib" / str(number)).symlink_to(str(number + 1))
+    caches, _ = find_caches((), (str(tmp_path / "pkgs"),))
+    root = Root(str(prefix), None, RootState.OK, frozenset())
+
+    found = soft_links((root,), caches, lambda seen: None)
+
+    assert found.entries == {(str(tmp_path / "pkgs"), "a-1-0")}
+    # Where one of them leads, or what is there, can't be said.
+    assert found.unseen == {str(prefix)}
+    assert "deep leads to a-1-0" in str(why_soft_links((root,), caches, lambda seen: None))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "possible"),
     [

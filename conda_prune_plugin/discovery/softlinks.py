@@ -97,8 +97,8 @@ class _Walk:
                 with os.scandir(directory) as listing:
                     for item in listing:
                         if item.is_symlink():
-                            yield from _into(item.path, prefix, self._caches, self._places)
-                            found = self._moved(item.path, prefix)
+                            links, found = self._followed(item.path, prefix)
+                            yield from links
                         elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
                             found = item.path
                         else:
@@ -110,6 +110,15 @@ class _Walk:
                 continue
             except OSError:
                 self.unreadable = True
+
+    def _followed(self, link: str, prefix: str) -> tuple[list[SoftLink], str | None]:
+        """Return the soft links that a link makes, and the directory behind it that is to be looked through."""
+        try:
+            return list(_into(link, prefix, self._caches, self._places)), self._moved(link, prefix)
+        except RecursionError:
+            # The `realpath` of older Pythons calls itself for each link of a chain; the kernel follows forty.
+            self.unreadable = True
+            return [], None
 
     def _moved(self, link: str, prefix: str) -> str | None:
         """Return the real path of the directory that a link leads to, if that is looked through in no other way."""
@@ -139,18 +148,25 @@ class _Places:
 
     def place(self, real_path: str) -> tuple[Cache, str] | None:
         """Return the cache, and the name in it that a path lies below or bears."""
-        above, name = os.path.split(real_path)
-        if above == real_path:
-            return None
-        if above not in self._found:
-            self._found[above] = self.place(above)
-            with suppress(OSError):
-                status = os.stat(above)
-                cache = self._caches.get((status.st_dev, status.st_ino))
-                if cache is not None:
-                    self._found[above] = cache, ""
-        found = self._found[above]
-        return found and (found[0], found[1] or name)
+        paths = [real_path]
+        # No recursion: a link may name a thousand directories, none of which has to be there.
+        while (above := os.path.dirname(paths[-1])) != paths[-1] and above not in self._found:
+            paths.append(above)
+        found = self._found.get(above)
+        while True:
+            path = paths.pop()
+            found = found and (found[0], found[1] or os.path.basename(path))
+            if not paths:
+                return found
+            found = self._found[path] = self._itself(path) or found
+
+    def _itself(self, directory: str) -> tuple[Cache, str] | None:
+        """Return the cache that a directory is, with no name in it."""
+        with suppress(OSError):
+            status = os.stat(directory)
+            if cache := self._caches.get((status.st_dev, status.st_ino)):
+                return cache, ""
+        return None
 
 
 def _identified(cache: Cache) -> tuple[tuple[int, int], Cache] | None:
