@@ -273,10 +273,18 @@ def test_a_search_finds_environments_at_any_depth_and_leaves_caches_out(tmp_path
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "unmounted").mkdir()
     (tmp_path / "unmounted" / "conda-meta").symlink_to("/not/mounted")
+    (tmp_path / "c" / "f" / ".pixi").mkdir(parents=True)
+    (tmp_path / "c" / "f" / ".pixi" / "envs").symlink_to("/not/mounted")
 
     found, notices = search_environments(str(tmp_path), frozenset({str(tmp_path / "pkgs")}), lambda seen: None)
 
-    assert {os.path.relpath(path, tmp_path) for path in found} == {"a", "a/envs/b", "c/d/.pixi/envs/e", "unmounted"}
+    assert {os.path.relpath(path, tmp_path) for path in found} == {
+        "a",
+        "a/envs/b",
+        "c/d/.pixi/envs/e",
+        "c/f/.pixi/envs",
+        "unmounted",
+    }
     assert notices == ()
 
 

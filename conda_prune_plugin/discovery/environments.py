@@ -91,25 +91,12 @@ def search_environments(
     top = os.path.abspath(os.path.expanduser(directory)) if directory else ""
     found: list[str] = []
     unreadable: list[str] = []
-
-    def fail(error: OSError) -> None:
-        if isinstance(error, FileNotFoundError) and error.filename != top:
-            return  # Gone since it was listed.
-        if error.filename == top:
-            raise NoSuchDirectoryError(
-                f"{directory} can't be searched for environments: {error.strerror}.",
-                hint="Give --search a directory that exists and that you may read.",
-                path=top,
-            ) from error
-        unreadable.append(str(error.filename))
-
-    for seen, (path, names, files) in enumerate(os.walk(top, onerror=fail)):
+    for seen, (path, names) in enumerate(_directories(top, skip | KERNEL, unreadable)):
         progress(seen)
-        # Among the files when it is a link to nowhere: an environment that can't be read, not none.
-        if META in names or META in files:
+        # A link to nowhere too: an environment that can't be read, not none.
+        if META in names:
             found.append(path)
         found += _behind_link(path, names)
-        names[:] = [name for name in names if name != META and os.path.join(path, name) not in skip | KERNEL]
     notices = []
     if unreadable:
         message = (
@@ -118,6 +105,33 @@ def search_environments(
         )
         notices.append(Notice("unreadable-directory", message, unreadable[0], hides_roots=True))
     return tuple(found), tuple(notices)
+
+
+def _directories(top: str, skip: frozenset[str], unreadable: list[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Give a directory and all that are searched below it, each with the names in it; collect those not to be listed.
+
+    Not by os.walk, which calls itself for each directory until Python 3.12.
+    """
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        try:
+            with os.scandir(path) as listing:
+                items = {item.name: item.is_dir(follow_symlinks=False) for item in listing}
+        except OSError as error:
+            if path == top:
+                raise NoSuchDirectoryError(
+                    f"{path} can't be searched for environments: {error.strerror}.",
+                    hint="Give --search a directory that exists and that you may read.",
+                    path=path,
+                ) from error
+            # If it is not gone since it was listed.
+            if not isinstance(error, FileNotFoundError):
+                unreadable.append(path)
+            continue
+        yield path, frozenset(items)
+        below = (os.path.join(path, name) for name, is_directory in items.items() if is_directory and name != META)
+        pending += (inner for inner in below if inner not in skip)
 
 
 def _behind_link(path: str, names: Iterable[str]) -> list[str]:

@@ -54,11 +54,17 @@ def _recorded_files(prefix: str, dist: str) -> list[str]:
 
 def _inodes(directory: str) -> frozenset[tuple[int, int]]:
     found = set()
-    for path, _, names in os.walk(directory):
-        for name in names:
-            with suppress(OSError):
-                status = os.lstat(os.path.join(path, name))
-                found.add((status.st_dev, status.st_ino))
+    pending = [directory]
+    while pending:
+        with suppress(OSError), os.scandir(pending.pop()) as listing:
+            for item in listing:
+                if item.is_dir(follow_symlinks=False):
+                    pending.append(item.path)
+                    continue
+                with suppress(FileNotFoundError):
+                    # Not by the item: on Windows it knows neither number.
+                    status = os.lstat(item.path)
+                    found.add((status.st_dev, status.st_ino))
     return frozenset(found)
 
 

@@ -46,11 +46,9 @@ def find_other(
     if Target.LOGFILES in targets:
         places += ((OtherKind.LOGFILES, *place) for place in _in_caches(main_clean.find_logfiles, writable))
     if Target.TEMPFILES in targets:
-        files, young = _tempfiles(caches, roots, oldest, progress)
+        files, remarks = _tempfiles(caches, roots, oldest, progress)
         places += ((OtherKind.TEMPFILES, *place) for place in files)
-        if young:
-            message = f"{plural(young, 'temporary file')} changed too recently to be removed (--min-age)."
-            notices.append(Notice("recent-tempfiles", message, ""))
+        notices += remarks
     found, staying = _told_apart(places, measure)
     if staying:
         what = plural(len(staying), "temporary or log file or index cache", "temporary or log files or index caches")
@@ -71,8 +69,8 @@ def _in_caches(finder: Callable[[], list[str]], caches: Mapping[str, Cache]) -> 
 
 def _tempfiles(
     caches: Iterable[Cache], roots: Iterable[Root], oldest: float, progress: Callable[[int], None]
-) -> tuple[list[tuple[str, str]], int]:
-    """Return environment and path of temporary files, and how many more are too young."""
+) -> tuple[list[tuple[str, str]], list[Notice]]:
+    """Return environment and path of temporary files, and what is to be said of others."""
     environments = {
         os.path.realpath(root.path): root
         for root in roots
@@ -80,11 +78,20 @@ def _tempfiles(
     }
     inside = tuple(os.path.join(cache.real_path, "") for cache in caches)
     found: dict[str, str] = {}
+    notices: list[Notice] = []
     young = 0
     # Those that lie inside of others come first: what is in both belongs to the inner one.
     for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
         progress(done)
-        paths = [path for path in main_clean.find_tempfiles([prefix]) if not path.startswith(inside)]
+        try:
+            paths = [path for path in main_clean.find_tempfiles([prefix]) if not path.startswith(inside)]
+        except RecursionError:
+            # os.walk, by which it looks, calls itself for each directory until Python 3.12.
+            message = (
+                f"In {prefix} directories lie too deep for conda's search for temporary files: what is there stays."
+            )
+            notices.append(Notice("unreadable-directory", message, prefix))
+            continue
         owned = _owned(environments[prefix]) if paths else frozenset()
         for path in paths:
             if path in found or os.path.relpath(path, prefix) in owned:
@@ -95,7 +102,10 @@ def _tempfiles(
                     young += 1
                 else:
                     found[path] = prefix
-    return [(prefix, path) for path, prefix in sorted(found.items())], young
+    if young:
+        message = f"{plural(young, 'temporary file')} changed too recently to be removed (--min-age)."
+        notices.append(Notice("recent-tempfiles", message, ""))
+    return [(prefix, path) for path, prefix in sorted(found.items())], notices
 
 
 def _owned(root: Root) -> frozenset[str]:
