@@ -137,12 +137,18 @@ class Directory:
             path, dir_fd = self.at(name)
             os.chown(path, owner.st_uid, owner.st_gid, dir_fd=dir_fd, follow_symlinks=False)
 
-    def share(self, name: str) -> None:
-        """Let those read a file that may read this directory, whatever the umask: they have to know what was done."""
+    def share(self, fd: int) -> None:
+        """Let those read a new file that may read this directory, whatever the umask: they have to know what was done.
+
+        It belongs to whom this directory belongs. The file is open: whoever may change this directory can put a link to
+        another one under its name at any moment.
+        """
+        here = self.own_status()
         if not ON_WINDOWS:
-            readers = stat.S_IMODE(self.own_status().st_mode) & (stat.S_IRGRP | stat.S_IROTH)
-            path, dir_fd = self.at(name)
-            os.chmod(path, stat.S_IMODE(self.status(name).st_mode) | readers, dir_fd=dir_fd)
+            readers = stat.S_IMODE(here.st_mode) & (stat.S_IRGRP | stat.S_IROTH)
+            os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) | readers)
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            os.fchown(fd, here.st_uid, here.st_gid)
 
     def replace(self, name: str, new_name: str) -> None:
         """Rename a file in this directory over another one, in one step."""

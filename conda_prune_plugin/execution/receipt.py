@@ -133,9 +133,8 @@ def write_receipt(folder: Directory, receipt: Receipt) -> None:
         # On one line: with an indent json leaves its encoder in C, and takes ten times as long.
         stream.write(json.dumps(_document(receipt), check_circular=False))
         stream.flush()
+        folder.share(stream.fileno())
         os.fsync(stream.fileno())
-    folder.share(UNFINISHED)
-    folder.hand_over(UNFINISHED)
     folder.replace(UNFINISHED, RECEIPT)
     folder.sync()
 
