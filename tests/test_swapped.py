@@ -13,6 +13,7 @@ import pytest
 from tiny import Tiny
 
 from conda_prune_plugin.core.run import Disposal, Run
+from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.receipt import UNFINISHED
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def _swap_after(
 
     def called(path: Any, *arguments: Any, **options: Any) -> Any:
         result = real(path, *arguments, **options)
-        if not swapped and os.path.basename(path) == name:
-            (place,) = (tiny.cache / ".conda-prune").rglob(name)
+        if os.path.basename(str(path)) == name:
+            monkeypatch.setattr(os, call, real)
+            (place,) = tiny.cache.rglob(name)
             swapped.append(place)
             place.rename(f"{place}.away")
             swap(place)
@@ -90,6 +92,20 @@ def test_a_further_name_of_a_file_of_root_in_the_place_of_a_receipt_gives_it_to_
     swapped = _swap_after(monkeypatch, "open", UNFINISHED, theirs, lambda place: os.link(victim, place))
 
     theirs.execute(theirs.plan(), run=Run("run-1", 1.0, Disposal.DELETE))
+
+    assert swapped
+    assert _access(victim) == before
+
+
+def test_what_is_put_in_the_place_of_a_restored_file_gets_neither_its_mode_nor_its_owner(
+    theirs: Tiny, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _access(victim)
+    (theirs.cache / "restored").touch()
+    swapped = _swap_after(monkeypatch, "stat", "restored", theirs, lambda place: place.symlink_to(victim))
+
+    with Directory.open(str(theirs.cache)) as cache, pytest.raises(OSError, match="restored"):
+        cache.restore_status("restored", 0o666, (NOBODY, NOBODY), 0)
 
     assert swapped
     assert _access(victim) == before

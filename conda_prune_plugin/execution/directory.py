@@ -193,18 +193,28 @@ class Directory:
         In a directory of somebody else root makes nothing that is not his, and nothing that runs as another user: he
         may have written himself what mode and owner come from.
         """
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        here = self.own_status()
+        if root and here.st_uid != 0:
+            owner, mode = (here.st_uid, here.st_gid), mode & 0o777
         path, dir_fd = self.at(name)
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            here = self.own_status()
-            if here.st_uid != 0:
-                owner, mode = (here.st_uid, here.st_gid), mode & 0o777
-            # Before the mode: a change of the owner takes away set-user-id.
-            os.chown(path, *owner, dir_fd=dir_fd, follow_symlinks=False)
-        if not stat.S_ISLNK(self.status(name).st_mode):
-            os.chmod(path, mode, dir_fd=dir_fd)
-        if BY_DESCRIPTOR:
+        link = stat.S_ISLNK(self.status(name).st_mode)
+        if link and BY_DESCRIPTOR:
+            if root:
+                os.chown(path, *owner, dir_fd=dir_fd, follow_symlinks=False)
             os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
-        elif not stat.S_ISLNK(self.status(name).st_mode):
+        elif BY_DESCRIPTOR:
+            # Opened, which no link is: somebody may have put one there since.
+            fd = self.open_file(name, os.O_RDONLY)
+            try:
+                if root:  # Before the mode: a change of the owner takes away set-user-id.
+                    os.fchown(fd, *owner)
+                os.fchmod(fd, mode)
+                os.utime(fd, ns=(mtime_ns, mtime_ns))
+            finally:
+                os.close(fd)
+        elif not link:
+            os.chmod(path, mode)
             os.utime(path, ns=(mtime_ns, mtime_ns))
 
     def restore_times(self, status: os.stat_result) -> None:
