@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tiny import Tiny
 
+from conda_prune_plugin.core.decision import Repair
 from conda_prune_plugin.core.run import Disposal, Run
+from conda_prune_plugin.discovery.caches import list_cache
+from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.execution.directory import Directory
+from conda_prune_plugin.execution.lock import Patience
 from conda_prune_plugin.execution.receipt import UNFINISHED
+from conda_prune_plugin.execution.repair import Extraction, repair
+from conda_prune_plugin.execution.restore import Fetch, restore
+from conda_prune_plugin.execution.runs import stored_runs
+from conda_prune_plugin.execution.state import MAKING, locked
+from conda_prune_plugin.execution.tools import Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be at work in a cache of somebody else"
@@ -31,8 +40,7 @@ NOBODY = 65534
 def theirs(tmp_path: Path) -> Tiny:
     """A cache that belongs to nobody."""
     tiny = Tiny(tmp_path / "it")
-    for dist in ("a-1-0", "b-1-0"):
-        tiny.add(dist, archive=True)
+    tiny.add("a-1-0")
     for path in (tiny.cache, *tiny.cache.rglob("*")):
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     return tiny
@@ -109,3 +117,85 @@ def test_what_is_put_in_the_place_of_a_restored_file_gets_neither_its_mode_nor_i
 
     assert swapped
     assert _access(victim) == before
+
+
+class Diverted:
+    """Gets packages as conda does, by paths; when it has been given the first one, that leads to `victims` instead."""
+
+    def __init__(self, tiny: Tiny, victims: Path) -> None:
+        self._tiny = tiny
+        self._victims = victims
+        self.done = False
+
+    def archive(self, entry: object, directory: str, name: str) -> None:
+        self._divert()
+        (Path(directory) / name).write_text("archive")
+
+    def extracted(self, entry: object, archive: str, target: str) -> None:
+        self._divert()
+        (Path(target) / "lib").mkdir(parents=True)
+        (Path(target) / "lib" / "one").write_text("library")
+        (Path(target) / "lib" / "one").chmod(0o4755)
+        os.link(Path(target) / "lib" / "one", Path(target) / "lib" / "again")
+        (Path(target) / "lib" / "soft").symlink_to("one")
+
+    def _divert(self) -> None:
+        if not self.done:
+            self.done = True
+            (making,) = self._tiny.cache.glob(f".conda-prune/*/{MAKING}")
+            for place in making.iterdir():
+                (self._victims / place.name).mkdir()
+            making.rename(f"{making}.away")
+            making.symlink_to(self._victims)
+
+
+@pytest.fixture
+def victims(tmp_path: Path) -> Path:
+    """A directory of root's."""
+    path = tmp_path / "victims"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def _extracted_there(tree: Path) -> None:
+    """Check that what `Diverted` makes is in a place, and is not root's."""
+    one = (tree / "lib" / "one").lstat()
+    assert (one.st_uid, stat.S_IMODE(one.st_mode), one.st_nlink) == (NOBODY, 0o755, 2)
+    assert os.readlink(tree / "lib" / "soft") == "one"
+    assert {path.lstat().st_uid for path in (tree, *tree.rglob("*"))} == {NOBODY}
+
+
+def test_a_package_fetched_again_is_made_in_its_cache_wherever_the_path_to_it_leads_by_then(
+    theirs: Tiny, victims: Path
+) -> None:
+    theirs.execute(theirs.plan(), run=Run("run-1", 1.0, Disposal.DELETE))
+    conda = Diverted(theirs, victims)
+
+    (stored,) = stored_runs(list_cache(str(theirs.cache)))
+    with locked(stored.cache, Patience(2.0)) as cache:
+        done = restore(cache, stored, lambda entry: True, Fetch(conda.archive, conda.extracted), lambda count: None)
+
+    assert conda.done
+    assert [path for path in victims.rglob("*") if not path.is_dir()] == []
+    assert [outcome.result.value for outcome in done.outcomes] == ["restored"]
+    _extracted_there(theirs.cache / "a-1-0")
+
+
+def test_a_package_is_repaired_in_its_cache_wherever_the_path_to_it_leads_by_then(theirs: Tiny, victims: Path) -> None:
+    (removal,) = theirs.plan().remove
+    conda = Diverted(theirs, victims)
+    watch = theirs.watch()
+    senses = (watch.references, watch.soft_links, lambda name, fd: measure(name, dir_fd=fd), lambda files: None)
+
+    outcomes, _ = repair(
+        [Repair(removal, "a-1-0.conda", "a-1-0", None, None)],
+        theirs.inventory().caches,
+        Run("run-1", 1.0, Disposal.DELETE),
+        Extraction(conda.extracted, lambda path: None),
+        Tools(*senses, Patience(2.0)),
+    )
+
+    assert conda.done
+    assert [path for path in victims.rglob("*") if not path.is_dir()] == []
+    assert [outcome.result.value for outcome in outcomes] == ["repaired"]
+    _extracted_there(theirs.cache / "a-1-0")

@@ -24,7 +24,7 @@ from .restore import UnfetchableError
 from .site import Site, opened_site
 from .state import DOOMED, MAKING
 from .tools import Tools
-from .tree import walk
+from .workshop import workshop
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +98,12 @@ def _make(item: Repair, site: Site, making: Directory, extraction: Extraction) -
     """Make the directory anew, and check that it is whole. Raises `UnfetchableError`."""
     name = item.removal.entry.dist
     described = ReceiptEntry(item.dist, (), sha256=item.sha256, record=item.record)
-    made = os.path.join(making.path, name)
-    extraction.extracted(described, os.path.join(site.cache.path, item.archive), made)
-    damage = extraction.damage(made)
-    if damage is not None:
-        raise UnfetchableError(f"{item.archive} holds no whole package either: {damage}")
-    for directory, path, _, _ in walk(making, name, name):
-        directory.hand_over(path)
+    with workshop(making, name) as path:
+        made = os.path.join(path, name)
+        extraction.extracted(described, os.path.join(site.cache.path, item.archive), made)
+        damage = extraction.damage(made)
+        if damage is not None:
+            raise UnfetchableError(f"{item.archive} holds no whole package either: {damage}")
     # Its contents have to be on the disk before its name is.
     if hasattr(os, "sync"):
         os.sync()

@@ -26,7 +26,7 @@ from .receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receip
 from .removal import remove
 from .runs import StoredRun, read_run
 from .state import MAKING, LockedCache, remove_empty
-from .tree import walk
+from .workshop import workshop
 
 
 class UnfetchableError(Exception):
@@ -232,11 +232,12 @@ class _Restoration:
     def _from_source(self, entry: ReceiptEntry, part: Held, place: Directory) -> None:
         """Fetch an archive again, or extract one: that which is still in the cache, if it is the one."""
         if part.kind is PartKind.ARCHIVE:
-            self._fetch.archive(entry, place.path, part.name)
-        else:
-            self._fetch.extracted(entry, self._archive(entry, place), os.path.join(place.path, part.name))
-        for directory, item, _, _ in walk(place, part.name, part.name):
-            directory.hand_over(item)
+            with workshop(place, part.name) as path:
+                self._fetch.archive(entry, path, part.name)
+            return
+        archive = self._archive(entry, place)
+        with workshop(place, part.name) as path:
+            self._fetch.extracted(entry, archive, os.path.join(path, part.name))
 
     def _archive(self, entry: ReceiptEntry, place: Directory) -> str:
         """Return the path of the archive that an entry was extracted from: one that is here, or else fetched anew."""
@@ -246,7 +247,8 @@ class _Restoration:
             for name in names:
                 if directory.exists(name) and entry.sha256 in (None, file_sum(directory, name)[0]):
                     return os.path.join(directory.path, name)
-        self._fetch.archive(entry, place.path, source)
+        with workshop(place, source) as path:
+            self._fetch.archive(entry, path, source)
         return os.path.join(place.path, source)
 
     def _install(self, parts: Iterable[Held], place: Directory, done: _Progress) -> None:
