@@ -16,6 +16,7 @@ from types import TracebackType
 
 from ..core.names import extended, is_file_name
 from ..core.status import ON_WINDOWS, is_directory
+from .owners import give, is_root
 
 #: Whether this platform can do everything relative to an open directory.
 BY_DESCRIPTOR = (
@@ -132,10 +133,9 @@ class Directory:
 
     def hand_over(self, name: str) -> None:
         """Give what bears a name to the owner of this directory, where only root could have made it."""
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            owner = self.own_status()
-            path, dir_fd = self.at(name)
-            os.chown(path, owner.st_uid, owner.st_gid, dir_fd=dir_fd, follow_symlinks=False)
+        owner = self.own_status()
+        path, dir_fd = self.at(name)
+        give(path, (owner.st_uid, owner.st_gid), dir_fd)
 
     def share(self, fd: int) -> None:
         """Let those read a new file that may read this directory, whatever the umask: they have to know what was done.
@@ -147,8 +147,7 @@ class Directory:
         if not ON_WINDOWS:
             readers = stat.S_IMODE(here.st_mode) & (stat.S_IRGRP | stat.S_IROTH)
             os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) | readers)
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            os.fchown(fd, here.st_uid, here.st_gid)
+        give(fd, (here.st_uid, here.st_gid))
 
     def replace(self, name: str, new_name: str) -> None:
         """Rename a file in this directory over another one, in one step."""
@@ -193,23 +192,20 @@ class Directory:
         In a directory of somebody else root makes nothing that is not his, and nothing that runs as another user: he
         may have written himself what mode and owner come from.
         """
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
         here = self.own_status()
-        if root and here.st_uid != 0:
+        if is_root() and here.st_uid != 0:
             owner, mode = (here.st_uid, here.st_gid), mode & 0o777
         path, dir_fd = self.at(name)
         link = stat.S_ISLNK(self.status(name).st_mode)
         if link and BY_DESCRIPTOR:
-            if root:
-                os.chown(path, *owner, dir_fd=dir_fd, follow_symlinks=False)
+            give(path, owner, dir_fd)
             os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
         elif BY_DESCRIPTOR:
             # Opened, which no link is: somebody may have put one there since.
             fd = self.open_file(name, os.O_RDONLY)
             try:
-                if root:  # Before the mode: a change of the owner takes away set-user-id.
-                    os.fchown(fd, *owner)
-                os.fchmod(fd, mode)
+                # Before the mode: a change of the owner takes away set-user-id.
+                os.fchmod(fd, mode if give(fd, owner) else mode & 0o777)
                 os.utime(fd, ns=(mtime_ns, mtime_ns))
             finally:
                 os.close(fd)

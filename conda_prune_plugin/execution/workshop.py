@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .directory import Directory
+from .owners import is_root
 from .tree import pack, unpack, walk
 
 
@@ -26,7 +27,7 @@ def workshop(place: Directory, name: str) -> Iterator[str]:
 
     Raises `OSError`.
     """
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or _only_root_leads_to(place.path):
+    if not is_root() or _only_root_leads_to(place.path):
         yield place.path
         for directory, item, _, _ in walk(place, name, name):
             directory.hand_over(item)
