@@ -18,6 +18,7 @@ import pytest
 from places import as_another
 from tiny import Tiny
 
+from conda_prune_plugin.discovery.root import strangers
 from conda_prune_plugin.execution.directory import Directory
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _enter_container() -> None:
         raise PermissionError("no user namespaces here")
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {USER} 1"), ("gid_map", f"0 {USER} 1")):
         Path("/proc/self", name).write_text(text)
+    strangers.cache_clear()
 
 
 def _inside(do: Callable[[], Any]) -> Any:
@@ -96,3 +98,18 @@ def test_what_cannot_be_given_to_its_owner_there_never_runs_as_who_restores_it(t
 
     assert _inside(restore_status) is None
     assert (tool.stat().st_uid, stat.S_IMODE(tool.stat().st_mode)) == (USER, 0o755)
+
+
+def test_in_a_sticky_cache_only_what_is_the_user_s_goes_there(theirs: Tiny) -> None:
+    for path in (theirs.cache / "b-1-0", *(theirs.cache / "b-1-0").rglob("*")):
+        os.chown(path, 0, 0)
+    os.chown(theirs.cache, 0, 0)
+    theirs.cache.chmod(0o1777)
+
+    assert _inside(lambda: _prune(theirs)) == {"a-1-0": "removed", "b-1-0": "read-only"}
+
+
+def test_what_holds_a_directory_of_somebody_outside_is_kept_there(theirs: Tiny) -> None:
+    os.chown(theirs.cache / "b-1-0" / "lib", 0, 0)
+
+    assert _inside(lambda: _prune(theirs)) == {"a-1-0": "removed", "b-1-0": "read-only"}

@@ -20,6 +20,7 @@ from .measure import identity
 from .rattler import recorded_sha256
 from .reading import INDEX
 from .records import META
+from .root import is_root_to, is_root_to_all
 from .sources import irreplaceable, local_builds
 from .urls import read_urls, without_credentials
 
@@ -174,14 +175,15 @@ def with_sticky_obstacle(
     cache: Cache, measurements: tuple[tuple[Part, Measurement], ...]
 ) -> tuple[tuple[Part, Measurement], ...]:
     """Say which parts a sticky cache directory leaves to their owners (rename(2), EPERM)."""
-    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+    if not hasattr(os, "geteuid") or is_root_to_all():
         return measurements
     directory = os.stat(cache.real_path)
     if not directory.st_mode & stat.S_ISVTX or os.geteuid() == directory.st_uid:
         return measurements
 
     def checked(part: Part, measurement: Measurement) -> Measurement:
-        if os.lstat(os.path.join(cache.real_path, part.name)).st_uid == os.geteuid():
+        status = os.lstat(os.path.join(cache.real_path, part.name))
+        if status.st_uid == os.geteuid() or is_root_to(status):
             return measurement
         return replace(measurement, obstacle=f"{part.name} belongs to somebody else")
 

@@ -20,6 +20,7 @@ from ..core.status import (
     listed_status,
 )
 from .mounts import mount_points, mounted_in
+from .root import is_root_to
 
 #: What is in there is no payload: no environment links it.
 _INFO, _IN_INFO = "info", "info" + os.sep
@@ -213,7 +214,7 @@ class _Tally:
 
 def may_empty(status: os.stat_result) -> bool:
     """Return whether this user may remove what is in a directory: its owner can always make that so."""
-    if not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid):
+    if not hasattr(os, "geteuid") or os.geteuid() == status.st_uid or is_root_to(status):
         return True
     groups = {os.getegid(), *os.getgroups()}
     bits = stat.S_IWGRP | stat.S_IXGRP if status.st_gid in groups else stat.S_IWOTH | stat.S_IXOTH

@@ -23,6 +23,7 @@ from ..core.units import plural
 from .measure import Measure
 from .reading import read_object
 from .records import META
+from .root import is_root_to
 
 
 def find_other(
@@ -152,6 +153,7 @@ def _may_remove(path: str) -> bool:
     above = os.path.dirname(path)
     if not os.access(above, os.W_OK | os.X_OK):
         return False
-    status = os.stat(above)
-    owners = (status.st_uid, os.lstat(path).st_uid)
-    return not status.st_mode & stat.S_ISVTX or not hasattr(os, "geteuid") or os.geteuid() in (0, *owners)
+    directory, status = os.stat(above), os.lstat(path)
+    if not directory.st_mode & stat.S_ISVTX or not hasattr(os, "geteuid"):
+        return True
+    return os.geteuid() in (directory.st_uid, status.st_uid) or is_root_to(status)
