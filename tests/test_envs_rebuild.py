@@ -18,6 +18,8 @@ from conda_prune_plugin.demo.packages import File, Package, build_channel
 if TYPE_CHECKING:
     from pathlib import Path
 
+NOBODY = 65534
+
 #: Fails, or waits, if there is a file of that name in the home directory.
 _SCRIPT = b"""\
 #!/bin/bash
@@ -76,6 +78,21 @@ def test_what_a_rebuild_does_not_bring_back_is_told_and_not_counted(moody: Machi
     # The package's own script makes one file of no package.
     assert re.search(rf"Restored 1 environment of the run \S+, {files - 1} files\.", restored.out)
     assert "e: it had 3 files of no package, which were not exported." in restored.err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root makes what somebody else owns")
+def test_what_root_makes_again_belongs_to_whom_the_environments_belong(moody: Machine) -> None:
+    for path in (moody.envs, *moody.envs.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+    assert moody.run("prune", "restore", "last").code == 0
+
+    made = [moody.envs / "e", *(moody.envs / "e").rglob("*")]
+    theirs = [path for path in made if path.is_dir() or path.stat().st_nlink == 1]
+    assert {path.name for path in theirs} >= {"e", "lib", "conda-meta", "history", "frozen", "by-script"}
+    assert {path.stat().st_uid for path in theirs} == {NOBODY}
+    # What is in root's cache under another name stays root's.
+    assert (moody.envs / "e" / "lib" / "one").stat().st_uid == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal interrupts a group of processes")

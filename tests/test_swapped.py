@@ -25,6 +25,7 @@ from conda_prune_plugin.execution.restore import Fetch, restore
 from conda_prune_plugin.execution.runs import stored_runs
 from conda_prune_plugin.execution.state import MAKING, locked
 from conda_prune_plugin.execution.tools import Tools
+from conda_prune_plugin.execution.tree import hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +118,21 @@ def test_what_is_put_in_the_place_of_a_restored_file_gets_neither_its_mode_nor_i
 
     assert swapped
     assert _access(victim) == before
+
+
+def test_a_file_with_a_name_elsewhere_stays_whose_it_is_when_a_tree_is_handed_over(theirs: Tiny, victim: Path) -> None:
+    made = theirs.cache / "made"
+    (made / "lib").mkdir(parents=True)
+    (made / "lib" / "own").touch()
+    (made / "lib" / "link").symlink_to(victim)
+    os.link(victim, made / "lib" / "linked")
+    before = _access(victim)
+
+    with Directory.open(str(theirs.cache)) as cache:
+        hand_over(cache, "made", cache)
+
+    assert _access(victim) == before
+    assert {path.stat().st_uid for path in (made, made / "lib", made / "lib" / "own")} == {NOBODY}
 
 
 class Diverted:

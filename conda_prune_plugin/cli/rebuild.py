@@ -24,10 +24,12 @@ from ..discovery.records import META
 from ..execution.aside import reason
 from ..execution.environments import LOST
 from ..execution.exports import EXPORTS
+from ..execution.owners import is_root
 from ..execution.receipt import ReceiptEntry
 from ..execution.reserve import reserved
 from ..execution.runs import StoredRun
 from ..execution.state import LockedCache
+from ..execution.tree import hand_over
 
 #: So much of what a failed command has said is repeated, in characters.
 _TOLD = 400
@@ -62,6 +64,8 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
             with reserved(here, stored.id, entry.dist):
                 _make(prefix, exports, offline=offline)
                 warnings, failure = _with_pip(prefix, exports)
+                if is_root():
+                    hand_over(here.directory, entry.dist, here.directory)
             result = Result.RESTORED if failure is None else Result.FAILED
             return _rebuilt(stored, entry, result, failure, *warnings, *_without(prefix, entry))
         except FileExistsError:

@@ -27,6 +27,9 @@ BY_DESCRIPTOR = (
     and hasattr(os, "O_NOFOLLOW")
 )
 
+#: Of a symbolic link that is not followed systems say the one or the other (open(2), O_NOFOLLOW).
+_NO_LINK = (errno.ELOOP, errno.EMLINK)
+
 
 class Directory:
     """An open directory; a context manager that closes it."""
@@ -53,8 +56,7 @@ class Directory:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            # Of a symbolic link systems say the one or the other (open(2), O_NOFOLLOW).
-            if error.errno in (errno.ELOOP, errno.EMLINK):
+            if error.errno in _NO_LINK:
                 return None
             raise
 
@@ -131,11 +133,26 @@ class Directory:
             self.hand_over(name)
         return self.child(name)
 
-    def hand_over(self, name: str) -> None:
-        """Give what bears a name to the owner of this directory, where only root could have made it."""
-        owner = self.own_status()
-        path, dir_fd = self.at(name)
-        give(path, (owner.st_uid, owner.st_gid), dir_fd)
+    def hand_over(self, name: str, to: Directory | None = None) -> None:
+        """Give what bears a name to the owner of this directory, or of another one, where only root could have made it.
+
+        A file with a further name stays whose it is, since that may be one in a cache of root's. So does a link.
+        """
+        if not is_root():
+            return
+        owner = (to or self).own_status()
+        try:
+            fd = self.open_file(name, os.O_RDONLY)
+        except OSError as error:
+            if error.errno in _NO_LINK:
+                return
+            raise
+        try:
+            status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
+                give(fd, (owner.st_uid, owner.st_gid))
+        finally:
+            os.close(fd)
 
     def share(self, fd: int) -> None:
         """Let those read a new file that may read this directory, whatever the umask: they have to know what was done.

@@ -147,6 +147,20 @@ def unpack(tar: tarfile.TarFile, target: Directory, tops: Collection[str]) -> No
             parent.restore_status(name, info.mode, (info.uid, info.gid), _mtime_ns(info))
 
 
+def hand_over(parent: Directory, name: str, to: Directory) -> None:
+    """Give a tree that root has made to the owner of a directory, as `Directory.hand_over`. Raises `OSError`.
+
+    A directory goes after all that is in it: who owns it can put something else there.
+    """
+    with parent.child(name) as directory:
+        for item, is_directory in directory.names():
+            if is_directory:
+                hand_over(directory, item, to)
+            else:
+                directory.hand_over(item, to)
+    parent.hand_over(name, to)
+
+
 def descend(top: Directory, names: list[str]) -> Directory:
     """Open the directory that names lead to from another one, which stays open. Raises `OSError`, `ValueError`."""
     directory = top.again()
