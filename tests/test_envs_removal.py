@@ -19,9 +19,11 @@ from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.measure import identity, measure
 from conda_prune_plugin.errors import StateError
+from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.environments import Departure, Removed, Tools, take_away
 from conda_prune_plugin.execution.lock import Patience
 from conda_prune_plugin.execution.recovery import recover
+from conda_prune_plugin.execution.runs import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +44,10 @@ class Two:
         """The environments."""
         return [place / "e" for place in self.places]
 
-    def take_away(self, disposal: Disposal = Disposal.DELETE) -> Removed:
-        """Take both away."""
-        tools = Tools(
+    @property
+    def tools(self) -> Tools:
+        """What a removal is handed."""
+        return Tools(
             objection=lambda path: None,
             farewell=self.farewell,
             unregister=self.unregistered.append,
@@ -52,11 +55,15 @@ class Two:
             progress=self.progress,
             patience=Patience(1.0, lambda message: None),
         )
-        departures = [
-            Departure(place_of(str(prefix)), "e", identity(prefix.lstat()), None, {"explicit.txt": b"@EXPLICIT\n"}, {})
-            for prefix in self.prefixes
-        ]
-        return take_away(departures, Run("run-1", 0.0, disposal), tools)
+
+    def take_away(self, disposal: Disposal = Disposal.DELETE) -> Removed:
+        """Take both away."""
+        return take_away([_departure(prefix) for prefix in self.prefixes], Run("run-1", 0.0, disposal), self.tools)
+
+
+def _departure(prefix: Path) -> Departure:
+    exports = {"explicit.txt": b"@EXPLICIT\n"}
+    return Departure(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), None, exports, {})
 
 
 @pytest.fixture
@@ -129,6 +136,34 @@ def test_a_deletion_that_is_stopped_is_left_to_the_next_run(two: Two) -> None:
     assert [
         path.name for path in (two.places[0] / ".conda-prune" / "run-1").iterdir() if path.name[0].isdecimal()
     ] == []
+
+
+def test_what_could_not_be_put_back_is_cleared_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = Tiny(tmp_path)
+    tiny.add("a-1-0")
+    prefixes = [tiny.use(name, "a-1-0") for name in ("e", "f")]
+    move = Directory.move
+
+    def refuse(self: Directory, name: str, target: Directory, new_name: str) -> None:
+        """The second one can't be marked, and meanwhile somebody has made another one in its place."""
+        if new_name == "1.deleting":
+            prefixes[1].mkdir(exist_ok=True)
+            raise PermissionError(1, "Operation not permitted")
+        move(self, name, target, new_name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Directory, "move", refuse)
+        removed = take_away(
+            [_departure(prefix) for prefix in prefixes], Run("run-1", 0.0, Disposal.DELETE), Two([]).tools
+        )
+
+    assert [outcome.result for outcome in removed.outcomes] == [Result.REMOVED, Result.FAILED]
+    assert "could not be put back" in str(removed.outcomes[1].error)
+    _recover(prefixes[0])
+    (run,) = stored_runs(place_of(str(prefixes[0])))
+    assert run.complete
+    assert [entry.dist for entry in run.entries] == ["e"]
+    assert os.listdir(prefixes[1]) == []
 
 
 def test_what_can_not_be_deleted_is_found_before_anybody_takes_leave_of_it(two: Two) -> None:

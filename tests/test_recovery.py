@@ -14,11 +14,16 @@ from machine import contents, copy_tree
 from places import temporary
 from tiny import Tiny
 
+from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.caches import list_cache
+from conda_prune_plugin.discovery.measure import measure
 from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.lock import Patience
+from conda_prune_plugin.execution.purge import purge
 from conda_prune_plugin.execution.recovery import cut_off_runs, recover
+from conda_prune_plugin.execution.runs import stored_runs
+from conda_prune_plugin.execution.state import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +31,13 @@ if TYPE_CHECKING:
     from conda_prune_plugin.core.model import Notice
 
 DISTS = ("a-1-0", "b-1-0")
+
+#: What becomes of what goes.
+RESULTS = {
+    Disposal.DELETE: Result.REMOVED,
+    Disposal.BACKUP: Result.BACKED_UP,
+    Disposal.ARCHIVE: Result.BACKED_UP,
+}
 
 
 def _recover(tiny: Tiny) -> tuple[Notice, ...]:
@@ -106,6 +118,42 @@ def test_what_was_put_there_anew_is_not_overwritten(tmp_path: Path) -> None:
 
     assert contents(anew) == before
     assert tiny.names() == {"a-1-0", "urls.txt"}
+
+
+@pytest.mark.parametrize("disposal", Disposal)
+def test_what_could_not_be_put_back_is_explained_and_comes_to_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disposal: Disposal
+) -> None:
+    tiny = Tiny(tmp_path / "it")
+    for dist in DISTS:
+        tiny.add(dist)
+    watch = tiny.watch()
+    plan = tiny.plan(watch)
+    move = Directory.move
+
+    def install(self: Directory, name: str, target: Directory, new_name: str) -> None:
+        """An install that finds a package gone, extracts it again and has its record before all roots are asked."""
+        move(self, name, target, new_name)
+        if name == "b-1-0":
+            tiny.add("a-1-0", {})
+            tiny.use("new", "a-1-0")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Directory, "move", install)
+        elsewhere = str(tmp_path / "elsewhere") if disposal is Disposal.ARCHIVE else None
+        execution = tiny.execute(plan, watch, Run("run-1", 0.0, disposal, elsewhere))
+    anew = contents(tiny.cache / "a-1-0")
+
+    assert [outcome.result for outcome in execution.outcomes] == [Result.FAILED, RESULTS[disposal]]
+    assert "could not be put back" in str(execution.outcomes[0].error)
+    _recover(tiny)
+    (run,) = stored_runs(list_cache(str(tiny.cache)))
+    assert run.complete
+    assert [entry.dist for entry in run.entries] == list(DISTS if disposal is Disposal.BACKUP else DISTS[1:])
+    with locked(run.cache, Patience()) as cache:
+        assert purge(cache, run, lambda name, fd: measure(name, dir_fd=fd), lambda files: None).error is None
+    assert tiny.names() == {"a-1-0", "urls.txt"}
+    assert contents(tiny.cache / "a-1-0") == anew
 
 
 @pytest.mark.parametrize("receipt", ['{"schema": 99}', "[" * 100_000, "", "null", '{"schema": 1, "entries": 7}', None])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..core.accounting import missing_links
 from ..core.decision import Outcome, Remove
 from ..core.model import Measurement, Part, PartKind, Result, Root
+from ..core.run import Disposal
 from ..core.soft_links import SoftLinks
 from .archive import Preserved, file_sum, stamps_of
 from .conceal import give_back
@@ -157,13 +158,15 @@ def require_spared(decision: Remove, newcomers: SoftLinks) -> None:
 def put_back(aside: Aside, result: Result, why: str) -> Outcome:
     """Move what lies whole in the run's folder back to its place; the outcome is a failure if that fails."""
     failed = []
+    backup = aside.site.receipt.run.disposal is Disposal.BACKUP
+    then = "and stays in the backup" if backup else "which the next run tries again"
     for part in aside.decision.parts:
         number = aside.number(part)
         try:
             if aside.site.folder.exists(number):
                 give_back(aside.site.folder, number, aside.site.cache, part.name)
         except OSError as error:
-            failed.append(f"{part.name} could not be put back, which the next run tries again: {reason(error)}")
+            failed.append(f"{part.name} could not be put back, {then}: {reason(error)}")
     if any((aside.decision, part) in aside.early for part in aside.decision.parts):
         why += "; an archive of it had to go first, to make room on a full disk"
     return aside.outcome(Result.FAILED if failed else result, "; ".join([why, *failed]))

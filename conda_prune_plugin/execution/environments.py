@@ -274,8 +274,8 @@ class _Removal:
         return interrupted
 
     def _finish(self) -> None:
-        """Write that the run is done, if nothing of it is left to be deleted."""
-        if not self._settled or any(name.endswith(DOOMED) for name, _ in self._folder.names()):
+        """Write that the run is done, if nothing of it is left to be deleted or given back."""
+        if not self._settled or any(name.removesuffix(DOOMED).isdecimal() for name, _ in self._folder.names()):
             return
         try:
             write_receipt(self._folder, self._done(self._settled))
@@ -284,7 +284,8 @@ class _Removal:
                 self._warnings.setdefault(path, []).append(f"the receipt could not be completed: {reason(error)}")
 
     def _done(self, paths: Iterable[str]) -> Receipt:
-        numbers = {self._numbers[path] for path in paths}
+        # What could not be put back lies in the folder too, and nothing else would explain it there.
+        numbers = {self._numbers[path] for path in paths}.union(name for name, _ in self._folder.names())
         return self._receipt.done(entry for entry in self._receipt.entries if entry.parts[0].number in numbers)
 
     def _departed(self, path: str, result: Result, *, freed: int = 0, error: str | None = None) -> Departed:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..core.decision import Remove
 from ..core.model import Cache
-from ..core.run import Run
+from ..core.run import Disposal, Run
 from ..errors import StateError
 from .archive import Preserved, make_folder
 from .directory import Directory
@@ -52,10 +52,19 @@ class Site:
     def finish(self, gone: Iterable[Remove]) -> None:
         """Write into the receipt that the run is done, with what is out of the cache now.
 
+        What could not be put back lies in the folder, and nothing else would explain it there: it belongs to a backup,
+        and any other run counts as cut off, so that the next one gives it back.
+
         Raises `OSError`: the run then counts as cut off, and the next one finishes it.
         """
         # By the names of their parts: a leftover may be of the same dist as an entry.
         names = frozenset(part.name for decision in gone for part in decision.parts)
+        lying = {name for name, _ in self.folder.names()}
+        if self.receipt.run.disposal is Disposal.BACKUP:
+            names |= {name for name, number in self.numbers.items() if number in lying}
+        elif not lying.isdisjoint(self.numbers.values()):
+            self.unsettled = True
+            return
         entries = [entry for entry in self.receipt.entries if any(part.name in names for part in entry.parts)]
         if entries:
             self._write(self.receipt.done(entries))
