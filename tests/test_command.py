@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from machine import UNREFERENCED, Machine, contents, listing
 from paused import BEFORE_LEAVING, paused
 from tiny import Tiny
@@ -182,6 +183,27 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_line(unused: Machine, a
     assert "error: The system refused something: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+def test_with_a_full_disk_behind_standard_error_a_lock_is_waited_for_as_well(unused: Machine) -> None:
+    state = unused.cache / ".conda-prune"
+    state.mkdir()
+    before = sorted(os.listdir(unused.cache))
+    command = f'"{sys.executable}" -m conda_prune_plugin.embedded prune --min-age 0 --yes --lock-timeout 1 --json'
+
+    with FileLock(state / "lock"):
+        done = subprocess.run(  # noqa: S602
+            f"{command} 2>/dev/full",
+            shell=True,
+            env=unused.environ(PYTHONUNBUFFERED=""),
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    assert (done.returncode, json.loads(done.stdout)["exception_name"]) == (1, "LockTimeoutError")
+    assert sorted(os.listdir(unused.cache)) == before
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux has pipes of a chosen size")

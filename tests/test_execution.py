@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +27,6 @@ from conda_prune_plugin.execution.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -408,6 +410,37 @@ def test_on_a_full_disk_without_archives_it_says_what_to_do(tmp_path: Path, full
 
     assert "deleting one archive" in raised.value.hint
     assert tiny.names() == {"a-1-0", "urls.txt"}
+
+
+@pytest.mark.parametrize("then", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
+def test_archives_that_had_to_go_are_told_though_nothing_else_can_begin(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, then: BaseException
+) -> None:
+    for dist in ("a-1-0", "b-1-0", "c-1-0"):
+        tiny.add(dist, archive=dist != "b-1-0")
+    archives = sorted(tiny.cache.glob("*.conda"))
+    plan = tiny.plan()
+    # Of the last one only the archive is to go.
+    *whole, last = plan.remove
+    plan = replace(plan, remove=(*whole, replace(last, parts=last.parts[1:], identities=last.identities[1:])))
+    freed = [path.stat().st_blocks * 512 for path in archives]
+
+    def refuse(folder: Directory, receipt: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device") if any(map(Path.exists, archives)) else then
+
+    monkeypatch.setattr("conda_prune_plugin.execution.site.write_receipt", refuse)
+    execution = tiny.execute(plan)
+
+    stays = Result.SKIPPED if isinstance(then, KeyboardInterrupt) else Result.FAILED
+    assert [(outcome.result, outcome.freed) for outcome in execution.outcomes] == [
+        (stays, freed[0]),
+        (stays, 0),
+        (Result.REMOVED, freed[1]),
+    ]
+    assert "had to go first" in str(execution.outcomes[0].error)
+    assert execution.interrupted == isinstance(then, KeyboardInterrupt)
+    assert execution.failed
+    assert tiny.names() == {"a-1-0", "b-1-0", "c-1-0", "urls.txt"}
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])

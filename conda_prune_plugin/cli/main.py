@@ -168,6 +168,8 @@ def execute(arguments: argparse.Namespace) -> int:
             ),
             heard=heard,
         )
+    finally:
+        _forget_what_was_not_heard()
     return code
 
 
@@ -204,6 +206,14 @@ def _report_in_json(error: PruneError) -> bool:
         # Whoever has closed a pipe has seen enough.
         return isinstance(failure, BrokenPipeError)
     return True
+
+
+def _forget_what_was_not_heard() -> None:
+    """Keep what standard error had no room for from being the exit code: the interpreter would try once more."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
 
 
 def _silence(*streams: TextIO) -> None:

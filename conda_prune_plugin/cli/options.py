@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,9 +109,11 @@ def teller(output: Output, reporter: Reporter) -> Callable[[str], None]:
     import sys
 
     def tell(message: str) -> None:
-        reporter.clear()
-        if not output.quiet:
-            print(message, file=sys.stderr, flush=True)
+        # With a full disk behind standard error the work goes on unseen: what failed is not what it works on.
+        with suppress(OSError):
+            reporter.clear()
+            if not output.quiet:
+                print(message, file=sys.stderr, flush=True)
 
     return tell
 

@@ -26,6 +26,9 @@ from .state import DOOMED
 #: What was removed before anything else to make room, with what it held.
 Early = dict[tuple[Remove, Part], Measurement]
 
+#: What is added to the outcome of what stays without an archive.
+HAD_TO_GO = "; an archive of it had to go first, to make room on a full disk"
+
 
 class Changed(Exception):
     """A decision does not hold any more; the text says why."""
@@ -168,7 +171,7 @@ def put_back(aside: Aside, result: Result, why: str) -> Outcome:
         except OSError as error:
             failed.append(f"{part.name} could not be put back, {then}: {reason(error)}")
     if any((aside.decision, part) in aside.early for part in aside.decision.parts):
-        why += "; an archive of it had to go first, to make room on a full disk"
+        why += HAD_TO_GO
     return aside.outcome(Result.FAILED if failed else result, "; ".join([why, *failed]))
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 from ..core.accounting import Ledger
 from ..core.decision import OtherOutcome, Outcome, Plan, Remove
-from ..core.model import Part, PartKind, Result
+from ..core.model import Part, Result
 from ..core.run import Disposal, Run
 from ..core.soft_links import SoftLinks
-from ..errors import NoRoomError
+from ..errors import NoRoomError, PruneError
 from .archive import discard, preserve
 from .aside import (
     Aside,
@@ -34,9 +34,9 @@ from .aside import (
     set_aside,
 )
 from .conceal import conceal
-from .directory import Directory
 from .removal import remove
 from .removers import delete_all
+from .room import make_room, not_begun
 from .site import Site, opened_site
 from .tools import Tools
 
@@ -72,12 +72,19 @@ def execute(plan: Plan, run: Run, tools: Tools) -> Execution:
     A decision that fails or no longer holds stops none of the others. Whatever ends the run early, be it Ctrl-C, what
     is not deleted yet is put back.
 
-    Raises `StateError` or `LockTimeoutError` before anything is moved, and what ``tools.references`` raises.
+    Raises `StateError` or `LockTimeoutError` before anything is changed, and what ``tools.references`` raises. Where
+    archives had to go before, to make room, an error at the beginning is the outcome of what stays.
     """
     execution = _Execution(run, tools)
     interrupted = False
     with ExitStack() as stack:
-        execution.open(stack, plan)
+        try:
+            execution.open(stack, plan)
+        except (PruneError, KeyboardInterrupt) as error:
+            if not execution.early:
+                raise
+            stopper = error if isinstance(error, PruneError) else None
+            return Execution(execution.outcomes(plan, stopper), interrupted=stopper is None)
         try:
             try:
                 execution.clear_out(plan)
@@ -96,7 +103,7 @@ class _Execution:
     def __init__(self, run: Run, tools: Tools) -> None:
         self._run = run
         self._tools = tools
-        self._early: Early = {}
+        self.early: Early = {}
         self._sites: dict[str, Site] = {}
         self._asides: list[Aside] = []
 
@@ -104,11 +111,13 @@ class _Execution:
         """Return what has no outcome yet."""
         return [aside for aside in self._asides if aside.ended is None]
 
-    def outcomes(self, plan: Plan) -> tuple[Outcome, ...]:
-        """Return one outcome for each decision of the plan, which were begun in its order."""
+    def outcomes(self, plan: Plan, stopper: PruneError | None = None) -> tuple[Outcome, ...]:
+        """Return one outcome for each decision of the plan, which were begun in its order until something stopped it.
+
+        stopper: what did; None for the user, if anything.
+        """
         ended = [aside.ended for aside in self._asides if aside.ended is not None]
-        rest = plan.remove[len(self._asides) :]
-        return (*ended, *(Outcome(decision.entry, Result.SKIPPED, error="interrupted before it") for decision in rest))
+        return (*ended, *not_begun(plan.remove[len(self._asides) :], self.early, stopper))
 
     def open(self, stack: ExitStack, plan: Plan) -> None:
         """Open all caches of a plan; on a full disk remove one archive after the other until there is room for that."""
@@ -116,13 +125,13 @@ class _Execution:
             try:
                 with ExitStack() as attempt:
                     self._sites = self._opened(attempt, plan)
-                    for decision, _ in self._early:
+                    for decision, _ in self.early:
                         self._sites[decision.entry.cache].unsettled = True
                     stack.push(attempt.pop_all())
                     return
             except NoRoomError:
                 # What is to be kept elsewhere must not be deleted to make room for that.
-                if self._run.disposal is not Disposal.DELETE or not self._make_room(plan):
+                if self._run.disposal is not Disposal.DELETE or not make_room(plan, self.early, self._tools):
                     raise
 
     def _opened(self, stack: ExitStack, plan: Plan) -> dict[str, Site]:
@@ -142,29 +151,6 @@ class _Execution:
             return self._run
         return replace(self._run, destination=os.path.join(self._run.destination, self._run.id, str(number)))
 
-    def _make_room(self, plan: Plan) -> bool:
-        """Remove one archive of the plan where it is: that is a single step, and needs no room itself.
-
-        Not of what an environment has (``--unlinked``): that takes more checks.
-        """
-        caches = {cache.path: cache for cache in plan.inventory.caches}
-        for decision in plan.remove:
-            for part in decision.parts:
-                done = decision.accepted or (decision, part) in self._early
-                if done or part.kind is not PartKind.ARCHIVE:
-                    continue
-                try:
-                    with Directory.open(caches[decision.entry.cache].real_path) as cache:
-                        require_unreferenced(decision, self._tools.references())
-                        require_unchanged(decision, cache, self._early)
-                        measurement = self._tools.measure(*cache.at(part.name))
-                        remove(cache, part.name, self._tools.progress)
-                except (Changed, OSError):
-                    continue  # Nothing was removed; it is looked at again when its turn comes.
-                self._early[decision, part] = measurement
-                return True
-        return False
-
     def clear_out(self, plan: Plan) -> None:
         """Move everything aside, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
@@ -174,7 +160,7 @@ class _Execution:
             # Looking at all environments takes longer than moving an entry.
             if time.monotonic() - asked > _FRESH:
                 references, asked = self._tools.references(), time.monotonic()
-            aside = Aside(decision, self._sites[decision.entry.cache], self._early)
+            aside = Aside(decision, self._sites[decision.entry.cache], self.early)
             self._asides.append(aside)
             error = self._linked(aside, softly) or self._preserve(aside)
             if error is None:
@@ -212,7 +198,7 @@ class _Execution:
         if folder is None:
             return None
         try:
-            require_unchanged(aside.decision, aside.site.cache, self._early)
+            require_unchanged(aside.decision, aside.site.cache, self.early)
             aside.preserved = preserve(aside.site.cache, aside.decision, folder)
         except Changed as change:
             return aside.outcome(Result.SKIPPED, str(change))
@@ -270,8 +256,8 @@ class _Execution:
             if not aside.begun and aside.parts:
                 continue
             for part in aside.decision.parts:
-                if self._early and (aside.decision, part) in self._early:  # It had to go early, to make room.
-                    aside.measurements[part] = self._early[aside.decision, part]
+                if self.early and (aside.decision, part) in self.early:  # It had to go early, to make room.
+                    aside.measurements[part] = self.early[aside.decision, part]
                 elif part not in aside.removed:
                     continue
                 aside.deleted[part] = ledger.remove(aside.measurements[part])
@@ -291,7 +277,7 @@ class _Execution:
             return ()
         unsettled = []
         gone = [aside.decision for aside in self._asides if aside.begun]
-        gone += [decision for decision, _ in self._early]
+        gone += [decision for decision, _ in self.early]
         if self._run.disposal is Disposal.DELETE:
             # Nobody wants a half of a package back.
             gone = [decision for decision in gone if not decision.leftover]

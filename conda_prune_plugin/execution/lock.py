@@ -61,7 +61,7 @@ class Patience:
         """Return the error for having waited long enough."""
         return LockTimeoutError(
             f"The lock {path} is held by {holder} and was not released within {self.seconds:.0f} seconds.",
-            hint="Wait for it to end and try again, or wait longer with --lock-timeout; nothing was changed.",
+            hint="Wait for it to end and try again, or wait longer with --lock-timeout; nothing was changed there.",
             path=path,
         )
 

@@ -102,7 +102,9 @@ def unusable(path: str, error: OSError) -> StateError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "Free a few kilobytes, for instance by deleting one archive (.conda, .tar.bz2) from the cache."
         return NoRoomError(message, hint=hint, path=path)
-    return StateError(message, hint="It has to be a directory that you may write to; nothing was changed.", path=path)
+    return StateError(
+        message, hint="It has to be a directory that you may write to; nothing was changed there.", path=path
+    )
 
 
 def remove_empty(parent: Directory, name: str) -> None:
