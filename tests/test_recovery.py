@@ -46,6 +46,12 @@ def _recover(tiny: Tiny) -> tuple[Notice, ...]:
     return notices
 
 
+def _purge_all(tiny: Tiny) -> None:
+    for run in stored_runs(list_cache(str(tiny.cache))):
+        with locked(run.cache, Patience()) as cache:
+            assert purge(cache, run, lambda name, fd: measure(name, dir_fd=fd), lambda files: None).error is None
+
+
 #: The changes of the disk, as `Directory` makes them.
 CHANGES = ("mkdir", "move", "replace", "link", "unlink", "rmdir")
 
@@ -150,8 +156,7 @@ def test_what_could_not_be_put_back_is_explained_and_comes_to_an_end(
     (run,) = stored_runs(list_cache(str(tiny.cache)))
     assert run.complete
     assert [entry.dist for entry in run.entries] == list(DISTS if disposal is Disposal.BACKUP else DISTS[1:])
-    with locked(run.cache, Patience()) as cache:
-        assert purge(cache, run, lambda name, fd: measure(name, dir_fd=fd), lambda files: None).error is None
+    _purge_all(tiny)
     assert tiny.names() == {"a-1-0", "urls.txt"}
     assert contents(tiny.cache / "a-1-0") == anew
 
@@ -225,9 +230,65 @@ def test_interrupted_after_any_change_what_is_gone_can_be_had_again(disposal: Di
             _recover(tiny)
 
             assert tiny.names() | set(_to_be_had(tiny)) >= {"a-1-0", "b-1-0", "b-1-0.conda"}, (number, changes)
+            _purge_all(tiny)
+            assert _archives(Path(directory, "elsewhere")) == set(), (number, changes)
         if len(changes) < number:
             break
     assert number > 10
+
+
+def _archives(directory: Path) -> set[str]:
+    return {path.name for path in directory.rglob("*.tar.zst*")}
+
+
+@pytest.mark.parametrize("discarded", [True, False], ids=["at once", "by the next run"])
+def test_interrupted_before_anything_is_deleted_no_archive_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, discarded: bool
+) -> None:
+    tiny = Tiny(tmp_path / "it")
+    for dist in DISTS:
+        tiny.add(dist)
+    elsewhere = tmp_path / "elsewhere"
+
+    def interrupt(name: str) -> None:
+        if name == "1":
+            raise KeyboardInterrupt
+
+    plan = tiny.plan()
+    tiny.before_measuring = interrupt
+    with monkeypatch.context() as patch:
+        if not discarded:
+            patch.setattr("conda_prune_plugin.execution.execute.discard", lambda folder, decision: None)
+        execution = tiny.execute(plan, run=Run("run-1", 0.0, Disposal.ARCHIVE, str(elsewhere)))
+
+    assert [outcome.result for outcome in execution.outcomes] == [Result.SKIPPED] * 2
+    assert len(_archives(elsewhere)) == (0 if discarded else 2)
+    _recover(tiny)
+    assert tiny.names() == {*DISTS, "urls.txt"}
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_interrupted_amid_the_deletion_the_archive_of_what_was_put_back_does_not_stay(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path / "it")
+    for dist in (*DISTS, "c-1-0"):
+        tiny.add(dist)
+    elsewhere = tmp_path / "elsewhere"
+    seen = count(1)
+
+    def interrupt(files: int) -> None:
+        # In the middle of the second entry.
+        if next(seen) == 5:
+            raise KeyboardInterrupt
+
+    plan = tiny.plan()
+    tiny.on_progress = interrupt
+    execution = tiny.execute(plan, run=Run("run-1", 0.0, Disposal.ARCHIVE, str(elsewhere)))
+
+    assert [outcome.result for outcome in execution.outcomes] == [Result.BACKED_UP, Result.FAILED, Result.SKIPPED]
+    assert _archives(elsewhere) == {f"{dist}.tar.zst" for dist in DISTS}
+    _recover(tiny)
+    (run,) = stored_runs(list_cache(str(tiny.cache)))
+    assert [entry.dist for entry in run.entries] == list(DISTS)
 
 
 def _to_be_had(tiny: Tiny) -> Iterator[str]:

@@ -80,10 +80,15 @@ def stamps_of(directory: Directory, names: Mapping[str, str]) -> tuple[Stamp, ..
     return tuple(stamp for shown, name in names.items() for stamp in stamps(directory, name, shown))
 
 
-def discard(folder: Directory, preserved: Preserved) -> None:
-    """Delete the archive of an entry that stays after all."""
+def discard(folder: Directory, decision: Remove) -> None:
+    """Delete the archive, if there is one, of an entry that stays after all."""
     with suppress(OSError):
-        remove(folder, preserved.archived.name)
+        remove(folder, decision.label + SUFFIX)
+
+
+def holds_archives(folder: Directory) -> bool:
+    """Return whether archives lie in the folder for those of a run, finished or not."""
+    return any(name.removesuffix(_UNFINISHED).endswith(SUFFIX) for name, _ in folder.names())
 
 
 def verify(folder: Directory, archived: Archived) -> None:

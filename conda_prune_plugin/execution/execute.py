@@ -209,8 +209,8 @@ class _Execution:
     @staticmethod
     def _drop(aside: Aside, outcome: Outcome) -> None:
         aside.ended = outcome
-        if aside.preserved is not None and aside.site.archives is not None:
-            discard(aside.site.archives, aside.preserved)
+        if aside.site.archives is not None:
+            discard(aside.site.archives, aside.decision)
 
     def dispose(self) -> None:
         """Delete what was moved aside, or declare it a backup."""
@@ -269,7 +269,11 @@ class _Execution:
     def put_the_rest_back(self) -> None:
         """Put back what has no outcome yet."""
         for aside in self._open_asides():
-            aside.ended = give_up(aside)
+            outcome = give_up(aside)
+            if aside.begun:
+                aside.ended = outcome
+            else:
+                self._drop(aside, outcome)
 
     def settle(self) -> tuple[str, ...]:
         """Write into the receipts what was deleted; return what could not be written."""

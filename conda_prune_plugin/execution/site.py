@@ -11,7 +11,7 @@ from ..core.decision import Remove
 from ..core.model import Cache
 from ..core.run import Disposal, Run
 from ..errors import StateError
-from .archive import Preserved, make_folder
+from .archive import Preserved, holds_archives, make_folder
 from .directory import Directory
 from .lock import Patience
 from .receipt import Receipt, RunState, begun, withdraw_receipt, write_receipt
@@ -77,8 +77,12 @@ class Site:
         self.receipt = receipt
 
     def close(self) -> None:
-        """Take the receipt away when nothing happened that it would have to tell of."""
-        if self.receipt.state is RunState.BEGUN and not self.unsettled:
+        """Take the receipt away when nothing happened that it would have to tell of.
+
+        Archives that could not be deleted when everything had to stop are such a thing: the next run finds them by it.
+        """
+        stopped = self.archives is not None and holds_archives(self.archives)
+        if self.receipt.state is RunState.BEGUN and not self.unsettled and not stopped:
             for folder in (self.folder, self.archives):
                 if folder is not None:
                     withdraw_receipt(folder)
