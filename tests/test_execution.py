@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -21,6 +23,7 @@ from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, HardLink, SymLink
 from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError, UnreadableEnvironmentError
+from conda_prune_plugin.execution import archive
 from conda_prune_plugin.execution import directory as directory_module
 from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.removal import remove
@@ -461,6 +464,50 @@ def test_a_state_directory_that_is_none_is_refused_before_anything_is_changed(
 
     assert "a-1-0" in tiny.names()
     assert not list(victim.iterdir())
+
+
+def _with_another_time(content: bytes) -> bytes:
+    """Return a compressed tar file in which the first time of modification is no number."""
+    zstd, changed = archive._zstd(), io.BytesIO()
+    with zstd.open(io.BytesIO(content), "rb") as stream:
+        plain = stream.read()
+    with zstd.open(changed, "wb") as stream:
+        stream.write(re.sub(rb"mtime=.", b"mtime=x", plain, count=1))
+    return changed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"x" + content[1:],
+        lambda content: content[:-40] + bytes(40),
+        _with_another_time,
+    ],
+    ids=["cut off", "no archive", "zeros at its end", "no time"],
+)
+def test_what_its_archive_does_not_give_back_stays_and_the_rest_goes(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[bytes], bytes]
+) -> None:
+    for dist in ("a-1-0", "b-1-0", "c-1-0"):
+        tiny.add(dist)
+    file_sum = archive.file_sum
+
+    def from_a_bad_disk(folder: Directory, name: str) -> tuple[str, int]:
+        """The disk gives back something else than was written to it."""
+        if name.startswith("b-1-0"):
+            path = Path(folder.path, name)
+            path.write_bytes(damaged(path.read_bytes()))
+        return file_sum(folder, name)
+
+    monkeypatch.setattr(archive, "file_sum", from_a_bad_disk)
+    execution = tiny.execute(tiny.plan(), run=Run("run-1", 0.0, Disposal.ARCHIVE, str(tmp_path / "elsewhere")))
+
+    assert [outcome.result for outcome in execution.outcomes] == [Result.BACKED_UP, Result.FAILED, Result.BACKED_UP]
+    assert "could not be archived and stays: the archive" in str(execution.outcomes[1].error)
+    assert tiny.names() == {"b-1-0", "urls.txt"}
+    archives = {path.name for path in tmp_path.rglob("*.tar.zst*")}
+    assert archives == {"a-1-0.tar.zst", "c-1-0.tar.zst"}
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/etc", "a\0b"])

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from ..core.decision import Remove
 from ..errors import StateError
@@ -57,7 +57,7 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
         before = stamps_of(cache, {name: name for name in names})
         fd = folder.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as stream:
-            with _zstd(stream, "wb") as compressed, _tar(compressed, "w") as tar:
+            with _zstd().open(stream, "wb") as compressed, _tar(compressed, "w") as tar:
                 members = [member for name in names for member in pack(cache, name, tar)]
             stream.flush()
             os.fsync(stream.fileno())
@@ -67,8 +67,6 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
                 raise OSError(f"{os.path.join(folder.path, unfinished)} is not what was written into it")
         folder.replace(unfinished, name)
         folder.sync()
-    except tarfile.TarError as error:
-        raise OSError(f"{os.path.join(folder.path, unfinished)} can't be read back: {error}") from error
     finally:
         if folder.exists(unfinished):
             folder.unlink(unfinished)
@@ -98,12 +96,9 @@ def verify(folder: Directory, archived: Archived) -> None:
 
 
 def extract(folder: Directory, archived: Archived, target: Directory, tops: Collection[str]) -> None:
-    """Make the trees of an archive in a directory, as `unpack`. Raises `OSError` or `ValueError`."""
-    try:
-        with _open_tar(folder, archived.name) as tar:
-            unpack(tar, target, tops)
-    except (tarfile.TarError, EOFError, KeyError) as error:
-        raise ValueError(f"the archive {os.path.join(folder.path, archived.name)} can't be read: {error}") from error
+    """Make the trees of an archive in a directory, as `unpack`. Raises `OSError`."""
+    with _open_tar(folder, archived.name) as tar:
+        unpack(tar, target, tops)
 
 
 def purge_folder(receipt: Receipt) -> None:
@@ -136,12 +131,17 @@ def purge_folder(receipt: Receipt) -> None:
 
 @contextmanager
 def _open_tar(folder: Directory, name: str) -> Iterator[tarfile.TarFile]:
-    with (
-        os.fdopen(folder.open_file(name, os.O_RDONLY), "rb") as stream,
-        _zstd(stream, "rb") as content,
-        _tar(content, "r|") as tar,
-    ):
-        yield tar
+    """Open an archive to be read once, from its beginning to its end. What makes no sense in it is an `OSError`."""
+    zstd = _zstd()
+    try:
+        with (
+            os.fdopen(folder.open_file(name, os.O_RDONLY), "rb") as stream,
+            zstd.open(stream, "rb") as content,
+            _tar(content, "r|") as tar,
+        ):
+            yield tar
+    except (zstd.ZstdError, tarfile.TarError, EOFError, KeyError, ValueError) as error:
+        raise OSError(f"the archive {os.path.join(folder.path, name)} can't be read: {error}") from error
 
 
 def _tar(stream: Any, mode: str) -> tarfile.TarFile:
@@ -149,8 +149,8 @@ def _tar(stream: Any, mode: str) -> tarfile.TarFile:
     return tarfile.open(fileobj=stream, mode=mode, format=tarfile.PAX_FORMAT, errors="surrogateescape")  # type: ignore[call-overload, no-any-return]
 
 
-def _zstd(stream: IO[bytes], mode: str) -> Any:
-    """Open a zstd stream with the library that conda has brought: which one depends on its age and on Python's."""
+def _zstd() -> Any:
+    """Return the library for zstd streams that conda has brought: which one depends on its age and on Python's."""
     try:
         from compression import zstd  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
@@ -158,7 +158,7 @@ def _zstd(stream: IO[bytes], mode: str) -> Any:
             from backports import zstd
         except ImportError:
             import zstandard as zstd
-    return zstd.open(stream, mode)
+    return zstd
 
 
 def file_sum(folder: Directory, name: str) -> tuple[str, int]:
