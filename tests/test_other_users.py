@@ -242,6 +242,27 @@ def test_in_a_sticky_cache_nobody_purges_or_restores_the_backup_of_another(share
     assert _restore(shared) == dict.fromkeys(ALL, "restored")
 
 
+def test_in_a_sticky_cache_the_receipt_of_another_stays_and_stops_no_purge(shared: Tiny) -> None:
+    _give(shared.cache, 0)
+    shared.cache.chmod(0o1777)
+    shared.execute(shared.plan())
+    _give(shared.add("d-1-0"), NOBODY)
+
+    def prune_and_purge() -> dict[str, str | None]:
+        shared.execute(shared.plan(), run=Run("run-2", 2.0, Disposal.DELETE))
+        errors = {}
+        for stored in stored_runs(list_cache(str(shared.cache))):
+            with locked(stored.cache, Patience(2.0)) as cache:
+                done = purge(cache, stored, lambda path, fd: measure(path, dir_fd=fd), lambda files: None)
+            errors[stored.id] = done.error
+        return errors
+
+    told = "its receipt stays: Operation not permitted (receipt.json)"
+    assert _as_nobody(prune_and_purge) == {"run-1": told, "run-2": None}
+    (left,) = stored_runs(list_cache(str(shared.cache)))
+    assert (left.id, left.complete) == ("run-1", True)
+
+
 def test_in_a_cache_of_a_group_each_member_can_restore_what_another_backed_up(shared: Tiny) -> None:
     for path in (shared.cache, *shared.cache.rglob("*")):
         os.chown(path, 0, NOBODY, follow_symlinks=False)

@@ -52,8 +52,11 @@ def purge(
                 purge_folder(run.receipt)
         except (OSError, ValueError) as error:
             errors.append(f"its archives stay: {error}")
-        if not errors:
-            withdraw_receipt(folder)
+        try:
+            if not errors:
+                withdraw_receipt(folder)
+        except OSError as error:  # In a sticky directory only its owner may.
+            errors.append(f"its receipt stays: {reason(error)}")
     remove_empty(locked.state, run.id)
     return Purged(stored, freed, "; ".join(errors) or None)
 
