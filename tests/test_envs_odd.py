@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from machine import Answer, Machine
 from tiny import tiny_on
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -158,19 +160,44 @@ def test_the_next_removal_takes_out_the_line_that_a_killed_one_has_left(small: M
 
 
 def test_another_program_that_installs_is_waited_for_unless_it_is_ignored(small: Machine) -> None:
-    program = small.directory / "conda"
-    program.write_text("#!/bin/sh\nsleep 600\n")
-    program.chmod(0o755)
-    with subprocess.Popen([program, "create", "-n", "f"], start_new_session=True, env=small.environ()) as process:
-        try:
-            refused = _envs(small, "e", "--remove", "--yes", "--json")
-            ignored = _envs(small, "e", "--remove", "--backup", "--yes", "--ignore-running")
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+    with _creating(small):
+        refused = _envs(small, "e", "--remove", "--yes", "--json")
+        ignored = _envs(small, "e", "--remove", "--backup", "--yes", "--ignore-running")
 
     assert (refused.code, refused.json["exception_name"]) == (1, "RunningError")
     assert ignored.code == 0
     assert not (small.envs / "e").exists()
+
+
+def test_what_another_program_is_creating_is_not_moved_aside_as_broken(small: Machine) -> None:
+    # So far it has files and no record.
+    new = small.envs / "new"
+    (new / "lib").mkdir(parents=True)
+    (new / "conda-meta").mkdir()
+    _register(small, small.envs / "gone")
+    registered = small.registry.read_text()
+
+    with _creating(small):
+        refused = _envs(small, "--fix-registry", "--yes", "--json")
+
+    assert (refused.code, refused.json["exception_name"]) == (1, "RunningError")
+    assert (new / "lib").is_dir()
+    assert small.registry.read_text() == registered
+    assert _envs(small, "--fix-registry", "--yes").code == 0
+    assert not new.exists()
+
+
+@contextmanager
+def _creating(machine: Machine) -> Iterator[None]:
+    """Let another program look like one that creates an environment."""
+    program = machine.directory / "conda"
+    program.write_text("#!/bin/sh\nsleep 600\n")
+    program.chmod(0o755)
+    with subprocess.Popen([program, "create", "-n", "new"], start_new_session=True, env=machine.environ()) as process:
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_line_on_what_is_away_is_no_warning_that_nothing_is_removed(small: Machine) -> None:

@@ -60,11 +60,11 @@ class Removal:
         if session.output.dry_run or not goers:
             session.show(report, final=True)
             return 1 if session.failed else 0
-        self._refuse_running()
+        self.refuse_running()
         if not confirm(self._question(goers, report), session.output):
             session.tell("Nothing was removed.")
             return 1
-        self._refuse_running()
+        self.refuse_running()
         report = self.carry_out(report, goers)
         if not session.output.json:
             session.show(report, final=True)
@@ -105,8 +105,8 @@ class Removal:
             reclaimable_then=then,
         )
 
-    def _refuse_running(self) -> None:
-        """Refuse while another conda installs: it may be into one of these environments."""
+    def refuse_running(self) -> None:
+        """Refuse while another conda installs: it may be into one of these environments. Raises `RunningError`."""
         ignored = self._session.arguments.ignore_running and self._session.output.yes
         if not (self._force or ignored):
             refuse_running(self._look.inventory.caches)
@@ -185,9 +185,14 @@ def fix(session: Session, look: Look, report: EnvsReport) -> int:
         return 1 if session.failed else 0
     wanted = [f"take {plural(count, 'line')} out of the registry"] if count else []
     wanted += [f"move {plural(len(goers), 'broken environment')} aside"] if goers else []
+    # An environment that another conda is creating right now looks like one whose creation was interrupted.
+    if goers:
+        removal.refuse_running()
     if not confirm(f"{' and '.join(wanted).capitalize()}?", session.output):
         session.tell("Nothing was changed.")
         return 1
+    if goers:
+        removal.refuse_running()
     copies = _take_out(session, lines)
     if goers:
         report = removal.carry_out(report, goers)
