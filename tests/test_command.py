@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 from machine import UNREFERENCED, Machine, contents, listing
 from paused import BEFORE_LEAVING, paused
+from schema import check
 from tiny import Tiny
 
 if TYPE_CHECKING:
@@ -243,6 +244,36 @@ def test_an_interruption_after_the_document_gives_no_second_one(unused: Machine)
     document, end = json.JSONDecoder().raw_decode(prune.output)
     assert document["success"] is True
     assert prune.output[end:].startswith("\nerror: Interrupted.")
+
+
+@pytest.mark.parametrize(
+    ("moment", "arguments"),
+    [
+        ("conda_prune_plugin.execution.other:remove", ("--all",)),
+        ("conda_prune_plugin.execution.purge:remove", ()),
+        ("conda_prune_plugin.cli.run:_Run._settle_preset", ("--ci", "image")),
+    ],
+)
+def test_interrupted_by_what_comes_after_it_a_removal_is_told(
+    unused: Machine, moment: str, arguments: tuple[str, ...]
+) -> None:
+    _tiny(unused).add("older-1-0")
+    assert unused.prune("--only", "older", "--backup", "--yes").code == 0
+    (unused.cache / "cache").mkdir()
+    (unused.cache / "cache" / "0123abcd.json").write_text("{}")
+    command = ("prune", "--min-age", "0", "--yes", "--ignore-running", *arguments, "--json")
+    with paused(unused, moment, *command, CONDA_PLUGINS_PRUNE_PURGE_AFTER="0") as prune:
+        assert prune.interrupt() == 1
+
+    document = json.loads(prune.output)
+    check(document)
+    assert not document["success"]
+    assert document["outcomes"][0]["dist"] == "unused-1-0"
+    assert document["outcomes"][0]["result"] == "removed"
+    assert document["ci"] is None
+    assert "interrupted" in {warning["kind"] for warning in document["warnings"]}
+    (left,) = (run for run in unused.run("prune", "restore", "--json").json["runs"] if run["run"] == document["run"])
+    assert left["dists"] == ["unused-1-0"]
 
 
 def _waiting(pipe: int) -> int:

@@ -8,15 +8,17 @@ import shutil
 import signal
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from machine import Answer, Machine
+from paused import paused
+from schema import check
 from tiny import tiny_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -185,6 +187,40 @@ def test_what_another_program_is_creating_is_not_moved_aside_as_broken(small: Ma
     assert small.registry.read_text() == registered
     assert _envs(small, "--fix-registry", "--yes").code == 0
     assert not new.exists()
+
+
+def test_what_was_removed_is_told_though_the_prune_of_the_caches_is_interrupted(small: Machine) -> None:
+    arguments = ("prune", "envs", "e", "--remove", "--prune", "--yes", "--json")
+    with paused(small, "conda_prune_plugin.cli.run:_Run._look_around", *arguments) as removal:
+        assert removal.interrupt() == 1
+
+    document = json.loads(removal.output)
+    check(document)
+    assert not document["success"]
+    assert [outcome["result"] for outcome in document["outcomes"]] == ["removed"]
+    assert document["prune"] is None
+    assert "interrupted" in {warning["kind"] for warning in document["warnings"]}
+
+
+def test_where_the_registry_is_kept_is_told_though_no_broken_environment_can_be_moved_aside(small: Machine) -> None:
+    half = small.envs / "half"
+    (half / "lib").mkdir(parents=True)
+    (half / "conda-meta").mkdir()
+    (small.envs / ".conda-prune").write_text("in the way")
+    registered = small.registry.read_text()
+    _register(small, small.envs / "gone")
+    text = small.registry.read_text()
+
+    answer = _envs(small, "--fix-registry", "--yes", "--json")
+
+    assert answer.code == 1
+    assert not answer.json["success"]
+    assert [warning["kind"] for warning in answer.json["warnings"]] == ["removal"]
+    assert half.is_dir()
+    assert small.registry.read_text() == registered
+    assert [Path(copy).read_text() for copy in answer.json["copies"]] == [text]
+    # And with nothing changed it is an error like any other.
+    assert _envs(small, "--fix-registry", "--yes", "--json").json["exception_name"] == "StateError"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from .foresight import plan_without
 from .options import patience_of
 from .registries import unregister
 from .run import run as prune
-from .runs import new_run_id
+from .runs import new_run_id, stopped_notice
 from .safeguards import refuse_running
 
 
@@ -158,6 +158,11 @@ class Removal:
                 raise
             # The environments are gone all the same, and their outcomes have to be told.
             code, documents = error.return_code, [error.dump_map()]
+        except (OSError, KeyboardInterrupt) as error:
+            if not session.output.json:
+                raise
+            code = 1
+            session.notices.append(stopped_notice("prune", "The caches could not be pruned", error))
         # Without --prune it was a question, to which no is an answer like any other.
         session.failed |= code != 0 and bool(session.arguments.prune)
         return replace(report, pruned=documents[0] if documents else None)
@@ -193,11 +198,24 @@ def fix(session: Session, look: Look, report: EnvsReport) -> int:
         return 1
     if goers:
         removal.refuse_running()
-    copies = _take_out(session, lines)
-    if goers:
-        report = removal.carry_out(report, goers)
-    session.show(replace(report, copies=copies), final=True)
+    session.show(_fixed(session, removal, report, goers, lines), final=True)
     return 1 if session.failed else 0
+
+
+def _fixed(
+    session: Session, removal: Removal, report: EnvsReport, goers: Sequence[Leaving], lines: Mapping[str, Sequence[str]]
+) -> EnvsReport:
+    """Take lines out of registries and move environments aside; return the report with what became of both."""
+    report = replace(report, copies=_take_out(session, lines))
+    try:
+        return removal.carry_out(report, goers) if goers else report
+    except (PruneError, KeyboardInterrupt) as error:
+        if not report.copies:
+            raise
+        # The registry is another one by now, and where the old one is has to be told.
+        session.failed = True
+        session.notices.append(stopped_notice("removal", "No environment was moved aside", error))
+        return report
 
 
 def _is_leftover(environment: Environment) -> bool:

@@ -87,6 +87,6 @@ def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> bool:
 
     try:
         purge_runs(chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
-    except PruneError:
+    except (PruneError, OSError):
         return False
     return True

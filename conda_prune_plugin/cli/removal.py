@@ -20,6 +20,7 @@ from ..execution.tools import Tools
 from ..presentation.progress import Reporter
 from .fetching import extraction
 from .old_runs import purge_old
+from .runs import stopped_notice
 
 
 def carry_out(
@@ -44,7 +45,8 @@ def carry_out(
         repaired, interrupted = repair(plan.repair, plan.inventory.caches, own, extraction(), tools)
         execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
     if plan.other and not execution.interrupted:
-        execution = replace(execution, others=remove_other(plan.other, plan.inventory.caches, tools))
+        others, interrupted = remove_other(plan.other, plan.inventory.caches, tools)
+        execution = replace(execution, others=others, interrupted=interrupted)
     reporter.clear()
     return execution
 
@@ -69,8 +71,8 @@ def purge_old_runs(
     """Delete what older runs have left; return what to say of it, and whether all of it could be deleted."""
     try:
         done = purge_old(pkgs_dirs, age, patience, reporter.counter("Purging old backups"), spared)
-    except PruneError as error:
+    except (PruneError, OSError) as error:
         # What the run itself has done must be reported all the same.
-        done = (Notice("purged", f"Old runs could not be purged: {error.message}", ""),), False
+        done = (stopped_notice("purged", "Old runs could not be purged", error),), False
     reporter.clear()
     return done

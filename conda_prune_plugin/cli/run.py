@@ -115,16 +115,26 @@ class _Run:
             return 1
         # Once more: the answer may have taken its time.
         self._refuse_running(plan)
-        from .runs import interrupted_notice
-
         run = self._new_run()
         execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
-        self._settle_preset(plan, run)
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
-        notices += (interrupted_notice(),) if execution.interrupted else self._purge_old(run)
-        self._report(plan, notices, run, execution)
+        self._report(plan, (*notices, *self._settle(plan, run, execution)), run, execution)
         return 1 if self._failed else 0
+
+    def _settle(self, plan: Plan, run: Run, execution: Execution) -> tuple[Notice, ...]:
+        """Do what comes after a removal; return what to say of it. Stopped here, the removal is told all the same."""
+        from .runs import interrupted_notice
+
+        try:
+            self._settle_preset(plan, run)
+            return (interrupted_notice(),) if execution.interrupted else self._purge_old(run)
+        except KeyboardInterrupt:
+            self._reporter.clear()
+            self._failed = True
+            if self._shrinkage is not None and self._shrinkage.after is None:
+                self._shrinkage = None  # Nobody knows by how much.
+            return (interrupted_notice(),)
 
     def _look_around(self, beginning: Beginning) -> tuple[Discovery, Plan, tuple[Notice, ...]]:
         """Discover and plan; return also what the user should know."""

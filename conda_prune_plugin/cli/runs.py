@@ -12,7 +12,8 @@ from ..core.model import Cache, Client, Notice, PartKind
 from ..core.run import RunSummary
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
-from ..errors import NoSuchRunError
+from ..errors import NoSuchRunError, PruneError
+from ..execution.aside import reason
 from ..execution.lock import Patience
 from ..execution.receipt import ReceiptEntry
 from ..execution.recovery import needs_recovery, recover
@@ -153,3 +154,12 @@ def cut_off_notice(stored: StoredRun) -> Notice:
 def interrupted_notice(path: str = "") -> Notice:
     """Return the warning that the user has stopped a run."""
     return Notice("interrupted", "Interrupted; what was begun the next run finishes or takes back.", path)
+
+
+def stopped_notice(kind: str, what: str, error: PruneError | OSError | KeyboardInterrupt) -> Notice:
+    """Return the warning, of a kind, about what came to no end after something else had been done."""
+    if isinstance(error, KeyboardInterrupt):
+        return interrupted_notice()
+    if isinstance(error, PruneError):
+        return Notice(kind, f"{what}: {error.message}", error.path or "")
+    return Notice(kind, f"{what}: {reason(error)}.", "")

@@ -7,7 +7,7 @@ its names from the cache or environment that it lies in, one open directory afte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from ..core.decision import Other, OtherOutcome
@@ -21,24 +21,44 @@ from .tools import Tools
 from .tree import descend
 
 
-def remove_other(others: Sequence[Other], caches: Iterable[Cache], tools: Tools) -> tuple[OtherOutcome, ...]:
-    """Remove each of them, with the locks held on the caches; what fails stops none of the others."""
+def remove_other(
+    others: Sequence[Other], caches: Iterable[Cache], tools: Tools
+) -> tuple[tuple[OtherOutcome, ...], bool]:
+    """Remove each of them, with the locks held on the caches; what fails stops none of the others.
+
+    Returns an outcome for each, and whether the user stopped it.
+    """
     by_path = {cache.real_path: cache for cache in caches}
-    outcomes: list[OtherOutcome] = []
-    for top in dict.fromkeys(other.top for other in others):
-        mine = [other for other in others if other.top == top]
-        with ExitStack() as stack:
-            try:
-                if top in by_path:
-                    stack.enter_context(locked(by_path[top], tools.patience))
-                directory = stack.enter_context(Directory.open(top))
-            except (StateError, LockTimeoutError) as error:
-                outcomes += [OtherOutcome(other, Result.FAILED, error=error.message) for other in mine]
-            except OSError as error:
-                outcomes += [OtherOutcome(other, Result.FAILED, error=reason(error)) for other in mine]
-            else:
-                outcomes += [_remove(other, directory, tools.measure, tools.progress) for other in mine]
-    return tuple(outcomes)
+    outcomes: dict[Other, OtherOutcome] = {}
+    interrupted = False
+    try:
+        for top in dict.fromkeys(other.top for other in others):
+            mine = [other for other in others if other.top == top]
+            for outcome in _removed(top, mine, by_path.get(top), tools):
+                outcomes[outcome.other] = outcome
+    except KeyboardInterrupt:
+        interrupted = True
+    done = (outcomes.get(other) or OtherOutcome(other, Result.SKIPPED, error=_STOPPED) for other in others)
+    return tuple(done), interrupted
+
+
+_STOPPED = "interrupted before all of it was gone"
+
+
+def _removed(top: str, mine: Sequence[Other], cache: Cache | None, tools: Tools) -> Iterator[OtherOutcome]:
+    """Remove what lies in one directory, which may be a cache, and give the outcome of each when it is done."""
+    with ExitStack() as stack:
+        try:
+            if cache is not None:
+                stack.enter_context(locked(cache, tools.patience))
+            directory = stack.enter_context(Directory.open(top))
+        except (StateError, LockTimeoutError) as error:
+            yield from (OtherOutcome(other, Result.FAILED, error=error.message) for other in mine)
+        except OSError as error:
+            yield from (OtherOutcome(other, Result.FAILED, error=reason(error)) for other in mine)
+        else:
+            for other in mine:
+                yield _remove(other, directory, tools.measure, tools.progress)
 
 
 def _remove(
