@@ -161,6 +161,43 @@ def test_what_could_not_be_put_back_is_explained_and_comes_to_an_end(
     assert contents(tiny.cache / "a-1-0") == anew
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("step", "there"),
+    [(3, {"a-1-0", "b-1-0", "urls.txt"}), (4, {"b-1-0", "urls.txt"}), (5, {"urls.txt"})],
+    ids=["all moved", "one marked", "both marked"],
+)
+def test_what_can_not_be_given_back_or_deleted_stops_nothing_else_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, there: set[str]
+) -> None:
+    tiny = Tiny(tmp_path / "it")
+    for dist in DISTS:
+        tiny.add(dist)
+    assert _run_until(tiny, step, ("move", "rmdir"))
+    refused = [True]
+    for change in ("move", "rmdir"):
+
+        def refuse(self: Directory, name: str, *arguments: object, do: object = getattr(Directory, change)) -> None:
+            if refused and name in ("0", "0.deleting"):
+                raise PermissionError(1, "Operation not permitted")
+            do(self, name, *arguments)  # type: ignore[operator]
+
+        monkeypatch.setattr(Directory, change, refuse)
+
+    for _ in range(2):
+        (notice,) = _recover(tiny)
+        assert "Operation not permitted" in notice.message
+        assert "left alone" in notice.message
+        assert {path.name[0] for path in (tiny.cache / ".conda-prune" / "run-1").iterdir()} == {"0", "r"}
+        assert tiny.names() - {".conda-prune"} == there - {"a-1-0"}
+    refused.clear()
+    _recover(tiny)
+
+    assert cut_off_runs(list_cache(str(tiny.cache))) == ()
+    assert tiny.names() - {".conda-prune"} == there
+    assert set(_to_be_had(tiny)) == {"a-1-0", "b-1-0"} - there
+
+
 @pytest.mark.parametrize("receipt", ['{"schema": 99}', "[" * 100_000, "", "null", '{"schema": 1, "entries": 7}', None])
 def test_what_is_not_understood_is_left_alone_and_said(tmp_path: Path, receipt: str | None) -> None:
     tiny = Tiny(tmp_path / "it")

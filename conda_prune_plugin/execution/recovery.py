@@ -9,7 +9,7 @@ a backup becomes one. What is gone stays in the receipt, to be restored from whe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
@@ -17,6 +17,7 @@ from ..core.model import Cache, Notice
 from ..core.run import Disposal
 from ..core.units import plural
 from .archive import purge_folder
+from .aside import reason
 from .conceal import give_back
 from .directory import Directory
 from .exports import DOOMED_EXPORTS, EXPORTS
@@ -79,6 +80,11 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
 
 
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
+    """Finish one run and return what was done; what fails stops nothing else of it.
+
+    Raises `OSError`, or `ValueError` if the receipt can't be understood or does not explain what is there: the run is
+    one that was cut off then, as before.
+    """
     names = {name for name, _ in folder.names() if is_ours(name)}
     if not names - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}:
         # It was cut off before it had even a receipt.
@@ -91,17 +97,23 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
     )
     if unknown := names - explained:
         raise ValueError(f"its receipt does not explain {min(unknown)!r}")
-    given_back = deleted = 0
+    given_back = 0
+    doomed: list[str] = []
+    errors: list[str] = []
     for entry in receipt.entries:
-        back, doomed = _finish(entry, names, receipt, folder, cache)
-        for part in doomed:
-            remove(folder, part.number + DOOMED, progress)
+        try:
+            back, marked = _finish(entry, names, receipt, folder, cache)
+        except OSError as error:
+            errors.append(reason(error))
+            continue
         given_back += back
-        deleted += len(doomed)
-    if MAKING in names:
-        remove(folder, MAKING, progress)
+        doomed += (part.number + DOOMED for part in marked)
     for directory in (cache, folder):
         directory.sync()
+    errors += _delete([*doomed, MAKING] if MAKING in names else doomed, folder, progress)
+    folder.sync()
+    if errors:
+        raise OSError("; ".join(errors))
     if DOOMED_EXPORTS in names:
         # Everything else of the run was gone when their deletion began.
         withdraw_receipt(folder)
@@ -109,8 +121,19 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         _settle(receipt, folder, cache)
     return (
         f"The run {run} was cut off: {plural(given_back, 'file or directory', 'files and directories')} put back, "
-        f"the deletion of {deleted} finished."
+        f"the deletion of {len(doomed)} finished."
     )
+
+
+def _delete(names: Iterable[str], folder: Directory, progress: Callable[[int], None]) -> list[str]:
+    """Delete what is marked for it, as far as that can be done; return what went wrong."""
+    errors = []
+    for name in names:
+        try:
+            remove(folder, name, progress)
+        except OSError as error:
+            errors.append(f"{name}: {reason(error)}")
+    return errors
 
 
 def _finish(
