@@ -6,7 +6,8 @@ import fcntl
 import json
 import os
 import subprocess
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from conda_prune_plugin.demo.packages import File, Package, build_package
 from conda_prune_plugin.demo.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from crash import End
 
@@ -200,13 +201,21 @@ def _fill(path: Path) -> None:
             stream.write(b"x" * 4096)
 
 
-def test_a_backup_can_be_purged_from_a_full_disk(tmp_path: Path) -> None:
-    full = tmp_path / "full"
-    full.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(full)]
+@contextmanager
+def _small_disk(path: Path, options: str) -> Iterator[Path]:
+    """Mount a file system in memory that can be filled."""
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "none", str(path)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     try:
+        yield path
+    finally:
+        subprocess.run(["umount", str(path)], check=True)  # noqa: S607
+
+
+def test_a_backup_can_be_purged_from_a_full_disk(tmp_path: Path) -> None:
+    with _small_disk(tmp_path / "full", "size=2m") as full:
         place = Place(tmp_path / "it")
         os.rename(place.sandbox.cache, place.sandbox.cache.with_name("empty"))
         tiny = Tiny(full)
@@ -224,8 +233,38 @@ def test_a_backup_can_be_purged_from_a_full_disk(tmp_path: Path) -> None:
 
         assert end.code == 0, end.output
         assert tiny.names() == {"urls.txt"}
-    finally:
-        subprocess.run(["umount", str(full)], check=True)  # noqa: S607
+
+
+@pytest.mark.parametrize("lacking", ["bytes", "inodes"])
+def test_what_finds_no_room_at_a_restore_takes_none_from_the_others(tmp_path: Path, lacking: str) -> None:
+    with _small_disk(tmp_path / "full", "size=4m,nr_inodes=500") as full:
+        place = Place(tmp_path / "it")
+        tiny = Tiny(full / "it")
+        tiny.add("a-1-0", {f"lib/{number}": File(b"a" * 20_000) for number in range(80)})
+        for dist in ("b-1-0", "c-1-0"):
+            tiny.add(dist)
+        there = ("--pkgs-dir", str(tiny.cache))
+        assert place.run(*PRUNE, "--backup-to", str(tmp_path / "elsewhere"), *there).code == 0
+        if lacking == "bytes":
+            _fill(full / "fill")
+            os.truncate(full / "fill", (full / "fill").stat().st_size - 500_000)
+        else:
+            with suppress(OSError):
+                for number in count():
+                    (full / f"fill{number}").touch()
+            for number in range(60):
+                (full / f"fill{number}").unlink()
+
+        document = place.json("prune", "restore", "last", *there)
+
+        results = {outcome["dist"]: outcome["result"] for outcome in document["outcomes"]}
+        assert results == {"a-1-0": "failed", "b-1-0": "restored", "c-1-0": "restored"}
+        assert "No space left on device" in document["outcomes"][0]["error"]
+        assert tiny.names() - {".conda-prune"} == {"b-1-0", "c-1-0", "urls.txt"}
+        for fill in full.glob("fill*"):
+            fill.unlink()
+        assert place.run("prune", "restore", "last", "--only", "a", *there).code == 0
+        assert len(list((tiny.cache / "a-1-0" / "lib").iterdir())) == 80
 
 
 @pytest.mark.parametrize("how", ["--no-backup", "--backup-to"])

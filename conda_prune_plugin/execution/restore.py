@@ -154,15 +154,15 @@ class _Restoration:
             return
         with self._making() as making:
             for number, entry in enumerate(entries):
-                with making.make_own(str(number)) as place:
-                    self._make(entry, place)
+                self._make_apart(entry, making, str(number))
                 progress(1)
             # Their contents have to be on the disk before their names are.
             if hasattr(os, "sync"):
                 os.sync()
             for number, entry in enumerate(entries):
-                with making.child(str(number)) as place:
-                    self._install(self._done[entry].made, place, self._done[entry])
+                if made := self._done[entry].made:
+                    with making.child(str(number)) as place:
+                        self._install(made, place, self._done[entry])
 
     def outcome(self, entry: ReceiptEntry) -> Outcome:
         """Return what became of an entry."""
@@ -196,9 +196,23 @@ class _Restoration:
             except OSError as error:
                 done.errors.append(reason(error))
 
-    def _make(self, entry: ReceiptEntry, place: Directory) -> None:
-        """Make the missing parts of an entry in a directory of its own."""
+    def _make_apart(self, entry: ReceiptEntry, making: Directory, number: str) -> None:
+        """Make the missing parts of an entry in a directory of its own, and leave nothing else there.
+
+        On a full disk what could not be made whole would take the room of the entries that come after it.
+        """
         done = self._done[entry] = _Progress()
+        try:
+            with making.make_own(number) as place:
+                self._make(entry, place)
+                for name in {name for name, _ in place.names()} - {part.name for part in done.made}:
+                    remove(place, name)
+        except OSError as error:
+            done.errors.append(reason(error))
+
+    def _make(self, entry: ReceiptEntry, place: Directory) -> None:
+        """Make the missing parts of an entry."""
+        done = self._done[entry]
         done.there = [part for part in entry.parts if self._cache.exists(part.name)]
         missing = [part for part in entry.parts if part not in done.there]
         if self._receipt.run.disposal is Disposal.ARCHIVE:
