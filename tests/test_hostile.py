@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from crash import run
-from machine import contents, listing
+from machine import Machine, contents, listing
+from paused import paused
 from tiny import Tiny
 
 from conda_prune_plugin.demo.packages import File, Package, build_package
@@ -192,6 +193,24 @@ def test_an_archive_that_is_not_the_one_is_not_used_and_a_broken_one_stops_none_
     after = contents(cache / "z-1-0")
     record = str(cache / "z-1-0" / "info" / "repodata_record.json")
     assert {**after, record: None} == {**before, record: None}
+
+
+@pytest.mark.parametrize("disposal", ["--backup-to", "--no-backup"])
+def test_what_a_restore_was_about_to_make_when_it_was_interrupted_does_not_count_as_restored(
+    place: Place, tmp_path: Path, disposal: str
+) -> None:
+    assert place.run(*PRUNE, disposal, *([str(tmp_path / "elsewhere")] if disposal == "--backup-to" else [])).code == 0
+    machine = Machine(place.sandbox.directory)
+    moment = "conda_prune_plugin.execution.restore:_Restoration._attempt"
+
+    with paused(machine, moment, "prune", "restore", "last", "--json") as restore:
+        assert restore.interrupt() == 1
+
+    document = json.loads(restore.output)
+    assert {outcome["result"] for outcome in document["outcomes"]} == {"skipped"}
+    assert not (place.tiny.cache / "a-1-0").exists()
+    (run,) = place.json("prune", "restore")["runs"]
+    assert run["dists"] == list(DISTS)
 
 
 def _fill(path: Path) -> None:

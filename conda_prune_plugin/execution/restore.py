@@ -122,12 +122,16 @@ def _settle(receipt: Receipt, folder: Directory, outcomes: Iterable[Outcome]) ->
 
 @dataclass(slots=True)
 class _Progress:
-    """How far the restore of one entry has come: parts that were in the way, parts that are back, what went wrong."""
+    """How far the restore of one entry has come: parts that were in the way, parts that are back, what went wrong.
+
+    tried: each of its parts was; one that was made has still to get to its place.
+    """
 
     there: list[Held] = field(default_factory=list)
     made: list[Held] = field(default_factory=list)
     back: list[Held] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    tried: bool = False
 
 
 class _Restoration:
@@ -174,7 +178,7 @@ class _Restoration:
         if done.there:
             names = " and ".join(part.name for part in done.there)
             return self._outcome(entry, Result.SKIPPED, f"{names} is there already; nothing is overwritten")
-        if len(done.back) < len(done.made):
+        if not done.tried or len(done.back) < len(done.made):
             return self._outcome(entry, Result.SKIPPED, "interrupted before it")
         return self._outcome(entry, Result.RESTORED)
 
@@ -195,6 +199,7 @@ class _Restoration:
                 done.back.append(part)
             except OSError as error:
                 done.errors.append(reason(error))
+        done.tried = True
 
     def _make_apart(self, entry: ReceiptEntry, making: Directory, number: str) -> None:
         """Make the missing parts of an entry in a directory of its own, and leave nothing else there.
@@ -209,6 +214,7 @@ class _Restoration:
                     remove(place, name)
         except OSError as error:
             done.errors.append(reason(error))
+        done.tried = True
 
     def _make(self, entry: ReceiptEntry, place: Directory) -> None:
         """Make the missing parts of an entry."""
