@@ -24,8 +24,10 @@ def remember(envs_dir: str, place: str) -> None:
         line = os.fsencode(place)
         if line in known.split(b"\n"):
             return
+        # A full disk may have cut off the line before.
+        before = b"" if known.endswith(b"\n") or not known else b"\n"
         with os.fdopen(state.open_file(PLACES, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "wb") as stream:
-            stream.write(line + b"\n")
+            stream.write(before + line + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
         state.hand_over(PLACES)
