@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import ntpath
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from other_systems import MODULES_NOT_ON_WINDOWS, NOT_ON_MACOS, NOT_ON_WINDOWS
 from tiny import Tiny
 
 import conda_prune_plugin
+from conda_prune_plugin.cli import envs_removal
 from conda_prune_plugin.core.names import extended, is_file_name
 from conda_prune_plugin.demo.sandbox import Sandbox
 
@@ -222,6 +224,18 @@ def test_no_name_leads_out_of_a_directory_on_windows(name: str) -> None:
 def test_a_path_on_windows_may_be_long(path: str, long: str) -> None:
     assert extended(path, "\\") == long
     assert extended("/pkgs/a-1-0", "/") == "/pkgs/a-1-0"
+
+
+def test_where_the_registry_is_kept_is_told_on_windows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dirname", "join", "realpath"):
+        monkeypatch.setattr(envs_removal, name, getattr(ntpath, name), raising=False)
+    monkeypatch.setattr(envs_removal, "take_out", lambda *arguments: True)
+    conda = r"C:\Users\me\.conda"
+
+    (copy,) = envs_removal._take_out(None, {rf"{conda}\environments.txt": ()})  # type: ignore[arg-type]
+
+    assert ntpath.dirname(copy) == conda
+    assert ntpath.basename(copy).startswith("environments.txt.")
 
 
 def _sources() -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from os.path import realpath
+from os.path import dirname, join, realpath
 
 from ..core.environments import Departed, Environment
 from ..core.model import Notice, Result
@@ -229,7 +229,7 @@ def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str
         copy = f"environments.txt.{new_run_id(time.time())}"
         try:
             if take_out(registry, prefixes, copy):
-                copies.append(f"{realpath(registry).rpartition('/')[0]}/{copy}")
+                copies.append(join(dirname(realpath(registry)), copy))
         except OSError as error:
             session.failed = True
             message = f"The registry {registry} can't be changed: {error.strerror or error}."
