@@ -86,7 +86,8 @@ def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> bool:
     from .runs import take_stock
 
     try:
-        purge_runs(chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
+        chosen = chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started)
+        outcomes = purge_runs(chosen, patience, lambda files: None)
     except (PruneError, OSError):
         return False
-    return True
+    return all(outcome.error is None for outcome in outcomes)
