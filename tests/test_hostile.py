@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -122,6 +123,59 @@ def test_a_purge_deletes_no_directory_that_does_not_prove_to_be_the_run_s(place:
     place.run("prune", "purge", "--all", "--yes")
 
     assert (place.victim / "empty").is_dir()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_lies_on_a_disk_that_may_not_be_mounted_is_not_purged_with_nothing_left_to_tell_of_it(
+    place: Place, tmp_path: Path, gone: bool
+) -> None:
+    disk = tmp_path / "disk"
+    assert place.run(*PRUNE, "--backup-to", str(disk / "archives")).code == 0
+    disk.rename(tmp_path / "unmounted")
+
+    (run,) = place.json("prune", "purge", "--all", "--yes")["runs"]
+
+    assert run["result"] == "failed"
+    assert f"{disk / 'archives'} is not there" in run["error"]
+    assert place.json("prune", "restore")["runs"][0]["dists"] == list(DISTS)
+    if gone:
+        disk.mkdir()
+    else:
+        (tmp_path / "unmounted").rename(disk)
+    assert place.run("prune", "purge", "--all", "--yes").code == 0
+    assert list(disk.glob("*/*")) == []
+    assert place.json("prune", "restore")["runs"] == []
+
+
+@pytest.mark.parametrize("left", ["no directory", "no folder", "nothing", ".DS_Store"])
+def test_archives_that_somebody_has_deleted_are_no_obstacle_to_a_purge(place: Place, tmp_path: Path, left: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert place.run(*PRUNE, "--backup-to", str(elsewhere)).code == 0
+    (folder,) = elsewhere.glob("*/0")
+    shutil.rmtree(elsewhere if left == "no directory" else folder)
+    if left in ("nothing", ".DS_Store"):
+        folder.mkdir()
+    if left == ".DS_Store":
+        (folder / left).touch()
+
+    assert place.run("prune", "purge", "--all", "--yes").code == 0
+
+    assert not list(place.sandbox.cache.glob(".conda-prune/*"))
+    assert left != ".DS_Store" or (folder / left).exists()
+
+
+def test_archives_without_the_receipt_that_proves_whose_they_are_stay_and_are_named(
+    place: Place, tmp_path: Path
+) -> None:
+    assert place.run(*PRUNE, "--backup-to", str(tmp_path / "elsewhere")).code == 0
+    (receipt,) = (tmp_path / "elsewhere").glob("*/0/receipt.json")
+    receipt.unlink()
+
+    (run,) = place.json("prune", "purge", "--all", "--yes")["runs"]
+
+    assert run["result"] == "failed"
+    assert str(receipt.parent) in run["error"]
+    assert len(list(receipt.parent.glob("*.tar.zst"))) == len(DISTS)
 
 
 def test_a_stray_file_in_the_folder_of_a_backup_is_no_obstacle_and_stays(place: Place) -> None:

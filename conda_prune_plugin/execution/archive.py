@@ -16,7 +16,7 @@ from typing import Any
 from ..core.decision import Remove
 from ..errors import StateError
 from .directory import Directory
-from .receipt import Archived, Receipt, read_receipt, withdraw_receipt
+from .receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
 from .removal import remove
 from .tree import Stamp, file_digest, pack, read_members, stamps, unpack
 
@@ -104,18 +104,35 @@ def extract(folder: Directory, archived: Archived, target: Directory, tops: Coll
 def purge_folder(receipt: Receipt) -> None:
     """Delete the archives of a run, and nothing else; one whose folder is gone has none any more.
 
+    Unless it lies on a disk that may not be mounted, which nothing would tell of any more: what shows that is that not
+    even the directory above the one for archives is there.
+
     The path comes out of a receipt, so the folder has to prove that it is the run's: it holds a receipt of the same
     run and cache. Deleted are only files that bear the names which that run gives to archives.
 
     Raises `OSError` or `ValueError`.
     """
     path = receipt.run.destination
-    if path is None or not os.path.lexists(path):
+    if path is None:
+        return
+    above = os.path.dirname(path)
+    folders = (path, above) if os.path.basename(above) == receipt.run.id else (path,)
+    if not os.path.lexists(path):
+        destination = os.path.dirname(folders[-1])
+        if not os.path.lexists(os.path.dirname(destination)):
+            raise ValueError(
+                f"{destination} is not there, nor is the directory above it: a disk may not be mounted (if it is gone "
+                "for good, make the latter)"
+            )
         return
     with Directory.open(os.path.realpath(path)) as folder:
-        if not folder.names():
+        names = [name for name, _ in folder.names()]
+        if not any(name == RECEIPT or name.removesuffix(_UNFINISHED).endswith(SUFFIX) for name in names):
             return  # Nothing of it is left, and nothing proves whose folder it is.
-        theirs = read_receipt(folder)
+        try:
+            theirs = read_receipt(folder)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} is not known to be the folder of this run's archives: {error}") from error
         if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
             raise ValueError(f"{path} is not the folder of this run's archives")
         for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
@@ -123,8 +140,7 @@ def purge_folder(receipt: Receipt) -> None:
                 remove(folder, name)
         # Last of all: it is the proof.
         withdraw_receipt(folder)
-    above = os.path.dirname(path)
-    for empty in (path, above) if os.path.basename(above) == receipt.run.id else (path,):
+    for empty in folders:
         with suppress(OSError):
             os.rmdir(empty)
 
