@@ -32,7 +32,7 @@ def _block(kind: str, name: str) -> str:
 def _shape(text: str) -> list[str]:
     """Return lines without what differs from one file system, path or moment to the next."""
     text = re.sub(r"/\S*/(conda-prune-demo-\w+|sandbox)(?=\W)", "SANDBOX", text)
-    text = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{4}", "RUN", text)
+    text = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]+", "RUN", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
     text = re.sub(r"\d[\d,.]* (bytes|[KMG]iB|B)\b", "SIZE", text)
     text = re.sub(r"\d+ (?=files in)", "N ", text)

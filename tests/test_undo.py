@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 from machine import UNREFERENCED, Answer, Machine, allocated, contents, listing
+from tiny import Tiny
 
+from conda_prune_plugin.cli.runs import new_run_id
+from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, Package, build_package
 
 #: One of its archives was put into the cache by hand, so that nobody knows where to fetch that from.
@@ -314,6 +317,21 @@ def test_a_run_that_was_cut_off_before_it_had_a_receipt_is_said_to_be_finished_b
     assert "finishes what it left" in listed.err
     assert empty.prune("--yes").code == 0
     assert not run.exists()
+
+
+def test_runs_of_one_second_are_listed_in_their_order_and_last_is_the_newest(empty: Machine, tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path / "tiny")
+    dists = [f"a-{number}-0" for number in range(8)]
+    for number, dist in enumerate(dists):
+        tiny.add(dist)
+        started = 1_800_000_000 + number / 8
+        assert not tiny.execute(tiny.plan(), run=Run(new_run_id(started), started, Disposal.BACKUP)).failed
+
+    listed = empty.run("prune", "restore", "--pkgs-dir", tiny.cache, "--json").json["runs"]
+    last = empty.run("prune", "restore", "last", "--pkgs-dir", tiny.cache, "--json").json
+
+    assert [run["dists"] for run in listed] == [[dist] for dist in dists]
+    assert [outcome["dist"] for outcome in last["outcomes"]] == dists[-1:]
 
 
 @pytest.mark.parametrize("command", [("restore", "last"), ("purge", "last", "--yes")])

@@ -84,9 +84,10 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
 
 
 def new_run_id(now: float) -> str:
-    """Return a new run's id for a time in seconds since the epoch."""
-    # The random end keeps two runs of one second apart.
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{secrets.token_hex(2)}"
+    """Return a new run's id for a time in seconds since the epoch; ids sort by time, within a second too."""
+    moment = f"{int(now % 1 * 0x10000):04x}"
+    # The random end keeps two runs of one moment apart.
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{moment}{secrets.token_hex(2)}"
 
 
 def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
