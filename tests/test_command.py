@@ -380,6 +380,29 @@ def test_what_an_earlier_run_could_not_delete_is_a_failure_until_it_can_be(unuse
     assert "left alone" in answers[1].json["warnings"][0]["message"]
 
 
+@pytest.mark.parametrize("receipt", ['{"schema": 2}', None])
+@pytest.mark.parametrize("command", [(), ("purge", "--all")])
+def test_a_run_that_nothing_explains_fails_and_is_told_with_what_to_delete_even_quietly(
+    unused: Machine, command: tuple[str, ...], receipt: str | None
+) -> None:
+    run = unused.cache / ".conda-prune" / "20260101T000000Z-abcd"
+    (run / "0").mkdir(parents=True)
+    if receipt is not None:
+        (run / "receipt.json").write_text(receipt)
+    arguments = ("prune", *command, "--yes")
+
+    quiet, loud, document = (unused.run(*arguments, *more) for more in (("--quiet",), (), ("--json",)))
+
+    assert [answer.code for answer in (quiet, loud, document)] == [1, 1, 1]
+    assert not document.json["success"]
+    assert quiet.out == ""
+    told = (quiet.err, loud.err, document.json["warnings"][0]["message"])
+    assert [text.count(f"delete {run}.") for text in told] == [1, 1, 1]
+    assert (run / "0").exists()
+    run.rename(unused.directory / "away")
+    assert unused.run(*arguments).code == 0
+
+
 def test_strange_paths_are_printed_on_one_line_and_kept_in_json(empty: Machine) -> None:
     cache = empty.directory / "ca\nche %s \x1b[31m"
     other = empty.directory / os.fsdecode(b"by\xfftes")

@@ -87,9 +87,9 @@ def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) ->
 
     patience = patience_of(arguments, output, reporter)
     age = parsed(arguments.older_than, parse_age, None)
-    may_write = not output.dry_run and output.yes
-    if may_write:
-        stock, _ = finished_stock(arguments.pkgs_dir, patience, reporter.counter("Finishing an earlier run"))
+    complete = True
+    if output.yes and not output.dry_run:
+        stock, complete = finished_stock(arguments.pkgs_dir, patience, reporter.counter("Finishing an earlier run"))
         reporter.clear()
     else:
         stock = take_stock(arguments.pkgs_dir)
@@ -103,7 +103,7 @@ def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) ->
             return 1
         outcomes = purge_runs(chosen, patience, reporter.counter("Removing files"))
         reporter.clear()
-    failed = any(outcome.result is Result.FAILED for outcome in outcomes)
+    failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
     _report(summaries, outcomes, stock, output, success=not failed)
     return 1 if failed else 0
 
@@ -118,7 +118,7 @@ def chosen_runs(stock: Stock, names: Iterable[str], age: float | None, now: floa
             if unexplained := next((stored for stored in runs if stored.unexplained), None):
                 raise NoSuchRunError(
                     f"The run {unexplained.id} is left alone: its receipt is missing or can't be understood.",
-                    hint=f"If no other version of this program knows it, delete {unexplained.path}.",
+                    hint=unexplained.remedy,
                     path=unexplained.path,
                 )
             if not summary(runs).complete:

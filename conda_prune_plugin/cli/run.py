@@ -286,7 +286,10 @@ class _Run:
             if self._shrinkage is not None and not self._output.quiet:
                 show_shrinkage(out, self._shrinkage)
             sys.stdout.flush()
-        told = {"unsettled"} if self._output.quiet and not self._failed else {"purged", "unsettled", "interrupted"}
+        told = {"purged", "unsettled", "interrupted"}
+        if self._output.quiet:
+            # So far nobody was told of what was cleared before, which may be all that has failed.
+            told = told | {"cut-off-run"} if self._failed else {"unsettled"}
         self._warn(notice for notice in notices if notice.kind in told)
         if self._on_github:
             annotate((), outcomes)

@@ -142,7 +142,7 @@ def cut_off_notice(stored: StoredRun) -> Notice:
     if stored.unexplained:
         message = (
             f"{stored.cache.path} has the run {stored.id}, whose receipt is missing or can't be understood; it is "
-            f"left alone. If no other version of this program knows it, delete {stored.path}."
+            f"left alone. {stored.remedy}"
         )
         return Notice("cut-off-run", message, stored.path)
     message = (

@@ -74,6 +74,7 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
                 remove_empty(here.state, name)
             except (OSError, ValueError) as error:
                 message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
+                message += f" {run.remedy}" if run.unexplained else ""
                 complete = False
             notices.append(Notice("cut-off-run", message, run.path))
     return tuple(notices), complete

@@ -54,6 +54,11 @@ class StoredRun:
         return tuple(part for part in entry.parts if part.number in self.present)
 
     @property
+    def remedy(self) -> str:
+        """What the user can do about a run that nothing explains, as a sentence."""
+        return f"If no other version of this program knows it, delete {self.path}."
+
+    @property
     def run(self) -> Run | None:
         """The run, if its receipt can be understood."""
         return self.receipt.run if self.receipt else None
