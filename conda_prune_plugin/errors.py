@@ -90,6 +90,10 @@ class SystemRefusedError(PruneError):
     """The operating system failed to do something that nobody was prepared for."""
 
 
+class CondaRefusedError(PruneError):
+    """conda itself failed at something, mostly at its configuration."""
+
+
 class RunningError(PruneError):
     """Another program is installing packages right now."""
 

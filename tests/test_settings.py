@@ -207,6 +207,24 @@ def test_a_condarc_with_any_setting_wrong_is_a_named_error_of_the_command(
     assert name in answer.json["hint"]
 
 
+@pytest.mark.parametrize("command", [("--dry-run",), ("restore",)])
+@pytest.mark.parametrize("text", ["quiet: maybe", "envs_dirs: 3", "always_yes: maybe", "pkgs_dirs: {a: b}"])
+def test_what_conda_finds_wrong_in_its_own_settings_is_an_error_in_our_form(
+    empty: Machine, text: str, command: tuple[str, ...]
+) -> None:
+    (empty.directory / "condarc").write_text(text)
+    free = dict.fromkeys(("CONDA_ENVS_DIRS", "CONDA_PKGS_DIRS"), "")
+
+    document = empty.run("prune", *command, "--json", **free)
+    told = empty.run("prune", *command, **free)
+
+    assert (document.code, document.json["exception_name"]) == (1, "CondaRefusedError")
+    assert (document.json["schema"], document.json["success"], document.json["warnings"]) == (1, False, [])
+    assert (told.code, told.out) == (1, "")
+    assert "error: conda failed: " in told.err
+    assert "conda config --show-sources" in told.err
+
+
 def test_conda_knows_the_settings(configure: Callable[[str], Path]) -> None:
     configure("prune_keep_newest: 3")
 

@@ -11,6 +11,7 @@ import atexit
 import gc
 import os
 import sys
+import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -130,8 +131,8 @@ def _rarely_collected() -> Iterator[None]:
 
 @_rarely_collected()
 def execute(arguments: argparse.Namespace) -> int:
-    """Run the command that was given and return the exit code; every error of ours becomes a message."""
-    from ..errors import InterruptedByUserError, PruneError, SystemRefusedError
+    """Run the command that was given and return the exit code; every error becomes a message."""
+    from ..errors import SystemRefusedError
     from ..presentation.json_document import expect_document
 
     expect_document()
@@ -139,14 +140,7 @@ def execute(arguments: argparse.Namespace) -> int:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
-        try:
-            _require_honoured(arguments)
-            code = int(arguments.prune_command(arguments))
-        except PruneError as error:
-            code = _report(error)
-        except KeyboardInterrupt:
-            hint = "Nothing is half there: what was begun the next run finishes or takes back."
-            code = _report(InterruptedByUserError("Interrupted.", hint=hint))
+        code = _run_command(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough.
@@ -171,6 +165,48 @@ def execute(arguments: argparse.Namespace) -> int:
     finally:
         _forget_what_was_not_heard()
     return code
+
+
+def _run_command(arguments: argparse.Namespace) -> int:
+    """Run the command that was given and return the exit code; errors of ours and of conda's become messages."""
+    from conda import CondaError
+
+    from ..errors import InterruptedByUserError, PruneError
+
+    try:
+        _require_honoured(arguments)
+        return int(arguments.prune_command(arguments))
+    except PruneError as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        hint = "Nothing is half there: what was begun the next run finishes or takes back."
+        return _report(InterruptedByUserError("Interrupted.", hint=hint))
+    except CondaError as error:
+        return _report(_refused_by_conda(error))
+    except (AttributeError, TypeError) as error:
+        if not _is_of_configuration(error):
+            raise
+        return _report(_refused_by_conda(error))
+
+
+def _is_of_configuration(error: Exception) -> bool:
+    """Return whether conda failed at a value of its configuration: for some it has no error of its own."""
+    module = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return module == "conda.common.configuration"
+
+
+def _refused_by_conda(error: Exception) -> PruneError:
+    """Return an error of conda's own in the form of ours."""
+    from conda.common.configuration import ConfigurationError
+
+    from ..errors import CondaRefusedError
+
+    hint = "What was begun the next run finishes or takes back."
+    if isinstance(error, ConfigurationError) or _is_of_configuration(error):
+        hint = "`conda config --show-sources` shows what conda is configured to do, and where that is written."
+    # On one line: conda's messages have several.
+    message = " ".join(str(error).split())
+    return CondaRefusedError(f"conda failed: {type(error).__name__}: {message}", hint=hint)
 
 
 def _report(error: PruneError, *, heard: bool = True) -> int:
