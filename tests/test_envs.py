@@ -102,7 +102,7 @@ def test_a_removed_environment_is_rebuilt_offline_with_the_same_packages_of_cond
     assert str(prefix) not in _registry(house)
     (loss,) = answer.json["remove"]
     assert loss["not_rebuildable"]["files"] == 1
-    assert loss["not_rebuildable"]["largest"][0]["path"] == "notes.txt"
+    assert loss["not_rebuildable"]["largest"][0]["path"] == str(prefix / "notes.txt")
     # The caches still hold everything of conda's.
     (house.directory / "channel").rename(house.directory / "away")
     restored = house.run("prune", "restore", "last", "--json")

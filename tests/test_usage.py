@@ -85,7 +85,7 @@ def test_what_conda_and_nobody_recorded_is_told_apart(machine: Machine) -> None:
         path.stat().st_blocks * 512 for path in (site / "mine.py", info / "INSTALLER", site / "linked.py")
     )
     assert zoomed["unrecorded"]["largest"][0] == {
-        "path": "notes of mine.bin",
+        "path": str(prefix / "notes of mine.bin"),
         "allocated": (prefix / "notes of mine.bin").stat().st_blocks * 512,
     }
     assert {share["dist"] for share in zoomed["dists"]} >= {"libalpha-2.0-0", "innerlinks-1.0-0"}
@@ -277,9 +277,17 @@ def test_reclaimable_is_what_the_file_system_gets_back(disk: Path) -> None:
 
 
 def test_empty_names_are_bad_usage(empty: Machine) -> None:
-    for arguments in (("usage", "--html", ""), ("--dry-run", "--lockfile", ""), ("why", "--find", "")):
+    for arguments in (
+        ("usage", "--html", ""),
+        ("--dry-run", "--lockfile", ""),
+        ("why", "--find", ""),
+        ("--dry-run", "--search", ""),
+        ("envs", "--root", ""),
+        ("restore", "--pkgs-dir", ""),
+    ):
         answer = empty.run("prune", *arguments)
-        assert answer.code == 2, arguments
+        assert (answer.code, answer.out) == (2, ""), arguments
+        assert empty.run("prune", *arguments, "--json").json["exception_name"] == "UsageError"
         assert next(word for word in arguments if word.startswith("--") and word != "--dry-run") in answer.err
 
 

@@ -76,11 +76,19 @@ def parse_timeout(text: str) -> float:
     return float(text) if text.isascii() and text.isdecimal() else parse_age(text)
 
 
+def directory(text: str) -> str:
+    """Return the name of a directory, be there one or not; for argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("it needs the name of a directory")
+    return text
+
+
 def add_pkgs_dir(group: Any) -> None:
     """Add ``--pkgs-dir``."""
     group.add_argument(
         "--pkgs-dir",
         metavar="DIR",
+        type=directory,
         action="append",
         default=[],
         help="This package cache instead of the configured ones; can be repeated.",
@@ -125,6 +133,7 @@ def add_places(parser: argparse.ArgumentParser) -> Any:
     where.add_argument(
         "--root",
         metavar="PREFIX",
+        type=directory,
         action="append",
         default=[],
         help="A further environment whose packages stay; can be repeated.",
@@ -132,6 +141,7 @@ def add_places(parser: argparse.ArgumentParser) -> Any:
     where.add_argument(
         "--search",
         metavar="DIR",
+        type=directory,
         action="append",
         default=[],
         help="Look for further environments everywhere below DIR; pixi's and rattler's caches are pruned only with it; "

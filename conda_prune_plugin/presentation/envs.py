@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: boo
             for registry, stale in report.stale.items()
         ],
         "copies": list(report.copies),
-        "remove": [{"path": path, "not_rebuildable": _losses(item)} for path, item in losses.items()],
+        "remove": [{"path": path, "not_rebuildable": _losses(path, item)} for path, item in losses.items()],
         "totals": {
             "environments": report.count,
             "remove": len(report.leaving),
@@ -130,12 +131,12 @@ def _environment(item: Environment, now: float) -> dict[str, Any]:
     }
 
 
-def _losses(losses: Losses) -> dict[str, Any]:
+def _losses(prefix: str, losses: Losses) -> dict[str, Any]:
     return {
         "packages": [{"name": name, "why": why, "size": size} for name, why, size in losses.packages],
         "files": losses.files,
         "size": losses.size,
-        "largest": [{"path": path, "size": size} for path, size in losses.largest],
+        "largest": [{"path": os.path.join(prefix, name), "size": size} for name, size in losses.largest],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,7 +41,7 @@ def usage_document(
     if packages is not None:
         document["packages"] = [_package(item) for item in packages]
     if zoomed is not None:
-        document["environment"] = {**_environment(zoomed[0]), **_zoom(zoomed[1])}
+        document["environment"] = {**_environment(zoomed[0]), **_zoom(*zoomed)}
     return document
 
 
@@ -63,7 +64,7 @@ def _package(item: PackageUsage) -> dict[str, Any]:
     }
 
 
-def _zoom(zoom: Zoom) -> dict[str, Any]:
+def _zoom(environment: EnvironmentUsage, zoom: Zoom) -> dict[str, Any]:
     return {
         "kept": zoom.kept,
         "dists": [
@@ -79,7 +80,9 @@ def _zoom(zoom: Zoom) -> dict[str, Any]:
         "unrecorded": {
             "files": zoom.other_files,
             "allocated": zoom.other,
-            "largest": [{"path": name, "allocated": size} for name, size in zoom.strangers],
+            "largest": [
+                {"path": os.path.join(environment.root.path, name), "allocated": size} for name, size in zoom.strangers
+            ],
         },
         "records": zoom.records,
         "directories_allocated": zoom.directories,
