@@ -59,12 +59,16 @@ def explain(arguments: argparse.Namespace) -> int:
         measured = explanations(with_links(plan, links))
         alone = _alone(inventory, reporter) if arguments.all else None
         reporter.clear()
-    _show(output, [measured[entry] for entry in entries], holders, alone, (*notices, *unmatched))
-    return 0
+    found = [measured[entry] for entry in entries]
+    _show(output, found, holders, alone, (*notices, *unmatched), success=not unmatched)
+    return 1 if unmatched else 0
 
 
 def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, ...], tuple[Notice, ...]]:
-    """Return the entries that match, in the order of the caches. Raises `NoSuchPackageError` if none does."""
+    """Return the entries that match, in the order of the caches, and what to say of each SPEC that matches nothing.
+
+    Raises `NoSuchPackageError` if none does.
+    """
     found = {spec: matching((spec,), inventory.caches, doubtful=False) for spec in specs}
     if specs and not any(found.values()):
         raise NoSuchPackageError(
@@ -132,13 +136,15 @@ def _show(
     holders: Mapping[Entry, Sequence[Holder]],
     alone: Sequence[KeptAlone] | None,
     notices: Sequence[Notice],
+    *,
+    success: bool,
 ) -> None:
     places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in holders.items()}
     if output.json:
         from ..presentation.json_document import print_document
         from ..presentation.why import why_document
 
-        print_document(why_document(found, places, alone, notices))
+        print_document(why_document(found, places, alone, notices, success=success))
         return
     from ..presentation.text import console, show_notices
     from ..presentation.why import show_why

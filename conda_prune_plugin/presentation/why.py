@@ -23,12 +23,17 @@ _MANY = 3
 
 
 def why_document(
-    found: Iterable[Explanation], places: Places, alone: Iterable[KeptAlone] | None, notices: Iterable[Notice]
+    found: Iterable[Explanation],
+    places: Places,
+    alone: Iterable[KeptAlone] | None,
+    notices: Iterable[Notice],
+    *,
+    success: bool,
 ) -> dict[str, Any]:
     """Return the document of `conda prune why --json`; `roots` and `found` only where they were asked for."""
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "success": True,
+        "success": success,
         "packages": [_package(item, places) for item in found],
         "warnings": warnings_document(notices),
     }
