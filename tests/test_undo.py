@@ -13,8 +13,15 @@ from machine import UNREFERENCED, Answer, Machine, allocated, contents, listing
 from tiny import Tiny
 
 from conda_prune_plugin.cli.runs import new_run_id
+from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, Package, build_package
+from conda_prune_plugin.discovery.caches import list_cache
+from conda_prune_plugin.execution.lock import Patience
+from conda_prune_plugin.execution.receipt import ReceiptEntry
+from conda_prune_plugin.execution.restore import Fetch, UnfetchableError, restore
+from conda_prune_plugin.execution.runs import stored_runs
+from conda_prune_plugin.execution.state import locked
 
 #: One of its archives was put into the cache by hand, so that nobody knows where to fetch that from.
 WITHOUT_SOURCE = frozenset({"bothformats-2.0-0"})
@@ -194,6 +201,24 @@ def test_a_package_with_the_same_name_but_another_hash_is_not_restored(machine: 
     assert answer.code == 1
     assert "sha256" in answer.json["outcomes"][0]["error"]
     assert not list(machine.cache.glob("libalpha-1.0*"))
+
+
+def test_what_can_not_be_fetched_is_asked_for_once_and_told_once(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path / "it")
+    tiny.add("a-1-0", archive=True)
+    assert not tiny.execute(tiny.plan()).failed
+    asked = []
+
+    def gone(entry: ReceiptEntry, directory: str, name: str) -> None:
+        asked.append(name)
+        raise UnfetchableError(f"{name} is gone")
+
+    (stored,) = stored_runs(list_cache(str(tiny.cache)))
+    with locked(stored.cache, Patience()) as cache:
+        (outcome,) = restore(cache, stored, lambda entry: True, Fetch(gone, gone), lambda done: None).outcomes
+
+    assert asked == ["a-1-0.conda"]
+    assert (outcome.result, outcome.error) == (Result.FAILED, "a-1-0.conda is gone")
 
 
 def test_a_restore_never_overwrites(machine: Machine) -> None:

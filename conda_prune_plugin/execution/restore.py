@@ -125,6 +125,7 @@ class _Progress:
     """How far the restore of one entry has come: parts that were in the way, parts that are back, what went wrong.
 
     tried: each of its parts was; one that was made has still to get to its place.
+    unfetchable: why an archive can't be had, by its name.
     """
 
     there: list[Held] = field(default_factory=list)
@@ -132,6 +133,7 @@ class _Progress:
     back: list[Held] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     tried: bool = False
+    unfetchable: dict[str, UnfetchableError] = field(default_factory=dict)
 
 
 class _Restoration:
@@ -237,7 +239,8 @@ class _Restoration:
         except OSError as error:
             done.errors.append(reason(error))
         except (ValueError, UnfetchableError) as error:
-            done.errors.append(str(error))
+            if str(error) not in done.errors:
+                done.errors.append(str(error))
 
     def _from_archive(self, entry: ReceiptEntry, parts: Iterable[Held], place: Directory) -> None:
         if entry.archived is None or self._receipt.run.destination is None:
@@ -252,8 +255,7 @@ class _Restoration:
     def _from_source(self, entry: ReceiptEntry, part: Held, place: Directory) -> None:
         """Fetch an archive again, or extract one: that which is still in the cache, if it is the one."""
         if part.kind is PartKind.ARCHIVE:
-            with workshop(place, part.name) as path:
-                self._fetch.archive(entry, path, part.name)
+            self._fetch_archive(entry, place, part.name)
             return
         archive = self._archive(entry, place)
         with workshop(place, part.name) as path:
@@ -267,9 +269,20 @@ class _Restoration:
             for name in names:
                 if directory.exists(name) and entry.sha256 in (None, file_sum(directory, name)[0]):
                     return os.path.join(directory.path, name)
-        with workshop(place, source) as path:
-            self._fetch.archive(entry, path, source)
+        self._fetch_archive(entry, place, source)
         return os.path.join(place.path, source)
+
+    def _fetch_archive(self, entry: ReceiptEntry, place: Directory, name: str) -> None:
+        """Fetch an archive; one that can't be had is not asked for again, for the directory that lay in it."""
+        unfetchable = self._done[entry].unfetchable
+        if name in unfetchable:
+            raise unfetchable[name]
+        try:
+            with workshop(place, name) as path:
+                self._fetch.archive(entry, path, name)
+        except UnfetchableError as error:
+            unfetchable[name] = error
+            raise
 
     def _install(self, parts: Iterable[Held], place: Directory, done: _Progress) -> None:
         """Move what is complete to its place."""
