@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.parse import unquote
 
 import pytest
 from conda.common.url import mask_anaconda_token, remove_auth
@@ -20,7 +22,7 @@ from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import LastUsedFrom, ReasonKind, RootState
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_package
-from conda_prune_plugin.discovery import urls
+from conda_prune_plugin.discovery import sources, urls
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.environments import (
     Sources,
@@ -588,3 +590,23 @@ def test_a_url_taken_for_plain_is_what_conda_makes_of_it(url: str) -> None:
 )
 def test_no_login_and_no_token_of_a_url_is_shown(url: str | None, clean: str | None) -> None:
     assert urls.without_credentials(url) == clean
+
+
+def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "chan nel"
+    path.touch()
+    elsewhere = "file://server/a%20share/x"
+
+    def check() -> None:
+        for url in (path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
+            assert sources.irreplaceable(url, ()) is None
+        assert sources.irreplaceable(elsewhere, ()) == "its source //server/a share/x is not there any more"
+
+    def as_from_python_3_14_on(url: str) -> str:
+        if url.startswith("//"):
+            raise URLError("file:// scheme is supported only on localhost")
+        return unquote(url)
+
+    check()
+    monkeypatch.setattr(sources, "url2pathname", as_from_python_3_14_on)
+    check()

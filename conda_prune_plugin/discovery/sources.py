@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import url2pathname
 
 from conda.base.context import context
@@ -42,7 +42,17 @@ def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:
         return None
     if parts.scheme != "file":
         return "no url is known to fetch it from again"
-    path = url2pathname(f"//{parts.netloc}{parts.path}" if parts.netloc else parts.path)
+    path = _path(parts)
     if _BUILDS in Path(path).parts or any(path.startswith(os.path.join(build, "")) for build in builds):
         return "it was built on this machine"
     return None if os.path.exists(path) else f"its source {path} is not there any more"
+
+
+def _path(parts: SplitResult) -> str:
+    """Return the path that a ``file:`` url names, on another host too: such a path exists on Windows."""
+    address = parts.path if parts.netloc in ("", "localhost") else f"//{parts.netloc}{parts.path}"
+    try:
+        return url2pathname(address)
+    except OSError:
+        # From Python 3.14 on it takes no other host where there are no such paths.
+        return unquote(address)
