@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.demo.packages import File, Package, build_package
 from conda_prune_plugin.discovery import sources, urls
 from conda_prune_plugin.discovery.caches import find_caches
+from conda_prune_plugin.discovery.candidates import archives_beside
 from conda_prune_plugin.discovery.environments import (
     Sources,
     read_roots,
@@ -32,6 +34,7 @@ from conda_prune_plugin.discovery.environments import (
     search_environments,
 )
 from conda_prune_plugin.discovery.installations import usual_installations
+from conda_prune_plugin.discovery.look import Memory
 from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError
 
 if TYPE_CHECKING:
@@ -610,3 +613,15 @@ def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch
     check()
     monkeypatch.setattr(sources, "url2pathname", as_from_python_3_14_on)
     check()
+
+
+def test_an_entry_whose_directory_is_removed_meanwhile_keeps_its_archive_and_stops_no_other(tiny: Tiny) -> None:
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist, archive=True)
+    inventory = tiny.inventory()
+    entries = [entry for cache in inventory.caches for entry in cache.entries]
+    shutil.rmtree(tiny.cache / "a-1-0")
+
+    found = archives_beside(inventory.caches, entries, Memory())
+
+    assert [item.entry.dist for item in found] == ["b-1-0"]

@@ -62,8 +62,10 @@ def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], memory: M
     found = []
     for item in gather_evidence(caches, list(alone), lambda done: None, memory):
         entry = alone[item.entry]
-        identities = [(part, identity(os.lstat(entry.path(part)))) for part in entry.parts if _extracted(part)]
-        found.append(replace(item, entry=entry, beside=tuple(identities)))
+        # Beside a directory that somebody removes meanwhile the archive is all there is, and stays.
+        with suppress(FileNotFoundError):
+            identities = [(part, identity(os.lstat(entry.path(part)))) for part in entry.parts if _extracted(part)]
+            found.append(replace(item, entry=entry, beside=tuple(identities)))
     return tuple(found)
 
 
