@@ -35,6 +35,7 @@ from conda_prune_plugin.discovery.environments import (
 )
 from conda_prune_plugin.discovery.installations import usual_installations
 from conda_prune_plugin.discovery.look import Memory
+from conda_prune_plugin.discovery.reading import LARGEST
 from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError
 
 if TYPE_CHECKING:
@@ -110,6 +111,18 @@ def test_a_registry_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
     assert roots == ()
     assert notices[0].kind == "unreadable-registry"
+
+
+def test_why_a_registry_is_not_read_is_said_though_the_system_has_no_word_for_it(tmp_path: Path) -> None:
+    pipe, sparse = tmp_path / "pipe", tmp_path / "sparse"
+    os.mkfifo(pipe)
+    sparse.touch()
+    os.truncate(sparse, LARGEST + 1)
+
+    _, notices = read_roots(Sources(registries=(str(pipe), str(sparse))))
+
+    assert f"{pipe} can't be read: it is not a regular file." in notices[0].message
+    assert f"{sparse} can't be read: it is too large to be metadata." in notices[1].message
 
 
 def test_an_environment_is_one_root_however_often_it_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ INDEX = os.path.join("info", "index.json")
 #: The largest metadata file that is read, in bytes; the records of real packages with 100,000 files are below 40 MB.
 LARGEST = 256 << 20
 
+_TOO_LARGE = "it is too large to be metadata"
+
 #: Without waiting for who writes into a pipe; Windows has no such flag, nor pipes in its file system.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -34,9 +36,9 @@ def read_regular(path: str) -> bytes:
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} is not a regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
         if status.st_size > LARGEST:
-            raise OSError(f"{path} is too large to be metadata")
+            raise OSError(errno.EINVAL, _TOO_LARGE, path)
         content = os.read(fd, status.st_size + 1)
         if len(content) == status.st_size > 0:
             return content
@@ -44,7 +46,7 @@ def read_regular(path: str) -> bytes:
         while more := os.read(fd, _CHUNK):
             content += more
             if len(content) > LARGEST:
-                raise OSError(f"{path} is too large to be metadata")
+                raise OSError(errno.EINVAL, _TOO_LARGE, path)
         return content
     finally:
         os.close(fd)
