@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from ..core.names import extended, is_file_name
@@ -126,11 +126,12 @@ class Directory:
         somebody's cache must not lock him out.
         """
         if not self.exists(name):
-            self.mkdir(name)
-            with self.child(name) as made:
-                # With the sticky and the group bit: in a shared cache they say who may do what.
-                made.chmod(stat.S_IMODE(self.own_status().st_mode) | stat.S_IRWXU)
-            self.hand_over(name)
+            with suppress(FileExistsError):  # Somebody else may make it at this moment.
+                self.mkdir(name)
+                with self.child(name) as made:
+                    # With the sticky and the group bit: in a shared cache they say who may do what.
+                    made.chmod(stat.S_IMODE(self.own_status().st_mode) | stat.S_IRWXU)
+                self.hand_over(name)
         return self.child(name)
 
     def hand_over(self, name: str, to: Directory | None = None) -> None:

@@ -26,6 +26,9 @@ DOOMED = ".deleting"
 #: The directory in a run's folder where a restore makes what it then moves to its place.
 MAKING = "restoring" + DOOMED
 
+#: So many others may end just while we begin.
+_TRIES = 50
+
 
 def state_path(cache: Cache) -> str:
     """Return the path of the state directory of a cache, be there one or not."""
@@ -49,23 +52,8 @@ def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iter
 
     Raises `StateError` if it is something else than a directory or can't be made, `LockTimeoutError`.
     """
-    path = os.path.join(directory.path, STATE)
-    try:
-        directory.make_own(STATE).close()
-    except OSError as error:
-        raise unusable(path, error) from error
     with ExitStack() as stack:
-        stack.callback(remove_empty, directory, STATE)
-        try:
-            stack.enter_context(exclusive(path, patience))
-            # Opened only now: the one who held the lock before may have removed the directory, and the lock has made
-            # it again. While we hold it nobody else removes it.
-            state = stack.enter_context(directory.child(STATE))
-            # filelock goes by path: what it has locked must lie in the directory that we have opened.
-            state.status(LOCK)
-            state.hand_over(LOCK)
-        except OSError as error:
-            raise unusable(path, error) from error
+        state = stack.enter_context(_own_lock(directory, patience))
         stack.callback(_remove_lock, state)
         try:
             if cache.client != Client.ENVIRONMENTS:
@@ -73,6 +61,34 @@ def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iter
         except OSError as error:
             raise unusable(cache.path, error) from error
         yield state
+
+
+@contextmanager
+def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
+    """Make the state directory of a cache if need be, and open it with our own lock on it held.
+
+    Who ends meanwhile takes the directory away between two of the steps. Then they are taken anew.
+    """
+    path = os.path.join(directory.path, STATE)
+    for tries_left in reversed(range(_TRIES)):
+        with ExitStack() as stack:
+            stack.callback(remove_empty, directory, STATE)
+            try:
+                directory.make_own(STATE).close()
+                stack.enter_context(exclusive(path, patience))
+                # Opened only now: the one who held the lock before may have removed the directory, and the lock has
+                # made it again. While we hold it nobody else removes it.
+                state = stack.enter_context(directory.child(STATE))
+                # filelock goes by path: what it has locked must lie in the directory that we have opened.
+                state.status(LOCK)
+                state.hand_over(LOCK)
+            except OSError as error:
+                # filelock is told that the directory exists, and then finds none.
+                if isinstance(error, (FileNotFoundError, FileExistsError)) and tries_left:
+                    continue
+                raise unusable(path, error) from error
+            yield state
+            return
 
 
 @dataclass(frozen=True, slots=True)
