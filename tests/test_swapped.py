@@ -106,12 +106,13 @@ def test_a_further_name_of_a_file_of_root_in_the_place_of_a_receipt_gives_it_to_
     assert _access(victim) == before
 
 
+@pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_what_is_put_in_the_place_of_a_restored_file_gets_neither_its_mode_nor_its_owner(
-    theirs: Tiny, victim: Path, monkeypatch: pytest.MonkeyPatch
+    theirs: Tiny, victim: Path, monkeypatch: pytest.MonkeyPatch, link: Callable[[Path, Path], object]
 ) -> None:
     before = _access(victim)
     (theirs.cache / "restored").touch()
-    swapped = _swap_after(monkeypatch, "stat", "restored", theirs, lambda place: place.symlink_to(victim))
+    swapped = _swap_after(monkeypatch, "stat", "restored", theirs, lambda place: link(victim, place))
 
     with Directory.open(str(theirs.cache)) as cache, pytest.raises(OSError, match="restored"):
         cache.restore_status("restored", 0o666, (NOBODY, NOBODY), 0)

@@ -16,7 +16,7 @@ from types import TracebackType
 
 from ..core.names import extended, is_file_name
 from ..core.status import ON_WINDOWS, is_directory
-from .owners import give, is_root
+from .owners import give, is_root, restore_open
 
 #: Whether this platform can do everything relative to an open directory.
 BY_DESCRIPTOR = (
@@ -222,9 +222,7 @@ class Directory:
             # Opened, which no link is: somebody may have put one there since.
             fd = self.open_file(name, os.O_RDONLY)
             try:
-                # Before the mode: a change of the owner takes away set-user-id.
-                os.fchmod(fd, mode if give(fd, owner) else mode & 0o777)
-                os.utime(fd, ns=(mtime_ns, mtime_ns))
+                restore_open(fd, mode, owner, mtime_ns)
             finally:
                 os.close(fd)
         elif not link:

@@ -1,9 +1,10 @@
-"""Giving to others what is theirs, which only root can."""
+"""Whose something is that we make: only root can give it to others."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 
 
 def is_root() -> bool:
@@ -29,3 +30,16 @@ def give(item: str | int, owner: tuple[int, int], dir_fd: int | None = None) -> 
             raise
         return False
     return True
+
+
+def restore_open(fd: int, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
+    """Set mode, time of modification and, for root, owner of a new file or a directory that is open. Raises `OSError`.
+
+    A new file has one name. What has more is another one, which somebody has put in its place.
+    """
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        raise PermissionError(errno.EPERM, "Something else was put in the place of a restored file")
+    # Before the mode: a change of the owner takes away set-user-id.
+    os.fchmod(fd, mode if give(fd, owner) else mode & 0o777)
+    os.utime(fd, ns=(mtime_ns, mtime_ns))
