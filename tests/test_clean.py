@@ -112,6 +112,9 @@ def test_each_target_takes_its_own_and_nothing_else(empty: Machine) -> None:
         assert document["totals"]["reclaimable"] == before - allocated(tiny.cache, tiny.envs) > 0
         assert [outcome["result"] for outcome in document["outcomes"]] == ["removed"]
         assert document["totals"]["remove"] + document["totals"]["other"] == 1
+        # Nothing of it could be restored.
+        assert document["run"] is None
+        assert empty.run("prune", "restore", "--json").json["runs"] == []
     assert (tiny.cache / "free-1-0").exists()
     assert (tiny.envs / "e" / "own.trash").exists()
     assert (tiny.cache / "urls.txt").exists()

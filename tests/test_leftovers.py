@@ -232,6 +232,7 @@ def test_every_kind_is_recognised_and_goes_and_what_is_none_stays(empty: Machine
     unchanged = listing(whole)
     document = empty.prune("--leftovers", "--yes", "--json").json
     assert {outcome["result"] for outcome in document["outcomes"]} == {"removed"}
+    assert document["run"] is None  # There is nothing to restore.
     assert {path.name for path in cache.iterdir()} == {"urls.txt", "whole-1-0", "whole-1-0.conda", "cut-1-0"} | kept
     assert listing(whole) == unchanged
 

@@ -82,7 +82,7 @@ class _Run:
         self._publish = publish
         self._preset: str | None = arguments.ci
         self._shrinkage: Shrinkage | None = None
-        self._forgotten = False
+        self._left: Run | None = None
         self._failed = False
         self._on_github = is_github(os.environ)
         self._tell = teller(output, reporter)
@@ -115,11 +115,15 @@ class _Run:
             return 1
         # Once more: the answer may have taken its time.
         self._refuse_running(plan)
+        from ..execution.runs import has_left
+
         run = self._new_run()
         execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
-        self._report(plan, (*notices, *self._settle(plan, run, execution)), run, execution)
+        notices += self._settle(plan, run, execution)
+        self._left = run if has_left(run.id, plan.inventory.caches) else None
+        self._report(plan, notices, run, execution)
         return 1 if self._failed else 0
 
     def _settle(self, plan: Plan, run: Run, execution: Execution) -> tuple[Notice, ...]:
@@ -168,7 +172,7 @@ class _Run:
             return
         self._shrinkage = replace(self._shrinkage, after=self._held(plan))
         if run is not None and not self._failed:
-            self._forgotten = forget(run, self._request.pkgs_dirs, self._patience)
+            forget(run, self._request.pkgs_dirs, self._patience)
 
     def _code(self, plan: Plan) -> int:
         if self._check is not None and self._check.exceeded(plan.reclaimable):
@@ -258,7 +262,7 @@ class _Run:
             document = prune_document(
                 plan,
                 dry_run=self._output.dry_run,
-                run=None if self._forgotten else run,
+                run=self._left,
                 outcomes=outcomes,
                 others=others,
                 notices=notices,
@@ -280,8 +284,7 @@ class _Run:
                     others,
                     quiet=self._output.quiet,
                     hedge=hedge(plan.inventory.notices),
-                    undoable=not self._forgotten
-                    and (run.disposal is not Disposal.DELETE or not all(one.leftover for one in plan.remove)),
+                    undoable=self._left is not None,
                 )
             if self._shrinkage is not None and not self._output.quiet:
                 show_shrinkage(out, self._shrinkage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache
@@ -81,6 +82,11 @@ def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
             return tuple(run for run in runs if run is not None)
     except OSError:
         return ()
+
+
+def has_left(run: str, caches: Iterable[Cache]) -> bool:
+    """Return whether a run has a receipt in one of the caches: without one there is nothing to restore or to finish."""
+    return any(os.path.lexists(os.path.join(state_path(cache), run, RECEIPT)) for cache in caches)
 
 
 def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
