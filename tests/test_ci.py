@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from machine import PACKAGES, PYTHON, Answer, Machine, allocated, contents, listing
-from tiny import Tiny, tiny_on
+from tiny import tiny_on
 
-from conda_prune_plugin.cli.presets import forget
-from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import build_channel
-from conda_prune_plugin.execution import purge
-from conda_prune_plugin.execution.lock import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,19 +210,6 @@ def test_a_dry_run_and_a_check_of_a_preset_change_nothing(empty: Machine, preset
     going = {"unused-1-0", "used-1-0"} if preset == "image" else {"unused-1-0"}
     assert {item["dist"] for item in dry.json["remove"]} == going
     assert listing(empty.directory) == before
-
-
-@pytest.mark.parametrize("error", [None, "Operation not permitted"])
-def test_a_receipt_counts_as_forgotten_only_if_it_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str | None
-) -> None:
-    tiny = Tiny(tmp_path / "it")
-    tiny.add("unused-1-0")
-    run = Run("run-1", 0.0, Disposal.DELETE)
-    tiny.execute(tiny.plan(), run=run)
-    monkeypatch.setattr(purge, "purge", lambda locked, stored, *tools: purge.Purged(stored, 0, error))
-
-    assert forget(run, [str(tiny.cache)], Patience()) is (error is None)
 
 
 def test_a_preset_says_itself_what_goes(empty: Machine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from contextlib import suppress
 
 from ..core.run import Run
 from ..core.targets import ALL, DEFAULT, OTHER, Target
@@ -80,14 +81,10 @@ def with_preset(arguments: argparse.Namespace) -> argparse.Namespace:
     return chosen
 
 
-def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> bool:
-    """Remove the receipts of a run, and return whether that could be done; if not, they do no harm."""
+def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> None:
+    """Remove the receipts of a run where that can be done; one that stays does no harm."""
     from .purge import chosen_runs, purge_runs
     from .runs import take_stock
 
-    try:
-        chosen = chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started)
-        outcomes = purge_runs(chosen, patience, lambda files: None)
-    except (PruneError, OSError):
-        return False
-    return all(outcome.error is None for outcome in outcomes)
+    with suppress(PruneError, OSError):
+        purge_runs(chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
