@@ -41,5 +41,5 @@ def restore_open(fd: int, mode: int, owner: tuple[int, int], mtime_ns: int) -> N
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
         raise PermissionError(errno.EPERM, "Something else was put in the place of a restored file")
     # Before the mode: a change of the owner takes away set-user-id.
-    os.fchmod(fd, mode if give(fd, owner) else mode & 0o777)
+    os.chmod(fd, mode if give(fd, owner) else mode & 0o777)
     os.utime(fd, ns=(mtime_ns, mtime_ns))
