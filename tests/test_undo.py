@@ -91,6 +91,18 @@ def test_purging_a_backup_frees_what_was_predicted(machine: Machine) -> None:
     assert not (machine.cache / ".conda-prune").exists()
 
 
+def test_purging_archives_frees_what_they_took_on_their_disk(machine: Machine, tmp_path: Path) -> None:
+    assert _prune(machine, "--backup-to", str(tmp_path / "elsewhere"), "--yes").code == 0
+    archives = [path for path in (tmp_path / "elsewhere").rglob("*.tar.*") if path.is_file()]
+    held = sum(path.stat().st_blocks * 512 for path in archives)
+
+    purged = machine.run("prune", "purge", "last", "--yes", "--json").json
+
+    assert held > 0
+    assert [run["freed"] for run in purged["runs"]] == [held]
+    assert not any(path.exists() for path in archives)
+
+
 def test_archives_elsewhere_come_back_byte_for_byte(machine: Machine, tmp_path: Path) -> None:
     entry = machine.entry("symlinks-2.0-0")
     (entry / "bin").mkdir()

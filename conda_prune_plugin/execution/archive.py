@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.decision import Remove
+from ..core.status import allocated
 from ..errors import StateError
 from .directory import Directory
 from .receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
@@ -101,8 +102,10 @@ def extract(folder: Directory, archived: Archived, target: Directory, tops: Coll
         unpack(tar, target, tops)
 
 
-def purge_folder(receipt: Receipt) -> None:
-    """Delete the archives of a run, and nothing else; one whose folder is gone has none any more.
+def purge_folder(receipt: Receipt) -> int:
+    """Delete the archives of a run, and nothing else; return the bytes that came back on their disk.
+
+    A run whose folder is gone has none any more.
 
     Unless it lies on a disk that may not be mounted, which nothing would tell of any more: what shows that is that not
     even the directory above the one for archives is there.
@@ -114,21 +117,22 @@ def purge_folder(receipt: Receipt) -> None:
     """
     path = receipt.run.destination
     if path is None:
-        return
+        return 0
     above = os.path.dirname(path)
     folders = (path, above) if os.path.basename(above) == receipt.run.id else (path,)
     if not os.path.lexists(path):
         destination = os.path.dirname(folders[-1])
         if not os.path.lexists(os.path.dirname(destination)):
             raise ValueError(
-                f"{destination} is not there, nor is the directory above it: a disk may not be mounted (if it is gone "
-                "for good, make the latter)"
+                f"{destination} is not there, nor the directory above it: its disk may not be mounted. If it is gone "
+                f"for good, make {os.path.dirname(destination)} and purge again"
             )
-        return
+        return 0
+    freed = 0
     with Directory.open(os.path.realpath(path)) as folder:
         names = [name for name, _ in folder.names()]
         if not any(name == RECEIPT or name.removesuffix(_UNFINISHED).endswith(SUFFIX) for name in names):
-            return  # Nothing of it is left, and nothing proves whose folder it is.
+            return 0  # Nothing of it is left, and nothing proves whose folder it is.
         try:
             theirs = read_receipt(folder)
         except (OSError, ValueError) as error:
@@ -137,12 +141,15 @@ def purge_folder(receipt: Receipt) -> None:
             raise ValueError(f"{path} is not the folder of this run's archives")
         for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
             if folder.exists(name):
+                status = folder.status(name)
                 remove(folder, name)
+                freed += allocated(status) if status.st_nlink == 1 else 0
         # Last of all: it is the proof.
         withdraw_receipt(folder)
     for empty in folders:
         with suppress(OSError):
             os.rmdir(empty)
+    return freed
 
 
 @contextmanager

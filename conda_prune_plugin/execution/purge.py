@@ -20,7 +20,7 @@ from .state import DOOMED, LockedCache, remove_empty
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What became of one run in one cache; `freed` in bytes, in the cache only."""
+    """What became of one run in one cache; `freed` in bytes, in the cache and where its archives were."""
 
     stored: StoredRun
     freed: int
@@ -49,7 +49,7 @@ def purge(
                 errors.append(reason(error))
         try:
             if run.receipt is not None:
-                purge_folder(run.receipt)
+                freed += purge_folder(run.receipt)
         except (OSError, ValueError) as error:
             errors.append(f"its archives stay: {error}")
         try:
