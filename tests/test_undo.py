@@ -91,6 +91,17 @@ def test_purging_a_backup_frees_what_was_predicted(machine: Machine) -> None:
     assert not (machine.cache / ".conda-prune").exists()
 
 
+def test_what_was_fetched_again_counts_as_never_linked_since(machine: Machine) -> None:
+    assert _prune(machine, "--yes", "--include-irreplaceable").code == 0
+    assert machine.run("prune", "restore", "last", "--only", "libalpha").code == 0
+
+    plan = _prune(machine, "--dry-run", "--json").json
+
+    (restored,) = (decision for decision in plan["remove"] if decision["dist"].startswith("libalpha-"))
+    assert "extracted" in restored["parts"]
+    assert restored["last_used_from"] == "extraction"
+
+
 def test_purging_archives_frees_what_they_took_on_their_disk(machine: Machine, tmp_path: Path) -> None:
     assert _prune(machine, "--backup-to", str(tmp_path / "elsewhere"), "--yes").code == 0
     archives = [path for path in (tmp_path / "elsewhere").rglob("*.tar.*") if path.is_file()]

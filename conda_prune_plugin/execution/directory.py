@@ -141,7 +141,8 @@ class Directory:
         """
         if not is_root():
             return
-        owner = (to or self).own_status()
+        here = (to or self).own_status()
+        owner = (here.st_uid, here.st_gid)
         try:
             fd = self.open_file(name, os.O_RDONLY)
         except OSError as error:
@@ -150,8 +151,9 @@ class Directory:
             raise
         try:
             status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
-                give(fd, (owner.st_uid, owner.st_gid))
+            # Not without need: a change of the inode looks like a use of the package (`core.last_use`).
+            if (status.st_uid, status.st_gid) != owner and (stat.S_ISDIR(status.st_mode) or status.st_nlink == 1):
+                give(fd, owner)
         finally:
             os.close(fd)
 
