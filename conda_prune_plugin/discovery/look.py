@@ -115,7 +115,9 @@ def _measure(path: str, mounts: frozenset[str], statuses: Statuses | None = None
     """
     statuses = {} if statuses is None else statuses
     measurement = measure(path, mounts=mounts, statuses=statuses)
-    # Nearly no file is called so; only then is it asked whether its directory is.
+    # Nearly never, and asked of all names at once: this is done for every file of every candidate.
+    if _HISTORY not in "\0".join(statuses):
+        return measurement
     found = next((name for name in statuses if name.endswith(_HISTORY) and _history_of(path, name)), None)
     if found is None:
         return measurement
