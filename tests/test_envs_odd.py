@@ -228,13 +228,13 @@ def test_where_the_registry_is_kept_is_told_though_no_broken_environment_can_be_
 
 def test_a_place_noted_after_one_that_a_full_disk_cut_off_is_noted_by_itself(tmp_path: Path) -> None:
     (tmp_path / ".conda-prune").mkdir()
-    (tmp_path / ".conda-prune" / "places").write_bytes(b"/work/one\n/work/pro")
+    (tmp_path / ".conda-prune" / "places").write_bytes(b"/home/one\n/home/pro")
 
     for _ in range(2):
         remember(str(tmp_path), "/data/other")
 
-    assert (tmp_path / ".conda-prune" / "places").read_bytes() == b"/work/one\n/work/pro\n/data/other\n"
-    assert with_noted_places([str(tmp_path)])[1:] == ("/work/one", "/work/pro", "/data/other")
+    assert (tmp_path / ".conda-prune" / "places").read_bytes() == b"/home/one\n/home/pro\n/data/other\n"
+    assert with_noted_places([str(tmp_path)])[1:] == ("/home/one", "/home/pro", "/data/other")
 
 
 @contextmanager
