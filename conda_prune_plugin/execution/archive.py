@@ -130,8 +130,7 @@ def purge_folder(receipt: Receipt) -> int:
         return 0
     freed = 0
     with Directory.open(os.path.realpath(path)) as folder:
-        names = [name for name, _ in folder.names()]
-        if not any(name == RECEIPT or name.removesuffix(_UNFINISHED).endswith(SUFFIX) for name in names):
+        if not (folder.exists(RECEIPT) or holds_archives(folder)):
             return 0  # Nothing of it is left, and nothing proves whose folder it is.
         try:
             theirs = read_receipt(folder)
