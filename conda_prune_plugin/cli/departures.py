@@ -82,7 +82,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
         details={
             "prefix": environment.path,
             "registered": environment.registered,
-            "packages": len(environment.root.dists),
+            "packages": len(environment.root.packages),
             "python": environment.python,
             LOST: losses.files,
         },

@@ -14,6 +14,7 @@ from ..core.model import Entry, Inventory, Notice, ReasonKind, RootKind
 from ..core.planner import with_links
 from ..discovery.crew import Crew
 from ..discovery.holders import Holder, count_links, find_holders, measure_entries
+from ..discovery.identity import Names
 from ..discovery.inventory import discover
 from ..discovery.links import measure_links
 from ..discovery.specs import matching
@@ -54,7 +55,7 @@ def explain(arguments: argparse.Namespace) -> int:
         kept = [decision for decision in plan.keep if decision.entry in asked]
         going = [decision for decision in plan.remove if decision.entry in asked]
         reporter.phase("Looking how environments link")
-        links = measure_links(inventory.caches, (*kept, *going))
+        links = measure_links(inventory, (*kept, *going))
         notices += damaged_in_use(_only(inventory, asked), reporter, Crew(at_once=False))
         measured = explanations(with_links(plan, links))
         alone = _alone(inventory, reporter) if arguments.all else None
@@ -69,7 +70,8 @@ def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, 
 
     Raises `NoSuchPackageError` if none does.
     """
-    found = {spec: matching((spec,), inventory.caches, doubtful=False) for spec in specs}
+    names = Names(inventory.roots)
+    found = {spec: matching((spec,), inventory.caches, doubtful=False, names=names) for spec in specs}
     if specs and not any(found.values()):
         raise NoSuchPackageError(
             f"No package in the caches matches {', '.join(specs)}.",

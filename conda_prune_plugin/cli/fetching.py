@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from ..discovery.archive_names import archive_suffixes, is_wheel
 from ..discovery.reading import INDEX, dist_of, read_object
 from ..discovery.wholeness import RECORD, directory_damage, file_sha256, never
 from ..execution.receipt import ReceiptEntry
@@ -21,7 +22,7 @@ _MASKED_TOKEN = "/t/<TOKEN>"  # noqa: S105
 
 def fetch() -> Fetch:
     """Return how conda fetches and extracts packages."""
-    return Fetch(_archive, _extracted)
+    return Fetch(_archive, _extracted, archive_suffixes())
 
 
 def extraction() -> Extraction:
@@ -78,7 +79,8 @@ def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     except Exception as error:
         # zipfile, tarfile, bz2, zstd and conda-package-handling each have errors of their own for broken content.
         raise UnfetchableError(f"{archive} can't be extracted: {_one_line(error)}") from error
-    if found != entry.dist and entry.sha256 is None:
+    # What a wheel holds has no name like it, and only what has its name can be extracted from it.
+    if found != entry.dist and entry.sha256 is None and not is_wheel(archive):
         raise UnfetchableError(f"{archive} holds {found}")
     if entry.record is not None:
         write_as_json_to_file(os.path.join(target, RECORD), entry.record)

@@ -19,6 +19,7 @@ from ..discovery import specs
 from ..discovery.candidates import archives_beside, gather_evidence
 from ..discovery.crew import Crew
 from ..discovery.doubles import doubles, held_elsewhere
+from ..discovery.identity import Names
 from ..discovery.inventory import Request
 from ..discovery.leftovers import Found, Search, find_leftovers, with_archives, with_choices, with_links
 from ..discovery.look import Memory
@@ -100,9 +101,10 @@ class Choice:
         """
         referenced = references(inventory.roots)
         # Who has measured everything wants to know how much, not why: nothing is looked at a second time for that.
+        names = Names(inventory.roots)
         search = self._search if measured is None else replace(self._search, contents=False)
         memory = Memory(measured)
-        found = self._leftovers(inventory, referenced, search, reporter, memory, crew)
+        found = self._leftovers(inventory, referenced, search, reporter, memory, names, crew)
         inventory = found.inventory
         evidence, spared, notices = self._evidence(inventory, referenced, reporter, memory)
         tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, memory)
@@ -117,7 +119,7 @@ class Choice:
         )
         policy = replace(
             self._policy,
-            only=matching(self._only, inventory.caches, doubtful=False) if self._only else None,
+            only=matching(self._only, inventory.caches, doubtful=False, names=names) if self._only else None,
             unlinked=spared.unlinked,
             doubles=spared.doubles,
             tarballs=frozenset(item.entry for item in tarballs),
@@ -125,7 +127,7 @@ class Choice:
         )
         plan = make_plan(inventory, (*evidence, *tarballs), policy, now, found.leftovers, other)
         reporter.clear()
-        notices = (*self._unmatched(inventory), *notices, *remarks, *kept_though_damaged(plan))
+        notices = (*self._unmatched(inventory, names), *notices, *remarks, *kept_though_damaged(plan))
         notices += self._missed(plan, policy.budget)
         return plan, notices
 
@@ -161,6 +163,7 @@ class Choice:
         search: Search,
         reporter: Reporter,
         memory: Memory,
+        names: Names,
         crew: Crew | None,
     ) -> Found:
         if Target.LEFTOVERS not in self._targets and not search.everything:
@@ -176,7 +179,7 @@ class Choice:
             if self._search.repair:
                 leftovers = with_archives(leftovers, found.inventory, referenced)
         rules = [root.name or "" for root in inventory.roots if root.kind is RootKind.KEEP]
-        return replace(found, leftovers=with_choices(leftovers, inventory.caches, rules, self._only))
+        return replace(found, leftovers=with_choices(leftovers, inventory.caches, rules, self._only, names))
 
     def _tarballs(
         self,
@@ -203,11 +206,12 @@ class Choice:
         progress = reporter.phase("Comparing archives with their hashes", len(lone))
         return shareless, doubles(inventory.caches, (item for item in evidence if item.entry in lone), progress)
 
-    def _unmatched(self, inventory: Inventory) -> tuple[Notice, ...]:
+    def _unmatched(self, inventory: Inventory, names: Names) -> tuple[Notice, ...]:
         """Return a warning for each option that matches nothing: it may have been meant to protect something."""
         kept = {root.name for root in inventory.roots if root.kind is RootKind.KEEP and root.dists}
         lost = [("--keep", text) for text in self._keep if text not in kept]
-        lost += [("--only", text) for text in self._only if not matching((text,), inventory.caches, doubtful=False)]
+        caches = inventory.caches
+        lost += [("--only", text) for text in self._only if not matching((text,), caches, doubtful=False, names=names)]
         return tuple(
             Notice("no-match", f"No package in the caches matches {option} {text}.", "") for option, text in lost
         )

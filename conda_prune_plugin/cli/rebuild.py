@@ -20,7 +20,7 @@ from ..core.decision import Outcome
 from ..core.model import Entry, Part, Result
 from ..core.units import plural
 from ..discovery.exports import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
-from ..discovery.records import META
+from ..discovery.records import META, read_environment, with_contents
 from ..execution.aside import reason
 from ..execution.environments import LOST
 from ..execution.exports import EXPORTS
@@ -108,7 +108,9 @@ def _make(prefix: str, exports: str, *, offline: bool) -> None:
     error = _run([sys.executable, "-m", "conda_prune_plugin.embedded", *command, *(["--offline"] * offline)])
     if error is not None:
         raise _NotMadeError(error)
-    missing = _wanted(exports) - {name.removesuffix(".json") for name in os.listdir(os.path.join(prefix, META))}
+    made, _ = read_environment(prefix, None)
+    wanted = _wanted(exports)
+    missing = wanted - with_contents(made, frozenset(wanted)).dists
     if missing:
         raise _NotMadeError(f"conda has made it without {', '.join(sorted(missing))}")
     for name in (VARIABLES, PINNED, FROZEN):
@@ -123,7 +125,7 @@ def _has_packages(explicit: str) -> bool:
 
 def _wanted(exports: str) -> set[str]:
     """Return the dists of an ``@EXPLICIT`` file."""
-    from ..core.names import archive_dist
+    from ..discovery.archive_names import archive_dist
 
     found = set()
     with open(os.path.join(exports, EXPLICIT), encoding="utf-8", errors="surrogateescape") as stream:

@@ -208,7 +208,7 @@ class _Run:
             from ..discovery.links import measure_links
 
             self._reporter.phase("Looking how environments link")
-            plan = with_links(plan, measure_links(inventory.caches, (*plan.keep, *plan.remove)))
+            plan = with_links(plan, measure_links(inventory, (*plan.keep, *plan.remove)))
             self._reporter.clear()
         return plan, remarks
 

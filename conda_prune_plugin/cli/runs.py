@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.model import Cache, Client, Notice, PartKind
 from ..core.run import RunSummary
@@ -119,11 +120,14 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     def matches(entry: ReceiptEntry) -> bool:
         if any(part.kind is PartKind.ENVIRONMENT for part in entry.parts):
             return entry.dist == spec
-        name, version, build, *_ = [*entry.dist.rsplit("-", 2), "", ""]
-        record = {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
-        return fits(entry.dist, record)
+        return any(fits(dist, _as_record(dist, entry)) for dist in (entry.dist, *entry.names))
 
     return matches
+
+
+def _as_record(dist: str, entry: ReceiptEntry) -> Mapping[str, Any]:
+    name, version, build, *_ = [*dist.rsplit("-", 2), "", ""]
+    return {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ..core.model import Inventory, Notice, Root, RootKind
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
+from ..discovery.identity import Names
 from ..discovery.inventory import Beginning, discover
 from ..discovery.other_caches import PATIENCE, other_caches
 from ..discovery.usage import Scan, Survey, make_usage
@@ -67,7 +68,9 @@ class _Run:
         if self._file and not self._output.dry_run:
             self._report(self._file, usage, found, scan)
         self._reporter.clear()
-        by_package = packages(cached_parts(scan), found, scan.inodes) if self._by_package else None
+        by_package = None
+        if self._by_package:
+            by_package = packages(cached_parts(scan, Names(inventory.roots)), found, scan.inodes)
         self._show(usage, by_package, self._zoomed(usage, found, scan, kept), notices)
         return 0
 

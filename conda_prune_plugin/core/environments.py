@@ -181,8 +181,8 @@ def duplicates(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:
     """Return for each environment the paths of those that have exactly the same packages."""
     same: dict[frozenset[str], list[str]] = {}
     for root in roots:
-        if root.dists and root.state is RootState.OK:
-            same.setdefault(root.dists, []).append(root.path)
+        if root.packages and root.state is RootState.OK:
+            same.setdefault(root.packages, []).append(root.path)
     return {path: tuple(other for other in paths if other != path) for paths in same.values() for path in paths}
 
 

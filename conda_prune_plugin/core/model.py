@@ -223,6 +223,7 @@ class Root:
     name: the environment's, if it has one; the revision's with it; the text of a rule.
     stamp: what tells whether an environment has changed since it was read.
     notes: for the dists of which there is more to say than that this root names them, such as the line of a lockfile.
+    aliases: which of the dists are only other names of a record, as its url gives them, and what that record is called.
     """
 
     path: str
@@ -232,6 +233,12 @@ class Root:
     kind: RootKind = RootKind.ENVIRONMENT
     stamp: tuple[int, int] | None = field(default=None, repr=False)
     notes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    aliases: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """The dists that it has, each by one name."""
+        return self.dists.difference(self.aliases) if self.aliases else self.dists
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +277,9 @@ class Measurement:
 class Evidence:
     """What opening and measuring an entry that no root names has shown.
 
-    dist: the ``name-version-build`` that its own metadata gives, which differs from the entry's name when the
-        archive was renamed before it was installed.
+    dist: the ``name-version-build`` that conda knows it by: what its channel said, or else its own index. It differs
+        from the entry's name when the archive is called otherwise, such as a wheel.
+    aliases: the other dists that its metadata gives.
     fetched: the newest time of fetching or extraction.
     outside: links to its files that neither the caches nor the entry itself explain.
     source: the url it was fetched from, credentials masked.
@@ -292,6 +300,7 @@ class Evidence:
     unreadable: str | None = None
     irreplaceable: str | None = None
     beside: tuple[tuple[Part, Identity], ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 #: What rattler adds to a dist where it tells caches of different origin apart: the SHA-256 of the url or the path that
 #: the package came from (rattler_cache, ``CacheKey::to_path_segment``).
@@ -25,14 +26,18 @@ PLACES = "places"
 #: What rattler and pixi lock while they work on a cache (rattler_cache, ``PackageCache::acquire_global_lock``).
 RATTLER_LOCK = ".cache.lock"
 
-#: conda's two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``).
+#: conda's own two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``); plugins may add others.
 ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")
 
 
-def archive_dist(file_name: str) -> str | None:
-    """Return the dist that an archive of this name holds, or None if the name is not an archive's."""
-    for suffix in ARCHIVE_SUFFIXES:
-        if file_name.endswith(suffix) and len(file_name) > len(suffix):
+def archive_dist(file_name: str, suffixes: Iterable[str] = ARCHIVE_SUFFIXES, *, any_case: bool = False) -> str | None:
+    """Return the name of the entry that an archive belongs to, or None if the name is not an archive's.
+
+    any_case: the suffixes, in lower case, count in letters of any case.
+    """
+    compared = file_name.lower() if any_case else file_name
+    for suffix in suffixes:
+        if compared.endswith(suffix) and len(file_name) > len(suffix):
             return file_name[: -len(suffix)]
     return None
 

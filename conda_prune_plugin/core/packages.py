@@ -112,7 +112,7 @@ def packages(cached: Cached, contents: Iterable[Contents], inodes: Inodes) -> tu
             holders.setdefault(dist, {}).setdefault(cache, []).append(tree)
     users: dict[str, list[str]] = {}
     for item in contents:
-        for dist in item.root.dists:
+        for dist in item.root.packages:
             users.setdefault(dist, []).append(item.root.path)
             tree = item.owners.get(Owner(OwnerKind.CONDA, dist), Tree())
             holders.setdefault(dist, {}).setdefault(item.root.path, []).append(tree)
@@ -155,10 +155,10 @@ def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: int) -> Zo
     """Return one environment from near; `roots` are all environments, `kept` is as in `Zoom`."""
     others: dict[str, int] = {}
     for root in roots:
-        for dist in root.dists if root.path != item.root.path else ():
+        for dist in root.packages if root.path != item.root.path else ():
             others[dist] = others.get(dist, 0) + 1
     shares = []
-    for dist in item.root.dists:
+    for dist in item.root.packages:
         tree = item.owners.get(Owner(OwnerKind.CONDA, dist), Tree())
         own = released((tree,), inodes)
         shares.append(PackageShare(dist, tree.files, occupied((tree,), inodes), own, others.get(dist, 0)))

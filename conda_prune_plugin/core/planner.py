@@ -110,7 +110,8 @@ def _subjects(
     inventory: Inventory, referenced: _Referenced, evidence: Mapping[Entry, Evidence], policy: Policy, now: float
 ) -> tuple[Subject, ...]:
     entries = [entry for cache in inventory.caches for entry in cache.entries]
-    newest = newest_versions(entries, evidence, policy.keep_newest, policy.version_key)
+    aliases = {alias: dist for root in inventory.roots for alias, dist in root.aliases.items()}
+    newest = newest_versions(entries, evidence, policy.keep_newest, policy.version_key, aliases)
 
     def subject(cache: Cache, entry: Entry) -> Subject:
         found = evidence.get(entry)

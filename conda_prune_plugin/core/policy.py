@@ -84,9 +84,8 @@ Rule = Callable[[Subject, Evidence], Iterable[Reason]]
 
 def names(entry: Entry, evidence: Evidence | None) -> tuple[str, ...]:
     """Return the dists that a root would reference an entry by: its own name, and what its metadata says."""
-    recorded = recorded_names(entry.dist)
-    inside = evidence.dist if evidence is not None else None
-    return recorded if not inside or inside in recorded else (*recorded, inside)
+    inside = (evidence.dist, *evidence.aliases) if evidence is not None else ()
+    return tuple(dict.fromkeys(filter(None, (*recorded_names(entry.dist), *inside))))
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:

@@ -37,21 +37,28 @@ class Budget:
 
 NO_BUDGET = Budget()
 
+_NO_ALIASES: Mapping[str, str] = {}
+
 
 def newest_versions(
-    entries: Iterable[Entry], evidence: Mapping[Entry, Evidence], count: int, version_key: VersionKey
+    entries: Iterable[Entry],
+    evidence: Mapping[Entry, Evidence],
+    count: int,
+    version_key: VersionKey,
+    aliases: Mapping[str, str] = _NO_ALIASES,
 ) -> frozenset[Entry]:
     """Return the entries that are of one of the `count` newest versions of their package name.
 
     All entries count, whichever cache they are in and whatever keeps them, and all builds of one version are one
     version. What has no name and version, or none that can be compared, is among the newest: nobody knows better.
+    `aliases`: the dists that environments know entries by which are called otherwise.
     """
     if not count:
         return frozenset()
     by_name: dict[str, list[tuple[Any, Entry]]] = {}
     found: set[Entry] = set()
     for entry in entries:
-        dist = _dist(entry, evidence.get(entry))
+        dist = _dist(entry, evidence.get(entry), aliases)
         key = version_key(package_version(dist)) if dist is not None else None
         if dist is None or key is None:
             found.add(entry)
@@ -93,9 +100,8 @@ def _age_order(evidence: Evidence) -> tuple[bool, float, str, str]:
     return (time is None, time or 0.0, evidence.entry.cache, evidence.entry.dist)
 
 
-def _dist(entry: Entry, evidence: Evidence | None) -> str | None:
-    """Return the name-version-build of an entry: its own name, unless that is none and its metadata has one."""
-    if is_dist_name(entry.dist):
-        return plain_dist(entry.dist)
-    dist = evidence.dist if evidence is not None else None
-    return dist if dist is not None and is_dist_name(dist) else None
+def _dist(entry: Entry, evidence: Evidence | None, aliases: Mapping[str, str]) -> str | None:
+    """Return the name-version-build that conda knows an entry by, its own name if nothing else is known."""
+    inside = evidence.dist if evidence is not None else None
+    known = (inside, aliases.get(entry.dist), entry.dist)
+    return next((plain_dist(dist) for dist in known if dist is not None and is_dist_name(dist)), None)

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ..core.model import Cache, Client, Entry, Notice, Part, PartKind
-from ..core.names import RATTLER_LOCK, archive_dist, is_dist_name
+from ..core.names import RATTLER_LOCK, is_dist_name
 from ..core.status import ON_WINDOWS, irremovable
 from ..errors import NoSuchDirectoryError, NotACacheError
+from .archive_names import archive_dist
 from .nested import nested_directories
 from .rattler import LOCK_SUFFIX
 from .reading import INDEX

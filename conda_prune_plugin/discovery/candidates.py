@@ -14,6 +14,7 @@ from ..core.accounting import InodeKey, missing_links, unexplained
 from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
 from ..core.status import listed_status
+from .archive_names import is_wheel
 from .archives import dist_in_archive
 from .look import Memory
 from .measure import identity
@@ -65,8 +66,19 @@ def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], memory: M
         # Beside a directory that somebody removes meanwhile the archive is all there is, and stays.
         with suppress(FileNotFoundError):
             identities = [(part, identity(os.lstat(entry.path(part)))) for part in entry.parts if _extracted(part)]
-            found.append(replace(item, entry=entry, beside=tuple(identities)))
+            directory = next(entry.path(part) for part in entry.parts if _extracted(part))
+            described = _known(memory, directory)
+            found.append(replace(item, entry=entry, beside=tuple(identities), **described))
     return tuple(found)
+
+
+def _known(memory: Memory, directory: str) -> dict[str, Any]:
+    """Return the fields of evidence that say what a package is known by, as its extracted directory tells."""
+    try:
+        described = memory.described(directory)
+    except (OSError, ValueError):
+        return {}
+    return {"dist": described.dist, "aliases": described.aliases}
 
 
 def _extracted(part: Part) -> bool:
@@ -78,6 +90,7 @@ class _Metadata:
     """What an extracted directory says of itself, as far as it says it; `source` is its url without credentials."""
 
     dist: str | None = None
+    aliases: tuple[str, ...] = ()
     url: str | None = None
     source: str | None = None
     sha256: str | None = None
@@ -106,6 +119,7 @@ def _examine(
             entry=entry,
             measurements=with_sticky_obstacle(cache, measurements),
             dist=metadata.dist,
+            aliases=metadata.aliases,
             fetched=_fetched(measurements, paths, memory),
             source=metadata.source or without_credentials(url),
             sha256=metadata.sha256 or checked,
@@ -126,7 +140,8 @@ def _metadata(entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], m
             return _Metadata(doubt=f"{part.name} is not a regular file")
     directory = next((part.name for part in entry.parts if _extracted(part)), None)
     if directory is None:
-        strangers = archives if not is_dist_name(entry.dist) else [name for name in archives if name not in urls]
+        named = is_dist_name(entry.dist) and not any(map(is_wheel, archives))
+        strangers = [name for name in archives if not named or name not in urls]
         looked_into = [_metadata_in_archive(paths[name]) for name in strangers]
         doubtful = (metadata for metadata in looked_into if metadata.doubt is not None)
         return next(doubtful, looked_into[0] if looked_into else _Metadata(entry.dist))
@@ -138,10 +153,13 @@ def _metadata(entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], m
         return _Metadata(doubt=f"it has no {lacking}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
+    if described.doubt is not None:
+        # It may be known to environments all the same.
+        return _Metadata(described.dist, described.aliases, doubt=described.doubt)
     url, sha256 = (_text(described.record.get(key)) for key in ("url", "sha256"))
     source = without_credentials(url)
     record = {**described.record, "url": source} if source else None
-    return _Metadata(described.dist, url, source, sha256, record)
+    return _Metadata(described.dist, described.aliases, url, source, sha256, record)
 
 
 def _text(value: object) -> str | None:

@@ -17,6 +17,7 @@ from ..core.model import Root
 from ..core.packages import Cached, Contents, Owner, OwnerKind
 from ..core.status import allocated, listed_status
 from ..core.usage import Inodes, Tree
+from .identity import Names
 from .pip_packages import PipPackage
 from .reading import read_object
 from .records import META
@@ -51,14 +52,15 @@ def contents(root: Root, scanned: Scan) -> Contents:
     )
 
 
-def cached_parts(scanned: Scan) -> Cached:
-    """Return what the caches hold of each dist."""
+def cached_parts(scanned: Scan, names: Names | None = None) -> Cached:
+    """Return what the caches hold of each entry; with `names`, of each dist that conda knows entries by."""
     found: dict[str, list[tuple[str, Tree]]] = {}
     for item in scanned.caches:
         for entry in item.cache.entries:
             for part in entry.parts:
                 if part.name in item.parts:
-                    found.setdefault(entry.dist, []).append((item.cache.path, item.parts[part.name]))
+                    dist = entry.dist if names is None else names.of(item.cache, entry)[0]
+                    found.setdefault(dist, []).append((item.cache.path, item.parts[part.name]))
     return Cached({dist: tuple(parts) for dist, parts in found.items()})
 
 
@@ -66,7 +68,7 @@ def _owners(root: Root, pip: Iterable[PipPackage]) -> dict[str, Owner]:
     found: dict[str, Owner] = {}
     for package in pip:
         found.update(dict.fromkeys((_slashed(name) for name in package.files), Owner(OwnerKind.PIP, package.name)))
-    for dist in root.dists:
+    for dist in root.packages:
         with suppress(OSError, ValueError):
             files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
             names = (name for name in files if isinstance(name, str)) if isinstance(files, list) else ()

@@ -29,13 +29,15 @@ def doubles(
     """Return the evidence on the extracted directories of those entries whose archive is here and sound.
 
     Sound is an archive with the hash that conda has recorded. Nothing is lost with a directory that can be extracted
-    again, so it can't be irreplaceable. `progress` is called with the number of entries that were looked at.
+    again, so it can't be irreplaceable. Only the record in it says by which name a channel offers what calls itself
+    otherwise: from the archive alone conda would not know the package again. `progress` is called with the number of entries that were looked at.
     """
     real = {cache.path: cache.real_path for cache in caches}
     found = []
     for done, item in enumerate(evidence):
         progress(done)
-        if item.doubt is None and item.unreadable is None and _is_double(real[item.entry.cache], item.entry):
+        known_again = item.doubt is None and item.unreadable is None and not item.aliases
+        if known_again and _is_double(real[item.entry.cache], item.entry):
             beside = tuple((part, one.identity) for part, one in item.measurements if part.kind is PartKind.ARCHIVE)
             found.append(replace(item, outside=0, irreplaceable=None, beside=beside))
     return tuple(found)

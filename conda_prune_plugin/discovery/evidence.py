@@ -104,7 +104,7 @@ def _looks_like_base(real: str) -> bool:
 
 
 def _python(root: Root) -> str | None:
-    for dist in root.dists:
+    for dist in root.packages:
         if package_name(dist) == "python":
             with suppress(ValueError):
                 return package_version(dist)
@@ -150,7 +150,7 @@ def _problems(root: Root, history: bytes | None) -> Iterable[Problem]:
         yield Problem("corrupt", "some of its records can't be read")
     if not os.path.lexists(os.path.join(root.path, META, "history")):
         yield Problem("no-history", f"it has no {META}/history, so conda takes it for no environment")
-    if not root.dists and not _REVISION.search(history or b"") and not _is_empty(root.path):
+    if not root.packages and not _REVISION.search(history or b"") and not _is_empty(root.path):
         yield Problem("interrupted", "it has files but no record of a package: its creation was interrupted")
     has_python = _python(root) is not None
     if has_python and not any(os.path.exists(os.path.join(root.path, name)) for name in _INTERPRETERS):

@@ -61,7 +61,7 @@ def export(root: Root) -> Export:
 
 def _records(root: Root) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     """Give the dists of an environment with their records, None for one that can't be read."""
-    for dist in sorted(root.dists):
+    for dist in sorted(root.packages):
         path = os.path.join(root.path, META, f"{dist}.json")
         # What only another record claims to be is no package for conda.
         if os.path.lexists(path):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Entry, Inventory, Notice, Root, RootKind, RootState
-from ..core.names import package_name, recorded_names
+from ..core.names import recorded_names
 from ..core.reachability import references
 from ..core.soft_links import SoftLinks
 from ..core.units import plural
@@ -17,6 +17,7 @@ from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .crew import Crew
 from .environments import Reader, Sources, read_roots, require_environments, search_environments
+from .identity import Names
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .neighbours import find_neighbours
 from .precision import precision_notices
@@ -171,25 +172,29 @@ def further_roots(
     """Return the roots that are no environments: revisions, lockfiles and rules, and what was odd about them."""
     roots: list[Root] = []
     notices: list[Notice] = []
+    environments = tuple(environments)
+    names = Names(environments)
     if request.keep_revisions:
         for environment in environments:
             revisions, odd = earlier_revisions(environment, request.keep_revisions)
             roots += revisions
             notices += odd
     for lockfile in lockfiles:
-        roots.append(lockfile_root(lockfile, caches))
+        roots.append(lockfile_root(lockfile, caches, names))
         notices += unmatched(lockfile, caches)
     for spec in dict.fromkeys(request.keep):
-        dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True))
+        dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True, names=names))
         roots.append(Root("", spec, RootState.OK, dists, RootKind.KEEP))
     return tuple(roots), tuple(notices)
 
 
 def with_odd_contents(roots: tuple[Root, ...], caches: tuple[Cache, ...]) -> tuple[Root, ...]:
-    """Return the roots with what those records name that bear the name of another dist (`records.with_contents`)."""
+    """Return the roots with what those records mean that are called like nothing in the caches."""
     cached = frozenset(name for cache in caches for entry in cache.entries for name in recorded_names(entry.dist))
-    wanted = frozenset(map(package_name, cached.difference(*(root.dists for root in roots))))
-    return tuple(with_contents(root, cached, wanted) for root in roots)
+    # Where each entry is called like a record, nothing may go that another record could mean.
+    if not cached.difference(*(root.dists for root in roots)):
+        return roots
+    return tuple(with_contents(root, cached) for root in roots)
 
 
 class RootWatch:

@@ -17,10 +17,12 @@ from threading import Event
 
 from ..core.leftovers import Archive, Leftover
 from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
-from ..core.names import ARCHIVE_SUFFIXES, recorded_names
+from ..core.names import recorded_names
 from ..core.soft_links import SoftLinks
+from .archive_names import archive_suffixes
 from .candidates import with_sticky_obstacle
 from .crew import Crew
+from .identity import Names
 from .look import BATCH, Batch, Looked, Looking, Memory, batches
 from .measure import Measure
 from .mounts import mount_points
@@ -178,7 +180,8 @@ def _named(cache: Cache, entry: Entry, referenced: Collection[str], memory: Memo
     """Return the dist that roots name a damaged entry by, its own if none does: a record may mean it by another one."""
     known = list(recorded_names(entry.dist))
     with suppress(OSError, ValueError):
-        known.append(memory.described(os.path.join(cache.real_path, entry.dist)).dist)
+        described = memory.described(os.path.join(cache.real_path, entry.dist))
+        known += (described.dist, *described.aliases)
     return next((name for name in known if name in referenced), entry.dist)
 
 
@@ -188,7 +191,7 @@ def _origin(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> str | None:
         url = read_object(os.path.join(cache.real_path, entry.dist, RECORD)).get("url")
         if isinstance(url, str):
             return url
-    return next((urls[entry.dist + suffix] for suffix in ARCHIVE_SUFFIXES if entry.dist + suffix in urls), None)
+    return next((urls[entry.dist + suffix] for suffix in archive_suffixes() if entry.dist + suffix in urls), None)
 
 
 def _without(entries: Sequence[Entry], damages: Mapping[Entry, Mapping[Part, Damage]]) -> Iterator[Entry]:
@@ -224,7 +227,7 @@ def _newest_change(top: str) -> float:
 
 
 def with_choices(
-    leftovers: Sequence[Leftover], caches: Sequence[Cache], keep: Sequence[str], only: Sequence[str]
+    leftovers: Sequence[Leftover], caches: Sequence[Cache], keep: Sequence[str], only: Sequence[str], names: Names
 ) -> tuple[Leftover, ...]:
     """Return the leftovers with what the specifications of ``--keep`` and ``--only`` say of the dists they are of.
 
@@ -235,8 +238,8 @@ def with_choices(
         replace(cache, entries=tuple(dict.fromkeys(entry for entry in of.values() if entry.cache == cache.path)))
         for cache in caches
     ]
-    rules = {text: matching((text,), places, doubtful=True) for text in dict.fromkeys(keep)}
-    chosen = matching(only, places, doubtful=False) if only else frozenset(of.values())
+    rules = {text: matching((text,), places, doubtful=True, names=names) for text in dict.fromkeys(keep)}
+    chosen = matching(only, places, doubtful=False, names=names) if only else frozenset(of.values())
 
     def choose(item: Leftover) -> Leftover:
         rule = next((text for text, matched in rules.items() if of[item] in matched), None)

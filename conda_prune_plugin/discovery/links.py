@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ..core.decision import Keep, Remove
-from ..core.model import Cache, Entry, LinkKind, PartKind, ReasonKind
-from ..core.names import plain_dist
+from ..core.model import Cache, Entry, Inventory, LinkKind, PartKind, ReasonKind
 from ..core.planner import Links
+from .identity import Names
 from .reading import read_object
 from .records import META
 
@@ -21,12 +21,13 @@ from .records import META
 _OF_ENVIRONMENTS = (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
 
 
-def measure_links(caches: Iterable[Cache], decisions: Iterable[Keep | Remove]) -> Links:
+def measure_links(inventory: Inventory, decisions: Iterable[Keep | Remove]) -> Links:
     """Return the link kind for every entry and environment that names it: hard or soft if any file is so.
 
     `RECORDED` if there are no files to tell it from: the package has none, or entry or record can't be read.
     """
-    by_path = {cache.path: cache for cache in caches}
+    by_path = {cache.path: cache for cache in inventory.caches}
+    names = Names(inventory.roots)
     found: dict[tuple[Entry, str], LinkKind] = {}
     for decision in decisions:
         entry = decision.entry
@@ -34,7 +35,7 @@ def measure_links(caches: Iterable[Cache], decisions: Iterable[Keep | Remove]) -
         prefixes = [reason.root for reason in decision.reasons if reason.kind in _OF_ENVIRONMENTS and reason.root]
         inodes = _inodes(directory) if directory and prefixes else frozenset()
         for prefix in prefixes:
-            files = _recorded_files(prefix, plain_dist(entry.dist)) if directory else []
+            files = _recorded_files(prefix, names.of(by_path[entry.cache], entry)) if directory else []
             found[entry, prefix] = _link_kind(directory or "", inodes, [os.path.join(prefix, name) for name in files])
     return found
 
@@ -44,12 +45,13 @@ def _extracted(cache: Cache, entry: Entry) -> str | None:
     return next((os.path.join(cache.real_path, part.name) for part in parts), None)
 
 
-def _recorded_files(prefix: str, dist: str) -> list[str]:
-    try:
-        files = read_object(os.path.join(prefix, META, f"{dist}.json")).get("files")
-    except (OSError, ValueError):
-        return []
-    return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+def _recorded_files(prefix: str, names: Iterable[str]) -> list[str]:
+    """Return the files of the record that an environment has by one of some names."""
+    for dist in names:
+        with suppress(OSError, ValueError):
+            files = read_object(os.path.join(prefix, META, f"{dist}.json")).get("files")
+            return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+    return []
 
 
 def _inodes(directory: str) -> frozenset[tuple[int, int]]:

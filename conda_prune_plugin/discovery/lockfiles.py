@@ -18,8 +18,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..core.model import Cache, Notice, Root, RootKind, RootState
-from ..core.names import archive_dist, is_dist_name
+from ..core.names import is_dist_name
 from ..errors import LockfileError, UsageError
+from .archive_names import archive_dist
+from .identity import Names
 from .reading import read_regular
 from .specs import matching, parse_spec
 
@@ -72,11 +74,11 @@ def read_lockfile(name: str) -> Lockfile:
     return _yaml(path, text)
 
 
-def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache]) -> Root:
+def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache], names: Names | None = None) -> Root:
     """Return a lockfile as a root; what an ``environment.yml`` asks for is all that matches in the caches."""
     lines = dict(lockfile.dists)
     for spec, line in lockfile.specs.items():
-        for entry in matching((spec,), caches, doubtful=True):
+        for entry in matching((spec,), caches, doubtful=True, names=names):
             lines.setdefault(entry.dist, line)
     for source, line in _in_caches(lockfile, caches).items():
         lines.setdefault(_last(source), line)
@@ -133,7 +135,7 @@ def _dist(path: str, line: int, url: str) -> str:
     file_name = unquote(url.split("#", 1)[0].split("?", 1)[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
     dist = archive_dist(file_name)
     if dist is None or not is_dist_name(dist):
-        _broken(path, line, f"{url!r} is not the url of a package (name-version-build.conda or .tar.bz2)")
+        _broken(path, line, f"{url!r} is not the url of a package (name-version-build.conda, for instance)")
     return dist
 
 

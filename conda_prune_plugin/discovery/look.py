@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.model import Entry, Measurement, Part, PartKind
-from ..core.names import ARCHIVE_SUFFIXES
+from .archive_names import archive_suffixes
 from .archives import holds_package
+from .description import Description, describe
 from .measure import Measure, Statuses, measure
 from .mounts import mount_points
-from .reading import INDEX, dist_of, read_object
 from .records import META
 from .urls import without_credentials
-from .wholeness import RECORD, Damage, Enough, archive_damage, archive_record, directory_damage
+from .wholeness import Damage, Enough, archive_damage, archive_record, directory_damage
 
 #: What shows that a directory was a package. Not info/files, which is a name that anybody might give.
 _METADATA = tuple(
@@ -31,19 +31,6 @@ _METADATA = tuple(
 
 #: What every client writes into an environment that it makes, and no package brings along.
 _HISTORY = os.path.join(META, "history")
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What an extracted directory says of itself.
-
-    dist: the ``name-version-build`` of its index. record: what conda has recorded; empty if it has not.
-    recorded: when that was, in seconds since the epoch.
-    """
-
-    dist: str
-    record: Mapping[str, Any]
-    recorded: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +45,6 @@ class Looked:
     descriptions: Mapping[str, Description]
     damages: Mapping[Part, Damage]
     sure: bool
-
-
-def describe(path: str, statuses: Statuses | None = None) -> Description:
-    """Return what an extracted directory says of itself; `statuses`: what is in it, where that is known.
-
-    Raises `OSError` or `ValueError`.
-    """
-    dist = dist_of(read_object(os.path.join(path, INDEX)))
-    if statuses is not None and RECORD not in statuses:
-        return Description(dist, {}, None)
-    record = os.path.join(path, RECORD)
-    try:
-        content = read_object(record)
-        known = statuses[RECORD] if statuses is not None else None
-        status = known if known is not None and stat.S_ISREG(known.st_mode) else os.stat(record)
-    except FileNotFoundError:
-        # A link to nowhere is there, and tells nothing.
-        if os.path.islink(record):
-            raise
-        return Description(dist, {}, None)
-    return Description(dist, content, status.st_mtime)
 
 
 class Memory:
@@ -136,15 +102,25 @@ def _is_file(path: str, status: os.stat_result | None) -> bool:
     return stat.S_ISREG(status.st_mode) or os.path.isfile(path)
 
 
-def look(
-    directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], *, contents: Enough | None = None
-) -> Looked:
-    """Look at the extracted directory and the archives of an entry; no symbolic link is followed.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries of one cache: its directory without symbolic links, and the urls of their archives.
 
-    directory: of the cache, without symbolic links. urls: of the archives that conda has fetched into it. mounts: the
-    mount points. contents: read them all, as long as that is not enough.
+    suffixes: of archives; the process that looks at a batch may know nothing of conda.
     """
-    looking = _Look(directory, entry, urls, mounts, contents)
+
+    directory: str
+    entries: tuple[Entry, ...]
+    urls: Mapping[str, str]
+    suffixes: tuple[str, ...]
+
+
+def look(batch: Batch, entry: Entry, mounts: frozenset[str], *, contents: Enough | None = None) -> Looked:
+    """Look at the extracted directory and the archives of an entry of a batch; no symbolic link is followed.
+
+    mounts: the mount points. contents: read them all, as long as that is not enough.
+    """
+    looking = _Look(batch, entry, mounts, contents)
     damages: dict[Part, Damage] = {}
     for part in entry.parts:
         try:
@@ -158,25 +134,17 @@ def look(
     return Looked(looking.measurements, looking.descriptions, damages, looking.sure)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Entries of one cache: its directory without symbolic links, and the urls of their archives."""
-
-    directory: str
-    entries: tuple[Entry, ...]
-    urls: Mapping[str, str]
-
-
 #: So many that handing them over costs little, and so few that nobody waits for the other one's last.
 BATCH = 16
 
 
 def batches(directory: str, entries: Sequence[Entry], urls: Mapping[str, str], size: int) -> Iterator[Batch]:
     """Divide the entries of a cache; `urls` are those of all archives that conda has fetched into it."""
+    suffixes = archive_suffixes()
     for first in range(0, len(entries), size):
         some = tuple(entries[first : first + size])
-        names = (entry.dist + suffix for entry in some for suffix in ARCHIVE_SUFFIXES)
-        yield Batch(directory, some, {name: urls[name] for name in names if name in urls})
+        names = (entry.dist + suffix for entry in some for suffix in suffixes)
+        yield Batch(directory, some, {name: urls[name] for name in names if name in urls}, suffixes)
 
 
 class Looking:
@@ -201,7 +169,7 @@ class Looking:
         """Return what is seen at each entry."""
         found = []
         for entry in batch.entries:
-            found.append(look(batch.directory, entry, batch.urls, self._mounts, contents=self._contents))
+            found.append(look(batch, entry, self._mounts, contents=self._contents))
             self._progress(1)
         return found
 
@@ -216,15 +184,14 @@ class Looking:
 class _Look:
     """What the looks at the parts of one entry share."""
 
-    def __init__(
-        self, directory: str, entry: Entry, urls: Mapping[str, str], mounts: frozenset[str], contents: Enough | None
-    ) -> None:
+    def __init__(self, batch: Batch, entry: Entry, mounts: frozenset[str], contents: Enough | None) -> None:
         self.measurements: dict[str, Measurement] = {}
         self.descriptions: dict[str, Description] = {}
         self.sure = True
-        self._directory = directory
+        self._directory = batch.directory
         self._entry = entry
-        self._urls = urls
+        self._urls = batch.urls
+        self._suffixes = batch.suffixes
         self._mounts = mounts
         self._contents = contents
 
@@ -243,10 +210,12 @@ class _Look:
         self.measurements[path] = _measure(path, self._mounts, statuses)
         with suppress(OSError, ValueError):
             self.descriptions[path] = describe(path, statuses)
+        described = self.descriptions.get(path)
+        indexed = described is not None and described.indexed
         if not self._was_package(path, statuses):
             self.sure = False
             return None
-        return directory_damage(path, statuses=statuses, indexed=path in self.descriptions, contents=self._contents)
+        return directory_damage(path, statuses=statuses, indexed=indexed, contents=self._contents)
 
     def _was_package(self, path: str, statuses: Statuses) -> bool:
         """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.
@@ -258,7 +227,7 @@ class _Look:
             return False
         if not statuses or any(_is_file(os.path.join(path, name), statuses.get(name)) for name in _METADATA):
             return True
-        if any(self._entry.dist + suffix in self._urls for suffix in ARCHIVE_SUFFIXES):
+        if any(self._entry.dist + suffix in self._urls for suffix in self._suffixes):
             return True
         archives = (part for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
         return any(holds_package(os.path.join(self._directory, part.name)) for part in archives)

@@ -112,7 +112,7 @@ def _tempfiles(
 def _owned(root: Root) -> frozenset[str]:
     """Return the files that the packages of an environment have brought."""
     found: set[str] = set()
-    for dist in root.dists:
+    for dist in root.packages:
         with suppress(OSError, ValueError):
             files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
             found.update(name for name in (files if isinstance(files, list) else ()) if isinstance(name, str))

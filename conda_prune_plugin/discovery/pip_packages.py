@@ -41,7 +41,7 @@ def pip_packages(root: Root, inodes: Inodes) -> tuple[PipPackage, ...]:
 
     Not of environments: uv links files from a cache of its own, and so into several environments.
     """
-    ours = functools.cache(lambda: frozenset(_normal(dist.rsplit("-", 1)[0]) for dist in root.dists))
+    ours = functools.cache(lambda: frozenset(_normal(dist.rsplit("-", 1)[0]) for dist in root.packages))
     return tuple(
         PipPackage("==".join(name.rsplit("-", 1)), tuple(_files(root.path, path)))
         for name, path in _dist_infos(root.path)
@@ -82,7 +82,8 @@ def _is_conda_s(name: str, path: str, ours: Callable[[], frozenset[str]], inodes
     except OSError:
         # Without these it is not complete, or not from pip.
         return True
-    return installer == b"conda" or _normal(name) in ours()
+    # conda-pypi says how conda has installed it.
+    return installer.startswith(b"conda") or _normal(name) in ours()
 
 
 def _files(prefix: str, path: str) -> Iterator[str]:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from typing import Any
 
 from ..core.model import Notice, Root, RootState
-from ..core.names import is_dist_name, package_name
+from ..core.names import is_dist_name
+from .archive_names import entry_names
 from .reading import dist_of, read_object
 
 META = "conda-meta"
@@ -68,23 +70,35 @@ class Reading:
         return answer
 
 
-def with_contents(root: Root, cached: frozenset[str], wanted: frozenset[str]) -> Root:
-    """Return a root that also references what the content of its oddest records names.
+def with_contents(root: Root, cached: frozenset[str]) -> Root:
+    """Return a root that also references what the content of its odd records names.
 
-    A record may be called like a dist and hold another. Those worth opening name a package that some candidate is of
-    (`wanted`) and no dist that any cache has (`cached`): few, since most names in a record are true. A record that
-    bears the name of another package, or that of a dist in a cache, is believed, as conda ignores it altogether.
+    Odd are those that are called like nothing in any cache (`cached`): few, since most are called like their package's
+    directory. A record of a wheel isn't, nor is one whose channel calls the file and the package by different names, or
+    one that was renamed. Of these the content tells: what it is, which file it came from, and where that lay.
     """
-    odd = [dist for dist in root.dists if dist not in cached and package_name(dist) in wanted]
-    return replace(root, dists=root.dists | frozenset(_contents(root.path, odd))) if odd else root
+    odd = [dist for dist in root.dists if dist not in cached]
+    aliases: dict[str, str] = {}
+    for dist in sorted(odd):
+        with suppress(OSError, ValueError):  # What can't be read protects what its name says.
+            for name in _names(read_object(os.path.join(root.path, META, dist + _SUFFIX))):
+                if name not in root.dists:
+                    aliases.setdefault(name, dist)
+    return replace(root, dists=root.dists.union(aliases), aliases=aliases) if aliases else root
 
 
-def _contents(prefix: str, dists: Iterable[str]) -> Iterable[str]:
-    for dist in dists:
-        try:
-            yield dist_of(read_object(os.path.join(prefix, META, dist + _SUFFIX)))
-        except (OSError, ValueError):
-            continue  # Its name protects what it can.
+#: The fields of a record that name the package's file, or where it was extracted.
+_PLACES = ("fn", "url", "extracted_package_dir", "package_tarball_full_path")
+
+
+def _names(record: Mapping[str, Any]) -> Iterator[str]:
+    """Give the names that the package of an environment's record may have in a cache."""
+    with suppress(ValueError):
+        yield dist_of(record)
+    link = record.get("link")
+    for place in (*map(record.get, _PLACES), link.get("source") if isinstance(link, dict) else None):
+        if isinstance(place, str):
+            yield from entry_names(place)
 
 
 def _stamp(meta: str) -> tuple[int, int]:

@@ -17,9 +17,13 @@ from conda.gateways.repodata import RepodataFetch, get_repo_interface
 from conda.models.channel import Channel
 
 from ..core.model import Evidence, Notice
+from .urls import without_credentials
 
 #: Of a ``repodata.json``: the records of ``.tar.bz2`` and of ``.conda`` archives.
 _KEYS = frozenset({"packages", "packages.conda"})
+
+#: Of a later ``repodata.json``: an object for each format, its records by dist. Wheels are there only.
+_LATER = "v3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ def check_sources(
     number of channels asked so far.
     """
     items = tuple(evidence)
-    channels = dict.fromkeys(_channel(item.source) for item in items if item.source and item.irreplaceable is None)
+    channels = dict.fromkeys(_channel(item) for item in items if item.source and item.irreplaceable is None)
     indexes: dict[str, _Index] = {}
     with tempfile.TemporaryDirectory(prefix="conda-prune-") as directory:
         for number, channel in enumerate(channels):
@@ -58,8 +62,13 @@ def check_sources(
     return tuple(_checked(item, indexes) for item in items), notices
 
 
-def _channel(source: str) -> str:
-    return source.rsplit("/", 1)[0]
+def _channel(item: Evidence) -> str:
+    """Return the url of the channel's directory that a package came from: files may lie elsewhere, as wheels do."""
+    record = item.record or {}
+    channel = record.get("channel")
+    if isinstance(channel, str) and "://" in channel and channel.rsplit("/", 1)[-1] == record.get("subdir"):
+        return without_credentials(channel) or channel
+    return (item.source or "").rsplit("/", 1)[0]
 
 
 def _fetch(channel: str, place: Path) -> _Index:
@@ -73,11 +82,20 @@ def _fetch(channel: str, place: Path) -> _Index:
     if not isinstance(index, dict) or not _KEYS & index.keys():
         return _Index(failure="it gave no index")
     records: dict[str, Mapping[str, Any]] = {}
-    for part in (index.get(key, {}) for key in sorted(_KEYS)):
+    parts = {key: index.get(key, {}) for key in sorted(_KEYS)}
+    later = index.get(_LATER, {})
+    parts |= later if isinstance(later, dict) else {_LATER: later}
+    for key, part in parts.items():
         if not isinstance(part, dict) or not all(isinstance(record, dict) for record in part.values()):
             return _Index(failure="its index is malformed")
-        records |= part
+        records |= part if key in _KEYS else {_file_name(dist, key, record): record for dist, record in part.items()}
     return _Index(records)
+
+
+def _file_name(dist: str, suffix: str, record: Mapping[str, Any]) -> str:
+    """Return the name of the file that a record of the later format is of: its url's, or what it would be called."""
+    url = record.get("url")
+    return url.rsplit("/", 1)[-1] if isinstance(url, str) else f"{dist}.{suffix}"
 
 
 def _words(error: Exception) -> str:
@@ -94,7 +112,7 @@ def _checked(item: Evidence, indexes: Mapping[str, _Index]) -> Evidence:
         return item
     if not item.source:
         return replace(item, irreplaceable="there is no channel that could be asked whether it still has it")
-    channel, name = item.source.rsplit("/", 1)
+    channel, name = _channel(item), item.source.rsplit("/", 1)[-1]
     index = indexes[channel]
     if index.failure is not None:
         return replace(item, irreplaceable=f"the channel {channel} could not be asked whether it still has it")

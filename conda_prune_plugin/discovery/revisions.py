@@ -10,7 +10,8 @@ from conda.exceptions import CondaError
 from conda.history import History
 
 from ..core.model import Notice, Root, RootKind, RootState
-from ..core.names import archive_dist, is_dist_name
+from ..core.names import is_dist_name
+from .archive_names import archive_dist
 from .reading import read_regular
 from .records import META
 

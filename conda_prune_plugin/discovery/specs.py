@@ -13,7 +13,8 @@ from conda.models.records import PackageRecord
 from conda.models.version import VersionOrder
 
 from ..core.model import Cache, Entry, PartKind
-from ..core.names import is_dist_name, package_name, plain_dist, recorded_names
+from ..core.names import is_dist_name, package_name, plain_dist
+from .identity import Names
 from .reading import INDEX, dist_of, read_object
 from .urls import read_urls
 from .wholeness import RECORD
@@ -84,35 +85,43 @@ def version_key(version: str) -> VersionOrder | None:
         return None
 
 
-def matching(texts: Iterable[str], caches: Iterable[Cache], *, doubtful: bool) -> frozenset[Entry]:
+def matching(
+    texts: Iterable[str], caches: Iterable[Cache], *, doubtful: bool, names: Names | None = None
+) -> frozenset[Entry]:
     """Return the entries that match one of the specifications, or bear its very name.
 
     doubtful: whether those are among them of which it can't be said, because what they have to match is not known.
+    names: by which entries are known, where environments have been read.
 
     Raises `ValueError` for what is no specification.
     """
+    names = names or Names()
     specs = {text: _specification(text) for text in texts}
     return frozenset(
         entry
         for cache in caches
         for entry in cache.entries
         if any(
-            text.strip() in recorded_names(entry.dist) or (spec is not None and _matches(spec, cache, entry, doubtful))
+            text.strip() in (entry.dist, *names.of(cache, entry))
+            or (spec is not None and _matches(spec, cache, entry, names.of(cache, entry), doubtful))
             for text, spec in specs.items()
         )
     )
 
 
-def _matches(spec: MatchSpec, cache: Cache, entry: Entry, doubtful: bool) -> bool:
-    dist = plain_dist(entry.dist)
-    named = is_dist_name(dist)
+def _matches(spec: MatchSpec, cache: Cache, entry: Entry, names: Iterable[str], doubtful: bool) -> bool:
+    """Return whether an entry matches by one of its names."""
+    known = list(filter(is_dist_name, names))
     wanted = spec.get_exact_value("name")
-    if named and wanted is not None and wanted != package_name(dist).lower():
+    fitting = [dist for dist in known if wanted is None or wanted == package_name(dist).lower()]
+    if known and not fitting:
         return False
     needed = {field for field in MatchSpec.FIELD_NAMES if spec.get_raw_value(field) is not None}
     try:
-        opened = not named or needed - _IN_THE_NAME
-        records = _from_metadata(cache, entry) if opened else [_from_name(dist)]
+        records = [_from_name(dist) for dist in fitting]
+        if not known or needed - _IN_THE_NAME:
+            opened = _from_metadata(cache, entry)
+            records = [{**record, **name} for record in opened for name in records] or opened
         return any(_fits(spec, needed, record, doubtful) for record in records)
     except (CondaError, OSError, ValueError, TypeError, AttributeError):
         # Metadata of any kind may be in there.

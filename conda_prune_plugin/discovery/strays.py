@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from ..core.model import Cache, ReasonKind
-from ..core.names import archive_dist, is_dist_name
+from ..core.names import is_dist_name
+from .archive_names import archive_dist
 from .rattler import strays as of_rattler
 
 #: What conda (`conda.gateways.connection.download`), and conda up to 24 and mamba, call a download that is not done.

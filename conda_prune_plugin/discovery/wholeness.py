@@ -29,8 +29,8 @@ FILES = os.path.join("info", "files")
 #: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
 RECORD = os.path.join("info", "repodata_record.json")
 
-#: How the two formats begin: a zip file, and bzip2 (whose fourth byte is the size of its blocks).
-_BEGINNINGS = {".conda": b"PK\x03\x04", ".tar.bz2": b"BZh"}
+#: How the formats begin: a zip file, and bzip2 (whose fourth byte is the size of its blocks).
+_BEGINNINGS = {".conda": b"PK\x03\x04", ".tar.bz2": b"BZh", ".whl": b"PK\x03\x04"}
 
 #: What ends a zip file: a mark, the number of entries of the directory, its length and place, the length of a comment
 #: (APPNOTE.TXT of PKWARE, 4.3.16).
@@ -167,20 +167,21 @@ def archive_damage(
         return Damage(ReasonKind.CORRUPT, f"it has {size:,} bytes, its record says {record['size']:,}")
     if not known and size > 0:
         return None
-    suffix = next(suffix for suffix in _BEGINNINGS if path.endswith(suffix))
+    suffix = next((suffix for suffix in _BEGINNINGS if path.lower().endswith(suffix)), None)
     beginning, end = read_ends(path, size, _ZIP_END.size)
-    if not (beginning.startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](path, size, end)):
+    # Of a format that only some plugin knows the length and the hash can be checked.
+    if not size or (suffix and not (beginning.startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](path, size, end))):
         return Damage(ReasonKind.CORRUPT, "it can't be opened: it is cut off or no package at all")
     return _content_damage(path, record, suffix, contents) if contents else None
 
 
-def _content_damage(path: str, record: Mapping[str, Any], suffix: str, enough: Enough) -> Damage | None:
+def _content_damage(path: str, record: Mapping[str, Any], suffix: str | None, enough: Enough) -> Damage | None:
     expected = record.get("sha256")
     if isinstance(expected, str):
         if file_sha256(path, enough) != expected:
             return Damage(ReasonKind.CORRUPT, "its hash is not that of its record")
         return None
-    if not _READS[suffix](path, enough):
+    if suffix and not _READS[suffix](path, enough):
         return Damage(ReasonKind.CORRUPT, "its content can't be read")
     return None
 
@@ -249,8 +250,16 @@ def _read(stream: IO[bytes], path: str, enough: Enough) -> None:
         pass  # To read it is to check it.
 
 
-_ENDS: Mapping[str, Callable[[str, int, bytes], bool]] = {".conda": _zip_ends, ".tar.bz2": _bz2_ends}
-_READS: Mapping[str, Callable[[str, Enough], bool]] = {".conda": _zip_reads, ".tar.bz2": _bz2_reads}
+_ENDS: Mapping[str, Callable[[str, int, bytes], bool]] = {
+    ".conda": _zip_ends,
+    ".tar.bz2": _bz2_ends,
+    ".whl": _zip_ends,
+}
+_READS: Mapping[str, Callable[[str, Enough], bool]] = {
+    ".conda": _zip_reads,
+    ".tar.bz2": _bz2_reads,
+    ".whl": _zip_reads,
+}
 
 
 def archive_record(directory: str, archive: str, record: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

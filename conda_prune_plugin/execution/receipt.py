@@ -64,6 +64,7 @@ class ReceiptEntry:
     files, apparent, reclaimable: as in the plan; sizes in bytes.
     source, sha256, record: where it came from, as `Evidence` has them.
     reasons: why it went, as kind and detail.
+    names: other dists that it was known by.
     """
 
     dist: str
@@ -77,6 +78,7 @@ class ReceiptEntry:
     record: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
     reasons: tuple[tuple[str, str], ...] = ()
     archived: Archived | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def leftover(self) -> bool:
@@ -118,6 +120,7 @@ def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
             sha256=decision.sha256,
             record=decision.record,
             reasons=tuple((reason.kind.value, reason.detail) for reason in decision.reasons),
+            names=tuple(sorted(decision.names - {decision.entry.dist})),
         )
         for decision in decisions
     )
@@ -187,6 +190,8 @@ def _entry_document(entry: ReceiptEntry) -> dict[str, Any]:
         "record": entry.record,
         "reasons": [{"kind": kind, "detail": detail} for kind, detail in entry.reasons],
     }
+    if entry.names:
+        document["names"] = list(entry.names)
     if entry.archived is not None:
         archived = entry.archived
         document["archived"] = {"name": archived.name, "sha256": archived.sha256, "size": archived.size}
@@ -218,6 +223,7 @@ def _entry(document: Mapping[str, Any]) -> ReceiptEntry:
         record=_record(document["record"]),
         reasons=tuple((str(reason["kind"]), str(reason["detail"])) for reason in document["reasons"]),
         archived=Archived(str(archived["name"]), str(archived["sha256"]), int(archived["size"])) if archived else None,
+        names=tuple(map(str, document.get("names", ()))),
     )
 
 

@@ -39,12 +39,14 @@ class Fetch:
 
     archive: fetches the archive of an entry, called by a name, into a directory; checks its hash.
     extracted: extracts an archive into a directory that it makes.
+    suffixes: of the archives that it knows.
 
     Both raise `UnfetchableError` or `OSError`.
     """
 
     archive: Callable[[ReceiptEntry, str, str], None]
     extracted: Callable[[ReceiptEntry, str, str], None]
+    suffixes: tuple[str, ...] = ARCHIVE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,7 @@ class _Restoration:
     def _archive(self, entry: ReceiptEntry, place: Directory) -> str:
         """Return the path of the archive that an entry was extracted from: one that is here, or else fetched anew."""
         source = (entry.source or "").rsplit("/", 1)[-1]
-        names = [source] if source else [entry.dist + suffix for suffix in ARCHIVE_SUFFIXES]
+        names = [source] if source else [entry.dist + suffix for suffix in self._fetch.suffixes]
         for directory in (self._cache, place):
             for name in names:
                 if directory.exists(name) and entry.sha256 in (None, file_sum(directory, name)[0]):

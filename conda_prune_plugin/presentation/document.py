@@ -137,7 +137,7 @@ def root_document(root: Root) -> dict[str, Any]:
         "path": root.path or None,
         "name": root.name,
         "state": root.state.value,
-        "packages": len(root.dists),
+        "packages": len(root.packages),
     }
 
 

@@ -108,7 +108,7 @@ def _environment(item: Environment, now: float) -> dict[str, Any]:
         "path": item.path,
         "name": item.root.name,
         "state": item.root.state.value,
-        "packages": len(item.root.dists),
+        "packages": len(item.root.packages),
         "pip_packages": list(usage.pip.names),
         "files": usage.account.files,
         "apparent": usage.account.apparent,
@@ -161,7 +161,7 @@ def _show_list(out: Console, report: EnvsReport, *, whole: bool) -> None:
             (
                 format_size(item.usage.account.own),
                 format_size(item.usage.account.shared),
-                f"{len(item.root.dists):,}",
+                f"{len(item.root.packages):,}",
                 item.python or "-",
                 _ago(item.created, report.now),
                 _ago(item.usage.changed, report.now),
@@ -211,7 +211,7 @@ def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:
         verb = "move aside" if backup else "remove"
         out.print(Text(f"{verb} {printable(environment.path)}", style="bold", overflow="fold"))
         line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
-        line += f"{plural(len(environment.root.dists), 'package')}"
+        line += f"{plural(len(environment.root.packages), 'package')}"
         if last := last_evidence(environment, report.now):
             line += f"; {last.kind} {format_age(report.now - last.time)} ago"
         out.print(Text(line, overflow="fold"))

@@ -45,7 +45,7 @@ def report(usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: I
             {
                 "name": item.root.name or item.root.path,
                 "path": item.root.path,
-                "packages": len(item.root.dists),
+                "packages": len(item.root.packages),
                 "own": item.account.own,
                 "shared": item.account.shared,
                 "apparent": item.account.apparent,

@@ -13,8 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.decision import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove
-from ..core.model import Cache, Client, LastUsedFrom, LinkKind, Notice, OtherKind, Part, PartKind, ReasonKind, Result
-from ..core.names import ARCHIVE_SUFFIXES, archive_dist
+from ..core.model import (
+    Cache,
+    Client,
+    Entry,
+    LastUsedFrom,
+    LinkKind,
+    Notice,
+    OtherKind,
+    Part,
+    PartKind,
+    ReasonKind,
+    Result,
+)
 from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.status import ON_WINDOWS
@@ -312,13 +323,11 @@ def _what(decision: Remove) -> str:
     """Return the parts of an entry; of a leftover what it is."""
     if decision.leftover:
         return decision.reasons[0].kind.value
-    return " ".join(_part(part) for part in decision.parts if part.kind is not PartKind.LOCK)
+    return " ".join(_part(decision.entry, part) for part in decision.parts if part.kind is not PartKind.LOCK)
 
 
-def _part(part: Part) -> str:
-    if archive_dist(part.name) is None:
-        return "dir"
-    return next(suffix for suffix in ARCHIVE_SUFFIXES if part.name.endswith(suffix))
+def _part(entry: Entry, part: Part) -> str:
+    return part.name.removeprefix(entry.dist) if part.kind is PartKind.ARCHIVE else "dir"
 
 
 def _last_used(decision: Remove, now: float) -> str:

@@ -86,7 +86,7 @@ def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], n
         Row(
             f"  {_name(item)}",
             (
-                f"{len(item.root.dists):,}",
+                f"{len(item.root.packages):,}",
                 f"{item.account.files:,}",
                 format_size(item.account.apparent),
                 _pip(item),

@@ -94,7 +94,7 @@ def _environment(item: EnvironmentUsage) -> dict[str, Any]:
         "path": item.root.path,
         "name": item.root.name,
         "state": item.root.state.value,
-        "packages": len(item.root.dists),
+        "packages": len(item.root.packages),
         **_account(item.account),
         "pip": {"packages": list(item.pip.names), "files": item.pip.files, "allocated": item.pip.allocated},
         "last_changed": iso_time(item.changed),

@@ -127,5 +127,5 @@ def _show_alone(out: Console, alone: Sequence[KeptAlone]) -> None:
         state = "" if root.state is RootState.OK else f", {root.state}"
         name = root.name or root.path
         path = f" ({root.path})" if root.path and root.path != name else ""
-        entries = f"{len(item.entries):,} of {plural(len(root.dists), 'package')}"
+        entries = f"{len(item.entries):,} of {plural(len(root.packages), 'package')}"
         _line(out, f"{format_size(item.reclaimable):>{width}}  {root.kind} {name}{path}: {entries}{state}")
