@@ -30,7 +30,8 @@ def doubles(
 
     Sound is an archive with the hash that conda has recorded. Nothing is lost with a directory that can be extracted
     again, so it can't be irreplaceable. Only the record in it says by which name a channel offers what calls itself
-    otherwise: from the archive alone conda would not know the package again. `progress` is called with the number of entries that were looked at.
+    otherwise: from the archive alone conda would not know the package again. `progress` is called with the number of
+    entries that were looked at.
     """
     real = {cache.path: cache.real_path for cache in caches}
     found = []

@@ -13,10 +13,7 @@ from .description import describe
 
 
 class Names:
-    """Tells by which names an entry is known, and opens its metadata once at most.
-
-    An entry that an environment's record is called like is what its own name says: it isn't opened.
-    """
+    """Tells by which names an entry is known, and opens its metadata once at most."""
 
     def __init__(self, roots: Iterable[Root] = ()) -> None:
         environments = [root for root in roots if root.kind is RootKind.ENVIRONMENT]
@@ -28,13 +25,12 @@ class Names:
         self._known: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def of(self, cache: Cache, entry: Entry) -> tuple[str, ...]:
-        """Return the dists that an entry is known by, the one that conda knows it by first."""
-        own, aliases = plain_dist(entry.dist), self._aliases.get(entry.dist, ())
-        if own in self._named or entry.dist in self._named:
-            return (own, *aliases)
+        """Return the dists that an entry is known by; first the name of an environment's record, or else conda's."""
         key = (cache.real_path, entry.dist)
         if key not in self._known:
-            self._known[key] = tuple(dict.fromkeys((*_described(cache, entry), *aliases, own)))
+            own, aliases = plain_dist(entry.dist), self._aliases.get(entry.dist, ())
+            first = tuple(name for name in (own, entry.dist) if name in self._named)[:1]
+            self._known[key] = tuple(dict.fromkeys((*first, *_described(cache, entry), *aliases, own)))
         return self._known[key]
 
 

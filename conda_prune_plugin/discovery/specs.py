@@ -113,7 +113,7 @@ def _matches(spec: MatchSpec, cache: Cache, entry: Entry, names: Iterable[str], 
     """Return whether an entry matches by one of its names."""
     known = list(filter(is_dist_name, names))
     wanted = spec.get_exact_value("name")
-    fitting = [dist for dist in known if wanted is None or wanted == package_name(dist).lower()]
+    fitting = [dist for dist in known if wanted is None or wanted.lower() == package_name(dist).lower()]
     if known and not fitting:
         return False
     needed = {field for field in MatchSpec.FIELD_NAMES if spec.get_raw_value(field) is not None}
@@ -137,7 +137,8 @@ def _fits(spec: MatchSpec, needed: set[str], record: Mapping[str, Any], doubtful
 
 def _from_name(dist: str) -> dict[str, Any]:
     name, version, build = dist.rsplit("-", 2)
-    return {"name": name, "version": version, "build": build}
+    # In conda's specifications names are in lower case; those of files need not be.
+    return {"name": name.lower(), "version": version, "build": build}
 
 
 def _from_metadata(cache: Cache, entry: Entry) -> list[dict[str, Any]]:
