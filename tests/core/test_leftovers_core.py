@@ -265,3 +265,10 @@ def test_the_archive_of_a_damaged_directory_stays_as_long_as_links_keep_that(sha
     assert (other.cache, PartKind.ARCHIVE) not in reasons
     for reason in reasons.values():
         assert reason[0].kind is ReasonKind.LINKED
+
+
+def test_a_lock_that_a_process_holds_stays_whatever_its_age() -> None:
+    lock = _leftover(PartKind.LEFTOVER, "a-1-0.conda.lock", of=None, held="process 7")
+
+    assert _words(lock) == [("locked", "process 7 holds it", None)]
+    assert isinstance(_decide(replace(lock, held=None)), Remove)
