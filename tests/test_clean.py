@@ -150,6 +150,31 @@ def test_all_tarballs_takes_archives_in_use_only_beside_a_whole_directory(empty:
     assert (tiny.cache / "whole-1-0").exists()
 
 
+@pytest.mark.parametrize("targets", [("--all-tarballs",), ("--all",), ("--all-tarballs", "--packages")])
+def test_all_tarballs_takes_archives_of_what_an_unknown_environment_links(
+    empty: Machine, targets: tuple[str, ...]
+) -> None:
+    tiny = _place(empty)
+    urls = []
+    # An environment that is registered nowhere.
+    (empty.directory / "unknown").mkdir()
+    for dist in ("linked-1-0", "half-1-0"):
+        os.link(tiny.add(dist, archive=True) / "lib" / "one", empty.directory / "unknown" / dist)
+        urls.append(f"https://host/linux-64/{dist}.conda\n")
+    (tiny.cache / "urls.txt").write_text("".join(urls))
+    (tiny.cache / "half-1-0" / "lib" / "two").unlink()
+
+    document = empty.prune(*targets, "--yes", "--json").json
+
+    parts = {one["dist"]: (one["parts"], [reason["kind"] for reason in one["reasons"]]) for one in document["remove"]}
+    assert parts["linked-1-0"] == (["archive"], ["tarball"])
+    assert (tiny.cache / "linked-1-0" / "info" / "index.json").exists()
+    assert not (tiny.cache / "linked-1-0.conda").exists()
+    # Of what is not whole the directory stays for its links; its archive is what it can be repaired from.
+    assert (tiny.cache / "half-1-0" / "lib" / "one").exists()
+    assert (tiny.cache / "half-1-0.conda").exists()
+
+
 def test_a_backup_keeps_no_index_cache_and_says_so(empty: Machine) -> None:
     tiny = _place(empty)
 

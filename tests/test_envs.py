@@ -16,7 +16,7 @@ import pytest
 from machine import PACKAGES, Answer, Machine, allocated, copy_tree, listing
 from pythons import PYTHON, pip, wheel
 
-from conda_prune_plugin.demo.packages import build_channel
+from conda_prune_plugin.demo.packages import File, Package, build_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -265,6 +265,38 @@ def test_an_environment_with_a_kernel_is_not_taken(house: Machine) -> None:
     _require_protected(house, "pointer")
 
 
+def test_a_path_that_json_escapes_is_found(house: Machine) -> None:
+    prefix = house.envs / "schön"
+    house.install("create", "-p", prefix, "libalpha=1.0")
+    kernel = house.home / ".local/share/jupyter/kernels/k/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    # As Jupyter, conda-global and others write it: in ASCII.
+    kernel.write_text(json.dumps({"argv": [str(prefix / "bin" / "python"), {"more": 1}]}))
+
+    assert [pointer["kind"] for pointer in _listed(house)["schön"]["pointers"]] == ["kernel"]
+
+
+def test_the_environment_of_a_tool_of_conda_global_is_not_taken(house: Machine) -> None:
+    pytest.importorskip("conda_global", reason="comes with conda from 26.7 on")
+    home = house.home / "elsewhere"
+    build_channel(
+        house.directory / "tools", [Package("tool", "1", files={"bin/tool": File(b"#!/bin/sh\n", executable=True)})]
+    )
+    channel = ("--override-channels", "-c", (house.directory / "tools").as_uri())
+    installed = house.run("global", "install", "tool", *channel, CONDA_GLOBAL_HOME=str(home))
+    assert installed.code == 0, installed.out + installed.err
+    prefix = home / "envs" / "tool"
+    assert (home / "bin" / "tool").exists()
+
+    listed = _listed(house, CONDA_GLOBAL_HOME=str(home))["tool"]
+    answer = _envs(house, "--unused-for", "0", "--remove", "--dry-run", "--json", CONDA_GLOBAL_HOME=str(home))
+
+    assert [pointer["kind"] for pointer in listed["pointers"]] == ["trampoline"]
+    assert str(prefix) not in {item["path"] for item in answer.json["remove"]}
+    assert _envs(house, prefix, "--remove", "--yes", CONDA_GLOBAL_HOME=str(home)).code == 1
+    assert (prefix / "bin" / "tool").exists()
+
+
 def test_a_frozen_environment_is_not_taken(house: Machine) -> None:
     (house.envs / "lone" / "conda-meta" / "frozen").write_text("{}")
 
@@ -317,6 +349,12 @@ def test_everything_that_points_into_an_environment_is_found(house: Machine) -> 
         home / ".bashrc": "alias l='conda activate lone'\n# conda activate twin\n",
         home / ".config/systemd/user/job.service": f"[Service]\nExecStart={lone}/bin/tool --daemon\n",
         home / ".local/bin/tool": f"#!{lone}/bin/python\n",
+        home / ".conda/global/bin/trampoline/cg.json": json.dumps(
+            {"exe": f"{lone}/bin/cg", "path_diff": "", "env": {}}
+        ),
+        home / ".cg/bin/trampoline/old.json": json.dumps({"exe": f"{lone}/bin/old", "env": {}}),
+        home / ".pixi/bin/trampoline_configuration/rg.json": json.dumps({"exe": f"{lone}/bin/rg"}),
+        home / ".pixi/bin/script": f'#!/bin/sh\n"{lone}/bin/script" "$@"\n',
         tools / "crontab": f"#!/bin/sh\necho '0 3 * * * {lone}/bin/python job.py'\n",
     }
     for path, text in files.items():
@@ -338,6 +376,10 @@ def test_everything_that_points_into_an_environment_is_found(house: Machine) -> 
         ("systemd", str(home / ".config/systemd/user/job.service")),
         ("script", str(home / ".local/bin/tool")),
         ("script", str(home / ".local/bin/linked")),
+        ("script", str(home / ".pixi/bin/script")),
+        ("trampoline", str(home / ".conda/global/bin/trampoline/cg.json")),
+        ("trampoline", str(home / ".cg/bin/trampoline/old.json")),
+        ("trampoline", str(home / ".pixi/bin/trampoline_configuration/rg.json")),
         ("cron", "crontab -l"),
     }
     assert listed["twin"]["pointers"] == []

@@ -47,6 +47,11 @@ class Place:
             machine.cache / "cache" / "1.json",
             machine.cache / ".logs" / "x.log",
             machine.envs / "e" / "lib" / "x.c~",
+            # mamba's, old conda's, and a temporary directory.
+            machine.cache / "mamba.lock",
+            machine.cache / "z-1-0.tmp" / "lib" / "file",
+            machine.cache / "tmpab0d_fgh" / "z-1-0.conda",
+            machine.envs / "e" / "lib" / "x.mamba_trash",
         )
         for path in self.litter:
             path.parent.mkdir(parents=True, exist_ok=True)

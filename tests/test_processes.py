@@ -38,6 +38,32 @@ if TYPE_CHECKING:
         "conda-mambabuild recipe",
         "rattler-build build -r recipe.yaml",
         "conda-lock install -n x conda-lock.yml",
+        "conda workspace install",
+        "conda ws install -e dev",
+        "conda ws --file pixi.toml add -e dev pytest",
+        "conda workspace update --json",
+        "python -m conda_workspaces remove numpy",
+        "cw -f conda.toml install",
+        "conda pypi install requests",
+        "python -m conda pypi install -e .",
+        "conda pypi -n list install requests",
+        "conda exec ruff --version",
+        "conda exec --with pytest -c conda-forge python -h",
+        "ce --refresh ruff",
+        "/home/me/conda/bin/python /home/me/conda/bin/ce script.py",
+        "conda global install gh",
+        "conda global -v sync",
+        "cg update -e gh",
+        "python -m conda_global add -e gh git",
+        "conda doctor --fix",
+        "conda doctor -n x --heal package-caches",
+        "conda self update",
+        "pixi build",
+        "pixi publish --to x",
+        "pixi --color never g i ripgrep",
+        "pixi global upgrade-all",
+        "pixi global expose add rg",
+        "pixi workspace channel add conda-forge",
     ],
 )
 def test_what_installs_is_recognised(command: str) -> None:
@@ -69,6 +95,25 @@ def test_what_installs_is_recognised(command: str) -> None:
         "pixi shell",
         "pixi global list",
         "mamba search install",
+        "conda workspace run install",
+        "conda ws list",
+        "conda ws install --dry-run",
+        "ct run install",
+        "conda pypi",
+        "conda pypi index install",
+        "conda exec --list",
+        "conda exec --clean --yes",
+        "conda exec --help ruff",
+        "ce",
+        "conda global list",
+        "conda global tree install",
+        "cg expose rg=rg",
+        "conda doctor",
+        "conda doctor -n --fix",
+        "conda self --help",
+        "pixi exec install",
+        "pixi workspace channel list",
+        "pixi task add install",
     ],
 )
 def test_what_does_not_install_is_not(command: str) -> None:
@@ -118,6 +163,39 @@ def test_a_process_that_ends_while_others_are_looked_at_counts_no_more(
     # By now there is nothing left of it.
     monkeypatch.setattr(processes, "processes", lambda: iter([(conda.pid, 1, ["conda", "install", "numpy"])]))
     assert conda.pid not in _found(tmp_path / "ours")
+
+
+def test_conda_exec_counts_until_it_starts_its_tool(tmp_path: Path) -> None:
+    # As conda_exec.cache and conda_exec.run do it: an environment that is renamed when it is complete, and a child.
+    (tmp_path / "ce").write_text(
+        "import subprocess, sys\nfor path in sys.argv[2:]:\n    print(flush=True)\n    subprocess.call([path])\n"
+    )
+    envs = tmp_path / "exec" / "envs"
+    steps = [envs / ".tmp-1a" / "bin" / "python", envs / "tool-1a" / "bin" / "tool"]
+    for step in steps:
+        step.parent.mkdir(parents=True)
+        step.write_text("#!/bin/sh\necho ready; read line\n")
+        step.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "ce", "tool", *steps],
+        env={**os.environ, "CONDA_PKGS_DIRS": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+
+    counts = []
+    for _ in steps:
+        assert process.stdout.readline() == "\n"
+        assert process.stdout.readline() == "ready\n"
+        counts.append(process.pid in _found(tmp_path))
+        process.stdin.write("\n")
+        process.stdin.flush()
+    process.communicate()
+
+    assert counts == [True, False]
 
 
 def test_in_a_sandbox_only_its_own_processes_count_for_its_caches(

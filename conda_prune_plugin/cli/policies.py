@@ -107,7 +107,8 @@ class Choice:
         found = self._leftovers(inventory, referenced, search, reporter, memory, names, crew)
         inventory = found.inventory
         evidence, spared, notices = self._evidence(inventory, referenced, reporter, memory)
-        tarballs = self._tarballs(found, referenced, spared.unlinked | spared.doubles, memory)
+        linked = frozenset(item.entry for item in evidence if item.outside and item.doubt is None)
+        tarballs = self._tarballs(found, referenced, linked, spared.unlinked | spared.doubles, memory)
         progress = reporter.phase("Looking for temporary files", len(inventory.roots))
         other, remarks = find_other(
             self._targets,
@@ -185,13 +186,19 @@ class Choice:
         self,
         found: Found,
         referenced: Mapping[str, Sequence[Root]],
+        linked: frozenset[Entry],
         spared: frozenset[Entry],
         memory: Memory,
     ) -> tuple[Evidence, ...]:
-        """Return the evidence on the archives of entries in use whose extracted directory is whole."""
+        """Return the evidence on the archives of entries in use whose extracted directory is whole.
+
+        In use are those that roots name, and those with hard links from an environment that was not found.
+        """
         if Target.ALL_TARBALLS not in self._targets:
             return ()
-        entries = [entry for entry in found.whole if entry.dist in referenced and entry not in spared]
+        entries = [
+            entry for entry in found.whole if (entry.dist in referenced or entry in linked) and entry not in spared
+        ]
         return archives_beside(found.inventory.caches, entries, memory)
 
     def _spared(

@@ -25,12 +25,15 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--leftovers",
         action="store_true",
-        help="Only what failed installs and removals left: partial downloads, incomplete and corrupt packages, trash. "
-        "Looks at the packages in use too.",
+        help="Only what failed installs and removals left: partial downloads, incomplete and corrupt packages, trash, "
+        "stale locks, temporary files. Looks at the packages in use and at all environments too.",
     )
     what.add_argument("-i", "--index-cache", action="store_true", help="The index caches, as conda clean does.")
     what.add_argument(
-        "-c", "--tempfiles", action="store_true", help="Temporary files (.c~, .trash), in all known environments."
+        "-c",
+        "--tempfiles",
+        action="store_true",
+        help="Temporary files, trash and stale locks in all known environments and in the index caches.",
     )
     what.add_argument("-l", "--logfiles", action="store_true", help="Log files in the caches, as conda clean does.")
     what.add_argument("-a", "--all", action="store_true", help="All of the above.")
@@ -58,6 +61,8 @@ def targets_of(arguments: argparse.Namespace) -> Target:
         (arguments.tarballs, Target.TARBALLS),
         (arguments.all_tarballs, Target.TARBALLS | Target.ALL_TARBALLS),
         (arguments.leftovers, Target.LEFTOVERS),
+        # No temporary file is of a package that could be chosen.
+        (arguments.leftovers and not getattr(arguments, "only", None), Target.TEMPFILES),
         (arguments.index_cache, Target.INDEX_CACHE),
         (arguments.tempfiles, Target.TEMPFILES),
         (arguments.logfiles, Target.LOGFILES),

@@ -47,6 +47,7 @@ class Leftover:
     chosen: it is of what ``--only`` names, where that was given. kept: the rule of ``--keep`` that it falls under.
     archive: what it is to be extracted from anew, if roots have it and that was asked for.
     irreplaceable: why what is left of a package can't be had again, None if it can.
+    held: the process that holds it, if it is a lock and one does.
     """
 
     entry: Entry
@@ -61,6 +62,7 @@ class Leftover:
     kept: str | None = None
     archive: Archive | None = None
     irreplaceable: str | None = None
+    held: str | None = None
 
     @property
     def holds_files(self) -> bool:
@@ -116,6 +118,11 @@ def _unreadable(subject: _Subject) -> Iterable[Reason]:
         yield Reason(ReasonKind.UNREADABLE, subject.leftover.unreadable)
 
 
+def _held(subject: _Subject) -> Iterable[Reason]:
+    if subject.leftover.held is not None:
+        yield Reason(ReasonKind.LOCKED, f"{subject.leftover.held} holds it")
+
+
 def _read_only(subject: _Subject) -> Iterable[Reason]:
     measurement = subject.leftover.measurement
     if not subject.cache.writable:
@@ -146,7 +153,7 @@ def _not_selected(subject: _Subject) -> Iterable[Reason]:
 
 
 #: The strongest reason first, as in `policy.RULES`.
-RULES: tuple[Rule, ...] = (_kept, _in_use, _unreadable, _read_only, _irreplaceable, _recent, _not_selected)
+RULES: tuple[Rule, ...] = (_kept, _in_use, _held, _unreadable, _read_only, _irreplaceable, _recent, _not_selected)
 
 
 def decide(

@@ -97,6 +97,7 @@ class ReasonKind(Word):
     LINKED = "linked"
     NEWEST = "newest"
     RECENT = "recent"
+    LOCKED = "locked"
     IRREPLACEABLE = "irreplaceable"
     UNREADABLE = "unreadable"
     READ_ONLY = "read-only"

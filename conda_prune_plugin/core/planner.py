@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -45,13 +45,18 @@ def make_plan(
     """
     by_entry = {item.entry: item for item in evidence}
     referenced = references(inventory.roots)
-    subjects = _subjects(inventory, referenced, by_entry, policy, now)
+    ledger = Ledger()
+    remove, keep = _leftovers(inventory, referenced, leftovers, policy, now, ledger)
+    damaged = frozenset(
+        (item.entry.cache, item.entry.dist)
+        for item in keep
+        if any(reason.kind is ReasonKind.LINKED for reason in item.reasons)
+    )
+    subjects = _subjects(inventory, referenced, by_entry, damaged, policy, now)
     reasons = {subject.entry: reasons_to_keep(subject) for subject in subjects}
     for subject in subjects:
         if subject.evidence is None and not reasons[subject.entry]:
             raise LookupError(f"no evidence on the candidate {subject.entry.dist} in {subject.entry.cache}")
-    ledger = Ledger()
-    remove, keep = _leftovers(inventory, referenced, leftovers, policy, now, ledger)
     free_to_go = [by_entry[entry] for entry, found in reasons.items() if not found]
     needed, missed = policy.budget.needed, 0
     if needed is not None:
@@ -107,7 +112,12 @@ def with_links(plan: Plan, links: Links) -> Plan:
 
 
 def _subjects(
-    inventory: Inventory, referenced: _Referenced, evidence: Mapping[Entry, Evidence], policy: Policy, now: float
+    inventory: Inventory,
+    referenced: _Referenced,
+    evidence: Mapping[Entry, Evidence],
+    damaged: Collection[tuple[str, str]],
+    policy: Policy,
+    now: float,
 ) -> tuple[Subject, ...]:
     entries = [entry for cache in inventory.caches for entry in cache.entries]
     aliases = {alias: dist for root in inventory.roots for alias, dist in root.aliases.items()}
@@ -117,7 +127,8 @@ def _subjects(
         found = evidence.get(entry)
         known = names(entry, found)
         roots = {name: referenced[name] for name in known if name in referenced}
-        return Subject(entry, cache, found, known, roots, newest, policy, now, entry in inventory.unsearched)
+        unsearched, broken = entry in inventory.unsearched, (entry.cache, entry.dist) in damaged
+        return Subject(entry, cache, found, known, roots, newest, policy, now, unsearched, broken)
 
     return tuple(subject(cache, entry) for cache in inventory.caches for entry in cache.entries)
 

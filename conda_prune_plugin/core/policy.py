@@ -65,6 +65,7 @@ class Subject:
     names: the dists that a root would reference it by. roots: the roots that do, by name.
     newest: the entries of the newest versions of their names.
     unsearched: its environments are registered nowhere, and nobody looked for them.
+    damaged: its extracted directory is not whole, and stays because an environment that was not found is linked to it.
     """
 
     entry: Entry
@@ -76,6 +77,7 @@ class Subject:
     policy: Policy
     now: float
     unsearched: bool = False
+    damaged: bool = False
 
 
 #: What looks at the evidence on an entry, and gives its reasons to keep it.
@@ -138,7 +140,9 @@ def _unreadable(_: Subject, evidence: Evidence) -> Iterable[Reason]:
         yield Reason(ReasonKind.UNREADABLE, evidence.unreadable)
 
 
-def _linked(_: Subject, evidence: Evidence) -> Iterable[Reason]:
+def _linked(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if subject.damaged:
+        yield Reason(ReasonKind.LINKED, "its extracted directory is damaged, and has hard links from somewhere unknown")
     if evidence.outside:
         files = plural(evidence.outside, "file")
         yield Reason(

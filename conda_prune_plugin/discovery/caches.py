@@ -115,7 +115,7 @@ def _nested(cache: Cache) -> Iterator[Cache]:
 
 def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
     name = item.name
-    if name.startswith(".") or is_left_aside(name):
+    if name.startswith(".") or is_left_aside(item):
         return
     # A junction (Windows) calls itself a directory and is a link.
     is_link = item.is_symlink() or (ON_WINDOWS and irremovable(item.stat(follow_symlinks=False)) is not None)

@@ -151,8 +151,11 @@ def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> 
 
 def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:
     for cache in caches:
-        for name, reason, detail, dist in strays(cache):
-            yield _leftover(cache, Part(PartKind.LEFTOVER, name), Damage(reason, detail), dist, measure)
+        for stray in strays(cache):
+            part, damage = Part(PartKind.LEFTOVER, stray.name), Damage(stray.kind, stray.detail)
+            leftover = _leftover(cache, part, damage, stray.dist, measure)
+            unreadable = leftover.unreadable or stray.unreadable
+            yield replace(leftover, held=stray.held, unreadable=unreadable)
 
 
 def _by_content(

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from ..core.names import STATE, is_dist_name
 from .reading import INDEX
+from .strays import is_left_aside
 
 #: As deep as the path of a channel on this machine may be.
 _DEEPEST = 32
@@ -79,7 +80,7 @@ def _directories(top: str) -> Iterator[str]:
                 name = item.name
                 if is_dist_name(name) or name.startswith(".") or name in _NO_PACKAGES:
                     continue
-                if item.is_dir(follow_symlinks=False):
+                if item.is_dir(follow_symlinks=False) and not is_left_aside(item):
                     yield item.path
     except OSError:
         return

@@ -1,8 +1,8 @@
 """What ``conda clean`` finds besides packages: index caches, temporary files, log files.
 
-Its own finders are called, with two things changed. They ask a function of their module for the caches, which opens
-every ``urls.txt`` for appending to see whether it may, and misses caches without one: they are given our caches. And
-they find a file by its ending alone: what a package has brought, or lies in a cache, is no temporary file.
+Its own finders are called, with one thing changed. They ask a function of their module for the caches, which opens
+every ``urls.txt`` for appending to see whether it may, and misses caches without one: they are given our caches. Its
+finder of temporary files knows conda's alone, and takes what a package has brought: they are found by `temporary`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from ..core.model import Cache, Client, Notice, OtherKind, Root, RootKind, RootS
 from ..core.targets import Target
 from ..core.units import plural
 from .measure import Measure
-from .reading import read_object
-from .records import META
 from .root import is_root_to
+from .temporary import finished_list, free_locks, in_environment, in_index_cache, owned
 
 
 def find_other(
@@ -47,7 +46,8 @@ def find_other(
     if Target.LOGFILES in targets:
         places += ((OtherKind.LOGFILES, *place) for place in _in_caches(main_clean.find_logfiles, writable))
     if Target.TEMPFILES in targets:
-        files, remarks = _tempfiles(caches, roots, oldest, progress)
+        indexed = {} if Target.INDEX_CACHE in targets else writable
+        files, remarks = _tempfiles(caches, indexed, roots, oldest, progress)
         places += ((OtherKind.TEMPFILES, *place) for place in files)
         notices += remarks
     found, staying = _told_apart(places, measure)
@@ -69,54 +69,72 @@ def _in_caches(finder: Callable[[], list[str]], caches: Mapping[str, Cache]) -> 
 
 
 def _tempfiles(
-    caches: Iterable[Cache], roots: Iterable[Root], oldest: float, progress: Callable[[int], None]
+    caches: Iterable[Cache],
+    indexed: Iterable[str],
+    roots: Iterable[Root],
+    oldest: float,
+    progress: Callable[[int], None],
 ) -> tuple[list[tuple[str, str]], list[Notice]]:
-    """Return environment and path of temporary files, and what is to be said of others."""
+    """Return the environment or cache, and the path, of temporary files, and what is to be said of others.
+
+    indexed: the real paths of the caches in whose index caches to look.
+    """
+    found: dict[str, str] = {}
+    notices: list[Notice] = []
+    held: dict[str, str] = {}
+    young: list[str] = []
+
+    def take(top: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            with suppress(OSError):
+                status = os.lstat(path)
+                if max(status.st_mtime, status.st_ctime) > oldest:
+                    young.append(path)
+                else:
+                    found[path] = top
+
+    for cache in indexed:
+        temporary = in_index_cache(cache)
+        take(cache, (*temporary.files, *free_locks(temporary.locks, held.__setitem__)))
     environments = {
-        os.path.realpath(root.path): root
+        os.path.realpath(root.path)
         for root in roots
         if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
     }
     inside = tuple(os.path.join(cache.real_path, "") for cache in caches)
-    found: dict[str, str] = {}
-    notices: list[Notice] = []
-    young = 0
+    seen: set[str] = set()
     # Those that lie inside of others come first: what is in both belongs to the inner one.
     for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
         progress(done)
         try:
-            paths = [path for path in main_clean.find_tempfiles([prefix]) if not path.startswith(inside)]
+            temporary = in_environment(prefix)
         except RecursionError:
-            # os.walk, by which it looks, calls itself for each directory until Python 3.12.
-            message = (
-                f"In {prefix} directories lie too deep for conda's search for temporary files: what is there stays."
-            )
+            # os.walk calls itself for each directory until Python 3.12.
+            message = f"In {prefix} directories lie too deep for the search for temporary files: what is there stays."
             notices.append(Notice("unreadable-directory", message, prefix))
             continue
-        owned = _owned(environments[prefix]) if paths else frozenset()
-        for path in paths:
-            if path in found or os.path.relpath(path, prefix) in owned:
-                continue
-            with suppress(OSError):
-                status = os.lstat(path)
-                if max(status.st_mtime, status.st_ctime) > oldest:
-                    young += 1
-                else:
-                    found[path] = prefix
+        files = {path for path in temporary.files - seen if not path.startswith(inside)}
+        brought = owned(prefix) if files or temporary.locks else frozenset()
+        if brought is None:
+            message = f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them."
+            notices.append(Notice("unreadable-directory", message, prefix))
+            continue
+        locks = {path for path in temporary.locks - seen if os.path.relpath(path, prefix) not in brought}
+        seen |= temporary.files | temporary.locks
+        take(prefix, (path for path in files if os.path.relpath(path, prefix) not in brought))
+        take(prefix, free_locks(locks, held.__setitem__))
+        take(prefix, finished_list(prefix, found))
+    return [(top, path) for path, top in sorted(found.items())], [*notices, *_staying(young, held)]
+
+
+def _staying(young: Sequence[str], held: Mapping[str, str]) -> Iterator[Notice]:
     if young:
-        message = f"{plural(young, 'temporary file')} changed too recently to be removed (--min-age)."
-        notices.append(Notice("recent-tempfiles", message, ""))
-    return [(prefix, path) for path, prefix in sorted(found.items())], notices
-
-
-def _owned(root: Root) -> frozenset[str]:
-    """Return the files that the packages of an environment have brought."""
-    found: set[str] = set()
-    for dist in root.packages:
-        with suppress(OSError, ValueError):
-            files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
-            found.update(name for name in (files if isinstance(files, list) else ()) if isinstance(name, str))
-    return frozenset(name.replace("/", os.sep) for name in found)
+        message = f"{plural(len(young), 'temporary file')} changed too recently to be removed (--min-age)."
+        yield Notice("recent-tempfiles", message, "")
+    if held:
+        path, process = next(iter(held.items()))
+        message = f"Kept {plural(len(held), 'lock')} in use by running processes. The first is {path}: {process}."
+        yield Notice("locked", message, path)
 
 
 def _told_apart(places: Iterable[tuple[OtherKind, str, str]], measure: Measure) -> tuple[list[Other], list[str]]:

@@ -49,6 +49,12 @@ def pip_packages(root: Root, inodes: Inodes) -> tuple[PipPackage, ...]:
     )
 
 
+def recorded_files(prefix: str) -> Iterator[str]:
+    """Give the paths below a prefix of all files that installers have recorded (``RECORD``)."""
+    for _, path in _dist_infos(prefix):
+        yield from _files(prefix, path)
+
+
 def sizes(root: Root, packages: tuple[PipPackage, ...]) -> PipPackages:
     """Return the names of packages, and what their files take."""
     blocks: dict[tuple[int, int], int] = {}

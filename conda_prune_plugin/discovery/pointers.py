@@ -93,7 +93,21 @@ _PLACES = (
         ),
         by_name=True,
     ),
-    _Place("script", ("~/.local/bin/*", "~/bin/*", "~/.local/share/applications/*.desktop"), by_name=True),
+    # Programs on PATH that start those of environments: `conda_trampoline.TrampolineManager.deploy`, in the directories
+    # of `conda_global.paths.data_dir`, and pixi's `Configuration` (``crates/pixi_global/src/trampoline.rs``).
+    _Place(
+        "trampoline",
+        (
+            *(f"{home}/bin/trampoline/*.json" for home in ("$CONDA_GLOBAL_HOME", "~/.conda/global", "~/.cg")),
+            *(f"{home}/bin/trampoline_configuration/*.json" for home in ("$PIXI_HOME", "~/.pixi")),
+        ),
+    ),
+    _Place(
+        "script",
+        # In pixi's there are scripts instead of trampolines where it exposes none (``GlobalExecutable::Script``).
+        ("~/.local/bin/*", "~/bin/*", "~/.local/share/applications/*.desktop", "$PIXI_HOME/bin/*", "~/.pixi/bin/*"),
+        by_name=True,
+    ),
 )
 
 #: In the directory of a project.
@@ -171,7 +185,20 @@ def _text(path: str) -> str:
     target = os.path.realpath(path) if os.path.islink(path) else ""
     if os.path.getsize(path) > _LARGEST:
         return target
-    return f"{target}\n{read_regular(path).decode('utf-8', 'replace')}"
+    text = read_regular(path).decode("utf-8", "replace")
+    if path.endswith(".json") and "\\" in text:
+        # Paths may be escaped: \u00fc in a name, doubled backslashes. What has comments (VS Code) is read as it stands.
+        with suppress(*_ODD):
+            text += "\n" + "\n".join(_strings(json.loads(text)))
+    return f"{target}\n{text}"
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def _crontab() -> str:

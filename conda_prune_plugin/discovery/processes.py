@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _PROC = "/proc"
@@ -20,41 +20,83 @@ _PROC = "/proc"
 #: used by them and nobody else.
 _SANDBOX = "CONDA_PRUNE_SANDBOX"
 
-#: For each program the commands that link packages into an environment or extract them into a cache. Not among them
-#: are those that go on for as long as what they start, such as ``pixi run``. None: whatever it is called with.
-_CONDA = frozenset({"create", "install", "update", "upgrade", "remove", "uninstall", "rename", "build", "debug"})
-_INSTALLING = {
+#: conda's own commands, and those of the plugins: conda-build, conda-workspaces (``cli/main.py``), conda-pypi
+#: (``cli/main.py``), conda-exec (``cli.py``), conda-global (``cli/main.py``), conda-self (``cli/__init__.py``).
+_WORKSPACE = ("add", "import", "install", "quickstart", "remove", "unarchive", "update")
+_GLOBAL = ("add", "install", "migrate", "remove", "sync", "uninstall", "update")
+_CONDA = (
+    *("create", "install", "update", "upgrade", "remove", "uninstall", "rename", "build", "debug"),
+    *("env create", "env update", "env remove", "doctor --fix", "doctor --heal", "exec *"),
+    *("self install", "self remove", "self reset", "self update", "pypi convert", "pypi install"),
+    *(f"{name} {command}" for name in ("workspace", "ws") for command in _WORKSPACE),
+    *(f"global {command}" for command in _GLOBAL),
+)
+
+#: pixi's commands and their aliases (``crates/pixi_cli/src/lib.rs``, ``global/mod.rs``, ``workspace/mod.rs``).
+_PIXI = (
+    *("add", "a", "build", "install", "i", "publish", "reinstall", "remove", "rm", "update", "upgrade"),
+    *(
+        f"{name} {command}"
+        for name in ("global", "g")
+        for command in (
+            *("add", "a", "install", "i", "remove", "rm", "sync", "s", "uninstall"),
+            *("expose", "e", "shortcut", "update", "upgrade", "upgrade-all", "ua"),
+        )
+    ),
+    *(
+        f"{name} {what} {command}"
+        for name in ("workspace", "project")
+        for what in ("channel", "platform", "environment")
+        for command in ("add", "a", "remove", "rm")
+    ),
+)
+
+#: For each program the commands that link packages into an environment or extract them into a cache, as words in their
+#: order and options anywhere between them; an empty one: whatever the program is called with. A star is a program that
+#: is started in the end. Commands that lock the cache while they install and then go on for as long as what they start,
+#: such as ``pixi run``, are left out. conda-exec takes no lock, and counts until its tool runs (`_has_installed`).
+_INSTALLING: Mapping[str, tuple[str, ...]] = {
     "conda": _CONDA,
     "mamba": _CONDA,
     "micromamba": _CONDA,
-    "conda-env": frozenset({"create", "update"}),
-    "conda-build": None,
-    "conda-mambabuild": None,
-    "conda-lock": frozenset({"install"}),
-    "boa": frozenset({"build"}),
-    "constructor": None,
-    "rattler-build": frozenset({"build", "test"}),
-    "pixi": frozenset({"add", "a", "install", "i", "reinstall", "remove", "rm", "update", "upgrade"}),
-}
-
-#: Commands of which only some subcommands install: ``conda env create`` does, ``conda env list`` does not.
-_NESTED = {
-    "env": frozenset({"create", "update", "remove"}),
-    "global": frozenset({"install", "i", "add", "a", "remove", "rm", "uninstall", "update", "upgrade", "sync"}),
+    "conda-env": ("create", "update"),
+    "conda-build": ("",),
+    "conda-mambabuild": ("",),
+    "conda-lock": ("install",),
+    "conda-exec": ("*",),
+    "ce": ("*",),
+    "cg": _GLOBAL,
+    "cw": _WORKSPACE,
+    "boa": ("build",),
+    "constructor": ("",),
+    "rattler-build": ("build", "test"),
+    "pixi": _PIXI,
 }
 
 #: Options with a value of their own, which may be any word.
 _WITH_VALUE = frozenset(
     {"-n", "--name", "-p", "--prefix", "-c", "--channel", "-r", "--root-prefix", "--rc-file", "--manifest-path"}
-    | {"--solver", "--log-level", "--color", "-f", "--file"}
+    | {"--solver", "--log-level", "--color", "-f", "--file", "-e", "--environment"}
+    # Of conda-exec.
+    | {"--with", "-w", "--platform", "--older-than"}
 )
 
 #: With these nothing is installed.
 _HARMLESS = frozenset({"-h", "--help", "--version", "-V", "-d", "--dry-run"})
 
+#: The tool that conda-exec starts lies in an environment that has its name by then (``CacheManager.create``).
+_TOOL = re.compile(r"(.*[/\\]envs[/\\](?!\.tmp-)[^/\\]+[/\\])(?:bin|Scripts)[/\\]")
+
 #: Modules that are conda's command line when Python runs them with ``-m``.
-_MODULES = {"conda": "conda", "conda_env": "conda-env", "conda_build": "conda-build", "mamba": "mamba"} | {
-    "conda_prune_plugin.embedded": "conda"
+_MODULES = {
+    "conda": "conda",
+    "conda_env": "conda-env",
+    "conda_build": "conda-build",
+    "conda_exec.main": "conda-exec",
+    "conda_global": "cg",
+    "conda_prune_plugin.embedded": "conda",
+    "conda_workspaces": "cw",
+    "mamba": "mamba",
 }
 
 _PYTHON = re.compile(r"(?i)pythonw?[\d.]*(\.exe)?")
@@ -85,8 +127,22 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     return tuple(
         Process(pid, " ".join((_program(arguments)[0], *_program(arguments)[1])))
         for pid, (_, arguments) in sorted(known.items())
-        if pid not in waiting and is_installing(arguments) and _may_use(pid, ours) and not _has_ended(pid)
+        if pid not in waiting
+        and is_installing(arguments)
+        and not _has_installed(pid, known)
+        and _may_use(pid, ours)
+        and not _has_ended(pid)
     )
+
+
+def _has_installed(pid: int, known: Mapping[int, tuple[int, list[str]]]) -> bool:
+    """Return whether a process is conda-exec, and has started the tool that it made an environment for."""
+    own = known[pid][1]
+    program, words = _program(own)
+    if program not in ("ce", "conda-exec") and not (program == "conda" and _split(words, 1)[1] == ["exec"]):
+        return False
+    tools = [_TOOL.match(word) for parent, its in known.values() if parent == pid for word in its[:2]]
+    return any(tool is not None and not own[0].startswith(tool[1]) for tool in tools)
 
 
 def can_look() -> bool:
@@ -101,27 +157,35 @@ def _has_proc() -> bool:
 def is_installing(arguments: Sequence[str]) -> bool:
     """Return whether a command line is one of conda, mamba, micromamba, pixi or a build tool that installs."""
     program, words = _program(list(arguments))
-    if program not in _INSTALLING:
-        return False
-    commands = _INSTALLING[program]
-    if _HARMLESS.intersection(words):
-        return False
-    if commands is None:
-        return True
-    positional = _positional(words)
-    command = next(positional, None)
-    if command in _NESTED:
-        return next(positional, None) in _NESTED[command]
-    return command in commands
+    return any(_is_command(command.split(), words) for command in _INSTALLING.get(program, ()))
 
 
-def _positional(words: Iterable[str]) -> Iterator[str]:
+def _is_command(command: Sequence[str], words: Sequence[str]) -> bool:
+    own, positional = _split(words, len(command) if "*" in command else None)
+    expected = [word for word in command if not word.startswith("-")]
+    return (
+        not _HARMLESS.intersection(own)
+        and len(positional) >= len(expected)
+        and all(want in ("*", word) for want, word in zip(expected, positional))
+        and all(word in own for word in command if word.startswith("-"))
+    )
+
+
+def _split(words: Iterable[str], count: int | None) -> tuple[list[str], list[str]]:
+    """Return the options and the other words, up to so many of these: what follows is a program's of its own."""
+    options: list[str] = []
+    positional: list[str] = []
     words = iter(words)
     for word in words:
         if word in _WITH_VALUE:
             next(words, None)
-        elif not word.startswith("-"):
-            yield word
+        elif word.startswith("-"):
+            options.append(word)
+        else:
+            positional.append(word)
+            if len(positional) == count:
+                break
+    return options, positional
 
 
 def _program(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -17,6 +17,7 @@ from contextlib import suppress
 
 from ..core.model import Cache, Client, Entry, PartKind, ReasonKind
 from ..core.names import is_dist_name
+from .archive_names import archive_dist
 from .reading import read_regular
 
 #: The suffix of the file beside an entry.
@@ -60,7 +61,8 @@ def strays(cache: Cache, items: Sequence[os.DirEntry[str]]) -> Iterator[tuple[st
                 )
         elif item.name.endswith(LOCK_SUFFIX):
             dist = item.name.removesuffix(LOCK_SUFFIX)
-            if is_dist_name(dist) and dist not in names and _is_metadata(item):
+            # That of an archive is mamba's (`client_locks`).
+            if archive_dist(dist) is None and is_dist_name(dist) and dist not in names and _is_metadata(item):
                 yield item.name, ReasonKind.TRASH, "rattler's lock of a package that is gone", dist
 
 

@@ -1,15 +1,20 @@
-"""What bears the name of a leftover: partial downloads, trash, and what rattler leaves."""
+"""Recognise leftovers by name: partial downloads, temporary directories, trash, locks, and what rattler leaves."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from ..core.model import Cache, ReasonKind
 from ..core.names import is_dist_name
 from .archive_names import archive_dist
+from .client_locks import holder, is_lock, is_lock_name
 from .rattler import strays as of_rattler
+from .reading import INDEX, dist_of, read_object
+from .wholeness import RECORD
 
 #: What conda (`conda.gateways.connection.download`), and conda up to 24 and mamba, call a download that is not done.
 _PARTIAL = (".partial", ".part")
@@ -25,19 +30,53 @@ _MARKED = re.compile(
     "|".join([*(re.escape(suffix) + r"\Z" for suffix in (*_PARTIAL, *_SUFFIXES)), *map(re.escape, _WORDS)])
 )
 
+#: Behind the name of a package that conda 4.0 to 4.2 is extracting (``extract`` in ``conda/install.py``).
+_EXTRACTING = ".tmp"
 
-def is_left_aside(name: str) -> bool:
-    """Return whether a name is one that clients give to what they leave aside at work: no entry is called so."""
-    return _MARKED.search(name) is not None
+#: Directories that Python's tempfile has made here: with conda-package-handling 1.4 to 1.9 where a constructor works
+#: in the cache (``TemporaryDirectory`` in its ``utils.py``), with conda-pypi (``install_ephemeral_conda`` in
+#: ``installer.py``), and by default (six letters and digits up to Python 3.2).
+_SCRATCH = re.compile(r"(?:\.cph_tmp|ephemeral|tmp)(?:[a-z0-9_]{8}|[A-Za-z0-9_]{6})")
 
+#: What lies in such a directory: parts of an archive, archives, packages, or one package's files.
+_IN_SCRATCH = re.compile(r"(?:pkg|info)-.+\.tar\.(?:zst|bz2)|metadata\.json|info|cache|urls(?:\.txt)?")
 
 #: Where old versions of conda move what can't be deleted.
 _TRASH = ".trash"
 
 _TRASH_DETAIL = "set aside by an install or removal that did not come to its end"
 
-#: Name, reason, detail, and the dist that it is of, where its name tells.
-Stray = tuple[str, ReasonKind, str, str | None]
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stray:
+    """What bears the name of a leftover: why it is one, and the dist that it is of, where its name tells.
+
+    held: the process that holds it, if it is a lock. unreadable: why that can't be told.
+    """
+
+    name: str
+    kind: ReasonKind
+    detail: str
+    dist: str | None = None
+    held: str | None = None
+    unreadable: str | None = None
+
+
+def is_left_aside(item: os.DirEntry[str]) -> bool:
+    """Return whether something bears a name that clients give to what they leave aside at work, and is no package."""
+    name = item.name
+    if _MARKED.search(name) is not None:
+        return True
+    return (name.endswith(_EXTRACTING) or _SCRATCH.fullmatch(name) is not None) and not _is_package(item)
+
+
+def _is_package(item: os.DirEntry[str]) -> bool:
+    """Return whether a directory is a package that happens to be called so: conda has recorded it, or it says so."""
+    if os.path.lexists(os.path.join(item.path, RECORD)):
+        return True
+    with suppress(OSError, ValueError):
+        return dist_of(read_object(os.path.join(item.path, INDEX))) == item.name
+    return False
 
 
 def strays(cache: Cache) -> Iterator[Stray]:
@@ -47,17 +86,55 @@ def strays(cache: Cache) -> Iterator[Stray]:
             items = list(listing)
     except OSError:
         return
-    yield from sorted(of_rattler(cache, items))
+    found = [_asked(cache, Stray(*known)) for known in of_rattler(cache, items)]
     # Nearly everything in a cache bears no such name.
-    for item in sorted((item for item in items if is_left_aside(item.name)), key=lambda item: item.name):
-        is_file = item.is_file(follow_symlinks=False)
-        partial = next((suffix for suffix in _PARTIAL if item.name.endswith(suffix)), None)
-        if partial is not None:
-            dist = archive_dist(item.name.removesuffix(partial))
-            if dist is not None and is_file:
-                yield item.name, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist
-        elif is_file or item.is_dir(follow_symlinks=False):
-            yield from _trash(item.name)
+    for item in items:
+        if is_left_aside(item):
+            found += _left_aside(item)
+        elif is_lock_name(item.name) and is_lock(item.path):
+            found.append(_asked(cache, Stray(item.name, ReasonKind.TRASH, "a lock that no process holds any more")))
+    yield from sorted(found, key=lambda stray: stray.name)
+
+
+def _asked(cache: Cache, stray: Stray) -> Stray:
+    """Return a stray with the process that holds it, if it is a lock."""
+    if stray.kind is not ReasonKind.TRASH:
+        return stray
+    try:
+        held = holder(os.path.join(cache.real_path, stray.name))
+    except OSError as error:
+        return replace(stray, unreadable=f"whether a process holds it can't be told: {error.strerror}")
+    return replace(stray, held=held, detail="a lock" if held else stray.detail)
+
+
+def _left_aside(item: os.DirEntry[str]) -> Iterator[Stray]:
+    name = item.name
+    is_file, is_directory = item.is_file(follow_symlinks=False), item.is_dir(follow_symlinks=False)
+    suffix = next((suffix for suffix in (*_PARTIAL, _EXTRACTING) if name.endswith(suffix)), None)
+    if suffix is not None:
+        stem = name.removesuffix(suffix)
+        dist = archive_dist(stem)
+        if dist is not None and is_file:
+            yield Stray(name, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist)
+        elif suffix == _EXTRACTING and is_dist_name(stem) and is_directory:
+            yield Stray(name, ReasonKind.INCOMPLETE_EXTRACTION, "an extraction that was cut off", stem)
+    elif _MARKED.search(name) is None:
+        if is_directory and _is_scratch(item.path):
+            yield Stray(name, ReasonKind.INCOMPLETE_EXTRACTION, "a temporary directory of an install that was cut off")
+    elif is_file or is_directory:
+        yield from _trash(name)
+
+
+def _is_scratch(path: str) -> bool:
+    """Return whether there is nothing in a directory but what clients put into temporary ones."""
+    with suppress(OSError):
+        names = os.listdir(path)
+        whole = "info" in names and os.path.isfile(os.path.join(path, INDEX))
+        return whole or all(
+            _IN_SCRATCH.fullmatch(name) or _MARKED.search(name) or archive_dist(name) or is_dist_name(name)
+            for name in names
+        )
+    return False
 
 
 def _trash(name: str) -> Iterator[Stray]:
@@ -69,4 +146,4 @@ def _trash(name: str) -> Iterator[Stray]:
     dist = archive_dist(of) or of
     known = dist if is_dist_name(dist) else None
     if known is not None or suffix is None or name == _TRASH:
-        yield name, ReasonKind.TRASH, _TRASH_DETAIL, known
+        yield Stray(name, ReasonKind.TRASH, _TRASH_DETAIL, known)

@@ -67,7 +67,10 @@ def cache_locks(directory: Directory, state: Directory, cache: Cache, patience: 
 
 @contextmanager
 def entry_locks(directory: Directory, names: Iterable[str]) -> Iterator[None]:
-    """Hold the locks beside what bears these names, where there are any, or that do. Raises `EntryLockedError`."""
+    """Hold the locks beside what bears these names, where there are any, or that do. Raises `EntryLockedError`.
+
+    Those of mamba are only asked for: it works on an archive while it holds the lock of the cache, which we have.
+    """
     with ExitStack() as stack:
         for lock in {name.removesuffix(".lock") + ".lock" for name in names}:
             if fcntl is None or not directory.exists(lock) or not stat.S_ISREG(directory.status(lock).st_mode):
@@ -75,8 +78,10 @@ def entry_locks(directory: Directory, names: Iterable[str]) -> Iterator[None]:
             fd = directory.open_file(lock, os.O_RDONLY)
             stack.callback(os.close, fd)
             try:
+                fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                fcntl.lockf(fd, fcntl.LOCK_UN)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            except (BlockingIOError, PermissionError) as error:
                 raise EntryLockedError(f"another program holds {os.path.join(directory.path, lock)}") from error
         yield
 

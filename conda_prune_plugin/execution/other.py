@@ -15,6 +15,7 @@ from ..core.model import Cache, Measurement, Result
 from ..errors import LockTimeoutError, StateError
 from .aside import reason
 from .directory import Directory
+from .foreign_locks import EntryLockedError, entry_locks
 from .removal import remove
 from .state import locked
 from .tools import Tools
@@ -69,7 +70,7 @@ def _remove(
 ) -> OtherOutcome:
     *above, name = os.path.relpath(other.path, other.top).split(os.sep)
     try:
-        with descend(top, above) as directory:
+        with descend(top, above) as directory, entry_locks(directory, [name]):
             status = directory.status(name)
             now = (status.st_dev, status.st_ino, status.st_mtime_ns)
             if now != (other.identity.device, other.identity.inode, other.identity.mtime_ns):
@@ -78,6 +79,8 @@ def _remove(
             remove(directory, name, progress)
     except FileNotFoundError:
         return OtherOutcome(other, Result.SKIPPED, error="it is gone")
+    except EntryLockedError as error:
+        return OtherOutcome(other, Result.SKIPPED, error=str(error))
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         return OtherOutcome(other, Result.FAILED, error=why)

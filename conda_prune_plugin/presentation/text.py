@@ -50,6 +50,7 @@ _KEPT_BECAUSE = {
     ReasonKind.NEWEST: "the newest of their names (--keep-newest)",
     ReasonKind.IRREPLACEABLE: "irreplaceable (--include-irreplaceable)",
     ReasonKind.RECENT: "fetched or extracted too recently (--min-age)",
+    ReasonKind.LOCKED: "in use by a running process",
     ReasonKind.UNREADABLE: "unreadable",
     ReasonKind.READ_ONLY: "not ours to remove, or with something else inside",
     ReasonKind.PARTIAL_DOWNLOAD: "partial downloads",

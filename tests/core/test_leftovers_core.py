@@ -249,3 +249,26 @@ def test_leftovers_go_first_and_count_for_a_target() -> None:
     assert gone(0) == gone(2000) == ([".trash", "c-1-0"], 0)
     assert gone(2001) == ([".trash", "c-1-0", "b-1-0"], 0)
     assert gone(3001) == ([".trash", "c-1-0", "b-1-0"], 1)
+
+
+@pytest.mark.parametrize(("shared", "kept"), [(OUTSIDE, True), (WHOLE, False)])
+def test_the_archive_of_a_damaged_directory_stays_as_long_as_links_keep_that(shared: SharedInode, kept: bool) -> None:
+    archive, other = an_entry("a-1-0", PartKind.ARCHIVE), an_entry("a-1-0", PartKind.ARCHIVE, cache="/other")
+    leftover = _leftover(measurement=a_measurement(1000, shared))
+
+    plan = make_plan(
+        an_inventory(archive, other), map(evidence_on, (archive, other)), Policy(min_age=0), NOW, (leftover,)
+    )
+
+    reasons = {(item.entry.cache, item.entry.parts[0].kind): item.reasons for item in plan.keep}
+    assert ((archive.cache, PartKind.ARCHIVE) in reasons) is kept
+    assert (other.cache, PartKind.ARCHIVE) not in reasons
+    for reason in reasons.values():
+        assert reason[0].kind is ReasonKind.LINKED
+
+
+def test_a_lock_that_a_process_holds_stays_whatever_its_age() -> None:
+    lock = _leftover(PartKind.LEFTOVER, "a-1-0.conda.lock", of=None, held="process 7")
+
+    assert _words(lock) == [("locked", "process 7 holds it", None)]
+    assert isinstance(_decide(replace(lock, held=None)), Remove)
