@@ -121,14 +121,17 @@ def _calls(tiny: Tiny, *arguments: str) -> dict[str, Counter[str]]:
 
 
 @pytest.mark.debian
-def test_a_scan_looks_at_nothing_of_what_is_in_use_but_the_names_and_lengths_of_records(tiny: Tiny) -> None:
+def test_a_scan_looks_at_nothing_of_what_is_in_use_but_records_and_a_few_listings(tiny: Tiny) -> None:
+    """Of a record its name and length, and in each environment the directories where soft links would show."""
     calls = _calls(tiny, "--dry-run", "--min-age", "0", "--include-irreplaceable")
 
     assert not [path for path in calls if re.match(r"pkgs/(used|shared|copied)-1-0", path)]
     of_environments = {path: calls[path] for path in calls if re.match(r"envs/\w+/", path)}
     metas = {f"envs/{env}/conda-meta" for env in ("one", "two")}
     records = {f"{meta}/{dist}-1-0.json" for meta in metas for dist in ("used", "shared", "copied")}
-    assert set(of_environments) <= metas | records
+    listed = {f"envs/{env}/{name}" for env in ("one", "two") for name in ("bin", "lib", "share", "include")}
+    assert set(of_environments) <= metas | records | listed
+    assert all(calls[path] == {"openat": 1} for path in listed)
     assert all(calls[record] == {"stat": 1} for record in records)
 
 
@@ -155,6 +158,18 @@ def test_a_removal_asks_about_each_file_when_planning_and_again_when_moved_and_u
     assert of_files == {
         f"{name}.{number}": {"stat": 2, "unlinkat": 1} for name in ("lone", "idle") for number in range(3)
     }
+
+
+@pytest.mark.debian
+def test_a_removal_lists_each_directory_of_an_environment_once_and_asks_nothing_of_its_files(tiny: Tiny) -> None:
+    calls = _calls(tiny, "--yes", "--min-age", "0", "--include-irreplaceable")
+
+    for env in ("one", "two"):
+        for path in (tiny.envs / env).rglob("*"):
+            if path.is_dir() and path.parent.name == "lib":
+                assert calls[str(path.relative_to(tiny.cache.parent))] == {"openat": 1}
+            elif path.parent.parent.name == "lib":
+                assert str(path.relative_to(tiny.cache.parent)) not in calls
 
 
 @pytest.mark.debian

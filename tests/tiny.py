@@ -20,6 +20,7 @@ from conda_prune_plugin.discovery.candidates import gather_evidence
 from conda_prune_plugin.discovery.environments import Sources
 from conda_prune_plugin.discovery.inventory import RootWatch
 from conda_prune_plugin.discovery.measure import measure
+from conda_prune_plugin.discovery.softlinks import environments_of, soft_links
 from conda_prune_plugin.discovery.unlinked import may_be_unlinked, unlinked
 from conda_prune_plugin.execution.execute import Execution, execute
 from conda_prune_plugin.execution.lock import Patience
@@ -106,7 +107,8 @@ class Tiny:
         watch = self.watch()
         inventory = self.inventory(watch)
         referenced = references(inventory.roots)
-        lone = may_be_unlinked(inventory, referenced, lambda seen: None)
+        softly = soft_links(environments_of(inventory.roots), inventory.caches, lambda seen: None)
+        lone = may_be_unlinked(inventory, referenced, softly)
         entries = (*candidates(inventory, referenced), *lone)
         evidence = gather_evidence(inventory.caches, entries, lambda done: None)
         going = frozenset(item.entry for item in unlinked(evidence, frozenset(lone)))
@@ -128,7 +130,6 @@ class Tiny:
             measured,
             self.on_progress,
             Patience(patience, self.notes.append),
-            watch.newcomers,
         )
         return execute(plan, run or Run("run-1", 0.0, Disposal.DELETE), tools)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..core.decision import Other, Plan
+from ..core.leftovers import Leftover
 from ..core.model import Entry, Evidence, Inventory, Notice, ReasonKind, Root, RootKind
 from ..core.planner import make_plan
 from ..core.policy import DEFAULT_MIN_AGE, Policy
 from ..core.reachability import candidates, references
 from ..core.selection import Budget
+from ..core.soft_links import NO_SOFT_LINKS, SoftLinks
 from ..core.targets import DEFAULT, Target, kinds
 from ..core.units import format_size, parse_age, parse_size
 from ..discovery import specs
@@ -25,7 +27,7 @@ from ..discovery.leftovers import Found, Search, find_leftovers, with_archives, 
 from ..discovery.look import Memory
 from ..discovery.measure import Measure
 from ..discovery.other import find_other
-from ..discovery.softlinks import soft_links
+from ..discovery.soft_link_signs import SoftLinkSearch, with_unseen
 from ..discovery.specs import matching, version_key
 from ..discovery.unlinked import may_be_unlinked, unlinked
 from ..errors import UsageError
@@ -106,7 +108,10 @@ class Choice:
         memory = Memory(measured)
         found = self._leftovers(inventory, referenced, search, reporter, memory, names, crew)
         inventory = found.inventory
-        evidence, spared, notices = self._evidence(inventory, referenced, reporter, memory)
+        search_links = SoftLinkSearch(inventory.roots, inventory.caches, crew)
+        if samples := memory.samples:
+            search_links.begin(samples)
+        evidence, spared, notices = self._evidence(inventory, referenced, reporter, memory, search_links)
         linked = frozenset(item.entry for item in evidence if item.outside and item.doubt is None)
         tarballs = self._tarballs(found, referenced, linked, spared.unlinked | spared.doubles, memory)
         progress = reporter.phase("Looking for temporary files", len(inventory.roots))
@@ -126,21 +131,38 @@ class Choice:
             tarballs=frozenset(item.entry for item in tarballs),
             budget=self._budget(inventory, other, reporter),
         )
-        plan = make_plan(inventory, (*evidence, *tarballs), policy, now, found.leftovers, other)
+
+        def planned(softly: SoftLinks) -> tuple[Plan, tuple[Notice, ...]]:
+            whole, unseen = with_unseen(inventory, softly)
+            leftovers = self._chosen(found, referenced, softly, names)
+            return make_plan(whole, (*evidence, *tarballs), policy, now, leftovers, other, softly), unseen
+
+        # Nearly always there are none, so a plan is made while the helper still looks.
+        plan, unseen = planned(NO_SOFT_LINKS)
+        softly = self._soft_links(found, referenced, evidence, reporter, search_links)
+        if softly != NO_SOFT_LINKS:
+            plan, unseen = planned(softly)
         reporter.clear()
-        notices = (*self._unmatched(inventory, names), *notices, *remarks, *kept_though_damaged(plan))
+        notices = (*self._unmatched(inventory, names), *notices, *unseen, *remarks, *kept_though_damaged(plan))
         notices += self._missed(plan, policy.budget)
         return plan, notices
 
     def _evidence(
-        self, inventory: Inventory, referenced: Mapping[str, Sequence[Root]], reporter: Reporter, memory: Memory
+        self,
+        inventory: Inventory,
+        referenced: Mapping[str, Sequence[Root]],
+        reporter: Reporter,
+        memory: Memory,
+        search_links: SoftLinkSearch,
     ) -> tuple[tuple[Evidence, ...], _Spared, tuple[Notice, ...]]:
         """Return the evidence on what may go, and which of it may go though environments have it."""
         if not self._policy.kinds and not self._targets & _IN_USE:
             # Nothing of all that was asked for, so it need not be opened.
             return tuple(map(Evidence, candidates(inventory, referenced))), _Spared(), ()
-        looking = reporter.phase("Looking for soft links")
-        lone = may_be_unlinked(inventory, referenced, looking) if self._targets & _IN_USE else ()
+        lone: tuple[Entry, ...] = ()
+        if self._targets & _IN_USE:
+            softly = search_links.everywhere(reporter.phase("Looking for soft links"))
+            lone = may_be_unlinked(inventory, referenced, softly)
         entries = (*candidates(inventory, referenced), *lone)
         progress = reporter.phase("Measuring packages" if lone else "Measuring unreferenced packages", len(entries))
         evidence = gather_evidence(inventory.caches, entries, progress, memory)
@@ -173,14 +195,36 @@ class Choice:
         found = find_leftovers(inventory, referenced, search, memory, progress, crew)
         if Target.LEFTOVERS not in self._targets:
             return Found(inventory, whole=found.whole)
-        leftovers = found.leftovers
-        if any(item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in referenced for item in leftovers):
-            softly = soft_links(inventory.roots, inventory.caches, reporter.phase("Looking for soft links"))
-            leftovers = with_links(leftovers, inventory.roots, softly, found.whole)
-            if self._search.repair:
-                leftovers = with_archives(leftovers, found.inventory, referenced)
-        rules = [root.name or "" for root in inventory.roots if root.kind is RootKind.KEEP]
-        return replace(found, leftovers=with_choices(leftovers, inventory.caches, rules, self._only, names))
+        return found
+
+    @staticmethod
+    def _soft_links(
+        found: Found,
+        referenced: Mapping[str, Sequence[Root]],
+        evidence: Iterable[Evidence],
+        reporter: Reporter,
+        search_links: SoftLinkSearch,
+    ) -> SoftLinks:
+        """Return what environments soft-link of what may go: of those that show a sign of soft links, or of all."""
+        looking = reporter.phase("Looking for soft links")
+        if any(_of_package_in_use(item, referenced) for item in found.leftovers):
+            return search_links.everywhere(looking)
+        measured = [m for item in evidence for _, m in item.measurements]
+        measured += [item.measurement for item in found.leftovers if item.measurement is not None]
+        if not measured and not search_links.begun:
+            return NO_SOFT_LINKS
+        return search_links.where_signs_are((m.sample for m in measured if m.sample), looking)
+
+    def _chosen(
+        self, found: Found, referenced: Mapping[str, Sequence[Root]], softly: SoftLinks, names: Names
+    ) -> list[Leftover]:
+        """Return the leftovers with what keeps them and what the options choose among them."""
+        roots, caches = found.inventory.roots, found.inventory.caches
+        leftovers = with_links(found.leftovers, roots, softly, found.whole)
+        if self._search.repair and any(_of_package_in_use(item, referenced) for item in leftovers):
+            leftovers = with_archives(leftovers, found.inventory, referenced)
+        rules = [root.name or "" for root in roots if root.kind is RootKind.KEEP]
+        return list(with_choices(leftovers, caches, rules, self._only, names)) if leftovers else []
 
     def _tarballs(
         self,
@@ -248,6 +292,10 @@ class Choice:
             "What stays, and why, is shown by -v."
         )
         return (Notice("target-missed", message, ""),)
+
+
+def _of_package_in_use(item: Leftover, referenced: Mapping[str, Sequence[Root]]) -> bool:
+    return item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in referenced
 
 
 def parse_count(text: str) -> int:

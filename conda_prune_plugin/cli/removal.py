@@ -8,6 +8,8 @@ from dataclasses import replace
 from ..core.decision import Plan
 from ..core.model import Cache, Notice
 from ..core.run import Disposal, Run
+from ..core.soft_links import SoftLinks
+from ..discovery.crew import Crew
 from ..discovery.inventory import RootWatch
 from ..discovery.measure import measure
 from ..errors import PruneError
@@ -22,6 +24,9 @@ from .fetching import extraction
 from .old_runs import purge_old
 from .runs import stopped_notice
 
+#: Of so many environments a second process saves more time than its start takes.
+_MANY = 8
+
 
 def carry_out(
     plan: Plan, run: Run, repairing: Run, watch: RootWatch, reporter: Reporter, patience: Patience
@@ -30,15 +35,23 @@ def carry_out(
 
     Raises `StateError`, `LockTimeoutError` or `UnreadableEnvironmentError` before anything is moved.
     """
-    tools = Tools(
-        references=watch.references,
-        soft_links=watch.soft_links,
-        measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
-        progress=reporter.counter("Removing files", plan.files),
-        patience=patience,
-        newcomers=watch.newcomers,
-    )
-    execution = execute(plan, run, tools) if plan.remove else Execution(())
+    removing = reporter.counter("Removing files", plan.files)
+    # It starts while packages are moved, and shares the walk through all environments that comes after.
+    with Crew(at_once=bool(plan.remove) and len(plan.inventory.roots) >= _MANY) as crew:
+
+        def looking() -> SoftLinks:
+            found = watch.soft_links(reporter.phase("Looking for soft links"), crew)
+            reporter.clear()
+            return found
+
+        tools = Tools(
+            references=watch.references,
+            soft_links=looking,
+            measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
+            progress=removing,
+            patience=patience,
+        )
+        execution = execute(plan, run, tools) if plan.remove else Execution(())
     if plan.repair and not execution.interrupted:
         # Nobody wants a damaged copy back, whatever is done with the rest.
         own = replace(repairing, disposal=Disposal.DELETE, destination=None)

@@ -20,7 +20,7 @@ from .model import (
     RootKind,
     Verdict,
 )
-from .policy import Policy
+from .policy import Policy, soft_linked_by
 from .units import format_age, plural
 
 
@@ -42,8 +42,8 @@ class Leftover:
     of: the dist that it is of, where its name tells.
     changed: the newest change of anything in it, in seconds since the epoch.
     measurement: None if it can't be read, which `unreadable` explains then.
-    linked: an environment that is known has symbolic links into it, or that can't be ruled out. For what was set aside:
-        into the place of the package that it was, which is not whole.
+    linked: the paths of the environments that have symbolic links into it, or where that can't be ruled out.
+    lacking: for what was set aside, those that have them into the place of the package that it was, which is not whole.
     chosen: it is of what ``--only`` names, where that was given. kept: the rule of ``--keep`` that it falls under.
     archive: what it is to be extracted from anew, if roots have it and that was asked for.
     irreplaceable: why what is left of a package can't be had again, None if it can.
@@ -57,7 +57,8 @@ class Leftover:
     changed: float
     measurement: Measurement | None
     unreadable: str | None = None
-    linked: bool = False
+    linked: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     chosen: bool = True
     kept: str | None = None
     archive: Archive | None = None
@@ -90,6 +91,7 @@ def _kept(subject: _Subject) -> Iterable[Reason]:
 def _in_use(subject: _Subject) -> Iterable[Reason]:
     leftover = subject.leftover
     if not leftover.holds_files:
+        yield from map(soft_linked_by, leftover.linked)
         yield from _stands_in(subject)
         return
     outside = len(missing_links([leftover.measurement])) if leftover.measurement is not None else 0
@@ -97,7 +99,9 @@ def _in_use(subject: _Subject) -> Iterable[Reason]:
     if leftover.archive is not None:
         for root in subject.roots:
             yield Reason(ReasonKind(root.kind.value), f"of {root.name or root.path}", root=root.path or None)
-    elif environments and (leftover.linked or outside):
+    elif leftover.linked or (environments and outside):
+        named = {root.path for root in environments}
+        yield from (soft_linked_by(path) for path in leftover.linked if path not in named)
         for root in environments:
             detail = f"used by {root.name or root.path}, and files are linked from it (--repair)"
             yield Reason(ReasonKind.ENVIRONMENT, detail, root=root.path)
@@ -107,10 +111,10 @@ def _in_use(subject: _Subject) -> Iterable[Reason]:
 
 def _stands_in(subject: _Subject) -> Iterable[Reason]:
     """Give the environments for which what was set aside may be all that is left of a package."""
-    for root in subject.roots if subject.leftover.linked else ():
-        if root.kind is RootKind.ENVIRONMENT:
-            detail = f"{root.name or root.path} has soft links to {subject.leftover.of}, which is not whole (--repair)"
-            yield Reason(ReasonKind.ENVIRONMENT, detail, root=root.path)
+    names = {root.path: root.name for root in subject.roots if root.kind is RootKind.ENVIRONMENT}
+    for path in subject.leftover.lacking:
+        detail = f"{names.get(path) or path} has soft links to {subject.leftover.of}, which is not whole (--repair)"
+        yield Reason(ReasonKind.ENVIRONMENT, detail, root=path)
 
 
 def _unreadable(subject: _Subject) -> Iterable[Reason]:

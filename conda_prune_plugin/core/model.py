@@ -263,6 +263,7 @@ class Measurement:
     shared: the inodes with more than one link.
     payload_ctime: newest inode change of the files outside ``info/``: the last time one was linked or unlinked.
     obstacle: why it can't be removed whole (somebody else's directory, a mount point), or None.
+    sample: the relative path of a file that an environment would link, to ask environments for.
     """
 
     identity: Identity
@@ -272,6 +273,7 @@ class Measurement:
     shared: tuple[SharedInode, ...]
     payload_ctime: float | None = None
     obstacle: str | None = None
+    sample: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from .accounting import Ledger, missing_links
 from .decision import Keep, Other, Plan, Reason, Remove
 from .last_use import last_use
 from .leftovers import Leftover, decide, repairs
-from .model import Cache, Entry, Evidence, Inventory, LinkKind, ReasonKind, Root, Verdict
+from .model import Cache, Entry, Evidence, Inventory, LinkKind, Part, ReasonKind, Root, Verdict
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .reachability import references
 from .selection import least_recently_used, newest_versions
+from .soft_links import NO_SOFT_LINKS, SoftLinks
 
 #: Measured link kinds, by entry and path of the environment.
 Links = Mapping[tuple[Entry, str], LinkKind]
@@ -36,12 +37,13 @@ def make_plan(
     now: float,
     leftovers: Sequence[Leftover] = (),
     other: Sequence[Other] = (),
+    soft_links: SoftLinks = NO_SOFT_LINKS,
 ) -> Plan:
     """Decide on every entry of the inventory, and on every leftover; `other` goes as it is.
 
     `evidence` has one item for each entry that no root names, and for each that no environment shares a file with if
-    these may go too; `now` is the time that ages count from, in seconds since the epoch. The same arguments always
-    give the same plan.
+    these may go too; `now` is the time that ages count from, in seconds since the epoch. What environments soft-link
+    stays whatever their records say. The same arguments always give the same plan.
     """
     by_entry = {item.entry: item for item in evidence}
     referenced = references(inventory.roots)
@@ -52,7 +54,7 @@ def make_plan(
         for item in keep
         if any(reason.kind is ReasonKind.LINKED for reason in item.reasons)
     )
-    subjects = _subjects(inventory, referenced, by_entry, damaged, policy, now)
+    subjects = _subjects(inventory, referenced, by_entry, damaged, policy, now, soft_links)
     reasons = {subject.entry: reasons_to_keep(subject) for subject in subjects}
     for subject in subjects:
         if subject.evidence is None and not reasons[subject.entry]:
@@ -100,7 +102,7 @@ def with_links(plan: Plan, links: Links) -> Plan:
     def linked(decision: _Decision) -> _Decision:
         reasons = tuple(
             replace(reason, link=links.get((decision.entry, reason.root)))
-            if reason.root is not None and reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
+            if reason.root is not None and _measurable(reason)
             else reason
             for reason in decision.reasons
         )
@@ -111,6 +113,12 @@ def with_links(plan: Plan, links: Links) -> Plan:
     )
 
 
+def _measurable(reason: Reason) -> bool:
+    """Return whether files tell how the environment of a reason links; a soft link without a record was seen itself."""
+    of_environment = reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
+    return of_environment and reason.link is not LinkKind.SOFT
+
+
 def _subjects(
     inventory: Inventory,
     referenced: _Referenced,
@@ -118,6 +126,7 @@ def _subjects(
     damaged: Collection[tuple[str, str]],
     policy: Policy,
     now: float,
+    soft_links: SoftLinks,
 ) -> tuple[Subject, ...]:
     entries = [entry for cache in inventory.caches for entry in cache.entries]
     aliases = {alias: dist for root in inventory.roots for alias, dist in root.aliases.items()}
@@ -128,9 +137,15 @@ def _subjects(
         known = names(entry, found)
         roots = {name: referenced[name] for name in known if name in referenced}
         unsearched, broken = entry in inventory.unsearched, (entry.cache, entry.dist) in damaged
-        return Subject(entry, cache, found, known, roots, newest, policy, now, unsearched, broken)
+        linking = soft_links.environments(cache.path, _linkable(entry, policy)) if soft_links.entries else ()
+        return Subject(entry, cache, found, known, roots, newest, policy, now, linking, unsearched, broken)
 
     return tuple(subject(cache, entry) for cache in inventory.caches for entry in cache.entries)
+
+
+def _linkable(entry: Entry, policy: Policy) -> tuple[Part, ...]:
+    """Return the parts that a soft link keeps: one into the directory says nothing of an archive in use."""
+    return policy.selected(entry) if entry in policy.tarballs else entry.parts
 
 
 def _verdict(reasons: Sequence[Reason]) -> Verdict:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .accounting import missing_links
 from .decision import Reason
 from .last_use import last_use
-from .model import Cache, Entry, Evidence, Part, PartKind, ReasonKind, Root, RootKind
+from .model import Cache, Entry, Evidence, LinkKind, Part, PartKind, ReasonKind, Root, RootKind
 from .names import recorded_names
 from .selection import NO_BUDGET, Budget, VersionKey
 from .units import format_age, plural
@@ -64,6 +64,7 @@ class Subject:
 
     names: the dists that a root would reference it by. roots: the roots that do, by name.
     newest: the entries of the newest versions of their names.
+    linking: the paths of the environments that soft-link what may go of it.
     unsearched: its environments are registered nowhere, and nobody looked for them.
     damaged: its extracted directory is not whole, and stays because an environment that was not found is linked to it.
     """
@@ -76,6 +77,7 @@ class Subject:
     newest: frozenset[Entry]
     policy: Policy
     now: float
+    linking: tuple[str, ...] = ()
     unsearched: bool = False
     damaged: bool = False
 
@@ -107,6 +109,17 @@ def _reference(kind: RootKind, path: str, name: str | None, more: str) -> Reason
     # Most entries that a root names have one and the same reason.
     reason, by = _REFERENCES[kind]
     return Reason(reason, f"{by} {name or path}{more}", root=path or None)
+
+
+def _soft_linked(subject: Subject) -> Iterable[Reason]:
+    """Give the environments that soft-link an entry and have no record of it."""
+    named = {root.path for roots in subject.roots.values() for root in roots}
+    return (soft_linked_by(path) for path in subject.linking if path not in named)
+
+
+def soft_linked_by(path: str) -> Reason:
+    """Return the reason that the environment at this path soft-links an entry."""
+    return Reason(ReasonKind.ENVIRONMENT, f"used by {path}, without a record", root=path, link=LinkKind.SOFT)
 
 
 #: The kinds of roots: all of them, those that a policy may lift, and those that hold whatever it says.
@@ -217,7 +230,7 @@ RULES: tuple[Rule, ...] = (
 
 def reasons_to_keep(subject: Subject) -> tuple[Reason, ...]:
     """Return all reasons to keep an entry; none means that it may go."""
-    found = [*_referenced(subject), *_unsearched(subject)]
+    found = [*_referenced(subject), *_soft_linked(subject), *_unsearched(subject)]
     if subject.evidence is not None:
         found += (reason for rule in RULES for reason in rule(subject, subject.evidence))
     return with_references(subject, tuple(found)) if found else ()

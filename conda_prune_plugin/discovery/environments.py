@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
 from .crew import Crew
+from .mounts import KERNEL
 from .reading import read_regular
 from .records import META, Reading
 from .set_aside import set_aside
 
 #: What mkfs makes in the top directory of a file system, for root only.
 _LOST_AND_FOUND = "lost+found"
-
-#: File systems that the kernel makes up as they are read: no search ends there.
-KERNEL = frozenset({"/proc", "/sys", "/dev"})
 
 #: A line of a registry that says something, from its first letter on; of others there may be any number.
 _LINE = re.compile(rb"\S.*")

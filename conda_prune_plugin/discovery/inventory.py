@@ -17,6 +17,7 @@ from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .crew import Crew
 from .environments import Reader, Sources, read_roots, require_environments, search_environments
+from .hidden_links import why_soft_links
 from .identity import Names
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .neighbours import find_neighbours
@@ -25,7 +26,8 @@ from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
 from .settings import Settings, conda_settings, registry
-from .softlinks import soft_links, why_soft_links
+from .soft_link_signs import with_signs
+from .softlinks import environments_of, soft_links
 from .specs import matching
 
 #: The kind of the notice that an environment which is not known may soft-link what goes.
@@ -215,7 +217,10 @@ class RootWatch:
         self._hidden = self._hiding(self.notices)
         stamps = {os.path.join(root.path, META): _settled(root.stamp, since) for root in self.roots}
         self._signature = {**signature, **stamps}
-        self._first = self._prefixes()
+        absent = (
+            root.path for root in self.roots if root.state is RootState.MISSING and not os.path.lexists(root.path)
+        )
+        self._first = self._prefixes().difference(absent)
         # Made when somebody asks: a dry run does not.
         self._references: Mapping[str, tuple[Root, ...]] | None = None
 
@@ -239,20 +244,19 @@ class RootWatch:
             self._references = references(self.roots)
         return self._references
 
-    def soft_links(self) -> SoftLinks:
-        """Return the entries that environments soft-link at this moment: all their files are looked at."""
-        self.references()
-        return soft_links(self.roots, self._caches, lambda seen: None)
+    def soft_links(self, progress: Callable[[int], None] = lambda seen: None, crew: Crew | None = None) -> SoftLinks:
+        """Return what environments soft-link at this moment, also those that are being made: links come before records.
 
-    def newcomers(self) -> SoftLinks:
-        """Return the entries that new environments soft-link; links come before records.
-
-        Which these are is known from the last time that the references were asked for.
+        All of them are walked through. A directory that has been without a ``conda-meta`` from the beginning is no
+        environment any more, or never was: it may be as large as a disk, so it is walked through if it shows a sign
+        of soft links. `progress` is called with the number of directories seen so far; a `crew` makes it faster.
         """
-        new = sorted(self._prefixes() - self._first)
-        return soft_links(
-            [Root(path, None, RootState.OK, frozenset()) for path in new], self._caches, lambda seen: None
-        )
+        self.references()
+        known = self._prefixes()
+        present = [root for root in self.roots if root.state is not RootState.MISSING]
+        walked = {*environments_of(present), *(known - self._first)}
+        walked.update(with_signs(sorted(known - walked), self._caches))
+        return soft_links(sorted(walked), self._caches, progress, crew)
 
     def _prefixes(self) -> frozenset[str]:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""

@@ -18,6 +18,7 @@ from threading import Event
 from ..core.leftovers import Archive, Leftover
 from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
 from ..core.names import recorded_names
+from ..core.reachability import references
 from ..core.soft_links import SoftLinks
 from .archive_names import archive_suffixes
 from .candidates import with_sticky_obstacle
@@ -281,17 +282,25 @@ def with_archives(
 def with_links(
     leftovers: Sequence[Leftover], roots: Sequence[Root], softly: SoftLinks, whole: Collection[Entry]
 ) -> tuple[Leftover, ...]:
-    """Return the leftovers with whether an environment soft-links them, or what they were set aside from.
+    """Return the leftovers with the environments that soft-link them, or what they were set aside from.
 
-    whole: the entries that were looked at and found whole.
+    One that names what a leftover is of, and could not be listed completely, may do so. whole: the entries that were
+    looked at and found whole.
     """
+    if not softly.entries and not softly.unseen:
+        return tuple(leftovers)
+    referenced = references(roots)
     sound = {(entry.cache, entry.dist) for entry in whole if entry.parts[0].kind is PartKind.EXTRACTED}
 
     def find(item: Leftover) -> Leftover:
-        entry = item.entry
-        if not item.holds_files and item.of is not None:
-            entry = Entry(entry.cache, item.of, (Part(PartKind.EXTRACTED, item.of),))
-        lacking = item.kind is ReasonKind.TRASH and (entry.cache, entry.dist) not in sound
-        return replace(item, linked=(item.holds_files or lacking) and not softly.spare(entry, roots))
+        cache, dist = item.entry.cache, item.of or ""
+        doubtful = tuple(root.path for root in referenced.get(dist, ()) if root.path in softly.unseen)
+        linked = softly.environments(cache, item.entry.parts)
+        if item.holds_files:
+            return replace(item, linked=tuple(dict.fromkeys(linked + doubtful)))
+        if item.kind is not ReasonKind.TRASH or not dist or (cache, dist) in sound:
+            return replace(item, linked=linked)
+        lacking = softly.environments(cache, (Part(PartKind.EXTRACTED, dist),))
+        return replace(item, linked=linked, lacking=tuple(dict.fromkeys(lacking + doubtful)))
 
     return tuple(map(find, leftovers))

@@ -63,6 +63,11 @@ class Memory:
         self._measurements.update(looked.measurements)
         self._descriptions.update(looked.descriptions)
 
+    @property
+    def samples(self) -> list[str]:
+        """The samples of all that was looked at."""
+        return [measurement.sample for measurement in self._measurements.values() if measurement.sample]
+
     def measured(self, path: str) -> Measurement:
         """Return the measurement of something. Raises `OSError`."""
         return self._measurements.get(path) or self._measure(path)

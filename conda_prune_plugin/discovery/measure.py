@@ -25,6 +25,9 @@ from .root import is_root_to
 #: What is in there is no payload: no environment links it.
 _INFO, _IN_INFO = "info", "info" + os.sep
 
+#: Files in directories of this depth are no part of what most packages have files in, such as bin and lib.
+_DEEP = 2
+
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 #: Measures what is at a path, raising `OSError` if anything of it can't be read.
@@ -122,6 +125,7 @@ class _Tally:
         self._files = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
         self._payload_ctime: float | None = None
+        self._sample: str | None = None
 
     def add_listing(self, listing: Iterator[os.DirEntry[str]], directory: str) -> list[str]:
         """Count what a directory lists, and return the directories in it.
@@ -155,6 +159,8 @@ class _Tally:
                     self._add_link(status)
                     continue
             single += status.st_blocks if KNOWS_BLOCKS else allocated(status)
+        if files and payload and stat.S_ISREG(mode) and (self._sample is None or self._sample.count(os.sep) < _DEEP):
+            self._sample = prefix + item.name
         self._files += files
         self._apparent += apparent
         self._single += single * BLOCK if KNOWS_BLOCKS else single
@@ -209,6 +215,7 @@ class _Tally:
             shared=tuple(self._shared.values()),
             payload_ctime=self._payload_ctime,
             obstacle=self._obstacle,
+            sample=self._sample,
         )
 
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 _TABLE = "/proc/self/mountinfo"
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
+#: File systems that the kernel makes up as they are read: no search ends there.
+KERNEL = frozenset({"/proc", "/sys", "/dev"})
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:

@@ -6,17 +6,12 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-
-from conda.base.context import context
+from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Root, RootKind
 from ..core.soft_links import SoftLinks
-from .environments import KERNEL
-from .installations import settings_files
-
-#: conda's and mamba's settings by which they make soft links.
-_SETTINGS = ("allow_softlinks", "always_softlink")
+from .crew import Crew
+from .mounts import KERNEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,61 +23,91 @@ class SoftLink:
     name: str
 
 
-def soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> SoftLinks:
-    """Look for soft links into the caches in every file of every environment.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a walk through one environment has shown.
 
-    `progress` is called with the number of directories seen so far.
+    entries: cache and case-folded name of what it links. complete: all of it could be listed. directories: how many.
     """
-    entries: set[tuple[str, str]] = set()
-    unseen: set[str] = set()
-    walk = _Walk(_prefixes(roots), caches, progress)
-    for prefix, path in walk.prefixes.items():
-        entries |= {(link.cache, link.name.casefold()) for link in walk.links(prefix)}
-        if walk.unreadable:
-            unseen.add(path)
-            walk.unreadable = False
-    return SoftLinks(frozenset(entries), frozenset(unseen))
+
+    entries: frozenset[tuple[str, str]]
+    complete: bool
+    directories: int
 
 
-def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> str | None:
-    """Return why environments that are not known may soft-link from the caches, None if nothing speaks for it.
+def soft_links(
+    prefixes: Iterable[str], caches: tuple[Cache, ...], progress: Callable[[int], None], crew: Crew | None = None
+) -> SoftLinks:
+    """Look for soft links into the caches in every directory of the environments with these paths.
 
-    Looked at are the settings of the conda that runs, the configuration files in the home and of the installations
-    in the usual places, and every file of every environment that is known, up to the first soft link.
+    That takes one listing a directory, and asks nothing of files. `progress` is called with the number of directories
+    seen so far; a `crew` makes it faster.
     """
-    for setting in _SETTINGS:
-        if getattr(context, setting):
-            return f"conda's setting {setting} is on"
-    for path, values in settings_files(os.environ):
-        for setting in _SETTINGS:
-            if values.get(setting) is True:
-                return f"{path} sets {setting}"
-    walk = _Walk(_prefixes(roots), caches, progress)
-    for prefix, path in walk.prefixes.items():
-        for link in walk.links(prefix):
-            return f"the environment {path} has soft links ({link.path} leads to {link.name})"
-    return None
+    walk = Walk(by_real_path(prefixes), caches, progress)
+    tasks = list(walk.prefixes)
+    if crew is None:
+        found = [walk.do(prefix) for prefix in tasks]
+    else:
+        crew.begin(walk, tasks)
+        found = crew.finish()
+    entries: dict[tuple[str, str], set[str]] = {}
+    for prefix, seen in zip(tasks, found):
+        for entry in seen.entries:
+            entries.setdefault(entry, set()).add(walk.prefixes[prefix])
+    unseen = frozenset(walk.prefixes[prefix] for prefix, seen in zip(tasks, found) if not seen.complete)
+    return SoftLinks({entry: frozenset(paths) for entry, paths in entries.items()}, unseen)
 
 
-def _prefixes(roots: Iterable[Root]) -> dict[str, str]:
-    """Return the real paths of the environments, each with the path that it is known by."""
-    return {os.path.realpath(root.path): root.path for root in roots if root.kind is RootKind.ENVIRONMENT}
+def environments_of(roots: Iterable[Root]) -> tuple[str, ...]:
+    """Return the paths of those roots that are environments."""
+    return tuple(root.path for root in roots if root.kind is RootKind.ENVIRONMENT)
 
 
-class _Walk:
-    """Looks through environments; `unreadable` is set when something in one can't be listed."""
+def by_real_path(prefixes: Iterable[str]) -> dict[str, str]:
+    """Return the real paths of environments, each with the path that it is known by."""
+    return {os.path.realpath(path): path for path in prefixes}
 
-    def __init__(self, prefixes: dict[str, str], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> None:
+
+class Walk:
+    """Walks through environments, given by their real paths; the work of a crew.
+
+    prefixes: their real paths with those that they are known by. caches: without what lies in them.
+    """
+
+    def __init__(
+        self,
+        prefixes: dict[str, str],
+        caches: tuple[Cache, ...],
+        progress: Callable[[int], None] = lambda directories: None,
+    ) -> None:
         self.prefixes = prefixes
-        self.unreadable = False
-        self._caches, self._progress = caches, progress
+        self._unreadable = False
+        # What lies in them is of no interest, and need not be handed to another process.
+        self.caches, self._progress = tuple(replace(cache, entries=()) for cache in caches), progress
         # Caches, and environments that lie inside of others, are looked through on their own.
         self._skip = {*prefixes, *(cache.real_path for cache in caches), *KERNEL}
         self._places = _Places(caches)
         self._seen = 0
 
+    def __reduce__(self) -> tuple[type[Walk], tuple[dict[str, str], tuple[Cache, ...]]]:
+        return Walk, (self.prefixes, self.caches)
+
+    def do(self, prefix: str) -> Seen:
+        """Return what an environment links."""
+        self._unreadable, before = False, self._seen
+        entries = frozenset((link.cache, link.name.casefold()) for link in self.links(prefix))
+        return Seen(entries, not self._unreadable, self._seen - before)
+
+    do_apart = do
+
+    def take(self, answer: Seen) -> Seen:
+        """Return what was seen in the other process."""
+        self._seen += answer.directories
+        self._progress(self._seen)
+        return answer
+
     def links(self, prefix: str) -> Iterator[SoftLink]:
-        """Give the soft links of an environment, given by its real path, that lead into a cache.
+        """Give the soft links of an environment that lead into a cache.
 
         Directories that lie elsewhere, on a larger disk say, and are linked from there are looked through too.
         """
@@ -96,8 +121,11 @@ class _Walk:
             try:
                 with os.scandir(directory) as listing:
                     for item in listing:
+                        # Nearly all are files, and the listing itself tells that.
+                        if item.is_file(follow_symlinks=False):
+                            continue
                         if item.is_symlink():
-                            links, found = self._followed(item.path, prefix)
+                            links, found = self.followed(item.path, prefix)
                             yield from links
                         elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
                             found = item.path
@@ -109,16 +137,22 @@ class _Walk:
             except FileNotFoundError:
                 continue
             except OSError:
-                self.unreadable = True
+                self._unreadable = True
 
-    def _followed(self, link: str, prefix: str) -> tuple[list[SoftLink], str | None]:
+    def followed(self, link: str, prefix: str) -> tuple[list[SoftLink], str | None]:
         """Return the soft links that a link makes, and the directory behind it that is to be looked through."""
         try:
-            return list(_into(link, prefix, self._caches, self._places)), self._moved(link, prefix)
+            return list(_into(link, prefix, self.caches, self._places)), self._moved(link, prefix)
         except RecursionError:
             # The `realpath` of older Pythons calls itself for each link of a chain; the kernel follows forty.
-            self.unreadable = True
+            self._unreadable = True
             return [], None
+
+    def leads_into_cache(self, link: str) -> bool:
+        """Return whether a link leads into a cache in the end, however many links there are in between."""
+        with suppress(RecursionError):
+            return self._places.place(os.path.realpath(link)) is not None
+        return True
 
     def _moved(self, link: str, prefix: str) -> str | None:
         """Return the real path of the directory that a link leads to, if that is looked through in no other way."""
@@ -127,8 +161,8 @@ class _Walk:
                 return None
         except OSError:
             # What leads to nowhere may lead to a disk that is not mounted.
-            tops = (prefix, *(cache.real_path for cache in self._caches))
-            self.unreadable |= not _within(os.path.realpath(link), tops)
+            tops = (prefix, *(cache.real_path for cache in self.caches))
+            self._unreadable |= not _within(os.path.realpath(link), tops)
             return None
         path = os.path.realpath(link)
         return None if _within(path, (prefix, *self._skip)) else path

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..core.model import Entry, Evidence, Inventory, Root, RootKind
-from .softlinks import soft_links
+from ..core.soft_links import SoftLinks
 
 
 def may_be_unlinked(
-    inventory: Inventory, referenced: Mapping[str, Sequence[Root]], progress: Callable[[int], None]
+    inventory: Inventory, referenced: Mapping[str, Sequence[Root]], softly: SoftLinks
 ) -> tuple[Entry, ...]:
-    """Return the entries that environments and no other roots reference, and that no environment soft-links.
-
-    `progress` is called with the number of directories seen so far.
-    """
-    softly = soft_links(inventory.roots, inventory.caches, progress)
+    """Return the entries that environments and no other roots reference, and that no environment soft-links."""
 
     def fits(entry: Entry) -> bool:
         roots = referenced.get(entry.dist, ())

@@ -2,7 +2,7 @@
 
 A decision is checked twice. Before the move: its parts are what was planned, nobody holds a lock on it, and no root
 names it by now. After the move, when no new link can be made by its path any more: no file has got a link that the
-plan did not know, and still no root names it.
+plan did not know, no environment has a soft link to its place, and still no root names it.
 """
 
 from __future__ import annotations
@@ -146,16 +146,16 @@ def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Roo
                 raise Changed(f"{root.path} references it now")
 
 
-def require_unlinked(decision: Remove, softly: SoftLinks | None) -> None:
-    """Check that no environment soft-links an entry that goes though it has it. Raises `Changed`."""
-    if decision.linkable and softly is not None and not softly.spare(decision.entry, decision.accepted):
-        raise Changed("an environment has soft links into it now")
+def require_unlinked(decision: Remove, softly: SoftLinks) -> None:
+    """Check that no environment soft-links what goes, whatever the plan was made from. Raises `Changed`.
 
-
-def require_spared(decision: Remove, newcomers: SoftLinks) -> None:
-    """Check that no environment that is being made soft-links an entry: records come last. Raises `Changed`."""
-    if not newcomers.spare(decision.entry, ()):
-        raise Changed("a new environment has soft links into it")
+    Of an environment that has it, but could not be listed completely, that is not known.
+    """
+    for path in softly.environments(decision.entry.cache, decision.parts):
+        raise Changed(f"{path} has soft links into it")
+    if decision.linkable:
+        for path in sorted(root.path for root in decision.accepted if root.path in softly.unseen):
+            raise Changed(f"{path} has it, and can't be listed completely to see whether it has soft links into it")
 
 
 def put_back(aside: Aside, result: Result, why: str) -> Outcome:

@@ -17,7 +17,6 @@ from ..core.accounting import Ledger
 from ..core.decision import OtherOutcome, Outcome, Plan, Remove
 from ..core.model import Part, Result
 from ..core.run import Disposal, Run
-from ..core.soft_links import SoftLinks
 from ..errors import NoRoomError, PruneError
 from .archive import discard, preserve
 from .aside import (
@@ -27,7 +26,6 @@ from .aside import (
     give_up,
     put_back,
     reason,
-    require_spared,
     require_unchanged,
     require_unlinked,
     require_unreferenced,
@@ -154,44 +152,49 @@ class _Execution:
     def clear_out(self, plan: Plan) -> None:
         """Move everything aside, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
-        references, softly = self._tools.references(), self._soft_links(plan)
+        references = self._tools.references()
         asked = time.monotonic()
         for decision in plan.remove:
-            # Looking at all environments takes longer than moving an entry.
+            # Asking for them takes longer than moving an entry.
             if time.monotonic() - asked > _FRESH:
                 references, asked = self._tools.references(), time.monotonic()
             aside = Aside(decision, self._sites[decision.entry.cache], self.early)
             self._asides.append(aside)
-            error = self._linked(aside, softly) or self._preserve(aside)
+            error = self._preserve(aside)
             if error is None:
                 error = set_aside(aside, references, None if backup else self._tools.measure)
             if error is not None:
                 self._drop(aside, error)
-        # Once more, now that no new reference can be made: whoever made one before the move has it recorded by now.
-        references, softly = self._tools.references(), self._soft_links(plan)
-        newcomers = self._tools.newcomers()
-        for aside in self._open_asides():
-            try:
-                require_spared(aside.decision, newcomers)
-                require_unreferenced(aside.decision, references)
-                require_unlinked(aside.decision, softly)
-            except Changed as change:
-                self._drop(aside, put_back(aside, Result.SKIPPED, str(change)))
+        self._put_used_back()
         for site in self._sites.values():
             site.folder.sync()
             site.cache.sync()
 
-    def _soft_links(self, plan: Plan) -> SoftLinks | None:
-        """Return what is soft-linked now, None where nothing goes that an environment has."""
-        return self._tools.soft_links() if any(decision.linkable for decision in plan.remove) else None
+    def _put_used_back(self) -> None:
+        """Put back what environments soft-link or reference, now that nothing new can be linked from it.
 
-    @staticmethod
-    def _linked(aside: Aside, softly: SoftLinks | None) -> Outcome | None:
-        try:
-            require_unlinked(aside.decision, softly)
-        except Changed as change:
-            return aside.outcome(Result.SKIPPED, str(change))
-        return None
+        Certain, whatever the plan was made from: all environments are walked through. A link may lead on through a link
+        within a package; such a chain is seen to its end when the package is back, so that is asked again then.
+        """
+        while self._open_asides() and self._put_linked_back():
+            pass
+        # Whoever made a reference before the move has it recorded by now.
+        references = self._tools.references()
+        self._dropped(lambda decision: require_unreferenced(decision, references))
+
+    def _put_linked_back(self) -> bool:
+        softly = self._tools.soft_links()
+        return self._dropped(lambda decision: require_unlinked(decision, softly))
+
+    def _dropped(self, require: Callable[[Remove], None]) -> bool:
+        """Put back what does not meet a requirement; return whether there was any."""
+        before = self._open_asides()
+        for aside in before:
+            try:
+                require(aside.decision)
+            except Changed as change:
+                self._drop(aside, put_back(aside, Result.SKIPPED, str(change)))
+        return any(aside.ended is not None for aside in before)
 
     def _preserve(self, aside: Aside) -> Outcome | None:
         folder = aside.site.archives

@@ -8,7 +8,7 @@ from ..core.accounting import Ledger
 from ..core.decision import Outcome, Plan, Remove
 from ..core.model import PartKind, Result
 from ..errors import PruneError
-from .aside import HAD_TO_GO, Changed, Early, require_unchanged, require_unreferenced
+from .aside import HAD_TO_GO, Changed, Early, require_unchanged, require_unlinked, require_unreferenced
 from .directory import Directory
 from .removal import remove
 from .tools import Tools
@@ -30,6 +30,7 @@ def make_room(plan: Plan, early: Early, tools: Tools) -> bool:
                 with Directory.open(caches[decision.entry.cache].real_path) as cache:
                     require_unreferenced(decision, tools.references())
                     require_unchanged(decision, cache, early)
+                    require_unlinked(decision, tools.soft_links())
                     measurement = tools.measure(*cache.at(part.name))
                     remove(cache, part.name, tools.progress)
             except (Changed, OSError):

@@ -15,8 +15,7 @@ class Tools:
     """Senses and voices of a run.
 
     references: the roots that name each dist at this moment.
-    soft_links: the entries that environments soft-link at this moment.
-    newcomers: those that environments soft-link which were not there when the plan was made.
+    soft_links: what environments soft-link at this moment, also those that are being made.
     measure: measures a name in a directory given by path and descriptor.
     progress: is told how many files were removed since the last time.
     patience: how long to wait for locks, and who is told.
@@ -27,4 +26,3 @@ class Tools:
     measure: Callable[[str, int | None], Measurement]
     progress: Callable[[int], None]
     patience: Patience
-    newcomers: Callable[[], SoftLinks] = lambda: SoftLinks(frozenset(), frozenset())

@@ -97,7 +97,7 @@ def test_links_from_somewhere_unknown_keep_what_environments_may_have_been_linke
     assert isinstance(_decide(_trash(measurement=a_measurement(1000, OUTSIDE))), Remove)
 
 
-@pytest.mark.parametrize("changes", [{"linked": True}, {"measurement": a_measurement(1000, OUTSIDE)}])
+@pytest.mark.parametrize("changes", [{"linked": ("/envs/a",)}, {"measurement": a_measurement(1000, OUTSIDE)}])
 def test_an_environment_keeps_the_damaged_package_that_it_is_linked_from(changes: dict[str, Any]) -> None:
     assert _words(_leftover(**changes), ROOTS) == [
         ("environment", "used by a, and files are linked from it (--repair)", "/envs/a"),
@@ -107,7 +107,7 @@ def test_an_environment_keeps_the_damaged_package_that_it_is_linked_from(changes
 
 def test_only_environments_keep_a_damaged_package_and_only_by_links() -> None:
     assert isinstance(_decide(_leftover(), ROOTS), Remove)
-    assert isinstance(_decide(_leftover(linked=True), (ELSEWHERE, LOCKFILE, RULE)), Remove)
+    assert isinstance(_decide(_leftover(), (ELSEWHERE, LOCKFILE, RULE)), Remove)
 
 
 def test_all_roots_keep_what_is_extracted_anew() -> None:
@@ -127,9 +127,18 @@ def test_an_environment_keeps_what_was_set_aside_and_is_all_that_is_left_of_what
         ("environment", "/envs/b has soft links to a-1-0, which is not whole (--repair)", "/envs/b"),
     ]
 
-    assert _words(_trash(linked=True), (LOCKFILE, *ROOTS)) == words
+    assert _words(_trash(lacking=("/envs/a", "/envs/b")), (LOCKFILE, *ROOTS)) == words
     assert isinstance(_decide(_trash(), ROOTS), Remove)
-    assert isinstance(_decide(_trash(linked=True), (LOCKFILE, ELSEWHERE)), Remove)
+
+
+def test_a_soft_link_keeps_a_leftover_though_no_record_names_it() -> None:
+    linked = ("environment", "used by /envs/c, without a record", "/envs/c")
+    lacking = ("environment", "/envs/c has soft links to a-1-0, which is not whole (--repair)", "/envs/c")
+
+    assert _words(_leftover(linked=("/envs/c",))) == [linked]
+    assert _words(_leftover(linked=("/envs/a", "/envs/c")), ROOTS)[0] == linked
+    assert len(_words(_leftover(linked=("/envs/a", "/envs/c")), ROOTS)) == 3
+    assert _words(_trash(linked=("/envs/c",), lacking=("/envs/c",))) == [linked, lacking]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +238,7 @@ def test_what_a_rule_keeps_is_extracted_anew_though_no_root_has_it() -> None:
 
 
 def test_one_leftover_s_repair_is_no_other_s() -> None:
-    mended, plain = _leftover(archive=ARCHIVE), _leftover(dist="b-1-0", linked=True)
+    mended, plain = _leftover(archive=ARCHIVE), _leftover(dist="b-1-0", linked=("/envs/b",))
 
     plan = _plan(plain, mended, _trash())
 

@@ -26,6 +26,7 @@ from conda_prune_plugin.core.planner import make_plan, with_links
 from conda_prune_plugin.core.policy import Policy
 from conda_prune_plugin.core.reachability import candidates, references
 from conda_prune_plugin.core.selection import Budget, newest_versions
+from conda_prune_plugin.core.soft_links import SoftLinks
 
 from .builders import HASH, HOUR, IDENTITY, NOW, a_measurement, a_root, an_entry, an_inventory, evidence_on
 
@@ -325,6 +326,42 @@ def test_link_kinds_stand_in_the_reasons_that_name_environments() -> None:
     assert [reason.link for reason in measured.keep[0].reasons] == [LinkKind.HARD, None, None, None]
     assert [reason.link for reason in measured.remove[0].reasons] == [LinkKind.COPY]
     assert with_links(measured, {}) == plan
+
+
+def test_a_soft_link_keeps_an_entry_of_which_no_record_tells() -> None:
+    linked, named, lone, other = (an_entry(f"{name}-1-0") for name in "abcd")
+    roots = (a_root("/envs/e", "b-1-0"),)
+    links = SoftLinks(
+        {("/pkgs", "a-1-0"): frozenset({"/envs/e", "/envs/f"}), ("/pkgs", "b-1-0"): frozenset({"/envs/e"})},
+    )
+    evidence = tuple(map(evidence_on, (linked, lone, other)))
+    inventory = an_inventory(linked, named, lone, other, roots=roots)
+
+    plan = make_plan(inventory, evidence, Policy(min_age=0.0), NOW, soft_links=links)
+
+    assert [removal.entry for removal in plan.remove] == [lone, other]
+    kept = {keep.entry: keep for keep in plan.keep}
+    assert [(reason.kind.value, reason.root, reason.link) for reason in kept[linked].reasons] == [
+        ("environment", "/envs/e", LinkKind.SOFT),
+        ("environment", "/envs/f", LinkKind.SOFT),
+    ]
+    assert kept[linked].reasons[0].detail == "used by /envs/e, without a record"
+    assert kept[linked].verdict is Verdict.REACHABLE
+    assert [reason.detail for reason in kept[named].reasons] == ["used by /envs/e"]
+    # What was seen is not measured once more by records that are not there.
+    assert with_links(plan, {(linked, "/envs/e"): LinkKind.RECORDED}).keep[0] == kept[linked]
+
+
+def test_a_soft_link_into_the_directory_says_nothing_of_an_archive_in_use() -> None:
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    archive = next(part for part in entry.parts if part.kind is PartKind.ARCHIVE)
+    policy = Policy(min_age=0.0, tarballs=frozenset({entry}))
+
+    def removed(linked: str) -> int:
+        links = SoftLinks({("/pkgs", linked): frozenset({"/envs/f"})})
+        return len(make_plan(an_inventory(entry), (evidence_on(entry),), policy, NOW, soft_links=links).remove)
+
+    assert (removed("a-1-0"), removed(archive.name)) == (1, 0)
 
 
 def test_inodes_of_two_devices_are_two() -> None:

@@ -302,13 +302,15 @@ def test_a_decision_tells_its_paths_and_what_it_is_of() -> None:
 
 
 def test_an_entry_that_an_environment_may_soft_link_is_not_spared() -> None:
-    links = SoftLinks(frozenset({("/pkgs", "a-1-0")}), frozenset({"/envs/unseen"}))
+    links = SoftLinks({("/pkgs", "a-1-0"): frozenset({"/envs/b", "/envs/a"})}, frozenset({"/envs/unseen"}))
     seen, unseen = (a_root(path) for path in ("/envs/seen", "/envs/unseen"))
 
     assert links.spare(an_entry("b-1-0"), [seen])
     assert not links.spare(an_entry("A-1-0"), [seen])
     assert links.spare(an_entry("a-1-0", cache="/other"), [seen])
     assert not links.spare(an_entry("b-1-0"), [seen, unseen])
+    assert links.environments("/pkgs", an_entry("A-1-0").parts) == ("/envs/a", "/envs/b")
+    assert links.environments("/pkgs", an_entry("b-1-0").parts) == ()
 
 
 def test_a_cache_s_share_of_a_plan_is_told_apart() -> None:
