@@ -73,6 +73,8 @@ def test_dists_and_archives_are_told_by_their_names() -> None:
     assert not any(map(is_dist_name, ("cache", "a-b", "a--b", "-1-0", "")))
     assert archive_dist("a-1-0.tar.bz2") == archive_dist("a-1-0.conda") == "a-1-0"
     assert archive_dist("a-1-0.conda.partial") is archive_dist(".conda") is None
+    assert archive_dist("a-1-0.whl") is archive_dist("a-1-0.CONDA") is None
+    assert archive_dist("A-1-0.WHL", (".conda", ".whl"), any_case=True) == "A-1-0"
 
 
 def test_an_inode_comes_back_with_the_last_of_its_links() -> None:

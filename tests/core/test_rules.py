@@ -462,3 +462,31 @@ def test_a_target_is_met_by_the_byte_and_what_it_is_missed_by_is_told() -> None:
     assert [missed(max_size=size, held=3000) for size in (3000, 2000, 1999, 0)] == [(0, 0), (1, 0), (2, 0), (2, 1000)]
     assert missed(max_size=2500, held=3000, free=1500) == (2, 0)
     assert missed(max_size=0, held=-5) == (0, 0)
+
+
+def test_a_root_has_a_package_once_by_however_many_names_it_means_it() -> None:
+    root = a_root("/e", "python-x-1-0", "x-1-py3-none-any", aliases={"x-1-py3-none-any": "python-x-1-0"})
+
+    assert root.packages == {"python-x-1-0"}
+    assert a_root("/e", "x-1-0").packages == {"x-1-0"}
+    assert references([root]) == dict.fromkeys(root.dists, (root,))
+
+
+def test_what_environments_know_by_another_name_counts_among_the_newest_by_that() -> None:
+    wheel, older = an_entry("x-2-py3-none-any"), an_entry("x-1-py3-none-any")
+    root = a_root("/e", "python-x-2-0", wheel.dist, aliases={wheel.dist: "python-x-2-0"})
+    evidence = evidence_on(older, dist="python-x-1-0")
+
+    plan = make_plan(
+        an_inventory(wheel, older, roots=(root,)), [evidence], Policy(min_age=0, keep_newest=1, version_key=int), NOW
+    )
+
+    assert [removal.entry for removal in plan.remove] == [older]
+
+
+def test_an_entry_is_referenced_by_each_name_that_its_metadata_has() -> None:
+    entry = an_entry("x-1-py3-none-any")
+    for name in ("python-x-1-0", "x-1-0"):
+        evidence = evidence_on(entry, dist="python-x-1-0", aliases=("x-1-0",))
+        plan = make_plan(an_inventory(entry, roots=(a_root("/e", name),)), [evidence], Policy(min_age=0), NOW)
+        assert [keep.entry for keep in plan.keep] == [entry]
