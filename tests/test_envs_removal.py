@@ -63,7 +63,9 @@ class Two:
 
 def _departure(prefix: Path) -> Departure:
     exports = {"explicit.txt": b"@EXPLICIT\n"}
-    return Departure(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), None, exports, {})
+    meta = (prefix / "conda-meta").stat()
+    stamp = (meta.st_ino, meta.st_mtime_ns)
+    return Departure(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), stamp, exports, {})
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def fix(session: Session, look: Look, report: EnvsReport) -> int:
     for environment, found in staying:
         message = f"{environment.path} stays: {why_protected(found)}."
         session.notices.append(Notice("protected", message, environment.path))
-    goers = removal.leavers(broken, report.now)
+    goers = _harmless(session, removal.leavers(broken, report.now))
     report = replace(removal.foreseen(replace(report, shown=broken), goers), fix=lines)
     session.show(report, final=False)
     count = sum(map(len, lines.values()))
@@ -220,6 +220,22 @@ def _fixed(
 
 def _is_leftover(environment: Environment) -> bool:
     return any(problem.kind == "interrupted" for problem in environment.problems)
+
+
+def _harmless(session: Session, goers: Iterable[Leaving]) -> tuple[Leaving, ...]:
+    """Return the environments that hold nothing but files of packages; the others are reported and stay."""
+    found = []
+    for item in goers:
+        if item.losses.files:
+            path = item.environment.path
+            message = (
+                f"Kept {path}: its creation or removal was interrupted, but it holds "
+                f"{plural(item.losses.files, 'file')} of no package. To remove it: conda prune envs {path} --remove"
+            )
+            session.notices.append(Notice("protected", message, path))
+        else:
+            found.append(item)
+    return tuple(found)
 
 
 def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def measure_links(caches: Iterable[Cache], decisions: Iterable[Keep | Remove]) -
         prefixes = [reason.root for reason in decision.reasons if reason.kind in _OF_ENVIRONMENTS and reason.root]
         inodes = _inodes(directory) if directory and prefixes else frozenset()
         for prefix in prefixes:
-            files = _recorded_files(prefix, plain_dist(entry.dist)) if directory else []
+            files = _installed_files(prefix, plain_dist(entry.dist), directory) if directory else []
             found[entry, prefix] = _link_kind(directory or "", inodes, [os.path.join(prefix, name) for name in files])
     return found
 
@@ -44,12 +44,21 @@ def _extracted(cache: Cache, entry: Entry) -> str | None:
     return next((os.path.join(cache.real_path, part.name) for part in parts), None)
 
 
-def _recorded_files(prefix: str, dist: str) -> list[str]:
+def _installed_files(prefix: str, dist: str, directory: str) -> list[str]:
+    """Return the files that a record lists; without one (half-removed environments) those of the package."""
     try:
         files = read_object(os.path.join(prefix, META, f"{dist}.json")).get("files")
+    except FileNotFoundError:
+        return _names_below(directory)
     except (OSError, ValueError):
         return []
     return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+
+
+def _names_below(directory: str) -> list[str]:
+    return [
+        os.path.relpath(os.path.join(top, name), directory) for top, _, names in os.walk(directory) for name in names
+    ]
 
 
 def _inodes(directory: str) -> frozenset[tuple[int, int]]:

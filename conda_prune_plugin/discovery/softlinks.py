@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from conda.base.context import context
 
-from ..core.model import Cache, Root, RootKind
+from ..core.model import Cache, Root, RootKind, RootState
 from ..core.soft_links import SoftLinks
 from .environments import KERNEL
 from .installations import settings_files
@@ -66,7 +66,9 @@ def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: C
 
 def _prefixes(roots: Iterable[Root]) -> dict[str, str]:
     """Return the real paths of the environments, each with the path that it is known by."""
-    return {os.path.realpath(root.path): root.path for root in roots if root.kind is RootKind.ENVIRONMENT}
+    # A registered directory that is no environment may be anything, the top directory even.
+    environments = (root for root in roots if root.kind is RootKind.ENVIRONMENT and root.state is not RootState.MISSING)
+    return {os.path.realpath(root.path): root.path for root in environments}
 
 
 class _Walk:
