@@ -375,7 +375,7 @@ def test_listing_tells_what_environments_are_and_writes_nothing(house: Machine) 
     assert listed["work"]["python"] == f"3.{sys.version_info.minor}.0"
     assert listed["work"]["pip_packages"] == ["tinywheel==1.5"]
     assert abs(_seconds(listed["work"]["created"]) - time.time()) < 86_400
-    assert [item for item in listed if not listed[item]["registered"]] == ["half", "blank"]
+    assert [item for item in listed if not listed[item]["registered"]] == ["blank", "half"]
     for item in listed.values():
         if os.path.basename(item["path"]) not in ("half", "blank"):
             assert item["own"] + item["shared"] > 0

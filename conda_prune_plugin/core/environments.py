@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .model import Result, Root, RootState, Word
 from .report import EnvironmentUsage
@@ -150,7 +150,8 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
     found += [LastEvidence(kind, time, detail) for kind, time, detail in times if time is not None]
     newest = max((item.time for item in found), default=0.0)
     # Of two at one time the first says more.
-    return next((item for item in found if newest - item.time < _PRECISION), None)
+    first = next((item for item in found if newest - item.time < _PRECISION), None)
+    return first and replace(first, time=newest)
 
 
 def is_unused_for(environment: Environment, age: float, now: float) -> bool:

@@ -7,6 +7,7 @@ Written after ``conda/core/path_actions.py`` and ``conda/core/portability.py`` (
 from __future__ import annotations
 
 import filecmp
+import functools
 import os
 import re
 import stat
@@ -45,6 +46,13 @@ class InstalledFile:
         """Its absolute path."""
         return os.path.join(self.prefix, self.name)
 
+    def is_linked_to(self, path: str) -> bool:
+        """Return whether a path is another link to it."""
+        try:
+            return os.path.samestat(self.status, os.lstat(path))
+        except OSError:
+            return False
+
 
 def names_in_package(name: str) -> tuple[str, ...]:
     """Return the names that an installed file may have in its package."""
@@ -72,7 +80,7 @@ def is_same(file: InstalledFile, package: str, name: str) -> bool:
             return _is_compiled_from(file.path, status)
         if status.st_size == file.status.st_size and filecmp.cmp(source, file.path, shallow=False):
             return True
-        return _has_prefix_of(file, status, source, _placeholder(package, name))
+        return _has_prefix_of(file, status, source, _placeholders(package).get(name, {}))
     except OSError:
         return False
 
@@ -85,13 +93,13 @@ def _is_compiled_from(path: str, source: os.stat_result) -> bool:
     )
 
 
-def _placeholder(package: str, name: str) -> Mapping[str, Any]:
-    """Return what a package says of a file that the prefix is put into; empty for any other."""
+@functools.lru_cache(64)
+def _placeholders(package: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what a package says of the files that the prefix is put into, by name."""
     with suppress(OSError, ValueError):
         paths = read_object(os.path.join(package, _PATHS)).get("paths")
-        for item in paths if isinstance(paths, list) else ():
-            if isinstance(item, dict) and item.get("_path") == name and isinstance(item.get("prefix_placeholder"), str):
-                return item
+        items = (item for item in paths if isinstance(item, dict)) if isinstance(paths, list) else ()
+        return {str(item.get("_path")): item for item in items if isinstance(item.get("prefix_placeholder"), str)}
     return {}
 
 

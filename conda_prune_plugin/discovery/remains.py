@@ -17,10 +17,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 from ..core.model import Cache, Notice, PartKind, Root, RootState
 from ..core.names import STATE
@@ -62,7 +63,7 @@ def may_be_remains(path: str) -> bool:
 def settled(roots: Iterable[Root], caches: tuple[Cache, ...]) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     """Decide on the roots that were read without records: half removed, or no environment and then `MISSING`.
 
-    A half-removed one references the packages that its files link.
+    A half-removed one references the packages that its files are of: links need them, and copies are its proof.
     """
     found, notices = [], []
     packages = CachedPackages(caches)
@@ -82,7 +83,7 @@ def _settled(root: Root, packages: CachedPackages) -> Root:
         return replace(root, state=RootState.OK)
     if _is_other(root.path, packages) or not _is_proven(root.path, packages, has_meta=has_meta):
         return replace(root, state=RootState.MISSING)
-    return replace(root, dists=packages.linked(root.path))
+    return replace(root, dists=packages.dists(root.path))
 
 
 def _is_other(path: str, packages: CachedPackages) -> bool:
@@ -175,45 +176,57 @@ class CachedPackages:
 
     def is_linked(self, file: InstalledFile) -> bool:
         """Return whether a package has this very file at this place."""
-        return any(os.path.samestat(file.status, status) for *_, status in self._sources(names_in_package(file.name)))
+        sources = self._sources(names_in_package(file.name))
+        return any(file.is_linked_to(os.path.join(directory, name)) for directory, name in sources)
 
     def is_copy(self, file: InstalledFile) -> bool | None:
         """Return whether a file is what a package has at its place, or compiled from it; None if none has any."""
         names = names_in_package(compiled_source(file.name) or file.name)
-        answers = [is_same(file, directory, name) for _, directory, name, _ in self._sources(names)]
+        answers = [is_same(file, directory, name) for directory, name in self._sources(names)]
         return any(answers) if answers else None
 
-    def linked(self, prefix: str) -> frozenset[str]:
-        """Return the dists that files of a prefix link, softly or hard."""
-        return frozenset(dist for _, dist in self._links(list(_files(prefix, skip=self._tops))))
+    def dists(self, prefix: str) -> frozenset[str]:
+        """Return the dists that files of a prefix are of; of each one file is enough."""
+        found: set[str] = set()
+        found.update(dist for _, dist in self._matches(prefix, found.__contains__))
+        return frozenset(found)
 
     def owners(self, prefix: str) -> dict[str, str]:
-        """Return the dist that a file of a prefix is of, by link or by content, for each that is of any."""
-        files = list(_files(prefix, skip=self._tops))
-        found = dict(self._links(files))
-        wanted: dict[str, list[InstalledFile]] = {}
-        for file in files:
-            if file.name not in found and stat.S_ISREG(file.status.st_mode):
-                for name in names_in_package(compiled_source(file.name) or file.name):
-                    wanted.setdefault(name, []).append(file)
-        for dist, directory, name, _ in self._walk() if wanted else ():
-            for file in wanted.get(name, ()):
-                if file.name not in found and is_same(file, directory, name):
-                    found[file.name] = dist
-        return found
+        """Return the dist of each file of a prefix that is of any."""
+        return dict(self._matches(prefix, lambda dist: False))
 
-    def _links(self, files: Iterable[InstalledFile]) -> Iterator[tuple[str, str]]:
+    def _matches(self, prefix: str, is_known: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+        """Give files of a prefix with their dists, by link or by content; of known dists no content is read."""
         inodes: dict[int, list[InstalledFile]] = {}
-        for file in files:
+        copies: dict[str, list[InstalledFile]] = {}
+        for file in _files(prefix, skip=self._tops):
             if target := self._target(file):
                 yield file.name, target[0]
-            elif file.status.st_nlink > 1:
-                inodes.setdefault(file.status.st_ino, []).append(file)
-        for dist, directory, name, inode in self._walk() if inodes else ():
-            for file in inodes.get(inode, ()):
-                with suppress(OSError):
-                    if os.path.samestat(file.status, os.lstat(os.path.join(directory, name))):
-                        yield file.name, dist
+            elif stat.S_ISREG(file.status.st_mode):
+                if file.status.st_nlink > 1:
+                    inodes.setdefault(file.status.st_ino, []).append(file)
+                for name in names_in_package(compiled_source(file.name) or file.name):
+                    copies.setdefault(name, []).append(file)
+        yield from self._regular_matches(inodes, copies, is_known)
+
+    def _regular_matches(
+        self,
+        inodes: Mapping[int, Sequence[InstalledFile]],
+        copies: Mapping[str, Sequence[InstalledFile]],
+        is_known: Callable[[str], bool],
+    ) -> Iterator[tuple[str, str]]:
+        """Compare regular files, by inode number and by name in their package, with all packages."""
+        matched: set[str] = set()
+        for dist, directory, name, inode in self._walk() if copies else ():
+            linked = (file for file in inodes.get(inode, ()) if file.is_linked_to(os.path.join(directory, name)))
+            copied = (
+                file
+                for file in copies.get(name, ())
+                if file.name not in matched and not is_known(dist) and is_same(file, directory, name)
+            )
+            for file in chain(linked, copied):
+                matched.add(file.name)
+                yield file.name, dist
 
     def _target(self, file: InstalledFile) -> tuple[str, str] | None:
         """Return the dist that a soft link leads into, and the name there."""
@@ -230,14 +243,13 @@ class CachedPackages:
                                 return dist, name.replace(os.sep, "/")
         return None
 
-    def _sources(self, names: Iterable[str]) -> Iterator[tuple[str, str, str, os.stat_result]]:
-        """Give the packages that have a file of one of these names: dist, directory, name and status."""
+    def _sources(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Give each package's directory in which there is a file of one of these names, and the name."""
         for name in names:
             top = name.split("/", 1)[0]
-            for dist, directory, tops in self._packages:
-                if top in tops:
-                    with suppress(OSError, ValueError):
-                        yield dist, directory, name, os.lstat(os.path.join(directory, name))
+            for _, directory, tops in self._packages:
+                if top in tops and os.path.lexists(os.path.join(directory, name)):
+                    yield directory, name
 
     def _walk(self) -> Iterator[tuple[str, str, str, int]]:
         """Give every file of every package that is installed: dist, directory, name and inode number."""
