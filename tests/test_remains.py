@@ -101,6 +101,22 @@ def test_a_half_removed_environment_is_listed_until_it_is_removed_and_keeps_what
     assert machine.entry(dist).exists() == (name == "hard")
 
 
+def test_a_half_removed_environment_that_only_its_line_leads_to_keeps_that_line(
+    machine: Machine,
+) -> None:
+    prefix = machine.elsewhere
+    shutil.rmtree(prefix / "conda-meta")
+
+    fixed = _envs(machine, "--fix-registry", "--yes", "--json")
+
+    assert fixed.code == 0, fixed.out
+    assert [warning["path"] for warning in fixed.json["warnings"]] == [str(prefix)]
+    assert _listed(machine)[str(prefix)]["state"] == "half-removed"
+    assert _envs(machine, prefix, "--remove", "--yes").code == 0
+    assert not prefix.exists()
+    assert str(prefix) not in machine.registry.read_text()
+
+
 def test_a_half_removed_environment_set_aside_keeps_its_links_and_comes_back_as_it_was(machine: Machine) -> None:
     prefix = machine.envs / "soft"
     shutil.rmtree(prefix / "conda-meta")
