@@ -392,7 +392,11 @@ def test_listing_tells_what_environments_are_and_writes_nothing(house: Machine) 
     half = house.envs / "half"
     (half / "lib").mkdir(parents=True)
     (half / "conda-meta").mkdir()
-    (half / "conda-meta" / "history").touch()
+    # As micromamba makes it: empty, with a history.
+    blank = house.envs / "blank"
+    (blank / "conda-meta").mkdir(parents=True)
+    (blank / "conda-meta" / "history").touch()
+    (blank / "tool").write_text("by hand")
     before = listing(house.directory)
 
     listed = _listed(house)
@@ -406,15 +410,16 @@ def test_listing_tells_what_environments_are_and_writes_nothing(house: Machine) 
         "soft": [],
         "my-env": [],
         "half": ["interrupted"],
+        "blank": [],
     }
     assert listed["twin"]["duplicates"] == [str(house.envs / "same")]
     assert listed["lone"]["duplicates"] == []
     assert listed["work"]["python"] == f"3.{sys.version_info.minor}.0"
     assert listed["work"]["pip_packages"] == ["tinywheel==1.5"]
     assert abs(_seconds(listed["work"]["created"]) - time.time()) < 86_400
-    assert [item for item in listed if not listed[item]["registered"]] == ["half"]
+    assert [item for item in listed if not listed[item]["registered"]] == ["blank", "half"]
     for item in listed.values():
-        if os.path.basename(item["path"]) != "half":
+        if os.path.basename(item["path"]) not in ("half", "blank"):
             assert item["own"] + item["shared"] > 0
 
 

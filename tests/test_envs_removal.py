@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -63,7 +64,9 @@ class Two:
 
 def _departure(prefix: Path) -> Departure:
     exports = {"explicit.txt": b"@EXPLICIT\n"}
-    return Departure(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), None, exports, {})
+    meta = (prefix / "conda-meta").stat()
+    stamp = (meta.st_ino, meta.st_mtime_ns)
+    return Departure(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), stamp, exports, {})
 
 
 @pytest.fixture
@@ -164,6 +167,22 @@ def test_what_could_not_be_put_back_is_cleared_by_the_next_run(tmp_path: Path, m
     assert run.complete
     assert [entry.dist for entry in run.entries] == ["e"]
     assert os.listdir(prefixes[1]) == []
+
+
+@pytest.mark.parametrize("change", ["made", "removed"])
+def test_an_environment_whose_conda_meta_comes_or_goes_after_the_look_stays(two: Two, change: str) -> None:
+    (first, second) = two.prefixes
+    departure = _departure(first)
+    if change == "made":
+        # Half removed when it was looked at; somebody creates it anew.
+        departure = replace(departure, stamp=None)
+    else:
+        shutil.rmtree(first / "conda-meta")
+
+    removed = take_away([departure, _departure(second)], Run("run-1", 0.0, Disposal.DELETE), two.tools)
+
+    assert [outcome.result for outcome in removed.outcomes] == [Result.SKIPPED, Result.REMOVED]
+    assert (first / "lib" / "one").exists()
 
 
 def test_what_can_not_be_deleted_is_found_before_anybody_takes_leave_of_it(two: Two) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conda.core.package_cache_data import PackageCacheData
@@ -17,6 +17,9 @@ from conda_prune_plugin.demo.packages import File, Package, build_channel, build
 from conda_prune_plugin.discovery.archive_names import archive_dist, archive_suffixes
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.description import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: What the channel calls it, what its file and so its directory in a cache is called, and what it calls itself.
 CHANNEL, FILE, INSIDE = "channel-name-1.0-0", "File_Name-7-h0", "inner.name-1.0-0"
@@ -269,6 +272,7 @@ def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     odd: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from conda_prune_plugin.discovery import inventory, records
+    from conda_prune_plugin.discovery.reading import read_object
     from conda_prune_plugin.discovery.records import read_environment
 
     odd.install("create", "-n", "e", "plain")
@@ -276,8 +280,12 @@ def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     shutil.rmtree(odd.cache / FILE)
     (odd.cache / f"{FILE}.tar.bz2").unlink()
     opened: list[str] = []
-    real = records.read_object
-    monkeypatch.setattr(records, "read_object", lambda path: (opened.append(path), real(path))[1])
+
+    def opening(path: str) -> Mapping[str, Any]:
+        opened.append(path)
+        return read_object(path)
+
+    monkeypatch.setattr(records, "read_object", opening)
     roots = tuple(read_environment(str(odd.envs / name), name)[0] for name in "ef")
     caches, _ = find_caches((str(odd.cache),), ())
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..core.environments import ABSOLUTE, Environment, Losses, Protection, last_evidence, protections
+from ..core.model import RootState
 from ..core.packages import OwnerKind
 from ..core.usage import occupied
 from ..discovery.contents import contents
@@ -69,7 +70,9 @@ def why_protected(found: Iterable[Protection]) -> str:
 
 def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
     """Return an environment with all that its removal needs. Raises `OSError` if it is gone."""
-    exported = export(environment.root)
+    # What remains of a half-removed one does not tell how to rebuild it.
+    half = environment.root.state is RootState.HALF_REMOVED
+    exported = Export(environment.root, {}, (), (), ()) if half else export(environment.root)
     usage = environment.usage
     last = last_evidence(environment, now)
     losses = _losses(environment, exported, scan)
@@ -111,4 +114,7 @@ def _losses(environment: Environment, exported: Export, scan: Scan) -> Losses:
     ]
     packages += [(dist, "no url is known to fetch it from again", 0) for dist in exported.sourceless]
     packages += [(dist, "its record can't be read", 0) for dist in exported.unreadable]
+    if environment.root.state is RootState.HALF_REMOVED:
+        name, why = os.path.basename(environment.path), "its records are missing; add --backup to keep its files"
+        packages.append((name, why, environment.usage.account.own))
     return Losses(tuple(packages), sum(tree.files for tree in others), occupied(others, scan.inodes), found.strangers)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from os.path import dirname, join, realpath
 
 from ..core.environments import Departed, Environment
-from ..core.model import Notice, Result
+from ..core.model import Notice, Result, RootState
 from ..core.run import Disposal, Run
 from ..core.units import format_size, plural
 from ..core.usage import released
@@ -171,8 +171,11 @@ class Removal:
 def fix(session: Session, look: Look, report: EnvsReport) -> int:
     """Clean registries and move leftovers of interrupted creations aside; return the exit code."""
     force = bool(session.arguments.force)
+    only_listed = _only_listed(session, look)
     lines = {
-        registry: tuple(prefix for prefix, why in stale if force or why != AWAY)
+        registry: tuple(
+            prefix for prefix, why in stale if (force or why != AWAY) and realpath(prefix) not in only_listed
+        )
         for registry, stale in report.stale.items()
     }
     lines = {registry: prefixes for registry, prefixes in lines.items() if prefixes}
@@ -181,7 +184,7 @@ def fix(session: Session, look: Look, report: EnvsReport) -> int:
     for environment, found in staying:
         message = f"{environment.path} stays: {why_protected(found)}."
         session.notices.append(Notice("protected", message, environment.path))
-    goers = removal.leavers(broken, report.now)
+    goers = _harmless(session, removal.leavers(broken, report.now))
     report = replace(removal.foreseen(replace(report, shown=broken), goers), fix=lines)
     session.show(report, final=False)
     count = sum(map(len, lines.values()))
@@ -218,8 +221,39 @@ def _fixed(
         return report
 
 
+def _only_listed(session: Session, look: Look) -> frozenset[str]:
+    """Return the half-removed environments that only their line in a registry leads to, and report them."""
+    directories = (*session.settings.envs_dirs, *session.settings.nameless_envs_dirs)
+    found = set()
+    for environment in look.environments:
+        path = environment.path
+        if environment.root.state is not RootState.HALF_REMOVED or dirname(path) in directories:
+            continue
+        if environment.registered and not _is_leftover(environment):
+            found.add(realpath(path))
+            message = f"Kept the line of {path}: it is half removed. To remove it: conda prune envs {path} --remove"
+            session.notices.append(Notice("registry", message, path))
+    return frozenset(found)
+
+
 def _is_leftover(environment: Environment) -> bool:
     return any(problem.kind == "interrupted" for problem in environment.problems)
+
+
+def _harmless(session: Session, goers: Iterable[Leaving]) -> tuple[Leaving, ...]:
+    """Return the environments that hold nothing but files of packages; the others are reported and stay."""
+    found = []
+    for item in goers:
+        if item.losses.files:
+            path = item.environment.path
+            message = (
+                f"Kept {path}: its creation or removal was interrupted, but it holds "
+                f"{plural(item.losses.files, 'file')} of no package. To remove it: conda prune envs {path} --remove"
+            )
+            session.notices.append(Notice("protected", message, path))
+        else:
+            found.append(item)
+    return tuple(found)
 
 
 def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..core.decision import Plan
-from ..core.model import Inventory, Notice, Root, RootKind
+from ..core.model import Inventory, Notice, Root, RootKind, RootState
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
@@ -146,7 +146,7 @@ class _Run:
 def find_environment(roots: Iterable[Root], name: str) -> str:
     """Return the real path of the environment that a name or a prefix means. Raises `NoSuchEnvironmentError`."""
     path = os.path.realpath(os.path.expanduser(name))
-    roots = [root for root in roots if os.path.isdir(root.path)]
+    roots = [root for root in roots if root.state is not RootState.MISSING and os.path.isdir(root.path)]
     by_path = [root for root in roots if os.path.realpath(root.path) == path]
     by_name = [root for root in roots if root.name == name]
     # As in conda, only what has a separator in it is a prefix.

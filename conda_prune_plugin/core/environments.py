@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .model import Result, Root, RootState, Word
 from .report import EnvironmentUsage
 
 #: Those of what points into an environment that start something in it by themselves: it is in use all the time.
 _BY_ITSELF = ("cron", "systemd")
+
+#: conda notes the time of a creation from that of a file, rounded to microseconds and so perhaps to a later time.
+#: Times that differ by less are the same; in seconds.
+_PRECISION = 1e-5
 
 
 class EvidenceKind(Word):
@@ -60,7 +64,10 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with an environment: ``no-history``, ``missing-interpreter``, ``corrupt``, ``interrupted``."""
+    """What is wrong with an environment.
+
+    ``unreadable``, ``corrupt``, ``half-removed``, ``interrupted``, ``no-history``, ``missing-interpreter``.
+    """
 
     kind: str
     detail: str
@@ -141,8 +148,10 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
         (EvidenceKind.CREATED, environment.created, "it was created"),
     )
     found += [LastEvidence(kind, time, detail) for kind, time, detail in times if time is not None]
+    newest = max((item.time for item in found), default=0.0)
     # Of two at one time the first says more.
-    return max(found, key=lambda item: item.time, default=None)
+    first = next((item for item in found if newest - item.time < _PRECISION), None)
+    return first and replace(first, time=newest)
 
 
 def is_unused_for(environment: Environment, age: float, now: float) -> bool:

@@ -70,12 +70,14 @@ class RootState(Word):
     """Whether an environment could be read.
 
     `CORRUPT`: it lists records that no one can read, but what their names say is protected all the same.
+    `HALF_REMOVED`: it has no records, but files of packages that are linked from caches or copied.
     """
 
     OK = "ok"
     MISSING = "missing"
     UNREADABLE = "unreadable"
     CORRUPT = "corrupt"
+    HALF_REMOVED = "half-removed"
 
 
 class LinkKind(Word):

@@ -7,32 +7,33 @@ from __future__ import annotations
 
 import heapq
 import os
-import re
 import stat
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from ..core.model import Root
+from ..core.model import Root, RootState
 from ..core.packages import Cached, Contents, Owner, OwnerKind
 from ..core.status import allocated, listed_status
 from ..core.usage import Inodes, Tree
 from .identity import Names
+from .package_files import compiled_source
 from .pip_packages import PipPackage
 from .reading import read_object
 from .records import META
+from .remains import CachedPackages
 from .usage import Scan
 
 #: So many of the files that nobody owns are named.
 _STRANGERS = 10
 
-#: A compiled module lies beside its source, which may be the only one that is recorded (PEP 3147).
-_COMPILED = re.compile(r"(?:(?P<directory>.*)/)?__pycache__/(?P<module>[^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc")
-
 
 def contents(root: Root, scanned: Scan) -> Contents:
     """Return whose the files of an environment are; what can't be read is left out."""
     owner_of = _owners(root, scanned.pip[root])
+    if root.state is RootState.HALF_REMOVED:
+        packages = CachedPackages(tuple(item.cache for item in scanned.caches))
+        owner_of |= {name: Owner(OwnerKind.CONDA, dist) for name, dist in packages.owners(root.path).items()}
     portions: dict[Owner, _Portion] = {}
     strangers: list[tuple[int, str]] = []
     for name, status in _files(os.path.realpath(root.path), scanned.boundaries):
@@ -82,9 +83,8 @@ def _owner(name: str, status: os.stat_result, owner_of: Mapping[str, Owner]) -> 
     if name.startswith(f"{META}/"):
         return Owner(OwnerKind.RECORDS)
     owner = owner_of.get(name)
-    if owner is None and (compiled := _COMPILED.fullmatch(name)):
-        source = f"{compiled['module']}.py"
-        owner = owner_of.get(f"{compiled['directory']}/{source}" if compiled["directory"] else source)
+    if owner is None and (source := compiled_source(name)) is not None:
+        owner = owner_of.get(source)
     return owner or Owner(OwnerKind.OTHER)
 
 

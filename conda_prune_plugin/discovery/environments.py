@@ -14,6 +14,7 @@ from .crew import Crew
 from .mounts import KERNEL
 from .reading import read_regular
 from .records import META, Reading
+from .remains import may_be_remains
 from .set_aside import set_aside
 
 #: What mkfs makes in the top directory of a file system, for root only.
@@ -252,7 +253,8 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             )
             notices.append(Notice("unreadable-directory", message, envs_dir, hides_roots=True))
             continue
-        yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
+        paths = (os.path.join(envs_dir, name) for name in names)
+        yield from (path for path in paths if _may_be_environment(path) or may_be_remains(path))
     yield from set_aside(sources.envs_dirs)
     neighbours = {registry: (name, cache) for name, registry, cache in sources.neighbours}
     for registry in dict.fromkeys((*sources.registries, *neighbours, *sources.other_registries)):

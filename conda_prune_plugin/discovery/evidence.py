@@ -15,18 +15,15 @@ from ..core.model import Inventory, Root, RootKind, RootState
 from ..core.names import package_name, package_version
 from ..core.report import EnvironmentUsage
 from .environments import registered_prefixes
-from .installations import root_prefixes
+from .installations import is_root_prefix, root_prefixes
 from .pointers import pointers
-from .reading import read_regular
-from .records import META
+from .reading import read_object, read_regular
+from .records import META, has_history, is_environment, is_without_meta
 from .running import running
 from .settings import Settings
 
 #: The head of a revision in ``conda-meta/history`` (`conda.history.write_head`), with the local time.
 _REVISION = re.compile(rb"^==> (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) <==", re.MULTILINE)
-
-#: The directories of an installation, of which its base has at least one.
-_OF_BASE = ("pkgs", "envs")
 
 #: Where the interpreter is, on Unix and on Windows.
 _INTERPRETERS = ("bin/python", "python.exe")
@@ -46,6 +43,7 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
         root = usage.root
         real = os.path.realpath(root.path)
         history = _history(root)
+        base = real in bases or is_root_prefix(real)
         found.append(
             Environment(
                 usage,
@@ -56,10 +54,10 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
                 registered=real in registered,
                 frozen=os.path.lexists(os.path.join(root.path, META, "frozen")),
                 active=real in active,
-                base=real in bases or _looks_like_base(real),
+                base=base,
                 is_link=os.path.islink(root.path),
                 holds=tuple(path for path in inner if path.startswith(os.path.join(real, ""))),
-                problems=tuple(_problems(root, history)),
+                problems=tuple(_problems(root, base=base)),
                 duplicates=same.get(root.path, ()),
             )
         )
@@ -83,7 +81,11 @@ def _active() -> Iterable[str]:
 
 def _inner(inventory: Inventory, settings: Settings) -> tuple[str, ...]:
     """Return the real paths that no removal of what is around them may take along."""
-    environments = (root.path for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
+    environments = (
+        root.path
+        for root in inventory.roots
+        if root.kind is RootKind.ENVIRONMENT and root.state is not RootState.MISSING
+    )
     places = (*(cache.real_path for cache in inventory.caches), *environments, sys.prefix)
     # Where this program itself runs from: the environment is one of those, and would not lie inside of itself.
     program = (os.path.abspath(sys.executable), os.path.abspath(__file__))
@@ -94,13 +96,6 @@ def _inner(inventory: Inventory, settings: Settings) -> tuple[str, ...]:
 
 def _bases(settings: Settings) -> frozenset[str]:
     return frozenset(map(os.path.realpath, (settings.root_prefix, *root_prefixes(os.environ))))
-
-
-def _looks_like_base(real: str) -> bool:
-    """Return whether it is the base of an installation, wherever that is: ``condabin`` is in others too."""
-    return os.path.isdir(os.path.join(real, "condabin")) and any(
-        os.path.isdir(os.path.join(real, name)) for name in _OF_BASE
-    )
 
 
 def _python(root: Root) -> str | None:
@@ -138,29 +133,39 @@ def _timestamp(text: str) -> float:
     except ValueError:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    # Raises for a number that is no time, such as inf.
-    return datetime.fromtimestamp(seconds, timezone.utc).timestamp()
+    # Raises for a number that is no time, such as inf; itself it would be rounded to microseconds.
+    datetime.fromtimestamp(seconds, timezone.utc)
+    return seconds
 
 
-def _problems(root: Root, history: bytes | None) -> Iterable[Problem]:
+def _problems(root: Root, *, base: bool) -> Iterable[Problem]:
     if root.state is RootState.UNREADABLE:
         yield Problem("unreadable", "its records can't be read")
-        return
-    if root.state is RootState.CORRUPT:
-        yield Problem("corrupt", "some of its records can't be read")
-    if not os.path.lexists(os.path.join(root.path, META, "history")):
-        yield Problem("no-history", f"it has no {META}/history, so conda takes it for no environment")
-    if not root.packages and not _REVISION.search(history or b"") and not _is_empty(root.path):
-        yield Problem("interrupted", "it has files but no record of a package: its creation was interrupted")
-    has_python = _python(root) is not None
-    if has_python and not any(os.path.exists(os.path.join(root.path, name)) for name in _INTERPRETERS):
-        yield Problem("missing-interpreter", "python is recorded, but its interpreter is not there")
+    elif root.state is RootState.HALF_REMOVED:
+        if root.stamp is None:
+            yield Problem("half-removed", f"it is half removed: files of packages remain, but {META} is missing")
+        else:
+            what = f"its creation or removal was interrupted: {META} has no records and no history"
+            yield Problem("interrupted", what)
+    else:
+        if root.state is RootState.CORRUPT:
+            yield Problem("corrupt", "some of its records can't be read")
+        # micromamba makes its base without one.
+        if not base and not has_history(root.path):
+            yield Problem("no-history", f"it has no {META}/history, so conda takes it for no environment")
+        if _lacks_interpreter(root):
+            yield Problem("missing-interpreter", "python is recorded, but its interpreter is not there")
 
 
-def _is_empty(prefix: str) -> bool:
-    with suppress(OSError):
-        return set(os.listdir(prefix)) <= {META}
-    return True
+def _lacks_interpreter(root: Root) -> bool:
+    """Return whether a python is recorded whose own interpreter is missing; other packages may bring one for it."""
+    for dist in root.packages:
+        if package_name(dist) == "python":
+            with suppress(OSError, ValueError):
+                files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
+                listed = [name for name in _INTERPRETERS if isinstance(files, list) and name in files]
+                return bool(listed) and not any(os.path.exists(os.path.join(root.path, name)) for name in listed)
+    return False
 
 
 def stale_lines(settings: Settings) -> Mapping[str, tuple[tuple[str, str], ...]]:
@@ -182,14 +187,11 @@ GONE, AWAY, NO_ENVIRONMENT = "gone", "away", "no-environment"
 
 def _stale(prefix: str) -> str | None:
     try:
-        os.lstat(os.path.join(prefix, META))
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError:
-        return None
-    else:
-        return None
-    if os.path.isdir(prefix):
+        return None if is_environment(prefix) else NO_ENVIRONMENT
+    except OSError as error:
+        if not is_without_meta(prefix, error):
+            return None
+    if os.path.isdir(prefix) or os.path.isfile(prefix):
         return NO_ENVIRONMENT
     if os.path.islink(prefix) or not os.path.isdir(os.path.dirname(prefix)):
         return AWAY

@@ -49,6 +49,16 @@ def root_prefixes(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_places(environ)))
 
 
+def is_root_prefix(prefix: str) -> bool:
+    """Return whether a directory is the root of an installation by what lies in it, wherever that is.
+
+    ``condabin`` alone is in other environments too. micromamba (``validate_existing_root_prefix`` in
+    ``libmamba/src/api/configuration.cpp``) has no more than its cache and its environments there.
+    """
+    pkgs, envs, condabin = (os.path.isdir(os.path.join(prefix, name)) for name in ("pkgs", "envs", "condabin"))
+    return (pkgs and envs) or (condabin and (pkgs or envs))
+
+
 def settings_files(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Give path and content of the configuration files in the home and of the installations in the usual places."""
     for prefix in dict.fromkeys((os.path.expanduser("~"), *root_prefixes(environ))):

@@ -24,6 +24,7 @@ from .neighbours import find_neighbours
 from .precision import precision_notices
 from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
+from .remains import settled
 from .revisions import earlier_revisions
 from .settings import Settings, conda_settings, registry
 from .soft_link_signs import with_signs
@@ -264,7 +265,8 @@ class RootWatch:
 
     def _read(self, reader: Reader | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
         roots, notices = read_roots(self._sources, reader)
-        return with_odd_contents(roots, self._caches), notices
+        roots, odd = settled(roots, self._caches)
+        return with_odd_contents(roots, self._caches), notices + odd
 
     @staticmethod
     def _hiding(notices: Iterable[Notice]) -> frozenset[str]:

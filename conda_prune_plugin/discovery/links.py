@@ -35,7 +35,8 @@ def measure_links(inventory: Inventory, decisions: Iterable[Keep | Remove]) -> L
         prefixes = [reason.root for reason in decision.reasons if reason.kind in _OF_ENVIRONMENTS and reason.root]
         inodes = _inodes(directory) if directory and prefixes else frozenset()
         for prefix in prefixes:
-            files = _recorded_files(prefix, names.of(by_path[entry.cache], entry)) if directory else []
+            known = names.of(by_path[entry.cache], entry)
+            files = _installed_files(prefix, known, directory) if directory else []
             found[entry, prefix] = _link_kind(directory or "", inodes, [os.path.join(prefix, name) for name in files])
     return found
 
@@ -45,13 +46,26 @@ def _extracted(cache: Cache, entry: Entry) -> str | None:
     return next((os.path.join(cache.real_path, part.name) for part in parts), None)
 
 
-def _recorded_files(prefix: str, names: Iterable[str]) -> list[str]:
-    """Return the files of the record that an environment has by one of some names."""
+def _installed_files(prefix: str, names: Iterable[str], directory: str) -> list[str]:
+    """Return the files of the record that an environment has by one of some names.
+
+    Without one (half-removed environments) those of the package.
+    """
     for dist in names:
-        with suppress(OSError, ValueError):
+        try:
             files = read_object(os.path.join(prefix, META, f"{dist}.json")).get("files")
-            return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
-    return []
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            return []
+        return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+    return _names_below(directory)
+
+
+def _names_below(directory: str) -> list[str]:
+    return [
+        os.path.relpath(os.path.join(top, name), directory) for top, _, names in os.walk(directory) for name in names
+    ]
 
 
 def _inodes(directory: str) -> frozenset[tuple[int, int]]:

@@ -35,7 +35,10 @@ _SUFFIX = ".json"
 
 
 def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice, ...]]:
-    """Return an environment as a root, and what was odd about it. Raises nothing: that is what its state is for."""
+    """Return an environment as a root, and what was odd about it. Raises nothing: that is what its state is for.
+
+    `HALF_REMOVED` is any directory with neither a history nor a record: `remains.settled` decides what that is.
+    """
     meta = os.path.join(prefix, META)
     try:
         # Before it is listed: what changes meanwhile has another stamp.
@@ -43,6 +46,9 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
         names, doubtful = _records(meta)
     except OSError as error:
         return _without_records(prefix, name, error)
+    # A history makes an environment for conda and mamba, be it empty; records protect what they name without one.
+    if not names and not has_history(prefix):
+        return Root(prefix, name, RootState.HALF_REMOVED, frozenset(), stamp=stamp), ()
     dists = {name.removesuffix(_SUFFIX) for name in names}
     notices = []
     for path in (os.path.join(meta, name) for name in doubtful):
@@ -106,23 +112,49 @@ def _stamp(meta: str) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
+def has_history(prefix: str) -> bool:
+    """Return whether conda takes a directory for an environment (`PrefixData.is_environment`, from 25.5)."""
+    return os.path.isfile(os.path.join(prefix, META, "history"))
+
+
+def is_environment(prefix: str) -> bool:
+    """Return whether a directory is an environment: by conda's rule, or as it has records. Raises `OSError`."""
+    return has_history(prefix) or bool(_records(os.path.join(prefix, META))[0])
+
+
+def missing_notice(prefix: str) -> Notice:
+    """Return the notice on an environment that is not there."""
+    message = (
+        f"The environment {prefix} is listed but not there, so nothing protects what it soft-links. "
+        "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
+    )
+    return Notice(MISSING, message, prefix, hides_roots=True)
+
+
 def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Root, tuple[Notice, ...]]:
-    # Nothing can be at a path that is too long.
-    gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-    # A conda-meta that is no directory, or a link to a disk that is not mounted, is not gone but unreadable.
-    if gone and not os.path.lexists(os.path.join(prefix, META)):
-        message = (
-            f"The environment {prefix} is listed but not there, so nothing protects what it soft-links. "
-            "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
-        )
-        notice = Notice(MISSING, message, prefix, hides_roots=True)
-        return Root(prefix, name, RootState.MISSING, frozenset()), (notice,)
+    if is_without_meta(prefix, error):
+        if os.path.isdir(prefix):
+            return Root(prefix, name, RootState.HALF_REMOVED, frozenset()), ()
+        # No disk is mounted on a file.
+        notices = () if os.path.isfile(prefix) else (missing_notice(prefix),)
+        return Root(prefix, name, RootState.MISSING, frozenset()), notices
     message = (
         f"The environment {prefix} can't be read ({error.strerror}), so what it references is not known "
         "and what it soft-links is not protected."
     )
     notice = Notice("unreadable-environment", message, prefix, hides_roots=True)
     return Root(prefix, name, RootState.UNREADABLE, frozenset()), (notice,)
+
+
+def is_without_meta(prefix: str, error: OSError) -> bool:
+    """Return whether a prefix has no ``conda-meta`` directory, by the error of listing that.
+
+    A ``conda-meta`` that links to a disk which is not mounted is not missing but unreadable.
+    """
+    meta = os.path.join(prefix, META)
+    # Nothing can be at a path that is too long.
+    missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    return missing and (not os.path.lexists(meta) or os.path.isfile(meta))
 
 
 def _records(meta: str) -> tuple[list[str], list[str]]:
@@ -134,8 +166,16 @@ def _records(meta: str) -> tuple[list[str], list[str]]:
             place = os.open(meta, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
             stack.callback(os.close, place)
         with os.scandir(place) as listing:
-            records = [item for item in listing if item.name.endswith(_SUFFIX)]
+            records = [item for item in listing if _is_record(item.name)]
         return [record.name for record in records], [record.name for record in records if _is_doubtful(record)]
+
+
+def _is_record(name: str) -> bool:
+    """Return whether conda reads a file of ``conda-meta`` as a record (`PrefixData.load`).
+
+    From 26.3 on it skips what macOS keeps beside a file on foreign file systems; before, it fails on that.
+    """
+    return name.endswith(_SUFFIX) and not name.startswith("._")
 
 
 def _is_doubtful(record: os.DirEntry[str]) -> bool:

@@ -31,7 +31,7 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
     except FileNotFoundError:
         return (), ()
     except OSError as error:
-        if environment.state is RootState.MISSING:
+        if environment.state in (RootState.MISSING, RootState.HALF_REMOVED):
             return (), ()
         return (), (_unreadable(path, error),)
     try:

@@ -12,7 +12,6 @@ from contextlib import suppress
 
 from ..core.names import PLACES, STATE
 from .reading import read_regular
-from .records import META
 
 
 def set_aside(envs_dirs: Iterable[str]) -> Iterator[str]:
@@ -22,7 +21,7 @@ def set_aside(envs_dirs: Iterable[str]) -> Iterator[str]:
         for run in _names(state):
             for number in _names(os.path.join(state, run)):
                 prefix = os.path.join(state, run, number)
-                if number.isdecimal() and os.path.lexists(os.path.join(prefix, META)):
+                if number.isdecimal() and os.path.isdir(prefix):
                     yield prefix
 
 

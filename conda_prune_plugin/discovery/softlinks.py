@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from ..core.model import Cache, Root, RootKind
+from ..core.model import Cache, Root, RootKind, RootState
 from ..core.soft_links import SoftLinks
 from .crew import Crew
 from .mounts import KERNEL
@@ -59,8 +59,13 @@ def soft_links(
 
 
 def environments_of(roots: Iterable[Root]) -> tuple[str, ...]:
-    """Return the paths of those roots that are environments."""
-    return tuple(root.path for root in roots if root.kind is RootKind.ENVIRONMENT)
+    """Return the paths of those roots that are environments, and may hold anything.
+
+    A registered directory that is no environment may be anything, the top directory even.
+    """
+    return tuple(
+        root.path for root in roots if root.kind is RootKind.ENVIRONMENT and root.state is not RootState.MISSING
+    )
 
 
 def by_real_path(prefixes: Iterable[str]) -> dict[str, str]:

@@ -175,7 +175,9 @@ def _is_complete(scanned: Scan, inventory: Inventory) -> bool:
 def _tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
     """Return each place once: links and bind mounts give one directory several paths."""
     tops: dict[tuple[int, int], Cache | Root] = {}
-    places: tuple[Cache | Root, ...] = (*inventory.caches, *inventory.roots)
+    # What is no environment is not looked into, be it there.
+    roots = (root for root in inventory.roots if root.state is not RootState.MISSING)
+    places: tuple[Cache | Root, ...] = (*inventory.caches, *roots)
     for place in places:
         try:
             status = os.stat(_real_path(place))

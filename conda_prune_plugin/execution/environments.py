@@ -45,7 +45,8 @@ class Departure:
     """One environment that is to be taken away.
 
     place: the directory that it lies in; `name` is its name there.
-    identity: what it was when it was looked at; `stamp` that of its ``conda-meta``, by inode and time of modification.
+    identity: what it was when it was looked at; `stamp` that of its ``conda-meta``, by inode and time of modification,
+        None if it had none.
     own, apparent: bytes. exports: files by name. details: for the receipt, as JSON has it.
     """
 
@@ -209,10 +210,10 @@ class _Removal:
         if (status.st_dev, status.st_ino) != (departure.identity.device, departure.identity.inode):
             return "something else is in its place"
         with self._here.directory.child(departure.name) as prefix:
-            if prefix.exists("conda-meta"):
-                meta = prefix.status("conda-meta")
-                if departure.stamp not in (None, (meta.st_ino, meta.st_mtime_ns)):
-                    return "it has changed since it was looked at"
+            meta = prefix.status("conda-meta") if prefix.exists("conda-meta") else None
+            # Where there was none, an environment may have been created since.
+            if departure.stamp != (meta and (meta.st_ino, meta.st_mtime_ns)):
+                return "it has changed since it was looked at"
         return None
 
     def _put_back(self, departure: Departure, why: str, result: Result = Result.FAILED) -> None:
@@ -289,7 +290,8 @@ class _Removal:
         return self._receipt.done(entry for entry in self._receipt.entries if entry.parts[0].number in numbers)
 
     def _departed(self, path: str, result: Result, *, freed: int = 0, error: str | None = None) -> Departed:
-        exports = os.path.join(self._folder.path, EXPORTS, os.path.basename(path))
+        has_exports = any(departure.path == path and departure.exports for departure in self._departures)
+        exports = os.path.join(self._folder.path, EXPORTS, os.path.basename(path)) if has_exports else None
         return Departed(path, result, freed, error, exports, "; ".join(self._warnings.get(path, ())) or None)
 
 

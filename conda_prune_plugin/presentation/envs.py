@@ -22,7 +22,7 @@ from .widths import Row, show_table
 _STALE = {
     "gone": "is gone",
     "away": "is not there, nor is the directory above it: a disk may not be mounted (--force takes it for gone)",
-    "no-environment": "is a directory, but no environment",
+    "no-environment": "is not an environment",
 }
 
 #: How many of what points into an environment, or runs from it, a listing names.
@@ -278,9 +278,11 @@ def _done(report: EnvsReport) -> Iterable[str]:
         yield f"To have it back as it was: conda prune restore {report.run.id}"
         return
     yield f"Removed {noun}; {format_size(sum(outcome.freed for outcome in done))} freed."
-    for outcome in done:
-        yield f"What is needed to rebuild it is in {printable(outcome.exports or '')}"
-    yield f"To rebuild it: conda prune restore {report.run.id}"
+    exports = [outcome.exports for outcome in done if outcome.exports is not None]
+    for folder in exports:
+        yield f"What is needed to rebuild it is in {printable(folder)}"
+    if exports:
+        yield f"To rebuild it: conda prune restore {report.run.id}"
 
 
 def _ago(time: float | None, now: float) -> str:

@@ -89,6 +89,19 @@ def test_the_evidence_that_decides_is_told_and_of_two_at_one_time_the_first(
     assert last_evidence(_environment(**{**same, **more}), _NOW) == LastEvidence(kind, time, words)
 
 
+@pytest.mark.parametrize("later", [0.0, 4e-7, 1e-6])
+def test_a_creation_noted_as_later_by_rounding_does_not_hide_the_change(later: float) -> None:
+    changed = 1_764_485_921.123_456_7
+    environment = _environment(changed=changed, created=changed + later)
+
+    last = last_evidence(environment, 2e9)
+
+    assert last == LastEvidence(EvidenceKind.CHANGED, changed + later, "conda changed it")
+    truly_later = last_evidence(_environment(changed=changed, created=changed + 2e-5), 2e9)
+    assert truly_later is not None
+    assert truly_later.kind is EvidenceKind.CREATED
+
+
 def test_an_age_is_reached_to_the_second() -> None:
     environment = _environment(used=_NOW - 10)
 
