@@ -98,8 +98,8 @@ def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Roo
     # A conda-meta that is no directory, or a link to a disk that is not mounted, is not gone but unreadable.
     if gone and not os.path.lexists(os.path.join(prefix, META)):
         message = (
-            f"The environment {prefix} is listed but not there, so nothing protects what it soft-links. "
-            "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
+            f"Environment {prefix} is registered but missing, so packages it soft-links are not protected. "
+            "Mount its disk first, or ignore this if you deleted it."
         )
         notice = Notice(MISSING, message, prefix, hides_roots=True)
         return Root(prefix, name, RootState.MISSING, frozenset()), (notice,)
