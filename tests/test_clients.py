@@ -15,8 +15,10 @@ from clients import Mamba, rattler_install
 from machine import UNREFERENCED, allocated, contents, listing
 
 from conda_prune_plugin.core.model import Client
-from conda_prune_plugin.discovery.clients import other_clients
+from conda_prune_plugin.discovery.clients import other_clients, pixi_cache_roots
+from conda_prune_plugin.discovery.envs_dirs import EnvsDir
 from conda_prune_plugin.discovery.other_caches import other_caches
+from conda_prune_plugin.discovery.tools import tool_places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -253,7 +255,12 @@ def test_caches_are_looked_for_where_variables_and_configurations_say(
         ],
     }
     assert {"/mamba/envs", "/envs", f"{home}/micromamba/envs"} < set(found.envs_dirs)
-    assert {f"{home}/.pixi/envs", "/pixi/cached-envs-v0", "/rattler/exec"} < set(found.nameless_envs_dirs)
+    places = tool_places(environ, {"pixi_cache": pixi_cache_roots(environ)})
+    assert {
+        EnvsDir(f"{home}/.pixi", ("envs", "*")),
+        EnvsDir("/pixi", ("cached-envs-v0", "*")),
+        EnvsDir("/rattler", ("exec", "*")),
+    } < set(places)
 
 
 def test_configurations_that_make_no_sense_say_nothing_and_stop_nothing(

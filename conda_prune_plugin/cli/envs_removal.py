@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from os.path import dirname, join, realpath
 
 from ..core.environments import Departed, Environment
@@ -27,7 +28,7 @@ from .departures import Leaving, allowed, leaving, objection, refuse_protected, 
 from .envs_run import Look, Session
 from .foresight import plan_without
 from .options import patience_of
-from .registries import unregister
+from .registries import register_found, unregister
 from .run import run as prune
 from .runs import new_run_id, stopped_notice
 from .safeguards import refuse_running
@@ -223,7 +224,7 @@ def _fixed(
 
 def _only_listed(session: Session, look: Look) -> frozenset[str]:
     """Return the half-removed environments that only their line in a registry leads to, and report them."""
-    directories = (*session.settings.envs_dirs, *session.settings.nameless_envs_dirs)
+    directories = session.settings.envs_dirs
     found = set()
     for environment in look.environments:
         path = environment.path
@@ -257,8 +258,20 @@ def _harmless(session: Session, goers: Iterable[Leaving]) -> tuple[Leaving, ...]
 
 
 def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Take lines out of registries and return the paths of the copies of what they were."""
+    """Take lines out of registries and return the paths of the copies of what they were.
+
+    An environment that only such a line leads to, because it was renamed, is registered first.
+    """
     copies = []
+    found, trouble = register_found(session.settings, tuple(chain.from_iterable(lines.values())))
+    for prefix in found:
+        message = f"Registered {prefix}, which lies beside a missing environment and was not registered."
+        session.notices.append(Notice("registered", message, prefix))
+    if trouble is not None:
+        session.failed = True
+        message = f"The registry stays as it is: {trouble}, and nothing else leads to it."
+        session.notices.append(Notice("registry", message, ""))
+        return ()
     for registry, prefixes in lines.items():
         copy = f"environments.txt.{new_run_id(time.time())}"
         try:

@@ -1,15 +1,20 @@
-"""The lines of this user's registries that name what `conda prune envs` has taken away."""
+"""The lines of this user's registries: those that `conda prune envs` takes out, and those that it adds instead."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from ..core.model import Cache
-from ..discovery.environments import registered_prefixes
+from ..discovery.environments import known_prefixes, registered_prefixes
+from ..discovery.envs_dirs import has_records
+from ..discovery.inventory import known_sources
+from ..discovery.settings import Settings, conda_settings
 from ..execution.registry import take_out
 from ..execution.runs import stored_runs
+from .conda_removal import register
 
 
 def is_registered(registries: Iterable[str], prefix: str) -> bool:
@@ -21,6 +26,31 @@ def is_registered(registries: Iterable[str], prefix: str) -> bool:
     return False
 
 
+def found_only_by(settings: Settings, lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the environments that nothing but some lines of the registry leads to: they lie beside what these name."""
+    if not lines:
+        return ()
+    sources = known_sources(settings)
+    rest = known_prefixes(replace(sources, forgotten=frozenset(lines)))
+    return tuple(sorted(filter(has_records, known_prefixes(sources) - rest - frozenset(lines))))
+
+
+def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Register what only some lines lead to, before these are taken out.
+
+    Returns the environments that were registered, and what went wrong: then the lines have to stay.
+    """
+    found = found_only_by(settings, lines)
+    for prefix in found:
+        try:
+            register(prefix)
+        except OSError as error:
+            return (), f"{prefix} could not be registered: {error.strerror or error}"
+        if not is_registered(settings.registries, prefix):
+            return (), f"{prefix} could not be registered"
+    return found, None
+
+
 def unregister(registries: Iterable[str], prefix: str) -> str | None:
     """Take an environment that is gone out of registries, however they spell its path; return what went wrong."""
     real = os.path.realpath(prefix)
@@ -28,7 +58,12 @@ def unregister(registries: Iterable[str], prefix: str) -> str | None:
     for registry in registries:
         try:
             lines = (line for line in registered_prefixes(registry) if os.path.realpath(line) == real)
-            take_out(registry, dict.fromkeys((prefix, *lines)))
+            named = tuple(dict.fromkeys((prefix, *lines)))
+            _, trouble = register_found(conda_settings(), named)
+            if trouble is None:
+                take_out(registry, named)
+            else:
+                troubles.append(f"it stays in {registry}: {trouble}")
         except FileNotFoundError:
             continue
         except OSError as error:

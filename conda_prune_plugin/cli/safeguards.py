@@ -11,8 +11,20 @@ from ..core.model import Cache, Inventory, Notice
 from ..core.run import Disposal
 from ..discovery.processes import Process, can_look, installing
 from ..discovery.records import MISSING
+from ..discovery.settings import UNREGISTERED
 from ..errors import RunningError, UnreadableEnvironmentError, UsageError
+from ..presentation.notices import first_of
 from . import settings
+
+#: What to do about what hides environments, by the kind of its notice.
+_HINTS = {
+    "": "Make it readable, or go on with --ignore-unreadable: only what it soft-links can be harmed. "
+    "Nothing was removed.",
+    MISSING: "Mount its disk, or clean up the registry with `conda prune envs --fix-registry` if you deleted it, or go "
+    "on with --ignore-unreadable: only what it soft-links can be harmed. Nothing was removed.",
+    UNREGISTERED: "Set register_envs to true once all environments are registered, or go on with --ignore-unreadable: "
+    "only what unknown environments soft-link can be harmed. Nothing was removed.",
+}
 
 
 def disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
@@ -75,10 +87,8 @@ def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None
     for notice in sorted(notices, key=lambda notice: notice.kind == MISSING):
         if notice.hides_roots and inventory.soft_links is not None:
             raise UnreadableEnvironmentError(
-                f"{notice.message} Soft links are possible: {inventory.soft_links}.",
-                hint="Make it readable, take it out of the registry if it is gone for good (`conda env list` does "
-                "that), or go on with --ignore-unreadable: only what it soft-links can be harmed. "
-                "Nothing was removed.",
+                f"{first_of(notices, notice.kind)} Soft links are possible: {inventory.soft_links}.",
+                hint=_HINTS.get(notice.kind, _HINTS[""]),
                 path=notice.path,
             )
 

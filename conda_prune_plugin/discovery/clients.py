@@ -24,11 +24,12 @@ from typing import Any
 from platformdirs import user_cache_dir, user_config_dir
 
 from ..core.model import Client
+from .envs_dirs import ANY, EnvsDir
 from .installations import Installation, installation, is_path
 from .reading import read_regular
 
-#: Directories of environments below a cache directory of pixi or rattler: ``pixi exec``, build tools, ``rattler exec``.
-_ENVIRONMENTS = ("cached-envs-v0", "cached-build-tool-envs-v0", "exec")
+#: Where pixi has its caches if the home is on a network file system (``node_local_scratch_dir``): in one of these.
+_SCRATCH = ("SLURM_TMPDIR", "PBS_JOBFS", "SCRATCH", "TMPDIR")
 
 #: Where a workspace has its environments, below its ``.pixi`` or its detached directory.
 _OF_WORKSPACE = ("envs", "solve-group-envs")
@@ -43,12 +44,12 @@ class Places:
     """Absolute paths that need not exist.
 
     caches: package caches, each with its client.
-    envs_dirs: mamba's, where an environment is known by its name. nameless_envs_dirs: pixi's.
+    envs_dirs: mamba's, where an environment is known by its name. places: pixi's, as far as it is configured.
     """
 
     caches: Mapping[str, Client]
     envs_dirs: tuple[str, ...]
-    nameless_envs_dirs: tuple[str, ...]
+    places: tuple[EnvsDir, ...]
     prefixes: tuple[str, ...]
 
 
@@ -61,7 +62,7 @@ def other_clients(environ: Mapping[str, str]) -> Places:
     return Places(
         caches,
         tuple(dict.fromkeys(path for place in mamba for path in place.envs_dirs)),
-        tuple(dict.fromkeys(pixi.envs_dirs())),
+        tuple(dict.fromkeys(pixi.places())),
         tuple(place.prefix for place in mamba if place.prefix),
     )
 
@@ -99,15 +100,18 @@ class _Pixi:
         yield from (os.path.join(root, "pkgs") for root in self.roots())
         yield from self._configured("PIXI_CACHE_CONDA_PACKAGES_DIR", "conda-packages")
 
-    def envs_dirs(self) -> Iterator[str]:
-        """Give the directories of environments that can be known without a search."""
-        yield os.path.join(self._home, "envs")
-        for root in self.roots():
-            yield from (os.path.join(root, name) for name in _ENVIRONMENTS)
-        yield from self._configured("PIXI_CACHE_EXEC_ENVIRONMENTS_DIR", "exec-environments")
-        yield from self._configured("PIXI_CACHE_BUILD_TOOL_ENVIRONMENTS_DIR", "build-tool-environments")
-        for directory in (*self._detached(), *self._workspaces()):
-            yield from (os.path.join(directory, name) for name in _OF_WORKSPACE)
+    def places(self) -> Iterator[EnvsDir]:
+        """Give where environments are that can be known without a search; those in the caches are in `tools`."""
+        for directory in (
+            *self._configured("PIXI_CACHE_EXEC_ENVIRONMENTS_DIR", "exec-environments"),
+            *self._configured("PIXI_CACHE_BUILD_TOOL_ENVIRONMENTS_DIR", "build-tool-environments"),
+        ):
+            yield EnvsDir(directory)
+        # The directories of workspaces whose environments lie elsewhere: ``<name>-<hash>`` below one of these.
+        for directory in self._detached():
+            yield from (EnvsDir(directory, (ANY, name, ANY)) for name in _OF_WORKSPACE)
+        for directory in self._workspaces():
+            yield from (EnvsDir(directory, (name, ANY)) for name in _OF_WORKSPACE)
 
     def roots(self) -> Iterator[str]:
         """Give the directories that everything is cached in."""
@@ -118,6 +122,18 @@ class _Pixi:
         for root in dict.fromkeys((*named, *usual)):
             if is_path(root):
                 yield _absolute(root)
+        yield from self._scratch()
+
+    def _scratch(self) -> Iterator[str]:
+        """Give the caches beside a home on a network file system, on whatever kind of one it is.
+
+        In a directory that all may write to, another user can have made it.
+        """
+        user = self._environ.get("USER") or self._environ.get("USERNAME") or "pixi"
+        tops = dict.fromkeys(filter(is_path, (*map(self._environ.get, _SCRATCH), "/tmp")))  # noqa: S108
+        for path in (_absolute(os.path.join(top, f"pixi-cache-{user}")) for top in tops):
+            if "/" not in user and _is_own(path):
+                yield path
 
     def _configured(self, variable: str, key: str) -> Iterator[str]:
         values = (_table(values, "cache").get(key) for values in self._configurations)
@@ -126,15 +142,11 @@ class _Pixi:
                 yield _absolute(path)
 
     def _detached(self) -> Iterator[str]:
-        """Give the directories of workspaces whose environments lie elsewhere: ``<name>-<hash>`` below one of these."""
-        places = [os.path.join(root, "envs") for root in self.roots()]
-        places += self._configured("PIXI_CACHE_DETACHED_ENVIRONMENTS_DIR", "detached-environments")
+        yield from self._configured("PIXI_CACHE_DETACHED_ENVIRONMENTS_DIR", "detached-environments")
         for values in self._configurations:
             place = values.get("detached-environments")
             if is_path(place):
-                places.append(_absolute(place))
-        for place in dict.fromkeys(places):
-            yield from sorted(glob(os.path.join(escape(place), "*")))
+                yield _absolute(place)
 
     def _workspaces(self) -> Iterator[str]:
         for path in _table(_load(os.path.join(self._home, "workspaces.toml")), "named-workspaces").values():
@@ -146,6 +158,13 @@ class _Pixi:
 
 def _directory(environ: Mapping[str, str], variable: str, default: str) -> str:
     return _absolute(environ.get(variable) or default)
+
+
+def _is_own(path: str) -> bool:
+    try:
+        return not hasattr(os, "geteuid") or os.lstat(path).st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def _absolute(path: str) -> str:

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 
 from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
+from .beside import beside
 from .crew import Crew
+from .envs_dirs import EnvsDir, Listing, may_be_environment
 from .mounts import KERNEL
 from .reading import read_regular
 from .records import META, Reading
-from .remains import may_be_remains
 from .set_aside import set_aside
-
-#: What mkfs makes in the top directory of a file system, for root only.
-_LOST_AND_FOUND = "lost+found"
 
 #: A line of a registry that says something, from its first letter on; of others there may be any number.
 _LINE = re.compile(rb"\S.*")
@@ -33,9 +31,11 @@ class Sources:
 
     neighbours: name and registry of other users of a cache, and that cache.
     registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
-    envs_dirs: where an environment is known by its name; nameless_envs_dirs: where it is not.
+    envs_dirs: where an environment is known by its name; places: where it is not.
     prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
     named: the user's word that these are environments.
+    current: the directory that the program runs in, where there is one.
+    forgotten: registered prefixes that are taken for not registered.
     """
 
     registries: tuple[str, ...] = ()
@@ -45,12 +45,20 @@ class Sources:
     prefixes: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     root_prefix: str = ""
-    nameless_envs_dirs: tuple[str, ...] = ()
+    places: tuple[EnvsDir, ...] = ()
+    current: str | None = None
+    forgotten: frozenset[str] = frozenset()
 
     @property
-    def directories(self) -> tuple[str, ...]:
-        """All directories of environments."""
-        return (*self.envs_dirs, *self.nameless_envs_dirs)
+    def own_places(self) -> tuple[EnvsDir, ...]:
+        """The directories of environments that are known without a registry, those with nothing else in them first."""
+        return (*map(EnvsDir, self.envs_dirs), *sorted(self.places, key=lambda place: place.mixed))
+
+    @property
+    def all_registries(self) -> tuple[str, ...]:
+        """The registries of all users, each once."""
+        neighbours = (registry for _, registry, _ in self.neighbours)
+        return tuple(dict.fromkeys((*self.registries, *neighbours, *self.other_registries)))
 
 
 def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
@@ -63,7 +71,7 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
         prefix = os.path.abspath(os.path.expanduser(path))
         if not path or not os.path.isdir(prefix):
             problem = "it is not a directory"
-        elif not _may_be_environment(prefix):
+        elif not may_be_environment(prefix):
             problem = f"it has no {META}"
         else:
             found.append(prefix)
@@ -238,28 +246,41 @@ def _over_lines(content: bytes, start: int, end: int) -> tuple[list[str], int]:
     return [], start
 
 
+def all_places(sources: Sources) -> tuple[EnvsDir, ...]:
+    """Return every place of the sources, those that registered environments give away included."""
+    return (*sources.own_places, *_beside(sources, _registered(sources, [])))
+
+
+def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
+    found = beside((*sources.named, *sources.prefixes, *registered), sources.current)
+    own = frozenset(sources.envs_dirs)
+    return tuple(place for place in found if place.top not in own or len(place.below) > 1)
+
+
+def known_prefixes(sources: Sources) -> frozenset[str]:
+    """Return the paths of all environments of the sources, missing ones included."""
+    return frozenset(prefix for prefix, _ in _tasks(sources, []))
+
+
 def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
+    registered = _registered(sources, notices)
     yield from sources.named
-    yield from filter(_may_be_environment, sources.prefixes)
-    for envs_dir in sources.directories:
-        try:
-            names = sorted(os.listdir(envs_dir))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            message = (
-                f"The environments in {envs_dir} can't be listed: {error.strerror}. "
-                "What they soft-link from a cache is not protected; name them with --root if you can."
-            )
-            notices.append(Notice("unreadable-directory", message, envs_dir, hides_roots=True))
-            continue
-        paths = (os.path.join(envs_dir, name) for name in names)
-        yield from (path for path in paths if _may_be_environment(path) or may_be_remains(path))
+    yield from filter(may_be_environment, sources.prefixes)
+    listing = Listing(notices)
+    for place in sources.own_places:
+        yield from listing.environments(place)
     yield from set_aside(sources.envs_dirs)
+    yield from registered
+    for place in _beside(sources, registered):
+        yield from listing.environments(place)
+
+
+def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
+    found: list[str] = []
     neighbours = {registry: (name, cache) for name, registry, cache in sources.neighbours}
-    for registry in dict.fromkeys((*sources.registries, *neighbours, *sources.other_registries)):
+    for registry in sources.all_registries:
         try:
-            yield from registered_prefixes(registry)
+            found += (prefix for prefix in registered_prefixes(registry) if prefix not in sources.forgotten)
         except OSError as error:
             if registry in neighbours:
                 notices.append(_unseen_neighbour(*neighbours[registry], registry, error))
@@ -270,6 +291,7 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             )
             own = registry in sources.registries
             notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
+    return tuple(found)
 
 
 def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> Notice:
@@ -278,18 +300,6 @@ def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> N
         "what environments of that user soft-link from the cache is not known. Root, or that user, sees them."
     )
     return Notice("unreadable-neighbour", message, registry, hides_roots=True)
-
-
-def _may_be_environment(prefix: str) -> bool:
-    """Return whether a directory has a ``conda-meta`` of any kind, or might have one that we can't see now."""
-    try:
-        os.lstat(os.path.join(prefix, META))
-    except (FileNotFoundError, NotADirectoryError):
-        # A link to nowhere may lead to a disk that is not mounted.
-        return os.path.islink(prefix) and not os.path.exists(prefix)
-    except OSError:
-        return os.path.basename(prefix) != _LOST_AND_FOUND
-    return True
 
 
 def _name(prefix: str, sources: Sources) -> str | None:

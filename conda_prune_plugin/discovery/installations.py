@@ -10,6 +10,7 @@ from typing import TypeGuard
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from .neighbours import other_homes
 from .reading import read_regular
 
 #: Where the installers of conda, Miniforge and micromamba put things when nobody says otherwise.
@@ -59,12 +60,15 @@ def is_root_prefix(prefix: str) -> bool:
     return (pkgs and envs) or (condabin and (pkgs or envs))
 
 
-def settings_files(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Give path and content of the configuration files in the home and of the installations in the usual places."""
-    for prefix in dict.fromkeys((os.path.expanduser("~"), *root_prefixes(environ))):
+def settings_files(environ: Mapping[str, str], key: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Give path and content of the configuration files in the homes and of the installations in the usual places.
+
+    Those in which a `key` does not occur are not parsed, which takes longer than all the rest.
+    """
+    for prefix in dict.fromkeys((os.path.expanduser("~"), *root_prefixes(environ), *other_homes())):
         for name in _SETTINGS_FILES:
             path = os.path.join(prefix, name)
-            yield path, _load(path)
+            yield path, _load(path, key)
 
 
 def _places(environ: Mapping[str, str]) -> Iterator[str]:
@@ -88,10 +92,11 @@ def installation(prefix: str, *files: str) -> Installation:
     return Installation(prefix, tuple(pkgs_dirs), tuple(envs_dirs))
 
 
-def _load(path: str) -> Mapping[str, object]:
+def _load(path: str, key: str = "") -> Mapping[str, object]:
     """Return the mapping in a configuration file; a missing or broken one has nothing to say here."""
     try:
-        settings = YAML(typ="safe", pure=True).load(read_regular(path).decode("utf-8"))
+        text = read_regular(path).decode("utf-8")
+        settings = YAML(typ="safe", pure=True).load(text) if key in text else {}
     except (OSError, ValueError, YAMLError, RecursionError, LookupError, TypeError):
         # A date that there is none of is a `ValueError` too, and what is not of its tag's kind is any of these.
         return {}

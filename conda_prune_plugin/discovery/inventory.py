@@ -16,7 +16,8 @@ from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .crew import Crew
-from .environments import Reader, Sources, read_roots, require_environments, search_environments
+from .environments import Reader, Sources, all_places, read_roots, require_environments, search_environments
+from .envs_dirs import EnvsDir, Listing
 from .hidden_links import why_soft_links
 from .identity import Names
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
@@ -26,7 +27,7 @@ from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .remains import settled
 from .revisions import earlier_revisions
-from .settings import Settings, conda_settings, registry
+from .settings import Settings, conda_settings, registry, unregistered_notices
 from .soft_link_signs import with_signs
 from .softlinks import environments_of, soft_links
 from .specs import matching
@@ -79,11 +80,11 @@ def begin(crew: Crew) -> Beginning:
     """Begin a discovery: a crew of two reads environments while this process imports the rest of the program."""
     settings = conda_settings()
     reader = Reader(crew)
-    reader.begin(_known(settings))
+    reader.begin(known_sources(settings))
     return Beginning(settings, reader)
 
 
-def _known(settings: Settings) -> Sources:
+def known_sources(settings: Settings) -> Sources:
     """Return the sources that need no looking for."""
     return Sources(
         registries=settings.registries,
@@ -91,7 +92,8 @@ def _known(settings: Settings) -> Sources:
         envs_dirs=settings.envs_dirs,
         prefixes=settings.prefixes,
         root_prefix=settings.root_prefix,
-        nameless_envs_dirs=settings.nameless_envs_dirs,
+        places=settings.places,
+        current=settings.current,
     )
 
 
@@ -113,9 +115,9 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
         named += found
         notices += unseen
     neighbours = tuple((user.name, registry(user.home), user.cache) for user in find_neighbours(caches))
-    sources = replace(_known(settings), neighbours=neighbours, named=tuple(named))
+    sources = replace(known_sources(settings), neighbours=neighbours, named=tuple(named))
     watch = RootWatch(sources, caches, beginning.reader)
-    notices += precision_notices(caches)
+    notices += unregistered_notices() + precision_notices(caches)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
@@ -210,9 +212,11 @@ class RootWatch:
         """`reader`: what may have read some of the environments already."""
         self._sources = sources
         self._caches = caches
+        self.roots: tuple[Root, ...] = ()
+        self._places: tuple[EnvsDir, ...] = ()
         # Signed before it is read, as far as it is known already what will be read; environments bring their own
         # stamps, taken before they were listed, which may be some time ago.
-        signature = self._sign(())
+        signature = self._sign_anew()
         since = time.time_ns() if reader is None or reader.since is None else reader.since
         self.roots, self.notices = self._read(reader)
         self._hidden = self._hiding(self.notices)
@@ -230,9 +234,9 @@ class RootWatch:
 
         Raises `UnreadableEnvironmentError` if there is an environment that could be read before and no more.
         """
-        if self._signature != (now := self._sign(self.roots)):
+        if self._signature != self._sign(self.roots):
             # Signed before it is read: what changes meanwhile, or is new, is seen the next time.
-            self._signature = now
+            self._signature = self._sign_anew()
             self.roots, self.notices = self._read()
             if newly_hidden := self._hiding(self.notices) - self._hidden:
                 raise UnreadableEnvironmentError(
@@ -273,21 +277,31 @@ class RootWatch:
         # An environment that is removed meanwhile hides nothing: what it used was not in the plan.
         return frozenset(notice.path for notice in notices if notice.hides_roots and notice.kind != MISSING)
 
+    def _sign_anew(self) -> _Signature:
+        """Sign what the registries lead to at this moment; what they are is signed before they are read."""
+        registries = self._sign_registries()
+        self._places = all_places(self._sources)
+        return {**self._sign(self.roots), **registries}
+
+    def _sign_registries(self) -> _Signature:
+        return {path: _stamp(path) for path in self._sources.all_registries}
+
     def _sign(self, roots: Iterable[Root]) -> _Signature:
-        # Also of what is no environment yet: a directory of environments changes before its newest has a conda-meta.
-        prefixes = {root.path for root in roots}.union(*map(_children, self._sources.directories))
-        metas = (os.path.join(prefix, META) for prefix in prefixes)
-        sources = self._sources
-        neighbours = (path for _, path, _ in sources.neighbours)
-        paths = (*sources.registries, *neighbours, *sources.other_registries, *sources.directories, *metas)
-        return {path: _stamp(path) for path in paths}
-
-
-def _children(directory: str) -> list[str]:
-    try:
-        return [os.path.join(directory, name) for name in os.listdir(directory)]
-    except OSError:
-        return []
+        listing = Listing()
+        signature = self._sign_registries()
+        signature |= {path: _stamp(path) for path in (os.path.join(root.path, META) for root in roots)}
+        for place in self._places:
+            directories: list[str] = []
+            metas = (os.path.join(path, META) for path in listing.candidates(place, directories.append))
+            stamps = {path: _stamp(path) for path in metas if path not in signature}
+            if place.mixed:
+                # What else comes and goes there is of no interest.
+                signature |= {path: stamp for path, stamp in stamps.items() if stamp is not None}
+            else:
+                # Also of what is no environment yet: a directory of environments changes before its newest has a
+                # conda-meta.
+                signature |= stamps | {path: _stamp(path) for path in directories}
+        return signature
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

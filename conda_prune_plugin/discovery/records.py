@@ -125,8 +125,8 @@ def is_environment(prefix: str) -> bool:
 def missing_notice(prefix: str) -> Notice:
     """Return the notice on an environment that is not there."""
     message = (
-        f"The environment {prefix} is listed but not there, so nothing protects what it soft-links. "
-        "If it lies on a disk that is not mounted, mount that first; if it is gone for good, all is well."
+        f"Environment {prefix} is registered but missing, so packages it soft-links are not protected. "
+        "Mount its disk first, or ignore this if you deleted it."
     )
     return Notice(MISSING, message, prefix, hides_roots=True)
 

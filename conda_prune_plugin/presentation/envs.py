@@ -28,6 +28,9 @@ _STALE = {
 #: How many of what points into an environment, or runs from it, a listing names.
 _NAMED = 3
 
+#: So many stale lines of a registry are all named.
+_STALE_NAMED = 10
+
 
 @dataclass(frozen=True, slots=True)
 class EnvsReport:
@@ -147,7 +150,7 @@ def show_environments(out: Console, report: EnvsReport, *, whole: bool, quiet: b
     elif report.fix is None:
         _show_list(out, report, whole=whole)
     if not quiet and (report.fix is not None or not report.leaving):
-        _show_stale(out, report)
+        _show_stale(out, report, whole=whole)
 
 
 def _show_list(out: Console, report: EnvsReport, *, whole: bool) -> None:
@@ -241,13 +244,16 @@ def _losses_text(losses: Losses) -> Iterable[str]:
             yield f"  {printable(path)} ({format_size(size)})"
 
 
-def _show_stale(out: Console, report: EnvsReport) -> None:
+def _show_stale(out: Console, report: EnvsReport, *, whole: bool) -> None:
     for registry, stale in report.stale.items():
         if not stale:
             continue
         out.print(Text(f"{printable(registry)} lists {plural(len(stale), 'place')} without an environment:"))
-        for prefix, why in stale:
+        limit = len(stale) if whole or len(stale) <= _STALE_NAMED else _NAMED
+        for prefix, why in stale[:limit]:
             out.print(Text(f"  {printable(prefix)} {_STALE[why]}", overflow="fold"))
+        if len(stale) > limit:
+            out.print(f"  and {len(stale) - limit:,} more (-v names them)")
         if report.fix is None:
             out.print("  `conda prune envs --fix-registry` takes out what is gone.")
 

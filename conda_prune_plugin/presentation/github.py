@@ -43,8 +43,11 @@ def disarmed(text: str) -> str:
 
 def annotated(notices: Iterable[Notice], outcomes: Iterable[Outcome]) -> Iterator[str]:
     """Give the annotations on what a run has to tell: warnings, and what was skipped or failed."""
-    for notice in notices:
-        yield annotation("warning", notice.message)
+    # Only now, as in `annotation`.
+    from .notices import grouped
+
+    for warning in grouped(notices):
+        yield annotation("warning", f"{warning.message} {warning.command}".rstrip())
     for outcome in outcomes:
         if outcome.result in (Result.SKIPPED, Result.FAILED):
             level = "error" if outcome.result is Result.FAILED else "warning"

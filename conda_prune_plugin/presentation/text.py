@@ -32,6 +32,7 @@ from ..core.status import ON_WINDOWS
 from ..core.summary import what_goes
 from ..core.units import format_age, format_size, plural
 from .github import disarmed, is_github
+from .notices import grouped
 from .widths import show_columns
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
@@ -165,9 +166,11 @@ _OTHER = {
 
 
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
-    """Print warnings."""
-    for notice in notices:
-        err.print(Text.assemble(("warning: ", "yellow"), printable(notice.message)))
+    """Print warnings, those of one kind that are many as one."""
+    for warning in grouped(notices):
+        err.print(Text.assemble(("warning: ", "yellow"), printable(warning.message)))
+        if warning.command:
+            err.print(f"    {warning.command}")
 
 
 def show_outcomes(
