@@ -37,6 +37,7 @@ class Sources:
     envs_dirs: where an environment is known by its name; nameless_envs_dirs: where it is not.
     prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
     named: the user's word that these are environments.
+    caches: where notes of environments that were set aside may lie.
     """
 
     registries: tuple[str, ...] = ()
@@ -47,6 +48,14 @@ class Sources:
     named: tuple[str, ...] = ()
     root_prefix: str = ""
     nameless_envs_dirs: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
+
+    @property
+    def noting(self) -> tuple[str, ...]:
+        """Where notes of environments that were set aside may lie: in the state of these directories."""
+        neighbours = (registry for _, registry, _ in self.neighbours)
+        registries = map(os.path.dirname, (*self.registries, *neighbours, *self.other_registries))
+        return tuple(dict.fromkeys((*self.directories, *self.caches, *registries)))
 
     @property
     def directories(self) -> tuple[str, ...]:
@@ -255,11 +264,11 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             notices.append(Notice("unreadable-directory", message, envs_dir, hides_roots=True))
             continue
         yield from filter(_may_be_environment, (os.path.join(envs_dir, name) for name in names))
-    yield from set_aside(sources.envs_dirs)
+    registered: list[str] = []
     neighbours = {registry: (name, cache) for name, registry, cache in sources.neighbours}
     for registry in dict.fromkeys((*sources.registries, *neighbours, *sources.other_registries)):
         try:
-            yield from registered_prefixes(registry)
+            registered += registered_prefixes(registry)
         except OSError as error:
             if registry in neighbours:
                 notices.append(_unseen_neighbour(*neighbours[registry], registry, error))
@@ -270,6 +279,9 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
             )
             own = registry in sources.registries
             notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
+    yield from registered
+    # What was set aside lies beside what is still registered, with or without a note.
+    yield from set_aside((*sources.noting, *map(os.path.dirname, registered)), notices)
 
 
 def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> Notice:

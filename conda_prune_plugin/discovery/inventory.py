@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Entry, Inventory, Notice, Root, RootKind, RootState
-from ..core.names import package_name, recorded_names
+from ..core.names import STATE, package_name, recorded_names
 from ..core.reachability import references
 from ..core.soft_links import SoftLinks
 from ..core.units import plural
@@ -23,6 +23,7 @@ from .precision import precision_notices
 from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .revisions import earlier_revisions
+from .set_aside import note_names
 from .settings import Settings, conda_settings, registry
 from .softlinks import soft_links, why_soft_links
 from .specs import matching
@@ -88,6 +89,7 @@ def _known(settings: Settings) -> Sources:
         prefixes=settings.prefixes,
         root_prefix=settings.root_prefix,
         nameless_envs_dirs=settings.nameless_envs_dirs,
+        caches=settings.pkgs_dirs,
     )
 
 
@@ -109,7 +111,9 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
         named += found
         notices += unseen
     neighbours = tuple((user.name, registry(user.home), user.cache) for user in find_neighbours(caches))
-    sources = replace(_known(settings), neighbours=neighbours, named=tuple(named))
+    known = _known(settings)
+    noting = tuple(dict.fromkeys((*known.caches, *(cache.path for cache in caches))))
+    sources = replace(known, neighbours=neighbours, named=tuple(named), caches=noting)
     watch = RootWatch(sources, caches, beginning.reader)
     notices += precision_notices(caches)
     if not caches:
@@ -269,7 +273,9 @@ class RootWatch:
         sources = self._sources
         neighbours = (path for _, path, _ in sources.neighbours)
         paths = (*sources.registries, *neighbours, *sources.other_registries, *sources.directories, *metas)
-        return {path: _stamp(path) for path in paths}
+        # Not by the time of its change: the removal itself works in a cache's state.
+        notes = {os.path.join(path, STATE): (0, hash(note_names(path))) for path in sources.noting}
+        return {**notes, **{path: _stamp(path) for path in paths}}
 
 
 def _children(directory: str) -> list[str]:
