@@ -58,30 +58,36 @@ def bring_back(folder: Directory, entry: ReceiptEntry, parent: Directory) -> tup
 
     Returns how many were moved, and the paths of those that stay in the run's folder. Raises `OSError` or `ValueError`.
     """
-    moved, left = 0, []
+    found: tuple[int, tuple[str, ...]] = (0, ())
     files = folder.directory(FILES)
     if files is None:
-        return 0, ()
-    with files, parent.child(entry.dist) as prefix:
+        return found
+    with files:
         source_top = files.directory(entry.dist)
-        if source_top is None:
-            return 0, ()
-        with source_top:
-            for path in own_paths(entry):
-                with _above(source_top, path) as source:
-                    if source is None or not source.exists(path[-1]):
-                        continue
-                    if _moved_back(source, path, prefix):
-                        moved += 1
-                    else:
-                        left.append(os.path.join(source_top.path, *path))
-            for path in own_paths(entry):
-                _remove_empty(source_top, path[:-1])
-        with suppress(OSError):
-            files.rmdir(entry.dist)
+        if source_top is not None:
+            with source_top, parent.child(entry.dist) as prefix:
+                found = _all_back(source_top, own_paths(entry), prefix)
+            with suppress(OSError):
+                files.rmdir(entry.dist)
     with suppress(OSError):
         folder.rmdir(FILES)
     _sync(folder)
+    return found
+
+
+def _all_back(source_top: Directory, paths: Sequence[Sequence[str]], prefix: Directory) -> tuple[int, tuple[str, ...]]:
+    """Move what is there of the paths back; return how many were moved, and the absolute paths of those left."""
+    moved, left = 0, []
+    for path in paths:
+        with _above(source_top, path) as source:
+            if source is None or not source.exists(path[-1]):
+                continue
+            if _moved_back(source, path, prefix):
+                moved += 1
+            else:
+                left.append(os.path.join(source_top.path, *path))
+    for path in paths:
+        _remove_empty(source_top, path[:-1])
     return moved, tuple(left)
 
 
