@@ -173,8 +173,10 @@ def test_a_backup_comes_back_byte_for_byte_and_nothing_else_has_changed(house: M
 
     assert answer.code == 0, answer.out
     assert [outcome["result"] for outcome in answer.json["outcomes"]] == ["backed-up"] * 3
-    changed = (*prefixes, house.envs / ".conda-prune", house.elsewhere.parent / ".conda-prune", house.registry)
-    parents = {str(house.envs), str(house.elsewhere.parent), str(house.registry.parent)}
+    # Besides the environments, notes of where they are.
+    noting = (house.envs, house.elsewhere.parent, house.registry.parent, house.cache, house.registry.parent / "envs")
+    changed = (*prefixes, *(path / ".conda-prune" for path in noting), house.registry)
+    parents = set(map(str, noting))
     left = {path: known for path, known in _tree(house.directory, *changed).items() if path not in parents}
     assert left == {
         path: known
@@ -186,8 +188,7 @@ def test_a_backup_comes_back_byte_for_byte_and_nothing_else_has_changed(house: M
     restored = house.run("prune", "restore", answer.json["run"], "--json")
 
     assert [outcome["result"] for outcome in restored.json["outcomes"]] == ["restored"] * 3
-    # The note of the place outside of the directory of environments may stay.
-    after = _tree(house.directory, house.envs / ".conda-prune", house.registry)
+    after = _tree(house.directory, house.registry)
     expected = _tree_without(before, house.registry)
     for path in parents:
         after.pop(path)

@@ -133,12 +133,38 @@ def _purged(place: Place) -> None:
     assert not (place.sandbox.envs / ".conda-prune").exists()
 
 
+def _worked_in(place: Place) -> None:
+    (place.prefix / "src" / "project" / ".git").mkdir(parents=True)
+    (place.prefix / "src" / "project" / ".git" / "HEAD").write_bytes(b"mine")
+    # Beside one of a package, so that it is moved by itself.
+    for name in ("deep/notes", "plan"):
+        (place.prefix / name).write_bytes(b"mine")
+    place.whole = place.look(place.prefix)
+
+
+def _gone_but_for_the_work(place: Place) -> None:
+    _require_work_once(place)
+    end = run(place.sandbox, *REMOVE, "--force")
+    assert not place.prefix.exists(), end.output
+    place.require_settled()
+    (files,) = place.sandbox.envs.glob(".conda-prune/*/environment-files/e")
+    _require_work_once(place)
+    assert {path.name for path in files.rglob("*") if path.is_file()} == {"HEAD", "notes", "plan", "own"}
+
+
+def _require_work_once(place: Place) -> None:
+    for name in ("src/project/.git/HEAD", "deep/notes", "plan"):
+        copies = [*place.sandbox.envs.rglob(f"e/{name}"), *place.sandbox.envs.glob(f".conda-prune/*/0*/{name}")]
+        assert [path.read_bytes() for path in copies] == [b"mine"], name
+
+
 #: What comes before, the command that is killed, and what has to work after it.
 SCENES: dict[str, tuple[Callable[[Place], None], Sequence[str], Callable[[Place], None]]] = {
     "remove": (_nothing, REMOVE, _gone),
     "backup": (_nothing, BACKUP, _aside_and_back),
     "restore": (_backed_up, RESTORE, _back),
     "purge": (_backed_up, PURGE, _purged),
+    "remove with own work": (_worked_in, (*REMOVE, "--force"), _gone_but_for_the_work),
 }
 
 

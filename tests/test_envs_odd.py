@@ -17,9 +17,6 @@ from paused import paused
 from schema import check
 from tiny import tiny_on
 
-from conda_prune_plugin.discovery.set_aside import with_noted_places
-from conda_prune_plugin.execution.places import remember
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -224,17 +221,6 @@ def test_where_the_registry_is_kept_is_told_though_no_broken_environment_can_be_
     assert [Path(copy).read_text() for copy in answer.json["copies"]] == [text]
     # And with nothing changed it is an error like any other.
     assert _envs(small, "--fix-registry", "--yes", "--json").json["exception_name"] == "StateError"
-
-
-def test_a_place_noted_after_one_that_a_full_disk_cut_off_is_noted_by_itself(tmp_path: Path) -> None:
-    (tmp_path / ".conda-prune").mkdir()
-    (tmp_path / ".conda-prune" / "places").write_bytes(b"/home/one\n/home/pro")
-
-    for _ in range(2):
-        remember(str(tmp_path), "/data/other")
-
-    assert (tmp_path / ".conda-prune" / "places").read_bytes() == b"/home/one\n/home/pro\n/data/other\n"
-    assert with_noted_places([str(tmp_path)])[1:] == ("/home/one", "/home/pro", "/data/other")
 
 
 @contextmanager

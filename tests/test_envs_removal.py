@@ -52,6 +52,7 @@ class Two:
             objection=lambda path: None,
             farewell=self.farewell,
             unregister=self.unregistered.append,
+            note=lambda place: None,
             measure=lambda path, dir_fd: replace(measure(path, dir_fd=dir_fd), obstacle=self.obstacle),
             progress=self.progress,
             patience=Patience(1.0, lambda message: None),

@@ -6,28 +6,35 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..core.environments import ABSOLUTE, Environment, Losses, Protection, last_evidence, protections
+from ..core.accounting import Ledger
+from ..core.environments import ABSOLUTE, Environment, Losses, Protection, ProtectionKind, last_evidence, protections
 from ..core.model import RootState
 from ..core.packages import OwnerKind
 from ..core.usage import occupied
 from ..discovery.contents import contents
 from ..discovery.exports import Export, export
-from ..discovery.measure import identity
+from ..discovery.measure import identity, measure
 from ..discovery.running import running
 from ..discovery.usage import Scan
 from ..errors import ProtectedEnvironmentError
 from ..execution.environments import LOST, Departure
+from ..execution.own_files import OWN_FILES
+from ..execution.runs import OWN_BYTES
 from .places import place_of
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """An environment that goes, its departure, and what no rebuild brings back."""
+    """An environment that goes, its departure, and what no rebuild brings back.
+
+    kept: the bytes on disk of the user's own files, which don't come back.
+    """
 
     environment: Environment
     departure: Departure
     export: Export
     losses: Losses
+    kept: int = 0
 
 
 def allowed(
@@ -56,6 +63,8 @@ def refuse_protected(staying: Iterable[tuple[Environment, Sequence[Protection]]]
     reasons = " ".join(f"{environment.path}: {why_protected(found)}." for environment, found in staying)
     absolute = any(item.kind in ABSOLUTE for _, found in staying for item in found)
     hint = "Leave it out." if absolute else "If it is to go all the same, add --force."
+    if not absolute and any(item.kind is ProtectionKind.OWN_FILES for _, found in staying for item in found):
+        hint += " Your own files are kept then, and `conda prune restore` brings them back."
     raise ProtectedEnvironmentError(
         f"Not everything that was named may be removed. {reasons}",
         hint=f"{hint} Nothing was removed.",
@@ -76,6 +85,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
     usage = environment.usage
     last = last_evidence(environment, now)
     losses = _losses(environment, exported, scan)
+    kept = _held(environment.path, losses.kept)
     departure = Departure(
         place=place_of(environment.path),
         name=os.path.basename(environment.path),
@@ -88,6 +98,8 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
             "packages": len(environment.root.packages),
             "python": environment.python,
             LOST: losses.files,
+            OWN_FILES: list(losses.kept),
+            OWN_BYTES: kept,
         },
         own=usage.account.own,
         apparent=usage.account.apparent,
@@ -95,7 +107,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
         last_used=last.time if last else None,
         reasons=((last.kind.value, last.detail),) if last else (),
     )
-    return Leaving(environment, departure, exported, losses)
+    return Leaving(environment, departure, exported, losses, kept)
 
 
 def objection(path: str) -> str | None:
@@ -105,7 +117,8 @@ def objection(path: str) -> str | None:
 
 
 def _losses(environment: Environment, exported: Export, scan: Scan) -> Losses:
-    found = contents(environment.root, scan)
+    kept = environment.own_files.kept if environment.own_files else ()
+    found = contents(environment.root, scan, frozenset(kept))
     others = [tree for owner, tree in found.owners.items() if owner.kind is OwnerKind.OTHER]
     packages = [
         (f"{package.name} {package.version}".strip(), package.why or "", package.size)
@@ -117,4 +130,11 @@ def _losses(environment: Environment, exported: Export, scan: Scan) -> Losses:
     if environment.root.state is RootState.HALF_REMOVED:
         name, why = os.path.basename(environment.path), "its records are missing; add --backup to keep its files"
         packages.append((name, why, environment.usage.account.own))
-    return Losses(tuple(packages), sum(tree.files for tree in others), occupied(others, scan.inodes), found.strangers)
+    files, size = sum(tree.files for tree in others), occupied(others, scan.inodes)
+    return Losses(tuple(packages), files, size, found.strangers, kept)
+
+
+def _held(prefix: str, kept: Iterable[str]) -> int:
+    """Return the bytes that a deletion of these files and directories would give back. Raises `OSError`."""
+    ledger = Ledger()
+    return sum(ledger.remove(measure(os.path.join(prefix, *path.split("/")))) for path in kept)

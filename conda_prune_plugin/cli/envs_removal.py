@@ -17,7 +17,6 @@ from ..discovery.evidence import AWAY
 from ..discovery.measure import measure
 from ..errors import PruneError
 from ..execution.environments import Tools, take_away
-from ..execution.places import remember
 from ..execution.registry import take_out
 from ..presentation.envs import EnvsReport
 from ..presentation.text import printable
@@ -28,6 +27,7 @@ from .departures import Leaving, allowed, leaving, objection, refuse_protected, 
 from .envs_run import Look, Session
 from .foresight import plan_without
 from .options import patience_of
+from .places import forget_places, note_place
 from .registries import register_found, unregister
 from .run import run as prune
 from .runs import new_run_id, stopped_notice
@@ -101,7 +101,7 @@ class Removal:
             report,
             leaving=tuple((item.environment, item.losses) for item in goers),
             disposal=self._disposal,
-            released=released(trees, look.scan.inodes),
+            released=released(trees, look.scan.inodes) - sum(item.kept for item in goers),
             reclaimable=look.plan.reclaimable,
             reclaimable_then=then,
         )
@@ -124,17 +124,19 @@ class Removal:
         session = self._session
         started = time.time()
         run = Run(new_run_id(started), started, self._disposal)
-        for item in goers:
-            _note_place(session, item)
         tools = Tools(
             objection=(lambda path: None) if self._force else objection,
             farewell=farewell,
             unregister=lambda path: unregister(session.settings.registries, path),
+            note=lambda place: note_place(session.settings, place, run),
             measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
             progress=session.reporter.counter("Removing files", sum(item.departure.files for item in goers)),
             patience=patience_of(session.arguments, session.output, session.reporter),
         )
-        removed = take_away([item.departure for item in goers], run, tools)
+        try:
+            removed = take_away([item.departure for item in goers], run, tools)
+        finally:
+            forget_places(session.settings)
         session.reporter.clear()
         session.failed |= removed.failed
         self._interrupted = removed.interrupted
@@ -282,21 +284,6 @@ def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str
             message = f"The registry {registry} can't be changed: {error.strerror or error}."
             session.notices.append(Notice("registry", message, registry))
     return tuple(copies)
-
-
-def _note_place(session: Session, item: Leaving) -> None:
-    """Note where a run is if no directory of environments leads to it."""
-    place = item.departure.place
-    if place.real_path in map(realpath, session.settings.envs_dirs):
-        return
-    for envs_dir in session.settings.envs_dirs:
-        try:
-            remember(envs_dir, place.path)
-        except (OSError, ValueError):
-            continue
-        return
-    message = f"Nothing will lead to what is kept of {item.environment.path}: it is in {place.path}/.conda-prune."
-    session.notices.append(Notice("removal", message, place.path))
 
 
 def _warnings(outcomes: Sequence[Departed]) -> list[Notice]:

@@ -16,6 +16,7 @@ from ..core.units import parse_age
 from ..discovery.crew import Crew
 from ..discovery.evidence import gather, stale_lines
 from ..discovery.inventory import SOFT_LINKS_POSSIBLE, begin, discover
+from ..discovery.own_files import find_own_files
 from ..discovery.records import MISSING
 from ..discovery.set_aside import is_set_aside
 from ..discovery.settings import Settings, conda_settings
@@ -180,11 +181,20 @@ def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
     scan = survey.walk_environments()
     usages = [item for item in make_usage(scan, plan).environments if not is_set_aside(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)
-    environments = gather(usages, inventory, session.settings)
+    environments = tuple(
+        _with_own_files(item, scan) if not named or os.path.realpath(item.path) in named else item
+        for item in gather(usages, inventory, session.settings)
+    )
     reporter.clear()
     found = (*inventory.notices, *scan.notices, *remarks)
     session.notices += [notice for notice in found if notice.kind not in _NOT_HERE]
     return Look(inventory, plan, survey, scan, environments), named
+
+
+def _with_own_files(environment: Environment, scan: Scan) -> Environment:
+    root = environment.root
+    found = find_own_files(root, scan.pip.get(root, ()), environment.created, scan.boundaries)
+    return environment if found is None else replace(environment, own_files=found)
 
 
 def _chosen(every: Sequence[Environment], named: Sequence[str], unused_for: float | None) -> tuple[Environment, ...]:

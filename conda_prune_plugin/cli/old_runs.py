@@ -9,7 +9,7 @@ from ..core.model import Notice
 from ..core.units import format_size
 from ..execution.lock import Patience
 from .purge import chosen_runs, purge_runs
-from .runs import take_stock
+from .runs import summary, take_stock
 
 
 def purge_old(
@@ -17,12 +17,15 @@ def purge_old(
 ) -> tuple[tuple[Notice, ...], bool]:
     """Purge the runs that are at least so many seconds old, but the one with the id `sparing`.
 
+    Those with the user's own files stay: a setting is no decision about these.
+
     Returns what was done, and whether all of it could be.
 
     Raises `StateError` or `LockTimeoutError`.
     """
     chosen = chosen_runs(take_stock(pkgs_dirs), (), age, time.time())
-    outcomes = purge_runs([runs for runs in chosen if runs[0].id != sparing], patience, progress)
+    old = [runs for runs in chosen if runs[0].id != sparing and not summary(runs).own_files]
+    outcomes = purge_runs(old, patience, progress)
     notices = []
     for outcome in outcomes:
         run_id, freed = outcome.summary.id, format_size(outcome.freed)

@@ -99,7 +99,11 @@ def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) ->
     if not output.dry_run and chosen:
         stored = format_size(sum(item.stored for item in summaries))
         _announce(summaries, output)
-        if not confirm(f"Delete {plural(len(chosen), 'run')} for good ({stored})?", output):
+        own = sum(item.own_files for item in summaries)
+        with_them = (
+            f", with {plural(own, 'file or directory', 'files and directories')} of your own work" if own else ""
+        )
+        if not confirm(f"Delete {plural(len(chosen), 'run')} for good ({stored}{with_them})?", output):
             return 1
         outcomes = purge_runs(chosen, patience, reporter.counter("Removing files"))
         reporter.clear()
@@ -143,7 +147,9 @@ def purge_runs(
     from ..core.model import Result
     from ..core.run import PurgeOutcome
     from ..discovery.measure import measure
+    from ..discovery.settings import conda_settings
     from ..execution.purge import purge
+    from .places import forget_places
     from .runs import all_locked, summary
 
     outcomes = []
@@ -158,6 +164,7 @@ def purge_runs(
             result = Result.FAILED if errors else Result.PURGED
             freed = sum(item.freed for item in done)
             outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
+    forget_places(conda_settings())
     return outcomes
 
 

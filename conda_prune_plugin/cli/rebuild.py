@@ -24,12 +24,16 @@ from ..discovery.records import META, read_environment, with_contents
 from ..execution.aside import reason
 from ..execution.environments import LOST
 from ..execution.exports import EXPORTS
+from ..execution.own_files import bring_back
 from ..execution.owners import is_root
-from ..execution.receipt import ReceiptEntry
+from ..execution.receipt import FILES, ReceiptEntry
 from ..execution.reserve import reserved
 from ..execution.runs import StoredRun
 from ..execution.state import LockedCache
 from ..execution.tree import hand_over
+
+#: So many of the user's own files that could not be put back are named.
+_NAMED = 10
 
 #: So much of what a failed command has said is repeated, in characters.
 _TOLD = 400
@@ -67,9 +71,13 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
                 if is_root():
                     hand_over(here.directory, entry.dist, here.directory)
             result = Result.RESTORED if failure is None else Result.FAILED
-            return _rebuilt(stored, entry, result, failure, *warnings, *_without(prefix, entry))
+            told = (*warnings, *_without(prefix, entry), *_own_files_back(here, stored, entry, made=True))
+            return _rebuilt(stored, entry, result, failure, *told)
         except FileExistsError:
-            return _rebuilt(stored, entry, Result.SKIPPED, f"{prefix} is there already; nothing is overwritten")
+            # It may have been made by a restore that was interrupted before these were back.
+            told = _own_files_back(here, stored, entry, made=False)
+            why = f"{prefix} is there already; nothing is overwritten"
+            return _rebuilt(stored, entry, Result.SKIPPED, why, *told)
         except (_NotMadeError, OSError) as error:
             why = reason(error) if isinstance(error, OSError) else str(error)
     return _rebuilt(stored, entry, Result.FAILED, why)
@@ -96,6 +104,27 @@ def _without(prefix: str, entry: ReceiptEntry) -> tuple[str, ...]:
     lost = _lost(entry)
     words = f"{prefix}: it had {plural(lost, 'file')} of no package, which were not exported."
     return (words,) if lost else ()
+
+
+def _own_files_back(here: LockedCache, stored: StoredRun, entry: ReceiptEntry, *, made: bool) -> tuple[str, ...]:
+    """Move the user's own files back into an environment that is there; return what to say of them."""
+    prefix = os.path.join(stored.cache.path, entry.dist)
+    if not stored.keeps_files or not os.path.isdir(os.path.join(prefix, META)):
+        return ()
+    try:
+        with here.state.child(stored.id) as folder:
+            moved, left = bring_back(folder, entry, here.directory)
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        return (f"{prefix}: your own files stay in {os.path.join(stored.path, FILES)}: {why}.",)
+    told = [f"{prefix}: your own files are back ({moved:,})."] if moved and not made else []
+    if left:
+        names = plural(len(left), "file or directory", "files and directories")
+        told.append(
+            f"{prefix}: {names} of yours were not put back, because something else is in their place. "
+            f"Find them in the run's folder: {', '.join(left[:_NAMED])}{', ...' if len(left) > _NAMED else ''}"
+        )
+    return tuple(told)
 
 
 def _make(prefix: str, exports: str, *, offline: bool) -> None:

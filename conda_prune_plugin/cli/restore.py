@@ -102,11 +102,13 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
     from dataclasses import replace
 
-    from ..core.model import Client, Notice, Result
+    from ..core.model import Notice, Result
+    from ..discovery.settings import conda_settings
     from ..errors import NoSuchRunError
     from ..execution.restore import restore
     from .environments_back import restore_environments
     from .fetching import fetch
+    from .places import forget_places
     from .runs import all_locked, finished_stock, interrupted_notice, matching, named_run, take_stock
 
     wanted = parsed(arguments.only, matching, matching(None))
@@ -131,7 +133,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
         progress = reporter.counter("Restoring packages", len(entries))
         with all_locked(runs, patience) as locked:
             for stored in runs:
-                if stored.cache.client == Client.ENVIRONMENTS:
+                if stored.environments:
                     done = restore_environments(locked[stored.cache.path], stored, wanted, progress)
                 else:
                     done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)
@@ -143,6 +145,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
                 stock = replace(stock, notices=(*stock.notices, *told))
                 if done.interrupted:
                     break
+        forget_places(conda_settings())
         reporter.clear()
     failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
     _report(runs, entries, outcomes, stock, output, success=not failed)

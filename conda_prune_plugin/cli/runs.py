@@ -9,13 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.model import Cache, Client, Notice, PartKind
+from ..core.model import Cache, Notice, PartKind
 from ..core.run import RunSummary
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
 from ..errors import NoSuchRunError, PruneError
 from ..execution.aside import reason
 from ..execution.lock import Patience
+from ..execution.own_files import count_own_files
 from ..execution.receipt import ReceiptEntry
 from ..execution.recovery import needs_recovery, recover
 from ..execution.runs import StoredRun, stored_runs
@@ -40,7 +41,7 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
     settings, pkgs_dirs = conda_settings(), tuple(pkgs_dirs)
     caches, notices = find_caches(settings.pkgs_dirs, pkgs_dirs, settings.other_caches)
     if not pkgs_dirs:
-        caches += places(settings)
+        caches += places(settings, caches)
     found: dict[str, list[StoredRun]] = {}
     for cache in caches:
         for stored in stored_runs(cache):
@@ -79,8 +80,9 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
         files=sum(entry.files for entry in entries),
         stored=sum(stored.stored for stored in runs),
         complete=all(stored.complete for stored in runs),
-        environments=all(stored.cache.client == Client.ENVIRONMENTS for stored in runs),
+        environments=all(stored.environments for stored in runs),
         unexplained=any(stored.unexplained for stored in runs),
+        own_files=sum(map(count_own_files, runs)),
     )
 
 

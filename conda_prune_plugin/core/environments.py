@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .model import Result, Root, RootState, Word
+from .own_files import OwnFiles
 from .report import EnvironmentUsage
+from .units import plural
 
 #: Those of what points into an environment that start something in it by themselves: it is in use all the time.
 _BY_ITSELF = ("cron", "systemd")
@@ -40,6 +42,7 @@ class ProtectionKind(Word):
     FROZEN = "frozen"
     RUNNING = "running"
     POINTER = "pointer"
+    OWN_FILES = "own-files"
     UNKNOWN_USE = "unknown-use"
 
 
@@ -77,6 +80,7 @@ class Problem:
 class Environment:
     """One environment and all that is known of its use; times in seconds since the epoch.
 
+    own_files: the user's own work in it.
     registered: a registry of this user lists it. frozen: it bears the marker of CEP 22.
     active: it is activated in the shell that this program was started from.
     holds: what lies inside of it and is not its own: another environment, a cache, a home, the interpreter that runs
@@ -96,6 +100,7 @@ class Environment:
     holds: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     duplicates: tuple[str, ...] = ()
+    own_files: OwnFiles | None = None
 
     @property
     def root(self) -> Root:
@@ -183,7 +188,20 @@ def protections(environment: Environment, *, by_age: bool) -> tuple[Protection, 
             Protection(kind.POINTER, f"{pointer.path} points into it ({pointer.kind})")
             for pointer in environment.pointers
         ),
+        *(Protection(kind.OWN_FILES, detail) for detail in _work(environment.own_files)),
     )
+
+
+def _work(found: OwnFiles | None) -> Iterable[str]:
+    """Give what tells of the user's own work in an environment."""
+    if found is None:
+        return
+    for directory in found.repositories:
+        yield f"it contains a git repository ({directory})"
+    if found.older:
+        yield f"it contains {plural(len(found.older), 'file')} older than itself (such as {found.older[0]})"
+    if found.many:
+        yield f"it contains {plural(len(found.files), 'file')} of no package (such as {found.files[0]})"
 
 
 def duplicates(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:
@@ -201,12 +219,14 @@ class Losses:
 
     packages: name, why, and size of what can't be installed again.
     files: how many lie in the environment that no package has; `largest` of them by path below the prefix.
+    kept: the user's own files and directories, by path below the prefix: not lost but kept in the run's folder.
     """
 
     packages: tuple[tuple[str, str, int], ...] = ()
     files: int = 0
     size: int = 0
     largest: tuple[tuple[str, int], ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

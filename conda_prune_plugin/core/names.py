@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from zlib import crc32
 
 #: What rattler adds to a dist where it tells caches of different origin apart: the SHA-256 of the url or the path that
 #: the package came from (rattler_cache, ``CacheKey::to_path_segment``).
@@ -20,14 +21,31 @@ _DIST = re.compile(r".+-[^-]+-[^-]+", re.DOTALL)
 #: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
 STATE = ".conda-prune"
 
-#: Where other directories with state are noted, in the state of a directory of environments.
-PLACES = "places"
+#: What a note of a run in another directory is called, in our state: with the run's id and a hash of the directory.
+_NOTE = re.compile(r"place-(?P<run>[\w-]+)-[0-9a-f]{8}(?:\.new)?")
+
+#: At the end of the name of a note that is being written.
+UNFINISHED_NOTE = ".new"
+
+#: The longest note that is read, in bytes: no system takes longer paths.
+LONGEST_NOTE = 1 << 15
 
 #: What rattler and pixi lock while they work on a cache (rattler_cache, ``PackageCache::acquire_global_lock``).
 RATTLER_LOCK = ".cache.lock"
 
 #: conda's own two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``); plugins may add others.
 ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")
+
+
+def note_name(run: str, place: bytes) -> str:
+    """Return the name of the note of a run in a directory."""
+    return f"place-{run}-{crc32(place):08x}"
+
+
+def noted_run(name: str) -> str | None:
+    """Return the run that a note of this name tells of, None if it is no note's."""
+    found = _NOTE.fullmatch(name)
+    return found and found["run"]
 
 
 def archive_dist(file_name: str, suffixes: Iterable[str] = ARCHIVE_SUFFIXES, *, any_case: bool = False) -> str | None:

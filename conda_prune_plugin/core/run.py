@@ -43,6 +43,7 @@ class RunSummary:
     complete: it came to its end; one that was cut off has to be finished first.
     environments: it took environments away, and not packages out of caches.
     unexplained: there is something of it that nothing explains, so that it is left alone.
+    own_files: how many files and directories of the user's own work it holds, which nothing else brings back.
     """
 
     id: str
@@ -54,6 +55,7 @@ class RunSummary:
     complete: bool
     environments: bool = False
     unexplained: bool = False
+    own_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,19 @@ from .usage import Scan
 _STRANGERS = 10
 
 
-def contents(root: Root, scanned: Scan) -> Contents:
-    """Return whose the files of an environment are; what can't be read is left out."""
-    owner_of = _owners(root, scanned.pip[root])
+def contents(root: Root, scanned: Scan, without: frozenset[str] = frozenset()) -> Contents:
+    """Return whose the files of an environment are; what can't be read is left out.
+
+    without: paths below the prefix of files and directories that don't count.
+    """
+    of_packages = owners(root, scanned.pip[root])
     if root.state is RootState.HALF_REMOVED:
         packages = CachedPackages(tuple(item.cache for item in scanned.caches))
-        owner_of |= {name: Owner(OwnerKind.CONDA, dist) for name, dist in packages.owners(root.path).items()}
+        of_packages |= {name: Owner(OwnerKind.CONDA, dist) for name, dist in packages.owners(root.path).items()}
     portions: dict[Owner, _Portion] = {}
     strangers: list[tuple[int, str]] = []
-    for name, status in _files(os.path.realpath(root.path), scanned.boundaries):
-        owner = _owner(name, status, owner_of)
+    for name, status in _files(os.path.realpath(root.path), scanned.boundaries, without):
+        owner = owner_of(name, status, of_packages)
         portion = portions.get(owner)
         if portion is None:
             portion = portions[owner] = _Portion(scanned.inodes)
@@ -65,7 +68,8 @@ def cached_parts(scanned: Scan, names: Names | None = None) -> Cached:
     return Cached({dist: tuple(parts) for dist, parts in found.items()})
 
 
-def _owners(root: Root, pip: Iterable[PipPackage]) -> dict[str, Owner]:
+def owners(root: Root, pip: Iterable[PipPackage]) -> dict[str, Owner]:
+    """Return the owner of each file that a package of conda or of pip lists, by its path below the prefix."""
     found: dict[str, Owner] = {}
     for package in pip:
         found.update(dict.fromkeys((_slashed(name) for name in package.files), Owner(OwnerKind.PIP, package.name)))
@@ -77,18 +81,21 @@ def _owners(root: Root, pip: Iterable[PipPackage]) -> dict[str, Owner]:
     return found
 
 
-def _owner(name: str, status: os.stat_result, owner_of: Mapping[str, Owner]) -> Owner:
+def owner_of(name: str, status: os.stat_result, of_packages: Mapping[str, Owner]) -> Owner:
+    """Return whose something in an environment is, by what packages list (`owners`)."""
     if stat.S_ISDIR(status.st_mode):
         return Owner(OwnerKind.DIRECTORIES)
     if name.startswith(f"{META}/"):
         return Owner(OwnerKind.RECORDS)
-    owner = owner_of.get(name)
+    owner = of_packages.get(name)
     if owner is None and (source := compiled_source(name)) is not None:
-        owner = owner_of.get(source)
+        owner = of_packages.get(source)
     return owner or Owner(OwnerKind.OTHER)
 
 
-def _files(top: str, boundaries: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result]]:
+def _files(
+    top: str, boundaries: frozenset[tuple[int, int]], without: frozenset[str]
+) -> Iterator[tuple[str, os.stat_result]]:
     """Give everything in a tree, itself included, as the walk counts it: the path below the top, and the status."""
     pending = [""]
     while pending:
@@ -101,6 +108,8 @@ def _files(top: str, boundaries: frozenset[tuple[int, int]]) -> Iterator[tuple[s
             with os.scandir(os.path.join(top, directory)) as listing:
                 for item in listing:
                     name = f"{directory}/{item.name}" if directory else item.name
+                    if name in without:
+                        continue
                     if item.is_dir(follow_symlinks=False):
                         pending.append(name)
                     else:

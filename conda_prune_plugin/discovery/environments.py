@@ -36,6 +36,7 @@ class Sources:
     named: the user's word that these are environments.
     current: the directory that the program runs in, where there is one.
     forgotten: registered prefixes that are taken for not registered.
+    caches: where notes of environments that were set aside may lie.
     """
 
     registries: tuple[str, ...] = ()
@@ -48,6 +49,14 @@ class Sources:
     places: tuple[EnvsDir, ...] = ()
     current: str | None = None
     forgotten: frozenset[str] = frozenset()
+    caches: tuple[str, ...] = ()
+
+    @property
+    def noting(self) -> tuple[str, ...]:
+        """Where notes of environments that were set aside may lie: in the state of these directories."""
+        registries = map(os.path.dirname, self.all_registries)
+        tops = (place.top for place in self.own_places if len(place.below) == 1)
+        return tuple(dict.fromkeys((*tops, *self.caches, *registries)))
 
     @property
     def own_places(self) -> tuple[EnvsDir, ...]:
@@ -269,8 +278,9 @@ def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
     listing = Listing(notices)
     for place in sources.own_places:
         yield from listing.environments(place)
-    yield from set_aside(sources.envs_dirs)
     yield from registered
+    # What was set aside lies beside what is still registered, with or without a note.
+    yield from set_aside((*sources.noting, *map(os.path.dirname, registered)), notices)
     for place in _beside(sources, registered):
         yield from listing.environments(place)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Entry, Inventory, Notice, Root, RootKind, RootState
-from ..core.names import recorded_names
+from ..core.names import STATE, recorded_names
 from ..core.reachability import references
 from ..core.soft_links import SoftLinks
 from ..core.units import plural
@@ -27,6 +27,7 @@ from .rattler import is_rattlers
 from .records import META, MISSING, with_contents
 from .remains import settled
 from .revisions import earlier_revisions
+from .set_aside import note_names
 from .settings import Settings, conda_settings, registry, unregistered_notices
 from .soft_link_signs import with_signs
 from .softlinks import environments_of, soft_links
@@ -94,6 +95,7 @@ def known_sources(settings: Settings) -> Sources:
         root_prefix=settings.root_prefix,
         places=settings.places,
         current=settings.current,
+        caches=settings.pkgs_dirs,
     )
 
 
@@ -115,7 +117,9 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
         named += found
         notices += unseen
     neighbours = tuple((user.name, registry(user.home), user.cache) for user in find_neighbours(caches))
-    sources = replace(known_sources(settings), neighbours=neighbours, named=tuple(named))
+    known = known_sources(settings)
+    noting = tuple(dict.fromkeys((*known.caches, *(cache.path for cache in caches))))
+    sources = replace(known, neighbours=neighbours, named=tuple(named), caches=noting)
     watch = RootWatch(sources, caches, beginning.reader)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:
@@ -290,6 +294,8 @@ class RootWatch:
         listing = Listing()
         signature = self._sign_registries()
         signature |= {path: _stamp(path) for path in (os.path.join(root.path, META) for root in roots)}
+        # Not by the time of its change: the removal itself works in a cache's state.
+        signature |= {os.path.join(path, STATE): (0, hash(note_names(path))) for path in self._sources.noting}
         for place in self._places:
             directories: list[str] = []
             metas = (os.path.join(path, META) for path in listing.candidates(place, directories.append))

@@ -24,8 +24,8 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CHUNK = 1 << 16
 
 
-def read_regular(path: str) -> bytes:
-    """Return the content of a regular file.
+def read_regular(path: str, longest: int = LARGEST) -> bytes:
+    """Return the content of a regular file of at most so many bytes.
 
     Raises `OSError` for anything else: opening a pipe would wait for somebody to write into it.
     """
@@ -37,7 +37,7 @@ def read_regular(path: str) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", path)
-        if status.st_size > LARGEST:
+        if status.st_size > longest:
             raise OSError(errno.EINVAL, _TOO_LARGE, path)
         content = os.read(fd, status.st_size + 1)
         if len(content) == status.st_size > 0:
@@ -45,7 +45,7 @@ def read_regular(path: str) -> bytes:
         # It has grown or shrunk meanwhile, or does not know its length (/proc).
         while more := os.read(fd, _CHUNK):
             content += more
-            if len(content) > LARGEST:
+            if len(content) > longest:
                 raise OSError(errno.EINVAL, _TOO_LARGE, path)
         return content
     finally:

@@ -8,7 +8,8 @@ What makes it safe to be killed at any step, in this order:
 3. a backup is declared one in the receipt; what is to be deleted gets the mark of that. A run that is cut off before
    this is given back by the next one (`recovery`), after it it is finished;
 4. only then the line in the registry goes: what is given back never has to be registered again;
-5. what is marked is deleted, by the one function that deletes.
+5. of what is marked the user's own files are moved out into the run's folder (`own_files`);
+6. then it is deleted, by the one function that deletes.
 
 ``conda remove --all`` (24.7 to 26.9 alike) unlinks file by file, runs the pre-unlink scripts of packages, removes menu
 items, calls `rm_rf` for what is left, and unregisters. Killed, it leaves half an environment. Of all this only the
@@ -32,6 +33,7 @@ from .aside import reason
 from .directory import Directory
 from .exports import EXPORTS, write_exports
 from .lock import Patience
+from .own_files import move_out
 from .receipt import Held, Receipt, ReceiptEntry, RunState, withdraw_receipt, write_receipt
 from .removal import remove
 from .state import DOOMED, LockedCache, locked, remove_empty, unusable
@@ -75,11 +77,13 @@ class Tools:
     objection: why an environment must not go at this very moment, or None.
     farewell: does what conda does outside of an environment that it removes; returns what went wrong, or None.
     unregister: takes an environment out of the registry; returns what went wrong, or None.
+    note: notes where a run is, given the path of the directory, where later runs look; raises `StateError`.
     """
 
     objection: Callable[[str], str | None]
     farewell: Callable[[str], str | None]
     unregister: Callable[[str], str | None]
+    note: Callable[[str], None]
     measure: Callable[[str, int | None], Measurement]
     progress: Callable[[int], None]
     patience: Patience
@@ -153,12 +157,14 @@ class _Removal:
         self.outcomes: dict[str, Departed] = {}
 
     def begin(self) -> None:
-        """Write exports and receipt. Raises `OSError`."""
+        """Write exports, receipt and note. Raises `OSError` or `StateError`."""
         for departure in self._departures:
             write_exports(self._folder, departure.name, departure.exports)
         write_receipt(self._folder, self._receipt)
         self._here.state.sync()
         self._here.directory.sync()
+        # Behind the folder, without which a note is obsolete, and before the first move.
+        self._tools.note(self._departures[0].place.path)
 
     def run(self, *, interrupted: bool) -> bool:
         """Take the environments away, if nothing was interrupted before; return whether anything is now."""
@@ -261,9 +267,10 @@ class _Removal:
             try:
                 if interrupted:
                     raise KeyboardInterrupt
+                self._keep_own_files(path)
                 remove(self._folder, self._numbers[path] + DOOMED, self._tools.progress)
-            except OSError as error:
-                why = f"it is set aside but could not be deleted, which the next run finishes: {reason(error)}"
+            except (OSError, ValueError) as error:
+                why = f"it is set aside but could not be deleted, which the next run finishes: {_why(error)}"
                 self.outcomes[path] = self._departed(path, Result.FAILED, error=why)
             except KeyboardInterrupt:
                 interrupted = True
@@ -273,6 +280,14 @@ class _Removal:
                 freed = self._ledger.remove(self._moved[path])
                 self.outcomes[path] = self._departed(path, Result.REMOVED, freed=freed)
         return interrupted
+
+    def _keep_own_files(self, path: str) -> None:
+        """Move out the user's own files of what is about to be deleted. Raises `OSError` or `ValueError`."""
+        doomed = self._numbers[path] + DOOMED
+        entry = next(entry for entry in self._receipt.entries if entry.parts[0].number == self._numbers[path])
+        if move_out(self._folder, doomed, entry):
+            # They don't come back with the rest.
+            self._moved[path] = self._tools.measure(*self._folder.at(doomed))
 
     def _finish(self) -> None:
         """Write that the run is done, if nothing of it is left to be deleted or given back."""
@@ -293,6 +308,10 @@ class _Removal:
         has_exports = any(departure.path == path and departure.exports for departure in self._departures)
         exports = os.path.join(self._folder.path, EXPORTS, os.path.basename(path)) if has_exports else None
         return Departed(path, result, freed, error, exports, "; ".join(self._warnings.get(path, ())) or None)
+
+
+def _why(error: OSError | ValueError) -> str:
+    return reason(error) if isinstance(error, OSError) else str(error)
 
 
 def _entry(departure: Departure, number: str) -> ReceiptEntry:

@@ -11,7 +11,7 @@ from ..core.model import Measurement
 from .archive import purge_folder
 from .aside import reason
 from .directory import Directory
-from .receipt import withdraw_receipt
+from .receipt import FILES, drop_files, withdraw_receipt
 from .removal import remove
 from .restore import require_unchanged
 from .runs import StoredRun
@@ -54,6 +54,9 @@ def purge(
             errors.append(f"its archives stay: {error}")
         try:
             if not errors:
+                if run.keeps_files:
+                    freed += ledger.remove(measure(*folder.at(FILES)))
+                drop_files(folder)
                 withdraw_receipt(folder)
         except OSError as error:  # In a sticky directory only its owner may.
             errors.append(f"its receipt stays: {reason(error)}")

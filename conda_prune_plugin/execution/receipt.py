@@ -21,12 +21,17 @@ from ..core.names import is_file_name
 from ..core.run import Disposal, Run
 from .directory import Directory
 from .exports import drop_exports
-from .state import MAKING
+from .removal import remove
+from .state import DOOMED, MAKING
 
 RECEIPT = "receipt.json"
 
 #: The receipt while it is written; cut off, it says nothing.
 UNFINISHED = RECEIPT + ".new"
+
+#: Where the user's own files of deleted environments are kept (`own_files`), and while these are deleted.
+FILES = "environment-files"
+DOOMED_FILES = FILES + DOOMED
 
 #: The receipt's own schema number.
 SCHEMA = 1
@@ -156,11 +161,19 @@ def read_receipt(folder: Directory) -> Receipt:
 
 def withdraw_receipt(folder: Directory) -> None:
     """Remove the receipt when nothing is left that it could explain; what is not ours is not explained by it."""
-    if not any(name[:1].isdecimal() or name == MAKING for name, _ in folder.names()):
+    if not any(name[:1].isdecimal() or name in (MAKING, FILES, DOOMED_FILES) for name, _ in folder.names()):
         drop_exports(folder)
         for name in (UNFINISHED, RECEIPT):
             if folder.exists(name):
                 folder.unlink(name)
+
+
+def drop_files(folder: Directory) -> None:
+    """Delete the user's own files that a run has kept, marked first. Raises `OSError`."""
+    if folder.exists(FILES):
+        folder.move(FILES, folder, DOOMED_FILES)
+    if folder.exists(DOOMED_FILES):
+        remove(folder, DOOMED_FILES)
 
 
 def _document(receipt: Receipt) -> dict[str, Any]:

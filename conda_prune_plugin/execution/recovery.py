@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
-from ..core.model import Cache, Notice
+from ..core.model import Cache, Notice, PartKind
 from ..core.run import Disposal
 from ..core.units import plural
 from .archive import purge_folder
@@ -23,7 +23,10 @@ from .directory import Directory
 from .exports import DOOMED_EXPORTS, EXPORTS
 from .lock import NAME as LOCK
 from .lock import Patience
+from .own_files import move_out
 from .receipt import (
+    DOOMED_FILES,
+    FILES,
     RECEIPT,
     UNFINISHED,
     Held,
@@ -93,7 +96,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         return f"The run {run} was cut off before it changed anything."
     receipt = read_receipt(folder)
     parts = [part for entry in receipt.entries for part in entry.parts]
-    explained = {RECEIPT, UNFINISHED, MAKING, EXPORTS, DOOMED_EXPORTS}.union(
+    explained = {RECEIPT, UNFINISHED, MAKING, EXPORTS, DOOMED_EXPORTS, FILES, DOOMED_FILES}.union(
         *({part.number, part.number + DOOMED} for part in parts)
     )
     if unknown := names - explained:
@@ -104,6 +107,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
     for entry in receipt.entries:
         try:
             back, marked = _finish(entry, names, receipt, folder, cache)
+            _keep_own_files(entry, marked, receipt, folder)
         except OSError as error:
             errors.append(reason(error))
             continue
@@ -111,7 +115,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         doomed += (part.number + DOOMED for part in marked)
     for directory in (cache, folder):
         directory.sync()
-    errors += _delete([*doomed, MAKING] if MAKING in names else doomed, folder, progress)
+    errors += _delete([*doomed, *names & {MAKING, DOOMED_FILES}], folder, progress)
     folder.sync()
     if errors:
         raise OSError("; ".join(errors))
@@ -156,6 +160,17 @@ def _finish(
                 folder.move(part.number, folder, part.number + DOOMED)
                 doomed.append(part)
     return given_back, doomed
+
+
+def _keep_own_files(entry: ReceiptEntry, marked: Iterable[Held], receipt: Receipt, folder: Directory) -> None:
+    """Move out what a removal had not yet moved out when it was interrupted. A backup is purged with all that is in it.
+
+    Raises `OSError` or `ValueError`.
+    """
+    if receipt.run.disposal is Disposal.DELETE:
+        for part in marked:
+            if part.kind is PartKind.ENVIRONMENT:
+                move_out(folder, part.number + DOOMED, entry)
 
 
 def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:

@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..core.model import Cache
+from ..core.model import Cache, Client, PartKind
 from ..core.names import STATE
 from ..core.run import Disposal, Run
 from .directory import Directory
 from .exports import DOOMED_EXPORTS, EXPORTS
-from .receipt import RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
+from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
 from .state import DOOMED, run_names, state_path
+
+#: In a receipt's details how many bytes on disk the user's own files take that a run keeps.
+OWN_BYTES = "own_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class StoredRun:
     path: the run's folder.
     receipt: what it tells of itself; None if that can't be understood.
     present: the parts that lie in the folder, by their numbers.
+    keeps_files: the user's own files of environments that were deleted lie there.
     complete: the run came to its end, and nothing of it has to be finished or given back.
     unexplained: something lies there and no receipt explains it, so that it is left alone.
     """
@@ -33,6 +37,7 @@ class StoredRun:
     present: frozenset[str]
     complete: bool
     unexplained: bool = False
+    keeps_files: bool = False
 
     @property
     def exhausted(self) -> bool:
@@ -49,6 +54,13 @@ class StoredRun:
         if self.receipt.run.disposal is Disposal.BACKUP:
             return tuple(entry for entry in self.receipt.entries if self.held(entry))
         return self.receipt.entries
+
+    @property
+    def environments(self) -> bool:
+        """Whether it took environments away, and not packages out of a cache: a directory may be both."""
+        if self.receipt is None:
+            return self.cache.client == Client.ENVIRONMENTS
+        return any(part.kind is PartKind.ENVIRONMENT for entry in self.receipt.entries for part in entry.parts)
 
     def held(self, entry: ReceiptEntry) -> tuple[Held, ...]:
         """Return the parts of an entry that lie in the folder."""
@@ -67,11 +79,18 @@ class StoredRun:
     @property
     def stored(self) -> int:
         """The bytes that purging it gives back, in this cache or where its archives are."""
-        if self.receipt is None or self.receipt.run.disposal is Disposal.DELETE:
+        if self.receipt is None:
             return 0
+        if self.receipt.run.disposal is Disposal.DELETE:
+            return sum(map(_own_bytes, self.receipt.entries)) if self.keeps_files else 0
         if self.receipt.run.disposal is Disposal.ARCHIVE:
             return sum(entry.archived.size for entry in self.entries if entry.archived)
         return sum(entry.reclaimable for entry in self.entries)
+
+
+def _own_bytes(entry: ReceiptEntry) -> int:
+    value = (entry.record or {}).get(OWN_BYTES)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
@@ -105,11 +124,13 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
         unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
         return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
-    left = ours - {RECEIPT, EXPORTS}
-    run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False)
+    left = ours - {RECEIPT, EXPORTS, FILES}
+    run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False, keeps_files=FILES in ours)
     return replace(run, complete=receipt.state is RunState.DONE and not left - numbers and not run.exhausted)
 
 
 def is_ours(name: str) -> bool:
     """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
-    return name in (RECEIPT, UNFINISHED, EXPORTS) or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
+    return (
+        name in (RECEIPT, UNFINISHED, EXPORTS, FILES) or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
+    )

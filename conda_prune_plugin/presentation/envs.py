@@ -82,7 +82,14 @@ def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: boo
             for registry, stale in report.stale.items()
         ],
         "copies": list(report.copies),
-        "remove": [{"path": path, "not_rebuildable": _losses(path, item)} for path, item in losses.items()],
+        "remove": [
+            {
+                "path": path,
+                "not_rebuildable": _losses(path, item),
+                "own_files": [os.path.join(path, name) for name in item.kept],
+            }
+            for path, item in losses.items()
+        ],
         "totals": {
             "environments": report.count,
             "remove": len(report.leaving),
@@ -221,6 +228,9 @@ def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:
         if not quiet:
             for found in protections(environment, by_age=False):
                 out.print(Text(f"  although {printable(found.detail)}", overflow="fold"))
+        if kept := len(losses.kept):
+            names = ", ".join(printable(path) for path in losses.kept[:_NAMED]) + (", ..." if kept > _NAMED else "")
+            out.print(Text(f"  keeps your own files for `conda prune restore`: {names}", overflow="fold"))
         # What is lost for good is told even to those who want to hear little.
         if not backup:
             for text in _losses_text(losses):

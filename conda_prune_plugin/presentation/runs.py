@@ -60,6 +60,7 @@ def run_document(summary: RunSummary) -> dict[str, Any]:
         "bytes": summary.stored,
         "complete": summary.complete,
         "environments": summary.environments,
+        "own_files": summary.own_files,
     }
 
 
@@ -120,7 +121,8 @@ def _kind(summary: RunSummary) -> str:
     if not summary.complete or summary.run is None:
         return "cut off or going on"
     kinds = _KINDS_OF_ENVIRONMENTS if summary.environments else _KINDS
-    return kinds.get(summary.run.disposal, _KINDS[summary.run.disposal])
+    own = ", with your own files" if summary.own_files else ""
+    return kinds.get(summary.run.disposal, _KINDS[summary.run.disposal]) + own
 
 
 def _age(summary: RunSummary, now: float) -> str:
