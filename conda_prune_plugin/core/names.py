@@ -19,6 +19,10 @@ _DIST = re.compile(r".+-[^-]+-[^-]+", re.DOTALL)
 #: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
 STATE = ".conda-prune"
 
+#: What stands behind the name of what is removed without a folder of ours, on a full disk: conda's own mark for what it
+#: could not delete, which it deletes later (``conda.gateways.disk.delete``).
+TRASH = ".conda_trash"
+
 #: Where other directories with state are noted, in the state of a directory of environments.
 PLACES = "places"
 
