@@ -15,7 +15,7 @@ from ..discovery.measure import identity
 from ..discovery.running import running
 from ..discovery.usage import Scan
 from ..errors import ProtectedEnvironmentError
-from ..execution.environments import LOST, Departure
+from ..execution.departure import LOST, Departure
 from .places import place_of
 
 

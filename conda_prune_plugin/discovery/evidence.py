@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from ..core.environments import Environment, Problem, duplicates
 from ..core.model import Inventory, Root, RootKind, RootState
-from ..core.names import package_name, package_version
+from ..core.names import TRASH, package_name, package_version
 from ..core.report import EnvironmentUsage
 from .environments import registered_prefixes
 from .installations import root_prefixes
@@ -150,6 +150,9 @@ def _problems(root: Root, history: bytes | None) -> Iterable[Problem]:
         yield Problem("corrupt", "some of its records can't be read")
     if not os.path.lexists(os.path.join(root.path, META, "history")):
         yield Problem("no-history", f"it has no {META}/history, so conda takes it for no environment")
+    if os.path.basename(root.path).endswith(TRASH):
+        yield Problem("interrupted", "its removal was interrupted; part of it is gone")
+        return
     if not root.dists and not _REVISION.search(history or b"") and not _is_empty(root.path):
         yield Problem("interrupted", "it has files but no record of a package: its creation was interrupted")
     has_python = _python(root) is not None

@@ -163,4 +163,3 @@ class Room:
         aside.deleted[part] = self._ledger.remove(aside.measurements[part])
         if not aside.parts:
             aside.ended = aside.outcome(Result.REMOVED)
-
