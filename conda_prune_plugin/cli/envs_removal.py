@@ -124,8 +124,7 @@ class Removal:
         session = self._session
         started = time.time()
         run = Run(new_run_id(started), started, self._disposal)
-        for item in goers:
-            _note_place(session, item)
+        unnoted = [item for item in goers if not _note_place(session, item)]
         tools = Tools(
             objection=(lambda path: None) if self._force else objection,
             farewell=farewell,
@@ -138,6 +137,11 @@ class Removal:
         session.reporter.clear()
         session.failed |= removed.failed
         self._interrupted = removed.interrupted
+        for item in unnoted:
+            # On a full disk there is room for it only now.
+            if not _note_place(session, item):
+                kept = f"what is kept of {item.environment.path}: it is in {item.departure.place.path}/.conda-prune."
+                session.notices.append(Notice("removal", f"Nothing will lead to {kept}", item.departure.place.path))
         session.notices += _warnings(removed.outcomes)
         return replace(report, run=run, outcomes=removed.outcomes)
 
@@ -238,19 +242,18 @@ def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str
     return tuple(copies)
 
 
-def _note_place(session: Session, item: Leaving) -> None:
-    """Note where a run is if no directory of environments leads to it."""
+def _note_place(session: Session, item: Leaving) -> bool:
+    """Note where a run is if no directory of environments leads to it; return False if that can't be."""
     place = item.departure.place
     if place.real_path in map(realpath, session.settings.envs_dirs):
-        return
+        return True
     for envs_dir in session.settings.envs_dirs:
         try:
             remember(envs_dir, place.path)
         except (OSError, ValueError):
             continue
-        return
-    message = f"Nothing will lead to what is kept of {item.environment.path}: it is in {place.path}/.conda-prune."
-    session.notices.append(Notice("removal", message, place.path))
+        return True
+    return False
 
 
 def _warnings(outcomes: Sequence[Departed]) -> list[Notice]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..core.environments import Departed
@@ -126,6 +126,8 @@ class _Removal:
         self._moved: dict[str, Measurement] = {}
         self._warnings = room.warnings
         self._settled: set[str] = set()
+        self._unregistered: set[str] = set()
+        self._troubles: dict[str, str] = {}
         entries = tuple(_entry(departure, self._numbers[departure.path]) for departure in departures)
         self._receipt = Receipt(run, departures[0].place.path, RunState.BEGUN, entries)
         self.outcomes: dict[str, Departed] = {}
@@ -162,6 +164,12 @@ class _Removal:
         if self._run.disposal is not Disposal.BACKUP:
             interrupted = self._delete(interrupted=interrupted)
             self._finish()
+            if self._troubles:
+                self._unregister()
+        for path, trouble in self._troubles.items():
+            self._warnings.setdefault(path, []).append(trouble)
+        for path, warnings in self._warnings.items():
+            self.outcomes[path] = replace(self.outcomes[path], warning="; ".join(warnings))
         return interrupted
 
     def withdraw(self) -> None:
@@ -215,11 +223,16 @@ class _Removal:
                 self._put_back(departure, why, result)
 
     def _unregister(self) -> None:
+        """Take what is settled out of the registries; on a full disk that may work only after the deletion."""
         for departure in self._departures:
-            if (path := departure.path) not in self._settled:
+            path = departure.path
+            if path not in self._settled or path in self._unregistered:
                 continue
             if trouble := self._tools.unregister(os.path.join(departure.place.path, departure.former)):
-                self._warnings.setdefault(path, []).append(trouble)
+                self._troubles[path] = trouble
+            else:
+                self._unregistered.add(path)
+                self._troubles.pop(path, None)
             if self._run.disposal is Disposal.BACKUP:
                 self.outcomes[path] = self._departed(path, Result.BACKED_UP)
 
@@ -265,7 +278,7 @@ class _Removal:
     def _departed(self, path: str, result: Result, *, freed: int = 0, error: str | None = None) -> Departed:
         former = next(departure.former for departure in self._departures if departure.path == path)
         exports = os.path.join(self._folder.path, EXPORTS, former)
-        return Departed(path, result, freed, error, exports, "; ".join(self._warnings.get(path, ())) or None)
+        return Departed(path, result, freed, error, exports)
 
 
 def _entry(departure: Departure, number: str) -> ReceiptEntry:
