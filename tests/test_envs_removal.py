@@ -20,8 +20,9 @@ from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.measure import identity, measure
 from conda_prune_plugin.errors import StateError
+from conda_prune_plugin.execution.departure import Departure, Tools
 from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.environments import Departure, Removed, Tools, take_away
+from conda_prune_plugin.execution.environments import Removed, take_away
 from conda_prune_plugin.execution.lock import Patience
 from conda_prune_plugin.execution.recovery import recover
 from conda_prune_plugin.execution.runs import stored_runs

@@ -17,7 +17,7 @@ from ..discovery.measure import identity, measure
 from ..discovery.running import running
 from ..discovery.usage import Scan
 from ..errors import ProtectedEnvironmentError
-from ..execution.environments import LOST, Departure
+from ..execution.departure import LOST, Departure
 from ..execution.own_files import OWN_FILES
 from ..execution.runs import OWN_BYTES
 from .places import place_of

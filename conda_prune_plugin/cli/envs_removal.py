@@ -16,7 +16,8 @@ from ..core.usage import released
 from ..discovery.evidence import AWAY
 from ..discovery.measure import measure
 from ..errors import PruneError
-from ..execution.environments import Tools, take_away
+from ..execution.departure import Tools
+from ..execution.environments import take_away
 from ..execution.registry import take_out
 from ..presentation.envs import EnvsReport
 from ..presentation.text import printable

@@ -132,16 +132,25 @@ def _rarely_collected() -> Iterator[None]:
 @_rarely_collected()
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error becomes a message."""
-    from ..errors import SystemRefusedError
     from ..presentation.json_document import expect_document
+    from ..presentation.streams import waiting_for_room
 
     expect_document()
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    with waiting_for_room():
+        return _executed(arguments)
+
+
+def _executed(arguments: argparse.Namespace) -> int:
+    """Run the command that was given and return the exit code; every error becomes a message."""
+    from ..errors import SystemRefusedError
+    from ..presentation.streams import settle
+
     try:
         code = _run_command(arguments)
-        sys.stdout.flush()
+        settle(sys.stdout)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         _silence(sys.stdout, sys.stderr)
@@ -150,7 +159,7 @@ def execute(arguments: argparse.Namespace) -> int:
         # A full disk behind standard output, a directory that can't be listed any more.
         heard = True
         try:
-            sys.stdout.flush()
+            settle(sys.stdout)
         except OSError:
             _silence(sys.stdout)
             heard = False
@@ -235,8 +244,11 @@ def _report_in_json(error: PruneError) -> bool:
     """Print the document of an error, and return whether that is all: the disk may be full behind standard output."""
     import json
 
+    from ..presentation.streams import settle
+
     try:
-        print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str), flush=True)
+        print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str))
+        settle(sys.stdout)
     except OSError as failure:
         _silence(sys.stdout)
         # Whoever has closed a pipe has seen enough.
@@ -246,8 +258,10 @@ def _report_in_json(error: PruneError) -> bool:
 
 def _forget_what_was_not_heard() -> None:
     """Keep what standard error had no room for from being the exit code: the interpreter would try once more."""
+    from ..presentation.streams import settle
+
     try:
-        sys.stderr.flush()
+        settle(sys.stderr)
     except OSError:
         _silence(sys.stderr)
 

@@ -22,7 +22,7 @@ from ..core.units import plural
 from ..discovery.exports import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
 from ..discovery.records import META, read_environment, with_contents
 from ..execution.aside import reason
-from ..execution.environments import LOST
+from ..execution.departure import LOST
 from ..execution.exports import EXPORTS
 from ..execution.own_files import bring_back
 from ..execution.owners import is_root

@@ -58,7 +58,7 @@ def carry_out(
         repaired, interrupted = repair(plan.repair, plan.inventory.caches, own, extraction(), tools)
         execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
     if plan.other and not execution.interrupted:
-        others, interrupted = remove_other(plan.other, plan.inventory.caches, tools)
+        others, interrupted = remove_other(plan.other, plan.inventory.caches, tools, execution.others)
         execution = replace(execution, others=others, interrupted=interrupted)
     reporter.clear()
     return execution

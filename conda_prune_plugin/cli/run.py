@@ -61,6 +61,8 @@ def run(
         return _Run(arguments, output, reporter, publish).run(beginning or begin(Crew(at_once=False)))
 
 
+_UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't fetch again what was removed there."
+
 #: The exit code of ``--check`` when there is more to reclaim.
 _EXCEEDED = 3
 
@@ -121,6 +123,7 @@ class _Run:
         execution = self._execute(plan, run, discovery)
         self._failed |= execution.failed
         notices += tuple(Notice("unsettled", message, "") for message in execution.unsettled)
+        notices += tuple(Notice("unrecorded", _UNRECORDED.format(path), path) for path in execution.unrecorded)
         notices += self._settle(plan, run, execution)
         self._left = run if has_left(run.id, plan.inventory.caches) else None
         self._report(plan, notices, run, execution)
@@ -289,10 +292,10 @@ class _Run:
             if self._shrinkage is not None and not self._output.quiet:
                 show_shrinkage(out, self._shrinkage)
             sys.stdout.flush()
-        told = {"purged", "unsettled", "interrupted"}
+        told = {"purged", "unsettled", "unrecorded", "interrupted"}
         if self._output.quiet:
             # So far nobody was told of what was cleared before, which may be all that has failed.
-            told = told | {"cut-off-run"} if self._failed else {"unsettled"}
+            told = told | {"cut-off-run"} if self._failed else {"unsettled", "unrecorded"}
         self._warn(notice for notice in notices if notice.kind in told)
         if self._on_github:
             annotate((), outcomes)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..core.decision import Plan
 from ..core.model import Inventory, Notice, Root, RootKind, RootState
+from ..core.names import TRASH
 from ..core.packages import Contents, PackageUsage, Zoom, packages, zoom
 from ..core.report import EnvironmentUsage, OtherCache, Usage
 from ..discovery.contents import cached_parts, contents
@@ -143,14 +144,19 @@ class _Run:
         show_notices(console(sys.stderr), notices)
 
 
-def find_environment(roots: Iterable[Root], name: str) -> str:
-    """Return the real path of the environment that a name or a prefix means. Raises `NoSuchEnvironmentError`."""
+def _called(roots: Iterable[Root], name: str) -> list[Root]:
     path = os.path.realpath(os.path.expanduser(name))
-    roots = [root for root in roots if root.state is not RootState.MISSING and os.path.isdir(root.path)]
     by_path = [root for root in roots if os.path.realpath(root.path) == path]
     by_name = [root for root in roots if root.name == name]
     # As in conda, only what has a separator in it is a prefix.
-    found = by_path if os.sep in name else by_name or by_path
+    return by_path if os.sep in name else by_name or by_path
+
+
+def find_environment(roots: Iterable[Root], name: str) -> str:
+    """Return the real path of the environment that a name or a prefix means. Raises `NoSuchEnvironmentError`."""
+    roots = [root for root in roots if root.state is not RootState.MISSING and os.path.isdir(root.path)]
+    # The second is what is left of it where its removal was interrupted on a full disk.
+    found = _called(roots, name) or _called(roots, name.rstrip(os.sep) + TRASH)
     if len({os.path.realpath(root.path) for root in found}) == 1:
         return os.path.realpath(found[0].path)
     if found:

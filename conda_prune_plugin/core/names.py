@@ -21,6 +21,10 @@ _DIST = re.compile(r".+-[^-]+-[^-]+", re.DOTALL)
 #: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
 STATE = ".conda-prune"
 
+#: What stands behind the name of what is removed without a folder of ours, on a full disk: conda's own mark for what it
+#: could not delete, which it deletes later (``conda.gateways.disk.delete``).
+TRASH = ".conda_trash"
+
 #: What a note of a run in another directory is called, in our state: with the run's id and a hash of the directory.
 _NOTE = re.compile(r"place-(?P<run>[\w-]+)-[0-9a-f]{8}(?:\.new)?")
 

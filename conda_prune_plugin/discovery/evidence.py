@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from ..core.environments import Environment, Problem, duplicates
 from ..core.model import Inventory, Root, RootKind, RootState
-from ..core.names import package_name, package_version
+from ..core.names import TRASH, package_name, package_version
 from ..core.report import EnvironmentUsage
 from .environments import registered_prefixes
 from .installations import is_root_prefix, root_prefixes
@@ -147,6 +147,8 @@ def _problems(root: Root, *, base: bool) -> Iterable[Problem]:
         else:
             what = f"its creation or removal was interrupted: {META} has no records and no history"
             yield Problem("interrupted", what)
+    elif os.path.basename(root.path).endswith(TRASH):
+        yield Problem("interrupted", "its removal was interrupted; part of it is gone")
     else:
         if root.state is RootState.CORRUPT:
             yield Problem("corrupt", "some of its records can't be read")

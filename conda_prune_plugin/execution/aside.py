@@ -8,7 +8,7 @@ plan did not know, no environment has a soft link to its place, and still no roo
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.accounting import missing_links
@@ -23,11 +23,8 @@ from .foreign_locks import EntryLockedError, entry_locks
 from .site import Site
 from .state import DOOMED
 
-#: What was removed before anything else to make room, with what it held.
-Early = dict[tuple[Remove, Part], Measurement]
-
-#: What is added to the outcome of what stays without an archive.
-HAD_TO_GO = "; an archive of it had to go first, to make room on a full disk"
+#: What is added to the outcome of what stays without a part of it.
+_HAD_TO_GO = "had to go first, to make room on a full disk"
 
 
 class Changed(Exception):
@@ -42,12 +39,15 @@ class Aside:
     sha256: the hash of the only archive, where nothing else has recorded it, to check what a restore fetches.
     begun: the parts whose deletion has begun; removed: those of which nothing is left; failed: why that could not be.
     deleted: the bytes that came back with those that are gone.
+    early: the parts that were removed before the cache could be opened, to make room (see `room`).
+    site: the cache, once it is open. started: its turn has come.
     ended: what became of it in the end.
     """
 
     decision: Remove
-    site: Site
-    early: Early
+    site: Site = field(init=False)
+    started: bool = False
+    early: set[Part] = field(default_factory=set)
     preserved: Preserved | None = None
     sha256: str | None = None
     measurements: dict[Part, Measurement] = field(default_factory=dict)
@@ -60,10 +60,12 @@ class Aside:
     @property
     def parts(self) -> list[Part]:
         """The parts that did not have to go early."""
-        # To hash a decision takes its time, and hardly ever anything has to go early.
-        if not self.early:
-            return list(self.decision.parts)
-        return [part for part in self.decision.parts if (self.decision, part) not in self.early]
+        return [part for part in self.decision.parts if part not in self.early]
+
+    @property
+    def gone(self) -> bool:
+        """Whether something of it is out of the cache for good."""
+        return bool(self.begun or self.early)
 
     @property
     def disposed(self) -> Result:
@@ -83,6 +85,9 @@ class Aside:
         files = sum(self.measurements[part].files for part in self.deleted)
         if result is Result.BACKED_UP and not self.deleted:
             files = self.decision.files
+        if self.early and result is not Result.REMOVED:
+            names = ", ".join(part.name for part in self.early)
+            error = "; ".join(filter(None, (error, f"{names} {_HAD_TO_GO}")))
         return Outcome(self.decision.entry, result, files, sum(self.deleted.values()), error)
 
 
@@ -102,11 +107,11 @@ def set_aside(
         names = [part.name for part in aside.parts]
         with entry_locks(site.cache, names):
             for part in aside.parts:
-                site.cache.move(part.name, site.folder, aside.number(part))
+                site.take_in(part.name)
         if measure is not None:
             for part in aside.parts:
                 aside.measurements[part] = measure(*site.folder.at(aside.number(part)))
-            _require_as_planned(aside)
+            require_as_planned(aside)
             aside.sha256 = _unrecorded_hash(aside)
         _require_as_archived(aside)
     except Changed as change:
@@ -121,10 +126,10 @@ def set_aside(
     return None
 
 
-def require_unchanged(decision: Remove, cache: Directory, early: Early) -> None:
-    """Check that the parts of a decision are what was planned. Raises `Changed` or `OSError`."""
+def require_unchanged(decision: Remove, cache: Directory, early: Container[Part] = ()) -> None:
+    """Check that the parts of a decision that did not go early are as planned. Raises `Changed` or `OSError`."""
     for part, planned in zip(decision.parts, decision.identities):
-        if early and (decision, part) in early:
+        if part in early:
             continue
         try:
             status = cache.status(part.name)
@@ -170,8 +175,6 @@ def put_back(aside: Aside, result: Result, why: str) -> Outcome:
                 give_back(aside.site.folder, number, aside.site.cache, part.name)
         except OSError as error:
             failed.append(f"{part.name} could not be put back, {then}: {reason(error)}")
-    if any((aside.decision, part) in aside.early for part in aside.decision.parts):
-        why += HAD_TO_GO
     return aside.outcome(Result.FAILED if failed else result, "; ".join([why, *failed]))
 
 
@@ -192,8 +195,7 @@ def give_up(aside: Aside) -> Outcome:
         return put_back(aside, Result.FAILED, f"interrupted while {half[0]} was deleted, which the next run finishes")
     if aside.deleted and set(aside.deleted) == set(aside.decision.parts):
         return aside.outcome(aside.disposed)
-    if aside.deleted:
-        gone = ", ".join(part.name for part in aside.deleted)
+    if gone := ", ".join(part.name for part in aside.deleted if part not in aside.early):
         return put_back(aside, Result.FAILED, f"interrupted after {gone} was deleted")
     return put_back(aside, Result.SKIPPED, "interrupted; it is at its place")
 
@@ -204,14 +206,16 @@ def reason(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
-def _require_as_planned(aside: Aside) -> None:
-    """Compare what was moved, which nobody can change by its path any more, with what was planned."""
+def require_as_planned(aside: Aside) -> None:
+    """Compare what was measured with what was planned. Raises `Changed`.
+
+    What was moved nobody can change by its path any more.
+    """
     decision = aside.decision
     for measurement in aside.measurements.values():
         if measurement.obstacle is not None:
             raise Changed(measurement.obstacle)
-    early = [aside.early[decision, part] for part in decision.parts if part not in aside.measurements]
-    held = [*aside.measurements.values(), *early]
+    held = list(aside.measurements.values())
     if (sum(item.files for item in held), sum(item.apparent for item in held)) != (decision.files, decision.apparent):
         raise Changed("what is in it has changed since it was planned")
     known = dict(decision.known_links)

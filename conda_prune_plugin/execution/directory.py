@@ -31,6 +31,11 @@ BY_DESCRIPTOR = (
 _NO_LINK = (errno.ELOOP, errno.EMLINK)
 
 
+def lacks_room(error: OSError) -> bool:
+    """Return True if an operation failed because the disk is full or a quota is used up, of blocks or of inodes."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 class Directory:
     """An open directory; a context manager that closes it."""
 
@@ -63,6 +68,10 @@ class Directory:
     def again(self) -> Directory:
         """Open the same directory once more, to be closed by itself."""
         return Directory(self.path, None if self._fd is None else os.dup(self._fd))
+
+    def duplicate(self) -> int | None:
+        """Return a descriptor of the directory for the caller to close, None where the platform has none."""
+        return None if self._fd is None else os.dup(self._fd)
 
     def at(self, name: str) -> tuple[str, int | None]:
         """Return path and ``dir_fd`` for a call of `os` on a name in this directory.

@@ -11,6 +11,8 @@ What makes it safe to be killed at any step, in this order:
 5. of what is marked the user's own files are moved out into the run's folder (`own_files`);
 6. then it is deleted, by the one function that deletes.
 
+On a full disk there may be no room for the first step; see `environment_room`.
+
 ``conda remove --all`` (24.7 to 26.9 alike) unlinks file by file, runs the pre-unlink scripts of packages, removes menu
 items, calls `rm_rf` for what is left, and unregisters. Killed, it leaves half an environment. Of all this only the
 scripts and the menu items have an effect outside of the environment, so this is done as conda does it
@@ -20,73 +22,25 @@ scripts and the menu items have an effect outside of the environment, so this is
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
 
-from ..core.accounting import Ledger
 from ..core.environments import Departed
-from ..core.model import Cache, Identity, Measurement, PartKind, Result
+from ..core.model import Measurement, PartKind, Result
 from ..core.run import Disposal, Run
-from .aside import reason
+from ..errors import PruneError
+from .aside import Changed, reason
+from .departure import Departure, Tools, cleared_to_go
 from .directory import Directory
+from .environment_room import EnvironmentRoom
 from .exports import EXPORTS, write_exports
-from .lock import Patience
 from .own_files import move_out
-from .receipt import Held, Receipt, ReceiptEntry, RunState, withdraw_receipt, write_receipt
+from .receipt import Held, Receipt, ReceiptEntry, RunState, reserve_receipt, withdraw_receipt, write_receipt
 from .removal import remove
+from .room import opened_with_room
 from .state import DOOMED, LockedCache, locked, remove_empty, unusable
-
-#: In a receipt's details the number of files that nothing says how to have again.
-LOST = "lost_files"
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """One environment that is to be taken away.
-
-    place: the directory that it lies in; `name` is its name there.
-    identity: what it was when it was looked at; `stamp` that of its ``conda-meta``, by inode and time of modification,
-        None if it had none.
-    own, apparent: bytes. exports: files by name. details: for the receipt, as JSON has it.
-    """
-
-    place: Cache
-    name: str
-    identity: Identity
-    stamp: tuple[int, int] | None
-    exports: Mapping[str, bytes] = field(repr=False)
-    details: Mapping[str, Any] = field(repr=False, hash=False)
-    own: int = 0
-    apparent: int = 0
-    files: int = 0
-    last_used: float | None = None
-    reasons: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def path(self) -> str:
-        """Its absolute path."""
-        return os.path.join(self.place.path, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """Senses and voices of a removal.
-
-    objection: why an environment must not go at this very moment, or None.
-    farewell: does what conda does outside of an environment that it removes; returns what went wrong, or None.
-    unregister: takes an environment out of the registry; returns what went wrong, or None.
-    note: notes where a run is, given the path of the directory, where later runs look; raises `StateError`.
-    """
-
-    objection: Callable[[str], str | None]
-    farewell: Callable[[str], str | None]
-    unregister: Callable[[str], str | None]
-    note: Callable[[str], None]
-    measure: Callable[[str, int | None], Measurement]
-    progress: Callable[[int], None]
-    patience: Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +59,8 @@ class Removed:
 def take_away(departures: Sequence[Departure], run: Run, tools: Tools) -> Removed:
     """Take environments away.
 
-    Raises `StateError` or `LockTimeoutError` before anything of any directory of environments is changed.
+    Raises `StateError` or `LockTimeoutError` before anything of any directory of environments is changed. Where
+    something had to go before, to make room, such an error is the outcome of what stays.
     """
     by_place: dict[str, list[Departure]] = {}
     for departure in departures:
@@ -114,21 +69,42 @@ def take_away(departures: Sequence[Departure], run: Run, tools: Tools) -> Remove
     interrupted = False
     with ExitStack() as stack:
         # All are locked, and have their exports and receipts, before the first one is changed.
-        opened = [(stack.enter_context(locked(mine[0].place, tools.patience)), mine) for mine in by_place.values()]
-        for removal in [stack.enter_context(_begun(here, mine, run, tools)) for here, mine in opened]:
+        removals: list[_Removal] = []
+        rooms: list[EnvironmentRoom] = []
+        for mine in by_place.values():
+            # What is to be kept must not be deleted to make room for that.
+            rooms.append(room := EnvironmentRoom(mine, tools, may_go=run.disposal is Disposal.DELETE))
+            try:
+                opened = partial(_opened, stack, room, run)
+                removals.append(opened_with_room(mine[0].place, opened, room.make, tools.patience))
+            except (PruneError, KeyboardInterrupt) as error:
+                if not any(each.begun for each in rooms):
+                    raise
+                interrupted |= isinstance(error, KeyboardInterrupt)
+                outcomes |= room.outcomes(error.message if isinstance(error, PruneError) else None)
+        for removal in removals:
             interrupted = removal.run(interrupted=interrupted)
             outcomes |= removal.outcomes
     return Removed(tuple(outcomes[departure.path] for departure in departures), interrupted)
 
 
+def _opened(stack: ExitStack, room: EnvironmentRoom, run: Run) -> _Removal:
+    """Return a removal that has begun in one directory of environments, which is locked until the stack is closed."""
+    with ExitStack() as attempt:
+        here = attempt.enter_context(locked(room.departures[0].place, room.tools.patience))
+        removal = attempt.enter_context(_begun(here, room, run))
+        stack.push(attempt.pop_all())
+        return removal
+
+
 @contextmanager
-def _begun(here: LockedCache, departures: Sequence[Departure], run: Run, tools: Tools) -> Iterator[_Removal]:
+def _begun(here: LockedCache, room: EnvironmentRoom, run: Run) -> Iterator[_Removal]:
     """Begin a removal in one directory of environments; leaves nothing behind that is not needed."""
     with ExitStack() as stack:
         stack.callback(remove_empty, here.state, run.id)
         try:
             folder = stack.enter_context(here.state.make_own(run.id))
-            removal = _Removal(here, folder, departures, run, tools)
+            removal = _Removal(here, folder, room, run)
             stack.callback(removal.withdraw)
             removal.begin()
         except OSError as error:
@@ -139,32 +115,43 @@ def _begun(here: LockedCache, departures: Sequence[Departure], run: Run, tools: 
 class _Removal:
     """The steps of a removal in one directory of environments."""
 
-    def __init__(
-        self, here: LockedCache, folder: Directory, departures: Sequence[Departure], run: Run, tools: Tools
-    ) -> None:
+    def __init__(self, here: LockedCache, folder: Directory, room: EnvironmentRoom, run: Run) -> None:
+        departures = room.departures
         self._here = here
         self._folder = folder
         self._run = run
-        self._tools = tools
+        self._tools = room.tools
+        self._room = room
         self._departures = departures
-        self._ledger = Ledger()
+        self._ledger = room.ledger
         self._numbers = {departure.path: str(number) for number, departure in enumerate(departures)}
         self._moved: dict[str, Measurement] = {}
-        self._warnings: dict[str, list[str]] = {}
+        self._warnings = room.warnings
         self._settled: set[str] = set()
+        self._unregistered: set[str] = set()
+        self._troubles: dict[str, str] = {}
         entries = tuple(_entry(departure, self._numbers[departure.path]) for departure in departures)
         self._receipt = Receipt(run, departures[0].place.path, RunState.BEGUN, entries)
         self.outcomes: dict[str, Departed] = {}
 
     def begin(self) -> None:
-        """Write exports, receipt and note. Raises `OSError` or `StateError`."""
+        """Write exports, receipt and note; take over what is left of environments that made room.
+
+        Raises `OSError` or `StateError`.
+        """
         for departure in self._departures:
-            write_exports(self._folder, departure.name, departure.exports)
+            write_exports(self._folder, departure.former, departure.exports)
         write_receipt(self._folder, self._receipt)
+        reserve_receipt(self._folder)
         self._here.state.sync()
         self._here.directory.sync()
         # Behind the folder, without which a note is obsolete, and before the first move.
         self._tools.note(self._departures[0].place.path)
+        for departure in self._departures:
+            if departure.path in self._room.begun:
+                self._room.take_over(departure, self._here.directory, self._folder, self._doomed(departure.path))
+                self._moved[departure.path] = self._room.begun[departure.path]
+                self._settled.add(departure.path)
 
     def run(self, *, interrupted: bool) -> bool:
         """Take the environments away, if nothing was interrupted before; return whether anything is now."""
@@ -172,7 +159,8 @@ class _Removal:
             if interrupted:
                 raise KeyboardInterrupt
             for departure in self._departures:
-                self._set_aside(departure)
+                if departure.path not in self._settled:
+                    self._set_aside(departure)
             self._settle()
         except KeyboardInterrupt:
             interrupted = True
@@ -183,6 +171,12 @@ class _Removal:
         if self._run.disposal is not Disposal.BACKUP:
             interrupted = self._delete(interrupted=interrupted)
             self._finish()
+            if self._troubles:
+                self._unregister()
+        for path, trouble in self._troubles.items():
+            self._warnings.setdefault(path, []).append(trouble)
+        for path, warnings in self._warnings.items():
+            self.outcomes[path] = replace(self.outcomes[path], warning="; ".join(warnings))
         return interrupted
 
     def withdraw(self) -> None:
@@ -193,34 +187,15 @@ class _Removal:
     def _set_aside(self, departure: Departure) -> None:
         number = self._numbers[departure.path]
         try:
-            if why := self._changed(departure) or self._tools.objection(departure.path):
-                self.outcomes[departure.path] = Departed(departure.path, Result.SKIPPED, error=why)
-                return
-            # What can't be deleted is found here, before anything of it is changed.
-            measurement = self._tools.measure(*self._here.directory.at(departure.name))
-            if measurement.obstacle is not None:
-                raise OSError(measurement.obstacle)
+            measurement = cleared_to_go(departure, self._here.directory, self._tools)
             if self._run.disposal is Disposal.DELETE and (trouble := self._tools.farewell(departure.path)):
                 self._warnings.setdefault(departure.path, []).append(trouble)
             self._here.directory.move(departure.name, self._folder, number)
             self._moved[departure.path] = measurement
+        except Changed as change:
+            self.outcomes[departure.path] = Departed(departure.path, Result.SKIPPED, error=str(change))
         except OSError as error:
             self._put_back(departure, reason(error))
-
-    def _changed(self, departure: Departure) -> str | None:
-        """Return what has changed since an environment was looked at."""
-        try:
-            status = self._here.directory.status(departure.name)
-        except FileNotFoundError:
-            return "it is gone"
-        if (status.st_dev, status.st_ino) != (departure.identity.device, departure.identity.inode):
-            return "something else is in its place"
-        with self._here.directory.child(departure.name) as prefix:
-            meta = prefix.status("conda-meta") if prefix.exists("conda-meta") else None
-            # Where there was none, an environment may have been created since.
-            if departure.stamp != (meta and (meta.st_ino, meta.st_mtime_ns)):
-                return "it has changed since it was looked at"
-        return None
 
     def _put_back(self, departure: Departure, why: str, result: Result = Result.FAILED) -> None:
         number = self._numbers[departure.path]
@@ -243,8 +218,8 @@ class _Removal:
             write_receipt(self._folder, self._done(self._moved))
             self._settled.update(self._moved)
             return
-        for path in self._moved:
-            self._folder.move(self._numbers[path], self._folder, self._numbers[path] + DOOMED)
+        for path in self._moved.keys() - self._settled:
+            self._folder.move(self._numbers[path], self._folder, self._doomed(path))
             self._settled.add(path)
         self._folder.sync()
 
@@ -255,9 +230,16 @@ class _Removal:
                 self._put_back(departure, why, result)
 
     def _unregister(self) -> None:
-        for path in sorted(self._settled):
-            if trouble := self._tools.unregister(path):
-                self._warnings.setdefault(path, []).append(trouble)
+        """Take what is settled out of the registries; on a full disk that may work only after the deletion."""
+        for departure in self._departures:
+            path = departure.path
+            if path not in self._settled or path in self._unregistered:
+                continue
+            if trouble := self._tools.unregister(os.path.join(departure.place.path, departure.former)):
+                self._troubles[path] = trouble
+            else:
+                self._unregistered.add(path)
+                self._troubles.pop(path, None)
             if self._run.disposal is Disposal.BACKUP:
                 self.outcomes[path] = self._departed(path, Result.BACKED_UP)
 
@@ -267,8 +249,9 @@ class _Removal:
             try:
                 if interrupted:
                     raise KeyboardInterrupt
-                self._keep_own_files(path)
-                remove(self._folder, self._numbers[path] + DOOMED, self._tools.progress)
+                if path not in self._room.gone:
+                    self._keep_own_files(path)
+                    remove(self._folder, self._doomed(path), self._tools.progress)
             except (OSError, ValueError) as error:
                 why = f"it is set aside but could not be deleted, which the next run finishes: {_why(error)}"
                 self.outcomes[path] = self._departed(path, Result.FAILED, error=why)
@@ -283,7 +266,7 @@ class _Removal:
 
     def _keep_own_files(self, path: str) -> None:
         """Move out the user's own files of what is about to be deleted. Raises `OSError` or `ValueError`."""
-        doomed = self._numbers[path] + DOOMED
+        doomed = self._doomed(path)
         entry = next(entry for entry in self._receipt.entries if entry.parts[0].number == self._numbers[path])
         if move_out(self._folder, doomed, entry):
             # They don't come back with the rest.
@@ -299,15 +282,19 @@ class _Removal:
             for path in self._settled:
                 self._warnings.setdefault(path, []).append(f"the receipt could not be completed: {reason(error)}")
 
+    def _doomed(self, path: str) -> str:
+        """Return the name that an environment bears in the run's folder while it is deleted."""
+        return self._numbers[path] + DOOMED
+
     def _done(self, paths: Iterable[str]) -> Receipt:
         # What could not be put back lies in the folder too, and nothing else would explain it there.
         numbers = {self._numbers[path] for path in paths}.union(name for name, _ in self._folder.names())
         return self._receipt.done(entry for entry in self._receipt.entries if entry.parts[0].number in numbers)
 
     def _departed(self, path: str, result: Result, *, freed: int = 0, error: str | None = None) -> Departed:
-        has_exports = any(departure.path == path and departure.exports for departure in self._departures)
-        exports = os.path.join(self._folder.path, EXPORTS, os.path.basename(path)) if has_exports else None
-        return Departed(path, result, freed, error, exports, "; ".join(self._warnings.get(path, ())) or None)
+        departure = next(departure for departure in self._departures if departure.path == path)
+        exports = os.path.join(self._folder.path, EXPORTS, departure.former) if departure.exports else None
+        return Departed(path, result, freed, error, exports)
 
 
 def _why(error: OSError | ValueError) -> str:
@@ -316,7 +303,7 @@ def _why(error: OSError | ValueError) -> str:
 
 def _entry(departure: Departure, number: str) -> ReceiptEntry:
     return ReceiptEntry(
-        dist=departure.name,
+        dist=departure.former,
         parts=(Held(PartKind.ENVIRONMENT, departure.name, number),),
         files=departure.files,
         apparent=departure.apparent,

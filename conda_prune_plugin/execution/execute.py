@@ -6,23 +6,22 @@ Killed at any instant, an entry is whole at its place or gone from it, and the r
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..core.accounting import Ledger
-from ..core.decision import OtherOutcome, Outcome, Plan, Remove
-from ..core.model import Part, Result
+from ..core.decision import Other, OtherOutcome, Outcome, Plan, Remove
+from ..core.model import Cache, Part, Result
 from ..core.run import Disposal, Run
-from ..errors import NoRoomError, PruneError
+from ..errors import PruneError
 from .archive import discard, preserve
 from .aside import (
     Aside,
     Changed,
-    Early,
     give_up,
     put_back,
     reason,
@@ -34,7 +33,7 @@ from .aside import (
 from .conceal import conceal
 from .removal import remove
 from .removers import delete_all
-from .room import make_room, not_begun
+from .room import Room, opened_with_room
 from .site import Site, opened_site
 from .tools import Tools
 
@@ -49,13 +48,15 @@ class Execution:
 
     interrupted: the user stopped it.
     unsettled: what could not be written down at the end, which the next run makes up for.
-    others: the same for what is no entry.
+    others: the same for what is no entry; of the plan's only those that had to go to make room.
+    unrecorded: the caches that had no room for a receipt even when everything was removed.
     """
 
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
     unsettled: tuple[str, ...] = ()
     others: tuple[OtherOutcome, ...] = ()
+    unrecorded: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -71,95 +72,105 @@ def execute(plan: Plan, run: Run, tools: Tools) -> Execution:
     is not deleted yet is put back.
 
     Raises `StateError` or `LockTimeoutError` before anything is changed, and what ``tools.references`` raises. Where
-    archives had to go before, to make room, an error at the beginning is the outcome of what stays.
+    something had to go before, to make room, an error at the beginning is the outcome of what stays.
     """
-    execution = _Execution(run, tools)
+    execution = _Execution(plan, run, tools)
     interrupted = False
     with ExitStack() as stack:
         try:
-            execution.open(stack, plan)
+            execution.open(stack)
         except (PruneError, KeyboardInterrupt) as error:
             if not execution.early:
                 raise
-            stopper = error if isinstance(error, PruneError) else None
-            return Execution(execution.outcomes(plan, stopper), interrupted=stopper is None)
+            stopper = error.message if isinstance(error, PruneError) else None
+            return execution.ended(execution.settle(), stopper, interrupted=stopper is None)
         try:
             try:
-                execution.clear_out(plan)
+                execution.clear_out()
                 execution.dispose()
             except KeyboardInterrupt:
                 interrupted = True
         finally:
             execution.put_the_rest_back()
             unsettled = execution.settle()
-    return Execution(execution.outcomes(plan), interrupted, unsettled)
+    return execution.ended(unsettled, interrupted=interrupted)
 
 
 class _Execution:
     """The steps of one execution and what they share."""
 
-    def __init__(self, run: Run, tools: Tools) -> None:
+    def __init__(self, plan: Plan, run: Run, tools: Tools) -> None:
+        self._plan = plan
         self._run = run
         self._tools = tools
-        self.early: Early = {}
         self._sites: dict[str, Site] = {}
-        self._asides: list[Aside] = []
+        self._asides = [Aside(decision) for decision in plan.remove]
+        self._others: dict[Other, OtherOutcome] = {}
+        self._ledger = Ledger()
+
+    @property
+    def early(self) -> bool:
+        """Whether anything was removed before the caches could be opened, to make room."""
+        return bool(self._others) or any(aside.gone for aside in self._asides)
 
     def _open_asides(self) -> list[Aside]:
-        """Return what has no outcome yet."""
-        return [aside for aside in self._asides if aside.ended is None]
+        """Return what was begun and has no outcome yet."""
+        return [aside for aside in self._asides if aside.started and aside.ended is None]
 
-    def outcomes(self, plan: Plan, stopper: PruneError | None = None) -> tuple[Outcome, ...]:
-        """Return one outcome for each decision of the plan, which were begun in its order until something stopped it.
+    def ended(self, unsettled: tuple[str, ...], stopper: str | None = None, *, interrupted: bool) -> Execution:
+        """Return how it ended, with one outcome for each decision of the plan.
 
-        stopper: what did; None for the user, if anything.
+        stopper: what kept it from being begun, if not the user.
         """
-        ended = [aside.ended for aside in self._asides if aside.ended is not None]
-        return (*ended, *not_begun(plan.remove[len(self._asides) :], self.early, stopper))
+        outcomes = []
+        for aside in self._asides:
+            result, why = (Result.FAILED, stopper) if stopper else (Result.SKIPPED, "interrupted before it")
+            outcomes.append(aside.ended or aside.outcome(result, why))
+        return Execution(tuple(outcomes), interrupted, unsettled, tuple(self._others.values()), self._unrecorded())
 
-    def open(self, stack: ExitStack, plan: Plan) -> None:
-        """Open all caches of a plan; on a full disk remove one archive after the other until there is room for that."""
-        while True:
-            try:
-                with ExitStack() as attempt:
-                    self._sites = self._opened(attempt, plan)
-                    for decision, _ in self.early:
-                        self._sites[decision.entry.cache].unsettled = True
-                    stack.push(attempt.pop_all())
-                    return
-            except NoRoomError:
-                # What is to be kept elsewhere must not be deleted to make room for that.
-                if self._run.disposal is not Disposal.DELETE or not make_room(plan, self.early, self._tools):
-                    raise
+    def _unrecorded(self) -> tuple[str, ...]:
+        """Return the caches that had no room for a receipt of what was removed."""
+        gone = {aside.decision.entry.cache for aside in self._asides if aside.early and not aside.decision.leftover}
+        return tuple(sorted(gone - self._sites.keys()))
 
-    def _opened(self, stack: ExitStack, plan: Plan) -> dict[str, Site]:
-        by_cache: dict[str, list[Remove]] = {}
-        for decision in plan.remove:
-            by_cache.setdefault(decision.entry.cache, []).append(decision)
-        caches = [cache for cache in plan.inventory.caches if cache.path in by_cache]
-        return {
-            cache.path: stack.enter_context(
-                opened_site(cache, by_cache[cache.path], self._run_in(number), self._tools.patience)
-            )
-            for number, cache in enumerate(caches)
-        }
+    def open(self, stack: ExitStack) -> None:
+        """Open all caches of the plan; on a full disk remove one thing after the other until there is room for that."""
+        by_cache: dict[str, list[Aside]] = {}
+        for aside in self._asides:
+            by_cache.setdefault(aside.decision.entry.cache, []).append(aside)
+        caches = [cache for cache in self._plan.inventory.caches if cache.path in by_cache]
+        for number, cache in enumerate(caches):
+            mine = by_cache[cache.path]
+            # What is to be kept elsewhere must not be deleted to make room for that.
+            spare = mine if self._run.disposal is Disposal.DELETE else ()
+            others = [other for other in self._plan.other if other.top == cache.real_path]
+            room = Room(spare, others, self._others, self._ledger, self._tools)
+            opened = partial(self._opened, stack, cache, [aside.decision for aside in mine], self._run_in(number))
+            site = self._sites[cache.path] = opened_with_room(cache, opened, room.make, self._tools.patience)
+            for aside in mine:
+                aside.site = site
+                site.unsettled |= aside.gone
+
+    def _opened(self, stack: ExitStack, cache: Cache, decisions: Sequence[Remove], run: Run) -> Site:
+        return stack.enter_context(opened_site(cache, decisions, run, self._tools.patience))
 
     def _run_in(self, number: int) -> Run:
         if self._run.destination is None:
             return self._run
         return replace(self._run, destination=os.path.join(self._run.destination, self._run.id, str(number)))
 
-    def clear_out(self, plan: Plan) -> None:
+    def clear_out(self) -> None:
         """Move everything aside, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
         references = self._tools.references()
         asked = time.monotonic()
-        for decision in plan.remove:
+        for aside in self._asides:
+            if aside.ended is not None:
+                continue
             # Asking for them takes longer than moving an entry.
             if time.monotonic() - asked > _FRESH:
                 references, asked = self._tools.references(), time.monotonic()
-            aside = Aside(decision, self._sites[decision.entry.cache], self.early)
-            self._asides.append(aside)
+            aside.started = True
             error = self._preserve(aside)
             if error is None:
                 error = set_aside(aside, references, None if backup else self._tools.measure)
@@ -201,7 +212,7 @@ class _Execution:
         if folder is None:
             return None
         try:
-            require_unchanged(aside.decision, aside.site.cache, self.early)
+            require_unchanged(aside.decision, aside.site.cache)
             aside.preserved = preserve(aside.site.cache, aside.decision, folder)
         except Changed as change:
             return aside.outcome(Result.SKIPPED, str(change))
@@ -248,22 +259,18 @@ class _Execution:
             site.unsettled = True
         files = sum(aside.measurements[part].files for aside, part in doomed)
         try:
-            delete_all([functools.partial(_remove, *one) for one in doomed], files, self._tools.progress)
+            delete_all([partial(_remove, *one) for one in doomed], files, self._tools.progress)
         finally:
             self._account()
 
     def _account(self) -> None:
         """Say what came back, and what became of the decisions of which nothing is left to be deleted."""
-        ledger = Ledger()
         for aside in self._open_asides():
-            if not aside.begun and aside.parts:
+            if not aside.begun:
                 continue
-            for part in aside.decision.parts:
-                if self.early and (aside.decision, part) in self.early:  # It had to go early, to make room.
-                    aside.measurements[part] = self.early[aside.decision, part]
-                elif part not in aside.removed:
-                    continue
-                aside.deleted[part] = ledger.remove(aside.measurements[part])
+            for part in aside.parts:
+                if part in aside.removed:
+                    aside.deleted[part] = self._ledger.remove(aside.measurements[part])
             if len(aside.deleted) + len(aside.failed) == len(aside.decision.parts):
                 result = Result.FAILED if aside.failed else aside.disposed
                 error = "; ".join(aside.failed[part] for part in aside.parts if part in aside.failed)
@@ -283,8 +290,7 @@ class _Execution:
         if self._run.disposal is Disposal.BACKUP:
             return ()
         unsettled = []
-        gone = [aside.decision for aside in self._asides if aside.begun]
-        gone += [decision for decision, _ in self.early]
+        gone = [aside.decision for aside in self._asides if aside.gone]
         if self._run.disposal is Disposal.DELETE:
             # Nobody wants a half of a package back.
             gone = [decision for decision in gone if not decision.leftover]

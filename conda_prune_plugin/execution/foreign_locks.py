@@ -15,7 +15,6 @@ conda takes no lock. Windows has other calls for the same locks; there only our 
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -24,7 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from ..core.model import Cache, Client
 from ..core.names import RATTLER_LOCK
-from .directory import Directory
+from .directory import Directory, lacks_room
 from .lock import Patience
 
 try:
@@ -47,8 +46,10 @@ class EntryLockedError(OSError):
 
 
 @contextmanager
-def cache_locks(directory: Directory, state: Directory, cache: Cache, patience: Patience) -> Iterator[None]:
+def cache_locks(directory: Directory, state: Directory | None, cache: Cache, patience: Patience) -> Iterator[None]:
     """Hold the locks of the other clients on a cache; our own state in it is locked already.
+
+    state: None on a full disk: then no lock file is made, and those that are there are held.
 
     Raises `LockTimeoutError` when one is still held when the patience is exhausted, `OSError` when a lock file can't
     be used.
@@ -57,10 +58,10 @@ def cache_locks(directory: Directory, state: Directory, cache: Cache, patience: 
         if fcntl is not None:
             top = stack.enter_context(Directory.open(cache.top)) if cache.top else directory
             for name in _mamba_names(cache):
-                if state.exists(name):
+                if state is not None and state.exists(name):
                     state.unlink(name)  # Of a run that was killed while it made it.
                 stack.enter_context(_mamba_lock(top, state, name, patience))
-            if cache.client == Client.RATTLER or directory.exists(RATTLER_LOCK):
+            if (cache.client == Client.RATTLER and state is not None) or directory.exists(RATTLER_LOCK):
                 stack.enter_context(_rattler_lock(directory, patience))
         yield
 
@@ -102,11 +103,14 @@ _held: set[tuple[int, int, str]] = set()
 
 
 @contextmanager
-def _mamba_lock(directory: Directory, state: Directory, name: str, patience: Patience) -> Iterator[None]:
+def _mamba_lock(directory: Directory, state: Directory | None, name: str, patience: Patience) -> Iterator[None]:
     status = directory.own_status()
     key = (status.st_dev, status.st_ino, name)
     if key in _held:
         yield  # Held for another directory of the same cache, whose work began before and ends after this.
+        return
+    if state is None and not directory.exists(name):
+        yield
         return
     with _new_mamba_lock(directory, state, name, patience):
         _held.add(key)
@@ -117,12 +121,12 @@ def _mamba_lock(directory: Directory, state: Directory, name: str, patience: Pat
 
 
 @contextmanager
-def _new_mamba_lock(directory: Directory, state: Directory, name: str, patience: Patience) -> Iterator[None]:
+def _new_mamba_lock(directory: Directory, state: Directory | None, name: str, patience: Patience) -> Iterator[None]:
     existed = directory.exists(name)
     if existed and not stat.S_ISREG(directory.status(name).st_mode):
         yield  # Nothing that mamba could lock.
         return
-    if not existed:
+    if not existed and state is not None:
         _make_ours(directory, state, name)
     fd = _locked(directory, name, os.O_RDWR | os.O_CREAT, _lock_mambas_byte, "mamba", patience)
     if fd is None:
@@ -194,7 +198,7 @@ def _locked(
             patience.notify(f"{path} can't be locked for lack of permission; going on without it.")
             return None
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if lacks_room(error):
                 return None
             raise
         ours = False

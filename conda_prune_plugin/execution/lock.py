@@ -8,6 +8,12 @@ its last and taken in this order:
    3.24 on) and tries again with a new one;
 2. mamba's lock and rattler's (`foreign_locks`), which those take around a whole installation.
 
+On a full disk there may be no inode for the file of the first lock. Then the cache directory itself is locked, by
+``flock(2)`` (`exclusive_in_place`): two runs that both make room don't compete. It is no substitute for the file where
+a third run could make that in the meantime: what such runs have in common they change by single renames and unlinks,
+and each run skips what it no longer finds as planned. The directory isn't locked otherwise, since every user who may
+read a cache could then hold up its owner.
+
 A reading command takes no lock. Locks are waited for with a message and a limit (`Patience`).
 
 conda takes no lock on a package cache at all. What keeps an install by conda whole:
@@ -31,11 +37,18 @@ What remains possible, if one goes on with ``--ignore-running``, or with a conda
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import LockTimeoutError
+from .directory import Directory
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 NAME = "lock"
 
@@ -44,6 +57,9 @@ DEFAULT_PATIENCE = 300.0
 
 #: What is over sooner is not worth a message, in seconds.
 _MOMENT = 0.2
+
+#: Seconds between two tries.
+_PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +108,46 @@ def exclusive(state_path: str, patience: Patience) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def exclusive_in_place(directory: Directory, patience: Patience) -> Iterator[None]:
+    """Lock a directory itself, which takes neither an inode nor a block.
+
+    Some file systems can't (NFS wants a descriptor that may be written to); the caller goes on without a lock there.
+
+    Raises `LockTimeoutError`.
+    """
+    fd = directory.duplicate()
+    if fd is None or fcntl is None:
+        yield
+        return
+    try:
+        locked = _flock(fd, directory.path, patience)
+        try:
+            yield
+        finally:
+            if locked:  # By closing it alone it would be released with the last duplicate only.
+                fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def _flock(fd: int, path: str, patience: Patience) -> bool:
+    """Wait for the lock on an open directory; return False where the file system has no such locks."""
+    deadline = time.monotonic() + patience.seconds
+    announced = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise patience.exhausted("another conda prune", path) from None
+        except OSError:
+            return False
+        else:
+            return True
+        if not announced:
+            patience.announce("another conda prune", path)
+            announced = True
+        time.sleep(_PAUSE)

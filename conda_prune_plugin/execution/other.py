@@ -7,40 +7,40 @@ its names from the cache or environment that it lies in, one open directory afte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from ..core.decision import Other, OtherOutcome
-from ..core.model import Cache, Measurement, Result
-from ..errors import LockTimeoutError, StateError
+from ..core.model import Cache, Result
+from ..errors import LockTimeoutError, NoRoomError, StateError
 from .aside import reason
 from .directory import Directory
 from .foreign_locks import EntryLockedError, entry_locks
 from .removal import remove
-from .state import locked
+from .state import locked, locked_in_place
 from .tools import Tools
 from .tree import descend
 
 
 def remove_other(
-    others: Sequence[Other], caches: Iterable[Cache], tools: Tools
+    others: Sequence[Other], caches: Iterable[Cache], tools: Tools, done: Iterable[OtherOutcome] = ()
 ) -> tuple[tuple[OtherOutcome, ...], bool]:
     """Remove each of them, with the locks held on the caches; what fails stops none of the others.
 
-    Returns an outcome for each, and whether the user stopped it.
+    done: the outcomes of those that were removed before. Returns an outcome for each, and whether the user stopped it.
     """
     by_path = {cache.real_path: cache for cache in caches}
-    outcomes: dict[Other, OtherOutcome] = {}
+    outcomes = {outcome.other: outcome for outcome in done}
     interrupted = False
     try:
         for top in dict.fromkeys(other.top for other in others):
-            mine = [other for other in others if other.top == top]
+            mine = [other for other in others if other.top == top and other not in outcomes]
             for outcome in _removed(top, mine, by_path.get(top), tools):
                 outcomes[outcome.other] = outcome
     except KeyboardInterrupt:
         interrupted = True
-    done = (outcomes.get(other) or OtherOutcome(other, Result.SKIPPED, error=_STOPPED) for other in others)
-    return tuple(done), interrupted
+    ended = (outcomes.get(other) or OtherOutcome(other, Result.SKIPPED, error=_STOPPED) for other in others)
+    return tuple(ended), interrupted
 
 
 _STOPPED = "interrupted before all of it was gone"
@@ -51,7 +51,7 @@ def _removed(top: str, mine: Sequence[Other], cache: Cache | None, tools: Tools)
     with ExitStack() as stack:
         try:
             if cache is not None:
-                stack.enter_context(locked(cache, tools.patience))
+                _lock(stack, cache, tools)
             directory = stack.enter_context(Directory.open(top))
         except (StateError, LockTimeoutError) as error:
             yield from (OtherOutcome(other, Result.FAILED, error=error.message) for other in mine)
@@ -59,15 +59,19 @@ def _removed(top: str, mine: Sequence[Other], cache: Cache | None, tools: Tools)
             yield from (OtherOutcome(other, Result.FAILED, error=reason(error)) for other in mine)
         else:
             for other in mine:
-                yield _remove(other, directory, tools.measure, tools.progress)
+                yield remove_one(other, directory, tools)
 
 
-def _remove(
-    other: Other,
-    top: Directory,
-    measure: Callable[[str, int | None], Measurement],
-    progress: Callable[[int], None],
-) -> OtherOutcome:
+def _lock(stack: ExitStack, cache: Cache, tools: Tools) -> None:
+    """Lock a cache; nothing that is removed here needs any state, which a full disk has no room for."""
+    try:
+        stack.enter_context(locked(cache, tools.patience))
+    except NoRoomError:
+        stack.enter_context(locked_in_place(cache, tools.patience))
+
+
+def remove_one(other: Other, top: Directory, tools: Tools) -> OtherOutcome:
+    """Remove one of them, below its open top."""
     *above, name = os.path.relpath(other.path, other.top).split(os.sep)
     try:
         with descend(top, above) as directory, entry_locks(directory, [name]):
@@ -75,8 +79,8 @@ def _remove(
             now = (status.st_dev, status.st_ino, status.st_mtime_ns)
             if now != (other.identity.device, other.identity.inode, other.identity.mtime_ns):
                 return OtherOutcome(other, Result.SKIPPED, error="it has changed since it was planned")
-            held = measure(*directory.at(name))
-            remove(directory, name, progress)
+            held = tools.measure(*directory.at(name))
+            remove(directory, name, tools.progress)
     except FileNotFoundError:
         return OtherOutcome(other, Result.SKIPPED, error="it is gone")
     except EntryLockedError as error:

@@ -147,6 +147,16 @@ def write_receipt(folder: Directory, receipt: Receipt) -> None:
     folder.sync()
 
 
+def reserve_receipt(folder: Directory) -> None:
+    """Take the room that the receipt needs when it is written again at the end of a run. Raises `OSError`.
+
+    The next `write_receipt` puts it to use; what a kill leaves of it is an unfinished receipt like any other.
+    """
+    fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(b"\0" * folder.status(RECEIPT).st_size)
+
+
 def read_receipt(folder: Directory) -> Receipt:
     """Return the receipt in a run's folder. Raises `OSError`, or `ValueError` if it can't be understood."""
     with os.fdopen(folder.open_file(RECEIPT, os.O_RDONLY), encoding="utf-8", errors="surrogateescape") as stream:

@@ -80,7 +80,7 @@ def _repaired(item: Repair, site: Site, extraction: Extraction, tools: Tools) ->
     try:
         with site.folder.make_own(MAKING) as making:
             _make(item, site, making, extraction)
-            require_unchanged(item.removal, site.cache, {})
+            require_unchanged(item.removal, site.cache)
             _swap(item, site, making)
         number = site.numbers[entry.dist]
         site.folder.move(number, site.folder, number + DOOMED)

@@ -1,56 +1,165 @@
-"""Removing archives before anything else, where a full disk leaves no room even for our own state."""
+"""Making room on a full disk, where neither an inode nor a block is free for the state of a run.
+
+What a plan removes anyway is removed where it lies, the cheapest first and one by one, until the state can be written;
+then everything goes on as usual, and the receipt tells of what went before it. Nothing of this takes room itself:
+
+1. an archive or another single file, by one unlink;
+2. an index cache or a log file, which conda makes anew;
+3. an extracted directory. It is renamed within the cache to a name that conda and `discovery.strays` know as trash, so
+   that nothing half-deleted ever bears a package's name, checked there like what is set aside, and then deleted. What a
+   kill leaves of it is a leftover.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from stat import S_ISDIR
+from typing import TypeVar
 
 from ..core.accounting import Ledger
-from ..core.decision import Outcome, Plan, Remove
-from ..core.model import PartKind, Result
-from ..errors import PruneError
-from .aside import HAD_TO_GO, Changed, Early, require_unchanged, require_unlinked, require_unreferenced
+from ..core.decision import Other, OtherOutcome
+from ..core.model import Cache, Part, PartKind, Result
+from ..core.names import TRASH
+from ..errors import NoRoomError
+from .aside import (
+    Aside,
+    Changed,
+    reason,
+    require_as_planned,
+    require_unchanged,
+    require_unlinked,
+    require_unreferenced,
+)
 from .directory import Directory
+from .foreign_locks import EntryLockedError, entry_locks
+from .lock import Patience
+from .other import remove_one
 from .removal import remove
+from .state import locked_in_place
 from .tools import Tools
 
+_Opened = TypeVar("_Opened")
 
-def make_room(plan: Plan, early: Early, tools: Tools) -> bool:
-    """Remove one archive of the plan where it is, and note it; return whether there was one.
 
-    That is a single step, and needs no room itself. Not of what an environment has (``--unlinked``): that takes more
-    checks.
+def opened_with_room(
+    cache: Cache, opened: Callable[[], _Opened], make_room: Callable[[Directory], Iterator[None]], patience: Patience
+) -> _Opened:
+    """Return what `opened` returns, after as many steps of `make_room` as that needs; it gets the cache.
+
+    Raises what `opened` raises: `NoRoomError` if all steps were not enough.
     """
-    caches = {cache.path: cache for cache in plan.inventory.caches}
-    for decision in plan.remove:
-        for part in decision.parts:
-            done = decision.accepted or (decision, part) in early
-            if done or part.kind is not PartKind.ARCHIVE:
-                continue
+    try:
+        return opened()
+    except NoRoomError as error:
+        shortage = error
+    steps: Iterator[None] | None = None
+    while True:
+        # Released before each try, which takes locks of its own.
+        with locked_in_place(cache, patience) as directory:
+            steps = steps or make_room(directory.again())
             try:
-                with Directory.open(caches[decision.entry.cache].real_path) as cache:
-                    require_unreferenced(decision, tools.references())
-                    require_unchanged(decision, cache, early)
-                    require_unlinked(decision, tools.soft_links())
-                    measurement = tools.measure(*cache.at(part.name))
-                    remove(cache, part.name, tools.progress)
-            except (Changed, OSError):
-                continue  # Nothing was removed; it is looked at again when its turn comes.
-            early[decision, part] = measurement
-            return True
-    return False
+                next(steps)
+            except StopIteration:
+                raise shortage from None
+        try:
+            return opened()
+        except NoRoomError as error:
+            shortage = error
 
 
-def not_begun(decisions: Iterable[Remove], early: Early, stopper: PruneError | None) -> Iterator[Outcome]:
-    """Give the outcomes of decisions that were not begun, but for the archives that had to go.
+class Room:
+    """What a run may remove of one cache to make room.
 
-    stopper: why none could be; None for an interruption by the user.
+    others: those in the cache; outcomes: what became of them.
     """
-    result, why = (Result.FAILED, stopper.message) if stopper else (Result.SKIPPED, "interrupted before it")
-    ledger = Ledger()
-    for decision in decisions:
-        gone = [early[decision, part] for part in decision.parts if early and (decision, part) in early]
-        files, freed = sum(one.files for one in gone), sum(ledger.remove(one) for one in gone)
-        if len(gone) == len(decision.parts):
-            yield Outcome(decision.entry, Result.REMOVED, files, freed)
-        else:
-            yield Outcome(decision.entry, result, files, freed, why + HAD_TO_GO if gone else why)
+
+    def __init__(
+        self,
+        asides: Sequence[Aside],
+        others: Sequence[Other],
+        outcomes: dict[Other, OtherOutcome],
+        ledger: Ledger,
+        tools: Tools,
+    ) -> None:
+        self._asides = asides
+        self._others = others
+        self._outcomes = outcomes
+        self._ledger = ledger
+        self._tools = tools
+
+    def make(self, cache: Directory) -> Iterator[None]:
+        """Remove one thing after the other; stops after each. The caller holds the locks whenever it goes on."""
+        with cache:
+            for aside, part in self._parts(cache, directories=False):
+                if self._remove(aside, part, cache, part.name):
+                    yield
+            for other in self._others:
+                self._outcomes[other] = outcome = remove_one(other, cache, self._tools)
+                if outcome.result is Result.REMOVED:
+                    yield
+            for aside, part in self._parts(cache, directories=True):
+                if self._remove(aside, part, cache, part.name + TRASH):
+                    yield
+
+    def _parts(self, cache: Directory, *, directories: bool) -> list[tuple[Aside, Part]]:
+        """Return the parts that may go early, those with the fewest files first.
+
+        The lock file that rattler keeps beside a package goes with its directory, after it.
+        """
+        found = []
+        for aside in sorted(self._asides, key=lambda aside: aside.decision.files):
+            for part in aside.parts:
+                is_directory = cache.exists(part.name) and S_ISDIR(cache.status(part.name).st_mode)
+                if (is_directory or part.kind is PartKind.LOCK) == directories:
+                    found.append((aside, part))
+        return found
+
+    def _remove(self, aside: Aside, part: Part, cache: Directory, doomed: str) -> bool:
+        """Remove a part as `doomed`, its name while it is deleted; return False if it stays, to be judged in turn."""
+        decision = aside.decision
+        if aside.ended or (part.kind is PartKind.LOCK and len(aside.parts) > 1):
+            return False
+        try:
+            self._require_unused(aside)
+            require_unchanged(decision, cache, aside.early)
+            with entry_locks(cache, [part.name]):
+                if doomed != part.name:
+                    cache.move(part.name, cache, doomed)
+        except (Changed, EntryLockedError, OSError):
+            return False
+        try:
+            for each in aside.parts:
+                aside.measurements[each] = self._tools.measure(*cache.at(doomed if each == part else each.name))
+            require_as_planned(aside)
+            self._require_unused(aside)
+        except (Changed, OSError, KeyboardInterrupt) as error:
+            if doomed != part.name:
+                cache.move(doomed, cache, part.name)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return False
+        cache.sync()
+        self._delete(aside, part, cache, doomed)
+        return True
+
+    def _require_unused(self, aside: Aside) -> None:
+        decision = aside.decision
+        require_unreferenced(decision, self._tools.references())
+        # No file of an environment leads into an archive.
+        if any(part.kind is not PartKind.ARCHIVE for part in aside.parts):
+            require_unlinked(decision, self._tools.soft_links())
+
+    def _delete(self, aside: Aside, part: Part, cache: Directory, doomed: str) -> None:
+        try:
+            remove(cache, doomed, self._tools.progress)
+        except (OSError, KeyboardInterrupt) as error:
+            why = reason(error) if isinstance(error, OSError) else "interrupted"
+            aside.begun.add(part)
+            aside.ended = aside.outcome(Result.FAILED, f"it was not deleted completely; {doomed} is left of it: {why}")
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return
+        aside.early.add(part)
+        aside.deleted[part] = self._ledger.remove(aside.measurements[part])
+        if not aside.parts:
+            aside.ended = aside.outcome(Result.REMOVED)

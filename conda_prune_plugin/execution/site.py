@@ -12,9 +12,9 @@ from ..core.model import Cache
 from ..core.run import Disposal, Run
 from ..errors import StateError
 from .archive import Preserved, holds_archives, make_folder
-from .directory import Directory
+from .directory import Directory, lacks_room
 from .lock import Patience
-from .receipt import Receipt, RunState, begun, withdraw_receipt, write_receipt
+from .receipt import UNFINISHED, Receipt, RunState, begun, reserve_receipt, withdraw_receipt, write_receipt
 from .state import locked_state, opened, remove_empty, unusable
 
 
@@ -33,6 +33,20 @@ class Site:
     numbers: dict[str, str]
     archives: Directory | None = None
     unsettled: bool = False
+
+    def take_in(self, name: str) -> None:
+        """Move a part from the cache into the run's folder. Raises `OSError`.
+
+        The list of what is in a folder grows by blocks: on a full disk the reserve of the receipt gives way to it.
+        """
+        number = self.numbers[name]
+        try:
+            self.cache.move(name, self.folder, number)
+        except OSError as error:
+            if not (lacks_room(error) and self.folder.exists(UNFINISHED)):
+                raise
+            self.folder.unlink(UNFINISHED)
+            self.cache.move(name, self.folder, number)
 
     def note(self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str]) -> None:
         """Write into the receipt, before anything is deleted, what was found out since: archives and hashes, by label.
@@ -108,6 +122,7 @@ def opened_site(cache: Cache, decisions: Sequence[Remove], run: Run, patience: P
             site = Site(directory, folder, receipt, numbers, archives)
             stack.callback(site.close)
             write_receipt(folder, receipt)
+            reserve_receipt(folder)
         except OSError as error:
             raise unusable(os.path.join(state.path, run.id), error) from error
         state.sync()

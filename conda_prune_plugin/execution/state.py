@@ -7,7 +7,6 @@ made: only that may be incomplete; everything else is whole and can be given bac
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,10 +15,10 @@ from dataclasses import dataclass
 from ..core.model import Cache, Client
 from ..core.names import STATE
 from ..errors import NoRoomError, StateError
-from .directory import Directory
+from .directory import Directory, lacks_room
 from .foreign_locks import cache_locks
 from .lock import NAME as LOCK
-from .lock import Patience, exclusive
+from .lock import Patience, exclusive, exclusive_in_place
 
 DOOMED = ".deleting"
 
@@ -54,7 +53,6 @@ def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iter
     """
     with ExitStack() as stack:
         state = stack.enter_context(_own_lock(directory, patience))
-        stack.callback(_remove_lock, state)
         try:
             if cache.client != Client.ENVIRONMENTS:
                 stack.enter_context(cache_locks(directory, state, cache, patience))
@@ -75,13 +73,15 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
             stack.callback(remove_empty, directory, STATE)
             try:
                 directory.make_own(STATE).close()
-                stack.enter_context(exclusive(path, patience))
+                has_file = _locked_by_file(stack, path, directory, patience)
                 # Opened only now: the one who held the lock before may have removed the directory, and the lock has
                 # made it again. While we hold it nobody else removes it.
                 state = stack.enter_context(directory.child(STATE))
-                # filelock goes by path: what it has locked must lie in the directory that we have opened.
-                state.status(LOCK)
-                state.hand_over(LOCK)
+                if has_file:
+                    # filelock goes by path: what it has locked must lie in the directory that we have opened.
+                    state.status(LOCK)
+                    state.hand_over(LOCK)
+                    stack.callback(_remove_lock, state)
             except OSError as error:
                 # filelock is told that the directory exists, and then finds none.
                 if isinstance(error, (FileNotFoundError, FileExistsError)) and tries_left:
@@ -89,6 +89,33 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
                 raise unusable(path, error) from error
             yield state
             return
+
+
+def _locked_by_file(stack: ExitStack, path: str, directory: Directory, patience: Patience) -> bool:
+    """Take our own lock; return False if there is no room for its file, and the directory is locked instead."""
+    try:
+        stack.enter_context(exclusive(path, patience))
+    except OSError as error:
+        if not lacks_room(error):
+            raise
+        stack.enter_context(exclusive_in_place(directory, patience))
+        return False
+    return True
+
+
+@contextmanager
+def locked_in_place(cache: Cache, patience: Patience) -> Iterator[Directory]:
+    """Open a cache with those locks on it held that need no room on a full disk.
+
+    Raises `StateError` or `LockTimeoutError`.
+    """
+    with opened(cache) as directory, exclusive_in_place(directory, patience), ExitStack() as stack:
+        try:
+            if cache.client != Client.ENVIRONMENTS:
+                stack.enter_context(cache_locks(directory, None, cache, patience))
+        except OSError as error:
+            raise unusable(cache.path, error) from error
+        yield directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +142,8 @@ def _remove_lock(state: Directory) -> None:
 def unusable(path: str, error: OSError) -> StateError:
     """Return the error for state that can't be written: of a kind of its own when it is for lack of room."""
     message = f"{path} can't be used: {error.strerror or error}."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "Free a few kilobytes, for instance by deleting one archive (.conda, .tar.bz2) from the cache."
+    if lacks_room(error):
+        hint = "Free a few kilobytes there, for instance by deleting one archive (.conda, .tar.bz2) from the cache."
         return NoRoomError(message, hint=hint, path=path)
     return StateError(
         message, hint="It has to be a directory that you may write to; nothing was changed there.", path=path
