@@ -26,9 +26,7 @@ _SUFFIXES = (".c~", ".trash")
 #: What could not be deleted, conda's and mamba's; a number may follow.
 _WORDS = (".conda_trash", ".mamba_trash")
 
-_MARKED = re.compile(
-    "|".join([*(re.escape(suffix) + r"\Z" for suffix in (*_PARTIAL, *_SUFFIXES)), *map(re.escape, _WORDS)])
-)
+_ENDS = (*_PARTIAL, *_SUFFIXES)
 
 #: Behind the name of a package that conda 4.0 to 4.2 is extracting (``extract`` in ``conda/install.py``).
 _EXTRACTING = ".tmp"
@@ -36,7 +34,8 @@ _EXTRACTING = ".tmp"
 #: Directories that Python's tempfile has made here: with conda-package-handling 1.4 to 1.9 where a constructor works
 #: in the cache (``TemporaryDirectory`` in its ``utils.py``), with conda-pypi (``install_ephemeral_conda`` in
 #: ``installer.py``), and by default (six letters and digits up to Python 3.2).
-_SCRATCH = re.compile(r"(?:\.cph_tmp|ephemeral|tmp)(?:[a-z0-9_]{8}|[A-Za-z0-9_]{6})")
+_SCRATCH_BEGINS = (".cph_tmp", "ephemeral", "tmp")
+_SCRATCH = re.compile(rf"(?:{'|'.join(map(re.escape, _SCRATCH_BEGINS))})(?:[a-z0-9_]{{8}}|[A-Za-z0-9_]{{6}})")
 
 #: What lies in such a directory: parts of an archive, archives, packages, or one package's files.
 _IN_SCRATCH = re.compile(r"(?:pkg|info)-.+\.tar\.(?:zst|bz2)|metadata\.json|info|cache|urls(?:\.txt)?")
@@ -65,9 +64,15 @@ class Stray:
 def is_left_aside(item: os.DirEntry[str]) -> bool:
     """Return whether something bears a name that clients give to what they leave aside at work, and is no package."""
     name = item.name
-    if _MARKED.search(name) is not None:
+    # Asked of all that lies in a cache.
+    if _is_marked(name):
         return True
-    return (name.endswith(_EXTRACTING) or _SCRATCH.fullmatch(name) is not None) and not _is_package(item)
+    named = name.endswith(_EXTRACTING) or (name.startswith(_SCRATCH_BEGINS) and _SCRATCH.fullmatch(name) is not None)
+    return named and not _is_package(item)
+
+
+def _is_marked(name: str) -> bool:
+    return name.endswith(_ENDS) or ("_trash" in name and any(word in name for word in _WORDS))
 
 
 def _is_package(item: os.DirEntry[str]) -> bool:
@@ -118,7 +123,7 @@ def _left_aside(item: os.DirEntry[str]) -> Iterator[Stray]:
             yield Stray(name, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist)
         elif suffix == _EXTRACTING and is_dist_name(stem) and is_directory:
             yield Stray(name, ReasonKind.INCOMPLETE_EXTRACTION, "an extraction that was cut off", stem)
-    elif _MARKED.search(name) is None:
+    elif not _is_marked(name):
         if is_directory and _is_scratch(item.path):
             yield Stray(name, ReasonKind.INCOMPLETE_EXTRACTION, "a temporary directory of an install that was cut off")
     elif is_file or is_directory:
@@ -131,7 +136,7 @@ def _is_scratch(path: str) -> bool:
         names = os.listdir(path)
         whole = "info" in names and os.path.isfile(os.path.join(path, INDEX))
         return whole or all(
-            _IN_SCRATCH.fullmatch(name) or _MARKED.search(name) or archive_dist(name) or is_dist_name(name)
+            _IN_SCRATCH.fullmatch(name) or _is_marked(name) or archive_dist(name) or is_dist_name(name)
             for name in names
         )
     return False
