@@ -12,7 +12,7 @@ from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
 from .beside import beside
 from .crew import Crew
-from .envs_dirs import EnvsDir, Listing, may_be_environment
+from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 from .mounts import KERNEL
 from .reading import read_regular
 from .records import META, Reading
@@ -261,7 +261,9 @@ def all_places(sources: Sources) -> tuple[EnvsDir, ...]:
 
 
 def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
-    found = beside((*sources.named, *sources.prefixes, *registered), sources.current)
+    # Of prefixes that merely may exist, a missing one was not renamed.
+    prefixes = filter(has_records, sources.prefixes)
+    found = beside((*sources.named, *prefixes, *registered), sources.current)
     own = frozenset(sources.envs_dirs)
     return tuple(place for place in found if place.top not in own or len(place.below) > 1)
 
@@ -272,12 +274,12 @@ def known_prefixes(sources: Sources) -> frozenset[str]:
 
 
 def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
-    registered = _registered(sources, notices)
     yield from sources.named
     yield from filter(may_be_environment, sources.prefixes)
     listing = Listing(notices)
     for place in sources.own_places:
         yield from listing.environments(place)
+    registered = _registered(sources, notices)
     yield from registered
     # What was set aside lies beside what is still registered, with or without a note.
     yield from set_aside((*sources.noting, *map(os.path.dirname, registered)), notices)

@@ -88,7 +88,6 @@ TOOLS = (
             "/var/lib/conda-store",
         ),
         ("*", "*/*", "*/envs/*"),
-        mixed=True,
     ),
     Tool(
         "Snakemake",
@@ -116,7 +115,6 @@ TOOLS = (
         "conda_build/config.py: croot, build_folder, host_prefix, test_prefix",
         ("{croot}", "$CONDA_BLD_PATH", "~/conda-bld", "{root}/conda-bld"),
         ("*", "*/*"),
-        mixed=True,
     ),
     # It registers what it installs unless `register_envs` is off. By default that lies in the home, or in /opt.
     Tool(
@@ -131,12 +129,6 @@ TOOLS = (
         "conda_project/utils.py: get_envs_paths; project.py: environments",
         ("$CONDA_PROJECT_ENVS_PATH",),
         projects=("envs/*",),
-    ),
-    Tool(
-        "mamba",
-        "libmamba/src/api/configuration.cpp: get_root_prefix",
-        ("$MAMBA_ROOT_PREFIX", "~/micromamba"),
-        ("", "envs/*"),
     ),
 )
 
