@@ -23,6 +23,7 @@ from conda_prune_plugin.core.environments import (
     protections,
 )
 from conda_prune_plugin.core.model import Root, RootState
+from conda_prune_plugin.core.own_files import OwnFiles
 from conda_prune_plugin.core.report import EnvironmentUsage, PipPackages
 from conda_prune_plugin.core.usage import Account
 
@@ -132,6 +133,21 @@ def test_every_protection_is_told_in_its_own_words() -> None:
         ("running", "process 7 runs from it (python x.py)"),
         ("pointer", "/k points into it (kernel)"),
     ]
+
+
+@pytest.mark.parametrize("by_age", [False, True])
+def test_own_work_is_told_by_each_of_its_signs_and_force_lifts_it(by_age: bool) -> None:
+    few = OwnFiles(("src/x", "."), ("old", "older"), ("old", "older"), ("old", "older"))
+    many = OwnFiles((), (), ("a", "b", "c", "d"), ("a", "b", "c", "d"))
+
+    assert [item.detail for item in protections(_environment(own_files=few), by_age=by_age)] == [
+        "it contains a git repository (src/x)",
+        "it contains a git repository (.)",
+        "it contains 2 files older than itself (such as old)",
+    ]
+    (found,) = protections(_environment(own_files=many), by_age=by_age)
+    assert (found.kind.value, found.detail) == ("own-files", "it contains 4 files of no package (such as a)")
+    assert found.kind not in ABSOLUTE
 
 
 @pytest.mark.parametrize("state", RootState)

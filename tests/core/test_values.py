@@ -26,6 +26,8 @@ from conda_prune_plugin.core.names import (
     extended,
     is_dist_name,
     is_file_name,
+    note_name,
+    noted_run,
     package_name,
     package_version,
     plain_dist,
@@ -359,3 +361,23 @@ def test_nothing_may_go_from_a_cache_all_of_whose_entries_are_unsearched() -> No
     inventory = Inventory(caches, (), unsearched=frozenset({one}))
 
     assert inventory.judged == caches[1:]
+
+
+@given(st.binary())
+def test_the_name_of_a_note_tells_its_run(place: bytes) -> None:
+    name = note_name("20260101T000000Z-12345678", place)
+
+    assert noted_run(name) == noted_run(f"{name}.new") == "20260101T000000Z-12345678"
+    assert is_file_name(name)
+    assert name == note_name("20260101T000000Z-12345678", place)
+
+
+@pytest.mark.parametrize(
+    "name", ["place-", "lock", "place-run-1234567", "place-../x-12345678", "place-run-12345678.old"]
+)
+def test_what_is_no_note_tells_of_no_run(name: str) -> None:
+    assert noted_run(name) is None
+
+
+def test_the_name_of_a_note_tells_places_apart() -> None:
+    assert note_name("r", b"/one") == "place-r-5c383f97" != note_name("r", b"/two")
