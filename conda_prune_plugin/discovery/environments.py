@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
@@ -177,7 +177,7 @@ class Reader:
         """Begin with the environments that are known already, if there is a second process to do that."""
         if self.crew.helped:
             self.since = time.time_ns()
-            self._begun = _tasks(sources, [])
+            self._begun = Survey(sources).tasks()
             # What it does not come to in the meantime is done by both.
             self.crew.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
 
@@ -191,29 +191,76 @@ class Reader:
         return [found[task] for task in tasks]
 
 
-def read_roots(sources: Sources, reader: Reader | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+class Survey:
+    """What the registries say at one moment, the places that follow from it, and one listing of these.
+
+    places: all of them, those with nothing else in them first.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.listing = Listing()
+        self._odd: list[Notice] = []
+        self._registered = _registered(sources, self._odd)
+        self._beside = _beside(sources, self._registered)
+        self.places = (*sources.own_places, *self._beside)
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What could not be read so far."""
+        return (*self.listing.notices, *self._odd)
+
+    def tasks(self) -> tuple[_Task, ...]:
+        """Return each environment once."""
+        prefixes: dict[str, str] = {}
+        for prefix in dict.fromkeys(self._prefixes()):
+            real_path = os.path.realpath(prefix)
+            # A link to an environment does not hide what that is called itself.
+            if real_path not in prefixes or (os.path.islink(prefixes[real_path]) and not os.path.islink(prefix)):
+                prefixes[real_path] = prefix
+        return tuple((prefix, _name(prefix, self.sources)) for prefix in prefixes.values())
+
+    def _prefixes(self) -> Iterator[str]:
+        sources = self.sources
+        yield from sources.named
+        yield from filter(may_be_environment, sources.prefixes)
+        for place in sources.own_places:
+            yield from self.listing.environments(place)
+        yield from self._registered
+        # What was set aside lies beside what is still registered, with or without a note.
+        yield from set_aside((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
+        for place in self._beside:
+            yield from self.listing.environments(place)
+
+
+def read_roots(
+    sources: Sources, reader: Reader | None = None, survey: Survey | None = None
+) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     """Return every environment of the sources once, sorted by path, with what was odd about them.
 
-    `reader`: what may have read some of them already.
+    `reader`: what may have read some of them already. `survey`: one that was made just now.
     """
+    survey = survey or Survey(sources)
     notices: list[Notice] = []
     roots = []
-    tasks = _tasks(sources, notices)
+    tasks = survey.tasks()
     for root, odd in (reader or Reader(Crew(at_once=False))).read(tasks):
         roots.append(root)
         notices += odd
-    return tuple(sorted(roots, key=lambda root: root.path)), tuple(notices)
+    return tuple(sorted(roots, key=lambda root: root.path)), (*survey.notices, *notices)
 
 
-def _tasks(sources: Sources, notices: list[Notice]) -> tuple[_Task, ...]:
-    """Return each environment of the sources once."""
-    prefixes: dict[str, str] = {}
-    for prefix in _prefixes(sources, notices):
-        real_path = os.path.realpath(prefix)
-        # A link to an environment does not hide what that is called itself.
-        if real_path not in prefixes or (os.path.islink(prefixes[real_path]) and not os.path.islink(prefix)):
-            prefixes[real_path] = prefix
-    return tuple((prefix, _name(prefix, sources)) for prefix in prefixes.values())
+def known_prefixes(sources: Sources) -> frozenset[str]:
+    """Return the paths of all environments of the sources, missing ones included."""
+    return frozenset(prefix for prefix, _ in Survey(sources).tasks())
+
+
+def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
+    # Of prefixes that merely may exist, a missing one was not renamed.
+    prefixes = filter(has_records, sources.prefixes)
+    found = beside((*sources.named, *prefixes, *registered), sources.current)
+    own = frozenset(sources.own_places)
+    return tuple(place for place in found if replace(place, mixed=False) not in own)
 
 
 def registered_prefixes(registry: str) -> tuple[str, ...]:
@@ -253,38 +300,6 @@ def _over_lines(content: bytes, start: int, end: int) -> tuple[list[str], int]:
         if found:
             return found, end
     return [], start
-
-
-def all_places(sources: Sources) -> tuple[EnvsDir, ...]:
-    """Return every place of the sources, those that registered environments give away included."""
-    return (*sources.own_places, *_beside(sources, _registered(sources, [])))
-
-
-def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
-    # Of prefixes that merely may exist, a missing one was not renamed.
-    prefixes = filter(has_records, sources.prefixes)
-    found = beside((*sources.named, *prefixes, *registered), sources.current)
-    own = frozenset(sources.envs_dirs)
-    return tuple(place for place in found if place.top not in own or len(place.below) > 1)
-
-
-def known_prefixes(sources: Sources) -> frozenset[str]:
-    """Return the paths of all environments of the sources, missing ones included."""
-    return frozenset(prefix for prefix, _ in _tasks(sources, []))
-
-
-def _prefixes(sources: Sources, notices: list[Notice]) -> Iterator[str]:
-    yield from sources.named
-    yield from filter(may_be_environment, sources.prefixes)
-    listing = Listing(notices)
-    for place in sources.own_places:
-        yield from listing.environments(place)
-    registered = _registered(sources, notices)
-    yield from registered
-    # What was set aside lies beside what is still registered, with or without a note.
-    yield from set_aside((*sources.noting, *map(os.path.dirname, registered)), notices)
-    for place in _beside(sources, registered):
-        yield from listing.environments(place)
 
 
 def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class Listing:
     """The directories that have been listed, each once, and what could not be."""
 
     notices: list[Notice] = field(default_factory=list)
-    _names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _names: dict[str, dict[str, None]] = field(default_factory=dict)
     _mounts: frozenset[str] | None = None
 
     def environments(self, pattern: EnvsDir) -> Iterator[str]:
@@ -53,22 +53,22 @@ class Listing:
         return filter(accept, self.candidates(pattern))
 
     def candidates(self, pattern: EnvsDir, visit: Callable[[str], None] | None = None) -> Iterator[str]:
-        """Give every path that a pattern leads to; `visit` is called with each directory before it is listed."""
+        """Give every path that a pattern leads to; `visit` is called with each directory before its listing."""
         paths: Iterable[str] = (pattern.top,)
         for part in pattern.below:
             if part == ANY:
                 paths = self._children(paths, pattern, visit)
             else:
-                paths = [os.path.join(path, part) for path in paths]
+                paths = [os.path.join(path, part) for path in paths if part in self._names.get(path, (part,))]
         return iter(paths)
 
     def _children(
         self, directories: Iterable[str], pattern: EnvsDir, visit: Callable[[str], None] | None
     ) -> Iterator[str]:
         for directory in directories:
-            if visit is not None:
-                visit(directory)
             if (names := self._names.get(directory)) is None:
+                if visit is not None:
+                    visit(directory)
                 names = self._names[directory] = self._list(directory, strict=not pattern.mixed)
             paths = [os.path.join(directory, name) for name in names]
             # What was renamed is no mount point, and an automounter would try to mount what is asked for below one.
@@ -79,26 +79,26 @@ class Listing:
             self._mounts = mount_points()
         return self._mounts
 
-    def _list(self, directory: str, *, strict: bool) -> tuple[str, ...]:
+    def _list(self, directory: str, *, strict: bool) -> dict[str, None]:
         try:
             with os.scandir(directory) as listing:
                 names = [item.name for item in listing if _leads_on(item)]
         except (FileNotFoundError, NotADirectoryError):
             if strict and (link := _broken_link(directory)) is not None:
                 self.notices.append(_unlisted(directory, f"{link} is a broken link"))
-            return ()
+            return {}
         except OSError as error:
             if strict:
                 self.notices.append(_unlisted(directory, error.strerror or str(error)))
-            return ()
+            return {}
         if strict or len(names) <= _MOST:
-            return tuple(sorted(names))
+            return dict.fromkeys(sorted(names))
         message = (
             f"{directory} has {len(names):,} directories, and only the first {_MOST:,} were searched for environments. "
             "Name others with --root or --search."
         )
         self.notices.append(Notice("unsearched-directory", message, directory))
-        return tuple(sorted(names)[:_MOST])
+        return dict.fromkeys(sorted(names)[:_MOST])
 
 
 def may_be_environment(prefix: str) -> bool:

@@ -16,8 +16,8 @@ from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
 from .caches import find_caches
 from .crew import Crew
-from .environments import Reader, Sources, all_places, read_roots, require_environments, search_environments
-from .envs_dirs import EnvsDir, Listing
+from .environments import Reader, Sources, Survey, read_roots, require_environments, search_environments
+from .envs_dirs import Listing
 from .hidden_links import why_soft_links
 from .identity import Names
 from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
@@ -217,12 +217,11 @@ class RootWatch:
         self._sources = sources
         self._caches = caches
         self.roots: tuple[Root, ...] = ()
-        self._places: tuple[EnvsDir, ...] = ()
         # Signed before it is read, as far as it is known already what will be read; environments bring their own
         # stamps, taken before they were listed, which may be some time ago.
-        signature = self._sign_anew()
+        signature, survey = self._sign_anew()
         since = time.time_ns() if reader is None or reader.since is None else reader.since
-        self.roots, self.notices = self._read(reader)
+        self.roots, self.notices = self._read(survey, reader)
         self._hidden = self._hiding(self.notices)
         stamps = {os.path.join(root.path, META): _settled(root.stamp, since) for root in self.roots}
         self._signature = {**signature, **stamps}
@@ -238,10 +237,10 @@ class RootWatch:
 
         Raises `UnreadableEnvironmentError` if there is an environment that could be read before and no more.
         """
-        if self._signature != self._sign(self.roots):
+        if self._signature != self._sign(Listing()):
             # Signed before it is read: what changes meanwhile, or is new, is seen the next time.
-            self._signature = self._sign_anew()
-            self.roots, self.notices = self._read()
+            self._signature, survey = self._sign_anew()
+            self.roots, self.notices = self._read(survey)
             if newly_hidden := self._hiding(self.notices) - self._hidden:
                 raise UnreadableEnvironmentError(
                     f"{min(newly_hidden)} can't be read any more, so what it references is not known.",
@@ -271,8 +270,8 @@ class RootWatch:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""
         return frozenset(os.path.dirname(path) for path in self._signature if os.path.basename(path) == META)
 
-    def _read(self, reader: Reader | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
-        roots, notices = read_roots(self._sources, reader)
+    def _read(self, survey: Survey, reader: Reader | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+        roots, notices = read_roots(self._sources, reader, survey)
         roots, odd = settled(roots, self._caches)
         return with_odd_contents(roots, self._caches), notices + odd
 
@@ -281,24 +280,28 @@ class RootWatch:
         # An environment that is removed meanwhile hides nothing: what it used was not in the plan.
         return frozenset(notice.path for notice in notices if notice.hides_roots and notice.kind != MISSING)
 
-    def _sign_anew(self) -> _Signature:
+    def _sign_anew(self) -> tuple[_Signature, Survey]:
         """Sign what the registries lead to at this moment; what they are is signed before they are read."""
         registries = self._sign_registries()
-        self._places = all_places(self._sources)
-        return {**self._sign(self.roots), **registries}
+        survey = Survey(self._sources)
+        self._places = survey.places
+        return {**self._sign(survey.listing), **registries}, survey
 
     def _sign_registries(self) -> _Signature:
         return {path: _stamp(path) for path in self._sources.all_registries}
 
-    def _sign(self, roots: Iterable[Root]) -> _Signature:
-        listing = Listing()
+    def _sign(self, listing: Listing) -> _Signature:
         signature = self._sign_registries()
-        signature |= {path: _stamp(path) for path in (os.path.join(root.path, META) for root in roots)}
+        signature |= {path: _stamp(path) for path in (os.path.join(root.path, META) for root in self.roots)}
         # Not by the time of its change: the removal itself works in a cache's state.
         signature |= {os.path.join(path, STATE): (0, hash(note_names(path))) for path in self._sources.noting}
         for place in self._places:
-            directories: list[str] = []
-            metas = (os.path.join(path, META) for path in listing.candidates(place, directories.append))
+            # A directory is signed before it is listed.
+            directories: _Signature = {}
+            metas = (
+                os.path.join(path, META)
+                for path in listing.candidates(place, None if place.mixed else _signing(directories))
+            )
             stamps = {path: _stamp(path) for path in metas if path not in signature}
             if place.mixed:
                 # What else comes and goes there is of no interest.
@@ -306,8 +309,15 @@ class RootWatch:
             else:
                 # Also of what is no environment yet: a directory of environments changes before its newest has a
                 # conda-meta.
-                signature |= stamps | {path: _stamp(path) for path in directories}
+                signature |= stamps | directories
         return signature
+
+
+def _signing(signature: _Signature) -> Callable[[str], None]:
+    def sign(path: str) -> None:
+        signature[path] = _stamp(path)
+
+    return sign
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
