@@ -152,7 +152,7 @@ def test_an_environment_that_cannot_be_read_any_more_stops_everything(tiny: Tiny
     watch = tiny.watch()
     plan = tiny.plan(watch)
     shutil.rmtree(tiny.envs / "e" / "conda-meta")
-    (tiny.envs / "e" / "conda-meta").symlink_to("/not/mounted")
+    (tiny.envs / "e" / "conda-meta").symlink_to("/unmounted")
 
     with pytest.raises(UnreadableEnvironmentError, match="any more"):
         tiny.execute(plan, watch)
