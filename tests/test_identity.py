@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,13 @@ def _offer(channel: Path, dist: str, file_name: str, package: Package) -> None:
 def _install(machine: Machine, env: str, *specs: str, **environ: str) -> Path:
     """Make an environment and return the record of the odd package, called as the package is.
 
-    That is how conda calls a wheel's, whose record in the channel has a file name of its own; of other packages conda
-    writes it under the name of the archive, and takes it for malformed from then on.
+    That is how conda 26 calls it. 24.7 calls it like the archive, and takes it for malformed from then on.
     """
     machine.install("create", "-n", env, *(specs or (CHANNEL.rsplit("-", 2)[0],)), **environ)
     meta = machine.envs / env / "conda-meta"
     record = meta / f"{CHANNEL}.json"
-    (meta / f"{FILE}.json").rename(record)
+    if not record.exists():
+        (meta / f"{FILE}.json").rename(record)
     record.write_text(json.dumps({**json.loads(record.read_text()), "fn": f"{CHANNEL}.whl"}))
     return record
 
@@ -269,6 +270,7 @@ def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     odd: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from conda_prune_plugin.discovery import inventory, records
+    from conda_prune_plugin.discovery.reading import read_object
     from conda_prune_plugin.discovery.records import read_environment
 
     odd.install("create", "-n", "e", "plain")
@@ -276,8 +278,12 @@ def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     shutil.rmtree(odd.cache / FILE)
     (odd.cache / f"{FILE}.tar.bz2").unlink()
     opened: list[str] = []
-    real = records.read_object
-    monkeypatch.setattr(records, "read_object", lambda path: (opened.append(path), real(path))[1])
+
+    def read(path: str) -> Mapping[str, Any]:
+        opened.append(path)
+        return read_object(path)
+
+    monkeypatch.setattr(records, "read_object", read)
     roots = tuple(read_environment(str(odd.envs / name), name)[0] for name in "ef")
     caches, _ = find_caches((str(odd.cache),), ())
 
