@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from conda.core.package_cache_data import PackageCacheData
@@ -17,9 +18,6 @@ from conda_prune_plugin.demo.packages import File, Package, build_channel, build
 from conda_prune_plugin.discovery.archive_names import archive_dist, archive_suffixes
 from conda_prune_plugin.discovery.caches import find_caches
 from conda_prune_plugin.discovery.description import describe
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: What the channel calls it, what its file and so its directory in a cache is called, and what it calls itself.
 CHANNEL, FILE, INSIDE = "channel-name-1.0-0", "File_Name-7-h0", "inner.name-1.0-0"
@@ -75,13 +73,13 @@ def _offer(channel: Path, dist: str, file_name: str, package: Package) -> None:
 def _install(machine: Machine, env: str, *specs: str, **environ: str) -> Path:
     """Make an environment and return the record of the odd package, called as the package is.
 
-    That is how conda calls a wheel's, whose record in the channel has a file name of its own; of other packages conda
-    writes it under the name of the archive, and takes it for malformed from then on.
+    That is how conda 26 calls it. 24.7 calls it like the archive, and takes it for malformed from then on.
     """
     machine.install("create", "-n", env, *(specs or (CHANNEL.rsplit("-", 2)[0],)), **environ)
     meta = machine.envs / env / "conda-meta"
     record = meta / f"{CHANNEL}.json"
-    (meta / f"{FILE}.json").rename(record)
+    if not record.exists():
+        (meta / f"{FILE}.json").rename(record)
     record.write_text(json.dumps({**json.loads(record.read_text()), "fn": f"{CHANNEL}.whl"}))
     return record
 
@@ -281,11 +279,11 @@ def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     (odd.cache / f"{FILE}.tar.bz2").unlink()
     opened: list[str] = []
 
-    def opening(path: str) -> Mapping[str, Any]:
+    def read(path: str) -> Mapping[str, Any]:
         opened.append(path)
         return read_object(path)
 
-    monkeypatch.setattr(records, "read_object", opening)
+    monkeypatch.setattr(records, "read_object", read)
     roots = tuple(read_environment(str(odd.envs / name), name)[0] for name in "ef")
     caches, _ = find_caches((str(odd.cache),), ())
 
