@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 
 from ..core.names import extended, is_file_name
@@ -96,17 +96,18 @@ class Directory:
         return True
 
     def names(self) -> list[tuple[str, bool]]:
-        """Return name and whether it is a directory (a link to one is none) for all that is in here."""
-        with os.scandir(self.path if self._fd is None else self._fd) as listing:
-            return [
-                (
-                    item.name,
-                    is_directory(item.stat(follow_symlinks=False))
-                    if ON_WINDOWS
-                    else item.is_dir(follow_symlinks=False),
-                )
-                for item in listing
-            ]
+        """Return name and whether it is a directory (a link to one is none) for all that is in here.
+
+        The directory is opened anew for it: on btrfs (Linux 6.18) the first listing of a descriptor misses the entries
+        that were made since that was opened.
+        """
+        with ExitStack() as stack:
+            place: str | int = self.path
+            if self._fd is not None:
+                place = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._fd)
+                stack.callback(os.close, place)
+            with os.scandir(place) as listing:
+                return [(item.name, _is_directory(item)) for item in listing]
 
     def open_file(self, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in this directory and return its descriptor, as `os.open`; never a link, never waiting."""
@@ -296,6 +297,10 @@ class Directory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_directory(item: os.DirEntry[str]) -> bool:
+    return is_directory(item.stat(follow_symlinks=False)) if ON_WINDOWS else item.is_dir(follow_symlinks=False)
 
 
 def _open(path: str, dir_fd: int | None) -> int | None:
