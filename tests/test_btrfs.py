@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from loop_disk import mounted
 from test_hostile import DISTS, PRUNE, Place
+from test_recovery import test_what_could_not_be_put_back_is_explained_and_comes_to_an_end as not_put_back
 
+from conda_prune_plugin.core.run import Disposal
 from conda_prune_plugin.execution.directory import Directory
 
 if TYPE_CHECKING:
@@ -43,3 +45,9 @@ def test_a_backup_comes_back_byte_for_byte(disk: Path, how: str) -> None:
 
     assert {outcome["dist"]: outcome["result"] for outcome in answer["outcomes"]} == dict.fromkeys(DISTS, "restored")
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_backup_that_could_not_be_put_back_blocks_no_other_of_its_run(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    not_put_back(disk, monkeypatch, Disposal.BACKUP)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..core.model import Cache, Client, Notice, PartKind
 from ..core.run import RunSummary
+from ..core.units import plural
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
 from ..errors import NoSuchRunError, PruneError
@@ -45,8 +46,10 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
         for stored in stored_runs(cache):
             if not stored.exhausted:
                 found.setdefault(stored.id, []).append(stored)
-    unfinished = tuple(cut_off_notice(run) for runs in found.values() for run in runs if not run.complete)
-    return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished)
+    every = [run for runs in found.values() for run in runs]
+    unfinished = tuple(cut_off_notice(run) for run in every if not run.complete)
+    unlisted = tuple(_unlisted_notice(run) for run in every if run.unlisted)
+    return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished + unlisted)
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
@@ -150,6 +153,14 @@ def cut_off_notice(stored: StoredRun) -> Notice:
         "the next prune, restore or purge that may write finishes what it left."
     )
     return Notice("cut-off-run", message, stored.path)
+
+
+def _unlisted_notice(stored: StoredRun) -> Notice:
+    message = (
+        f"{plural(len(stored.unlisted), 'item')} in {stored.path} not listed in its receipt: left alone. "
+        "Delete what you don't need."
+    )
+    return Notice("unlisted", message, stored.path)
 
 
 def interrupted_notice(path: str = "") -> Notice:

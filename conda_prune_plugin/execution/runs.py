@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache
@@ -24,6 +25,7 @@ class StoredRun:
     present: the parts that lie in the folder, by their numbers.
     complete: the run came to its end, and nothing of it has to be finished or given back.
     unexplained: something lies there and no receipt explains it, so that it is left alone.
+    unlisted: names of what lies there beside what the receipt lists; it is left alone too, and stops nothing else.
     """
 
     id: str
@@ -33,6 +35,7 @@ class StoredRun:
     present: frozenset[str]
     complete: bool
     unexplained: bool = False
+    unlisted: frozenset[str] = frozenset()
 
     @property
     def exhausted(self) -> bool:
@@ -106,8 +109,17 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
         return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
     left = ours - {RECEIPT, EXPORTS}
-    run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False)
-    return replace(run, complete=receipt.state is RunState.DONE and not left - numbers and not run.exhausted)
+    unlisted = unlisted_names(ours, receipt)
+    run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False, unlisted=unlisted)
+    pending = left - numbers - unlisted
+    finished = receipt.state is RunState.DONE and not pending
+    return replace(run, complete=finished and (not run.exhausted or bool(unlisted)))
+
+
+def unlisted_names(names: AbstractSet[str], receipt: Receipt) -> frozenset[str]:
+    """Return which of the names in a run's folder are those of parts that its receipt does not list."""
+    listed = {part.number for entry in receipt.entries for part in entry.parts}
+    return frozenset(name for name in names if name[:1].isdecimal() and name.removesuffix(DOOMED) not in listed)
 
 
 def is_ours(name: str) -> bool:
