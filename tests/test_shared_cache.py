@@ -25,6 +25,7 @@ from tiny import Tiny
 from conda_prune_plugin.core.names import STATE
 from conda_prune_plugin.demo.sandbox import Sandbox
 from conda_prune_plugin.embedded import main
+from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.lock import Patience, exclusive
 
 if TYPE_CHECKING:
@@ -291,7 +292,11 @@ def test_while_one_works_on_the_cache_the_other_waits(office: Office) -> None:
         try:
             office._be(office.bob)
             os.umask(0o077)
-            with exclusive(str(office.tiny.cache / STATE), Patience(2.0)):
+            with (
+                Directory.open(str(office.tiny.cache)) as cache,
+                cache.child(STATE) as state,
+                exclusive(state, cache, Patience(2.0)),
+            ):
                 os.write(writing, b"held")
                 signal.pause()
         finally:

@@ -157,8 +157,8 @@ def cut_off_notice(stored: StoredRun) -> Notice:
 
 def _unlisted_notice(stored: StoredRun) -> Notice:
     message = (
-        f"{plural(len(stored.unlisted), 'item')} in {stored.path} not listed in its receipt: left alone. "
-        "Delete what you don't need."
+        f"{stored.path} holds {plural(len(stored.unlisted), 'item')} not listed in its receipt, which neither restore "
+        "nor purge touches. Delete them if you don't need them."
     )
     return Notice("unlisted", message, stored.path)
 

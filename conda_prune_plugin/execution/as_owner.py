@@ -68,11 +68,11 @@ def owner_to_become(path: str) -> User | None:
 
 def user_of(status: os.stat_result) -> User:
     """Return the owner of something by its status."""
-    from pwd import getpwuid
-
     try:
+        from pwd import getpwuid
+
         entry = getpwuid(status.st_uid)
-    except KeyError:
+    except (ImportError, KeyError):
         return User(status.st_uid, status.st_gid, (status.st_gid,), str(status.st_uid))
     groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
     return User(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, entry.pw_dir)
@@ -90,7 +90,7 @@ def run_as(user: User, result: type[T], work: Callable[[Ask], T], answers: Mappi
     from_parent, to_child = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    pid = os.fork() if hasattr(os, "fork") else -1
     if pid == 0:
         os.close(from_child)
         os.close(to_child)
@@ -240,9 +240,11 @@ class _Link:
 def _become(user: User) -> None:
     """Give up everything but the rights of a user, for good. Raises `StateError` where that can't be."""
     try:
-        os.setgroups(user.groups)
-        os.setresgid(user.gid, user.gid, user.gid)
-        os.setresuid(user.uid, user.uid, user.uid)
+        if hasattr(os, "setuid"):
+            # For root these set the real, the effective and the saved numbers (setuid(2)).
+            os.setgroups(user.groups)
+            os.setgid(user.gid)
+            os.setuid(user.uid)
     except OSError as error:
         # The root of a container that a user has started knows few users (user_namespaces(7)).
         raise StateError(

@@ -102,11 +102,10 @@ class Directory:
         that were made since that was opened.
         """
         with ExitStack() as stack:
-            place: str | int = self.path
-            if self._fd is not None:
-                place = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._fd)
-                stack.callback(os.close, place)
-            with os.scandir(place) as listing:
+            fd = None if self._fd is None else _open(".", self._fd)
+            if fd is not None:
+                stack.callback(os.close, fd)
+            with os.scandir(self.path if fd is None else fd) as listing:
                 return [(item.name, _is_directory(item)) for item in listing]
 
     def open_file(self, name: str, flags: int, mode: int = 0o666) -> int:

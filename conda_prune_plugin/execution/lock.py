@@ -4,8 +4,8 @@ The protocol. Whoever changes a cache (prune, restore, purge, recovery) holds, f
 its last and taken in this order:
 
 1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state.locked_state`), so that
-   nothing stays behind; one who waited for the removed file notices (its link count is 0, checked by filelock from
-   3.24 on) and tries again with a new one;
+   nothing stays behind; one who waited for the removed file notices (its link count is 0) and tries again with a new
+   one. It is opened below directories that are held open, never through a link, and never truncated;
 2. mamba's lock and rattler's (`foreign_locks`), which those take around a whole installation.
 
 A reading command takes no lock. Locks are waited for with a message and a limit (`Patience`).
@@ -30,12 +30,21 @@ What remains possible, if one goes on with ``--ignore-running``, or with a conda
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import LockTimeoutError
+from .directory import Directory
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 NAME = "lock"
 
@@ -44,6 +53,9 @@ DEFAULT_PATIENCE = 300.0
 
 #: What is over sooner is not worth a message, in seconds.
 _MOMENT = 0.2
+
+#: Seconds between two tries.
+_PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +79,114 @@ class Patience:
 
 
 @contextmanager
-def exclusive(state_path: str, patience: Patience) -> Iterator[None]:
-    """Hold our own lock in a cache's state directory.
+def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterator[None]:
+    """Hold our own lock in the open state directory of a cache, which is open too.
 
     Raises `LockTimeoutError` when another run still holds it when the patience is exhausted, `OSError` when the file
-    can't be used.
+    can't be used or trusted.
     """
-    # Only a run that writes needs it, and importing it takes a while.
+    holder = "another conda prune"
+    if fcntl is None:
+        with _by_path(os.path.join(state.path, NAME), holder, patience):
+            yield
+        return
+
+    def attempt(fd: int) -> None:
+        _require_trusted(fd, state, cache)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    fd = acquire(state, NAME, lambda: _open_own(state), attempt, holder, patience)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def acquire(
+    directory: Directory,
+    name: str,
+    opened: Callable[[], int],
+    attempt: Callable[[int], None],
+    holder: str,
+    patience: Patience,
+) -> int:
+    """Return a descriptor of a lock file that is locked; closing it releases the lock.
+
+    opened: opens the file, and makes it if need be. attempt: locks it without waiting.
+
+    Raises `LockTimeoutError`, and the `OSError` of both but for what says that the lock is held.
+    """
+    path = os.path.join(directory.path, name)
+    deadline = time.monotonic() + patience.seconds
+    silent_until = time.monotonic() + _MOMENT
+    announced = False
+    while True:
+        fd = opened()
+        ours = False
+        try:
+            attempt(fd)
+            # Whoever held it may have removed it: then it guards nothing any more, and there may be a new one.
+            ours = os.fstat(fd).st_nlink > 0
+            if ours:
+                return fd
+            continue
+        except (BlockingIOError, PermissionError) as error:
+            # Held: POSIX allows both errors for that (fcntl(2)).
+            if isinstance(error, UntrustedLockError):
+                raise
+        finally:
+            if not ours:
+                os.close(fd)
+        if time.monotonic() >= deadline:
+            raise patience.exhausted(holder, path)
+        if not announced and time.monotonic() >= silent_until:
+            patience.announce(holder, path)
+            announced = True
+        time.sleep(_PAUSE)
+
+
+class UntrustedLockError(PermissionError):
+    """A lock file is not one that this program has made."""
+
+
+def _open_own(state: Directory) -> int:
+    """Open our lock file, never truncated. It is private; in a cache that others may change they may lock it too."""
+    try:
+        fd = state.open_file(NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        try:
+            return state.open_file(NAME, os.O_RDWR)
+        except PermissionError:
+            return state.open_file(NAME, os.O_RDONLY)
+    if _is_shared(state):
+        state.share(fd)
+    return fd
+
+
+def _is_shared(directory: Directory) -> bool:
+    """Return whether others than its owner may change a directory."""
+    return bool(directory.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _require_trusted(fd: int, state: Directory, cache: Directory) -> None:
+    """Refuse a lock file that is another file too, or of a user who has no business here. Raises `UntrustedLockError`.
+
+    Whoever may change a cache may make the lock in it: its owner, and in a shared cache the others.
+    """
+    status = os.fstat(fd)
+    ours = hasattr(os, "geteuid") and status.st_uid in (os.geteuid(), cache.own_status().st_uid)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and (ours or _is_shared(cache)):
+        return
+    path = os.path.join(state.path, NAME)
+    raise UntrustedLockError(errno.EPERM, "It is not a lock that conda prune has made; delete it", path)
+
+
+@contextmanager
+def _by_path(path: str, holder: str, patience: Patience) -> Iterator[None]:
+    """Hold a lock where files can't be opened relative to a directory (Windows)."""
     from filelock import FileLock, Timeout
 
-    path = os.path.join(state_path, NAME)
-    # In a shared cache the others must be able to open it.
-    lock = FileLock(path, mode=0o666)
-    holder = "another conda prune"
+    lock = FileLock(path)
     try:
         try:
             lock.acquire(timeout=min(_MOMENT, patience.seconds))

@@ -119,7 +119,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         f"the deletion of {len(doomed)} finished."
     )
     if unlisted:
-        message += f" {plural(len(unlisted), 'item')} in {folder.path} not listed in its receipt: left alone."
+        message += f" {folder.path} holds {plural(len(unlisted), 'item')} more, not listed in its receipt: kept."
     return message
 
 

@@ -74,17 +74,13 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
         with ExitStack() as stack:
             stack.callback(remove_empty, directory, STATE)
             try:
-                directory.make_own(STATE).close()
-                stack.enter_context(exclusive(path, patience))
-                # Opened only now: the one who held the lock before may have removed the directory, and the lock has
-                # made it again. While we hold it nobody else removes it.
-                state = stack.enter_context(directory.child(STATE))
-                # filelock goes by path: what it has locked must lie in the directory that we have opened.
-                state.status(LOCK)
-                state.hand_over(LOCK)
+                state = stack.enter_context(directory.make_own(STATE))
+                stack.enter_context(exclusive(state, directory, patience))
+                # The lock must lie in the directory that has the name now; while it is held nobody removes that.
+                with directory.child(STATE) as named:
+                    named.status(LOCK)
             except OSError as error:
-                # filelock is told that the directory exists, and then finds none.
-                if isinstance(error, (FileNotFoundError, FileExistsError)) and tries_left:
+                if isinstance(error, FileNotFoundError) and tries_left:
                     continue
                 raise unusable(path, error) from error
             yield state
