@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+from ..core.names import archive_dist
+from ..discovery.archives import require_contained
 from ..discovery.reading import INDEX, dist_of, read_object
 from ..discovery.wholeness import RECORD, directory_damage, file_sha256, never
 from ..execution.receipt import ReceiptEntry
@@ -73,6 +75,8 @@ def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     from conda.gateways.disk.create import write_as_json_to_file
 
     try:
+        if archive_dist(archive) is not None:
+            require_contained(archive)
         _extract(archive, target)
         found = dist_of(read_object(os.path.join(target, INDEX)))
     except Exception as error:

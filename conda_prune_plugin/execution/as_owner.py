@@ -78,6 +78,20 @@ def user_of(status: os.stat_result) -> User:
     return User(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, entry.pw_dir)
 
 
+def in_place_of(path: str, result: type[T], work: Callable[[Ask], T], answers: Mapping[str, Callable[..., Any]]) -> T:
+    """Return what `work` returns, done as the owner of a directory where this process is root and the owner is not.
+
+    Arguments and errors are those of `run_as`. Everybody else does the work themselves.
+    """
+    try:
+        user = owner_to_become(path)
+    except OSError:
+        user = None  # The work itself finds out that there is no such directory.
+    if user is None:
+        return work(lambda name, *arguments: answers[name](*arguments))
+    return run_as(user, result, work, answers)
+
+
 def run_as(user: User, result: type[T], work: Callable[[Ask], T], answers: Mapping[str, Callable[..., Any]]) -> T:
     """Return what `work` returns in a child process that has become a user, of the type `result`.
 
