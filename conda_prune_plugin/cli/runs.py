@@ -94,21 +94,31 @@ def new_run_id(now: float) -> str:
 
 
 def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
-    """Return a run by its id, or by ``last`` the newest that has something to restore. Raises `NoSuchRunError`."""
-    restorable = [runs for runs in stock.runs if any(stored.entries for stored in runs)]
+    """Return a run by its id, or by ``last`` the caller's newest that has something to restore.
+
+    In a shared cache another user may have written any receipt.
+
+    Raises `NoSuchRunError`.
+    """
+    restorable = [runs for runs in stock.runs if any(stored.own and stored.entries for stored in runs)]
     if name == "last":
         if restorable:
-            return restorable[-1]
+            return _trusted(restorable[-1])
         raise NoSuchRunError(
             "There is nothing to restore in the package caches.",
             hint="A prune leaves a receipt, or a backup if it was asked for one; --pkgs-dir names another cache.",
         )
     for runs in stock.runs:
         if runs[0].id == name:
-            return runs
+            return _trusted(runs)
     raise NoSuchRunError(
         f"There is no run {name} in the package caches.", hint="`conda prune restore` lists the runs that there are."
     )
+
+
+def _trusted(runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
+    """Return what the caller's own run has left; what bears its id elsewhere may be another user's."""
+    return tuple(stored for stored in runs if stored.own) or runs
 
 
 def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache
@@ -26,6 +27,7 @@ class StoredRun:
     complete: the run came to its end, and nothing of it has to be finished or given back.
     unexplained: something lies there and no receipt explains it, so that it is left alone.
     unlisted: names of what lies there beside what the receipt lists; it is left alone too, and stops nothing else.
+    owner: the number of the user whose receipt it is; None where files have no owners, or without one.
     """
 
     id: str
@@ -36,6 +38,20 @@ class StoredRun:
     complete: bool
     unexplained: bool = False
     unlisted: frozenset[str] = frozenset()
+    owner: int | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether the receipt is the caller's, so that it can be believed; for root also that of a cache's owner.
+
+        What root does in the cache of another user is done as that user (`as_owner`).
+        """
+        if self.owner is None or not hasattr(os, "geteuid"):
+            return True
+        if os.geteuid() == 0:
+            with suppress(OSError):
+                return self.owner in (0, os.stat(self.cache.real_path).st_uid)
+        return self.owner == os.geteuid()
 
     @property
     def exhausted(self) -> bool:
@@ -103,6 +119,7 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
             if names and not ours:
                 return None
             receipt = read_receipt(folder)
+            owner = folder.status(RECEIPT).st_uid if hasattr(os, "geteuid") else None
     except (OSError, ValueError):
         # Before it has a receipt a run changes nothing.
         unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
@@ -110,7 +127,9 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
     left = ours - {RECEIPT, EXPORTS}
     unlisted = unlisted_names(ours, receipt)
-    run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False, unlisted=unlisted)
+    run = StoredRun(
+        name, cache, path, receipt, frozenset(left & numbers), complete=False, unlisted=unlisted, owner=owner
+    )
     pending = left - numbers - unlisted
     finished = receipt.state is RunState.DONE and not pending
     return replace(run, complete=finished and (not run.exhausted or bool(unlisted)))
