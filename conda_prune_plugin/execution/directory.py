@@ -114,6 +114,25 @@ class Directory:
         never = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         return os.open(path, flags | never, mode, dir_fd=dir_fd)
 
+    def open_regular(self, name: str) -> int:
+        """Open a regular file in this directory for reading and return its descriptor.
+
+        Raises `OSError` for anything else: a device, say, has no end.
+        """
+        fd = self.open_file(name, os.O_RDONLY)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "Not a regular file", os.path.join(self.path, name))
+        return fd
+
+    def read_file(self, name: str, limit: int) -> bytes:
+        """Return the content of a regular file of at most `limit` bytes. Raises `OSError`, also if it is larger."""
+        with os.fdopen(self.open_regular(name), "rb") as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:
+            raise OSError(errno.EFBIG, f"Larger than {limit >> 20} MiB", os.path.join(self.path, name))
+        return content
+
     def mkdir(self, name: str) -> None:
         """Make a directory in this one."""
         path, dir_fd = self.at(name)

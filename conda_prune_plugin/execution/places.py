@@ -11,6 +11,9 @@ import os
 from ..core.names import PLACES, STATE
 from .directory import Directory
 
+#: The largest list that is read, in bytes.
+LARGEST = 1 << 20
+
 
 def remember(envs_dir: str, place: str) -> None:
     """Note a directory. Raises `OSError`, or `ValueError` for a path that no line can hold."""
@@ -19,8 +22,7 @@ def remember(envs_dir: str, place: str) -> None:
     with Directory.open(os.path.realpath(envs_dir)) as directory, directory.make_own(STATE) as state:
         known = b""
         if state.exists(PLACES):
-            with os.fdopen(state.open_file(PLACES, os.O_RDONLY), "rb") as stream:
-                known = stream.read()
+            known = state.read_file(PLACES, LARGEST)
         line = os.fsencode(place)
         if line in known.split(b"\n"):
             return

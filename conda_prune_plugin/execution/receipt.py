@@ -28,6 +28,9 @@ RECEIPT = "receipt.json"
 #: The receipt while it is written; cut off, it says nothing.
 UNFINISHED = RECEIPT + ".new"
 
+#: The largest receipt that is read, in bytes; an entry takes some 500 and the record of its package.
+LARGEST = 64 << 20
+
 #: The receipt's own schema number.
 SCHEMA = 1
 
@@ -141,14 +144,13 @@ def write_receipt(folder: Directory, receipt: Receipt) -> None:
 
 def read_receipt(folder: Directory) -> Receipt:
     """Return the receipt in a run's folder. Raises `OSError`, or `ValueError` if it can't be understood."""
-    with os.fdopen(folder.open_file(RECEIPT, os.O_RDONLY), encoding="utf-8", errors="surrogateescape") as stream:
-        try:
-            document = json.load(stream)
-            if document["schema"] != SCHEMA:
-                raise ValueError(f"its schema is {document['schema']}, not {SCHEMA}")
-            return _receipt(document)
-        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"it is not a receipt ({error!r})") from error
+    try:
+        document = json.loads(folder.read_file(RECEIPT, LARGEST).decode("utf-8", "surrogateescape"))
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']}, not {SCHEMA}")
+        return _receipt(document)
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"it is not a receipt ({error!r})") from error
 
 
 def withdraw_receipt(folder: Directory) -> None:
