@@ -449,3 +449,23 @@ def test_very_many_revisions_hold_all_that_they_name_in_memory_that_grows_with_t
         named = {line.split("::")[1] for line in lines[:-1] if "::" in line}
         assert frozenset[str]().union(*(root.dists for root in roots)) == named
     assert held[8_000] < 4 * held[2_000]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@EXPLICIT\nhttps://host/noarch/" + "a" * 100_000 + "-1-0.conda\n",
+        "version: 1\npackage:\n- url: " + "a" * 100_000 + "\n",
+        "dependencies:\n- a[" + "a[" * 2_000 + "\n",
+    ],
+    ids=["explicit", "conda-lock", "environment"],
+)
+def test_a_lockfile_with_a_line_that_no_tool_writes_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "lock"
+    path.write_text(text)
+
+    with pytest.raises(LockfileError) as refused:
+        read_lockfile(str(path))
+
+    assert f"line {len(text.splitlines())}" in refused.value.message
+    assert len(refused.value.message) < 1_000
