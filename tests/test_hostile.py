@@ -353,3 +353,28 @@ def test_a_tree_deeper_than_files_may_be_open_is_removed(place: Place, how: str)
 
     assert end.code == 0, end.output
     assert not (place.sandbox.cache / "a-1-0").exists()
+
+
+@pytest.mark.parametrize("command", [("prune", "--dry-run", "--json"), ("prune", "restore", "--json")])
+def test_a_receipt_that_is_too_large_is_not_read(place: Place, command: tuple[str, ...]) -> None:
+    place.run(*PRUNE)
+    with place.receipt.open("ab") as stream:
+        stream.truncate(2 << 30)
+
+    done = place.run(*command)
+
+    assert done.code == 0, done.output
+    assert any(place.receipt.parent.name in item["message"] for item in json.loads(done.output)["warnings"])
+
+
+def test_an_archive_that_is_a_device_is_not_read(place: Place, tmp_path: Path) -> None:
+    place.run(*PRUNE, "--backup-to", str(tmp_path / "archives"))
+    document = json.loads(place.receipt.read_text())
+    document["destination"] = "/dev"
+    for entry in document["entries"]:
+        entry["archived"]["name"] = "zero"
+    place.receipt.write_text(json.dumps(document))
+
+    done = place.json("prune", "restore", "last")
+
+    assert {outcome["result"] for outcome in done["outcomes"]} == {"failed"}

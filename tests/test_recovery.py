@@ -214,6 +214,31 @@ def test_what_is_not_understood_is_left_alone_and_said(tmp_path: Path, receipt: 
     assert (run / "0").is_dir()
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("state", ["begun", "done"])
+def test_an_item_that_its_receipt_does_not_list_stays_and_blocks_no_other(tmp_path: Path, state: str) -> None:
+    tiny = Tiny(tmp_path / "it")
+    for dist in DISTS:
+        tiny.add(dist)
+    if state == "begun":
+        assert _run_until(tiny, 2, ("move",))
+    else:
+        tiny.execute(tiny.plan(), run=Run("run-1", 0.0, Disposal.BACKUP))
+    unlisted = tiny.cache / ".conda-prune" / "run-1" / "77"
+    (unlisted / "lib").mkdir(parents=True)
+
+    _recover(tiny)
+
+    if state == "done":
+        (run,) = stored_runs(list_cache(str(tiny.cache)))
+        assert (run.complete, set(run.unlisted)) == (True, {"77"})
+        assert {entry.dist for entry in run.entries} == set(DISTS)
+        _purge_all(tiny)
+    assert cut_off_runs(list_cache(str(tiny.cache))) == ()
+    assert (unlisted / "lib").is_dir()
+    assert {path.name for path in unlisted.parent.iterdir()} <= {"77", "receipt.json"}
+
+
 def test_a_stray_file_beside_the_runs_is_no_run(tmp_path: Path) -> None:
     tiny = Tiny(tmp_path / "it")
     (tiny.cache / ".conda-prune").mkdir()

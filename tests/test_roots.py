@@ -409,3 +409,63 @@ def test_a_path_that_may_be_a_package_without_its_suffix_keeps_it_or_is_told(tin
     assert lockfile_root(lockfile, caches).dists == {"here-1.0-0"}
     assert notice.kind == "no-match"
     assert "line 4: ../gone-1.0-0" in notice.message
+
+
+def _long_history(prefix: Path, revisions: int) -> Path:
+    """Write a history in which each revision replaces one package of a hundred."""
+    (prefix / "conda-meta").mkdir(parents=True)
+    lines = ["==> 2020-01-01 00:00:00 <==", *(f"+ch/noarch::p{number}-0-0" for number in range(100))]
+    for revision in range(1, revisions):
+        package, version = revision % 100, (revision - 1) // 100
+        old, new = (f"ch/noarch::p{package}-{count}-0" for count in (version, version + 1))
+        if revision < 100:
+            old = f"ch/noarch::p{package}-0-0"
+        lines += [f"==> 2020-01-02 00:00:{revision} <==", f"-{old}", f"+{new}"]
+    (prefix / "conda-meta" / "history").write_text("\n".join(lines) + "\n")
+    return prefix
+
+
+def test_revisions_are_those_that_conda_constructs(tmp_path: Path) -> None:
+    from conda.history import History
+
+    prefix = _long_history(tmp_path / "it", 60)
+    states = [
+        frozenset(dist.rsplit("::", 1)[-1] for dist in dists) for _, dists in History(str(prefix)).construct_states()
+    ]
+
+    roots, _ = earlier_revisions(_environment(prefix), 1_000)
+
+    assert [root.dists for root in roots] == states[-2::-1]
+
+
+def test_very_many_revisions_hold_all_that_they_name_in_memory_that_grows_with_the_history(tmp_path: Path) -> None:
+    held = {}
+    for count in (2_000, 8_000):
+        prefix = _long_history(tmp_path / str(count), count)
+        lines = (prefix / "conda-meta" / "history").read_text().splitlines()
+        roots, _ = earlier_revisions(_environment(prefix), count)
+        held[count] = sum(len(root.dists) for root in roots)
+        # All but what the present revision has brought.
+        named = {line.split("::")[1] for line in lines[:-1] if "::" in line}
+        assert frozenset[str]().union(*(root.dists for root in roots)) == named
+    assert held[8_000] < 4 * held[2_000]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@EXPLICIT\nhttps://host/noarch/" + "a" * 100_000 + "-1-0.conda\n",
+        "version: 1\npackage:\n- url: " + "a" * 100_000 + "\n",
+        "dependencies:\n- a[" + "a[" * 2_000 + "\n",
+    ],
+    ids=["explicit", "conda-lock", "environment"],
+)
+def test_a_lockfile_with_a_line_that_no_tool_writes_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "lock"
+    path.write_text(text)
+
+    with pytest.raises(LockfileError) as refused:
+        read_lockfile(str(path))
+
+    assert f"line {len(text.splitlines())}" in refused.value.message
+    assert len(refused.value.message) < 1_000

@@ -25,6 +25,7 @@ from tiny import Tiny
 from conda_prune_plugin.core.names import STATE
 from conda_prune_plugin.demo.sandbox import Sandbox
 from conda_prune_plugin.embedded import main
+from conda_prune_plugin.execution.directory import Directory
 from conda_prune_plugin.execution.lock import Patience, exclusive
 
 if TYPE_CHECKING:
@@ -216,7 +217,10 @@ def test_each_prunes_what_neither_uses_and_the_other_can_undo_it(office: Office)
     assert _removed(office.run(office.ann, *PRUNE, "--backup", umask=0o077)) == {"nobodys-1-0"}
     assert _used(office) == used
 
-    code, document = office.run(office.bob, "prune", "restore", "last", "--json", umask=0o077)
+    # The newest of his own runs there is none.
+    assert office.run(office.bob, "prune", "restore", "last", "--json", umask=0o077)[0] == 1
+    (run,) = office.run(office.bob, "prune", "restore", "--json")[1]["runs"]
+    code, document = office.run(office.bob, "prune", "restore", run["run"], "--json", umask=0o077)
     assert code == 0, document
     assert [outcome["result"] for outcome in document["outcomes"]] == ["restored"]
     assert _removed(office.run(office.bob, *PRUNE, umask=0o077)) == {"nobodys-1-0"}
@@ -291,7 +295,11 @@ def test_while_one_works_on_the_cache_the_other_waits(office: Office) -> None:
         try:
             office._be(office.bob)
             os.umask(0o077)
-            with exclusive(str(office.tiny.cache / STATE), Patience(2.0)):
+            with (
+                Directory.open(str(office.tiny.cache)) as cache,
+                cache.child(STATE) as state,
+                exclusive(state, cache, Patience(2.0)),
+            ):
                 os.write(writing, b"held")
                 signal.pause()
         finally:
@@ -352,3 +360,33 @@ def test_what_one_was_killed_at_the_other_finishes_or_names(office: Office) -> N
     assert code == 0, document
     assert _warnings(document) == {"cut-off-run"}
     assert not (office.tiny.cache / "nobodys-1-0").exists()
+
+
+@pytest.mark.parametrize("run", ["last", "20990101T000000Z-00000000"])
+@pytest.mark.parametrize("who", ["bob", "root"])
+def test_a_receipt_of_another_user_fetches_no_file_that_only_its_reader_may_read(
+    office: Office, run: str, who: str
+) -> None:
+    reader = getattr(office, who)
+    secret = reader.home / "key-1-0.conda"
+    secret.write_text("secret")
+    os.chown(secret, reader.number, GROUP)
+    secret.chmod(0o600)
+    office.own(office.tiny.cache, office.root)
+    office.open_to_group(0o1777)
+    folder = office.tiny.cache / STATE / "20990101T000000Z-00000000"
+    folder.mkdir(parents=True)
+    part = {"kind": "archive", "name": secret.name, "number": "0"}
+    entry = {"dist": "key-1-0", "parts": [part], "files": 1, "apparent": 0, "reclaimable": 0, "last_used": None}
+    entry |= {"source": f"file://{secret}", "sha256": None, "record": None, "reasons": []}
+    document = {"schema": 1, "run": folder.name, "started": 4e9, "disposal": "delete", "destination": None}
+    document |= {"state": "done", "cache": str(office.tiny.cache), "entries": [entry]}
+    (folder / "receipt.json").write_text(json.dumps(document))
+    office.own(office.tiny.cache / STATE, office.ann)
+    (office.tiny.cache / STATE).chmod(0o1777)
+
+    code, answer = office.run(reader, "prune", "restore", run, "--json")
+
+    assert code == 1, answer
+    assert not (office.tiny.cache / secret.name).exists()
+    assert not list(office.tiny.cache.rglob("key-1-0*"))

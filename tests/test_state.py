@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,6 @@ from conda_prune_plugin.execution.state import locked, locked_state, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conda_prune_plugin.core.model import Cache
 
@@ -75,9 +76,11 @@ def test_the_state_directory_that_another_run_takes_away_at_its_end_is_made_anew
     assert happened
 
 
-def test_what_the_lock_finds_and_then_does_not_is_made_anew(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_directory_that_is_taken_away_while_it_is_locked_is_made_anew(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def vanish() -> None:
-        raise FileExistsError(17, "File exists")
+        raise FileNotFoundError(2, "No such file or directory")
 
     happened = _before(monkeypatch, state, "exclusive", vanish)
 
@@ -94,3 +97,49 @@ def test_in_a_cache_that_is_gone_nobody_waits_for_its_state_directory(cache: Cac
             pass
 
     assert not os.path.exists(cache.path)
+
+
+@pytest.mark.parametrize("kind", ["link", "further name", "pipe"])
+def test_a_lock_that_is_another_file_too_is_refused_and_not_touched(cache: Cache, tmp_path: Path, kind: str) -> None:
+    victim, lock = tmp_path / "victim", Path(cache.path, STATE, "lock")
+    victim.write_text("precious")
+    lock.parent.mkdir()
+    if kind == "link":
+        lock.symlink_to(victim)
+    elif kind == "further name":
+        os.link(victim, lock)
+    else:
+        os.mkfifo(lock)
+
+    with pytest.raises(StateError, match="lock"), locked(cache, Patience(2.0)):
+        pass
+
+    assert victim.read_text() == "precious"
+    assert lock.is_symlink() == (kind == "link")
+
+
+def test_the_lock_is_private_where_the_cache_is_and_is_never_emptied(cache: Cache) -> None:
+    lock = Path(cache.path, STATE, "lock")
+    lock.parent.mkdir()
+    lock.write_text("of an earlier version")
+
+    with locked(cache, Patience(2.0)):
+        assert lock.read_text() == "of an earlier version"
+    assert not lock.exists()
+    with locked(cache, Patience(2.0)):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    Path(cache.path).chmod(0o775)
+    with locked(cache, Patience(2.0)):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o644
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+def test_a_lock_of_a_user_who_may_not_change_the_cache_is_refused(cache: Cache) -> None:
+    lock = Path(cache.path, STATE, "lock")
+    lock.parent.mkdir()
+    lock.touch()
+    os.chown(lock, 65534, 65534)
+    Path(cache.path).chmod(0o755)
+
+    with pytest.raises(StateError, match="lock"), locked(cache, Patience(2.0)):
+        pass

@@ -51,9 +51,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if Output.from_context().json:
         raise UsageError("The demo is a story for people and has no JSON form.", hint="Leave out --json.")
     if arguments.keep is None:
+        _require_one_place(tempfile.gettempdir(), "Set TMPDIR to a directory with a plain path.")
         with tempfile.TemporaryDirectory(prefix="conda-prune-demo-") as directory:
             return _tell(Path(directory))
     sandbox = Path(arguments.keep).absolute()
+    _require_one_place(str(sandbox), "Give --keep a plain path.")
     try:
         sandbox.mkdir(parents=True)
     except OSError as error:
@@ -69,6 +71,22 @@ def execute(arguments: argparse.Namespace) -> int:
         shell = shlex.quote(str(Sandbox(sandbox).write_shell()))
         print(f"\nThe sandbox stays. This opens a shell whose caches and environments are those in there:\n\n  {shell}")
     return code
+
+
+def _require_one_place(path: str, hint: str) -> None:
+    """Refuse a path that conda's variables would take for several paths, or for another one. Raises `DemoError`.
+
+    conda splits CONDA_PKGS_DIRS at commas and CONDA_ENVS_DIRS at `os.pathsep`, strips blanks, and expands variables.
+    """
+    from ..errors import DemoError
+
+    split = [mark for mark in (",", os.pathsep, "$", "\n") if mark in path]
+    if split or path != path.strip() or os.path.expandvars(path) != path:
+        raise DemoError(
+            f"The sandbox can't be made in {path}: conda would read it as another path, or several.",
+            hint=f"{hint} It must have no comma, {os.pathsep!r}, variable, or blank at its ends.",
+            path=path,
+        )
 
 
 def _tell(directory: Path) -> int:

@@ -8,8 +8,10 @@ without a look at the hash.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
-from ..discovery.archive_names import archive_suffixes, is_wheel
+from ..discovery.archive_names import archive_dist, archive_suffixes, is_wheel
+from ..discovery.archives import dist_in_archive, require_contained
 from ..discovery.reading import INDEX, dist_of, read_object
 from ..discovery.wholeness import RECORD, directory_damage, file_sha256, never
 from ..execution.receipt import ReceiptEntry
@@ -65,8 +67,26 @@ def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
             sha256=entry.sha256,
             size=size if isinstance(size, int) else None,
         )
+        if url.startswith("file:"):
+            _require_package(entry, os.path.join(directory, name))
     except (CondaError, OSError) as error:
         raise UnfetchableError(f"{entry.source} can't be fetched: {_one_line(error)}") from error
+
+
+def _require_package(entry: ReceiptEntry, path: str) -> None:
+    """Refuse a copied file that is not the package of an entry: any file may be named. Raises `UnfetchableError`."""
+    known = {entry.dist, archive_dist(os.path.basename(path))}
+    with suppress(ValueError):
+        known.add(dist_of(entry.record or {}))
+    try:
+        found = dist_in_archive(path)
+    except ValueError as error:
+        found, why = None, str(error)
+    else:
+        why = f"it holds {found}"
+    if found not in known:
+        os.unlink(path)
+        raise UnfetchableError(f"{entry.source} is not the package {entry.dist}: {why}")
 
 
 def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
@@ -74,6 +94,8 @@ def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     from conda.gateways.disk.create import write_as_json_to_file
 
     try:
+        if archive_dist(archive) is not None:
+            require_contained(archive)
         _extract(archive, target)
         found = dist_of(read_object(os.path.join(target, INDEX)))
     except Exception as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.model import Cache, Notice, PartKind
 from ..core.run import RunSummary
+from ..core.units import plural
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
 from ..errors import NoSuchRunError, PruneError
@@ -47,8 +48,10 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
         for stored in stored_runs(cache):
             if not stored.exhausted:
                 found.setdefault(stored.id, []).append(stored)
-    unfinished = tuple(cut_off_notice(run) for runs in found.values() for run in runs if not run.complete)
-    return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished)
+    every = [run for runs in found.values() for run in runs]
+    unfinished = tuple(cut_off_notice(run) for run in every if not run.complete)
+    unlisted = tuple(_unlisted_notice(run) for run in every if run.unlisted)
+    return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished + unlisted)
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
@@ -94,21 +97,31 @@ def new_run_id(now: float) -> str:
 
 
 def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
-    """Return a run by its id, or by ``last`` the newest that has something to restore. Raises `NoSuchRunError`."""
-    restorable = [runs for runs in stock.runs if any(stored.entries for stored in runs)]
+    """Return a run by its id, or by ``last`` the caller's newest that has something to restore.
+
+    In a shared cache another user may have written any receipt.
+
+    Raises `NoSuchRunError`.
+    """
+    restorable = [runs for runs in stock.runs if any(stored.own and stored.entries for stored in runs)]
     if name == "last":
         if restorable:
-            return restorable[-1]
+            return _trusted(restorable[-1])
         raise NoSuchRunError(
             "There is nothing to restore in the package caches.",
             hint="A prune leaves a receipt, or a backup if it was asked for one; --pkgs-dir names another cache.",
         )
     for runs in stock.runs:
         if runs[0].id == name:
-            return runs
+            return _trusted(runs)
     raise NoSuchRunError(
         f"There is no run {name} in the package caches.", hint="`conda prune restore` lists the runs that there are."
     )
+
+
+def _trusted(runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
+    """Return what the caller's own run has left; what bears its id elsewhere may be another user's."""
+    return tuple(stored for stored in runs if stored.own) or runs
 
 
 def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
@@ -156,6 +169,14 @@ def cut_off_notice(stored: StoredRun) -> Notice:
         "the next prune, restore or purge that may write finishes what it left."
     )
     return Notice("cut-off-run", message, stored.path)
+
+
+def _unlisted_notice(stored: StoredRun) -> Notice:
+    message = (
+        f"{stored.path} holds {plural(len(stored.unlisted), 'item')} not listed in its receipt, which neither restore "
+        "nor purge touches. Delete them if you don't need them."
+    )
+    return Notice("unlisted", message, stored.path)
 
 
 def interrupted_notice(path: str = "") -> Notice:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import stat
+import tarfile
+from collections.abc import Collection, Iterator
 from email.message import Message
 
 from .archive_names import is_wheel
@@ -89,3 +92,63 @@ def holds_package(path: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def require_contained(path: str) -> None:
+    """Refuse a package archive that would write outside of the directory that it is extracted into.
+
+    Extraction follows the links that it has made, and a name that comes twice is written through what the first one
+    made: a hard link to a file of the caller's, say. No package needs either (tarfile's own documentation, "Extraction
+    filters", names both).
+
+    Raises `ValueError` with the reason, or `OSError`.
+    """
+    seen: set[str] = set()
+    links: set[str] = set()
+    for member in _members(path):
+        name = posixpath.normpath(member.name)
+        if name in (".", "") and member.isdir():
+            continue
+        if why := _escapes(member, name, seen, links):
+            raise ValueError(f"its archive is unsafe to extract: {member.name!r} {why}")
+        if not member.isdir():
+            seen.add(name)
+        if member.issym():
+            links.add(name)
+
+
+def _members(path: str) -> Iterator[tarfile.TarInfo]:
+    """Give the members of all components of a package, in the order of extraction. Raises `ValueError` or `OSError`."""
+    from conda_package_streaming.package_streaming import CondaComponent, stream_conda_component
+
+    components = (CondaComponent.pkg, CondaComponent.info) if path.endswith(".conda") else (CondaComponent.pkg,)
+    try:
+        for component in components:
+            for _, member in stream_conda_component(path, component=component):
+                yield member
+    except Exception as error:
+        # As in `dist_in_archive`: whatever the libraries raise, it can't be read.
+        if isinstance(error, OSError) and not is_of_content(error):
+            raise
+        raise ValueError(f"its archive can't be read: {error}") from error
+
+
+def _escapes(member: tarfile.TarInfo, name: str, seen: Collection[str], links: Collection[str]) -> str | None:
+    """Return what is wrong with a member, None if it stays inside of what was extracted so far."""
+    if _leads_out(name):
+        return "lies outside"
+    if name in seen and not member.isdir():
+        return "comes twice"
+    above = name
+    while above := posixpath.dirname(above):
+        if above in links:
+            return f"lies behind the link {above!r}"
+    if member.islnk() and posixpath.normpath(member.linkname) not in seen:
+        return f"is a hard link to {member.linkname!r}, which is not in the package"
+    if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+        return "is no file, directory or link"
+    return None
+
+
+def _leads_out(name: str) -> bool:
+    return posixpath.isabs(name) or name == ".." or name.startswith("../") or "\0" in name

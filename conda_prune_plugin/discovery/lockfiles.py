@@ -34,6 +34,9 @@ _PIXI_VERSIONS = ("4", "5", "6", "7")
 #: A word with a colon that is no drive of Windows. What is cut off behind it is no path either.
 _SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]+):|https?$|file$")
 
+#: The longest line that is read, in characters: a url with a hash and credentials is far shorter.
+_LONGEST_LINE = 1 << 16
+
 _FORMATS = "an @EXPLICIT file, a conda-lock.yml, a pixi.lock or an environment.yml"
 
 
@@ -69,6 +72,7 @@ def read_lockfile(name: str) -> Lockfile:
             path=path,
         ) from error
     lines = text.splitlines()
+    _require_sane_lines(path, lines)
     if any(line.strip() == _EXPLICIT for line in lines):
         return Lockfile(path, dists=dict(_explicit(path, lines)))
     return _yaml(path, text)
@@ -121,6 +125,13 @@ def _broken(path: str, line: int, problem: str) -> NoReturn:
         hint="Nothing was removed, because what the file names is not known. Write it anew with the tool it is from.",
         path=path,
     )
+
+
+def _require_sane_lines(path: str, lines: list[str]) -> None:
+    """Refuse a line that no tool writes: reading YAML takes a microsecond a letter. Raises `LockfileError`."""
+    for number, line in enumerate(lines, 1):
+        if len(line) > _LONGEST_LINE:
+            _broken(path, number, f"it has {len(line):,} characters")
 
 
 def _explicit(path: str, lines: list[str]) -> Iterator[tuple[str, int]]:

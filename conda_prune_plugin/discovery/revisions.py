@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
-from conda.exceptions import CondaError
-from conda.history import History
+from conda.exceptions import CondaError, CondaHistoryError
+from conda.history import History, is_diff
 
 from ..core.model import Notice, Root, RootKind, RootState
 from ..core.names import is_dist_name
 from .archive_names import archive_dist
 from .reading import read_regular
 from .records import META
+
+#: So many revisions of one environment are roots of their own; those before them are one.
+_SEPARATE = 100
 
 #: The line before each revision, as ``conda.history.History.parse`` looks for it.
 _HEADER = re.compile(r"==>\s*.+?\s*<==")
@@ -37,18 +41,58 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
     try:
         _require_understood(content)
         # The user of conda's class has to do without its context manager, which writes.
-        states = History(environment.path).construct_states()
+        revisions = [content for _, content, _ in History(environment.path).parse()]
+        return tuple(_roots(environment, revisions, count)), ()
     except (CondaError, OSError, ValueError) as error:
         dists = frozenset(filter(None, map(_named, content.decode("utf-8", "replace").splitlines())))
         message = (
             f"The history {path} can't be understood ({error}), so its revisions are not known; "
             "every package that it names stays."
         )
-        return (_revision(environment, None, dists),) if dists else (), (Notice("broken-history", message, path),)
-    numbered = list(enumerate(dists for _, dists in states))[:-1]
-    return tuple(
-        _revision(environment, number, frozenset(map(_dist, dists))) for number, dists in numbered[::-1][:count]
-    ), ()
+        return (_revision(environment, "the history", dists),) if dists else (), (
+            Notice("broken-history", message, path),
+        )
+
+
+def _roots(environment: Root, revisions: Sequence[AbstractSet[str]], count: int) -> Iterator[Root]:
+    """Give the wanted revisions as roots, the newest first; the oldest of very many together, as one.
+
+    Raises `CondaHistoryError`, as conda does, for a revision that makes no sense.
+    """
+    last = len(revisions) - 1
+    first = max(last - count, 0)
+    own = max(last - _SEPARATE, first)
+    together: set[str] = set()
+    states = []
+    for number, (state, added) in enumerate(_states(revisions)):
+        if first <= number < own:
+            together |= added if together else state
+        elif own <= number < last:
+            states.append((number, frozenset(map(_dist, state))))
+    for number, dists in reversed(states):
+        yield _revision(environment, f"revision {number}", dists)
+    if together:
+        yield _revision(environment, f"revisions {first} to {own - 1}", frozenset(map(_dist, together)))
+
+
+def _states(revisions: Iterable[AbstractSet[str]]) -> Iterator[tuple[AbstractSet[str], AbstractSet[str]]]:
+    """Give for each revision what it held and what it added, as `History.construct_states` without a copy of each.
+
+    conda keeps all of them at once, which takes memory by the square of the history.
+    """
+    state: set[str] = set()
+    for content in revisions:
+        if not is_diff(content):
+            state = set(content)
+            yield state, state
+            continue
+        added = {line[1:] for line in content if line.startswith("+")}
+        removed = {line[1:] for line in content if line.startswith("-")}
+        if len(added) + len(removed) < len(content):
+            raise CondaHistoryError("a revision has both packages and changes")
+        state -= removed
+        state |= added
+        yield state, added
 
 
 def _require_understood(content: bytes) -> None:
@@ -81,8 +125,7 @@ def _unreadable(path: str, error: OSError) -> Notice:
     return Notice("unreadable-history", message, path, stops=True)
 
 
-def _revision(environment: Root, number: int | None, dists: frozenset[str]) -> Root:
-    which = "the history" if number is None else f"revision {number}"
+def _revision(environment: Root, which: str, dists: frozenset[str]) -> Root:
     name = f"{which} of {environment.name or environment.path}"
     return Root(environment.path, name, environment.state, dists, RootKind.REVISION)
 

@@ -23,6 +23,9 @@ from .wholeness import RECORD
 _IN_THE_NAME = frozenset({"name", "version", "build"})
 
 
+#: The longest specification that is parsed, in characters: conda's parser takes time by the square of the length.
+_LONGEST_SPEC = 1_000
+
 #: The name of an entry whose version has an epoch.
 _ENTRY = re.compile(r"[\w.-]+-\d+![\w.+!]+-[\w.+]+", re.ASCII)
 
@@ -35,6 +38,8 @@ def parse_spec(text: str) -> MatchSpec:
     # conda takes an empty text for a specification that everything matches.
     if not text.strip():
         raise ValueError("an empty text is no package specification")
+    if len(text) > _LONGEST_SPEC:
+        raise ValueError(f"{text[:40]!r}... has {len(text):,} characters: too long for a package specification")
     try:
         return MatchSpec(text)
     except (CondaError, ValueError, AssertionError, AttributeError, KeyError, TypeError, re.error) as error:

@@ -157,7 +157,7 @@ def _open_tar(folder: Directory, name: str) -> Iterator[tarfile.TarFile]:
     zstd = _zstd()
     try:
         with (
-            os.fdopen(folder.open_file(name, os.O_RDONLY), "rb") as stream,
+            os.fdopen(folder.open_regular(name), "rb") as stream,
             zstd.open(stream, "rb") as content,
             _tar(content, "r|") as tar,
         ):
@@ -185,7 +185,7 @@ def _zstd() -> Any:
 
 def file_sum(folder: Directory, name: str) -> tuple[str, int]:
     """Return the hash and the size of a file as the disk has it, as far as the system can be told to look there."""
-    with os.fdopen(folder.open_file(name, os.O_RDONLY), "rb") as stream:
+    with os.fdopen(folder.open_regular(name), "rb") as stream:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return file_digest(stream), stream.tell()

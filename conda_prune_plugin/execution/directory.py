@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 
 from ..core.names import extended, is_file_name
@@ -105,23 +105,42 @@ class Directory:
         return True
 
     def names(self) -> list[tuple[str, bool]]:
-        """Return name and whether it is a directory (a link to one is none) for all that is in here."""
-        with os.scandir(self.path if self._fd is None else self._fd) as listing:
-            return [
-                (
-                    item.name,
-                    is_directory(item.stat(follow_symlinks=False))
-                    if ON_WINDOWS
-                    else item.is_dir(follow_symlinks=False),
-                )
-                for item in listing
-            ]
+        """Return name and whether it is a directory (a link to one is none) for all that is in here.
+
+        The directory is opened anew for it: on btrfs (Linux 6.18) the first listing of a descriptor misses the entries
+        that were made since that was opened.
+        """
+        with ExitStack() as stack:
+            fd = None if self._fd is None else _open(".", self._fd)
+            if fd is not None:
+                stack.callback(os.close, fd)
+            with os.scandir(self.path if fd is None else fd) as listing:
+                return [(item.name, _is_directory(item)) for item in listing]
 
     def open_file(self, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in this directory and return its descriptor, as `os.open`; never a link, never waiting."""
         path, dir_fd = self.at(name)
         never = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         return os.open(path, flags | never, mode, dir_fd=dir_fd)
+
+    def open_regular(self, name: str) -> int:
+        """Open a regular file in this directory for reading and return its descriptor.
+
+        Raises `OSError` for anything else: a device, say, has no end.
+        """
+        fd = self.open_file(name, os.O_RDONLY)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "Not a regular file", os.path.join(self.path, name))
+        return fd
+
+    def read_file(self, name: str, limit: int) -> bytes:
+        """Return the content of a regular file of at most `limit` bytes. Raises `OSError`, also if it is larger."""
+        with os.fdopen(self.open_regular(name), "rb") as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:
+            raise OSError(errno.EFBIG, f"Larger than {limit >> 20} MiB", os.path.join(self.path, name))
+        return content
 
     def mkdir(self, name: str) -> None:
         """Make a directory in this one."""
@@ -305,6 +324,10 @@ class Directory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_directory(item: os.DirEntry[str]) -> bool:
+    return is_directory(item.stat(follow_symlinks=False)) if ON_WINDOWS else item.is_dir(follow_symlinks=False)
 
 
 def _open(path: str, dir_fd: int | None) -> int | None:

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from ..core.model import Cache, Client
 from ..core.names import RATTLER_LOCK
 from .directory import Directory, lacks_room
-from .lock import Patience
+from .lock import Patience, acquire
 
 try:
     import fcntl
@@ -36,9 +35,6 @@ _MAMBA_BYTE = 21
 
 #: What mamba's lock holds when we have made it; mamba never reads it.
 _OURS = b"conda prune\n"
-
-#: Seconds between two tries.
-_PAUSE = 0.1
 
 
 class EntryLockedError(OSError):
@@ -185,38 +181,16 @@ def _locked(
 ) -> int | None:
     """Return a descriptor of a lock file that is locked; closing it releases the lock.
 
-    None if nobody can hold it: there is none, and no room to make one; or if we are not allowed to lock it, which is
-    told: a cache that we may change otherwise is not given up for that.
+    None if there is none and no room to make one, or if we are not allowed to lock it, which is told: a cache that we
+    may change otherwise is not given up for that.
+
+    Raises `LockTimeoutError` or `OSError`.
     """
-    path = os.path.join(directory.path, name)
-    deadline = time.monotonic() + patience.seconds
-    announced = False
-    while True:
-        try:
-            fd = directory.open_file(name, flags, 0o666)
-        except PermissionError:
-            patience.notify(f"{path} can't be locked for lack of permission; going on without it.")
-            return None
-        except OSError as error:
-            if lacks_room(error):
-                return None
+    try:
+        return acquire(directory, name, lambda: directory.open_file(name, flags, 0o666), attempt, holder, patience)
+    except PermissionError:
+        patience.notify(f"{os.path.join(directory.path, name)} can't be locked: permission denied. Continuing without.")
+    except OSError as error:
+        if not lacks_room(error):
             raise
-        ours = False
-        try:
-            attempt(fd)
-            # Whoever held it may have removed it: then it guards nothing any more, and there may be a new one.
-            ours = os.fstat(fd).st_nlink > 0
-            if ours:
-                return fd
-            continue
-        except (BlockingIOError, PermissionError):
-            pass  # Held: POSIX allows both errors for that (fcntl(2)).
-        finally:
-            if not ours:
-                os.close(fd)
-        if time.monotonic() >= deadline:
-            raise patience.exhausted(holder, path)
-        if not announced:
-            patience.announce(holder, path)
-            announced = True
-        time.sleep(_PAUSE)
+    return None

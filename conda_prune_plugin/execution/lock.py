@@ -4,8 +4,8 @@ The protocol. Whoever changes a cache (prune, restore, purge, recovery) holds, f
 its last and taken in this order:
 
 1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state.locked_state`), so that
-   nothing stays behind; one who waited for the removed file notices (its link count is 0, checked by filelock from
-   3.24 on) and tries again with a new one;
+   nothing stays behind; one who waited for the removed file notices (its link count is 0) and tries again with a new
+   one. It is opened below directories that are held open, never through a link, and never truncated;
 2. mamba's lock and rattler's (`foreign_locks`), which those take around a whole installation.
 
 On a full disk there may be no inode for the file of the first lock. Then the cache directory itself is locked, by
@@ -36,7 +36,9 @@ What remains possible, if one goes on with ``--ignore-running``, or with a conda
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,19 +85,106 @@ class Patience:
 
 
 @contextmanager
-def exclusive(state_path: str, patience: Patience) -> Iterator[None]:
-    """Hold our own lock in a cache's state directory.
+def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterator[None]:
+    """Hold our own lock in the open state directory of a cache, which is open too.
 
     Raises `LockTimeoutError` when another run still holds it when the patience is exhausted, `OSError` when the file
-    can't be used.
+    can't be used or trusted.
     """
-    # Only a run that writes needs it, and importing it takes a while.
+    holder = "another conda prune"
+    if fcntl is None:
+        with _by_path(os.path.join(state.path, NAME), holder, patience):
+            yield
+        return
+
+    def attempt(fd: int) -> None:
+        _require_trusted(fd, state, cache)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    fd = acquire(state, NAME, lambda: _open_own(state), attempt, holder, patience)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def acquire(
+    directory: Directory,
+    name: str,
+    opened: Callable[[], int],
+    attempt: Callable[[int], None],
+    holder: str,
+    patience: Patience,
+) -> int:
+    """Return a descriptor of a lock file that is locked; closing it releases the lock.
+
+    opened: opens the file, and makes it if need be. attempt: locks it without waiting.
+
+    Raises `LockTimeoutError`, and the `OSError` of both but for what says that the lock is held.
+    """
+    waiting = _Waiting(holder, os.path.join(directory.path, name), patience)
+    while True:
+        fd = opened()
+        ours = False
+        try:
+            attempt(fd)
+            # Whoever held it may have removed it: then it guards nothing any more, and there may be a new one.
+            ours = os.fstat(fd).st_nlink > 0
+            if ours:
+                return fd
+            continue
+        except (BlockingIOError, PermissionError) as error:
+            # Held: POSIX allows both errors for that (fcntl(2)).
+            if isinstance(error, UntrustedLockError):
+                raise
+        finally:
+            if not ours:
+                os.close(fd)
+        waiting.go_on()
+
+
+class UntrustedLockError(PermissionError):
+    """A lock file is not one that this program has made."""
+
+
+def _open_own(state: Directory) -> int:
+    """Open our lock file, never truncated. It is private; in a cache that others may change they may lock it too."""
+    try:
+        fd = state.open_file(NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        try:
+            return state.open_file(NAME, os.O_RDWR)
+        except PermissionError:
+            return state.open_file(NAME, os.O_RDONLY)
+    if _is_shared(state):
+        state.share(fd)
+    return fd
+
+
+def _is_shared(directory: Directory) -> bool:
+    """Return whether others than its owner may change a directory."""
+    return bool(directory.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _require_trusted(fd: int, state: Directory, cache: Directory) -> None:
+    """Refuse a lock file that is another file too, or of a user who has no business here. Raises `UntrustedLockError`.
+
+    Whoever may change a cache may make the lock in it: its owner, and in a shared cache the others.
+    """
+    status = os.fstat(fd)
+    ours = hasattr(os, "geteuid") and status.st_uid in (os.geteuid(), cache.own_status().st_uid)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and (ours or _is_shared(cache)):
+        return
+    path = os.path.join(state.path, NAME)
+    raise UntrustedLockError(errno.EPERM, "It is not a lock that conda prune has made; delete it", path)
+
+
+@contextmanager
+def _by_path(path: str, holder: str, patience: Patience) -> Iterator[None]:
+    """Hold a lock where files can't be opened relative to a directory (Windows)."""
     from filelock import FileLock, Timeout
 
-    path = os.path.join(state_path, NAME)
-    # In a shared cache the others must be able to open it.
-    lock = FileLock(path, mode=0o666)
-    holder = "another conda prune"
+    lock = FileLock(path)
     try:
         try:
             lock.acquire(timeout=min(_MOMENT, patience.seconds))
@@ -135,19 +224,32 @@ def exclusive_in_place(directory: Directory, patience: Patience) -> Iterator[Non
 
 def _flock(fd: int, path: str, patience: Patience) -> bool:
     """Wait for the lock on an open directory; return False where the file system has no such locks."""
-    deadline = time.monotonic() + patience.seconds
-    announced = False
+    waiting = _Waiting("another conda prune", path, patience)
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise patience.exhausted("another conda prune", path) from None
+            waiting.go_on()
         except OSError:
             return False
         else:
             return True
-        if not announced:
-            patience.announce("another conda prune", path)
-            announced = True
+
+
+class _Waiting:
+    """Waits for a lock between two tries, and announces that when it takes more than a moment."""
+
+    def __init__(self, holder: str, path: str, patience: Patience) -> None:
+        self._holder, self._path, self._patience = holder, path, patience
+        self._begun = time.monotonic()
+        self._announced = False
+
+    def go_on(self) -> None:
+        """Wait until the next try. Raises `LockTimeoutError` when the patience is exhausted."""
+        waited = time.monotonic() - self._begun
+        if waited >= self._patience.seconds:
+            raise self._patience.exhausted(self._holder, self._path)
+        if not self._announced and waited >= _MOMENT:
+            self._patience.announce(self._holder, self._path)
+            self._announced = True
         time.sleep(_PAUSE)

@@ -84,8 +84,7 @@ def _forget(state: Directory, name: str) -> None:
     try:
         # Of an unfinished one the writer notices that it is gone.
         if not name.endswith(UNFINISHED_NOTE):
-            with os.fdopen(state.open_file(name, os.O_RDONLY), "rb") as stream:
-                place = os.fsdecode(stream.read(LONGEST_NOTE + 1).rstrip(b"\n"))
+            place = os.fsdecode(state.read_file(name, LONGEST_NOTE).rstrip(b"\n"))
             if not os.path.isdir(place) or os.path.lexists(os.path.join(place, STATE, run)):
                 return
         state.unlink(name)

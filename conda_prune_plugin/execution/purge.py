@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..core.accounting import Ledger
 from ..core.model import Measurement
+from ..core.run import Disposal
 from .archive import purge_folder
 from .aside import reason
 from .directory import Directory
@@ -48,8 +49,12 @@ def purge(
             except OSError as error:
                 errors.append(reason(error))
         try:
-            if run.receipt is not None:
+            if run.receipt is not None and (run.own or run.receipt.run.disposal is not Disposal.ARCHIVE):
                 freed += purge_folder(run.receipt)
+            elif run.receipt is not None:
+                errors.append(
+                    f"its archives stay: the receipt that names their place is another user's (uid {run.owner})"
+                )
         except (OSError, ValueError) as error:
             errors.append(f"its archives stay: {error}")
         try:

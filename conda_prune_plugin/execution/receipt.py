@@ -32,6 +32,8 @@ UNFINISHED = RECEIPT + ".new"
 #: Where the user's own files of deleted environments are kept (`own_files`), and while these are deleted.
 FILES = "environment-files"
 DOOMED_FILES = FILES + DOOMED
+#: The largest receipt that is read, in bytes; an entry takes some 500 and the record of its package.
+LARGEST = 64 << 20
 
 #: The receipt's own schema number.
 SCHEMA = 1
@@ -159,14 +161,13 @@ def reserve_receipt(folder: Directory) -> None:
 
 def read_receipt(folder: Directory) -> Receipt:
     """Return the receipt in a run's folder. Raises `OSError`, or `ValueError` if it can't be understood."""
-    with os.fdopen(folder.open_file(RECEIPT, os.O_RDONLY), encoding="utf-8", errors="surrogateescape") as stream:
-        try:
-            document = json.load(stream)
-            if document["schema"] != SCHEMA:
-                raise ValueError(f"its schema is {document['schema']}, not {SCHEMA}")
-            return _receipt(document)
-        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"it is not a receipt ({error!r})") from error
+    try:
+        document = json.loads(folder.read_file(RECEIPT, LARGEST).decode("utf-8", "surrogateescape"))
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']}, not {SCHEMA}")
+        return _receipt(document)
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"it is not a receipt ({error!r})") from error
 
 
 def withdraw_receipt(folder: Directory) -> None:

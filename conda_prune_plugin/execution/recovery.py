@@ -26,7 +26,6 @@ from .lock import Patience
 from .own_files import move_out
 from .receipt import (
     DOOMED_FILES,
-    FILES,
     RECEIPT,
     UNFINISHED,
     Held,
@@ -38,7 +37,7 @@ from .receipt import (
     write_receipt,
 )
 from .removal import remove
-from .runs import StoredRun, is_ours, read_run, stored_runs
+from .runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
 from .state import DOOMED, MAKING, locked, remove_empty, run_names, state_path
 
 
@@ -86,8 +85,7 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
     """Finish one run and return what was done; what fails stops nothing else of it.
 
-    Raises `OSError`, or `ValueError` if the receipt can't be understood or does not explain what is there: the run is
-    one that was cut off then, as before.
+    Raises `OSError`, or `ValueError` if the receipt can't be understood: the run stays one that was cut off.
     """
     names = {name for name, _ in folder.names() if is_ours(name)}
     if not names - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}:
@@ -95,12 +93,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         withdraw_receipt(folder)
         return f"The run {run} was cut off before it changed anything."
     receipt = read_receipt(folder)
-    parts = [part for entry in receipt.entries for part in entry.parts]
-    explained = {RECEIPT, UNFINISHED, MAKING, EXPORTS, DOOMED_EXPORTS, FILES, DOOMED_FILES}.union(
-        *({part.number, part.number + DOOMED} for part in parts)
-    )
-    if unknown := names - explained:
-        raise ValueError(f"its receipt does not explain {min(unknown)!r}")
+    unlisted = unlisted_names(names, receipt)
     given_back = 0
     doomed: list[str] = []
     errors: list[str] = []
@@ -124,10 +117,13 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         withdraw_receipt(folder)
     else:
         _settle(receipt, folder, cache)
-    return (
+    message = (
         f"The run {run} was cut off: {plural(given_back, 'file or directory', 'files and directories')} put back, "
         f"the deletion of {len(doomed)} finished."
     )
+    if unlisted:
+        message += f" {folder.path} holds {plural(len(unlisted), 'item')} more, not listed in its receipt: kept."
+    return message
 
 
 def _delete(names: Iterable[str], folder: Directory, progress: Callable[[int], None]) -> list[str]:
@@ -192,6 +188,9 @@ def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
     with suppress(OSError, ValueError):
         purge_folder(receipt)
     withdraw_receipt(folder)
+    if folder.exists(RECEIPT):
+        # Something lies there that it does not list.
+        write_receipt(folder, receipt.done(()))
 
 
 def _give_back(part: Held, folder: Directory, cache: Directory) -> bool:

@@ -16,6 +16,10 @@ from .directory import Directory
 _UNFINISHED = ".conda-prune-new"
 
 
+#: The largest registry that is changed, in bytes: a hundred thousand long paths.
+LARGEST = 64 << 20
+
+
 def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) -> bool:
     """Remove the lines that name prefixes (absolute paths); return whether there were any.
 
@@ -28,8 +32,7 @@ def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) ->
     with Directory.open(os.path.dirname(real)) as directory:
         name = os.path.basename(real)
         try:
-            with os.fdopen(directory.open_file(name, os.O_RDONLY), "rb") as stream:
-                before = stream.read()
+            before = directory.read_file(name, LARGEST)
         except FileNotFoundError:
             return False
         after = before if before.endswith(b"\n") else before + b"\n"

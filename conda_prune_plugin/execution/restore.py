@@ -76,6 +76,7 @@ def restore(
     """
     run = require_unchanged(locked, stored)
     assert run.receipt is not None  # noqa: S101  # `require_unchanged` has seen to it.
+    require_own(run)
     entries = [entry for entry in run.entries if wanted(entry)]
     unsettled = None
     with locked.state.child(run.id) as folder:
@@ -106,6 +107,20 @@ def require_unchanged(locked: LockedCache, stored: StoredRun) -> StoredRun:
             path=stored.path,
         )
     return run
+
+
+def require_own(run: StoredRun) -> None:
+    """Refuse to fetch or to unpack what the receipt of another user says: only its backups can be moved back.
+
+    Raises `StateError`.
+    """
+    if not run.own and run.receipt is not None and run.receipt.run.disposal is not Disposal.BACKUP:
+        raise StateError(
+            f"The run {run.id} in {run.cache.path} was made by another user (uid {run.owner}), whose receipt is not "
+            "trusted to say what to fetch.",
+            hint="That user can restore it: conda prune restore " + run.id,
+            path=run.path,
+        )
 
 
 def _settle(receipt: Receipt, folder: Directory, outcomes: Iterable[Outcome]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..core.model import Cache, Client, PartKind
@@ -28,6 +30,8 @@ class StoredRun:
     keeps_files: the user's own files of environments that were deleted lie there.
     complete: the run came to its end, and nothing of it has to be finished or given back.
     unexplained: something lies there and no receipt explains it, so that it is left alone.
+    unlisted: names of what lies there beside what the receipt lists; it is left alone too, and stops nothing else.
+    owner: the number of the user whose receipt it is; None where files have no owners, or without one.
     """
 
     id: str
@@ -38,6 +42,21 @@ class StoredRun:
     complete: bool
     unexplained: bool = False
     keeps_files: bool = False
+    unlisted: frozenset[str] = frozenset()
+    owner: int | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether the receipt is the caller's, so that it can be believed; for root also that of a cache's owner.
+
+        What root does in the cache of another user is done as that user (`as_owner`).
+        """
+        if self.owner is None or not hasattr(os, "geteuid"):
+            return True
+        if os.geteuid() == 0:
+            with suppress(OSError):
+                return self.owner in (0, os.stat(self.cache.real_path).st_uid)
+        return self.owner == os.geteuid()
 
     @property
     def exhausted(self) -> bool:
@@ -119,14 +138,34 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
             if names and not ours:
                 return None
             receipt = read_receipt(folder)
+            owner = folder.status(RECEIPT).st_uid if hasattr(os, "geteuid") else None
     except (OSError, ValueError):
         # Before it has a receipt a run changes nothing.
         unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
         return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
     left = ours - {RECEIPT, EXPORTS, FILES}
-    run = StoredRun(name, cache, path, receipt, frozenset(left & numbers), complete=False, keeps_files=FILES in ours)
-    return replace(run, complete=receipt.state is RunState.DONE and not left - numbers and not run.exhausted)
+    unlisted = unlisted_names(ours, receipt)
+    run = StoredRun(
+        name,
+        cache,
+        path,
+        receipt,
+        frozenset(left & numbers),
+        complete=False,
+        keeps_files=FILES in ours,
+        unlisted=unlisted,
+        owner=owner,
+    )
+    pending = left - numbers - unlisted
+    finished = receipt.state is RunState.DONE and not pending
+    return replace(run, complete=finished and (not run.exhausted or bool(unlisted)))
+
+
+def unlisted_names(names: AbstractSet[str], receipt: Receipt) -> frozenset[str]:
+    """Return which of the names in a run's folder are those of parts that its receipt does not list."""
+    listed = {part.number for entry in receipt.entries for part in entry.parts}
+    return frozenset(name for name in names if name[:1].isdecimal() and name.removesuffix(DOOMED) not in listed)
 
 
 def is_ours(name: str) -> bool:

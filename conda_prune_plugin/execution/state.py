@@ -72,29 +72,24 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
         with ExitStack() as stack:
             stack.callback(remove_empty, directory, STATE)
             try:
-                directory.make_own(STATE).close()
-                has_file = _locked_by_file(stack, path, directory, patience)
-                # Opened only now: the one who held the lock before may have removed the directory, and the lock has
-                # made it again. While we hold it nobody else removes it.
-                state = stack.enter_context(directory.child(STATE))
-                if has_file:
-                    # filelock goes by path: what it has locked must lie in the directory that we have opened.
-                    state.status(LOCK)
-                    state.hand_over(LOCK)
+                state = stack.enter_context(directory.make_own(STATE))
+                if _locked_by_file(stack, state, directory, patience):
+                    # The lock must lie in the directory that has the name now; while it is held nobody removes that.
+                    with directory.child(STATE) as named:
+                        named.status(LOCK)
                     stack.callback(_remove_lock, state)
             except OSError as error:
-                # filelock is told that the directory exists, and then finds none.
-                if isinstance(error, (FileNotFoundError, FileExistsError)) and tries_left:
+                if isinstance(error, FileNotFoundError) and tries_left:
                     continue
                 raise unusable(path, error) from error
             yield state
             return
 
 
-def _locked_by_file(stack: ExitStack, path: str, directory: Directory, patience: Patience) -> bool:
+def _locked_by_file(stack: ExitStack, state: Directory, directory: Directory, patience: Patience) -> bool:
     """Take our own lock; return False if there is no room for its file, and the directory is locked instead."""
     try:
-        stack.enter_context(exclusive(path, patience))
+        stack.enter_context(exclusive(state, directory, patience))
     except OSError as error:
         if not lacks_room(error):
             raise

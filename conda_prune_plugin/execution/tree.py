@@ -97,7 +97,7 @@ def pack(parent: Directory, name: str, tar: tarfile.TarFile) -> list[Member]:
             tar.addfile(info)
             members.append(_member(info, ""))
             continue
-        with os.fdopen(directory.open_file(item, os.O_RDONLY), "rb") as stream:
+        with os.fdopen(directory.open_regular(item), "rb") as stream:
             reader = _Hashing(stream)
             tar.addfile(info, reader)
         members.append(_member(info, reader.digest.hexdigest()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +17,9 @@ from ..core.report import Usage
 from ..core.units import format_age, format_size, plural
 from ..core.usage import Inodes, Tree, shares
 from .document import iso_time
+
+#: Where the template of the page has something to be filled in.
+_MARK = re.compile("@(SUMMARY|DATA|PLOTLY)@")
 
 #: What is shown of a dist that no plan decides on.
 _OWNER_WORDS = {
@@ -58,15 +62,9 @@ def report(usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: I
         "entries": [leaf.row() for leaf in leaves if leaf.is_cached],
         "totals": {"allocated": usage.allocated, "apparent": usage.apparent, "reclaimable": usage.reclaimable},
     }
-    replacements = {
-        "@SUMMARY@": html.escape(_summary(usage, now)),
-        "@DATA@": _embedded(data),
-        "@PLOTLY@": get_plotlyjs(),
-    }
-    for mark, text in replacements.items():
-        before, after = page.split(mark)
-        page = before + text + after
-    return page
+    contents_of = {"SUMMARY": html.escape(_summary(usage, now)), "DATA": _embedded(data), "PLOTLY": get_plotlyjs()}
+    # In one pass, so that no name in the content is taken for a mark.
+    return _MARK.sub(lambda mark: contents_of[mark[1]], page)
 
 
 def _summary(usage: Usage, now: float) -> str:
