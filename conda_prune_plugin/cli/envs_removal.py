@@ -213,7 +213,7 @@ def _fixed(
     session: Session, removal: Removal, report: EnvsReport, goers: Sequence[Leaving], lines: Mapping[str, Sequence[str]]
 ) -> EnvsReport:
     """Take lines out of registries and move environments aside; return the report with what became of both."""
-    report = replace(report, copies=_take_out(session, lines))
+    report = replace(report, copies=_take_out(session, lines) if _register_found(session, lines) else ())
     try:
         return removal.carry_out(report, goers) if goers else report
     except (PruneError, KeyboardInterrupt) as error:
@@ -260,12 +260,8 @@ def _harmless(session: Session, goers: Iterable[Leaving]) -> tuple[Leaving, ...]
     return tuple(found)
 
 
-def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Take lines out of registries and return the paths of the copies of what they were.
-
-    An environment that only such a line leads to, because it was renamed, is registered first.
-    """
-    copies = []
+def _register_found(session: Session, lines: Mapping[str, Sequence[str]]) -> bool:
+    """Register what only these lines lead to, because it was renamed; return whether they may go."""
     found, trouble = register_found(session.settings, tuple(chain.from_iterable(lines.values())))
     for prefix in found:
         message = f"Registered {prefix}, which lies beside a missing environment and was not registered."
@@ -274,7 +270,12 @@ def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str
         session.failed = True
         message = f"The registry stays as it is: {trouble}, and nothing else leads to it."
         session.notices.append(Notice("registry", message, ""))
-        return ()
+    return trouble is None
+
+
+def _take_out(session: Session, lines: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Take lines out of registries and return the paths of the copies of what they were."""
+    copies = []
     for registry, prefixes in lines.items():
         copy = f"environments.txt.{new_run_id(time.time())}"
         try:
