@@ -21,7 +21,7 @@ from .mounts import mount_points
 from .reading import INDEX, dist_of, read_object
 from .records import META
 from .urls import without_credentials
-from .wholeness import RECORD, Damage, Enough, archive_damage, archive_record, directory_damage
+from .wholeness import RECORD, Damage, Enough, archive_damage, archive_record, directory_damage, is_record_only
 
 #: What shows that a directory was a package. Not info/files, which is a name that anybody might give.
 _METADATA = tuple(
@@ -37,7 +37,8 @@ _HISTORY = os.path.join(META, "history")
 class Description:
     """What an extracted directory says of itself.
 
-    dist: the ``name-version-build`` of its index. record: what conda has recorded; empty if it has not.
+    dist: the ``name-version-build`` of its index, or of the record where that is all there is.
+    record: what conda has recorded; empty if it has not.
     recorded: when that was, in seconds since the epoch.
     """
 
@@ -65,7 +66,12 @@ def describe(path: str, statuses: Statuses | None = None) -> Description:
 
     Raises `OSError` or `ValueError`.
     """
-    dist = dist_of(read_object(os.path.join(path, INDEX)))
+    try:
+        dist = dist_of(read_object(os.path.join(path, INDEX)))
+    except FileNotFoundError:
+        if not _holds_record_only(path):
+            raise
+        dist = dist_of(read_object(os.path.join(path, RECORD)))
     if statuses is not None and RECORD not in statuses:
         return Description(dist, {}, None)
     record = os.path.join(path, RECORD)
@@ -79,6 +85,15 @@ def describe(path: str, statuses: Statuses | None = None) -> Description:
             raise
         return Description(dist, {}, None)
     return Description(dist, content, status.st_mtime)
+
+
+def _holds_record_only(path: str) -> bool:
+    """Return whether a directory looks as ``--ci cache`` has left it (`is_record_only`)."""
+    info, record = os.path.split(RECORD)
+    try:
+        return os.listdir(path) == [info] and os.listdir(os.path.join(path, info)) == [record]
+    except OSError:
+        return False
 
 
 class Memory:
@@ -246,7 +261,17 @@ class _Look:
         if not self._was_package(path, statuses):
             self.sure = False
             return None
-        return directory_damage(path, statuses=statuses, indexed=path in self.descriptions, contents=self._contents)
+        if is_record_only(statuses) and self._records_archive(path):
+            # Nothing of it may make somebody believe that the archive beside it is superfluous.
+            self.sure = False
+            return None
+        indexed = path in self.descriptions and INDEX in statuses
+        return directory_damage(path, statuses=statuses, indexed=indexed, contents=self._contents)
+
+    def _records_archive(self, path: str) -> bool:
+        described = self.descriptions.get(path)
+        archives = (part.name for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
+        return described is not None and any(archive_record(path, name, described.record) for name in archives)
 
     def _was_package(self, path: str, statuses: Statuses) -> bool:
         """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.

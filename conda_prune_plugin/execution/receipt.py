@@ -64,6 +64,7 @@ class ReceiptEntry:
     files, apparent, reclaimable: as in the plan; sizes in bytes.
     source, sha256, record: where it came from, as `Evidence` has them.
     reasons: why it went, as kind and detail.
+    remainder: the path in the extracted directory of the file that stays in the cache; empty if everything goes.
     """
 
     dist: str
@@ -77,6 +78,7 @@ class ReceiptEntry:
     record: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
     reasons: tuple[tuple[str, str], ...] = ()
     archived: Archived | None = None
+    remainder: tuple[str, ...] = ()
 
     @property
     def leftover(self) -> bool:
@@ -118,6 +120,7 @@ def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
             sha256=decision.sha256,
             record=decision.record,
             reasons=tuple((reason.kind.value, reason.detail) for reason in decision.reasons),
+            remainder=() if decision.remainder is None else decision.remainder.path,
         )
         for decision in decisions
     )
@@ -187,6 +190,8 @@ def _entry_document(entry: ReceiptEntry) -> dict[str, Any]:
         "record": entry.record,
         "reasons": [{"kind": kind, "detail": detail} for kind, detail in entry.reasons],
     }
+    if entry.remainder:
+        document["remainder"] = list(entry.remainder)
     if entry.archived is not None:
         archived = entry.archived
         document["archived"] = {"name": archived.name, "sha256": archived.sha256, "size": archived.size}
@@ -218,6 +223,7 @@ def _entry(document: Mapping[str, Any]) -> ReceiptEntry:
         record=_record(document["record"]),
         reasons=tuple((str(reason["kind"]), str(reason["detail"])) for reason in document["reasons"]),
         archived=Archived(str(archived["name"]), str(archived["sha256"]), int(archived["size"])) if archived else None,
+        remainder=tuple(map(_file_name, document.get("remainder", ()))),
     )
 
 
@@ -226,10 +232,14 @@ def _held(document: Mapping[str, Any]) -> Held:
     # A folder holds nothing else, and what is no number may be a name somewhere else.
     if not (number.isascii() and number.isdecimal()):
         raise ValueError(f"it has {number!r} for a number")
-    name = str(document["name"])
+    return Held(PartKind(document["kind"]), _file_name(document["name"]), number)
+
+
+def _file_name(value: object) -> str:
+    name = str(value)
     if not is_file_name(name):
         raise ValueError(f"it has {name!r} for the name of a file")
-    return Held(PartKind(document["kind"]), name, number)
+    return name
 
 
 def _time(value: object) -> float:
