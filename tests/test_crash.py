@@ -5,6 +5,7 @@ The README's figure for `conda clean` under the same kills comes from the last t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -249,3 +250,47 @@ def test_conda_clean_killed_in_the_same_way_leaves_half_deleted_packages_that_co
 def _taken_for_valid(entry: Path) -> bool:
     """Return whether conda would link an extracted directory (PackageCacheData._make_single_record)."""
     return (entry / "info" / "index.json").is_file() and (entry / "info" / "repodata_record.json").is_file()
+
+
+class _NeedsRecords(Sandbox):
+    """A sandbox whose conda needs its records beside the archives, whichever runs the tests."""
+
+    __slots__ = ()
+
+    def environ(self, **more: str) -> dict[str, str]:
+        return super().environ(**{"CONDA_SOLVER": "libmamba", **more})
+
+
+def test_killed_at_any_change_a_cache_preset_loses_no_record_of_an_archive() -> None:
+    """Whole, the record alone, or not there; and the next run leaves the record."""
+    with temporary() as directory:
+        place = Place(Path(directory))
+        tiny, tree = place.tiny, place.tiny.cache / "a-1-0"
+        archive = tiny.cache / "a-1-0.conda"
+        record = tree / "info" / "repodata_record.json"
+        known = {**json.loads(record.read_text()), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}
+        record.write_text(json.dumps(known))
+        tiny.use("e", "a-1-0")
+        place.sandbox = _NeedsRecords(place.directory)
+        place.whole["a-1-0"], place.environments = place.look("a-1-0"), listing(place.directory / "envs")
+        place.save()
+        command = ("prune", "--ci", "cache")
+        killed = 0
+        for injection in list(_disturbances(place, command, "signal=KILL")):
+            place.start_over()
+            end = run_traced(place.sandbox, command, injection)
+            killed += end.code == -9
+            assert archive.exists()
+            if tree.exists() and place.look("a-1-0") != place.whole["a-1-0"]:
+                assert _names(tree) == {"info", "info/repodata_record.json"}
+            assert run(place.sandbox, *command).code == 0
+            assert _names(tree) == {"info", "info/repodata_record.json"}
+            assert json.loads(record.read_text()) == known
+            assert {path: one[:1] for path, one in listing(place.directory / "envs").items()} == {
+                path: one[:1] for path, one in place.environments.items()
+            }
+        assert killed > 10
+
+
+def _names(tree: Path) -> set[str]:
+    return {str(path.relative_to(tree)) for path in tree.rglob("*")}

@@ -13,8 +13,8 @@ def add_ci(group: Any) -> None:
         "--ci",
         choices=("image", "cache"),
         help="Without a question, and whatever its age: image makes the smallest layer, and leaves in the caches only "
-        "what environments soft-link; cache leaves what is worth saving between runs: the archives by which the "
-        "present environments can be made again offline.",
+        "what environments soft-link; cache leaves what is worth saving between runs: the archives, and what else "
+        "conda needs to make the present environments again offline from any of its exports.",
     )
     group.add_argument(
         "--check",

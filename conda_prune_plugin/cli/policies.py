@@ -255,7 +255,8 @@ class Choice:
         if Target.DOUBLES not in self._targets:
             return shareless, ()
         progress = reporter.phase("Comparing archives with their hashes", len(lone))
-        return shareless, doubles(inventory.caches, (item for item in evidence if item.entry in lone), progress)
+        items = (item for item in evidence if item.entry in lone)
+        return shareless, doubles(inventory.caches, items, progress, records=Target.RECORDS in self._targets)
 
     def _unmatched(self, inventory: Inventory, names: Names) -> tuple[Notice, ...]:
         """Return a warning for each option that matches nothing: it may have been meant to protect something."""

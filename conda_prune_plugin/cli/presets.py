@@ -17,7 +17,7 @@ _TARGETS = {
     # hard-links out of this one.
     "image": ALL | Target.UNLINKED | Target.HARD_LINKED,
     # An archive is all that is needed to extract the rest.
-    "cache": DEFAULT | OTHER | Target.DOUBLES,
+    "cache": DEFAULT | OTHER | Target.DOUBLES | Target.RECORDS,
 }
 
 #: What stands against a preset: options that choose what goes, or that keep what it frees.
@@ -43,24 +43,31 @@ _VALUES = {"min_age": "0", "older_than": "0", "keep_newest": "0"}
 def targets_of_preset(preset: str) -> Target:
     """Return what a preset removes where this conda has been at work."""
     targets = _TARGETS[preset]
-    if preset == "cache" and not _solves_without_index_caches():
-        targets &= ~Target.INDEX_CACHE
+    if preset == "cache":
+        targets &= ~_needed_offline()
     return targets
 
 
-def _solves_without_index_caches() -> bool:
-    """Return whether conda's solver finds offline what is in a package cache without being told by an index cache.
+def _needed_offline() -> Target:
+    """Return what this conda needs besides archives to make an environment again from each of its exports, offline.
 
-    libmamba does. classic did until conda 25.7, whose `conda.core.solve` makes its index without the packages of the
-    caches. rattler fails where there is no index cache (conda-rattler-solver 0.2).
+    Records have the sha256 of an archive. Without it no package matches what asks for one: lockfiles, and what ``conda
+    list --explicit --sha256`` writes (since conda 24.9). Index caches are what solvers read: rattler
+    (conda-rattler-solver 0.2), and classic since conda 25.7, whose `conda.core.solve` makes its index without the
+    packages of the caches. libmamba needs none.
+
+    Before, classic makes its index of what is extracted (`PackageCacheData.get_all_extracted_entries`). An archive gets
+    into it only if conda has no record of it, and extracts it to make one, without the sha256. From 24.9 on only whole
+    directories serve both.
     """
     from conda import __version__
     from conda.base.context import context
     from conda.models.version import VersionOrder
 
-    if context.solver == "classic":
-        return bool(VersionOrder(__version__) < VersionOrder("25.7"))
-    return bool(context.solver == "libmamba")
+    version = VersionOrder(__version__)
+    if context.solver == "classic" and version < VersionOrder("25.7"):
+        return Target(0) if version < VersionOrder("24.9") else Target.DOUBLES
+    return Target.RECORDS if context.solver == "libmamba" else Target.RECORDS | Target.INDEX_CACHE
 
 
 def with_preset(arguments: argparse.Namespace) -> argparse.Namespace:

@@ -7,8 +7,9 @@ an environment. A `Ledger` follows a sequence of removals and says for each what
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from .model import Measurement
+from .model import Measurement, Remainder, SharedInode
 
 #: Device and inode number.
 InodeKey = tuple[int, int]
@@ -30,6 +31,25 @@ class Ledger:
             if removed >= inode.links:
                 freed += inode.allocated
         return freed
+
+
+def without(measurement: Measurement, remainder: Remainder) -> Measurement:
+    """Return the measurement of an extracted directory without the file of it that stays."""
+    return replace(
+        measurement,
+        files=measurement.files - 1,
+        apparent=measurement.apparent - remainder.apparent,
+        single=measurement.single - remainder.single,
+        shared=tuple(_fewer(measurement.shared, (remainder.device, remainder.inode))),
+    )
+
+
+def _fewer(shared: Iterable[SharedInode], key: InodeKey) -> Iterable[SharedInode]:
+    """Give the inodes, with one name less inside for that of the key."""
+    for inode in shared:
+        inside = inode.inside - ((inode.device, inode.inode) == key)
+        if inside:
+            yield inode if inside == inode.inside else replace(inode, inside=inside)
 
 
 def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:

@@ -17,6 +17,7 @@ from .model import (
     Part,
     PartKind,
     ReasonKind,
+    Remainder,
     Result,
     Root,
     Verdict,
@@ -52,6 +53,7 @@ class Remove:
     known_links: by device and inode, how many hard links to its files lie outside of it, all in other entries.
     accepted: the roots that reference it, as they were, though they share no file with what goes.
     beside: parts that stay, as they were: the decision holds as long as they are there.
+    remainder: the file of the extracted directory that stays, which none of these numbers counts.
     """
 
     entry: Entry
@@ -70,6 +72,7 @@ class Remove:
     known_links: tuple[tuple[tuple[int, int], int], ...]
     accepted: frozenset[Root] = frozenset()
     beside: tuple[tuple[Part, Identity], ...] = ()
+    remainder: Remainder | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:

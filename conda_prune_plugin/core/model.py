@@ -279,6 +279,21 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Remainder:
+    """The one file of an extracted directory that stays in the cache, beside the archive, when the rest is removed.
+
+    path: from the extracted directory down to the file. device, inode: of the file; apparent: its length in bytes.
+    single: allocated bytes of the directories on the path, and of the file if it has no other name.
+    """
+
+    path: tuple[str, ...]
+    device: int
+    inode: int
+    apparent: int
+    single: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What opening and measuring an entry that no root names has shown.
 
@@ -291,6 +306,7 @@ class Evidence:
     record: the content of its ``info/repodata_record.json``, for a restore that fetches it again; credentials masked.
     irreplaceable: why it can't be fetched again, if that is so.
     beside: the parts that stay when the measured ones go, and that have to stay what they are for that.
+    remainder: the file of the extracted directory that stays, which is not in the measurements then.
     """
 
     entry: Entry
@@ -306,6 +322,7 @@ class Evidence:
     irreplaceable: str | None = None
     beside: tuple[tuple[Part, Identity], ...] = ()
     aliases: tuple[str, ...] = ()
+    remainder: Remainder | None = None
 
 
 @dataclass(frozen=True, slots=True)

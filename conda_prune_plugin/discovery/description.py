@@ -52,9 +52,19 @@ def describe(path: str, statuses: Statuses | None = None) -> Description:
     except (OSError, ValueError) as error:
         if channel is None:
             raise
-        return Description(channel, record, recorded, (), odd_record or _doubt(path, error), indexed=False)
+        doubt = odd_record or (None if holds_record_only(path) else _doubt(path, error))
+        return Description(channel, record, recorded, (), doubt, indexed=False)
     aliases = (inside,) if channel is not None and channel != inside else ()
     return Description(channel or inside, record, recorded, aliases, odd_record)
+
+
+def holds_record_only(path: str) -> bool:
+    """Return whether a directory looks as ``--ci cache`` has left it (`wholeness.is_record_only`)."""
+    info, record = os.path.split(RECORD)
+    try:
+        return os.listdir(path) == [info] and os.listdir(os.path.join(path, info)) == [record]
+    except OSError:
+        return False
 
 
 def _record(path: str, statuses: Statuses | None) -> tuple[Mapping[str, Any], float | None, str | None]:

@@ -21,7 +21,7 @@ from .measure import Measure, Statuses, measure
 from .mounts import mount_points
 from .records import META
 from .urls import without_credentials
-from .wholeness import Damage, Enough, archive_damage, archive_record, directory_damage
+from .wholeness import Damage, Enough, archive_damage, archive_record, directory_damage, is_record_only
 
 #: What shows that a directory was a package. Not info/files, which is a name that anybody might give.
 _METADATA = tuple(
@@ -220,7 +220,16 @@ class _Look:
         if not self._was_package(path, statuses):
             self.sure = False
             return None
+        if is_record_only(statuses) and self._records_archive(path):
+            # Nothing of it may make somebody believe that the archive beside it is superfluous.
+            self.sure = False
+            return None
         return directory_damage(path, statuses=statuses, indexed=indexed, contents=self._contents)
+
+    def _records_archive(self, path: str) -> bool:
+        described = self.descriptions.get(path)
+        archives = (part.name for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
+        return described is not None and any(archive_record(path, name, described.record) for name in archives)
 
     def _was_package(self, path: str, statuses: Statuses) -> bool:
         """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.

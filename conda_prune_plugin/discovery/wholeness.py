@@ -83,6 +83,18 @@ def directory_damage(
     return Damage(kind, f"of its {len(files):,} files {' and '.join(counts)}, the first: {(missing or wrong)[0]}")
 
 
+def is_record_only(statuses: Statuses) -> bool:
+    """Return whether a directory holds conda's record of a package and no other file.
+
+    ``--ci cache`` leaves such directories beside archives. conda takes the record, which has all hashes, for that of
+    the archive, and extracts the package anew, as there is no ``info/index.json``
+    (conda.core.package_cache_data.PackageCacheData._make_single_record, conda.models.records.PackageCacheRecord).
+    mamba compares a directory with its ``info/paths.json`` and finds none (libmamba's package_handling.cpp, validate),
+    unless its ``safety_checks`` are disabled: then it fails to link.
+    """
+    return RECORD in statuses and [name for name, one in statuses.items() if not stat.S_ISDIR(one.st_mode)] == [RECORD]
+
+
 def _listed(path: str, statuses: Statuses) -> Sequence[Mapping[str, Any]]:
     if PATHS in statuses or os.path.lexists(os.path.join(path, PATHS)):
         return list(read_object(os.path.join(path, PATHS))["paths"])

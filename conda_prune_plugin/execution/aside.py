@@ -11,7 +11,7 @@ import errno
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..core.accounting import missing_links
+from ..core.accounting import missing_links, without
 from ..core.decision import Outcome, Remove
 from ..core.model import Measurement, Part, PartKind, Result, Root
 from ..core.run import Disposal
@@ -80,6 +80,18 @@ class Aside:
         """Return the name that a part bears in the run's folder while it is deleted."""
         return self.number(part) + DOOMED
 
+    def spared(self, part: Part) -> tuple[str, ...]:
+        """Return the path in a part of the file that stays; empty if everything goes."""
+        remainder = self.decision.remainder
+        return remainder.path if remainder is not None and part.kind is PartKind.EXTRACTED else ()
+
+    def measured(self, part: Part, measurement: Measurement) -> None:
+        """Note what was measured of a part, without what stays of it."""
+        remainder = self.decision.remainder
+        if remainder is not None and part.kind is PartKind.EXTRACTED:
+            measurement = without(measurement, remainder)
+        self.measurements[part] = measurement
+
     def outcome(self, result: Result, error: str | None = None) -> Outcome:
         """Return the outcome, with what was deleted so far."""
         files = sum(self.measurements[part].files for part in self.deleted)
@@ -110,7 +122,7 @@ def set_aside(
                 site.take_in(part.name)
         if measure is not None:
             for part in aside.parts:
-                aside.measurements[part] = measure(*site.folder.at(aside.number(part)))
+                aside.measured(part, measure(*site.folder.at(aside.number(part))))
             require_as_planned(aside)
             aside.sha256 = _unrecorded_hash(aside)
         _require_as_archived(aside)

@@ -31,6 +31,7 @@ from .aside import (
     set_aside,
 )
 from .conceal import conceal
+from .reduction import reduce
 from .removal import remove
 from .removers import delete_all
 from .room import Room, opened_with_room
@@ -305,7 +306,11 @@ class _Execution:
 def _remove(aside: Aside, part: Part, progress: Callable[[int], None]) -> None:
     aside.begun.add(part)
     try:
-        remove(aside.site.folder, aside.doomed(part), progress)
+        spared = aside.spared(part)
+        if spared:
+            reduce(aside.site.folder, aside.doomed(part), aside.site.cache, part.name, spared, progress)
+        else:
+            remove(aside.site.folder, aside.doomed(part), progress)
     except OSError as error:
         aside.failed[part] = f"{part.name} is out of the cache but could not be deleted: {reason(error)}"
     else:

@@ -72,6 +72,7 @@ class ReceiptEntry:
     source, sha256, record: where it came from, as `Evidence` has them.
     reasons: why it went, as kind and detail.
     names: other dists that it was known by.
+    remainder: the path in the extracted directory of the file that stays in the cache; empty if everything goes.
     """
 
     dist: str
@@ -86,6 +87,7 @@ class ReceiptEntry:
     reasons: tuple[tuple[str, str], ...] = ()
     archived: Archived | None = None
     names: tuple[str, ...] = ()
+    remainder: tuple[str, ...] = ()
 
     @property
     def leftover(self) -> bool:
@@ -128,6 +130,7 @@ def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
             record=decision.record,
             reasons=tuple((reason.kind.value, reason.detail) for reason in decision.reasons),
             names=tuple(sorted(decision.names - {decision.entry.dist})),
+            remainder=() if decision.remainder is None else decision.remainder.path,
         )
         for decision in decisions
     )
@@ -216,6 +219,8 @@ def _entry_document(entry: ReceiptEntry) -> dict[str, Any]:
     }
     if entry.names:
         document["names"] = list(entry.names)
+    if entry.remainder:
+        document["remainder"] = list(entry.remainder)
     if entry.archived is not None:
         archived = entry.archived
         document["archived"] = {"name": archived.name, "sha256": archived.sha256, "size": archived.size}
@@ -248,6 +253,7 @@ def _entry(document: Mapping[str, Any]) -> ReceiptEntry:
         reasons=tuple((str(reason["kind"]), str(reason["detail"])) for reason in document["reasons"]),
         archived=Archived(str(archived["name"]), str(archived["sha256"]), int(archived["size"])) if archived else None,
         names=tuple(map(str, document.get("names", ()))),
+        remainder=tuple(map(_file_name, document.get("remainder", ()))),
     )
 
 
@@ -256,10 +262,14 @@ def _held(document: Mapping[str, Any]) -> Held:
     # A folder holds nothing else, and what is no number may be a name somewhere else.
     if not (number.isascii() and number.isdecimal()):
         raise ValueError(f"it has {number!r} for a number")
-    name = str(document["name"])
+    return Held(PartKind(document["kind"]), _file_name(document["name"]), number)
+
+
+def _file_name(value: object) -> str:
+    name = str(value)
     if not is_file_name(name):
         raise ValueError(f"it has {name!r} for the name of a file")
-    return Held(PartKind(document["kind"]), name, number)
+    return name
 
 
 def _time(value: object) -> float:

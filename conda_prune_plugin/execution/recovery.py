@@ -9,7 +9,7 @@ a backup becomes one. What is gone stays in the receipt, to be restored from whe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
@@ -36,6 +36,7 @@ from .receipt import (
     withdraw_receipt,
     write_receipt,
 )
+from .reduction import reduce
 from .removal import remove
 from .runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
 from .state import DOOMED, MAKING, locked, remove_empty, run_names, state_path
@@ -95,7 +96,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
     receipt = read_receipt(folder)
     unlisted = unlisted_names(names, receipt)
     given_back = 0
-    doomed: list[str] = []
+    doomed: dict[str, _Reduction | None] = {}
     errors: list[str] = []
     for entry in receipt.entries:
         try:
@@ -105,10 +106,10 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
             errors.append(reason(error))
             continue
         given_back += back
-        doomed += (part.number + DOOMED for part in marked)
+        doomed |= {part.number + DOOMED: _reduction(entry, part) for part in marked}
     for directory in (cache, folder):
         directory.sync()
-    errors += _delete([*doomed, *names & {MAKING, DOOMED_FILES}], folder, progress)
+    errors += _delete(doomed | dict.fromkeys(names & {MAKING, DOOMED_FILES}), folder, cache, progress)
     folder.sync()
     if errors:
         raise OSError("; ".join(errors))
@@ -126,12 +127,25 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
     return message
 
 
-def _delete(names: Iterable[str], folder: Directory, progress: Callable[[int], None]) -> list[str]:
+#: The name in the cache of a directory of which a file stays, and the path of that file in it.
+_Reduction = tuple[str, tuple[str, ...]]
+
+
+def _reduction(entry: ReceiptEntry, part: Held) -> _Reduction | None:
+    return (part.name, entry.remainder) if entry.remainder and part.kind is PartKind.EXTRACTED else None
+
+
+def _delete(
+    doomed: Mapping[str, _Reduction | None], folder: Directory, cache: Directory, progress: Callable[[int], None]
+) -> list[str]:
     """Delete what is marked for it, as far as that can be done; return what went wrong."""
     errors = []
-    for name in names:
+    for name, reduction in doomed.items():
         try:
-            remove(folder, name, progress)
+            if reduction is None:
+                remove(folder, name, progress)
+            else:
+                reduce(folder, name, cache, *reduction, progress)
         except OSError as error:
             errors.append(f"{name}: {reason(error)}")
     return errors

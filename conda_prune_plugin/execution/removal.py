@@ -24,19 +24,29 @@ class MountPointError(OSError):
 
 @dataclass(slots=True)
 class _Level:
-    """A directory being emptied: its name in the one above, and the directories in it that are still there."""
+    """A directory being emptied: its name in the one above, and the directories in it that are still there.
+
+    spared: the path, from here, of the file that stays; empty if everything goes.
+    """
 
     directory: Directory
     name: str
     subdirectories: list[str]
+    spared: tuple[str, ...]
 
 
-def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambda files: None) -> None:
+def remove(
+    parent: Directory,
+    name: str,
+    progress: Callable[[int], None] = lambda files: None,
+    spared: tuple[str, ...] = (),
+) -> None:
     """Delete what bears a name in an open directory: a file, or a whole tree.
 
     No symbolic link is followed and no mount point crossed: every directory is opened by its name in the one above,
     which is open too. A directory of our own that forbids its owner to change it is made changeable first, as
-    packages contain such. `progress` is called with the number of files removed since the last call.
+    packages contain such. `progress` is called with the number of files removed since the last call. `spared`: the path
+    from there of the one file that stays, with the directories that it lies in.
 
     Raises `OSError` at the first thing that can't be deleted; what comes after it is still there.
     """
@@ -45,7 +55,7 @@ def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambd
         parent.unlink(name)
         progress(1)
         return
-    levels = [_enter(parent, name, status.st_dev, progress)]
+    levels = [_enter(parent, name, status.st_dev, progress, spared)]
     lifted = count()
     try:
         while levels:
@@ -54,10 +64,13 @@ def remove(parent: Directory, name: str, progress: Callable[[int], None] = lambd
                 _lift(level, levels[0], lifted)
                 continue
             if level.subdirectories:
-                levels.append(_enter(level.directory, level.subdirectories.pop(), status.st_dev, progress))
+                below = level.subdirectories.pop()
+                rest = level.spared[1:] if level.spared[:1] == (below,) else ()
+                levels.append(_enter(level.directory, below, status.st_dev, progress, rest))
                 continue
             levels.pop().directory.close()
-            (levels[-1].directory if levels else parent).rmdir(level.name)
+            if not level.spared:
+                (levels[-1].directory if levels else parent).rmdir(level.name)
     finally:
         for level in levels:
             level.directory.close()
@@ -72,8 +85,10 @@ def _lift(level: _Level, top: _Level, numbers: Iterator[int]) -> None:
     top.subdirectories.append(lifted)
 
 
-def _enter(parent: Directory, name: str, device: int, progress: Callable[[int], None]) -> _Level:
-    """Open a directory and delete all in it but its directories."""
+def _enter(
+    parent: Directory, name: str, device: int, progress: Callable[[int], None], spared: tuple[str, ...]
+) -> _Level:
+    """Open a directory and delete all in it but its directories, and the file that stays if it is in there."""
     directory = parent.child(name)
     try:
         status = directory.own_status()
@@ -82,11 +97,11 @@ def _enter(parent: Directory, name: str, device: int, progress: Callable[[int], 
         if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
             directory.chmod(stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
         items = directory.names()
-        for item, is_directory in items:
-            if not is_directory:
-                directory.unlink(item)
-        progress(sum(1 for _, is_directory in items if not is_directory))
+        files = [item for item, is_directory in items if not is_directory and (item,) != spared]
+        for item in files:
+            directory.unlink(item)
+        progress(len(files))
     except BaseException:
         directory.close()
         raise
-    return _Level(directory, name, [item for item, is_directory in items if is_directory])
+    return _Level(directory, name, [item for item, is_directory in items if is_directory], spared)

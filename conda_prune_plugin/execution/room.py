@@ -110,6 +110,9 @@ class Room:
         for aside in sorted(self._asides, key=lambda aside: aside.decision.files):
             for part in aside.parts:
                 is_directory = cache.exists(part.name) and S_ISDIR(cache.status(part.name).st_mode)
+                # Of one that leaves a file behind only a run with room can leave that.
+                if aside.decision.remainder is not None and part.kind is PartKind.EXTRACTED:
+                    continue
                 if (is_directory or part.kind is PartKind.LOCK) == directories:
                     found.append((aside, part))
         return found

@@ -56,7 +56,8 @@ def an_inventory(*entries: Entry, roots: tuple[Root, ...] = (), writable: bool =
 
 
 def a_measurement(single: int = 1000, *shared: SharedInode, **more: Any) -> Measurement:
-    return Measurement(IDENTITY, 5, 100, single, shared, **more)
+    sizes = {"files": 5, "apparent": 100, **more}
+    return Measurement(IDENTITY, single=single, shared=shared, **sizes)
 
 
 def evidence_on(entry: Entry, **changes: Any) -> Evidence:

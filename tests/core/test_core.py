@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conda_prune_plugin.core.accounting import Ledger, missing_links
+from conda_prune_plugin.core.accounting import Ledger, missing_links, without
 from conda_prune_plugin.core.last_use import last_use
 from conda_prune_plugin.core.model import (
     Evidence,
@@ -12,6 +12,7 @@ from conda_prune_plugin.core.model import (
     Part,
     PartKind,
     ReasonKind,
+    Remainder,
     SharedInode,
     Verdict,
 )
@@ -212,3 +213,28 @@ def test_a_link_made_after_extraction_is_the_last_use() -> None:
     assert last_use(evidence(NOW - 5)) == (NOW, LastUsedFrom.EXTRACTION)
     assert last_use(evidence(None)) == (NOW, LastUsedFrom.EXTRACTION)
     assert last_use(Evidence(entry)) == (None, None)
+
+
+def test_what_stays_of_a_directory_is_in_none_of_its_numbers() -> None:
+    kept = Remainder(("info", "record"), 1, 7, apparent=30, single=400)
+    others = (SharedInode(1, 8, 3, 2, 4096), SharedInode(2, 7, 3, 2, 4096))
+
+    assert without(a_measurement(1000, *others), kept) == a_measurement(600, *others, files=4, apparent=70)
+
+
+@pytest.mark.parametrize(("inside", "freed", "missing"), [(1, 600, {}), (2, 600, {(1, 7): 1})])
+def test_a_file_that_stays_keeps_the_inode_that_it_shares(
+    inside: int, freed: int, missing: dict[tuple[int, int], int]
+) -> None:
+    kept = Remainder(("info", "record"), 1, 7, apparent=30, single=400)
+    left = without(a_measurement(1000, SharedInode(1, 7, inside, inside, 4096)), kept)
+
+    assert Ledger().remove(left) == freed
+    assert missing_links([left]) == missing
+
+
+def test_a_removal_says_what_stays_of_the_directory() -> None:
+    kept = Remainder(("info", "record"), 1, 7, apparent=30, single=400)
+    (removal,) = make_plan(an_inventory(BOTH), [evidence_on(BOTH, remainder=kept)], Policy(), NOW).remove
+
+    assert removal.remainder == kept
