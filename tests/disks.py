@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -34,27 +36,47 @@ def _tmpfs(options: str) -> Callable[[Path], None]:
     return lambda place: _run("mount", "-t", "tmpfs", "-o", options, "none", place)
 
 
+def _image(place: Path, megabytes: int, *make: str) -> Path:
+    image = place.with_suffix(".img")
+    with image.open("wb") as stream:
+        stream.truncate(megabytes << 20)
+    _run(*make, image)
+    return image
+
+
 def _ext4(*options: str) -> Callable[[Path], None]:
     def mount(place: Path) -> None:
-        image = place.with_suffix(".img")
-        with image.open("wb") as stream:
-            stream.truncate(16 << 20)
-        _run("mkfs.ext4", "-q", "-m", "0", *options, image)
-        _run("mount", "-o", "loop", image, place)
+        _run("mount", "-o", "loop", _image(place, 16, "mkfs.ext4", "-q", "-m", "0", *options), place)
 
     return mount
 
 
-def _xfs(limit: str) -> Callable[[Path], None]:
+def _xfs(*options: str, quota: str | None = None) -> Callable[[Path], None]:
     def mount(place: Path) -> None:
-        image = place.with_suffix(".img")
-        with image.open("wb") as stream:
-            stream.truncate(320 << 20)
-        _run("mkfs.xfs", "-q", image)
-        _run("mount", "-o", "loop,prjquota", image, place)
+        image = _image(place, 320, "mkfs.xfs", "-q", *options)
+        if quota is None:
+            _run("mount", "-o", "loop", image, place)
+            return
+        try:
+            _run("mount", "-o", "loop,prjquota", image, place)
+        except subprocess.CalledProcessError:
+            # A kernel without CONFIG_XFS_QUOTA mounts it without that option only.
+            _run("mount", "-o", "loop", image, place)
+            _run("umount", place)
+            pytest.skip("this kernel is built without XFS quotas")
         (place / "it").mkdir()
-        for command in (f"project -s -p {place / 'it'} {_PROJECT}", f"limit -p {limit} {_PROJECT}"):
+        for command in (f"project -s -p {place / 'it'} {_PROJECT}", f"limit -p {quota} {_PROJECT}"):
             _run("xfs_quota", "-x", "-D", "/dev/null", "-P", "/dev/null", "-c", command, place)
+
+    return mount
+
+
+def _btrfs(limit: str) -> Callable[[Path], None]:
+    def mount(place: Path) -> None:
+        _run("mount", "-o", "loop", _image(place, 160, "mkfs.btrfs", "-q"), place)
+        _run("btrfs", "quota", "enable", place)
+        _run("btrfs", "subvolume", "create", place / "it")
+        _run("btrfs", "qgroup", "limit", limit, place / "it")
 
     return mount
 
@@ -64,9 +86,13 @@ KINDS = (
     Kind("tmpfs without blocks", "blocks", _tmpfs("size=6m,nr_inodes=9000")),
     Kind("ext4 without inodes", "inodes", _ext4("-N", "512")),
     Kind("ext4 without blocks", "blocks", _ext4("-N", "4096")),
-    Kind("XFS project quota of inodes", "inodes", _xfs("ihard=600")),
-    Kind("XFS project quota of blocks", "blocks", _xfs("bhard=8m")),
+    Kind("XFS without inodes", "inodes", _xfs("-i", "maxpct=1")),
+    Kind("XFS project quota of inodes", "inodes", _xfs(quota="ihard=600")),
+    Kind("XFS project quota of blocks", "blocks", _xfs(quota="bhard=8m")),
 )
+
+#: It accounts for what is unlinked, and lets nothing be renamed before that is enough for all that a rename might take.
+BTRFS = Kind("btrfs quota of blocks", "blocks", _btrfs("12m"))
 
 
 @contextmanager
@@ -102,7 +128,12 @@ def fill(kind: Kind, directory: Path) -> None:
 
 
 def free(kind: Kind, directory: Path) -> int:
-    """Return how many inodes or bytes are left; a quota counts as the file system there."""
+    """Return how much is not in use, as a number of inodes or of bytes that only grows with what is freed."""
     os.sync()
+    if kind.name.startswith("XFS"):
+        # It frees inodes in the background, and waits for that before it freezes.
+        for what in ("--freeze", "--unfreeze"):
+            _run("fsfreeze", what, directory.parent)
     status = os.statvfs(directory)
-    return status.f_favail if kind.lacks == "inodes" else status.f_bavail * status.f_frsize
+    # Not what may be used: XFS counts there in chunks of 64.
+    return status.f_ffree - status.f_files if kind.lacks == "inodes" else status.f_bfree * status.f_frsize

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from machine import allocated, contents, listing
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
+from conda_prune_plugin.core.names import TRASH
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.packages import File, HardLink, SymLink
 from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError, UnreadableEnvironmentError
@@ -403,47 +403,102 @@ def test_on_a_full_disk_archives_make_room_for_the_rest(tmp_path: Path, full_dis
     assert tiny.names() == {"urls.txt"}
 
 
-def test_on_a_full_disk_without_archives_it_says_what_to_do(tmp_path: Path, full_disk: Callable[[], None]) -> None:
+def test_on_a_full_disk_without_archives_directories_make_room(tmp_path: Path, full_disk: Callable[[], None]) -> None:
     tiny = Tiny(tmp_path / "full" / "it")
-    tiny.add("a-1-0")
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist)
+    full_disk()
+    plan = tiny.plan()
+
+    execution = tiny.execute(plan)
+
+    assert [outcome.result for outcome in execution.outcomes] == [Result.REMOVED] * 2
+    assert sum(outcome.freed for outcome in execution.outcomes) == plan.reclaimable
+    assert tiny.names() == {"urls.txt"}
+
+
+def test_on_a_full_disk_nothing_goes_that_is_to_be_kept(tmp_path: Path, full_disk: Callable[[], None]) -> None:
+    tiny = Tiny(tmp_path / "full" / "it")
+    tiny.add("a-1-0", archive=True)
     full_disk()
 
     with pytest.raises(NoRoomError, match="No space") as raised:
-        tiny.execute(tiny.plan())
+        tiny.execute(tiny.plan(), run=Run("run-1", 0.0, Disposal.BACKUP))
 
     assert "deleting one archive" in raised.value.hint
-    assert tiny.names() == {"a-1-0", "urls.txt"}
+    assert tiny.names() == {"a-1-0", "a-1-0.conda", "urls.txt"}
 
 
-@pytest.mark.parametrize("then", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
-def test_archives_that_had_to_go_are_told_though_nothing_else_can_begin(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, then: BaseException
-) -> None:
-    for dist in ("a-1-0", "b-1-0", "c-1-0"):
-        tiny.add(dist, archive=dist != "b-1-0")
-    archives = sorted(tiny.cache.glob("*.conda"))
-    plan = tiny.plan()
-    # Of the last one only the archive is to go.
-    *whole, last = plan.remove
-    plan = replace(plan, remove=(*whole, replace(last, parts=last.parts[1:], identities=last.identities[1:])))
-    freed = [path.stat().st_blocks * 512 for path in archives]
+def _refusing(monkeypatch: pytest.MonkeyPatch, *errors: BaseException) -> None:
+    """Let the writing of receipts fail, each time with the next error, and go on with the last one."""
+    left = list(errors)
 
     def refuse(folder: Directory, receipt: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device") if any(map(Path.exists, archives)) else then
+        raise left.pop(0) if len(left) > 1 else left[0]
 
     monkeypatch.setattr("conda_prune_plugin.execution.site.write_receipt", refuse)
+
+
+_FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_where_nothing_has_room_for_a_receipt_all_goes_and_that_is_told(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist, archive=dist == "a-1-0")
+    plan = tiny.plan()
+    _refusing(monkeypatch, _FULL)
+
+    execution = tiny.execute(plan)
+
+    assert [outcome.result for outcome in execution.outcomes] == [Result.REMOVED] * 2
+    assert sum(outcome.freed for outcome in execution.outcomes) == plan.reclaimable
+    assert sum(outcome.files for outcome in execution.outcomes) == plan.files
+    assert execution.unrecorded == (str(tiny.cache),)
+    assert not execution.failed
+    assert tiny.names() == {"urls.txt"}
+
+
+@pytest.mark.parametrize("then", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
+def test_what_had_to_go_is_told_though_nothing_else_can_begin(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, then: BaseException
+) -> None:
+    for dist in ("a-1-0", "b-1-0"):
+        tiny.add(dist, archive=dist == "a-1-0")
+    freed = (tiny.cache / "a-1-0.conda").stat().st_blocks * 512
+    plan = tiny.plan()
+    _refusing(monkeypatch, _FULL, then)
+
     execution = tiny.execute(plan)
 
     stays = Result.SKIPPED if isinstance(then, KeyboardInterrupt) else Result.FAILED
-    assert [(outcome.result, outcome.freed) for outcome in execution.outcomes] == [
-        (stays, freed[0]),
-        (stays, 0),
-        (Result.REMOVED, freed[1]),
-    ]
+    assert [(outcome.result, outcome.freed) for outcome in execution.outcomes] == [(stays, freed), (stays, 0)]
     assert "had to go first" in str(execution.outcomes[0].error)
     assert execution.interrupted == isinstance(then, KeyboardInterrupt)
     assert execution.failed
-    assert tiny.names() == {"a-1-0", "b-1-0", "c-1-0", "urls.txt"}
+    assert tiny.names() == {"a-1-0", "b-1-0", "urls.txt"}
+
+
+def test_what_is_linked_right_after_it_was_renamed_stays(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tiny.add("a-1-0")
+    plan = tiny.plan()
+    _refusing(monkeypatch, _FULL)
+    linked = tiny.cache.parent / "linked"
+
+    def link(name: str) -> None:
+        if name == f"a-1-0{TRASH}" and not linked.exists():
+            os.link(tiny.cache / name / "lib/one", linked)
+
+    tiny.before_measuring = link
+    before = os.listdir(tree)
+
+    with pytest.raises(NoRoomError):
+        tiny.execute(plan)
+
+    assert linked.exists()
+    assert os.listdir(tree) == before
+    assert tiny.names() == {"a-1-0", "urls.txt"}
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])

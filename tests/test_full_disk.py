@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import prepared
 import pytest
-from disks import KINDS, Kind, fill, free, mounted
-from machine import listing
-from tiny import Tiny
+from crash import PRINTED, injections, run_traced
+from disks import BTRFS, KINDS, Kind, fill, free, mounted
+from machine import contents, copy_tree, listing
+from tiny import Tiny, write_archive
 
 from conda_prune_plugin.core.model import Cache, Client
 from conda_prune_plugin.core.names import STATE, TRASH
@@ -208,3 +210,72 @@ def test_a_purge_frees_what_was_kept(disk: tuple[Kind, Path], tmp_path: Path) ->
     assert free(kind, directory) > before
     full.require_unharmed()
     full.require_settled()
+
+
+def test_where_a_used_up_quota_stops_even_renames_archives_make_room(tmp_path: Path) -> None:
+    with mounted(BTRFS, tmp_path / "disk") as directory:
+        full = Full(BTRFS, directory, tmp_path / "printed", archives=True)
+        write_archive(full.sandbox.cache / "big-1-0.conda", 4 << 20)
+        fill(BTRFS, directory)
+        before = free(BTRFS, directory)
+
+        assert full.run("prune", *NOW) == 0, full.text()
+
+        assert free(BTRFS, directory) > before
+        assert full.there() == {"index", "goes"}
+        full.require_unharmed()
+        full.require_settled()
+
+
+class Crashing(Full):
+    """A full file system whose state can be had again, for commands that are killed."""
+
+    def __init__(self, kind: Kind, directory: Path, copy: Path) -> None:
+        super().__init__(kind, directory, directory / PRINTED, archives=False)
+        self.copy = copy
+        copy_tree(directory, copy)
+        self.start_over()
+        names = {name: self.sandbox.cache / name for name in ("big-1-0", "small-1-0")} | {"goes": self.going}
+        self.whole = {path: contents(path) for path in names.values()}
+
+    def start_over(self) -> None:
+        """Make everything what it was, and use up the inodes again."""
+        shutil.rmtree(self.directory)
+        copy_tree(self.copy, self.directory)
+        self.before = listing(self.prefix)
+        fill(self.kind, self.directory)
+
+    def require_nothing_half_there(self) -> None:
+        """Require that what bears a package's or an environment's name is whole."""
+        for path, whole in self.whole.items():
+            assert not path.exists() or contents(path) == whole, path
+        self.require_unharmed()
+
+
+@pytest.mark.parametrize("command", ["--yes", "--index-cache", "envs"])
+def test_killed_while_it_makes_room_the_next_run_completes_it(tmp_path: Path, command: str) -> None:
+    kind = KINDS[0]
+    arguments = ("prune", *COMMANDS[command][0])
+    with mounted(kind, tmp_path / "disk") as directory:
+        full = Crashing(kind, directory, tmp_path / "copy")
+        end = run_traced(full.sandbox, arguments)
+        assert end.code == 0, end.output
+        killed = 0
+        for injection in list(injections(end.calls, "signal=KILL")):
+            full.start_over()
+            killed += run_traced(full.sandbox, arguments, injection).code == -9
+            full.require_nothing_half_there()
+
+            again = run_traced(full.sandbox, arguments)
+
+            done = "goes" not in full.there() if command == "envs" else False
+            assert again.code == 0 or (done and "no environment" in again.output), f"{injection}: {again.output}"
+            full.require_nothing_half_there()
+            if command == "envs":
+                # A receipt that found no room waits for the run after that.
+                assert run_traced(full.sandbox, ("prune", "envs", "--fix-registry", "--yes")).code == 0
+            full.require_settled()
+            assert not full.there() & COMMANDS[command][1], injection
+            if command == "envs":
+                assert list((full.sandbox.envs / STATE).glob("*/environment-exports/goes/explicit.txt")), injection
+        assert killed > 10

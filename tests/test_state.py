@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +14,19 @@ import pytest
 
 from conda_prune_plugin.core.names import STATE
 from conda_prune_plugin.discovery.caches import list_cache
-from conda_prune_plugin.errors import StateError
+from conda_prune_plugin.errors import LockTimeoutError, StateError
 from conda_prune_plugin.execution import state
 from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.lock import Patience
+from conda_prune_plugin.execution.lock import Patience, exclusive_in_place
 from conda_prune_plugin.execution.state import locked, locked_state, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from conda_prune_plugin.core.model import Cache
+
+
+_LOCKABLE = pytest.mark.skipif(os.name == "nt", reason="Windows locks no directories")
 
 
 @pytest.fixture
@@ -143,3 +148,32 @@ def test_a_lock_of_a_user_who_may_not_change_the_cache_is_refused(cache: Cache) 
 
     with pytest.raises(StateError, match="lock"), locked(cache, Patience(2.0)):
         pass
+
+
+@_LOCKABLE
+def test_on_a_full_disk_one_run_at_a_time_makes_room(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Directory.open(str(tmp_path)) as first, Directory.open(str(tmp_path)) as second:
+        with exclusive_in_place(first, Patience()):
+            with pytest.raises(LockTimeoutError), exclusive_in_place(second, Patience(0.05, told.append)):
+                pass
+            again = first.again()
+        with exclusive_in_place(second, Patience(0.0)):
+            assert len(told) == 1
+        again.close()
+
+
+@_LOCKABLE
+def test_without_room_for_its_file_a_lock_is_taken_on_the_directory(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def full(path: str, patience: Patience) -> Iterator[None]:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        yield
+
+    monkeypatch.setattr("conda_prune_plugin.execution.state.exclusive", full)
+    with locked(cache, Patience()), Directory.open(cache.real_path) as other:
+        with pytest.raises(LockTimeoutError), exclusive_in_place(other, Patience(0.0)):
+            pass
+    assert os.listdir(cache.real_path) == ["urls.txt"]

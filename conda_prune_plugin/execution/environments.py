@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -39,7 +39,7 @@ from .exports import EXPORTS, write_exports
 from .own_files import move_out
 from .receipt import Held, Receipt, ReceiptEntry, RunState, reserve_receipt, withdraw_receipt, write_receipt
 from .removal import remove
-from .room import opened_with_room
+from .room import freed_at_once, opened_with_room
 from .state import DOOMED, LockedCache, locked, remove_empty, unusable
 
 
@@ -169,7 +169,8 @@ class _Removal:
             self._give_back(reason(error), Result.FAILED)
         self._unregister()
         if self._run.disposal is not Disposal.BACKUP:
-            interrupted = self._delete(interrupted=interrupted)
+            with freed_at_once(self._here.directory) if self._troubles else nullcontext():
+                interrupted = self._delete(interrupted=interrupted)
             self._finish()
             if self._troubles:
                 self._unregister()

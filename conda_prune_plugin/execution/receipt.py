@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -139,12 +140,15 @@ def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
 
 def write_receipt(folder: Directory, receipt: Receipt) -> None:
     """Write a receipt in one step and make it outlast a crash. Raises `OSError`; the one before is still there then."""
-    if folder.exists(UNFINISHED):
-        folder.unlink(UNFINISHED)  # It may be somebody else's, in a cache with several owners.
-    fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    fd = _reserved(folder)
+    if fd is None:
+        if folder.exists(UNFINISHED):
+            folder.unlink(UNFINISHED)
+        fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
         # On one line: with an indent json leaves its encoder in C, and takes ten times as long.
         stream.write(json.dumps(_document(receipt), check_circular=False))
+        stream.truncate()
         stream.flush()
         folder.share(stream.fileno())
         os.fsync(stream.fileno())
@@ -160,6 +164,36 @@ def reserve_receipt(folder: Directory) -> None:
     fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(fd, "wb") as stream:
         stream.write(b"\0" * folder.status(RECEIPT).st_size)
+
+
+def yield_reserve(folder: Directory) -> bool:
+    """Give the blocks of the reserve away, but not its inode; return False if there is none. Raises `OSError`."""
+    fd = _reserved(folder)
+    if fd is None:
+        return False
+    try:
+        os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+    return True
+
+
+def _reserved(folder: Directory) -> int | None:
+    """Return a descriptor of an unfinished receipt to be written over, None if there is none that is ours.
+
+    It is not deleted and made anew: XFS frees what is deleted in the background. In a cache with several owners it may
+    be another user's, or a link to a file of theirs.
+    """
+    try:
+        fd = folder.open_file(UNFINISHED, os.O_WRONLY)
+    except OSError:
+        return None
+    status = os.fstat(fd)
+    ours = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    if ours and stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+        return fd
+    os.close(fd)
+    return None
 
 
 def read_receipt(folder: Directory) -> Receipt:

@@ -19,7 +19,7 @@ from ..core.units import plural
 from .archive import purge_folder
 from .aside import reason
 from .conceal import give_back
-from .directory import Directory
+from .directory import Directory, lacks_room
 from .exports import DOOMED_EXPORTS, EXPORTS
 from .lock import NAME as LOCK
 from .lock import Patience
@@ -78,7 +78,8 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
             except (OSError, ValueError) as error:
                 message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
                 message += f" {run.remedy}" if run.unexplained else ""
-                complete = False
+                # What only lacks room is done when there is some, which the command that runs now may make.
+                complete &= isinstance(error, OSError) and lacks_room(error)
             notices.append(Notice("cut-off-run", message, run.path))
     return tuple(notices), complete
 
@@ -185,8 +186,6 @@ def _keep_own_files(entry: ReceiptEntry, marked: Iterable[Held], receipt: Receip
 
 def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
     """Leave a receipt of what is out of the cache, so that it can be restored; none if nothing is."""
-    if folder.exists(UNFINISHED):
-        folder.unlink(UNFINISHED)
     entries = receipt.entries
     if receipt.run.disposal is Disposal.BACKUP:
         entries = tuple(entry for entry in entries if any(folder.exists(part.number) for part in entry.parts))

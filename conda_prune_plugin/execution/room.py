@@ -12,7 +12,10 @@ then everything goes on as usual, and the receipt tells of what went before it. 
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from stat import S_ISDIR
 from typing import TypeVar
 
@@ -40,6 +43,10 @@ from .tools import Tools
 
 _Opened = TypeVar("_Opened")
 
+#: How long to wait for what was removed to be free: XFS does that in the background (``xfs_inodegc_push``). In seconds.
+_BACKGROUND = 0.2
+_PAUSE = 0.01
+
 
 def opened_with_room(
     cache: Cache, opened: Callable[[], _Opened], make_room: Callable[[Directory], Iterator[None]], patience: Patience
@@ -58,13 +65,32 @@ def opened_with_room(
         with locked_in_place(cache, patience) as directory:
             steps = steps or make_room(directory.again())
             try:
-                next(steps)
+                with freed_at_once(directory):
+                    next(steps)
             except StopIteration:
                 raise shortage from None
         try:
             return opened()
         except NoRoomError as error:
             shortage = error
+
+
+@contextmanager
+def freed_at_once(directory: Directory) -> Iterator[None]:
+    """Wait at the end of the block until some of what it has removed is free."""
+    before = _unused(directory)
+    yield
+    deadline = time.monotonic() + _BACKGROUND
+    while _unused(directory) == before and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+
+
+def _unused(directory: Directory) -> tuple[int, int] | None:
+    """Return how many inodes and blocks are free; asking XFS also hurries it on."""
+    if not hasattr(os, "statvfs"):
+        return None
+    status = os.statvfs(directory.path)
+    return status.f_ffree, status.f_bfree
 
 
 class Room:

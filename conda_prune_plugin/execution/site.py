@@ -14,7 +14,7 @@ from ..errors import StateError
 from .archive import Preserved, holds_archives, make_folder
 from .directory import Directory, lacks_room
 from .lock import Patience
-from .receipt import UNFINISHED, Receipt, RunState, begun, reserve_receipt, withdraw_receipt, write_receipt
+from .receipt import Receipt, RunState, begun, reserve_receipt, withdraw_receipt, write_receipt, yield_reserve
 from .state import locked_state, opened, remove_empty, unusable
 
 
@@ -43,9 +43,8 @@ class Site:
         try:
             self.cache.move(name, self.folder, number)
         except OSError as error:
-            if not (lacks_room(error) and self.folder.exists(UNFINISHED)):
+            if not lacks_room(error) or not yield_reserve(self.folder):
                 raise
-            self.folder.unlink(UNFINISHED)
             self.cache.move(name, self.folder, number)
 
     def note(self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str]) -> None:
