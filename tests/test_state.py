@@ -168,12 +168,16 @@ def test_without_room_for_its_file_a_lock_is_taken_on_the_directory(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def full(path: str, patience: Patience) -> Iterator[None]:
+    def full(state: Directory, cache: Directory, patience: Patience) -> Iterator[None]:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
         yield
 
     monkeypatch.setattr("conda_prune_plugin.execution.state.exclusive", full)
-    with locked(cache, Patience()), Directory.open(cache.real_path) as other:
-        with pytest.raises(LockTimeoutError), exclusive_in_place(other, Patience(0.0)):
-            pass
+    with (
+        locked(cache, Patience()),
+        Directory.open(cache.real_path) as other,
+        pytest.raises(LockTimeoutError),
+        exclusive_in_place(other, Patience(0.0)),
+    ):
+        pass
     assert os.listdir(cache.real_path) == ["urls.txt"]

@@ -11,6 +11,7 @@ from ..core.model import Cache
 from ..discovery.environments import known_prefixes, registered_prefixes
 from ..discovery.envs_dirs import has_records
 from ..discovery.inventory import known_sources
+from ..discovery.records import is_environment
 from ..discovery.settings import Settings, conda_settings
 from ..execution.registry import take_out
 from ..execution.runs import stored_runs
@@ -40,7 +41,7 @@ def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str,
 
     Returns the environments that were registered, and what went wrong: then the lines have to stay.
     """
-    found = found_only_by(settings, lines)
+    found = tuple(prefix for prefix in found_only_by(settings, lines) if _is_environment(prefix))
     for prefix in found:
         try:
             register(prefix)
@@ -49,6 +50,13 @@ def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str,
         if not is_registered(settings.registries, prefix):
             return (), f"{prefix} could not be registered"
     return found, None
+
+
+def _is_environment(prefix: str) -> bool:
+    try:
+        return is_environment(prefix)
+    except OSError:
+        return True  # It may be one, and its line may be all that leads to it.
 
 
 def unregister(registries: Iterable[str], prefix: str) -> str | None:
