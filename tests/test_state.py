@@ -124,7 +124,11 @@ def test_without_room_for_its_file_a_lock_is_taken_on_the_directory(
         yield
 
     monkeypatch.setattr("conda_prune_plugin.execution.state.exclusive", full)
-    with locked(cache, Patience()), Directory.open(cache.real_path) as other:
-        with pytest.raises(LockTimeoutError), exclusive_in_place(other, Patience(0.0)):
-            pass
+    with (
+        locked(cache, Patience()),
+        Directory.open(cache.real_path) as other,
+        pytest.raises(LockTimeoutError),
+        exclusive_in_place(other, Patience(0.0)),
+    ):
+        pass
     assert os.listdir(cache.real_path) == ["urls.txt"]

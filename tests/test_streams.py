@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_prune_plugin.presentation import streams
 from conda_prune_plugin.presentation.streams import settle, waiting_for_room
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             raise OSError(-number, os.strerror(-number))
         return write(descriptor, data[:number])
 
-    monkeypatch.setattr(streams.os, "write", limited)
+    monkeypatch.setattr(os, "write", limited)
     return left
 
 
