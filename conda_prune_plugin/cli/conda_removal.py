@@ -21,15 +21,26 @@ def farewell(prefix: str) -> str | None:
 
     Returns what went wrong, or None. An environment without either, as almost all are, is not even loaded.
     """
-    has_scripts, menus = any(_found(prefix, pattern) for pattern in _SCRIPTS), _found(prefix, _MENUS)
+    scripts = [name for pattern in _SCRIPTS for name in _found(prefix, pattern)]
+    menus = _found(prefix, _MENUS)
     troubles: list[str] = []
+    if foreign := [name for name in scripts if not _is_own(os.path.join(prefix, name))]:
+        troubles.append(f"its pre-unlink scripts were not run, as {foreign[0]} belongs to another user")
+        scripts = []
     # Both print, and standard output may be a JSON document.
     with redirect_stdout(sys.stderr):
-        if has_scripts:
+        if scripts:
             _attempt(lambda: _run_scripts(prefix), "its pre-unlink scripts", troubles)
         for menu in menus:
             _attempt(lambda menu=menu: _remove_menu(prefix, menu), f"its menu {menu}", troubles)  # type: ignore[misc]
     return "; ".join(troubles) or None
+
+
+def _is_own(path: str) -> bool:
+    """Return whether only the caller or root can have written a script, and those whom they let."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return os.lstat(path).st_uid in (0, os.geteuid())
 
 
 def register(prefix: str) -> None:

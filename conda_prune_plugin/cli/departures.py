@@ -12,7 +12,7 @@ from ..core.model import RootState
 from ..core.packages import OwnerKind
 from ..core.usage import occupied
 from ..discovery.contents import contents
-from ..discovery.exports import Export, export
+from ..discovery.exports import Export
 from ..discovery.measure import identity, measure
 from ..discovery.running import running
 from ..discovery.usage import Scan
@@ -20,6 +20,7 @@ from ..errors import ProtectedEnvironmentError
 from ..execution.departure import LOST, Departure
 from ..execution.own_files import OWN_FILES
 from ..execution.runs import OWN_BYTES
+from .as_owners import export_as_owner
 from .places import place_of
 
 
@@ -81,7 +82,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
     """Return an environment with all that its removal needs. Raises `OSError` if it is gone."""
     # What remains of a half-removed one does not tell how to rebuild it.
     half = environment.root.state is RootState.HALF_REMOVED
-    exported = Export(environment.root, {}, (), (), ()) if half else export(environment.root)
+    exported = Export(environment.root, {}, (), (), ()) if half else export_as_owner(environment.root)
     usage = environment.usage
     last = last_evidence(environment, now)
     losses = _losses(environment, exported, scan)

@@ -17,12 +17,11 @@ from ..discovery.evidence import AWAY
 from ..discovery.measure import measure
 from ..errors import PruneError
 from ..execution.departure import Tools
-from ..execution.environments import take_away
 from ..execution.registry import take_out
 from ..presentation.envs import EnvsReport
 from ..presentation.text import printable
 from . import settings
-from .conda_removal import farewell
+from .as_owners import farewell_as_owner, take_away_as_owners
 from .confirm import confirm, may_ask
 from .departures import Leaving, allowed, leaving, objection, refuse_protected, why_protected
 from .envs_run import Look, Session
@@ -127,7 +126,7 @@ class Removal:
         run = Run(new_run_id(started), started, self._disposal)
         tools = Tools(
             objection=(lambda path: None) if self._force else objection,
-            farewell=farewell,
+            farewell=farewell_as_owner,
             unregister=lambda path: unregister(session.settings.registries, path),
             note=lambda place: note_place(session.settings, place, run),
             measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
@@ -135,7 +134,7 @@ class Removal:
             patience=patience_of(session.arguments, session.output, session.reporter),
         )
         try:
-            removed = take_away([item.departure for item in goers], run, tools)
+            removed = take_away_as_owners([item.departure for item in goers], run, tools)
         finally:
             forget_places(session.settings)
         session.reporter.clear()

@@ -22,11 +22,12 @@ from ..discovery.set_aside import is_set_aside
 from ..discovery.settings import Settings, conda_settings
 from ..discovery.usage import Scan, Survey, make_usage
 from ..errors import ProtectedEnvironmentError, UsageError
-from ..execution.recovery import cut_off_runs, needs_recovery, recover
+from ..execution.recovery import cut_off_runs, needs_recovery
 from ..presentation.envs import EnvsReport, envs_document, show_changes, show_environments
 from ..presentation.json_document import print_document
 from ..presentation.progress import Reporter
 from ..presentation.text import console, printable, show_notices
+from .as_owners import recover_as_owner
 from .confirm import may_ask
 from .options import Output, parsed, patience_of, teller
 from .places import places
@@ -157,7 +158,7 @@ def _recover(session: Session) -> None:
         if not changes:
             session.notices += map(cut_off_notice, cut_off_runs(place))
         elif place.writable and needs_recovery(place):
-            done, complete = recover(place, patience, session.reporter.counter("Finishing an earlier run"))
+            done, complete = recover_as_owner(place, patience, session.reporter.counter("Finishing an earlier run"))
             session.notices += done
             session.failed |= not complete
     # --fix-registry does so with a copy.

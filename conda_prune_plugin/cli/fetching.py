@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from importlib import import_module
 
 from ..discovery.archive_names import archive_dist, archive_suffixes, is_wheel
 from ..discovery.archives import dist_in_archive, require_contained
@@ -30,6 +31,29 @@ def fetch() -> Fetch:
 def extraction() -> Extraction:
     """Return how damaged packages are extracted anew."""
     return Extraction(_sound, _damage)
+
+
+#: What works on packages and environments, and is imported only when it is needed.
+_NEEDED = (
+    "conda.core.envs_manager",
+    "conda.core.link",
+    "conda.core.prefix_data",
+    "conda.gateways.connection.download",
+    "conda.gateways.disk.create",
+    "conda.models.prefix_graph",
+    "conda_package_handling.api",
+    "conda_package_streaming.package_streaming",
+    # Of the names in zip files and urls.
+    "encodings.ascii",
+    "encodings.cp437",
+    "encodings.idna",
+)
+
+
+def preload() -> None:
+    """Import what works on packages: a process that becomes another user may not be able to read it any more."""
+    for name in _NEEDED:
+        import_module(name)
 
 
 def _sound(entry: ReceiptEntry, archive: str, target: str) -> None:

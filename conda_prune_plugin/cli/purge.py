@@ -149,20 +149,26 @@ def purge_runs(
     from ..discovery.measure import measure
     from ..discovery.settings import conda_settings
     from ..execution.purge import purge
+    from .as_owners import needs_other_user, purge_as_owner
     from .places import forget_places
     from .runs import all_locked, summary
 
     outcomes = []
     chosen = list(chosen)
-    with all_locked((stored for runs in chosen for stored in runs), patience) as locked:
+    ours = [stored for runs in chosen for stored in runs if not needs_other_user(stored)]
+    with all_locked(ours, patience) as locked:
         for runs in chosen:
-            done = [
-                purge(locked[stored.cache.path], stored, lambda path, fd: measure(path, dir_fd=fd), progress)
-                for stored in runs
-            ]
-            errors = [item.error for item in done if item.error]
+            done = []
+            for stored in runs:
+                if needs_other_user(stored):
+                    done.append(purge_as_owner(stored, patience, progress))
+                    continue
+                here = locked[stored.cache.path]
+                purged = purge(here, stored, lambda path, fd: measure(path, dir_fd=fd), progress)
+                done.append((purged.freed, purged.error))
+            errors = [error for _, error in done if error]
             result = Result.FAILED if errors else Result.PURGED
-            freed = sum(item.freed for item in done)
+            freed = sum(freed for freed, _ in done)
             outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
     forget_places(conda_settings())
     return outcomes

@@ -13,13 +13,12 @@ from ..discovery.crew import Crew
 from ..discovery.inventory import RootWatch
 from ..discovery.measure import measure
 from ..errors import PruneError
-from ..execution.execute import Execution, execute
+from ..execution.execute import Execution
 from ..execution.lock import Patience
-from ..execution.other import remove_other
-from ..execution.recovery import needs_recovery, recover
-from ..execution.repair import repair
+from ..execution.recovery import needs_recovery
 from ..execution.tools import Tools
 from ..presentation.progress import Reporter
+from .as_owners import execute_as_owners, recover_as_owner, remove_other_as_owners, repair_as_owners
 from .fetching import extraction
 from .old_runs import purge_old
 from .runs import stopped_notice
@@ -51,14 +50,14 @@ def carry_out(
             progress=removing,
             patience=patience,
         )
-        execution = execute(plan, run, tools) if plan.remove else Execution(())
+        execution = execute_as_owners(plan, run, tools) if plan.remove else Execution(())
     if plan.repair and not execution.interrupted:
         # Nobody wants a damaged copy back, whatever is done with the rest.
         own = replace(repairing, disposal=Disposal.DELETE, destination=None)
-        repaired, interrupted = repair(plan.repair, plan.inventory.caches, own, extraction(), tools)
+        repaired, interrupted = repair_as_owners(plan, own, extraction(), tools)
         execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
     if plan.other and not execution.interrupted:
-        others, interrupted = remove_other(plan.other, plan.inventory.caches, tools, execution.others)
+        others, interrupted = remove_other_as_owners(plan, tools, execution.others)
         execution = replace(execution, others=others, interrupted=interrupted)
     reporter.clear()
     return execution
@@ -72,7 +71,7 @@ def finish_earlier_runs(
     notices: list[Notice] = []
     complete = True
     for cache in cut_off:
-        done, finished = recover(cache, patience, reporter.counter("Finishing an earlier run"))
+        done, finished = recover_as_owner(cache, patience, reporter.counter("Finishing an earlier run"))
         notices += done
         complete &= finished
     return bool(cut_off), tuple(notices), complete

@@ -106,6 +106,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     from ..discovery.settings import conda_settings
     from ..errors import NoSuchRunError
     from ..execution.restore import restore
+    from .as_owners import needs_other_user, restore_as_owner
     from .environments_back import restore_environments
     from .fetching import fetch
     from .places import forget_places
@@ -131,9 +132,11 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     outcomes: list[Outcome] = []
     if not output.dry_run:
         progress = reporter.counter("Restoring packages", len(entries))
-        with all_locked(runs, patience) as locked:
+        with all_locked((stored for stored in runs if not needs_other_user(stored)), patience) as locked:
             for stored in runs:
-                if stored.environments:
+                if needs_other_user(stored):
+                    done = restore_as_owner(stored, wanted, patience, progress)
+                elif stored.environments:
                     done = restore_environments(locked[stored.cache.path], stored, wanted, progress)
                 else:
                     done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)

@@ -19,7 +19,7 @@ from ..execution.aside import reason
 from ..execution.lock import Patience
 from ..execution.own_files import count_own_files
 from ..execution.receipt import ReceiptEntry
-from ..execution.recovery import needs_recovery, recover
+from ..execution.recovery import needs_recovery
 from ..execution.runs import StoredRun, stored_runs
 from ..execution.state import LockedCache, locked
 from .places import places
@@ -56,12 +56,14 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
     """Finish what was cut off, and take stock then; also return whether all of it could be finished."""
+    from .as_owners import recover_as_owner
+
     stock = take_stock(pkgs_dirs)
     done: list[Notice] = []
     complete = True
     for cache in stock.caches:
         if cache.writable and needs_recovery(cache):
-            notices, finished = recover(cache, patience, progress)
+            notices, finished = recover_as_owner(cache, patience, progress)
             done += notices
             complete &= finished
     if not done:

@@ -12,9 +12,7 @@ import functools
 import types
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
-
-T = TypeVar("T")
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
 def encode(value: object) -> Any:
@@ -23,6 +21,8 @@ def encode(value: object) -> Any:
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [encode(getattr(value, field.name)) for field in dataclasses.fields(value)]
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
     if isinstance(value, tuple):
         return list(map(encode, value))
     if isinstance(value, Mapping):
@@ -30,9 +30,9 @@ def encode(value: object) -> Any:
     return value
 
 
-def decode(expected: type[T], data: object) -> T:
+def decode(expected: object, data: object) -> Any:
     """Return the value of a type that `encode` has turned into JSON values. Raises `ValueError` for anything else."""
-    return _decode(expected, data)  # type: ignore[no-any-return]
+    return _decode(expected, data)
 
 
 def _decode(expected: Any, data: Any) -> Any:
@@ -44,6 +44,9 @@ def _decode(expected: Any, data: Any) -> Any:
         return expected(data)
     if dataclasses.is_dataclass(expected):
         return _decode_fields(expected, data)
+    if expected is bytes:
+        _require(isinstance(data, str), expected, data)
+        return data.encode("latin-1")
     _require(type(data) is expected or (expected is float and type(data) is int), expected, data)
     return float(data) if expected is float else data
 

@@ -102,6 +102,19 @@ def extract(folder: Directory, archived: Archived, target: Directory, tops: Coll
         unpack(tar, target, tops)
 
 
+def is_own_folder(receipt: Receipt) -> bool:
+    """Return whether the folder for the archives of a run is the caller's own, and so is the receipt in it."""
+    if receipt.run.destination is None or not hasattr(os, "geteuid"):
+        return False
+    try:
+        with Directory.open(os.path.realpath(receipt.run.destination)) as folder:
+            theirs = read_receipt(folder)
+            owners = {folder.own_status().st_uid, folder.status(RECEIPT).st_uid}
+    except (OSError, ValueError):
+        return False
+    return (theirs.run, theirs.cache) == (receipt.run, receipt.cache) and owners == {os.geteuid()}
+
+
 def purge_folder(receipt: Receipt) -> int:
     """Delete the archives of a run, and nothing else; return the bytes that came back on their disk.
 

@@ -78,7 +78,7 @@ def user_of(status: os.stat_result) -> User:
     return User(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, entry.pw_dir)
 
 
-def in_place_of(path: str, result: type[T], work: Callable[[Ask], T], answers: Mapping[str, Callable[..., Any]]) -> T:
+def in_place_of(path: str, result: object, work: Callable[[Ask], T], answers: Mapping[str, Callable[..., Any]]) -> T:
     """Return what `work` returns, done as the owner of a directory where this process is root and the owner is not.
 
     Arguments and errors are those of `run_as`. Everybody else does the work themselves.
@@ -92,8 +92,8 @@ def in_place_of(path: str, result: type[T], work: Callable[[Ask], T], answers: M
     return run_as(user, result, work, answers)
 
 
-def run_as(user: User, result: type[T], work: Callable[[Ask], T], answers: Mapping[str, Callable[..., Any]]) -> T:
-    """Return what `work` returns in a child process that has become a user, of the type `result`.
+def run_as(user: User, result: object, work: Callable[[Ask], T], answers: Mapping[str, Callable[..., Any]]) -> T:
+    """Return what `work` returns in a child process that has become a user; `result` is its type.
 
     work: is given a function by which it calls one of the `answers` in this process.
 
@@ -114,7 +114,7 @@ def run_as(user: User, result: type[T], work: Callable[[Ask], T], answers: Mappi
     with _interrupts_forwarded(pid):
         try:
             with os.fdopen(from_child, "rb") as reading, os.fdopen(to_child, "wb") as writing:
-                return _attend(user, result, answers, reading, writing)
+                return _attend(user, result, answers, reading, writing)  # type: ignore[no-any-return]
         finally:
             # It has ended by itself, or what it said was no message and it must not go on.
             with suppress(ProcessLookupError):
@@ -143,7 +143,7 @@ def _interrupts_forwarded(pid: int) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _attend(user: User, result: type[T], answers: Mapping[str, Callable[..., Any]], reading: Any, writing: Any) -> T:
+def _attend(user: User, result: object, answers: Mapping[str, Callable[..., Any]], reading: Any, writing: Any) -> Any:
     """Answer the child until it sends its result."""
     while True:
         try:
