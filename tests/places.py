@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from conda_prune_plugin.discovery.archive_names import archive_suffixes
+
 _SHARED_MEMORY = Path("/dev/shm")
 
 #: Where a file system in memory is, None where there is none: some ten thousand fsyncs take their time on a disk.
@@ -23,6 +25,8 @@ def temporary() -> tempfile.TemporaryDirectory[str]:
 
 def as_another(become: Callable[[], object], do: Callable[[], Any]) -> Any:
     """Return what a function returns, in JSON, in a process that has become another user before; or its traceback."""
+    # conda's plugins, and what these import: the other user may not be able to read the Python that runs this.
+    archive_suffixes()
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
