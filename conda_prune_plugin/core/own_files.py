@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+#: How long a creation may take, in seconds: what it makes is older than the note of it, which conda writes at its end.
+CREATION = 3600.0
+
 #: So many files outside the programs' places are no sign of work: tools drop a few anywhere.
 FEW = 3
 
@@ -82,7 +85,7 @@ def own_files(
     tops = {top for top in repositories if (f"{top}/{GIT}" if top else GIT) in gits}
     theirs = {path for path in changed if is_programs_place(path) and tops.isdisjoint(_above(path))}
     mine = sorted(changed.keys() - theirs)
-    older = tuple(path for path in mine if created is not None and changed[path] < created)
+    older = tuple(path for path in mine if created is not None and changed[path] < created - CREATION)
     if not (tops or older or len(mine) > FEW):
         return None
     shared = {above for path in owned for above in _above(path)}

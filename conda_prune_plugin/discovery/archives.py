@@ -119,10 +119,16 @@ def require_contained(path: str) -> None:
 
 def _members(path: str) -> Iterator[tarfile.TarInfo]:
     """Give the members of all components of a package, in the order of extraction. Raises `ValueError` or `OSError`."""
+    import zipfile
+
     from conda_package_streaming.package_streaming import CondaComponent, stream_conda_component
 
     components = (CondaComponent.pkg, CondaComponent.info) if path.endswith(".conda") else (CondaComponent.pkg,)
     try:
+        if is_wheel(path):
+            with zipfile.ZipFile(path) as wheel:
+                yield from (tarfile.TarInfo(item.filename) for item in wheel.infolist() if not item.is_dir())
+            return
         for component in components:
             for _, member in stream_conda_component(path, component=component):
                 yield member

@@ -247,9 +247,9 @@ class _Waiting:
     def go_on(self) -> None:
         """Wait until the next try. Raises `LockTimeoutError` when the patience is exhausted."""
         waited = time.monotonic() - self._begun
-        if not self._announced and waited >= min(_MOMENT, self._patience.seconds):
-            self._patience.announce(self._holder, self._path)
-            self._announced = True
         if waited >= self._patience.seconds:
             raise self._patience.exhausted(self._holder, self._path)
+        if not self._announced and (waited >= _MOMENT or self._patience.seconds <= _MOMENT):
+            self._patience.announce(self._holder, self._path)
+            self._announced = True
         time.sleep(_PAUSE)

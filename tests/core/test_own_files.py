@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from conda_prune_plugin.core.own_files import FEW, OwnFiles, is_programs_place, may_hold_work, own_files
+from conda_prune_plugin.core.own_files import CREATION, FEW, OwnFiles, is_programs_place, may_hold_work, own_files
 
-NEW = 200.0
-CREATED = 100.0
+NEW = 2e9
+CREATED = 1e9
 
 
 def _found(
@@ -17,7 +17,7 @@ def _found(
     old: tuple[str, ...] = (),
     created: float | None = CREATED,
 ) -> OwnFiles | None:
-    times = [(path, NEW) for path in unowned] + [(path, CREATED - 1) for path in old]
+    times = [(path, NEW) for path in unowned] + [(path, CREATED - CREATION - 1) for path in old]
     return own_files(times, owned, repositories, created)
 
 
@@ -65,7 +65,8 @@ def test_one_file_older_than_the_environment_is_work() -> None:
     assert (found.older, found.files, found.kept) == (("data/old",), ("data/old", "new"), ("data", "new"))
     assert not found.many
     assert _found("new", old=("data/old",), created=None) is None
-    assert own_files([("x", CREATED)], (), (), CREATED) is None
+    # What the creation itself has made is older than the note of it.
+    assert own_files([("x", CREATED - CREATION)], (), (), CREATED) is None
 
 
 @pytest.mark.parametrize("git", [".git/HEAD", ".git"])
