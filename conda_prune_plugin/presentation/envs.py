@@ -210,8 +210,9 @@ def _below(item: Environment, report: EnvsReport, *, whole: bool) -> Iterable[st
         yield from (f"    {line}" for line in lines[:limit])
         if len(lines) > limit:
             yield f"    and {len(lines) - limit:,} more (-v names them)"
-    for other in item.duplicates:
-        yield f"    same packages as {printable(other)}"
+    if item.duplicates:
+        others = len(item.duplicates) - 1
+        yield f"    same packages as {printable(item.duplicates[0])}" + (f" and {others:,} more" if others else "")
 
 
 def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:
