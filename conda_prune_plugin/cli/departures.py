@@ -65,7 +65,7 @@ def refuse_protected(staying: Iterable[tuple[Environment, Sequence[Protection]]]
     absolute = any(item.kind in ABSOLUTE for _, found in staying for item in found)
     hint = "Leave it out." if absolute else "If it is to go all the same, add --force."
     if not absolute and any(item.kind is ProtectionKind.OWN_FILES for _, found in staying for item in found):
-        hint += " Your own files are kept then, and `conda prune restore` brings them back."
+        hint += " The files it names as yours are kept then, and `conda prune restore` brings them back."
     raise ProtectedEnvironmentError(
         f"Not everything that was named may be removed. {reasons}",
         hint=f"{hint} Nothing was removed.",

@@ -22,7 +22,7 @@ def encode(value: object) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [encode(getattr(value, field.name)) for field in dataclasses.fields(value)]
     if isinstance(value, bytes):
-        return value.decode("latin-1")
+        return "".join(map(chr, value))
     if isinstance(value, tuple):
         return list(map(encode, value))
     if isinstance(value, Mapping):
@@ -45,9 +45,9 @@ def _decode(expected: Any, data: Any) -> Any:
     if dataclasses.is_dataclass(expected):
         return _decode_fields(expected, data)
     if expected is bytes:
-        _require(isinstance(data, str), expected, data)
-        return data.encode("latin-1")
-    _require(type(data) is expected or (expected is float and type(data) is int), expected, data)
+        _require(isinstance(data, str), data)
+        return bytes(map(ord, data))
+    _require(type(data) is expected or (expected is float and type(data) is int), data)
     return float(data) if expected is float else data
 
 
@@ -56,7 +56,7 @@ def _decode_generic(origin: Any, arguments: tuple[Any, ...], data: Any) -> Any:
         return _decode_union(arguments, data)
     if origin is tuple:
         return _decode_tuple(arguments, data)
-    _require(isinstance(data, dict), origin, data)
+    _require(isinstance(data, dict), data)
     return {key: _decode(arguments[1], item) for key, item in data.items()}
 
 
@@ -68,17 +68,17 @@ def _decode_union(options: tuple[Any, ...], data: Any) -> Any:
 
 
 def _decode_tuple(arguments: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
-    _require(isinstance(data, list), tuple, data)
+    _require(isinstance(data, list), data)
     if len(arguments) == 2 and arguments[1] is ...:
         return tuple(_decode(arguments[0], item) for item in data)
-    _require(len(data) == len(arguments), tuple, data)
+    _require(len(data) == len(arguments), data)
     return tuple(map(_decode, arguments, data))
 
 
 def _decode_fields(expected: Any, data: Any) -> Any:
     hints = _hints(expected)
     fields = dataclasses.fields(expected)
-    _require(isinstance(data, list) and len(data) == len(fields), expected, data)
+    _require(isinstance(data, list) and len(data) == len(fields), data)
     return expected(*(_decode(hints[field.name], item) for field, item in zip(fields, data)))
 
 
@@ -87,6 +87,6 @@ def _hints(expected: type) -> Mapping[str, Any]:
     return get_type_hints(expected)
 
 
-def _require(fits: bool, expected: object, data: object) -> None:
+def _require(fits: bool, data: object) -> None:
     if not fits:
-        raise ValueError(f"{data!r:.80} is not {expected}")
+        raise ValueError(f"{data!r:.80} is not what was expected")

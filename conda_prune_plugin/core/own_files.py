@@ -22,20 +22,20 @@ FEW = 3
 _PROGRAMS = frozenset(
     (
         *("conda-meta", "bin", "sbin", "lib", "lib32", "lib64", "libexec", "include", "share", "var", "etc", "man"),
-        *("ssl", "fonts", "doc", "docs", "info", "tmp", "Menu", "Scripts", "Library", "DLLs", "Lib", "Tools", "pkgs"),
+        *("ssl", "fonts", "info", "Menu", "Scripts", "Library", "DLLs", "Lib", "Tools", "pkgs"),
         *("envs", "go", ".cargo", ".rustup", ".crates.toml", ".crates2.json", ".npm", ".julia", ".local", ".config"),
         *(".jupyter", ".ipython", ".condarc", ".nonadmin", ".messages.txt", ".DS_Store", "pyvenv.cfg"),
         *("CACHEDIR.TAG", "desktop.ini"),
     )
 )
 
-#: What programs make in any directory, from what lies beside it or from the network. Repositories in these are theirs.
+#: What programs make in any directory, from what lies beside it or from the network.
 _MADE = frozenset(
     ("__pycache__", ".cache", "node_modules", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 )
 
-#: Where tools clone repositories for themselves: cargo its dependencies and its index.
-_OTHERS_CLONES = _MADE | {".cargo"}
+#: Where tools clone repositories for themselves: cargo its dependencies and its index, pre-commit its hooks.
+_OTHERS_CLONES = (".cargo/", ".cache/pre-commit/")
 
 GIT = ".git"
 
@@ -67,7 +67,7 @@ def is_programs_place(path: str) -> bool:
 
 def may_hold_work(path: str) -> bool:
     """Return whether a repository in a directory would be the user's."""
-    return _OTHERS_CLONES.isdisjoint(path.split("/"))
+    return not any(f"/{place}" in f"/{path}/" for place in _OTHERS_CLONES)
 
 
 def own_files(

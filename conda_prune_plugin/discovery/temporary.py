@@ -54,6 +54,10 @@ def in_environment(prefix: str) -> Temporary:
     locks: set[str] = set()
     meta = os.path.join(prefix, META)
     for directory, directories, names in os.walk(prefix):
+        if directory != prefix and ".git" in (*directories, *names):
+            # The user's. An editor's backup of a C source is called as what conda has replaced.
+            directories.clear()
+            continue
         files.update(os.path.join(directory, name) for name in names if _TRASH.search(name))
         if directory == prefix:
             files.update(os.path.join(prefix, name) for name in names if _PROBE.fullmatch(name))

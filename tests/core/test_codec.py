@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,14 @@ class Sample:
     age: float
     pair: tuple[int, str]
     notes: Mapping[str, str | None]
-    anything: Any = None
+    anything: Any
+    raw: bytes
 
 
 ENTRY = Entry("/pkgs", "a-1-0", (Part(PartKind.EXTRACTED, "a-1-0"),))
-SAMPLE = Sample((Outcome(ENTRY, Result.FAILED, 3, 4, "no \udcff"),), 2.0, (1, "x"), {"a": None, "b": "c"}, [1, {}])
+SAMPLE = Sample(
+    (Outcome(ENTRY, Result.FAILED, 3, 4, "no \udcff"),), 2.0, (1, "x"), {"a": None, "b": "c"}, [1, {}], b"\0\xff"
+)
 
 
 def test_what_was_encoded_comes_back_equal_through_json() -> None:
@@ -34,25 +38,28 @@ def test_what_was_encoded_comes_back_equal_through_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("place", "value", "told"),
     [
-        (0, [[["/pkgs", "a-1-0", []], "no such result", 0, 0, None]]),
-        (0, [[["/pkgs", "a-1-0", []], "removed", "3", 0, None]]),
-        (0, [[["/pkgs", "a-1-0", []], "removed", True, 0, None]]),
-        (0, [["/pkgs"]]),
-        (0, {}),
-        (1, "2.0"),
-        (2, [1]),
-        (2, ["x", 1]),
-        (3, []),
-        (3, {"a": 1}),
+        (0, [[["/pkgs", "a-1-0", []], "no such result", 0, 0, None]], "'no such result'"),
+        (0, [[["/pkgs", "a-1-0", []], "removed", "3", 0, None]], "'3'"),
+        (0, [[["/pkgs", "a-1-0", []], "removed", True, 0, None]], "True"),
+        (0, [[["/pkgs", 7, []], "removed", 0, 0, None]], "7"),
+        (0, [["/pkgs"]], "['/pkgs']"),
+        (0, [5], "5"),
+        (0, {}, "{}"),
+        (1, "2.0", "'2.0'"),
+        (2, [1], "[1]"),
+        (2, ["x", 1], "'x'"),
+        (3, [], "[]"),
+        (3, {"a": 1}, "1"),
+        (5, 8, "8"),
     ],
 )
-def test_what_does_not_fit_its_type_is_refused(place: int, value: object) -> None:
+def test_what_does_not_fit_its_type_is_refused(place: int, value: object, told: str) -> None:
     data = encode(SAMPLE)
     data[place] = value
 
-    with pytest.raises(ValueError, match="is not"):
+    with pytest.raises(ValueError, match=f"^{re.escape(told)} is not "):
         decode(Sample, data)
 
 

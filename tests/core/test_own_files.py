@@ -30,6 +30,8 @@ def _found(
         ("work/__pycache__/x.pyc", True),
         ("node_modules/x", True),
         ("work/x.py", False),
+        ("docs/x.md", False),
+        ("tmp/x.csv", False),
         ("shared/x", False),
         ("x", False),
     ],
@@ -41,6 +43,8 @@ def test_programs_write_in_their_places(path: str, is_theirs: bool) -> None:
 def test_repositories_of_tools_are_not_the_user_s() -> None:
     assert may_hold_work("src/project")
     assert may_hold_work("")
+    assert may_hold_work(".cache/project")
+    assert may_hold_work("node_modules/project")
     assert not may_hold_work(".cargo/git/checkouts/x")
     assert not may_hold_work("work/.cache/pre-commit/x")
 
