@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -145,6 +146,58 @@ def test_what_is_in_the_way_is_not_overwritten_and_the_rest_is_named(one: Machin
     (kept,) = one.envs.glob(".conda-prune/*/environment-files/e/notes.txt")
     assert kept.read_text() == "from before"
     assert any(str(kept) in warning["message"] for warning in answer.json["warnings"])
+
+
+def test_own_work_comes_back_also_where_the_environment_can_t(one: Machine) -> None:
+    prefix = one.envs / "e"
+    _many_files(prefix)
+    before = {path: value for path, value in contents(prefix).items() if path.startswith("work")}
+    shutil.rmtree(prefix / "conda-meta")
+    assert _envs(one, "--remove", "--force", "--yes").code == 0
+    assert not prefix.exists()
+
+    answer = one.run("prune", "restore", "last", "--json")
+
+    assert [outcome["result"] for outcome in answer.json["outcomes"]] == ["failed"]
+    assert {path: value for path, value in contents(prefix).items() if path.startswith("work")} == before
+    assert not list(one.envs.glob(".conda-prune/*/environment-files"))
+
+
+def test_a_rebuild_that_fails_says_where_the_own_work_is(one: Machine) -> None:
+    _many_files(one.envs / "e")
+    assert _envs(one, "--remove", "--force", "--yes").code == 0
+    shutil.rmtree(one.cache)
+    shutil.rmtree(one.directory / "channel")
+
+    answer = one.run("prune", "restore", "last", "--json")
+
+    assert answer.code == 1
+    (kept,) = one.envs.glob(".conda-prune/*/environment-files/e")
+    assert (kept / "work" / "3.ipynb").read_text() == "3"
+    assert any(str(kept) in warning["message"] for warning in answer.json["warnings"])
+
+
+@pytest.mark.parametrize("place", [".cache/project", "__pycache__/project", "node_modules/project"])
+def test_a_repository_in_a_cache_is_own_work(one: Machine, place: str) -> None:
+    project = one.envs / "e" / place
+    (project / ".git").mkdir(parents=True)
+    (project / ".git" / "HEAD").write_text("x")
+
+    assert [item["kind"] for item in _envs(one).json["environments"][0]["protected"]] == ["own-files"]
+
+
+@pytest.mark.parametrize("option", ["--all", "--tempfiles", "--leftovers"])
+def test_nothing_in_a_repository_is_a_leftover(one: Machine, option: str) -> None:
+    project = one.envs / "e" / "src" / "project"
+    _repository(one.envs / "e")
+    (project / "code.c~").write_text("an editor's backup")
+    (one.envs / "e" / "lib" / "code.c~").write_text("a client's")
+
+    answer = one.run("prune", option, "--min-age", "0", "--yes", "--json")
+
+    assert answer.code == 0, answer.out
+    assert (project / "code.c~").exists()
+    assert not (one.envs / "e" / "lib" / "code.c~").exists()
 
 
 @pytest.mark.parametrize("options", [(), ("--backup",)])

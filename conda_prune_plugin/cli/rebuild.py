@@ -61,7 +61,9 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
     prefix = os.path.join(stored.cache.path, entry.dist)
     exports = os.path.join(stored.path, EXPORTS, entry.dist)
     if not os.path.isfile(os.path.join(exports, EXPLICIT)):
-        return _rebuilt(stored, entry, Result.FAILED, f"{exports} does not hold what it was to be rebuilt from")
+        # It was half removed, and nothing told of what to make it from; or somebody has deleted that.
+        told = _own_files_alone(here, stored, entry)
+        return _rebuilt(stored, entry, Result.FAILED, f"{exports} does not hold what it was to be rebuilt from", *told)
     why = None
     for offline in dict.fromkeys((True, bool(context.offline))):
         try:
@@ -80,7 +82,7 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
             return _rebuilt(stored, entry, Result.SKIPPED, why, *told)
         except (_NotMadeError, OSError) as error:
             why = reason(error) if isinstance(error, OSError) else str(error)
-    return _rebuilt(stored, entry, Result.FAILED, why)
+    return _rebuilt(stored, entry, Result.FAILED, why, *_where_own_files_are(stored, entry))
 
 
 def interrupted(stored: StoredRun, entry: ReceiptEntry) -> Outcome:
@@ -110,14 +112,40 @@ def _own_files_back(here: LockedCache, stored: StoredRun, entry: ReceiptEntry, *
     """Move the user's own files back into an environment that is there; return what to say of them."""
     prefix = os.path.join(stored.cache.path, entry.dist)
     if not stored.keeps_files or not os.path.isdir(os.path.join(prefix, META)):
+        return _where_own_files_are(stored, entry)
+    return _moved_back(here, stored, entry, tell=not made)
+
+
+def _own_files_alone(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> tuple[str, ...]:
+    """Move the user's own files back where an environment was that can't be made again; return what to say of them."""
+    if not _kept(stored, entry):
         return ()
+    try:
+        here.directory.make_own(entry.dist).close()
+    except OSError:
+        return _where_own_files_are(stored, entry)
+    return _moved_back(here, stored, entry, tell=True)
+
+
+def _kept(stored: StoredRun, entry: ReceiptEntry) -> bool:
+    """Return whether the run's folder holds files of the user's own of an environment."""
+    return os.path.isdir(os.path.join(stored.path, FILES, entry.dist))
+
+
+def _where_own_files_are(stored: StoredRun, entry: ReceiptEntry) -> tuple[str, ...]:
+    place = os.path.join(stored.path, FILES, entry.dist)
+    return (f"Your own files of {entry.dist} stay in {place}.",) if _kept(stored, entry) else ()
+
+
+def _moved_back(here: LockedCache, stored: StoredRun, entry: ReceiptEntry, *, tell: bool) -> tuple[str, ...]:
+    prefix = os.path.join(stored.cache.path, entry.dist)
     try:
         with here.state.child(stored.id) as folder:
             moved, left = bring_back(folder, entry, here.directory)
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         return (f"{prefix}: your own files stay in {os.path.join(stored.path, FILES)}: {why}.",)
-    told = [f"{prefix}: your own files are back ({moved:,})."] if moved and not made else []
+    told = [f"{prefix}: your own files are back ({moved:,})."] if moved and tell else []
     if left:
         names = plural(len(left), "file or directory", "files and directories")
         told.append(
