@@ -67,4 +67,7 @@ def test_a_whole_number_is_a_float_too() -> None:
     data = encode(SAMPLE)
     data[1] = 2
 
-    assert decode(Sample, data) == SAMPLE
+    found = decode(Sample, data)
+
+    assert found == SAMPLE
+    assert isinstance(found.age, float)

@@ -274,6 +274,20 @@ def test_the_archive_of_a_damaged_directory_stays_as_long_as_links_keep_that(sha
     assert (other.cache, PartKind.ARCHIVE) not in reasons
     for reason in reasons.values():
         assert reason[0].kind is ReasonKind.LINKED
+    if kept:
+        assert reasons[archive.cache, PartKind.ARCHIVE][0].detail == (
+            "its extracted directory is damaged, and has hard links from somewhere unknown"
+        )
+
+
+def test_a_damaged_directory_that_only_a_rule_keeps_keeps_no_archive() -> None:
+    archive = an_entry("a-1-0", PartKind.ARCHIVE)
+
+    plan = make_plan(
+        an_inventory(archive), (evidence_on(archive),), Policy(min_age=0), NOW, (_leftover(dist="a-1-0", kept="a*"),)
+    )
+
+    assert [decision.entry for decision in plan.remove] == [archive]
 
 
 def test_a_lock_that_a_process_holds_stays_whatever_its_age() -> None:

@@ -49,6 +49,15 @@ def test_repositories_of_tools_are_not_the_user_s() -> None:
     assert not may_hold_work("work/.cache/pre-commit/x")
 
 
+def test_of_a_repository_among_packages_no_more_is_kept_than_is_the_user_s() -> None:
+    alone = _found("share/mine/.git/HEAD", "share/mine/code", repositories=("share/mine",))
+    assert alone is not None
+    assert alone.kept == ("share/mine",)
+    mixed = _found("lib/mine/.git/HEAD", "lib/mine/src/a", owned=("lib/mine/b",), repositories=("lib/mine",))
+    assert mixed is not None
+    assert mixed.kept == ("lib/mine/.git", "lib/mine/src")
+
+
 def test_a_few_files_are_no_work_and_one_more_is() -> None:
     few = [f"note{number}" for number in range(FEW)]
     assert _found(*few) is None

@@ -362,6 +362,9 @@ def test_a_soft_link_into_the_directory_says_nothing_of_an_archive_in_use() -> N
         return len(make_plan(an_inventory(entry), (evidence_on(entry),), policy, NOW, soft_links=links).remove)
 
     assert (removed("a-1-0"), removed(archive.name)) == (1, 0)
+    # But if nothing uses the package, a soft link into the directory is the only sign that something does.
+    policy = Policy(min_age=0.0, kinds=frozenset({PartKind.ARCHIVE}))
+    assert removed("a-1-0") == 0
 
 
 def test_inodes_of_two_devices_are_two() -> None:
