@@ -212,7 +212,7 @@ class _Removal:
             write_receipt(self._folder, self._done(self._moved))
             self._settled.update(self._moved)
             return
-        for path in self._moved.keys() - self._settled:
+        for path in [path for path in self._moved if path not in self._settled]:
             self._folder.move(self._numbers[path], self._folder, self._doomed(path))
             self._settled.add(path)
         self._folder.sync()
