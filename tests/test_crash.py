@@ -214,7 +214,8 @@ def test_failed_at_any_change_it_says_so_and_the_next_run_clears_up(
         place.require_unharmed()
         after(place)
         place.require_unharmed()
-    assert failed
+    # A purge of archives needs no room, not even for its lock.
+    assert failed or (error == "ENOSPC" and command[1] == "purge")
 
 
 #: Which calls a real disk fails in these ways.

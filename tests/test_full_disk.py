@@ -128,7 +128,9 @@ def test_each_command_frees_space(disk: tuple[Kind, Path], tmp_path: Path, comma
 
     assert free(kind, directory) > before
     gone = there - full.there()
-    assert gone == goes, full.text()
+    # Whether `--ci cache` takes index caches depends on the solver (`cli.presets`).
+    optional = {"index"} if command == "--ci cache" else set()
+    assert gone - optional == goes - optional, full.text()
     full.require_unharmed()
     full.require_settled()
     assert full.run("prune", *NOW, "--dry-run") == 0
