@@ -56,8 +56,10 @@ class Full:
             tiny.add("small-1-0", {}, archive=archives)
         self.prefix = tiny.use("stays", "used-1-0")
         self.going = tiny.use("goes", "used-1-0")
+        # Where programs write: the user's own work goes only with --force.
+        (self.going / "share").mkdir(exist_ok=True)
         for number in range(20):
-            (self.going / f"own{number}").write_bytes(b"own" * 3000)
+            (self.going / "share" / f"own{number}").write_bytes(b"own" * 3000)
         (tiny.cache / "cache").mkdir()
         for number in range(12):
             (tiny.cache / "cache" / f"{number:08x}.json").write_bytes(b"{}" * 4000)
