@@ -82,7 +82,9 @@ def execute(arguments: argparse.Namespace) -> int:
 def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
     from ..core.model import Result
     from ..core.units import format_size, parse_age, plural
+    from ..discovery.settings import conda_settings
     from .confirm import confirm
+    from .places import forget_places
     from .runs import finished_stock, summary, take_stock
 
     patience = patience_of(arguments, output, reporter)
@@ -91,6 +93,8 @@ def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) ->
     if output.yes and not output.dry_run:
         stock, complete = finished_stock(arguments.pkgs_dir, patience, reporter.counter("Finishing an earlier run"))
         reporter.clear()
+        # A purge that was cut off may have left only these.
+        forget_places(conda_settings())
     else:
         stock = take_stock(arguments.pkgs_dir)
     chosen = chosen_runs(stock, arguments.runs, age, time.time())
