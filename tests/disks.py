@@ -71,9 +71,11 @@ def _xfs(*options: str, quota: str | None = None) -> Callable[[Path], None]:
     return mount
 
 
-def _btrfs(limit: str) -> Callable[[Path], None]:
+def _btrfs(limit: str | None = None) -> Callable[[Path], None]:
     def mount(place: Path) -> None:
-        _run("mount", "-o", "loop", _image(place, 160, "mkfs.btrfs", "-q"), place)
+        _run("mount", "-o", "loop", _image(place, 200, "mkfs.btrfs", "-q"), place)
+        if limit is None:
+            return
         _run("btrfs", "quota", "enable", place)
         _run("btrfs", "subvolume", "create", place / "it")
         _run("btrfs", "qgroup", "limit", limit, place / "it")
@@ -92,7 +94,8 @@ KINDS = (
 )
 
 #: It accounts for what is unlinked, and lets nothing be renamed before that is enough for all that a rename might take.
-BTRFS = Kind("btrfs quota of blocks", "blocks", _btrfs("12m"))
+BTRFS_QUOTA = Kind("btrfs quota of blocks", "blocks", _btrfs("12m"))
+BTRFS = Kind("btrfs", "blocks", _btrfs())
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from loop_disk import mounted
+from disks import BTRFS, mounted
 from test_hostile import DISTS, PRUNE, Place
 from test_recovery import test_what_could_not_be_put_back_is_explained_and_comes_to_an_end as not_put_back
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.debian
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    with mounted("btrfs", tmp_path, 200) as top:
+    with mounted(BTRFS, tmp_path / "disk") as top:
         yield top
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import prepared
 import pytest
 from crash import PRINTED, injections, run_traced
-from disks import BTRFS, KINDS, Kind, fill, free, mounted
+from disks import BTRFS_QUOTA, KINDS, Kind, fill, free, mounted
 from machine import contents, copy_tree, listing
 from tiny import Tiny, write_archive
 
@@ -217,15 +217,15 @@ def test_a_purge_frees_what_was_kept(disk: tuple[Kind, Path], tmp_path: Path) ->
 
 
 def test_where_a_used_up_quota_stops_even_renames_archives_make_room(tmp_path: Path) -> None:
-    with mounted(BTRFS, tmp_path / "disk") as directory:
-        full = Full(BTRFS, directory, tmp_path / "printed", archives=True)
+    with mounted(BTRFS_QUOTA, tmp_path / "disk") as directory:
+        full = Full(BTRFS_QUOTA, directory, tmp_path / "printed", archives=True)
         write_archive(full.sandbox.cache / "big-1-0.conda", 4 << 20)
-        fill(BTRFS, directory)
-        before = free(BTRFS, directory)
+        fill(BTRFS_QUOTA, directory)
+        before = free(BTRFS_QUOTA, directory)
 
         assert full.run("prune", *NOW) == 0, full.text()
 
-        assert free(BTRFS, directory) > before
+        assert free(BTRFS_QUOTA, directory) > before
         assert full.there() == {"index", "goes"}
         full.require_unharmed()
         full.require_settled()
