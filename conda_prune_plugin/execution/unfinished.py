@@ -30,7 +30,7 @@ from .state import MAKING, REBUILDING, LockedCache
 #: In an environment that is not finished.
 MARK = ".conda-prune-unfinished"
 
-#: The longest note that is read, in bytes; a name has at most 255 characters.
+#: The longest note, or mark, that is read, in bytes; a name has at most 255 characters.
 _LARGEST = 4096
 
 #: Returns which files in a directory were changed after a moment (seconds since the epoch), as paths below it.
@@ -153,6 +153,6 @@ def _is_marked(directory: Directory, note: _Note) -> bool:
         return False
     with found:
         try:
-            return found.read_file(MARK, len(note.word)) == note.word.encode()
+            return found.read_file(MARK, _LARGEST) == note.word.encode()
         except FileNotFoundError:
             return False
