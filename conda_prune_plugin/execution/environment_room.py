@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from .. import failures
 from ..core.accounting import Ledger
 from ..core.environments import Departed
 from ..core.model import Measurement, Result
@@ -63,7 +64,8 @@ class EnvironmentRoom:
             if trouble := self.tools.farewell(departure.path):
                 self.warnings.setdefault(departure.path, []).append(trouble)
             place.move(departure.name, place, departure.name + TRASH)
-        except (Changed, OSError):
+        except (Changed, OSError) as error:
+            failures.note(error)
             return False
         self.begun[departure.path] = measurement
         place.sync()
