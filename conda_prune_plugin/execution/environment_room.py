@@ -18,7 +18,7 @@ from ..core.environments import Departed
 from ..core.model import Measurement, Result
 from ..core.names import TRASH
 from .aside import Changed, reason
-from .departure import Departure, Tools, cleared_to_go
+from .departure import Departure, Tools, cleared_to_go, require_movable
 from .directory import Directory
 from .own_files import OWN_FILES
 from .removal import remove
@@ -61,6 +61,7 @@ class EnvironmentRoom:
             if departure.details.get(OWN_FILES) or place.exists(departure.name + TRASH):
                 return False
             measurement = cleared_to_go(departure, place, self.tools)
+            require_movable(place, departure.name, place, departure.name + TRASH)
             if trouble := self.tools.farewell(departure.path):
                 self.warnings.setdefault(departure.path, []).append(trouble)
             place.move(departure.name, place, departure.name + TRASH)
