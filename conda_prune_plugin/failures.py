@@ -122,6 +122,16 @@ def is_below(path: str, tops: Iterable[str]) -> bool:
     return any(path == top or path.startswith(os.path.join(top, "")) for top in tops if top)
 
 
+def raise_cause(error: BaseException, path: str) -> None:
+    """Raise the error of the disk at a path that a library has made one of its own of, as zipfile does, if there is one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _OF_DISK:
+            cause.filename = cause.filename or path
+            raise cause
+        cause = cause.__cause__ or cause.__context__
+
+
 class suppress(contextlib.suppress):  # noqa: N801
     """`contextlib.suppress` that notes the errors of the disk."""
 

@@ -95,7 +95,8 @@ def answer(connection: socket.socket, decide: Callable[[str], str]) -> None:
 def answer_located(connection: socket.socket, decide: Callable[[str, str], str], *, located: bool = True) -> None:
     """Answer the calls of a process that hands them over, until it ends.
 
-    decide: what to do with a call, of which it gets the name and, if they are `located`, the path: nothing (""), ``signal=NAME`` to its process, which a
+    decide: what to do with a call, of which it gets the name and, if they are `located`, the path: nothing (""),
+        ``signal=NAME`` to its process, which a
     KILL ends before the call, or ``error=NAME`` instead of it.
     """
     # Windows has none, and collects these tests too.

@@ -1,4 +1,4 @@
-"""A disk that fails at any call is never taken for an empty one: what could not be judged is named, with exit code 1."""
+"""A disk that fails at any call is never taken for an empty one: the failure is named, with exit code 1."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 def _told(end: End) -> str:
     """Return what a command printed, without the times of its making."""
-    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z?|\d+ (seconds?|minutes?) ago", "", end.output)
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z?|(fetched or extracted|changed) [\w ]*?ago|seconds ago", "", end.output)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -121,3 +121,29 @@ def test_a_disk_that_fails_from_some_moment_on_is_told(place: Place, command: tu
         if end.code and "--json" in command:
             document = json.loads(end.output[end.output.index("{") : end.output.rindex("}") + 1])
             assert document["success"] is False
+
+
+def test_an_archive_that_the_disk_cant_read_is_not_taken_for_a_broken_one(place: Place) -> None:
+    archive = str(place.sandbox.cache / "a-1-0.conda")
+    command = ("prune", "--all", "--verify", "--dry-run", "--json")
+
+    end = run_failing(
+        place.sandbox, command, lambda call, path: "error=EIO" if (call, path) == ("read", archive) else ""
+    )
+
+    assert end.code == 1
+    assert "corrupt" not in end.output
+    assert f"The disk failed at {archive}" in end.output
+
+
+def test_a_state_directory_that_cant_be_read_is_named(place: Place) -> None:
+    state = str(place.sandbox.cache / ".conda-prune")
+    for error in ("EIO", "EACCES"):
+        end = run_failing(
+            place.sandbox,
+            ("prune", "purge", "--all", "--dry-run", "--json"),
+            lambda _, path, error=error: f"error={error}" if path == state else "",  # type: ignore[misc]
+        )
+
+        assert end.code == 1
+        assert state in end.output

@@ -216,7 +216,8 @@ def _zip_ends(path: str, size: int, end: bytes) -> bool:
         if not is_of_content(error):
             raise
         return False
-    except (zipfile.BadZipFile, ValueError, RuntimeError):
+    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
+        failures.raise_cause(error, path)
         return False
 
 
@@ -239,7 +240,8 @@ def _zip_reads(path: str, enough: Enough) -> bool:
         if not is_of_content(error):
             raise
         return False
-    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError) as error:
+        failures.raise_cause(error, path)
         # RuntimeError: encrypted, or compressed in a way that is not implemented.
         return False
     return True
