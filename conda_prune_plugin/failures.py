@@ -123,7 +123,7 @@ def is_below(path: str, tops: Iterable[str]) -> bool:
 
 
 def raise_cause(error: BaseException, path: str) -> None:
-    """Raise the error of the disk at a path that a library has made one of its own of, as zipfile does, if there is one."""
+    """Raise the error of the disk at a path behind one of a library, as zipfile makes it, if there is one."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _OF_DISK:
