@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
+from ..failures import suppress
 from .directory import Directory
 from .removal import remove
 from .state import MAKING, LockedCache
