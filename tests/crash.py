@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import prepared
-from syscalls import CHANGING, answer
+from syscalls import CHANGING, READING, answer, answer_located
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from conda_prune_plugin.demo.sandbox import Sandbox
 
@@ -55,11 +55,27 @@ def run_traced(sandbox: Sandbox, command: Sequence[str], injection: str | None =
     return replace(_ended(sandbox, started), calls=tuple(calls))
 
 
-def _start(sandbox: Sandbox, command: Sequence[str], watcher: int | None = None) -> prepared.Command:
+def run_failing(
+    sandbox: Sandbox, command: Sequence[str], decide: Callable[[str, str], str], among: Sequence[str] = READING
+) -> End:
+    """Run ``conda COMMAND`` to its end; `decide` says what becomes of each call `among` some, by its name and path."""
+    ours, its = socket.socketpair()
+    with ours:
+        with its:
+            started = _start(sandbox, command, its.fileno(), among)
+        answer_located(ours, decide)
+    return _ended(sandbox, started)
+
+
+def _start(
+    sandbox: Sandbox, command: Sequence[str], watcher: int | None = None, calls: Sequence[str] = CHANGING
+) -> prepared.Command:
     with open(os.devnull) as nothing, (sandbox.directory / PRINTED).open("w") as printed:
         files = (nothing.fileno(), printed.fileno(), printed.fileno())
         # Writing down the coverage would be among the calls.
-        return prepared.start(command, sandbox.environ(), sandbox.directory, files, watcher, measured=False)
+        return prepared.start(
+            command, sandbox.environ(), sandbox.directory, files, watcher, measured=False, calls=calls
+        )
 
 
 def _ended(sandbox: Sandbox, started: prepared.Command) -> End:

@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from syscalls import hand_over
+from syscalls import CHANGING, hand_over
 
 from conda_prune_plugin import embedded
 from conda_prune_plugin.demo.sandbox import Sandbox
@@ -73,10 +73,11 @@ def start(
     watcher: int | None = None,
     *,
     measured: bool = True,
+    calls: Sequence[str] = CHANGING,
 ) -> Command:
     """Start ``conda ARGUMENTS`` with three files.
 
-    watcher: a connection to who answers its system calls that change the disk (see `syscalls`).
+    watcher: a connection to who answers some of its system `calls` (see `syscalls`).
     measured: whether its coverage counts, where coverage is measured.
     """
     umask = os.umask(0)
@@ -87,6 +88,7 @@ def start(
         "directory": str(directory),
         "umask": umask,
         "measured": measured,
+        "calls": list(calls),
     }
     told, telling = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with telling:
@@ -239,7 +241,7 @@ def _become(request: dict[str, Any], stdin: int, stdout: int, stderr: int, watch
         coverage.stop()
         coverage._auto_save = False
     if watcher is not None:
-        hand_over(watcher)
+        hand_over(watcher, request["calls"])
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     return [str(item) for item in request["arguments"]]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from crash import run_failing
 
 from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.demo.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from machine import Answer, Machine
@@ -71,3 +73,21 @@ def test_a_backup_keeps_both(polite: Machine) -> None:
     assert _remove(polite, "--backup").code == 0
 
     assert not (polite.home / "left").exists()
+
+
+@pytest.mark.debian
+def test_where_the_environment_cant_be_moved_no_script_is_run(polite: Machine) -> None:
+    command = ("prune", "envs", "e", "--remove", "--yes", "--ignore-running", "--json")
+
+    # As a lower layer of an overlay answers.
+    end = run_failing(
+        Sandbox(polite.directory),
+        command,
+        lambda _, path: "error=EXDEV" if path == str(polite.envs) else "",
+        among=("renameat", "renameat2"),
+    )
+
+    assert end.code == 1
+    assert "lower layer of an overlay" in end.output
+    assert not (polite.home / "left").exists()
+    assert (polite.envs / "e" / "conda-meta" / "history").is_file()

@@ -14,17 +14,18 @@ import conda_prune_plugin
 
 PACKAGE = Path(conda_prune_plugin.__file__).parent
 
-#: What each part may import of the others; all may import `errors`, which needs conda for `CondaError`.
+#: What each part may import of the others; `errors` needs conda for `CondaError`.
 ALLOWED = {
     "core": {"core"},
-    "discovery": {"core", "discovery", "embedded", "errors"},
-    "execution": {"core", "execution", "errors"},
-    "presentation": {"core", "presentation"},
+    "discovery": {"core", "discovery", "embedded", "errors", "failures"},
+    "execution": {"core", "execution", "errors", "failures"},
+    "presentation": {"core", "presentation", "failures"},
     "demo": {"demo", "embedded"},
-    "cli": {"core", "discovery", "execution", "presentation", "demo", "cli", "errors"},
+    "cli": {"core", "discovery", "execution", "presentation", "demo", "cli", "errors", "failures"},
     "plugin": {"cli"},
     "embedded": set(),
     "errors": set(),
+    "failures": set(),
 }
 
 #: The parts that may import conda.
@@ -77,6 +78,29 @@ def test_the_core_is_pure(module: Path) -> None:
 
     assert not IMPURE & _imports(module)
     assert not {"open", "print", "input"} & calls
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _part(module) == "discovery"], ids=str)
+def test_no_error_of_the_disk_is_caught_without_a_note(module: Path) -> None:
+    tree = ast.parse((PACKAGE / module).read_text())
+    handlers = [node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type is not None]
+    silent = [
+        handler.lineno
+        for handler in handlers
+        if "OSError" in ast.unparse(handler.type or handler)
+        and not any(isinstance(step, ast.Raise) for step in handler.body)
+        and "note(" not in ast.unparse(handler)
+    ]
+    asked = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+    assert not silent
+    assert "suppress" not in {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "contextlib"
+        for alias in node.names
+    }
+    assert not asked & {f"os.path.{name}" for name in ("exists", "lexists", "isfile", "isdir", "islink", "realpath")}
 
 
 def test_importing_the_plugin_imports_nothing_else_of_this_package() -> None:

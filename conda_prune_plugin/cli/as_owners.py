@@ -6,11 +6,11 @@ Archives in a directory of root's own (``--backup-to``) are written and read by 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from .. import failures
 from ..core.decision import OtherOutcome, Outcome, Plan
 from ..core.environments import Departed
 from ..core.model import Cache, Notice, Result, Root
@@ -245,8 +245,9 @@ def _same_owner(one: str, other: str) -> bool:
 
 def _owner(path: str) -> int | None:
     try:
-        user = owner_to_become(os.path.realpath(path))
-    except OSError:
+        user = owner_to_become(failures.realpath(path))
+    except OSError as error:
+        failures.note(error)
         return None
     return None if user is None else user.uid
 

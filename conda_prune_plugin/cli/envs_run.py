@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from .. import failures
 from ..core.decision import Plan
 from ..core.environments import Environment, is_unused_for
 from ..core.model import Inventory, Notice, RootKind
@@ -140,10 +141,10 @@ def _refuse_links(environments: Iterable[str]) -> None:
     """
     for name in environments:
         path = os.path.abspath(os.path.expanduser(name))
-        if os.sep in name and os.path.islink(path):
+        if os.sep in name and failures.islink(path):
             raise ProtectedEnvironmentError(
                 f"{path} is a symbolic link.",
-                hint=f"Name the directory that it leads to, {os.path.realpath(path)}. Nothing was removed.",
+                hint=f"Name the directory that it leads to, {failures.realpath(path)}. Nothing was removed.",
                 path=path,
             )
 
@@ -183,7 +184,7 @@ def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
     usages = [item for item in make_usage(scan, plan).environments if not is_set_aside(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)
     environments = tuple(
-        _with_own_files(item, scan) if not named or os.path.realpath(item.path) in named else item
+        _with_own_files(item, scan) if not named or failures.realpath(item.path) in named else item
         for item in gather(usages, inventory, session.settings)
     )
     reporter.clear()
@@ -203,6 +204,6 @@ def _chosen(every: Sequence[Environment], named: Sequence[str], unused_for: floa
     return tuple(
         environment
         for environment in every
-        if (not named or os.path.realpath(environment.path) in named)
+        if (not named or failures.realpath(environment.path) in named)
         and (unused_for is None or is_unused_for(environment, unused_for, now))
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from .. import failures
 from ..core.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ..core.model import Entry, Inventory, Notice, ReasonKind, RootKind
 from ..core.planner import with_links
@@ -116,7 +116,7 @@ def _find(
 def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
     named = named_by_one(inventory)
     progress = reporter.phase("Measuring what roots keep", len(named))
-    environments = {root: os.path.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
+    environments = {root: failures.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
     # What lies inside of an environment, but is a cache or another environment, does not go with it.
     skip = frozenset((*environments.values(), *(cache.real_path for cache in inventory.caches)))
     measurements, links = {}, {}

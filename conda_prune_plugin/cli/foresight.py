@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
+from .. import failures
 from ..core.decision import Plan
 from ..core.model import Inventory, Measurement, RootKind
 from ..discovery.usage import Scan, Survey
@@ -21,7 +21,7 @@ def plan_without(
     """Return the plan for the caches as it would be without the environments at some real paths."""
     links: Counter[tuple[int, int]] = Counter()
     for root, tree in scan.environments:
-        if os.path.realpath(root.path) in gone:
+        if failures.realpath(root.path) in gone:
             links.update((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
 
     def without_their_links(path: str) -> Measurement:
@@ -31,6 +31,6 @@ def plan_without(
 
     # Their histories go with them, so their revisions do too.
     theirs = (RootKind.ENVIRONMENT, RootKind.REVISION)
-    left = (root for root in inventory.roots if root.kind not in theirs or os.path.realpath(root.path) not in gone)
+    left = (root for root in inventory.roots if root.kind not in theirs or failures.realpath(root.path) not in gone)
     then, _ = choice.plan(replace(inventory, roots=tuple(left)), reporter, time.time(), without_their_links)
     return then

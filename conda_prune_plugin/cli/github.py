@@ -10,10 +10,13 @@ from ..core.decision import Outcome, Plan
 from ..core.model import Notice
 from ..core.run import Check, Shrinkage
 from ..presentation import github
+from ..presentation.notices import take_for_told
 
 
 def annotate(notices: Iterable[Notice], outcomes: Sequence[Outcome] = ()) -> None:
     """Make an annotation of each warning, and of what was skipped or failed."""
+    notices = tuple(notices)
+    take_for_told(notices)
     for line in github.annotated(notices, outcomes):
         print(line, file=sys.stderr, flush=True)
 

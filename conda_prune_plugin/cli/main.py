@@ -132,10 +132,12 @@ def _rarely_collected() -> Iterator[None]:
 @_rarely_collected()
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error becomes a message."""
+    from .. import failures
     from ..presentation.json_document import expect_document
     from ..presentation.streams import waiting_for_room
 
     expect_document()
+    failures.begin()
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -149,7 +151,7 @@ def _executed(arguments: argparse.Namespace) -> int:
     from ..presentation.streams import settle
 
     try:
-        code = _run_command(arguments)
+        code = _told_of_failures(_run_command(arguments))
         settle(sys.stdout)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
@@ -196,6 +198,24 @@ def _run_command(arguments: argparse.Namespace) -> int:
         if not _is_of_configuration(error):
             raise
         return _report(_refused_by_conda(error))
+
+
+def _told_of_failures(code: int) -> int:
+    """Name where the disk has failed, as far as no warning has, and return the exit code that says so."""
+    from .. import failures
+    from ..presentation.github import annotation, is_github
+    from ..presentation.notices import grouped, untold_failures
+
+    if untold := untold_failures():
+        from ..presentation.text import console, printable
+
+        for shown in grouped(untold):
+            with suppress(OSError):
+                if is_github(os.environ):
+                    print(annotation("error", shown.message), file=sys.stderr)
+                else:
+                    console(sys.stderr).print(f"error: {printable(shown.message)}", style="red")
+    return code or int(bool(failures.noted()))
 
 
 def _is_of_configuration(error: Exception) -> bool:

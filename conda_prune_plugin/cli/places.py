@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 
+from .. import failures
 from ..core.model import Cache, Client
 from ..core.names import STATE
 from ..core.run import Disposal, Run
@@ -14,6 +14,7 @@ from ..discovery.set_aside import with_noted_places
 from ..discovery.settings import Settings
 from ..errors import StateError
 from ..execution import places as notes
+from ..failures import suppress
 
 
 def place_of(prefix: str) -> Cache:
@@ -31,7 +32,7 @@ def places(settings: Settings, caches: Iterable[Cache] = ()) -> tuple[Cache, ...
     known = {cache.real_path for cache in caches}
     # An unmounted disk is told when roots are looked for.
     for path in with_noted_places((*settings.envs_dirs, *_noting(settings), *parents), [], own=True):
-        if os.path.isdir(os.path.join(path, STATE)):
+        if failures.isdir(os.path.join(path, STATE)):
             place = _place(os.path.abspath(path))
             if place.real_path not in known:
                 found.setdefault(place.real_path, place)
@@ -43,7 +44,7 @@ def note_place(settings: Settings, place: str, run: Run) -> None:
 
     What was deleted protects nothing, so in a directory of environments its exports are found without a note.
     """
-    if run.disposal is Disposal.DELETE and os.path.realpath(place) in map(os.path.realpath, settings.envs_dirs):
+    if run.disposal is Disposal.DELETE and failures.realpath(place) in map(failures.realpath, settings.envs_dirs):
         return
     try:
         notes.remember(_noting(settings), _home(settings), place, run.id)
@@ -70,5 +71,5 @@ def _noting(settings: Settings) -> tuple[str, ...]:
 
 
 def _place(path: str) -> Cache:
-    real_path = os.path.realpath(path)
+    real_path = failures.realpath(path)
     return Cache(path, real_path, Client.ENVIRONMENTS, os.access(real_path, os.W_OK | os.X_OK), ())

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import failures
 from ..core.decision import Outcome
 from ..core.model import Entry, Part, Result
 from ..core.units import plural
@@ -140,7 +141,8 @@ def _present(prefix: str, wanted: Iterable[str]) -> frozenset[str]:
     try:
         made, _ = read_environment(prefix, None)
         return with_contents(made, frozenset(wanted)).dists
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return frozenset()
 
 

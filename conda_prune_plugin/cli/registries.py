@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from .. import failures
 from ..core.model import Cache
 from ..discovery.environments import known_prefixes, registered_prefixes
 from ..discovery.envs_dirs import has_records
@@ -55,17 +56,18 @@ def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str,
 def _is_environment(prefix: str) -> bool:
     try:
         return is_environment(prefix)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return True  # It may be one, and its line may be all that leads to it.
 
 
 def unregister(registries: Iterable[str], prefix: str) -> str | None:
     """Take an environment that is gone out of registries, however they spell its path; return what went wrong."""
-    real = os.path.realpath(prefix)
+    real = failures.realpath(prefix)
     troubles = []
     for registry in registries:
         try:
-            lines = (line for line in registered_prefixes(registry) if os.path.realpath(line) == real)
+            lines = (line for line in registered_prefixes(registry) if failures.realpath(line) == real)
             named = tuple(dict.fromkeys((prefix, *lines)))
             _, trouble = register_found(conda_settings(), named)
             if trouble is None:
@@ -85,5 +87,5 @@ def unregister_departed(registries: Sequence[str], places: Iterable[Cache]) -> N
         for run in stored_runs(place):
             for entry in run.receipt.entries if run.receipt and run.complete else ():
                 prefix = os.path.join(place.path, entry.dist)
-                if not os.path.lexists(prefix):
+                if not failures.lexists(prefix):
                     unregister(registries, prefix)

@@ -12,6 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .. import failures
 from ..core.decision import Plan
 from ..core.model import Notice
 from ..core.names import STATE
@@ -104,6 +105,8 @@ class _Run:
         # Nobody is to wait for an answer with a second process at hand.
         with beginning.reader.crew:
             discovery, plan, notices = self._look_around(beginning)
+        if self._ignore_unreadable:
+            failures.accept(notice.path for notice in notices if notice.hides_roots)
         self._show(plan, notices)
         if self._output.dry_run or not plan.changes:
             self._settle_preset(plan, None)
@@ -191,7 +194,7 @@ class _Run:
         words = "Looking for environments"
         discovery = discover(self._request, self._reporter.phase(words), beginning)
         caches = discovery.inventory.caches
-        if not any(os.path.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
+        if not any(failures.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
             return discovery, ()
         if self._output.dry_run or not (self._output.yes or may_ask(self._output)):
             from ..execution.recovery import cut_off_runs

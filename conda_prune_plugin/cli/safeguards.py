@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from .. import failures
 from ..core.model import Cache, Inventory, Notice
 from ..core.run import Disposal
 from ..discovery.processes import Process, can_look, installing
@@ -49,14 +50,14 @@ def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None
     """Refuse a directory for archives that lies in a cache. Raises `UsageError`."""
     if destination is None:
         return
-    real = os.path.realpath(destination)
+    real = failures.realpath(destination)
     for cache in caches:
         if _lies_in(real, cache.real_path):
             raise UsageError(
                 f"--backup-to: {destination} lies in the package cache {cache.path}.",
                 hint="Give it a directory elsewhere, best on another disk; --backup keeps packages in the cache.",
             )
-    if os.path.lexists(real) and not os.path.isdir(real):
+    if failures.lexists(real) and not failures.isdir(real):
         raise UsageError(f"--backup-to: {destination} is not a directory.", hint="Give it a directory.")
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from .. import failures
 from ..core.decision import Plan
 from ..core.model import Inventory, Notice, Root, RootKind, RootState
 from ..core.names import TRASH
@@ -85,7 +86,7 @@ class _Run:
     def _contents(self, scan: Scan) -> tuple[Contents, ...]:
         """Return whose the files are, in those environments where it matters."""
         everything = self._by_package or self._file is not None
-        roots = [root for root, _ in scan.environments if everything or os.path.realpath(root.path) == self._wanted]
+        roots = [root for root, _ in scan.environments if everything or failures.realpath(root.path) == self._wanted]
         progress = self._reporter.phase("Reading records", len(roots))
         found = []
         for done, root in enumerate(roots):
@@ -105,7 +106,7 @@ class _Run:
     ) -> tuple[EnvironmentUsage, Zoom] | None:
         if self._wanted is None:
             return None
-        item = next(item for item in found if os.path.realpath(item.root.path) == self._wanted)
+        item = next(item for item in found if failures.realpath(item.root.path) == self._wanted)
         environment = next(one for one in usage.environments if one.root is item.root)
         roots = (root for root, _ in scan.environments)
         return environment, zoom(item, roots, scan.inodes, kept)
@@ -145,8 +146,8 @@ class _Run:
 
 
 def _called(roots: Iterable[Root], name: str) -> list[Root]:
-    path = os.path.realpath(os.path.expanduser(name))
-    by_path = [root for root in roots if os.path.realpath(root.path) == path]
+    path = failures.realpath(os.path.expanduser(name))
+    by_path = [root for root in roots if failures.realpath(root.path) == path]
     by_name = [root for root in roots if root.name == name]
     # As in conda, only what has a separator in it is a prefix.
     return by_path if os.sep in name else by_name or by_path
@@ -154,11 +155,11 @@ def _called(roots: Iterable[Root], name: str) -> list[Root]:
 
 def find_environment(roots: Iterable[Root], name: str) -> str:
     """Return the real path of the environment that a name or a prefix means. Raises `NoSuchEnvironmentError`."""
-    roots = [root for root in roots if root.state is not RootState.MISSING and os.path.isdir(root.path)]
+    roots = [root for root in roots if root.state is not RootState.MISSING and failures.isdir(root.path)]
     # The second is what is left of it where its removal was interrupted on a full disk.
     found = _called(roots, name) or _called(roots, name.rstrip(os.sep) + TRASH)
-    if len({os.path.realpath(root.path) for root in found}) == 1:
-        return os.path.realpath(found[0].path)
+    if len({failures.realpath(root.path) for root in found}) == 1:
+        return failures.realpath(found[0].path)
     if found:
         places = ", ".join(root.path for root in found)
         raise NoSuchEnvironmentError(

@@ -13,6 +13,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from .. import failures
+
 #: What goes before each answer: its length in bytes.
 LENGTH = struct.Struct("<Q")
 
@@ -38,7 +40,7 @@ def help_out() -> None:
         except ImportError:
             # What seldom is needed comes with conda, which need not be here.
             answer = None
-        message = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
+        message = pickle.dumps((answer, failures.take()), protocol=pickle.HIGHEST_PROTOCOL)
         answers.write(LENGTH.pack(len(message)))
         answers.write(message)
         answers.flush()

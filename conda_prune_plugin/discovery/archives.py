@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Collection, Iterator
 from email.message import Message
 
+from .. import failures
 from .archive_names import is_wheel
 from .reading import dist_of, is_of_content
 
@@ -40,6 +41,7 @@ def dist_in_archive(path: str) -> str:
         if dist is not None:
             return dist
     except Exception as error:
+        failures.raise_cause(error, path)
         # zipfile, tarfile, bz2, json and one of three zstd libraries each have errors of their own for broken content,
         # and whichever it is, the archive is not understood and stays.
         if isinstance(error, OSError) and not is_of_content(error):
@@ -133,6 +135,7 @@ def _members(path: str) -> Iterator[tarfile.TarInfo]:
             for _, member in stream_conda_component(path, component=component):
                 yield member
     except Exception as error:
+        failures.raise_cause(error, path)
         # As in `dist_in_archive`: whatever the libraries raise, it can't be read.
         if isinstance(error, OSError) and not is_of_content(error):
             raise

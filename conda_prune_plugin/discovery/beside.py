@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from .. import failures
 from .envs_dirs import ANY, EnvsDir
 from .tools import PROJECTS
 
@@ -70,5 +71,5 @@ def _above(directory: str, known: Iterable[str]) -> Iterator[str]:
 
 def _exists(path: str, existing: dict[str, bool]) -> bool:
     if path not in existing:
-        existing[path] = os.path.lexists(path)
+        existing[path] = failures.lexists(path)
     return existing[path]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 
+from .. import failures
 from ..core.model import Cache, Client, Entry, Notice, Part, PartKind
 from ..core.names import RATTLER_LOCK, is_dist_name
 from ..core.status import ON_WINDOWS, irremovable
 from ..errors import NoSuchDirectoryError, NotACacheError
+from ..failures import suppress
 from .archive_names import archive_dist
 from .nested import nested_directories
 from .rattler import LOCK_SUFFIX
@@ -47,7 +48,7 @@ def find_caches(
     notices: list[Notice] = []
     for name in named or (*configured, *others):
         path = os.path.abspath(os.path.expanduser(name))
-        if not os.path.lexists(path):
+        if not failures.lexists(path):
             continue
         try:
             # By inode: links and bind mounts give one directory several paths.
@@ -59,6 +60,7 @@ def find_caches(
                     status = os.stat(nested.real_path)
                     caches.setdefault((status.st_dev, status.st_ino), nested)
         except OSError as error:
+            failures.note(error)
             message = f"The package cache {path} can't be read and was left alone: {error.strerror}."
             notices.append(Notice(UNREADABLE, message, path))
     return tuple(caches.values()), tuple(notices)
@@ -69,7 +71,7 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
 
     `top` is the real path of the cache that it is nested in. Raises `OSError` if it can't be listed.
     """
-    real_path = os.path.realpath(path)
+    real_path = failures.realpath(path)
     parts: dict[str, list[Part]] = {}
     locks: list[Part] = []
     has_magic = False
@@ -103,7 +105,7 @@ def _locked(lock: Part) -> str:
 
 def _nested(cache: Cache) -> Iterator[Cache]:
     # mamba makes that before anything else; without it this may be any directory, and large.
-    if cache.client == Client.RATTLER or not os.path.lexists(os.path.join(cache.real_path, MAGIC)):
+    if cache.client == Client.RATTLER or not failures.lexists(os.path.join(cache.real_path, MAGIC)):
         return
     for real_path in sorted(nested_directories(cache.real_path)):
         with suppress(OSError):
@@ -126,12 +128,12 @@ def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
         elif is_link and is_dist_name(name):
             yield name, Part(PartKind.EXTRACTED, name, is_link=True)
     # Only a renamed archive makes a directory whose name is no dist; the few of them are worth a stat.
-    elif is_dist_name(name) or os.path.isfile(os.path.join(item.path, INDEX)):
+    elif is_dist_name(name) or failures.isfile(os.path.join(item.path, INDEX)):
         yield name, Part(PartKind.EXTRACTED, name)
 
 
 def _require_cache(path: str) -> None:
-    if not path or not os.path.isdir(path):
+    if not path or not failures.isdir(path):
         raise NoSuchDirectoryError(
             f"There is no package cache at {path}: it is not a directory.",
             hint="`conda config --show pkgs_dirs` lists the caches that conda uses.",
@@ -139,7 +141,7 @@ def _require_cache(path: str) -> None:
         )
     # In a channel the archives are the originals.
     for name in ("repodata.json", "channeldata.json"):
-        if os.path.isfile(os.path.join(path, name)):
+        if failures.isfile(os.path.join(path, name)):
             raise NotACacheError(
                 f"{path} is not a package cache but a channel: it has a {name}.",
                 hint="Name a package cache; `conda config --show pkgs_dirs` lists them.",

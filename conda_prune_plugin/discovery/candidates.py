@@ -6,14 +6,15 @@ import functools
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .. import failures
 from ..core.accounting import InodeKey, missing_links, unexplained
 from ..core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
 from ..core.names import is_dist_name
 from ..core.status import listed_status
+from ..failures import suppress
 from .archive_names import is_wheel
 from .archives import dist_in_archive
 from .look import Memory
@@ -76,7 +77,8 @@ def _known(memory: Memory, directory: str) -> dict[str, Any]:
     """Return the fields of evidence that say what a package is known by, as its extracted directory tells."""
     try:
         described = memory.described(directory)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error)
         return {}
     return {"dist": described.dist, "aliases": described.aliases}
 
@@ -130,6 +132,7 @@ def _examine(
             irreplaceable=irreplaceable(url, builds) if metadata.doubt is None and checked is None else None,
         )
     except OSError as error:
+        failures.note(error)
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
 
 
@@ -152,6 +155,7 @@ def _metadata(entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], m
         lacking = os.path.relpath(error.filename, path)
         return _Metadata(doubt=f"it has no {lacking}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
+        failures.note(error)
         return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
     if described.doubt is not None:
         # It may be known to environments all the same.
@@ -211,7 +215,7 @@ def with_sticky_obstacle(
 
 
 def _is_package(path: str) -> bool:
-    return os.path.isfile(os.path.join(path, INDEX)) and not os.path.lexists(os.path.join(path, META))
+    return failures.isfile(os.path.join(path, INDEX)) and not failures.lexists(os.path.join(path, META))
 
 
 def _links_not_in_caches(
@@ -245,6 +249,7 @@ def _links_not_in_caches(
                         key = (status.st_dev, status.st_ino)
                         if key in left:
                             left[key] -= 1
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue  # What can't be seen explains nothing: the entry is kept.
     return {key: links for key, links in left.items() if links > 0}

@@ -16,8 +16,8 @@ import re
 import stat
 import struct
 import sys
-from contextlib import suppress
 
+from ..failures import suppress
 from .archive_names import archive_dist
 from .rattler import LOCK_SUFFIX
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from platformdirs import user_cache_dir, user_config_dir
 
+from .. import failures
 from ..core.model import Client
 from .envs_dirs import ANY, EnvsDir
 from .installations import Installation, installation, is_path
@@ -163,7 +164,8 @@ def _directory(environ: Mapping[str, str], variable: str, default: str) -> str:
 def _is_own(path: str) -> bool:
     try:
         return not hasattr(os, "geteuid") or os.lstat(path).st_uid == os.geteuid()
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return False
 
 
@@ -182,7 +184,8 @@ def _load(path: str) -> Mapping[str, Any]:
         import tomllib
 
         values: Mapping[str, Any] = tomllib.loads(text)
-    except (ImportError, OSError, ValueError, RecursionError):
+    except (ImportError, OSError, ValueError, RecursionError) as error:
+        failures.note(error)
         return {}
     return values
 

@@ -10,12 +10,13 @@ import os
 import stat
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 
+from .. import failures
 from ..core.model import Root, RootState
 from ..core.packages import Cached, Contents, Owner, OwnerKind
 from ..core.status import allocated, listed_status
 from ..core.usage import Inodes, Tree
+from ..failures import suppress
 from .identity import Names
 from .package_files import compiled_source
 from .pip_packages import PipPackage
@@ -39,7 +40,7 @@ def contents(root: Root, scanned: Scan, without: frozenset[str] = frozenset()) -
         of_packages |= {name: Owner(OwnerKind.CONDA, dist) for name, dist in packages.owners(root.path).items()}
     portions: dict[Owner, _Portion] = {}
     strangers: list[tuple[int, str]] = []
-    for name, status in _files(os.path.realpath(root.path), scanned.boundaries, without):
+    for name, status in _files(failures.realpath(root.path), scanned.boundaries, without):
         owner = owner_of(name, status, of_packages)
         portion = portions.get(owner)
         if portion is None:

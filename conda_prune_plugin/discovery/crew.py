@@ -13,9 +13,10 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import IO, Any, Protocol
 
+from .. import failures
+from ..failures import suppress
 from .apart import LENGTH
 
 #: The helper has the next task already while it does one; at first several, for as long as the first process does
@@ -182,7 +183,8 @@ class _Helper:
                 raise EOFError
             self._exchange(_PATIENCE, select.POLLIN)
         end = LENGTH.size + size
-        answer = pickle.loads(self._received[LENGTH.size : end])  # noqa: S301
+        answer, noted = pickle.loads(self._received[LENGTH.size : end])  # noqa: S301
+        failures.note_all(noted)
         del self._received[:end]
         return self.busy.pop(0), answer
 
@@ -244,7 +246,8 @@ def _start() -> _Helper | None:
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
     if not process.stdin or not process.stdout:
         return None

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .. import failures
+from ..failures import suppress
 from .measure import Statuses
 from .reading import INDEX, dist_of, read_object
 from .wholeness import RECORD
@@ -50,6 +51,7 @@ def describe(path: str, statuses: Statuses | None = None) -> Description:
     try:
         inside = dist_of(read_object(os.path.join(path, INDEX)))
     except (OSError, ValueError) as error:
+        failures.note(error)
         if channel is None:
             raise
         doubt = odd_record or (None if holds_record_only(path) else _doubt(path, error))
@@ -63,7 +65,8 @@ def holds_record_only(path: str) -> bool:
     info, record = os.path.split(RECORD)
     try:
         return os.listdir(path) == [info] and os.listdir(os.path.join(path, info)) == [record]
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return False
 
 
@@ -78,8 +81,9 @@ def _record(path: str, statuses: Statuses | None) -> tuple[Mapping[str, Any], fl
         status = known if known is not None and stat.S_ISREG(known.st_mode) else os.stat(record)
     except FileNotFoundError as error:
         # A link to nowhere is there, and tells nothing.
-        return {}, None, _doubt(path, error) if os.path.islink(record) else None
+        return {}, None, _doubt(path, error) if failures.islink(record) else None
     except (OSError, ValueError) as error:
+        failures.note(error)
         return {}, None, _doubt(path, error)
     return content, status.st_mtime, None
 

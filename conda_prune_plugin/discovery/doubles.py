@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
+from .. import failures
 from ..core.accounting import without
 from ..core.model import Cache, Client, Entry, Evidence, PartKind, Remainder
 from ..core.status import allocated, is_directory
@@ -61,7 +62,8 @@ def _double(cache: Cache, item: Evidence, records: bool) -> Evidence | None:
         record = archive_record(directory, archive, read_object(os.path.join(directory, RECORD)))
         path = os.path.join(cache.real_path, archive)
         sound = "url" in record and _has_hash(path, record.get("sha256"), record.get("md5"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error)
         return None
     measured = dict(item.measurements)
     whole = records or cache.client != Client.CONDA

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
 from .beside import beside
@@ -78,7 +79,7 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
     found = []
     for path in paths:
         prefix = os.path.abspath(os.path.expanduser(path))
-        if not path or not os.path.isdir(prefix):
+        if not path or not failures.isdir(prefix):
             problem = "it is not a directory"
         elif not may_be_environment(prefix):
             problem = f"it has no {META}"
@@ -135,6 +136,7 @@ def _directories(top: str, skip: frozenset[str], unreadable: list[str]) -> Itera
             with os.scandir(path) as listing:
                 items = {item.name: item.is_dir(follow_symlinks=False) for item in listing}
         except OSError as error:
+            failures.note(error)
             if path == top:
                 raise NoSuchDirectoryError(
                     f"{path} can't be searched for environments: {error.strerror}.",
@@ -153,11 +155,12 @@ def _directories(top: str, skip: frozenset[str], unreadable: list[str]) -> Itera
 def _behind_link(path: str, names: Iterable[str]) -> list[str]:
     """Return the environments of a pixi project that lie elsewhere: its ``.pixi/envs`` is a link then."""
     envs = os.path.join(path, "envs")
-    if os.path.basename(path) != ".pixi" or "envs" not in names or not os.path.islink(envs):
+    if os.path.basename(path) != ".pixi" or "envs" not in names or not failures.islink(envs):
         return []
     try:
         return [os.path.join(envs, name) for name in sorted(os.listdir(envs))]
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         # Perhaps on a disk that is not mounted.
         return [envs]
 
@@ -214,9 +217,9 @@ class Survey:
         """Return each environment once."""
         prefixes: dict[str, str] = {}
         for prefix in dict.fromkeys(self._prefixes()):
-            real_path = os.path.realpath(prefix)
+            real_path = failures.realpath(prefix)
             # A link to an environment does not hide what that is called itself.
-            if real_path not in prefixes or (os.path.islink(prefixes[real_path]) and not os.path.islink(prefix)):
+            if real_path not in prefixes or (failures.islink(prefixes[real_path]) and not failures.islink(prefix)):
                 prefixes[real_path] = prefix
         return tuple((prefix, _name(prefix, self.sources)) for prefix in prefixes.values())
 
@@ -279,7 +282,7 @@ def registered_prefixes(registry: str) -> tuple[str, ...]:
         stripped = os.fsdecode(line[0].rstrip())
         if line.start() < done or not os.path.isabs(stripped) or "\0" in stripped:
             continue
-        found = list(filter(os.path.lexists, _spellings(line[0])))
+        found = list(filter(failures.lexists, _spellings(line[0])))
         if not found:
             found, done = _over_lines(content, line.start(), line.end())
         prefixes += map(os.path.abspath, found or [stripped])
@@ -296,7 +299,7 @@ def _over_lines(content: bytes, start: int, end: int) -> tuple[list[str], int]:
     for _ in range(4):
         following = content.find(b"\n", end + 1)
         end = len(content) if following < 0 else following
-        found = [path for path in _spellings(content[start:end]) if os.path.lexists(os.path.join(path, META))]
+        found = [path for path in _spellings(content[start:end]) if failures.lexists(os.path.join(path, META))]
         if found:
             return found, end
     return [], start
@@ -309,6 +312,7 @@ def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
         try:
             found += (prefix for prefix in registered_prefixes(registry) if prefix not in sources.forgotten)
         except OSError as error:
+            failures.note(error)
             if registry in neighbours:
                 notices.append(_unseen_neighbour(*neighbours[registry], registry, error))
                 continue

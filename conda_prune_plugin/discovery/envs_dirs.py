@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from .. import failures
 from ..core.model import Notice
 from .mounts import mount_points
 from .records import META
@@ -88,6 +89,7 @@ class Listing:
                 self.notices.append(_unlisted(directory, f"{link} is a broken link"))
             return {}
         except OSError as error:
+            failures.note(error)
             if strict:
                 self.notices.append(_unlisted(directory, error.strerror or str(error)))
             return {}
@@ -107,8 +109,9 @@ def may_be_environment(prefix: str) -> bool:
         os.lstat(os.path.join(prefix, META))
     except (FileNotFoundError, NotADirectoryError):
         # A link to nowhere may lead to a disk that is not mounted.
-        return os.path.islink(prefix) and not os.path.exists(prefix)
-    except OSError:
+        return failures.islink(prefix) and not failures.exists(prefix)
+    except OSError as error:
+        failures.note(error)
         return os.path.basename(prefix) != _LOST_AND_FOUND
     return True
 
@@ -121,7 +124,8 @@ def has_records(prefix: str) -> bool:
     """Return whether a directory is seen to have a ``conda-meta``."""
     try:
         os.lstat(os.path.join(prefix, META))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error)
         return False
     return True
 
@@ -129,17 +133,18 @@ def has_records(prefix: str) -> bool:
 def _leads_on(item: os.DirEntry[str]) -> bool:
     try:
         return item.is_symlink() or item.is_dir(follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return True
 
 
 def _broken_link(path: str) -> str | None:
     """Return the link to nowhere that a missing path leads through: it may lead to a disk that is not mounted."""
-    while not os.path.lexists(path):
+    while not failures.lexists(path):
         if (above := os.path.dirname(path)) == path:
             return None
         path = above
-    return path if os.path.islink(path) and not os.path.exists(path) else None
+    return path if failures.islink(path) and not failures.exists(path) else None
 
 
 def _unlisted(directory: str, why: str) -> Notice:

@@ -7,13 +7,14 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timezone
 
+from .. import failures
 from ..core.environments import Environment, Problem, duplicates
 from ..core.model import Inventory, Root, RootKind, RootState
 from ..core.names import TRASH, package_name, package_version
 from ..core.report import EnvironmentUsage
+from ..failures import suppress
 from .environments import registered_prefixes
 from .installations import is_root_prefix, root_prefixes
 from .pointers import pointers
@@ -36,12 +37,12 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
     names = {root.name: root.path for root in roots if root.name is not None}
     processes, pointing, same = running(prefixes), pointers(prefixes, names), duplicates(roots)
     registered = _registered(settings)
-    active = {os.path.realpath(path) for path in _active()}
+    active = {failures.realpath(path) for path in _active()}
     inner, bases = _inner(inventory, settings), _bases(settings)
     found = []
     for usage in usages:
         root = usage.root
-        real = os.path.realpath(root.path)
+        real = failures.realpath(root.path)
         history = _history(root)
         base = real in bases or is_root_prefix(real)
         found.append(
@@ -52,10 +53,10 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
                 running=processes.get(root.path, ()),
                 pointers=pointing.get(root.path, ()),
                 registered=real in registered,
-                frozen=os.path.lexists(os.path.join(root.path, META, "frozen")),
+                frozen=failures.lexists(os.path.join(root.path, META, "frozen")),
                 active=real in active,
                 base=base,
-                is_link=os.path.islink(root.path),
+                is_link=failures.islink(root.path),
                 holds=tuple(path for path in inner if path.startswith(os.path.join(real, ""))),
                 problems=tuple(_problems(root, base=base)),
                 duplicates=same.get(root.path, ()),
@@ -68,7 +69,7 @@ def _registered(settings: Settings) -> frozenset[str]:
     found: set[str] = set()
     for registry in (*settings.registries, *settings.other_registries):
         with suppress(OSError):
-            found.update(map(os.path.realpath, registered_prefixes(registry)))
+            found.update(map(failures.realpath, registered_prefixes(registry)))
     return frozenset(found)
 
 
@@ -91,11 +92,11 @@ def _inner(inventory: Inventory, settings: Settings) -> tuple[str, ...]:
     program = (os.path.abspath(sys.executable), os.path.abspath(__file__))
     # Who creates an environment right in the home directory does not want to lose that: the registry lies in it.
     homes = (os.path.expanduser("~"), *settings.registries, *settings.other_registries)
-    return tuple(dict.fromkeys(map(os.path.realpath, (*places, *program, *homes))))
+    return tuple(dict.fromkeys(map(failures.realpath, (*places, *program, *homes))))
 
 
 def _bases(settings: Settings) -> frozenset[str]:
-    return frozenset(map(os.path.realpath, (settings.root_prefix, *root_prefixes(os.environ))))
+    return frozenset(map(failures.realpath, (settings.root_prefix, *root_prefixes(os.environ))))
 
 
 def _python(root: Root) -> str | None:
@@ -110,7 +111,8 @@ def _history(root: Root) -> bytes | None:
     """Return the history, None if there is none or it can't be read."""
     try:
         return read_regular(os.path.join(root.path, META, "history"))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
 
 
@@ -166,7 +168,7 @@ def _lacks_interpreter(root: Root) -> bool:
             with suppress(OSError, ValueError):
                 files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
                 listed = [name for name in _INTERPRETERS if isinstance(files, list) and name in files]
-                return bool(listed) and not any(os.path.exists(os.path.join(root.path, name)) for name in listed)
+                return bool(listed) and not any(failures.exists(os.path.join(root.path, name)) for name in listed)
     return False
 
 
@@ -191,10 +193,11 @@ def _stale(prefix: str) -> str | None:
     try:
         return None if is_environment(prefix) else NO_ENVIRONMENT
     except OSError as error:
+        failures.note(error)
         if not is_without_meta(prefix, error):
             return None
-    if os.path.isdir(prefix) or os.path.isfile(prefix):
+    if failures.isdir(prefix) or failures.isfile(prefix):
         return NO_ENVIRONMENT
-    if os.path.islink(prefix) or not os.path.isdir(os.path.dirname(prefix)):
+    if failures.islink(prefix) or not failures.isdir(os.path.dirname(prefix)):
         return AWAY
     return GONE

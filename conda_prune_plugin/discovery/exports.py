@@ -10,12 +10,13 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from .. import failures
 from ..core.model import Root
+from ..failures import suppress
 from .python_packages import PythonPackage, python_packages
 from .reading import read_object, read_regular
 from .records import META
@@ -64,10 +65,11 @@ def _records(root: Root) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     for dist in sorted(root.packages):
         path = os.path.join(root.path, META, f"{dist}.json")
         # What only another record claims to be is no package for conda.
-        if os.path.lexists(path):
+        if failures.lexists(path):
             try:
                 record = read_object(path)
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                failures.note(error)
                 yield dist, None
                 continue
             if _dist(record) == dist:

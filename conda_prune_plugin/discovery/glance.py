@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .. import failures
 from .wholeness import directory_damage
 
 
@@ -33,5 +34,6 @@ class Glancing:
 def _is_odd(directory: str) -> bool:
     try:
         return directory_damage(directory) is not None
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return True

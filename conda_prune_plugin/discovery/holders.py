@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from .. import failures
 from ..core.accounting import InodeKey
 from ..core.model import Cache, Entry, Measurement
 from ..core.status import listed_status
@@ -32,7 +33,8 @@ def measure_entries(caches: Iterable[Cache], entries: Iterable[Entry]) -> dict[E
         directory = by_path[entry.cache].real_path
         try:
             found[entry] = tuple(measure(os.path.join(directory, part.name), mounts=mounts) for part in entry.parts)
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue
     return found
 
@@ -98,13 +100,14 @@ def _names(
                         status = listed_status(item)
                         if (key := (status.st_dev, status.st_ino)) in inodes:
                             yield item.path, key
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue  # What can't be seen is not found.
 
 
 def _environment_of(path: str) -> str | None:
     while (parent := os.path.dirname(path)) != path:
         path = parent
-        if os.path.isdir(os.path.join(path, META)):
+        if failures.isdir(os.path.join(path, META)):
             return path
     return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 
+from .. import failures
 from ..core.model import Cache, Entry, PartKind, Root, RootKind
 from ..core.names import ARCHIVE_SUFFIXES, plain_dist
+from ..failures import suppress
 from .archives import dist_in_archive
 from .description import describe
 
@@ -37,7 +38,7 @@ class Names:
 def _described(cache: Cache, entry: Entry) -> tuple[str, ...]:
     path = os.path.join(cache.real_path, entry.dist)
     with suppress(OSError, ValueError):
-        if not os.path.islink(path):
+        if not failures.islink(path):
             described = describe(path)
             return (described.dist, *described.aliases)
     for part in entry.parts:

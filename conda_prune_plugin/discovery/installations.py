@@ -10,6 +10,7 @@ from typing import TypeGuard
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from .. import failures
 from .neighbours import other_homes
 from .reading import read_regular
 
@@ -41,7 +42,7 @@ def usual_installations(environ: Mapping[str, str]) -> tuple[Installation, ...]:
     return tuple(
         installation(prefix)
         for prefix in root_prefixes(environ)
-        if any(os.path.isdir(os.path.join(prefix, sign)) for sign in ("conda-meta", "pkgs", "envs"))
+        if any(failures.isdir(os.path.join(prefix, sign)) for sign in ("conda-meta", "pkgs", "envs"))
     )
 
 
@@ -56,7 +57,7 @@ def is_root_prefix(prefix: str) -> bool:
     ``condabin`` alone is in other environments too. micromamba (``validate_existing_root_prefix`` in
     ``libmamba/src/api/configuration.cpp``) has no more than its cache and its environments there.
     """
-    pkgs, envs, condabin = (os.path.isdir(os.path.join(prefix, name)) for name in ("pkgs", "envs", "condabin"))
+    pkgs, envs, condabin = (failures.isdir(os.path.join(prefix, name)) for name in ("pkgs", "envs", "condabin"))
     return (pkgs and envs) or (condabin and (pkgs or envs))
 
 
@@ -97,7 +98,8 @@ def _load(path: str, key: str = "") -> Mapping[str, object]:
     try:
         text = read_regular(path).decode("utf-8")
         settings = YAML(typ="safe", pure=True).load(text) if key in text else {}
-    except (OSError, ValueError, YAMLError, RecursionError, LookupError, TypeError):
+    except (OSError, ValueError, YAMLError, RecursionError, LookupError, TypeError) as error:
+        failures.note(error)
         # A date that there is none of is a `ValueError` too, and what is not of its tag's kind is any of these.
         return {}
     return settings if isinstance(settings, dict) else {}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.model import Cache, Entry, Inventory, Notice, Root, RootKind, RootState
 from ..core.names import STATE, recorded_names
 from ..core.reachability import references
@@ -226,7 +227,7 @@ class RootWatch:
         stamps = {os.path.join(root.path, META): _settled(root.stamp, since) for root in self.roots}
         self._signature = {**signature, **stamps}
         absent = (
-            root.path for root in self.roots if root.state is RootState.MISSING and not os.path.lexists(root.path)
+            root.path for root in self.roots if root.state is RootState.MISSING and not failures.lexists(root.path)
         )
         self._first = self._prefixes().difference(absent)
         # Made when somebody asks: a dry run does not.
@@ -323,7 +324,8 @@ def _signing(signature: _Signature) -> Callable[[str], None]:
 def _stamp(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
     return _settled((status.st_ino, status.st_mtime_ns), time.time_ns())
 

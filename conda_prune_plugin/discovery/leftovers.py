@@ -10,16 +10,17 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache as cached
 from threading import Event
 
+from .. import failures
 from ..core.leftovers import Archive, Leftover
 from ..core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
 from ..core.names import recorded_names
 from ..core.reachability import references
 from ..core.soft_links import SoftLinks
+from ..failures import suppress
 from .archive_names import archive_suffixes
 from .candidates import with_sticky_obstacle
 from .crew import Crew
@@ -212,6 +213,7 @@ def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measur
         ((_, measurement),) = with_sticky_obstacle(cache, ((part, measure(path)),))
         changed = _newest_change(path)
     except OSError as error:
+        failures.note(error)
         why = f"{error.filename} can't be read: {error.strerror}"
         return Leftover(entry, damage.kind, damage.detail, dist, 0.0, None, unreadable=why)
     return Leftover(entry, damage.kind, damage.detail, dist, changed, measurement)

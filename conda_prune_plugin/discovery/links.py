@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
 
+from .. import failures
 from ..core.decision import Keep, Remove
 from ..core.model import Cache, Entry, Inventory, LinkKind, PartKind, ReasonKind
 from ..core.planner import Links
+from ..failures import suppress
 from .identity import Names
 from .reading import read_object
 from .records import META
@@ -56,7 +57,8 @@ def _installed_files(prefix: str, names: Iterable[str], directory: str) -> list[
             files = read_object(os.path.join(prefix, META, f"{dist}.json")).get("files")
         except FileNotFoundError:
             continue
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            failures.note(error)
             return []
         return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
     return _names_below(directory)
@@ -89,11 +91,12 @@ def _link_kind(directory: str, inodes: frozenset[tuple[int, int]], installed: It
     for path in installed:
         try:
             status = os.lstat(path)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            failures.note(error)
             continue  # ValueError: a record can name what no file can be named.
         if (status.st_dev, status.st_ino) in inodes:
             return LinkKind.HARD
-        if stat.S_ISLNK(status.st_mode) and os.path.realpath(path).startswith(os.path.join(directory, "")):
+        if stat.S_ISLNK(status.st_mode) and failures.realpath(path).startswith(os.path.join(directory, "")):
             return LinkKind.SOFT
         found = LinkKind.COPY
     return found

@@ -9,11 +9,12 @@ import functools
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .. import failures
 from ..core.model import Entry, Measurement, Part, PartKind
+from ..failures import suppress
 from .archive_names import archive_suffixes
 from .archives import holds_package
 from .description import Description, describe
@@ -104,7 +105,7 @@ def _history_of(top: str, name: str) -> str | None:
 def _is_file(path: str, status: os.stat_result | None) -> bool:
     if status is None or stat.S_ISDIR(status.st_mode):
         return False
-    return stat.S_ISREG(status.st_mode) or os.path.isfile(path)
+    return stat.S_ISREG(status.st_mode) or failures.isfile(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ def look(batch: Batch, entry: Entry, mounts: frozenset[str], *, contents: Enough
     for part in entry.parts:
         try:
             damage = looking.at(part)
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             # What can't be read is no leftover for that; the evidence will say so.
             looking.sure = False
         else:

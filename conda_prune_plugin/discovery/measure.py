@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .. import failures
 from ..core.model import Identity, Measurement, SharedInode
 from ..core.names import extended
 from ..core.status import (
@@ -110,7 +111,7 @@ def _listed(
         raise
     finally:
         if below != fd:
-            os.close(below)
+            failures.close(below, top)
 
 
 class _Tally:

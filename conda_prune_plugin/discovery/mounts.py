@@ -6,6 +6,8 @@ import os
 import re
 from dataclasses import dataclass
 
+from .. import failures
+
 #: One mount a line, its place in the fifth field, space, tab, newline and backslash as octal escapes (proc(5)).
 _TABLE = "/proc/self/mountinfo"
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
@@ -28,7 +30,8 @@ def mounts() -> tuple[Mount, ...]:
     try:
         with open(_TABLE, "rb") as table:
             lines = [line.split(b" ") for line in table]
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return ()
     # Between the sixth field and the type, behind a hyphen, there are optional fields.
     return tuple(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ..core.model import Cache
+from ..failures import suppress
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from .. import failures
 from ..core.names import STATE, is_dist_name
 from .reading import INDEX
 from .strays import is_left_aside
@@ -54,18 +55,19 @@ def _listed(path: str) -> tuple[list[str], bool] | None:
 
     None if it is a package itself, or something else than a part of a cache.
     """
-    if os.path.lexists(os.path.join(path, INDEX)):
+    if failures.lexists(os.path.join(path, INDEX)):
         return None
     try:
         with os.scandir(path) as listing:
             items = list(listing)
             names = {item.name for item in items}
             found = [item for item in items if not item.name.startswith(".") and item.is_dir(follow_symlinks=False)]
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
     if names & _FOREIGN:
         return None
-    others = [item.path for item in found if not os.path.lexists(os.path.join(item.path, INDEX))]
+    others = [item.path for item in found if not failures.lexists(os.path.join(item.path, INDEX))]
     if len(others) == len(found) and not names & _TRACES:
         return others, False
     # Where there are packages, what is named like one is one, if only half of it.
@@ -82,5 +84,6 @@ def _directories(top: str) -> Iterator[str]:
                     continue
                 if item.is_dir(follow_symlinks=False) and not is_left_aside(item):
                     yield item.path
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return

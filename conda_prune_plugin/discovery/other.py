@@ -10,16 +10,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from types import FunctionType
 from typing import cast
 
 from conda.cli import main_clean
 
+from .. import failures
 from ..core.decision import Other
 from ..core.model import Cache, Client, Notice, OtherKind, Root, RootKind, RootState
 from ..core.targets import Target
 from ..core.units import plural
+from ..failures import suppress
 from .measure import Measure
 from .root import is_root_to
 from .temporary import finished_list, free_locks, in_environment, in_index_cache, owned
@@ -97,7 +98,7 @@ def _tempfiles(
         temporary = in_index_cache(cache)
         take(cache, (*temporary.files, *free_locks(temporary.locks, held.__setitem__)))
     environments = {
-        os.path.realpath(root.path)
+        failures.realpath(root.path)
         for root in roots
         if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
     }
@@ -160,7 +161,8 @@ def _measured(kind: OtherKind, top: str, path: str, measure: Measure) -> Other |
             return None
     except FileNotFoundError:
         raise
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
     freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
     return Other(kind, top, path, held.identity, held.files, held.apparent, freed)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import platformdirs
 from conda.base.context import context
 
+from .. import failures
 from ..core.report import OtherCache, ToolKind
 from ..core.usage import Inodes, occupied
 from .clients import pixi_cache_roots
@@ -33,8 +34,8 @@ def other_caches(
     """
     places: dict[str, tuple[ToolKind, str, str]] = {}
     for kind, path, command in _places(environ):
-        real_path = os.path.realpath(path)
-        if os.path.isdir(real_path):
+        real_path = failures.realpath(path)
+        if failures.isdir(real_path):
             places.setdefault(real_path, (kind, path, command))
     end = math.inf if patience is None else clock() + patience
     found = []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
+from .. import failures
 from ..core.model import Root
 from ..core.own_files import GIT, OwnFiles, is_programs_place, may_hold_work, own_files
 from ..core.packages import OwnerKind
+from ..failures import suppress
 from .contents import owner_of, owners
 from .pip_packages import PipPackage
 
@@ -30,7 +31,7 @@ def find_own_files(
     pip: what pip has installed there. boundaries: device and inode of directories that belong to other environments
     or to caches.
     """
-    top = os.path.realpath(root.path)
+    top = failures.realpath(root.path)
     found = _candidates(top, boundaries)
     if not found.repositories and all(map(is_programs_place, found.files)):
         return None

@@ -12,10 +12,11 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .. import failures
+from ..failures import suppress
 from .reading import read_object, read_regular
 
 #: A compiled module lies beside its source (PEP 3147).
@@ -50,7 +51,8 @@ class InstalledFile:
         """Return whether a path is another link to it."""
         try:
             return os.path.samestat(self.status, os.lstat(path))
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             return False
 
 
@@ -81,7 +83,8 @@ def is_same(file: InstalledFile, package: str, name: str) -> bool:
         if status.st_size == file.status.st_size and filecmp.cmp(source, file.path, shallow=False):
             return True
         return _has_prefix_of(file, status, source, _placeholders(package).get(name, {}))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return False
 
 

@@ -13,13 +13,14 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
+from .. import failures
 from ..core.model import Root
 from ..core.report import PipPackages
 from ..core.status import allocated
 from ..core.usage import Inodes
+from ..failures import suppress
 from .reading import read_regular
 
 #: Below a prefix, on Unix and on Windows.
@@ -62,7 +63,8 @@ def sizes(root: Root, packages: tuple[PipPackage, ...]) -> PipPackages:
     for name in {name for package in packages for name in package.files}:
         try:
             status = os.lstat(f"{root.path}{os.sep}{name}")
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            failures.note(error)
             continue
         files += 1
         blocks[status.st_dev, status.st_ino] = allocated(status)
@@ -85,7 +87,8 @@ def _is_conda_s(name: str, path: str, ours: Callable[[], frozenset[str]], inodes
         if status.st_nlink > 1 and status.st_ino in inodes.rows_of(status.st_dev):
             return True
         installer = read_regular(os.path.join(path, "INSTALLER")).strip()
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         # Without these it is not complete, or not from pip.
         return True
     # conda-pypi says how conda has installed it.
@@ -97,7 +100,8 @@ def _files(prefix: str, path: str) -> Iterator[str]:
     try:
         text = read_regular(os.path.join(path, "RECORD")).decode("utf-8", "replace")
         rows = [row for row in csv.reader(io.StringIO(text)) if row]
-    except (OSError, csv.Error):
+    except (OSError, csv.Error) as error:
+        failures.note(error)
         return
     for row in rows:
         name = os.path.normpath(os.path.join(site, row[0]))

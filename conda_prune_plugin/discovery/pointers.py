@@ -12,11 +12,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from .. import failures
 from ..core.environments import Mentions, Pointer
+from ..failures import suppress
 from .reading import read_regular
 
 #: Of a script the interpreter is in the first line, and a wrapper is short. In bytes.
@@ -120,7 +121,7 @@ _IN_PROJECT = (
 
 def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, tuple[Pointer, ...]]:
     """Return for each prefix what points into it; `names` maps the names of environments to their prefixes."""
-    real = {os.path.realpath(prefix): prefix for prefix in prefixes}
+    real = {failures.realpath(prefix): prefix for prefix in prefixes}
     home = os.path.expanduser("~")
     mentions = Mentions(tuple(dict.fromkeys((*real, *prefixes))), names, home)
     found: dict[str, dict[Pointer, None]] = {prefix: {} for prefix in prefixes}
@@ -135,7 +136,7 @@ def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, 
             named = mentions.activated(content) if by_name else mentions.paths(content)
             for prefix in {real.get(name, name) for name in named}:
                 # Its own files are no evidence that somebody else wants it; a link to one of them from outside is.
-                if not os.path.realpath(os.path.dirname(path)).startswith(os.path.join(os.path.realpath(prefix), "")):
+                if not failures.realpath(os.path.dirname(path)).startswith(os.path.join(failures.realpath(prefix), "")):
                     found[prefix][Pointer(kind, path)] = None
 
     for kind, path, by_name in _files(prefixes):
@@ -182,7 +183,7 @@ def _glob(pattern: str) -> list[str]:
 
 def _text(path: str) -> str:
     """Return what a file says, and where it leads if it is a link. Raises `OSError`."""
-    target = os.path.realpath(path) if os.path.islink(path) else ""
+    target = failures.realpath(path) if failures.islink(path) else ""
     if os.path.getsize(path) > _LARGEST:
         return target
     text = read_regular(path).decode("utf-8", "replace")

@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from .. import failures
+
 _PROC = "/proc"
 
 #: Names, in the environment of all processes of a sandbox (`demo.sandbox`), its directory: the caches below that are
@@ -117,7 +119,7 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     Left out are this process and those it was started by, which wait for it, and processes whose environment names
     other caches (``CONDA_PKGS_DIRS``) where that can be seen. In a sandbox only its own processes count.
     """
-    ours = frozenset(map(os.path.realpath, caches))
+    ours = frozenset(map(failures.realpath, caches))
     known = {pid: (parent, arguments) for pid, parent, arguments in processes()}
     waiting = set()
     pid = os.getpid()
@@ -151,7 +153,7 @@ def can_look() -> bool:
 
 
 def _has_proc() -> bool:
-    return os.path.isdir(os.path.join(_PROC, "self"))
+    return failures.isdir(os.path.join(_PROC, "self"))
 
 
 def is_installing(arguments: Sequence[str]) -> bool:
@@ -224,7 +226,8 @@ def processes() -> Iterator[tuple[int, int, list[str]]]:
                 with open(os.path.join(_PROC, name, "stat"), "rb") as stream:
                     # The name in brackets may hold anything; behind it come the state and the parent (proc(5)).
                     parent = int(stream.read().rpartition(b")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
+            except (OSError, ValueError, IndexError) as error:
+                failures.note(error)
                 continue  # It has ended in the meantime.
             yield int(name), parent, arguments
 
@@ -251,15 +254,16 @@ def _may_use(pid: int, caches: frozenset[str]) -> bool:
             variables = os.fsdecode(stream.read()).split("\0")
     except PermissionError:
         return any(map(_is_shared, caches))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return True
     its = {name: value for name, _, value in (variable.partition("=") for variable in variables)}
     sandbox = os.environ.get(_SANDBOX)
     if sandbox and its.get(_SANDBOX) != sandbox:
-        top = os.path.join(os.path.realpath(sandbox), "")
+        top = os.path.join(failures.realpath(sandbox), "")
         caches = frozenset(cache for cache in caches if not cache.startswith(top))
     if its.get("CONDA_PKGS_DIRS"):
-        named = (os.path.realpath(path) for path in re.split(rf"[,{os.pathsep}]", its["CONDA_PKGS_DIRS"]))
+        named = (failures.realpath(path) for path in re.split(rf"[,{os.pathsep}]", its["CONDA_PKGS_DIRS"]))
         return not caches.isdisjoint(named)
     return bool(caches)
 
@@ -274,14 +278,16 @@ def _has_ended(pid: int) -> bool:
             return not stream.read(1)
     except PermissionError:
         return False
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return True
 
 
 def _is_shared(cache: str) -> bool:
     try:
         status = os.stat(cache)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return True
     return (
         not hasattr(os, "geteuid")

@@ -11,13 +11,13 @@ import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
 from typing import Any
 
 from ..core.status import allocated
+from ..failures import suppress
 from .reading import read_regular
 
 #: Below a prefix, on Unix and on Windows.

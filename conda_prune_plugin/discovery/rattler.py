@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from ..core.model import Cache, Client, Entry, PartKind, ReasonKind
 from ..core.names import is_dist_name
+from ..failures import suppress
 from .archive_names import archive_dist
 from .reading import read_regular
 

@@ -9,6 +9,8 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
+from .. import failures
+
 #: What makes a directory a package for conda: name, version and build, in JSON.
 INDEX = os.path.join("info", "index.json")
 
@@ -32,24 +34,32 @@ def read_regular(path: str, longest: int = LARGEST) -> bytes:
     # Not by open(), whose stream takes five system calls more.
     fd = os.open(path, _FLAGS)
     try:
-        status = os.fstat(fd)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", path)
-        if status.st_size > longest:
-            raise OSError(errno.EINVAL, _TOO_LARGE, path)
-        content = os.read(fd, status.st_size + 1)
-        if len(content) == status.st_size > 0:
-            return content
-        # It has grown or shrunk meanwhile, or does not know its length (/proc).
-        while more := os.read(fd, _CHUNK):
-            content += more
-            if len(content) > longest:
-                raise OSError(errno.EINVAL, _TOO_LARGE, path)
-        return content
+        return _content(fd, path, longest)
+    except OSError as error:
+        # Of a descriptor the system knows no path.
+        error.filename = error.filename or path
+        raise
     finally:
-        os.close(fd)
+        failures.close(fd, path)
+
+
+def _content(fd: int, path: str, longest: int) -> bytes:
+    status = os.fstat(fd)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    if status.st_size > longest:
+        raise OSError(errno.EINVAL, _TOO_LARGE, path)
+    content = os.read(fd, status.st_size + 1)
+    if len(content) == status.st_size > 0:
+        return content
+    # It has grown or shrunk meanwhile, or does not know its length (/proc).
+    while more := os.read(fd, _CHUNK):
+        content += more
+        if len(content) > longest:
+            raise OSError(errno.EINVAL, _TOO_LARGE, path)
+    return content
 
 
 def read_ends(path: str, size: int, length: int) -> tuple[bytes, bytes]:
@@ -59,8 +69,11 @@ def read_ends(path: str, size: int, length: int) -> tuple[bytes, bytes]:
         beginning = os.read(fd, length)
         os.lseek(fd, max(size - length, 0), os.SEEK_SET)
         return beginning, os.read(fd, length)
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
     finally:
-        os.close(fd)
+        failures.close(fd, path)
 
 
 def is_of_content(error: OSError) -> bool:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from .. import failures
 from ..core.model import Notice, Root, RootState
 from ..core.names import is_dist_name
+from ..failures import suppress
 from .archive_names import entry_names
 from .reading import dist_of, read_object
 
@@ -45,6 +47,7 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
         stamp = _stamp(meta)
         names, doubtful = _records(meta)
     except OSError as error:
+        failures.note(error)
         return _without_records(prefix, name, error)
     # A history makes an environment for conda and mamba, be it empty; records protect what they name without one.
     if not names and not has_history(prefix):
@@ -54,9 +57,10 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
     for path in (os.path.join(meta, name) for name in doubtful):
         try:
             dists.add(dist_of(read_object(path)))
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            failures.note(error)
             # Unless a conda at work has removed it since it was listed.
-            if os.path.lexists(path):
+            if failures.lexists(path):
                 notices.append(_corrupt_record(path, prefix))
     state = RootState.CORRUPT if notices else RootState.OK
     return Root(prefix, name, state, frozenset(dists), stamp=stamp), tuple(notices)
@@ -114,7 +118,7 @@ def _stamp(meta: str) -> tuple[int, int]:
 
 def has_history(prefix: str) -> bool:
     """Return whether conda takes a directory for an environment (`PrefixData.is_environment`, from 25.5)."""
-    return os.path.isfile(os.path.join(prefix, META, "history"))
+    return failures.isfile(os.path.join(prefix, META, "history"))
 
 
 def is_environment(prefix: str) -> bool:
@@ -133,10 +137,10 @@ def missing_notice(prefix: str) -> Notice:
 
 def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Root, tuple[Notice, ...]]:
     if is_without_meta(prefix, error):
-        if os.path.isdir(prefix):
+        if failures.isdir(prefix):
             return Root(prefix, name, RootState.HALF_REMOVED, frozenset()), ()
         # No disk is mounted on a file.
-        notices = () if os.path.isfile(prefix) else (missing_notice(prefix),)
+        notices = () if failures.isfile(prefix) else (missing_notice(prefix),)
         return Root(prefix, name, RootState.MISSING, frozenset()), notices
     message = (
         f"The environment {prefix} can't be read ({error.strerror}), so what it references is not known "
@@ -154,7 +158,7 @@ def is_without_meta(prefix: str, error: OSError) -> bool:
     meta = os.path.join(prefix, META)
     # Nothing can be at a path that is too long.
     missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-    return missing and (not os.path.lexists(meta) or os.path.isfile(meta))
+    return missing and (not failures.lexists(meta) or failures.isfile(meta))
 
 
 def _records(meta: str) -> tuple[list[str], list[str]]:
@@ -164,7 +168,7 @@ def _records(meta: str) -> tuple[list[str], list[str]]:
         place: str | int = meta
         if os.scandir in os.supports_fd:
             place = os.open(meta, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-            stack.callback(os.close, place)
+            stack.callback(failures.close, place, meta)
         with os.scandir(place) as listing:
             records = [item for item in listing if _is_record(item.name)]
         return [record.name for record in records], [record.name for record in records if _is_doubtful(record)]
@@ -181,7 +185,8 @@ def _is_record(name: str) -> bool:
 def _is_doubtful(record: os.DirEntry[str]) -> bool:
     try:
         return not is_dist_name(record.name.removesuffix(_SUFFIX)) or record.stat().st_size < SHORTEST_RECORD
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return True
 
 

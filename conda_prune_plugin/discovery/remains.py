@@ -18,13 +18,14 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
+from .. import failures
 from ..core.model import Cache, Notice, PartKind, Root, RootState
 from ..core.names import STATE
+from ..failures import suppress
 from .installations import is_root_prefix
 from .package_files import InstalledFile, compiled_source, is_same, names_in_package
 from .reading import INDEX
@@ -51,11 +52,12 @@ _COPIES = 2
 
 def may_be_remains(path: str) -> bool:
     """Return whether a directory looks like a prefix whose ``conda-meta`` is missing; it takes one listing."""
-    if os.path.basename(path) == STATE or os.path.islink(path):
+    if os.path.basename(path) == STATE or failures.islink(path):
         return False
     try:
         names = frozenset(os.listdir(path))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return False
     return not names.isdisjoint(_LAYOUT) and _VENV not in names
 
@@ -88,11 +90,11 @@ def _settled(root: Root, packages: CachedPackages) -> Root:
 
 def _is_other(path: str, packages: CachedPackages) -> bool:
     """Return whether a directory is certainly something else: part of a cache, a home, a virtual environment."""
-    real = os.path.realpath(path)
-    home = os.path.join(os.path.realpath(os.path.expanduser("~")), "")
+    real = failures.realpath(path)
+    home = os.path.join(failures.realpath(os.path.expanduser("~")), "")
     if home.startswith(os.path.join(real, "")) or packages.holds(real):
         return True
-    return not may_be_remains(real) or os.path.lexists(os.path.join(real, INDEX))
+    return not may_be_remains(real) or failures.lexists(os.path.join(real, INDEX))
 
 
 def _is_proven(prefix: str, packages: CachedPackages, *, has_meta: bool) -> bool:
@@ -119,7 +121,8 @@ def _spread(files: Sequence[InstalledFile]) -> Sequence[InstalledFile]:
 def _names(path: str) -> frozenset[str] | None:
     try:
         return frozenset(os.listdir(path))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
 
 
@@ -135,7 +138,7 @@ def _files(
     below: only in these directories. limit: how many names are listed at most. skip: real paths that are left out.
     Environments that lie inside are left out too.
     """
-    top = os.path.realpath(prefix)
+    top = failures.realpath(prefix)
     pending = [""] if below is None else sorted(below)
     seen = 0
     while pending:
@@ -234,7 +237,7 @@ class CachedPackages:
             return None
         with suppress(OSError):
             path = os.path.join(os.path.dirname(file.path), os.readlink(file.path))
-            for target in dict.fromkeys((os.path.normpath(path), os.path.realpath(path))):
+            for target in dict.fromkeys((os.path.normpath(path), failures.realpath(path))):
                 for cache in self.caches:
                     for top in dict.fromkeys((cache.path, cache.real_path)):
                         if target.startswith(os.path.join(top, "")):
@@ -248,7 +251,7 @@ class CachedPackages:
         for name in names:
             top = name.split("/", 1)[0]
             for _, directory, tops in self._packages:
-                if top in tops and os.path.lexists(os.path.join(directory, name)):
+                if top in tops and failures.lexists(os.path.join(directory, name)):
                     yield directory, name
 
     def _walk(self) -> Iterator[tuple[str, str, str, int]]:

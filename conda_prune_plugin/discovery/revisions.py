@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from conda.exceptions import CondaError, CondaHistoryError
 from conda.history import History, is_diff
 
+from .. import failures
 from ..core.model import Notice, Root, RootKind, RootState
 from ..core.names import is_dist_name
 from .archive_names import archive_dist
@@ -35,6 +36,7 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
     except FileNotFoundError:
         return (), ()
     except OSError as error:
+        failures.note(error)
         if environment.state in (RootState.MISSING, RootState.HALF_REMOVED):
             return (), ()
         return (), (_unreadable(path, error),)
@@ -44,6 +46,7 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
         revisions = [content for _, content, _ in History(environment.path).parse()]
         return tuple(_roots(environment, revisions, count)), ()
     except (CondaError, OSError, ValueError) as error:
+        failures.note(error)
         dists = frozenset(filter(None, map(_named, content.decode("utf-8", "replace").splitlines())))
         message = (
             f"The history {path} can't be understood ({error}), so its revisions are not known; "

@@ -11,6 +11,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+from .. import failures
+
 #: As many users as there are (``UINT_MAX`` stands for none).
 _ALL = 2**32 - 1
 
@@ -36,6 +38,7 @@ def strangers() -> tuple[int, int] | None:
         if known >= _ALL:
             return None
         user, group = (int(Path("/proc/sys/kernel", name).read_text()) for name in ("overflowuid", "overflowgid"))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None  # Not on Linux, where there are no such containers.
     return user, group

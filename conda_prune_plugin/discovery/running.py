@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 
+from .. import failures
 from ..core.environments import Mentions, Running
+from ..failures import suppress
 from .processes import processes
 
 _PROC = "/proc"
@@ -22,7 +23,7 @@ _SHOWN = 80
 
 def running(prefixes: Iterable[str]) -> Mapping[str, tuple[Running, ...]]:
     """Return for each prefix the processes that run from it, this one left out."""
-    real = {os.path.realpath(prefix): prefix for prefix in prefixes}
+    real = {failures.realpath(prefix): prefix for prefix in prefixes}
     mentions = Mentions(tuple(dict.fromkeys((*real, *real.values()))), {}, os.path.expanduser("~"))
     found: dict[str, list[Running]] = {}
     for pid, _, arguments in processes():

@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
+from .. import failures
 from ..core.model import Notice
 from ..core.names import LONGEST_NOTE, STATE, UNFINISHED_NOTE, noted_run
+from ..failures import suppress
 from .reading import read_regular
 from .records import MISSING
 
@@ -27,7 +28,7 @@ def set_aside(directories: Iterable[str], notices: list[Notice]) -> Iterator[str
         for run in _names(state):
             for number in _names(os.path.join(state, run)):
                 prefix = os.path.join(state, run, number)
-                if number.isdecimal() and os.path.isdir(prefix):
+                if number.isdecimal() and failures.isdir(prefix):
                     yield prefix
 
 
@@ -53,6 +54,7 @@ def with_noted_places(directories: Iterable[str], notices: list[Notice], *, own:
                     continue
                 line = read_regular(path, LONGEST_NOTE).rstrip(b"\n")
             except OSError as error:
+                failures.note(error)
                 if not isinstance(error, FileNotFoundError):
                     message = f"The note {path} can't be read: {error.strerror}. What it leads to is not protected."
                     notices.append(Notice("unreadable-directory", message, path, hides_roots=True))
@@ -60,7 +62,7 @@ def with_noted_places(directories: Iterable[str], notices: list[Notice], *, own:
             if os.path.isabs(line) and b"\0" not in line and b"\n" not in line:
                 place = os.fsdecode(line)
                 noted[place] = None
-                if not os.path.isdir(place):
+                if not failures.isdir(place):
                     notices.append(_away(place, path))
     return tuple(dict.fromkeys((*directories, *noted)))
 

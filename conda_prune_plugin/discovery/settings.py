@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from conda.base.context import context
 from conda.core.envs_manager import get_user_environments_txt_file
 
+from .. import failures
 from ..core.model import Client, Notice
 from ..embedded import is_embedded
 from .clients import other_clients, pixi_cache_roots
@@ -105,7 +106,8 @@ def _unregistered(source: str) -> Notice:
 def _current() -> str | None:
     try:
         return os.getcwd()
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
 
 

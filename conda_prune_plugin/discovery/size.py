@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from .. import failures
 from ..core.model import Cache
 from ..core.names import STATE
 from ..core.status import allocated, is_directory
@@ -30,7 +31,8 @@ def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
         try:
             status = os.lstat(path)
             names = os.listdir(path) if is_directory(status) else []
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue
         if (key := (status.st_dev, status.st_ino)) in seen:
             continue

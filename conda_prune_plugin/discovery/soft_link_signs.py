@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.model import Cache, Inventory, Notice, Root
 from ..core.soft_links import NO_SOFT_LINKS, SoftLinks
+from ..failures import suppress
 from .crew import Crew
 from .softlinks import Walk, by_real_path, environments_of, soft_links
 
@@ -172,7 +173,8 @@ def _links_in(top: str, listing: _Listing, wanted: Mapping[str, list[str]]) -> I
             path = top + os.sep + rest
             try:
                 mode = os.lstat(path).st_mode
-            except OSError:
+            except OSError as error:
+                failures.note(error)
                 continue
             if stat.S_ISLNK(mode):
                 yield path

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.model import Cache, Root, RootKind, RootState
 from ..core.soft_links import SoftLinks
+from ..failures import suppress
 from .crew import Crew
 from .mounts import KERNEL
 
@@ -70,7 +71,7 @@ def environments_of(roots: Iterable[Root]) -> tuple[str, ...]:
 
 def by_real_path(prefixes: Iterable[str]) -> dict[str, str]:
     """Return the real paths of environments, each with the path that it is known by."""
-    return {os.path.realpath(path): path for path in prefixes}
+    return {failures.realpath(path): path for path in prefixes}
 
 
 class Walk:
@@ -141,7 +142,8 @@ class Walk:
                             pending.append(found)
             except FileNotFoundError:
                 continue
-            except OSError:
+            except OSError as error:
+                failures.note(error)
                 self._unreadable = True
 
     def followed(self, link: str, prefix: str) -> tuple[list[SoftLink], str | None]:
@@ -156,7 +158,7 @@ class Walk:
     def leads_into_cache(self, link: str) -> bool:
         """Return whether a link leads into a cache in the end, however many links there are in between."""
         with suppress(RecursionError):
-            return self._places.place(os.path.realpath(link)) is not None
+            return self._places.place(failures.realpath(link)) is not None
         return True
 
     def _moved(self, link: str, prefix: str) -> str | None:
@@ -164,12 +166,13 @@ class Walk:
         try:
             if not stat.S_ISDIR(os.stat(link).st_mode):
                 return None
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             # What leads to nowhere may lead to a disk that is not mounted.
             tops = (prefix, *(cache.real_path for cache in self.caches))
-            self._unreadable |= not _within(os.path.realpath(link), tops)
+            self._unreadable |= not _within(failures.realpath(link), tops)
             return None
-        path = os.path.realpath(link)
+        path = failures.realpath(link)
         return None if _within(path, (prefix, *self._skip)) else path
 
 
@@ -224,7 +227,7 @@ def _into(path: str, top: str, caches: tuple[Cache, ...], places: _Places) -> It
     direct = [(cache, _below(target, cache.path) or _below(target, cache.real_path)) for cache in caches]
     if target.startswith(os.path.join(top, "")) and not any(name for _, name in direct):
         return
-    real_path = os.path.realpath(path)
+    real_path = failures.realpath(path)
     if place := places.place(real_path):
         yield SoftLink(path, place[0].path, place[1])
     for cache, name in direct:

@@ -10,6 +10,7 @@ from urllib.request import url2pathname
 
 from conda.base.context import context
 
+from .. import failures
 from .urls import is_plain
 
 #: What conda can fetch from (conda.gateways.connection.session.CondaSession), and rattler besides.
@@ -45,7 +46,7 @@ def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:
     path = _path(parts)
     if _BUILDS in Path(path).parts or any(path.startswith(os.path.join(build, "")) for build in builds):
         return "it was built on this machine"
-    return None if os.path.exists(path) else f"its source {path} is not there any more"
+    return None if failures.exists(path) else f"its source {path} is not there any more"
 
 
 def _path(parts: SplitResult) -> str:
@@ -53,6 +54,7 @@ def _path(parts: SplitResult) -> str:
     address = parts.path if parts.netloc in ("", "localhost") else f"//{parts.netloc}{parts.path}"
     try:
         return url2pathname(address)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         # From Python 3.14 on it takes no other host where there are no such paths.
         return unquote(address)

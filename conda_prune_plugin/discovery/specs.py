@@ -12,6 +12,7 @@ from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageRecord
 from conda.models.version import VersionOrder
 
+from .. import failures
 from ..core.model import Cache, Entry, PartKind
 from ..core.names import is_dist_name, package_name, plain_dist
 from .identity import Names
@@ -128,7 +129,8 @@ def _matches(spec: MatchSpec, cache: Cache, entry: Entry, names: Iterable[str], 
             opened = _from_metadata(cache, entry)
             records = [{**record, **name} for record in opened for name in records] or opened
         return any(_fits(spec, needed, record, doubtful) for record in records)
-    except (CondaError, OSError, ValueError, TypeError, AttributeError):
+    except (CondaError, OSError, ValueError, TypeError, AttributeError) as error:
+        failures.note(error)
         # Metadata of any kind may be in there.
         return doubtful
 
@@ -152,9 +154,9 @@ def _from_metadata(cache: Cache, entry: Entry) -> list[dict[str, Any]]:
     Raises `OSError` or `ValueError`.
     """
     path = os.path.join(cache.real_path, entry.dist)
-    if os.path.lexists(os.path.join(path, RECORD)):
+    if failures.lexists(os.path.join(path, RECORD)):
         record = dict(read_object(os.path.join(path, RECORD)))
-    elif os.path.lexists(os.path.join(path, INDEX)):
+    elif failures.lexists(os.path.join(path, INDEX)):
         record = dict(read_object(os.path.join(path, INDEX)))
     else:
         record = _from_name(plain_dist(entry.dist))

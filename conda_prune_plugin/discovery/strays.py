@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.model import Cache, ReasonKind
 from ..core.names import is_dist_name
+from ..failures import suppress
 from .archive_names import archive_dist
 from .client_locks import holder, is_lock, is_lock_name
 from .rattler import strays as of_rattler
@@ -77,7 +78,7 @@ def _is_marked(name: str) -> bool:
 
 def _is_package(item: os.DirEntry[str]) -> bool:
     """Return whether a directory is a package that happens to be called so: conda has recorded it, or it says so."""
-    if os.path.lexists(os.path.join(item.path, RECORD)):
+    if failures.lexists(os.path.join(item.path, RECORD)):
         return True
     with suppress(OSError, ValueError):
         return dist_of(read_object(os.path.join(item.path, INDEX))) == item.name
@@ -89,7 +90,8 @@ def strays(cache: Cache) -> Iterator[Stray]:
     try:
         with os.scandir(cache.real_path) as listing:
             items = list(listing)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return
     found = [_asked(cache, Stray(*known)) for known in of_rattler(cache, items)]
     # Nearly everything in a cache bears no such name.
@@ -108,6 +110,7 @@ def _asked(cache: Cache, stray: Stray) -> Stray:
     try:
         held = holder(os.path.join(cache.real_path, stray.name))
     except OSError as error:
+        failures.note(error)
         return replace(stray, unreadable=f"whether a process holds it can't be told: {error.strerror}")
     return replace(stray, held=held, detail="a lock" if held else stray.detail)
 
@@ -134,7 +137,7 @@ def _is_scratch(path: str) -> bool:
     """Return whether there is nothing in a directory but what clients put into temporary ones."""
     with suppress(OSError):
         names = os.listdir(path)
-        whole = "info" in names and os.path.isfile(os.path.join(path, INDEX))
+        whole = "info" in names and failures.isfile(os.path.join(path, INDEX))
         return whole or all(
             _IN_SCRATCH.fullmatch(name) or _is_marked(name) or archive_dist(name) or is_dist_name(name)
             for name in names

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 from conda.base.constants import CONDA_TEMP_EXTENSIONS
 
+from .. import failures
+from ..failures import suppress
 from .client_locks import holder, is_lock, is_lock_name
 from .pip_packages import recorded_files
 from .reading import read_object, read_regular
@@ -74,7 +75,7 @@ def finished_list(prefix: str, going: Collection[str]) -> Iterator[str]:
         path = os.path.join(prefix, _LIST)
         lines = os.fsdecode(read_regular(path)).splitlines()
         listed = [os.path.normpath(os.path.join(prefix, line)) for line in lines if line]
-        if all(item in going or not os.path.lexists(item) for item in listed):
+        if all(item in going or not failures.lexists(item) for item in listed):
             yield path
 
 
@@ -97,6 +98,7 @@ def free_locks(locks: Collection[str], told: Callable[[str, str], None]) -> Iter
         try:
             held = holder(path)
         except OSError as error:
+            failures.note(error)
             held = f"can't be told: {error.strerror}"
         if held is None:
             yield path
@@ -113,6 +115,7 @@ def owned(prefix: str) -> frozenset[str] | None:
             if name.endswith(".json") and not name.startswith("."):
                 files = read_object(os.path.join(prefix, META, name)).get("files")
                 found.update(name for name in (files if isinstance(files, list) else ()) if isinstance(name, str))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error)
         return None
     return frozenset(name.replace("/", os.sep) for name in found)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from .. import failures
 from .envs_dirs import EnvsDir
 
 
@@ -159,8 +160,9 @@ def tool_places(
 def _is_home(path: str) -> bool:
     """Return whether a directory is a user's own; what the homes of daemons are may be ``/`` or ``/bin``."""
     try:
-        return os.stat(path).st_uid != 0 or os.path.isdir(os.path.join(path, ".conda"))
-    except OSError:
+        return os.stat(path).st_uid != 0 or failures.isdir(os.path.join(path, ".conda"))
+    except OSError as error:
+        failures.note(error)
         return False
 
 

@@ -21,7 +21,7 @@ def changed_after(prefix: str, moment: float) -> tuple[str, ...]:
 
     Raises `OSError` if something can't be read.
     """
-    return tuple(sorted(_changed(os.path.realpath(prefix), moment + _SLACK)))
+    return tuple(sorted(_changed(prefix, moment + _SLACK)))
 
 
 def _changed(top: str, limit: float) -> Iterator[str]:

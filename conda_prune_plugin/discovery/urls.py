@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from .. import failures
 from .reading import read_regular
 
 #: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
@@ -19,7 +20,8 @@ def read_urls(cache: str) -> Mapping[str, str]:
     """Return for each archive that conda fetched into a cache the url that it came from last."""
     try:
         lines = read_regular(os.path.join(cache, URLS)).decode("utf-8", "replace").split()
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return {}
     # The last download of a name is the one that is there.
     return {url.rsplit("/", 1)[-1]: url for url in lines}

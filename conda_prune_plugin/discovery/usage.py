@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from .. import failures
 from ..core.decision import Plan
 from ..core.model import Cache, Inventory, Measurement, Notice, Root, RootKind, RootState
 from ..core.report import CacheUsage, EnvironmentUsage, FileSystem, PipPackages, Usage, kept_by_age, reclaimable_in
@@ -159,14 +160,14 @@ def make_usage(scanned: Scan, plan: Plan) -> Usage:
 
 def _is_complete(scanned: Scan, inventory: Inventory) -> bool:
     """Return whether everything that is there was counted."""
-    counted = {os.path.realpath(root.path) for root, _ in scanned.environments}
+    counted = {failures.realpath(root.path) for root, _ in scanned.environments}
     return (
         not any(scanned.notices)
         and not any(notice.kind == UNREADABLE for notice in inventory.notices)
         and all(
             root.kind is not RootKind.ENVIRONMENT
             or root.state is RootState.MISSING
-            or os.path.realpath(root.path) in counted
+            or failures.realpath(root.path) in counted
             for root in inventory.roots
         )
     )
@@ -181,7 +182,8 @@ def _tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
     for place in places:
         try:
             status = os.stat(_real_path(place))
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue
         tops.setdefault((status.st_dev, status.st_ino), place)
     return tops
@@ -191,7 +193,8 @@ def _cache_tasks(cache: Cache) -> Iterator[Task]:
     """Give a cache in chunks. Everything is asked for there, since the times of its files count."""
     try:
         names = sorted(os.listdir(cache.real_path))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return
     for first in range(0, len(names), _CHUNK):
         yield Task(cache.real_path, tuple(names[first : first + _CHUNK]))
@@ -203,6 +206,7 @@ def _directory(path: str) -> dict[str, Tree]:
         status = os.lstat(path)
         os.scandir(path).close()
     except OSError as error:
+        failures.note(error)
         return {"": Tree(unreadable=((path, error.strerror or str(error)),))}
     return {"": Tree(directories=1, single=allocated(status))}
 
@@ -240,9 +244,10 @@ def _times(root: Root, tree: Tree, mounted: tuple[Mount, ...]) -> tuple[float | 
         try:
             changed = os.stat(os.path.join(root.path, name)).st_mtime
             break
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue
-    mount = mount_of(os.path.realpath(root.path), mounted)
+    mount = mount_of(failures.realpath(root.path), mounted)
     keeps_access = mount is not None and not mount.options & {"noatime", "ro"}
     used = tree.accessed if keeps_access else None
     if used is not None and changed is not None and used <= changed + _SETTLING:
@@ -252,7 +257,7 @@ def _times(root: Root, tree: Tree, mounted: tuple[Mount, ...]) -> tuple[float | 
 
 def _file_systems(scanned: Scan) -> tuple[FileSystem, ...]:
     places = [item.cache.real_path for item in scanned.caches]
-    places += [os.path.realpath(root.path) for root, _ in scanned.environments]
+    places += [failures.realpath(root.path) for root, _ in scanned.environments]
     found: dict[int, FileSystem] = {}
     for place in places:
         try:
@@ -262,13 +267,14 @@ def _file_systems(scanned: Scan) -> tuple[FileSystem, ...]:
                 mount = mount_of(place, scanned.mounts)
                 point, kind = (mount.point, mount.type) if mount else (place, "")
                 found[device] = FileSystem(point, kind, space.total, space.free, kind in _REFLINKS)
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue
     return tuple(found.values())
 
 
 def _real_path(place: Cache | Root) -> str:
-    return place.real_path if isinstance(place, Cache) else os.path.realpath(place.path)
+    return place.real_path if isinstance(place, Cache) else failures.realpath(place.path)
 
 
 def _is_trusted(path: str, mounted: Iterable[Mount]) -> bool:

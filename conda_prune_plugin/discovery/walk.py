@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.status import ON_WINDOWS, allocated, is_directory, listed_status
 from ..core.usage import Inodes, Tree
 from .measure import may_empty
@@ -220,6 +221,7 @@ class _Tally:
     def note(self, path: bytes, error: OSError) -> None:
         """Note what can't be read, unless it is only gone since it was listed."""
         if error.errno != errno.ENOENT:
+            failures.note(error, os.fsdecode(path))
             self._unreadable.append((os.fsdecode(path), error.strerror or str(error)))
 
     def tree(self) -> Tree:

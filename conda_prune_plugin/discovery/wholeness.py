@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from .. import failures
 from ..core.model import ReasonKind
 from .measure import Statuses
 from .reading import INDEX, dist_of, is_of_content, read_ends, read_object, read_regular
@@ -65,7 +66,7 @@ def directory_damage(
     """
     statuses = statuses or {}
     # conda writes the record last.
-    extracted = RECORD in statuses or os.path.lexists(os.path.join(path, RECORD))
+    extracted = RECORD in statuses or failures.lexists(os.path.join(path, RECORD))
     kind = ReasonKind.CORRUPT if extracted else ReasonKind.INCOMPLETE_EXTRACTION
     try:
         if not indexed:
@@ -96,7 +97,7 @@ def is_record_only(statuses: Statuses) -> bool:
 
 
 def _listed(path: str, statuses: Statuses) -> Sequence[Mapping[str, Any]]:
-    if PATHS in statuses or os.path.lexists(os.path.join(path, PATHS)):
+    if PATHS in statuses or failures.lexists(os.path.join(path, PATHS)):
         return list(read_object(os.path.join(path, PATHS))["paths"])
     names = read_regular(os.path.join(path, FILES)).decode("utf-8", "surrogateescape").splitlines()
     return [{"_path": name} for name in names if name.strip()]
@@ -211,10 +212,12 @@ def _zip_ends(path: str, size: int, end: bytes) -> bool:
         with zipfile.ZipFile(path) as archive:
             return bool(archive.namelist())
     except OSError as error:
+        failures.note(error)
         if not is_of_content(error):
             raise
         return False
-    except (zipfile.BadZipFile, ValueError, RuntimeError):
+    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
+        failures.raise_cause(error, path)
         return False
 
 
@@ -233,10 +236,12 @@ def _zip_reads(path: str, enough: Enough) -> bool:
                 with archive.open(item) as stream:
                     _read(stream, path, enough)
     except OSError as error:
+        failures.note(error)
         if not is_of_content(error):
             raise
         return False
-    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError) as error:
+        failures.raise_cause(error, path)
         # RuntimeError: encrypted, or compressed in a way that is not implemented.
         return False
     return True
@@ -249,6 +254,7 @@ def _bz2_reads(path: str, enough: Enough) -> bool:
         with bz2.open(path) as stream:
             _read(stream, path, enough)
     except OSError as error:
+        failures.note(error)
         if not is_of_content(error):
             raise
         return False
@@ -281,7 +287,8 @@ def archive_record(directory: str, archive: str, record: Mapping[str, Any] | Non
     """
     try:
         record = read_object(os.path.join(directory, RECORD)) if record is None else record
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error)
         return {}
     url = record.get("url")
     name = url.rsplit("/", 1)[-1] if isinstance(url, str) else record.get("fn")

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .. import failures
 from ..core.decision import Remove
 from ..core.status import allocated
 from ..errors import StateError
+from ..failures import suppress
 from .directory import Directory
 from .receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
 from .removal import remove
@@ -40,7 +42,7 @@ def make_folder(path: str) -> Directory:
     try:
         # Private: what a cache keeps from others must not be readable in its archives.
         os.makedirs(path, mode=0o700)
-        return Directory.open(os.path.realpath(path))
+        return Directory.open(failures.realpath(path))
     except OSError as error:
         raise StateError(
             f"The directory for the archives can't be made: {path}: {error.strerror}.",
@@ -107,10 +109,11 @@ def is_own_folder(receipt: Receipt) -> bool:
     if receipt.run.destination is None or not hasattr(os, "geteuid"):
         return False
     try:
-        with Directory.open(os.path.realpath(receipt.run.destination)) as folder:
+        with Directory.open(failures.realpath(receipt.run.destination)) as folder:
             theirs = read_receipt(folder)
             owners = {folder.own_status().st_uid, folder.status(RECEIPT).st_uid}
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error)
         return False
     return (theirs.run, theirs.cache) == (receipt.run, receipt.cache) and owners == {os.geteuid()}
 
@@ -133,16 +136,16 @@ def purge_folder(receipt: Receipt) -> int:
         return 0
     above = os.path.dirname(path)
     folders = (path, above) if os.path.basename(above) == receipt.run.id else (path,)
-    if not os.path.lexists(path):
+    if not failures.lexists(path):
         destination = os.path.dirname(folders[-1])
-        if not os.path.lexists(os.path.dirname(destination)):
+        if not failures.lexists(os.path.dirname(destination)):
             raise ValueError(
                 f"{destination} is not there, nor the directory above it: its disk may not be mounted. If it is gone "
                 f"for good, make {os.path.dirname(destination)} and purge again"
             )
         return 0
     freed = 0
-    with Directory.open(os.path.realpath(path)) as folder:
+    with Directory.open(failures.realpath(path)) as folder:
         if not (folder.exists(RECEIPT) or holds_archives(folder)):
             return 0  # Nothing of it is left, and nothing proves whose folder it is.
         try:

@@ -21,14 +21,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-from .. import errors
+from .. import errors, failures
 from ..core.codec import decode, encode
 from ..errors import PruneError, StateError
+from ..failures import suppress
 
 T = TypeVar("T")
 
@@ -85,7 +86,8 @@ def in_place_of(path: str, result: object, work: Callable[[Ask], T], answers: Ma
     """
     try:
         user = owner_to_become(path)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         user = None  # The work itself finds out that there is no such directory.
     if user is None:
         return work(lambda name, *arguments: answers[name](*arguments))
@@ -149,6 +151,9 @@ def _attend(user: User, result: object, answers: Mapping[str, Callable[..., Any]
     while True:
         try:
             kind, *content = _received(reading)
+            if kind == "failures":
+                failures.note_all(failures.Failure(str(path), str(why)) for path, why in content)
+                continue
             if kind == "result":
                 (value,) = content
                 return decode(result, value)
@@ -211,7 +216,10 @@ def _child(user: User, parent: int, work: Callable[[Ask], Any], to_parent: int, 
         link = _Link(to_parent, from_parent)
         try:
             _become(user, parent)
-            link.send("result", encode(work(link.ask)))
+            failures.begin()
+            result = encode(work(link.ask))
+            link.send("failures", *((failure.path, failure.reason) for failure in failures.noted()))
+            link.send("result", result)
         except KeyboardInterrupt:
             link.send("interrupted")
         except PruneError as error:

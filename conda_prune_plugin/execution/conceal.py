@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
 
 from ..core.status import ON_WINDOWS
+from ..failures import suppress
 from .directory import Directory
 
 _INFO = "info"

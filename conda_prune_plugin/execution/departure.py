@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -80,6 +81,20 @@ def cleared_to_go(departure: Departure, place: Directory, tools: Tools) -> Measu
     if measurement.obstacle is not None:
         raise OSError(measurement.obstacle)
     return measurement
+
+
+def require_movable(here: Directory, name: str, there: Directory, new_name: str) -> None:
+    """Move an environment out of its place and back, before the scripts of its packages run and can't be undone.
+
+    Raises `OSError`: in a lower layer of an overlay, say, no directory can be renamed.
+    """
+    try:
+        here.move(name, there, new_name)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise OSError(error.errno, "it lies in a lower layer of an overlay, and can't be moved") from error
+        raise
+    there.move(new_name, here, name)
 
 
 def _changed(departure: Departure, place: Directory) -> str | None:

@@ -11,11 +11,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
+from .. import failures
 from ..core.names import extended, is_file_name
 from ..core.status import ON_WINDOWS, is_directory
+from ..failures import suppress
 from .owners import give, is_root, restore_open
 
 #: Whether this platform can do everything relative to an open directory.
@@ -113,7 +115,7 @@ class Directory:
         with ExitStack() as stack:
             fd = None if self._fd is None else _open(".", self._fd)
             if fd is not None:
-                stack.callback(os.close, fd)
+                stack.callback(failures.close, fd, self.path)
             with os.scandir(self.path if fd is None else fd) as listing:
                 return [(item.name, _is_directory(item)) for item in listing]
 
@@ -308,7 +310,7 @@ class Directory:
         """Set the permissions of the directory itself."""
         if self._fd is not None:
             os.chmod(self._fd, mode)
-        elif os.path.isdir(self.path):
+        elif failures.isdir(self.path):
             os.chmod(self.path, mode)
 
     def sync(self) -> None:
@@ -316,14 +318,15 @@ class Directory:
         if self._fd is not None:
             try:
                 os.fsync(self._fd)
-            except OSError:
+            except OSError as error:
+                failures.note(error)
                 return
 
     def close(self) -> None:
         """Close it; closing twice does nothing."""
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            fd, self._fd = self._fd, None
+            failures.close(fd, self.path)
 
     def __enter__(self) -> Directory:
         return self

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from .. import failures
 from ..core.accounting import Ledger
 from ..core.environments import Departed
 from ..core.model import Measurement, Result
 from ..core.names import TRASH
 from .aside import Changed, reason
-from .departure import Departure, Tools, cleared_to_go
+from .departure import Departure, Tools, cleared_to_go, require_movable
 from .directory import Directory
 from .own_files import OWN_FILES
 from .removal import remove
@@ -60,10 +61,12 @@ class EnvironmentRoom:
             if departure.details.get(OWN_FILES) or place.exists(departure.name + TRASH):
                 return False
             measurement = cleared_to_go(departure, place, self.tools)
+            require_movable(place, departure.name, place, departure.name + TRASH)
             if trouble := self.tools.farewell(departure.path):
                 self.warnings.setdefault(departure.path, []).append(trouble)
             place.move(departure.name, place, departure.name + TRASH)
-        except (Changed, OSError):
+        except (Changed, OSError) as error:
+            failures.note(error)
             return False
         self.begun[departure.path] = measurement
         place.sync()

@@ -32,7 +32,7 @@ from ..core.model import Measurement, PartKind, Result
 from ..core.run import Disposal, Run
 from ..errors import PruneError
 from .aside import Changed, reason
-from .departure import Departure, Tools, cleared_to_go
+from .departure import Departure, Tools, cleared_to_go, require_movable
 from .directory import Directory
 from .environment_room import EnvironmentRoom
 from .exports import EXPORTS, write_exports
@@ -189,8 +189,10 @@ class _Removal:
         number = self._numbers[departure.path]
         try:
             measurement = cleared_to_go(departure, self._here.directory, self._tools)
-            if self._run.disposal is Disposal.DELETE and (trouble := self._tools.farewell(departure.path)):
-                self._warnings.setdefault(departure.path, []).append(trouble)
+            if self._run.disposal is Disposal.DELETE:
+                require_movable(self._here.directory, departure.name, self._folder, number)
+                if trouble := self._tools.farewell(departure.path):
+                    self._warnings.setdefault(departure.path, []).append(trouble)
             self._here.directory.move(departure.name, self._folder, number)
             self._moved[departure.path] = measurement
         except Changed as change:

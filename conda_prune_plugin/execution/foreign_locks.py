@@ -18,10 +18,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
+from .. import failures
 from ..core.model import Cache, Client
 from ..core.names import RATTLER_LOCK
+from ..failures import suppress
 from .directory import Directory, lacks_room
 from .lock import Patience, acquire
 
@@ -150,8 +152,8 @@ def _make_ours(directory: Directory, state: Directory, name: str) -> None:
         finally:
             os.close(fd)
         state.link(name, directory, name)
-    except OSError:
-        pass
+    except OSError as error:
+        failures.note(error)
     finally:
         with suppress(OSError):
             state.unlink(name)

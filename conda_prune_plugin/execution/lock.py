@@ -44,6 +44,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .. import failures
 from ..errors import LockTimeoutError
 from .directory import Directory
 
@@ -232,7 +233,8 @@ def _flock(fd: int, path: str, patience: Patience) -> bool:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting.go_on()
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             return False
         else:
             return True

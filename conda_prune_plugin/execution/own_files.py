@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
 from ..core.names import is_file_name
+from ..failures import suppress
 from .directory import Directory
 from .receipt import FILES, ReceiptEntry
 from .runs import StoredRun

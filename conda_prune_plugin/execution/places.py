@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from .. import failures
 from ..core.names import LONGEST_NOTE, STATE, UNFINISHED_NOTE, note_name, noted_run
 from .directory import Directory
 from .state import remove_empty
@@ -30,11 +31,12 @@ def remember(directories: Iterable[str], home: str, place: str, run: str) -> Non
     _make(home)
     noted = False
     trouble: OSError | None = None
-    for path in dict.fromkeys(map(os.path.realpath, (home, *directories))):
+    for path in dict.fromkeys(map(failures.realpath, (home, *directories))):
         try:
             _note(path, place, run)
             noted = True
         except OSError as error:
+            failures.note(error)
             trouble = trouble or error
     if not noted and trouble is not None:
         raise trouble
@@ -42,24 +44,26 @@ def remember(directories: Iterable[str], home: str, place: str, run: str) -> Non
 
 def forget(directories: Iterable[str]) -> None:
     """Remove the notes of runs that are gone, as far as they are in reach; a place that is away keeps its notes."""
-    for path in dict.fromkeys(map(os.path.realpath, directories)):
+    for path in dict.fromkeys(map(failures.realpath, directories)):
         try:
             with Directory.open(path) as directory:
                 with directory.child(STATE) as state:
                     for name in [name for name, is_directory in state.names() if not is_directory]:
                         _forget(state, name)
                 remove_empty(directory, STATE)
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             continue
 
 
 def _make(home: str) -> None:
     """Make the registry's directory, as conda does when it registers an environment."""
     try:
-        with Directory.open(os.path.realpath(os.path.dirname(home))) as parent:
+        with Directory.open(failures.realpath(os.path.dirname(home))) as parent:
             if not parent.exists(os.path.basename(home)):
                 parent.make_own(os.path.basename(home)).close()
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return
 
 
@@ -85,8 +89,18 @@ def _forget(state: Directory, name: str) -> None:
         # Of an unfinished one the writer notices that it is gone.
         if not name.endswith(UNFINISHED_NOTE):
             place = os.fsdecode(state.read_file(name, LONGEST_NOTE).rstrip(b"\n"))
-            if not os.path.isdir(place) or os.path.lexists(os.path.join(place, STATE, run)):
+            if not failures.isdir(place) or not _is_gone(os.path.join(place, STATE, run)):
                 return
         state.unlink(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error)
         return
+
+
+def _is_gone(path: str) -> bool:
+    """Return True if nothing bears a path. Raises `OSError` if that can't be told."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    return False

@@ -16,6 +16,7 @@ from enum import Enum
 from math import isfinite
 from typing import Any
 
+from .. import failures
 from ..core.decision import Remove, label
 from ..core.model import LEFTOVER_KINDS, PartKind
 from ..core.names import is_file_name
@@ -186,7 +187,8 @@ def _reserved(folder: Directory) -> int | None:
     """
     try:
         fd = folder.open_file(UNFINISHED, os.O_WRONLY)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return None
     status = os.fstat(fd)
     ours = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()

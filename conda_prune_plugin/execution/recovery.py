@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 
+from .. import failures
 from ..core.model import Cache, Notice, PartKind
 from ..core.run import Disposal
 from ..core.units import plural
+from ..failures import suppress
 from .archive import purge_folder
 from .aside import reason
 from .conceal import give_back
@@ -55,7 +56,8 @@ def needs_recovery(cache: Cache) -> bool:
     """Return whether anything is left of a run that was cut off, be it only a lock or our empty directory."""
     try:
         names = os.listdir(state_path(cache))
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return False
     # Ours is called just that; mamba's is made here before it gets its place (`foreign_locks`).
     return not names or any(name.endswith(LOCK) for name in names) or bool(cut_off_runs(cache))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from .. import failures
 from .directory import Directory
 
 #: The registry while it is written.
@@ -28,7 +29,7 @@ def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) ->
     Raises `OSError`; the registry is what it was then.
     """
     # A link stays one: what it leads to is replaced.
-    real = os.path.realpath(registry)
+    real = failures.realpath(registry)
     with Directory.open(os.path.dirname(real)) as directory:
         name = os.path.basename(real)
         try:
@@ -58,7 +59,7 @@ def _without(content: bytes, prefix: bytes) -> bytes:
 
 def _names(line: bytes, prefix: bytes) -> bool:
     """Return whether a line names a prefix: as it is or, if nothing is called so, without the blanks at its end."""
-    return os.path.abspath(line) == prefix or (os.path.abspath(line.rstrip()) == prefix and not os.path.lexists(line))
+    return os.path.abspath(line) == prefix or (os.path.abspath(line.rstrip()) == prefix and not failures.lexists(line))
 
 
 def _write(directory: Directory, name: str, content: bytes, like: str) -> None:

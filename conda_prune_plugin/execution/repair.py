@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ..core.decision import Outcome, Repair
 from ..core.model import Cache, Result
 from ..core.run import Run
 from ..errors import LockTimeoutError, StateError
+from ..failures import suppress
 from .aside import Changed, reason, require_unchanged
 from .directory import Directory
 from .receipt import ReceiptEntry

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from .. import failures
 from ..core.decision import Outcome
 from ..core.model import Entry, Part, PartKind, Result
 from ..core.names import ARCHIVE_SUFFIXES
@@ -263,7 +264,7 @@ class _Restoration:
         if entry.archived is None or self._receipt.run.destination is None:
             raise UnfetchableError("its receipt names no archive")
         names = {part.name for part in parts}
-        with Directory.open(os.path.realpath(self._receipt.run.destination)) as archives:
+        with Directory.open(failures.realpath(self._receipt.run.destination)) as archives:
             verify(archives, entry.archived)
             extract(archives, entry.archived, place, names)
         if lacking := names - {name for name, _ in place.names()}:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from stat import S_ISDIR
 from typing import TypeVar
 
+from .. import failures
 from ..core.accounting import Ledger
 from ..core.decision import Other, OtherOutcome
 from ..core.model import Cache, Part, PartKind, Result
@@ -154,7 +155,8 @@ class Room:
             with entry_locks(cache, [part.name]):
                 if doomed != part.name:
                     cache.move(part.name, cache, doomed)
-        except (Changed, EntryLockedError, OSError):
+        except (Changed, EntryLockedError, OSError) as error:
+            failures.note(error)
             return False
         try:
             for each in aside.parts:

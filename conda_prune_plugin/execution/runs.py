@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.model import Cache, Client, PartKind
 from ..core.names import STATE
 from ..core.run import Disposal, Run
+from ..failures import suppress
 from .directory import Directory
 from .exports import DOOMED_EXPORTS, EXPORTS
 from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
@@ -120,13 +121,14 @@ def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
         with Directory.open(state_path(cache)) as state:
             runs = (read_run(cache, state, name) for name in run_names(state))
             return tuple(run for run in runs if run is not None)
-    except OSError:
+    except OSError as error:
+        failures.note(error, state_path(cache), asked=True)
         return ()
 
 
 def has_left(run: str, caches: Iterable[Cache]) -> bool:
     """Return whether a run has a receipt in one of the caches: without one there is nothing to restore or to finish."""
-    return any(os.path.lexists(os.path.join(state_path(cache), run, RECEIPT)) for cache in caches)
+    return any(failures.lexists(os.path.join(state_path(cache), run, RECEIPT)) for cache in caches)
 
 
 def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
@@ -141,7 +143,8 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
                 return None
             receipt = read_receipt(folder)
             owner = folder.status(RECEIPT).st_uid if hasattr(os, "geteuid") else None
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        failures.note(error, path)
         # Before it has a receipt a run changes nothing.
         unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
         return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)

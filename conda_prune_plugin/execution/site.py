@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from .. import failures
 from ..core.decision import Remove
 from ..core.model import Cache
 from ..core.run import Disposal, Run
@@ -145,5 +146,6 @@ def _remove_empty_folders(path: str) -> None:
     for empty in (path, os.path.dirname(path)):
         try:
             os.rmdir(empty)
-        except OSError:
+        except OSError as error:
+            failures.note(error)
             return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 
+from .. import failures
 from ..core.names import STATE
+from ..failures import suppress
 from .directory import Directory
 
 STAMP = "last-automatic-check"
@@ -26,8 +27,8 @@ def claim(caches: Iterable[str], now: float) -> bool:
             # A time in the future is that of a clock that was wrong.
             if abs(now - os.stat(os.path.join(cache, STATE, STAMP)).st_mtime) < _PERIOD:
                 return False
-        except OSError:
-            pass
+        except OSError as error:
+            failures.note(error)
         with suppress(OSError):
             _write(cache)
             return True
@@ -35,7 +36,7 @@ def claim(caches: Iterable[str], now: float) -> bool:
 
 
 def _write(cache: str) -> None:
-    with Directory.open(os.path.realpath(cache)) as directory, directory.make_own(STATE) as state:
+    with Directory.open(failures.realpath(cache)) as directory, directory.make_own(STATE) as state:
         # Anew: in a shared cache it may be somebody else's.
         with suppress(FileNotFoundError):
             state.unlink(STAMP)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from .. import failures
 from ..core.model import Cache, Client
 from ..core.names import STATE
 from ..errors import NoRoomError, StateError
+from ..failures import suppress
 from .directory import Directory, lacks_room
 from .foreign_locks import cache_locks
 from .lock import NAME as LOCK
@@ -168,7 +170,8 @@ def remove_empty(parent: Directory, name: str) -> None:
     """Remove a directory if nothing is in it; what is in it is for the next run to finish."""
     try:
         parent.rmdir(name)
-    except OSError:
+    except OSError as error:
+        failures.note(error)
         return
 
 

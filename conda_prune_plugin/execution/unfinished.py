@@ -20,9 +20,10 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ..failures import suppress
 from .directory import Directory
 from .removal import remove
 from .state import MAKING, REBUILDING, LockedCache

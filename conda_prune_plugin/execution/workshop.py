@@ -8,7 +8,6 @@ the path leads through.
 
 from __future__ import annotations
 
-import os
 import stat
 import tarfile
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .. import failures
 from .directory import Directory
 from .owners import is_root
 from .tree import pack, unpack, walk
@@ -34,7 +34,7 @@ def workshop(place: Directory, name: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="conda-prune-") as path:
         yield path
-        with Directory.open(os.path.realpath(path)) as made:
+        with Directory.open(failures.realpath(path)) as made:
             _make_again(made, name, place)
 
 

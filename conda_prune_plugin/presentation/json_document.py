@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from .. import failures
+from ..core.model import Notice
+
 _begun = ContextVar("_begun", default=False)
 
 
@@ -21,6 +24,7 @@ def expect_document() -> None:
 
 def print_document(document: Mapping[str, Any]) -> None:
     """Print the document of a command on standard output; however slowly that is read, Ctrl-C does not cut it off."""
+    document = _with_failures(document)
     # All of it before the first is printed: an error on the way is still told in a document of its own.
     lines = list(_lines(document))
     with _uninterrupted():
@@ -32,6 +36,18 @@ def print_document(document: Mapping[str, Any]) -> None:
 def document_begun() -> bool:
     """Return whether the command has printed its document, or tried to: a second one would spoil it."""
     return _begun.get()
+
+
+def _with_failures(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document that also says where the disk has failed: whatever it lacks for that is no success."""
+    if not failures.noted():
+        return document
+    from .document import warnings_document
+    from .notices import take_for_told, untold_failures
+
+    warnings = document["warnings"]
+    take_for_told(Notice(item["kind"], item["message"], item["path"] or "") for item in warnings)
+    return {**document, "success": False, "warnings": [*warnings, *warnings_document(untold_failures())]}
 
 
 @contextmanager

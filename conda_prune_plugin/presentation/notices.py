@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .. import failures
 from ..core.model import Notice
 
 #: How many of one kind are shown one by one, and how many are named of those that are not.
@@ -70,12 +71,30 @@ _GROUPS = {
     ),
     "unreadable-history": ("The histories of {} environments can't be read", "", ""),
     "broken-history": ("The histories of {} environments can't be understood", "", ""),
+    "disk-error": (
+        "The disk failed at {} places, so what lies there could not be judged",
+        "Check the disk, or the server it is mounted from, and run the command again.",
+        "",
+    ),
     "cut-off-run": (
         "{} runs are unfinished: interrupted, or still running",
         "The next prune, restore or purge completes them.",
         "",
     ),
 }
+
+
+def untold_failures() -> tuple[Notice, ...]:
+    """Return a warning for each place where the disk failed that no other warning has named."""
+    return tuple(
+        Notice("disk-error", f"The disk failed at {failure.path or 'a path unknown'}: {failure.reason}.", failure.path)
+        for failure in failures.untold()
+    )
+
+
+def take_for_told(notices: Iterable[Notice]) -> None:
+    """Name no place a second time that a warning says can't be read."""
+    failures.tell(notice.path for notice in notices if notice.kind.startswith("unreadable-") and notice.path)
 
 
 def grouped(notices: Iterable[Notice]) -> tuple[Shown, ...]:

@@ -32,7 +32,7 @@ from ..core.status import ON_WINDOWS
 from ..core.summary import what_goes
 from ..core.units import format_age, format_size, plural
 from .github import disarmed, is_github
-from .notices import grouped
+from .notices import grouped, take_for_told
 from .widths import show_columns
 
 #: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
@@ -167,6 +167,8 @@ _OTHER = {
 
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
     """Print warnings, those of one kind that are many as one."""
+    notices = tuple(notices)
+    take_for_told(notices)
     for warning in grouped(notices):
         err.print(Text.assemble(("warning: ", "yellow"), printable(warning.message)))
         if warning.command:
