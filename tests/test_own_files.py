@@ -140,7 +140,9 @@ def test_what_is_in_the_way_is_not_overwritten_and_the_rest_is_named(one: Machin
 
     answer = one.run("prune", "restore", "last", "--json")
 
-    assert [outcome["result"] for outcome in answer.json["outcomes"]] == ["skipped"]
+    (outcome,) = answer.json["outcomes"]
+    assert (answer.code, outcome["result"]) == (1, "failed")
+    assert {"pynoarch-1.0-0", "libalpha-1.0-0"} & set(outcome["error"].replace(",", " ").split()) == {"pynoarch-1.0-0"}
     assert (prefix / "notes.txt").read_text() == "another"
     assert (prefix / "work" / "3.ipynb").read_text() == "3"
     (kept,) = one.envs.glob(".conda-prune/*/environment-files/e/notes.txt")

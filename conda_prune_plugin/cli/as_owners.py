@@ -18,6 +18,7 @@ from ..core.run import Disposal, Run
 from ..discovery.exports import Export, export
 from ..discovery.measure import measure
 from ..discovery.python_packages import PythonPackage
+from ..discovery.unfinished import changed_after
 from ..errors import PruneError
 from ..execution.archive import is_own_folder
 from ..execution.as_owner import Ask, in_place_of, owner_to_become
@@ -184,7 +185,7 @@ def recover_as_owner(
     """Complete the interrupted runs of a cache, as `recover`."""
 
     def work(ask: Ask) -> tuple[tuple[Notice, ...], bool]:
-        return recover(cache, _patience(patience, ask), lambda files: ask("progress", files))
+        return recover(cache, _patience(patience, ask), lambda files: ask("progress", files), changed_after)
 
     result = tuple[tuple[Notice, ...], bool]
     return in_place_of(cache.real_path, result, work, _voices(patience, progress))

@@ -11,29 +11,31 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from .. import failures
 from ..core.decision import Outcome
 from ..core.model import Entry, Part, Result
 from ..core.units import plural
 from ..discovery.exports import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
+from ..discovery.python_packages import python_packages
 from ..discovery.records import META, read_environment, with_contents
+from ..discovery.unfinished import changed_after
 from ..execution.aside import reason
 from ..execution.departure import LOST
 from ..execution.exports import EXPORTS
-from ..execution.own_files import bring_back
 from ..execution.owners import is_root
-from ..execution.receipt import FILES, ReceiptEntry
-from ..execution.reserve import reserved
+from ..execution.receipt import ReceiptEntry
+from ..execution.recovery import own_work_message
 from ..execution.runs import StoredRun
 from ..execution.state import LockedCache
+from ..execution.tether import run_tethered
 from ..execution.tree import hand_over
-
-#: So many of the user's own files that could not be put back are named.
-_NAMED = 10
+from ..execution.unfinished import OwnWorkError, clear, unfinished
+from .own_files_back import first_names, own_files_alone, own_files_back, where_own_files_are
 
 #: So much of what a failed command has said is repeated, in characters.
 _TOLD = 400
@@ -51,10 +53,15 @@ class _NotMadeError(Exception):
     """conda could not make an environment; the text says why."""
 
 
+#: Runs a command and returns the end of what it said if it failed.
+_Run = Callable[..., "str | None"]
+
+
 def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuilt:
     """Make one environment of a run again at the place where it was, if nothing is there.
 
-    It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing.
+    It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing. What a
+    rebuild that was killed has left is removed first.
     """
     from conda.base.context import context
 
@@ -62,27 +69,81 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
     exports = os.path.join(stored.path, EXPORTS, entry.dist)
     if not os.path.isfile(os.path.join(exports, EXPLICIT)):
         # It was half removed, and nothing told of what to make it from; or somebody has deleted that.
-        told = _own_files_alone(here, stored, entry)
+        told = own_files_alone(here, stored, entry)
         return _rebuilt(stored, entry, Result.FAILED, f"{exports} does not hold what it was to be rebuilt from", *told)
     why = None
     for offline in dict.fromkeys((True, bool(context.offline))):
         try:
-            with reserved(here, stored.id, entry.dist):
-                _make(prefix, exports, offline=offline)
-                warnings, failure = _with_pip(prefix, exports)
-                if is_root():
-                    hand_over(here.directory, entry.dist, here.directory)
+            with here.state.child(stored.id) as folder:
+                clear(here.directory, folder, changed_after)
+            with unfinished(here, stored.id, entry.dist) as beat:
+                warnings, failure = _made(here, entry, prefix, exports, _runner(here, beat), offline=offline)
+            own = own_files_back(here, stored, entry, made=True)
+            failure = failure or own.trouble
             result = Result.RESTORED if failure is None else Result.FAILED
-            told = (*warnings, *_without(prefix, entry), *_own_files_back(here, stored, entry, made=True))
-            return _rebuilt(stored, entry, result, failure, *told)
+            return _rebuilt(stored, entry, result, failure, *warnings, *_without(prefix, entry), *own.told)
         except FileExistsError:
-            # It may have been made by a restore that was interrupted before these were back.
-            told = _own_files_back(here, stored, entry, made=False)
-            why = f"{prefix} is there already; nothing is overwritten"
-            return _rebuilt(stored, entry, Result.SKIPPED, why, *told)
+            return _there_already(here, stored, entry, exports)
+        except OwnWorkError as work:
+            why = own_work_message(work)
+            break
         except (_NotMadeError, OSError) as error:
             why = reason(error) if isinstance(error, OSError) else str(error)
-    return _rebuilt(stored, entry, Result.FAILED, why, *_where_own_files_are(stored, entry))
+    return _rebuilt(stored, entry, Result.FAILED, why, *where_own_files_are(stored, entry))
+
+
+def _made(
+    here: LockedCache, entry: ReceiptEntry, prefix: str, exports: str, run: _Run, *, offline: bool
+) -> tuple[tuple[str, ...], str | None]:
+    """Fill the directory of an environment; return warnings, and what went wrong with pip.
+
+    Raises `_NotMadeError` or `OSError`.
+    """
+    _make(prefix, exports, run, offline=offline)
+    done = _with_pip(prefix, exports, run)
+    if is_root():
+        hand_over(here.directory, entry.dist, here.directory)
+    return done
+
+
+def _there_already(here: LockedCache, stored: StoredRun, entry: ReceiptEntry, exports: str) -> Rebuilt:
+    """Return what becomes of an environment in whose place there is something."""
+    prefix = os.path.join(stored.cache.path, entry.dist)
+    # It may have been made by a restore that was interrupted before these were back.
+    own = own_files_back(here, stored, entry, made=False)
+    why = f"{prefix} is there already; nothing is overwritten"
+    result = Result.SKIPPED
+    if missing := _missing(prefix, exports):
+        why, result = (
+            f"{prefix} is there already, without {first_names(missing)}; nothing is overwritten",
+            Result.FAILED,
+        )
+    elif own.trouble:
+        why, result = own.trouble, Result.FAILED
+    return _rebuilt(stored, entry, result, why, *own.told)
+
+
+def _missing(prefix: str, exports: str) -> list[str]:
+    """Return what the environment had of conda and of pip, as far as it can be had again, and what is there has not."""
+    wanted = _wanted(exports)
+    missing = sorted(wanted - _present(prefix, wanted))
+    try:
+        packages = _pip_packages(exports)
+    except (OSError, ValueError):
+        return missing
+    there = {(package.name.lower(), package.version) for package in python_packages(prefix, frozenset())}
+    lost = (item for item in packages if item["requirement"] and (item["name"].lower(), item["version"]) not in there)
+    return [*missing, *(f"{item['name']}=={item['version']}" for item in lost)]
+
+
+def _present(prefix: str, wanted: Iterable[str]) -> frozenset[str]:
+    """Return the dists that an environment has; none if it can't be read."""
+    try:
+        made, _ = read_environment(prefix, None)
+        return with_contents(made, frozenset(wanted)).dists
+    except OSError as error:
+        failures.note(error)
+        return frozenset()
 
 
 def interrupted(stored: StoredRun, entry: ReceiptEntry) -> Outcome:
@@ -108,67 +169,18 @@ def _without(prefix: str, entry: ReceiptEntry) -> tuple[str, ...]:
     return (words,) if lost else ()
 
 
-def _own_files_back(here: LockedCache, stored: StoredRun, entry: ReceiptEntry, *, made: bool) -> tuple[str, ...]:
-    """Move the user's own files back into an environment that is there; return what to say of them."""
-    prefix = os.path.join(stored.cache.path, entry.dist)
-    if not stored.keeps_files or not os.path.isdir(os.path.join(prefix, META)):
-        return _where_own_files_are(stored, entry)
-    return _moved_back(here, stored, entry, tell=not made)
-
-
-def _own_files_alone(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> tuple[str, ...]:
-    """Move the user's own files back where an environment was that can't be made again; return what to say of them."""
-    if not _kept(stored, entry):
-        return ()
-    try:
-        here.directory.make_own(entry.dist).close()
-    except OSError:
-        return _where_own_files_are(stored, entry)
-    return _moved_back(here, stored, entry, tell=True)
-
-
-def _kept(stored: StoredRun, entry: ReceiptEntry) -> bool:
-    """Return whether the run's folder holds files of the user's own of an environment."""
-    return os.path.isdir(os.path.join(stored.path, FILES, entry.dist))
-
-
-def _where_own_files_are(stored: StoredRun, entry: ReceiptEntry) -> tuple[str, ...]:
-    place = os.path.join(stored.path, FILES, entry.dist)
-    return (f"Your own files of {entry.dist} stay in {place}.",) if _kept(stored, entry) else ()
-
-
-def _moved_back(here: LockedCache, stored: StoredRun, entry: ReceiptEntry, *, tell: bool) -> tuple[str, ...]:
-    prefix = os.path.join(stored.cache.path, entry.dist)
-    try:
-        with here.state.child(stored.id) as folder:
-            moved, left = bring_back(folder, entry, here.directory)
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        return (f"{prefix}: your own files stay in {os.path.join(stored.path, FILES)}: {why}.",)
-    told = [f"{prefix}: your own files are back ({moved:,})."] if moved and tell else []
-    if left:
-        names = plural(len(left), "file or directory", "files and directories")
-        told.append(
-            f"{prefix}: {names} of yours were not put back, because something else is in their place. "
-            f"Find them in the run's folder: {', '.join(left[:_NAMED])}{', ...' if len(left) > _NAMED else ''}"
-        )
-    return tuple(told)
-
-
-def _make(prefix: str, exports: str, *, offline: bool) -> None:
+def _make(prefix: str, exports: str, run: _Run, *, offline: bool) -> None:
     """Let conda create an environment in an empty directory. Raises `_NotMadeError` or `OSError`."""
     command = ["create", "--prefix", prefix, "--yes", "--quiet", "--no-default-packages"]
     explicit = os.path.join(exports, EXPLICIT)
     if _has_packages(explicit):
         command += ["--file", explicit]
     # Our module runs the conda that runs this.
-    error = _run([sys.executable, "-m", "conda_prune_plugin.embedded", *command, *(["--offline"] * offline)])
+    error = run([sys.executable, "-m", "conda_prune_plugin.embedded", *command, *(["--offline"] * offline)])
     if error is not None:
         raise _NotMadeError(error)
-    made, _ = read_environment(prefix, None)
     wanted = _wanted(exports)
-    missing = wanted - with_contents(made, frozenset(wanted)).dists
-    if missing:
+    if missing := wanted - _present(prefix, wanted):
         raise _NotMadeError(f"conda has made it without {', '.join(sorted(missing))}")
     for name in (VARIABLES, PINNED, FROZEN):
         if os.path.isfile(os.path.join(exports, name)):
@@ -193,23 +205,29 @@ def _wanted(exports: str) -> set[str]:
     return found
 
 
-def _with_pip(prefix: str, exports: str) -> tuple[tuple[str, ...], str | None]:
+def _with_pip(prefix: str, exports: str, run: _Run) -> tuple[tuple[str, ...], str | None]:
     """Install what pip had installed; return what the user has to do himself, and what went wrong."""
     try:
-        with open(os.path.join(exports, PIP_DETAILS), encoding="utf-8") as stream:
-            packages = json.load(stream)
-    except (OSError, ValueError):
-        return ("Nothing is known of its pip packages.",), None
+        packages = _pip_packages(exports)
+    except (OSError, ValueError) as error:
+        return (), f"conda has made {prefix}, but what pip had installed is not known: {error}"
     lost = [item for item in packages if item["requirement"] is None]
     warnings = tuple(f"{prefix}: {item['name']} can't be installed again: {item['why']}." for item in lost)
     if len(packages) == len(lost):
         return warnings, None
     requirements = os.path.join(exports, PIP)
     command = [_python(prefix), "-m", "pip", "install", "--no-deps", "--requirement", requirements]
-    error = _run([*command, "--no-input", "--disable-pip-version-check", *_offline()], PIP_REQUIRE_VIRTUALENV="0")
-    if error is None:
+    trouble = run([*command, "--no-input", "--disable-pip-version-check", *_offline()], PIP_REQUIRE_VIRTUALENV="0")
+    if trouble is None:
         return warnings, None
-    return warnings, f"conda has made {prefix}, but pip has failed ({error}). To try again: {shlex.join(command)}"
+    return warnings, f"conda has made {prefix}, but pip has failed ({trouble}). To try again: {shlex.join(command)}"
+
+
+def _pip_packages(exports: str) -> list[dict[str, Any]]:
+    """Return what pip had installed. Raises `OSError`, or `ValueError` if that can't be understood."""
+    with open(os.path.join(exports, PIP_DETAILS), encoding="utf-8") as stream:
+        packages: list[dict[str, Any]] = json.load(stream)
+    return packages
 
 
 def _offline() -> list[str]:
@@ -223,21 +241,19 @@ def _python(prefix: str) -> str:
     return windows if os.path.exists(windows) else os.path.join(prefix, "bin", "python")
 
 
-def _run(command: Sequence[str], **environ: str) -> str | None:
-    """Run a command; return the end of what it said if it failed."""
-    try:
-        done = subprocess.run(
-            command,
-            # What conda does here must not start a prune of its own.
-            env={**os.environ, "CONDA_PLUGINS_PRUNE_AUTO": "off", **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    except OSError as error:
-        return f"{command[0]}: {error.strerror or error}"
-    if done.returncode == 0:
-        return None
-    said = " ".join(done.stdout.decode("utf-8", "replace").split())
-    return said[-_TOLD:] or f"exit code {done.returncode}"
+def _runner(here: LockedCache, beat: Callable[[], None]) -> _Run:
+    """Return a function that runs a command, which ends with this process and holds its lock until then."""
+
+    def run(command: Sequence[str], **environ: str) -> str | None:
+        # What conda does here must not start a prune of its own.
+        variables = {**os.environ, "CONDA_PLUGINS_PRUNE_AUTO": "off", **environ}
+        try:
+            code, output = run_tethered(command, variables, here.lock, beat)
+        except OSError as error:
+            return f"{command[0]}: {error.strerror or error}"
+        if code == 0:
+            return None
+        said = " ".join(output.decode("utf-8", "replace").split())
+        return said[-_TOLD:] or f"exit code {code}"
+
+    return run

@@ -49,7 +49,7 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
             if not stored.exhausted:
                 found.setdefault(stored.id, []).append(stored)
     every = [run for runs in found.values() for run in runs]
-    unfinished = tuple(cut_off_notice(run) for run in every if not run.complete)
+    unfinished = tuple(cut_off_notice(run) for run in every if not run.complete or run.rebuilding)
     unlisted = tuple(_unlisted_notice(run) for run in every if run.unlisted)
     return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished + unlisted)
 

@@ -106,11 +106,12 @@ def run_as(user: User, result: object, work: Callable[[Ask], T], answers: Mappin
     from_parent, to_child = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    parent = os.getpid()
     pid = os.fork() if hasattr(os, "fork") else -1
     if pid == 0:
         os.close(from_child)
         os.close(to_child)
-        _child(user, work, to_parent, from_parent)
+        _child(user, parent, work, to_parent, from_parent)
     os.close(to_parent)
     os.close(from_parent)
     with _interrupts_forwarded(pid):
@@ -206,7 +207,7 @@ def _as_error(kind: object, content: Sequence[Any]) -> BaseException:
     return known(str(message), hint=str(hint), path=None if path is None else str(path))
 
 
-def _child(user: User, work: Callable[[Ask], Any], to_parent: int, from_parent: int) -> NoReturn:
+def _child(user: User, parent: int, work: Callable[[Ask], Any], to_parent: int, from_parent: int) -> NoReturn:
     """Become a user, work, send what came of it, and end."""
     code = 1
     try:
@@ -214,7 +215,7 @@ def _child(user: User, work: Callable[[Ask], Any], to_parent: int, from_parent: 
         os.setpgid(0, 0)
         link = _Link(to_parent, from_parent)
         try:
-            _become(user)
+            _become(user, parent)
             failures.begin()
             result = encode(work(link.ask))
             link.send("failures", *((failure.path, failure.reason) for failure in failures.noted()))
@@ -259,8 +260,11 @@ class _Link:
         raise _as_error(answer[0], answer[1:])
 
 
-def _become(user: User) -> None:
-    """Give up everything but the rights of a user, for good. Raises `StateError` where that can't be."""
+def _become(user: User, parent: int) -> None:
+    """Give up everything but the rights of a user, for good, and end with the parent.
+
+    Raises `StateError` where that can't be.
+    """
     try:
         if hasattr(os, "setuid"):
             # For root these set the real, the effective and the saved numbers (setuid(2)).
@@ -278,5 +282,9 @@ def _become(user: User) -> None:
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         # It holds what root has read: no other process of the user may look into it.
         libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        # After the change of the user, which takes it back.
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            # It has ended before.
+            os._exit(1)
     os.environ.update({"USER": user.name, "LOGNAME": user.name, **({"HOME": user.home} if user.home else {})})

@@ -265,6 +265,14 @@ class Directory:
         """Set the times of the directory itself to those that it had."""
         os.utime(self.path if self._fd is None else self._fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
+    def touch(self, name: str) -> None:
+        """Set the time of modification of a file to now."""
+        fd = self.open_file(name, os.O_WRONLY)
+        try:
+            os.utime(fd if BY_DESCRIPTOR else os.path.join(self.path, name))
+        finally:
+            os.close(fd)
+
     def rmdir(self, name: str) -> None:
         """Remove an empty directory."""
         path, dir_fd = self.at(name)

@@ -86,8 +86,10 @@ class Patience:
 
 
 @contextmanager
-def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterator[None]:
-    """Hold our own lock in the open state directory of a cache, which is open too.
+def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterator[int | None]:
+    """Hold our own lock in the open state directory of a cache, which is open too; gives its descriptor if it has one.
+
+    A process that has inherited the descriptor holds the lock too.
 
     Raises `LockTimeoutError` when another run still holds it when the patience is exhausted, `OSError` when the file
     can't be used or trusted.
@@ -95,7 +97,7 @@ def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterato
     holder = "another conda prune"
     if fcntl is None:
         with _by_path(os.path.join(state.path, NAME), holder, patience):
-            yield
+            yield None
         return
 
     def attempt(fd: int) -> None:
@@ -104,7 +106,7 @@ def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterato
 
     fd = acquire(state, NAME, lambda: _open_own(state), attempt, holder, patience)
     try:
-        yield
+        yield fd
     finally:
         os.close(fd)
 
@@ -201,8 +203,8 @@ def _by_path(path: str, holder: str, patience: Patience) -> Iterator[None]:
 
 
 @contextmanager
-def exclusive_in_place(directory: Directory, patience: Patience) -> Iterator[None]:
-    """Lock a directory itself, which takes neither an inode nor a block.
+def exclusive_in_place(directory: Directory, patience: Patience) -> Iterator[int | None]:
+    """Lock a directory itself, which takes neither an inode nor a block; gives the descriptor if it has one.
 
     Some file systems can't (NFS wants a descriptor that may be written to); the caller goes on without a lock there.
 
@@ -210,12 +212,12 @@ def exclusive_in_place(directory: Directory, patience: Patience) -> Iterator[Non
     """
     fd = directory.duplicate()
     if fd is None or fcntl is None:
-        yield
+        yield None
         return
     try:
         locked = _flock(fd, directory.path, patience)
         try:
-            yield
+            yield fd
         finally:
             if locked:  # By closing it alone it would be released with the last duplicate only.
                 fcntl.flock(fd, fcntl.LOCK_UN)

@@ -17,6 +17,7 @@ from .removal import remove
 from .restore import require_unchanged
 from .runs import StoredRun
 from .state import DOOMED, LockedCache, remove_empty
+from .unfinished import drop_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ def purge(
                 if run.keeps_files:
                     freed += ledger.remove(measure(*folder.at(FILES)))
                 drop_files(folder)
+                # What the user has worked in, or it would not be there any more (`recovery`): it is theirs now.
+                drop_note(folder)
                 withdraw_receipt(folder)
         except OSError as error:  # In a sticky directory only its owner may.
             errors.append(f"its receipt stays: {reason(error)}")

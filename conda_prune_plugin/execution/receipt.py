@@ -24,7 +24,7 @@ from ..core.run import Disposal, Run
 from .directory import Directory
 from .exports import drop_exports
 from .removal import remove
-from .state import DOOMED, MAKING
+from .state import DOOMED, MAKING, REBUILDING
 
 RECEIPT = "receipt.json"
 
@@ -211,7 +211,8 @@ def read_receipt(folder: Directory) -> Receipt:
 
 def withdraw_receipt(folder: Directory) -> None:
     """Remove the receipt when nothing is left that it could explain; what is not ours is not explained by it."""
-    if not any(name[:1].isdecimal() or name in (MAKING, FILES, DOOMED_FILES) for name, _ in folder.names()):
+    unexplained = (MAKING, REBUILDING, FILES, DOOMED_FILES)
+    if not any(name[:1].isdecimal() or name in unexplained for name, _ in folder.names()):
         drop_exports(folder)
         for name in (UNFINISHED, RECEIPT):
             if folder.exists(name):

@@ -40,12 +40,16 @@ from .receipt import (
 from .reduction import reduce
 from .removal import remove
 from .runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
-from .state import DOOMED, MAKING, locked, remove_empty, run_names, state_path
+from .state import DOOMED, MAKING, LockedCache, locked, remove_empty, run_names, state_path
+from .unfinished import ChangedAfter, OwnWorkError, clear
+
+#: So many files are named.
+_NAMED = 10
 
 
 def cut_off_runs(cache: Cache) -> tuple[StoredRun, ...]:
     """Return the runs in a cache that were cut off, or are going on right now. Nothing is written."""
-    return tuple(run for run in stored_runs(cache) if not run.complete)
+    return tuple(run for run in stored_runs(cache) if not run.complete or run.rebuilding)
 
 
 def needs_recovery(cache: Cache) -> bool:
@@ -59,8 +63,15 @@ def needs_recovery(cache: Cache) -> bool:
     return not names or any(name.endswith(LOCK) for name in names) or bool(cut_off_runs(cache))
 
 
-def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -> tuple[tuple[Notice, ...], bool]:
+def recover(
+    cache: Cache,
+    patience: Patience,
+    progress: Callable[[int], None],
+    changed_after: ChangedAfter = lambda path, moment: (path,),
+) -> tuple[tuple[Notice, ...], bool]:
     """Finish all cut-off runs of a cache; a run that goes on right now is waited for.
+
+    changed_after: tells what the user has changed in an environment that was not finished; without it that stays.
 
     Returns what was done, and whether everything could be: what is not understood is left alone.
 
@@ -71,11 +82,10 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
     with locked(cache, patience) as here:
         for name in run_names(here.state):
             run = read_run(cache, here.state, name)
-            if run is None or run.complete:
+            if run is None or (run.complete and not run.rebuilding):
                 continue
             try:
-                with here.state.child(name) as folder:
-                    message = _recover_run(name, folder, here.directory, progress)
+                message = _recovered(run, here, progress, changed_after)
                 remove_empty(here.state, name)
             except (OSError, ValueError) as error:
                 message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
@@ -84,6 +94,33 @@ def recover(cache: Cache, patience: Patience, progress: Callable[[int], None]) -
                 complete &= isinstance(error, OSError) and lacks_room(error)
             notices.append(Notice("cut-off-run", message, run.path))
     return tuple(notices), complete
+
+
+def _recovered(run: StoredRun, here: LockedCache, progress: Callable[[int], None], changed_after: ChangedAfter) -> str:
+    """Clear up behind one run and return what was done. Raises `OSError` or `ValueError`."""
+    messages = []
+    with here.state.child(run.id) as folder:
+        if run.rebuilding:
+            try:
+                path = clear(here.directory, folder, changed_after)
+                rest = "nothing of it was left to remove" if path is None else f"removed what it had made of {path}"
+                messages.append(f"A restore of the run {run.id} was interrupted: {rest}.")
+            except OwnWorkError as work:
+                messages.append(own_work_message(work))
+        now = read_run(run.cache, here.state, run.id)
+        if now is not None and not now.complete:
+            messages.append(_recover_run(run.id, folder, here.directory, progress))
+    return " ".join(messages)
+
+
+def own_work_message(work: OwnWorkError) -> str:
+    """Say why an environment that was not finished stays, and what to do."""
+    more = ", ..." if len(work.changed) > _NAMED else ""
+    return (
+        f"The restore of {work.path} was interrupted, and {plural(len(work.changed), 'file')} in it changed since, so "
+        f"it was kept: {', '.join(work.changed[:_NAMED])}{more}. Move what you need elsewhere, delete {work.path}, and "
+        "restore it again."
+    )
 
 
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:

@@ -15,7 +15,7 @@ from ..failures import suppress
 from .directory import Directory
 from .exports import DOOMED_EXPORTS, EXPORTS
 from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
-from .state import DOOMED, run_names, state_path
+from .state import DOOMED, REBUILDING, run_names, state_path
 
 #: In a receipt's details how many bytes on disk the user's own files take that a run keeps.
 OWN_BYTES = "own_bytes"
@@ -31,6 +31,7 @@ class StoredRun:
     keeps_files: the user's own files of environments that were deleted lie there.
     complete: the run came to its end, and nothing of it has to be finished or given back.
     unexplained: something lies there and no receipt explains it, so that it is left alone.
+    rebuilding: an environment of it is being rebuilt, or was not finished (`unfinished`).
     unlisted: names of what lies there beside what the receipt lists; it is left alone too, and stops nothing else.
     owner: the number of the user whose receipt it is; None where files have no owners, or without one.
     """
@@ -43,6 +44,7 @@ class StoredRun:
     complete: bool
     unexplained: bool = False
     keeps_files: bool = False
+    rebuilding: bool = False
     unlisted: frozenset[str] = frozenset()
     owner: int | None = None
 
@@ -147,7 +149,7 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
         unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
         return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
-    left = ours - {RECEIPT, EXPORTS, FILES}
+    left = ours - {RECEIPT, EXPORTS, FILES, REBUILDING}
     unlisted = unlisted_names(ours, receipt)
     run = StoredRun(
         name,
@@ -157,6 +159,7 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
         frozenset(left & numbers),
         complete=False,
         keeps_files=FILES in ours,
+        rebuilding=REBUILDING in ours,
         unlisted=unlisted,
         owner=owner,
     )
@@ -173,6 +176,5 @@ def unlisted_names(names: AbstractSet[str], receipt: Receipt) -> frozenset[str]:
 
 def is_ours(name: str) -> bool:
     """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
-    return (
-        name in (RECEIPT, UNFINISHED, EXPORTS, FILES) or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
-    )
+    known = (RECEIPT, UNFINISHED, EXPORTS, FILES, REBUILDING)
+    return name in known or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)

@@ -27,6 +27,9 @@ DOOMED = ".deleting"
 #: The directory in a run's folder where a restore makes what it then moves to its place.
 MAKING = "restoring" + DOOMED
 
+#: Beside the receipt: which environment is being rebuilt (`unfinished`).
+REBUILDING = "rebuilding.json"
+
 #: So many others may end just while we begin.
 _TRIES = 50
 
@@ -53,19 +56,27 @@ def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iter
 
     Raises `StateError` if it is something else than a directory or can't be made, `LockTimeoutError`.
     """
+    with _all_locks(directory, cache, patience) as (state, _):
+        yield state
+
+
+@contextmanager
+def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterator[tuple[Directory, int | None]]:
     with ExitStack() as stack:
-        state = stack.enter_context(_own_lock(directory, patience))
+        state, lock = stack.enter_context(_own_lock(directory, patience))
         try:
             if cache.client != Client.ENVIRONMENTS:
                 stack.enter_context(cache_locks(directory, state, cache, patience))
         except OSError as error:
             raise unusable(cache.path, error) from error
-        yield state
+        yield state, lock
 
 
 @contextmanager
-def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
+def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Directory, int | None]]:
     """Make the state directory of a cache if need be, and open it with our own lock on it held.
+
+    Gives the lock's descriptor too, None where it has none.
 
     Who ends meanwhile takes the directory away between two of the steps. Then they are taken anew.
     """
@@ -75,7 +86,8 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
             stack.callback(remove_empty, directory, STATE)
             try:
                 state = stack.enter_context(directory.make_own(STATE))
-                if _locked_by_file(stack, state, directory, patience):
+                by_file, lock = _locked_by_file(stack, state, directory, patience)
+                if by_file:
                     # The lock must lie in the directory that has the name now; while it is held nobody removes that.
                     with directory.child(STATE) as named:
                         named.status(LOCK)
@@ -84,20 +96,23 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[Directory]:
                 if isinstance(error, FileNotFoundError) and tries_left:
                     continue
                 raise unusable(path, error) from error
-            yield state
+            yield state, lock
             return
 
 
-def _locked_by_file(stack: ExitStack, state: Directory, directory: Directory, patience: Patience) -> bool:
-    """Take our own lock; return False if there is no room for its file, and the directory is locked instead."""
+def _locked_by_file(
+    stack: ExitStack, state: Directory, directory: Directory, patience: Patience
+) -> tuple[bool, int | None]:
+    """Take our own lock, and return whether by its file, and the descriptor that holds it.
+
+    If there is no room for the file, the directory is locked instead.
+    """
     try:
-        stack.enter_context(exclusive(state, directory, patience))
+        return True, stack.enter_context(exclusive(state, directory, patience))
     except OSError as error:
         if not lacks_room(error):
             raise
-        stack.enter_context(exclusive_in_place(directory, patience))
-        return False
-    return True
+        return False, stack.enter_context(exclusive_in_place(directory, patience))
 
 
 @contextmanager
@@ -117,18 +132,22 @@ def locked_in_place(cache: Cache, patience: Patience) -> Iterator[Directory]:
 
 @dataclass(frozen=True, slots=True)
 class LockedCache:
-    """A cache and our state in it, held open with all locks on it."""
+    """A cache and our state in it, held open with all locks on it.
+
+    lock: the descriptor of our own lock; who else holds it open holds the lock. None where it has none.
+    """
 
     cache: Cache
     directory: Directory
     state: Directory
+    lock: int | None = None
 
 
 @contextmanager
 def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
     """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
-    with opened(cache) as directory, locked_state(directory, cache, patience) as state:
-        yield LockedCache(cache, directory, state)
+    with opened(cache) as directory, _all_locks(directory, cache, patience) as (state, lock):
+        yield LockedCache(cache, directory, state, lock)
 
 
 def _remove_lock(state: Directory) -> None:
