@@ -35,10 +35,10 @@ def confirm(question: str, output: Output, reporter: Reporter, declined: str = "
     reporter.clear()
     sys.stdout.flush()
     screen = sys.stdout if sys.stdout.isatty() and not sys.stderr.isatty() else sys.stderr
-    forget_typed()
-    screen.write(f"{question} [y/N] ")
-    screen.flush()
     try:
+        forget_typed()
+        screen.write(f"{question} [y/N] ")
+        screen.flush()
         answer = sys.stdin.readline()
     except UnicodeDecodeError:
         answer = "\n"
