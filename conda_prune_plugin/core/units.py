@@ -37,6 +37,9 @@ def parse_age(text: str) -> float:
     Raises `ValueError`, with a text meant for the user, on anything else.
     """
     match = _QUANTITY.fullmatch(text.strip().lower())
+    if match and text.strip().endswith("M"):
+        # Many a format of dates writes months so, and minutes would remove far more.
+        raise ValueError(f"{text!r} can mean minutes or months; write {match['number']}min or {match['number']}mo")
     if match and match["unit"] in _AGE_UNITS:
         return float(match["number"]) * _AGE_UNITS[match["unit"]]
     if match and not match["unit"] and not float(match["number"]):

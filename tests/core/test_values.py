@@ -195,7 +195,17 @@ def test_what_is_no_quantity_is_told_in_its_own_words() -> None:
 )
 def test_the_unit_of_an_age_may_be_a_letter_or_a_word(units: str, seconds: int) -> None:
     for unit in units.split():
-        assert parse_age(f"2{unit}") == parse_age(f"2 {unit.capitalize()}") == 2 * seconds
+        assert parse_age(f"2{unit}") == parse_age(f" 2 {unit} ") == 2 * seconds
+        assert unit == "m" or parse_age(f"2 {unit.capitalize()}") == 2 * seconds
+
+
+@pytest.mark.parametrize(("text", "minutes", "months"), [("6M", "6min", "6mo"), (" 1.5 M ", "1.5min", "1.5mo")])
+def test_a_large_m_is_no_age_as_it_may_be_minutes_or_months(text: str, minutes: str, months: str) -> None:
+    told = f"^{text!r} can mean minutes or months; write {minutes} or {months}$"
+    with pytest.raises(ValueError, match=told):
+        parse_age(text)
+    with pytest.raises(ValueError, match="is not an age"):
+        parse_age("many M")
 
 
 @pytest.mark.parametrize(("letter", "power"), [("K", 1), ("M", 2), ("G", 3), ("T", 4)])
