@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The command and conda answer those that come to them. What is left is the import of conda, half of the time of
         # a short command, and a second one while conda answers the first.
         sys.stderr.write("conda-prune: interrupted.\n")
-        return 1
+        # `errors.INTERRUPTED`, which can't be imported without conda.
+        return 130
 
 
 def _conda_main() -> Callable[..., int | None] | None:

@@ -6,6 +6,9 @@ from typing import Any
 
 from conda import CondaError
 
+#: The exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT.
+INTERRUPTED = 130
+
 
 class PruneError(CondaError):
     """Refused, or something failed: nothing was changed by what raised it.
@@ -83,7 +86,9 @@ class LockTimeoutError(PruneError):
 
 
 class InterruptedByUserError(PruneError):
-    """Ctrl-C, at a moment when there is nothing to report."""
+    """Ctrl-C, at a question or at a moment when there is nothing to report."""
+
+    return_code = INTERRUPTED
 
 
 class SystemRefusedError(PruneError):

@@ -42,6 +42,15 @@ def test_only_what_is_selected_counts(unused: Machine) -> None:
     assert unused.prune("--check", "0", min_age="10m").code == 0
 
 
+def test_the_limit_is_echoed_in_the_unit_in_which_it_was_typed(unused: Machine) -> None:
+    assert "not more than 1 MB." in unused.prune("--check", "1MB").out
+    assert "more than 1 KiB." in unused.prune("--check", "1kib").out
+    summary = unused.directory / "summary.md"
+    summary.touch()
+    unused.prune("--check", "2g", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    assert "not more than 2 G." in summary.read_text()
+
+
 def test_a_size_that_is_none_is_bad_usage(unused: Machine) -> None:
     answer = unused.prune("--check", "much", "--json")
 

@@ -258,7 +258,7 @@ def test_what_a_restore_was_about_to_make_when_it_was_interrupted_does_not_count
     moment = "conda_prune_plugin.execution.restore:_Restoration._attempt"
 
     with paused(machine, moment, "prune", "restore", "last", "--json") as restore:
-        assert restore.interrupt() == 1
+        assert restore.interrupt() == 130
 
     document = json.loads(restore.output)
     assert {outcome["result"] for outcome in document["outcomes"]} == {"skipped"}

@@ -436,7 +436,7 @@ def test_a_repair_interrupted_while_it_clears_up_is_cleared_up_by_the_next_run(e
     entry = _beyond_repair(empty, channel)
 
     with paused(empty, "conda_prune_plugin.execution.repair:remove", *_REPAIR) as prune:
-        assert prune.interrupt() == 1
+        assert prune.interrupt() == 130
 
     assert "interrupted" in prune.output
     assert list((empty.cache / ".conda-prune").glob("*/restoring.deleting"))

@@ -161,7 +161,7 @@ def test_restore_and_purge_beside_anything_lose_nothing_half_way(
 def test_a_prune_that_was_interrupted_says_so_and_purges_no_older_run(machine: Machine) -> None:
     assert _prune(machine, "--backup", "--yes", "--tarballs").code == 0
     with paused(machine, BEFORE_DELETING, *PRUNE, "--json", CONDA_PLUGINS_PRUNE_PURGE_AFTER="0") as prune:
-        assert prune.interrupt() == 1
+        assert prune.interrupt() == 130
 
     document = json.loads(prune.output)
     assert {outcome["result"] for outcome in document["outcomes"]} == {"skipped"}
@@ -175,7 +175,7 @@ def test_a_restore_that_was_interrupted_says_so_and_the_next_one_brings_everythi
     whole = {dist: contents(machine.entry(dist)) for dist in UNREFERENCED if machine.entry(dist).is_dir()}
     assert _prune(machine, "--backup", "--yes").code == 0
     with paused(machine, BEFORE_RESTORING, "prune", "restore", "last", "--json") as restore:
-        assert restore.interrupt() == 1
+        assert restore.interrupt() == 130
 
     document = json.loads(restore.output)
     assert {outcome["result"] for outcome in document["outcomes"]} == {"skipped"}

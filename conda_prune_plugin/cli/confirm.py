@@ -3,35 +3,80 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from .options import Output
+if TYPE_CHECKING:
+    from ..presentation.progress import Reporter
+    from .options import Output
 
 
 def may_ask(output: Output) -> bool:
-    """Return whether somebody is there to be asked."""
+    """Return True if a user can answer: standard input is a terminal, and no JSON was asked for."""
     return not output.json and sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirm(question: str, output: Output) -> bool:
-    """Return whether the user says yes; anything but a clear yes is a no.
+def require_answer(output: Output) -> None:
+    """Refuse to go on where a user can't answer. Raises `ConfirmationError`."""
+    if not may_ask(output):
+        raise _unconfirmed("with --json nothing is asked" if output.json else "standard input is not a terminal")
 
-    Raises `ConfirmationError` when there is nobody to ask and no ``--yes``.
+
+def confirm(question: str, output: Output, reporter: Reporter, declined: str = "Nothing was removed.") -> bool:
+    """Return True if the user says yes; anything but a clear yes is a no, which prints `declined`.
+
+    Ends the progress that is shown, so that nothing is drawn over the question. What was typed before the question is
+    not an answer to it. Raises `ConfirmationError` if no user can answer and there is no ``--yes``, and
+    `KeyboardInterrupt`, with `declined` as its text, at Ctrl-C.
     """
-    from ..errors import ConfirmationError
-
     if output.yes:
         return True
-    if not may_ask(output):
-        why = "with --json nothing is asked" if output.json else "standard input is not a terminal"
-        raise ConfirmationError(
-            f"Removal has to be confirmed, and {why}.",
-            hint="Add --yes to remove without a question, or --dry-run to only see the plan. Nothing was removed.",
-        )
+    require_answer(output)
+    reporter.clear()
     sys.stdout.flush()
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
+    screen = sys.stdout if sys.stdout.isatty() and not sys.stderr.isatty() else sys.stderr
     try:
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-    except (KeyboardInterrupt, UnicodeDecodeError):
-        sys.stderr.write("\n")
-        return False
+        forget_typed()
+        screen.write(f"{question} [y/N] ")
+        screen.flush()
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        answer = "\n"
+    except KeyboardInterrupt:
+        screen.write("\n")
+        raise KeyboardInterrupt(declined) from None
+    if not answer.endswith("\n"):
+        # The end of input leaves the cursor behind the question.
+        screen.write("\n")
+    if answer.strip().lower() in ("y", "yes"):
+        return True
+    if not output.quiet:
+        print(declined, file=screen, flush=True)
+    return False
+
+
+def _unconfirmed(why: str) -> Exception:
+    from ..errors import ConfirmationError
+
+    return ConfirmationError(
+        f"Removal has to be confirmed, and {why}.",
+        hint="Add --yes to remove without a question, or --dry-run to only see the plan. Nothing was removed.",
+    )
+
+
+def forget_typed() -> None:
+    """Discard what was typed at the terminal and not read. Raises `ConfirmationError` if that fails.
+
+    A terminal hands over one line a read, so Python's buffer holds nothing of the next.
+    """
+    try:
+        import termios
+    except ImportError:  # Windows
+        console = import_module("msvcrt")
+        while console.kbhit():
+            console.getwch()
+        return
+    try:
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    except termios.error as error:
+        raise _unconfirmed("what was typed before the question can't be discarded") from error

@@ -58,6 +58,8 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
     which = parser.add_argument_group("which environments")
     which.add_argument(
         "--unused-for",
+        "--older-than",
+        dest="unused_for",
         metavar="AGE",
         action=Value,
         help="Only those of which all evidence of use is at least this old (12h, 30d, 8w, 6mo).",

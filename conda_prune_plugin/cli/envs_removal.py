@@ -15,7 +15,7 @@ from ..core.units import format_size, plural
 from ..core.usage import released
 from ..discovery.evidence import AWAY
 from ..discovery.measure import measure
-from ..errors import PruneError
+from ..errors import INTERRUPTED, PruneError
 from ..execution.departure import Tools
 from ..execution.registry import take_out
 from ..presentation.envs import EnvsReport
@@ -44,7 +44,6 @@ class Removal:
         given = session.arguments.backup
         backup = settings.BACKUP.value() if given is None else given
         self._disposal = disposal or (Disposal.BACKUP if backup else Disposal.DELETE)
-        self._interrupted = False
 
     def run(self, report: EnvsReport, *, by_name: bool) -> int:
         """Do it and return the exit code; `by_name`: the user has named them himself. Raises `PruneError`."""
@@ -60,10 +59,9 @@ class Removal:
         session.show(report, final=False)
         if session.output.dry_run or not goers:
             session.show(report, final=True)
-            return 1 if session.failed else 0
+            return session.code
         self.refuse_running()
-        if not confirm(self._question(goers, report), session.output):
-            session.tell("Nothing was removed.")
+        if not confirm(self._question(goers, report), session.output, session.reporter):
             return 1
         self.refuse_running()
         report = self.carry_out(report, goers)
@@ -72,7 +70,7 @@ class Removal:
         report = self._prune(report)
         if session.output.json:
             session.show(report, final=True)
-        return 1 if session.failed else 0
+        return session.code
 
     def leavers(self, going: Iterable[Environment], now: float) -> tuple[Leaving, ...]:
         """Return what the removal of each environment needs; one that is gone meanwhile is told and stops no other."""
@@ -139,7 +137,7 @@ class Removal:
             forget_places(session.settings)
         session.reporter.clear()
         session.failed |= removed.failed
-        self._interrupted = removed.interrupted
+        session.interrupted |= removed.interrupted
         session.notices += _warnings(removed.outcomes)
         return replace(report, run=run, outcomes=removed.outcomes)
 
@@ -149,12 +147,12 @@ class Removal:
         done = {outcome.result for outcome in report.outcomes} & {Result.REMOVED, Result.BACKED_UP}
         asked = may_ask(session.output) and not session.output.yes and report.reclaimable_then > 0
         wanted = session.arguments.prune or (asked and Result.REMOVED in done)
-        if self._interrupted or not done or not wanted:
+        if session.interrupted or not done or not wanted:
             return report
         session.arguments.backup = None
         documents: list[Mapping[str, object]] = []
         try:
-            code = prune(session.arguments, publish=documents.append)
+            code = prune(session.arguments, publish=documents.append, declined="Nothing was removed from the caches.")
         except PruneError as error:
             if not session.output.json:
                 session.tell("The caches could not be pruned:")
@@ -164,8 +162,9 @@ class Removal:
         except (OSError, KeyboardInterrupt) as error:
             if not session.output.json:
                 raise
-            code = 1
+            code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
             session.notices.append(stopped_notice("prune", "The caches could not be pruned", error))
+        session.interrupted |= code == INTERRUPTED
         # Without --prune it was a question, to which no is an answer like any other.
         session.failed |= code != 0 and bool(session.arguments.prune)
         return replace(report, pruned=documents[0] if documents else None)
@@ -193,19 +192,19 @@ def fix(session: Session, look: Look, report: EnvsReport) -> int:
     count = sum(map(len, lines.values()))
     if session.output.dry_run or not (count or goers):
         session.show(report, final=True)
-        return 1 if session.failed else 0
+        return session.code
     wanted = [f"take {plural(count, 'line')} out of the registry"] if count else []
     wanted += [f"move {plural(len(goers), 'broken environment')} aside"] if goers else []
     # An environment that another conda is creating right now looks like one whose creation was interrupted.
     if goers:
         removal.refuse_running()
-    if not confirm(f"{' and '.join(wanted).capitalize()}?", session.output):
-        session.tell("Nothing was changed.")
+    question = f"{' and '.join(wanted).capitalize()}?"
+    if not confirm(question, session.output, session.reporter, "Nothing was removed or changed."):
         return 1
     if goers:
         removal.refuse_running()
     session.show(_fixed(session, removal, report, goers, lines), final=True)
-    return 1 if session.failed else 0
+    return session.code
 
 
 def _fixed(
@@ -220,6 +219,7 @@ def _fixed(
             raise
         # The registry is another one by now, and where the old one is has to be told.
         session.failed = True
+        session.interrupted = isinstance(error, KeyboardInterrupt)
         session.notices.append(stopped_notice("removal", "No environment was moved aside", error))
         return report
 

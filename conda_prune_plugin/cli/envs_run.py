@@ -34,7 +34,7 @@ from .options import Output, parsed, patience_of, teller
 from .places import places
 from .policies import Choice, request
 from .registries import unregister_departed
-from .runs import cut_off_notice
+from .runs import cut_off_notice, exit_code
 from .usage_run import find_environment
 
 _HINT = "`conda prune envs --help` explains the options."
@@ -45,7 +45,7 @@ _NOT_HERE = (MISSING, SOFT_LINKS_POSSIBLE)
 
 @dataclass(slots=True)
 class Session:
-    """What the steps of one run share; `failed`: something did not work."""
+    """What the steps of one run share; `failed`: something did not work; `interrupted`: the user stopped it."""
 
     arguments: argparse.Namespace
     output: Output
@@ -54,7 +54,13 @@ class Session:
     settings: Settings
     notices: list[Notice] = field(default_factory=list)
     failed: bool = False
+    interrupted: bool = False
     told: int = 0
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return exit_code(failed=self.failed, interrupted=self.interrupted)
 
     def tell(self, message: str) -> None:
         """Say something while the work goes on."""
@@ -112,7 +118,7 @@ def run(arguments: argparse.Namespace, crew: Crew) -> int:
                 return fix(session, look, report)
             return Removal(session, look).run(report, by_name=bool(named))
         session.show(report, final=output.json)
-        return 1 if session.failed else 0
+        return session.code
 
 
 def _require_sense(arguments: argparse.Namespace) -> None:

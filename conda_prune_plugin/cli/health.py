@@ -58,7 +58,7 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
     """
     from ..core.summary import what_goes
     from ..core.units import plural
-    from .confirm import confirm as require_answer
+    from .confirm import forget_typed, may_ask, require_answer
     from .options import Output
     from .run import run
 
@@ -72,7 +72,9 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
         done = [f"remove {what_goes(plan)}" if plan.remove else "", f"extract {mended} anew" if mended else ""]
         question = f"{' and '.join(filter(None, done)).capitalize()}?"
         if output.json:
-            require_answer(question, output)
+            require_answer(output)
+        if may_ask(output):
+            forget_typed()
         confirm(question)
     return run(_options(*_FIX), replace(output, json=False, yes=True))
 

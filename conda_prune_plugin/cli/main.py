@@ -12,9 +12,11 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from .bad_usage import Family, explained
 
 if TYPE_CHECKING:
     from ..errors import PruneError
@@ -28,19 +30,26 @@ _OUTPUT = ("json", "console", "verbosity", "quiet", "dry_run", "yes")
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, envs, prune, purge, restore, usage, why
+    from . import demo, envs, help_command, prune, purge, restore, usage, why
 
     # However it was called: as `conda prune`, as `conda-prune`, or as a module.
     parser.prog = "conda prune"
-    _answer_bad_usage_in_json(parser)
     prune.configure_parser(parser)
+    parser.add_argument(
+        "-V", "--version", action=help_command.Version, help="Show the version of conda prune and exit."
+    )
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
+    family = Family(parser, commands.choices, {})
     for command in (usage, why, envs, restore, purge, demo):
         subparser = command.configure_parser(commands)
         _share_options(parser, subparser, command.OWN)
         subparser.set_defaults(prune_refused=_not_for(parser, subparser, command.ABOVE))
-        _answer_bad_usage_in_json(subparser)
+        family.above[subparser.prog.split()[-1]] = command.ABOVE
+    helper = help_command.configure_parser(commands, family)
+    helper.set_defaults(prune_refused=_not_for(parser, helper, ()))
+    for any_parser in (parser, *commands.choices.values()):
+        _explain_bad_usage(any_parser, family)
 
 
 def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentParser, own: Collection[str]) -> None:
@@ -80,28 +89,29 @@ def _require_honoured(arguments: argparse.Namespace) -> None:
             )
 
 
-def _answer_bad_usage_in_json(parser: argparse.ArgumentParser) -> None:
-    """Make bad usage an error document where JSON was asked for; argparse writes its usage to standard error only.
+def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
+    """Make bad usage an error like all others, a document where JSON was asked for; argparse would print its usage.
 
     conda makes the parser, so its methods are replaced instead of overridden; and what a subparser does not know it
     hands to conda's own parser, whose error would not be ours, so it has to be refused here.
     """
-    argparse_error, parse_known_args = parser.error, parser.parse_known_args
+    parse_known_args = parser.parse_known_args
+    given: list[str] = []
 
     def error(message: str) -> NoReturn:
-        from conda.base.context import context
-
-        if not context.json:
-            argparse_error(message)
         from ..errors import UsageError
 
+        message, hint = explained(parser, given, message, family)
         # Not raised: conda has not set up yet what would print it.
-        sys.exit(_report(UsageError(message, hint="`conda prune --help` explains the options.")))
+        sys.exit(_report(UsageError(message, hint=hint)))
 
-    def parse(*arguments: Any, **options: Any) -> tuple[argparse.Namespace, list[str]]:
-        namespace, unknown = parse_known_args(*arguments, **options)
+    def parse(
+        arguments: Sequence[str] | None = None, *rest: Any, **options: Any
+    ) -> tuple[argparse.Namespace, list[str]]:
+        given[:] = sys.argv[1:] if arguments is None else arguments
+        namespace, unknown = parse_known_args(list(given), *rest, **options)
         if unknown:
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+            parser.error(f"unexpected arguments: {' '.join(unknown)}")
         return namespace, unknown
 
     parser.error = error  # type: ignore[method-assign]
@@ -189,8 +199,9 @@ def _run_command(arguments: argparse.Namespace) -> int:
         return int(arguments.prune_command(arguments))
     except PruneError as error:
         return _report(error)
-    except KeyboardInterrupt:
-        hint = "Nothing is half there: what was begun the next run finishes or takes back."
+    except KeyboardInterrupt as interrupt:
+        # At a question it carries what the answer no would have said.
+        hint = str(interrupt) or "The next run completes or rolls back whatever was unfinished."
         return _report(InterruptedByUserError("Interrupted.", hint=hint))
     except CondaError as error:
         return _report(_refused_by_conda(error))

@@ -107,7 +107,7 @@ def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) ->
         with_them = (
             f", with {plural(own, 'file or directory', 'files and directories')} of your own work" if own else ""
         )
-        if not confirm(f"Delete {plural(len(chosen), 'run')} for good ({stored}{with_them})?", output):
+        if not confirm(f"Delete {plural(len(chosen), 'run')} for good ({stored}{with_them})?", output, reporter):
             return 1
         outcomes = purge_runs(chosen, patience, reporter.counter("Removing files"))
         reporter.clear()

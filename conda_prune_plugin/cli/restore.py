@@ -110,7 +110,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     from .environments_back import restore_environments
     from .fetching import fetch
     from .places import forget_places
-    from .runs import all_locked, finished_stock, interrupted_notice, matching, named_run, take_stock
+    from .runs import all_locked, exit_code, finished_stock, interrupted_notice, matching, named_run, take_stock
 
     wanted = parsed(arguments.only, matching, matching(None))
     patience = patience_of(arguments, output, reporter)
@@ -130,6 +130,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
             hint="`conda prune restore` lists the runs that there are.",
         )
     outcomes: list[Outcome] = []
+    interrupted = False
     if not output.dry_run:
         progress = reporter.counter("Restoring packages", len(entries))
         with all_locked((stored for stored in runs if not needs_other_user(stored)), patience) as locked:
@@ -141,6 +142,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
                 else:
                     done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)
                 outcomes += done.outcomes
+                interrupted |= done.interrupted
                 complete &= not done.interrupted and done.unsettled is None
                 told = [Notice("unsettled", done.unsettled, stored.path)] if done.unsettled is not None else []
                 told += [Notice("rebuild", message, stored.path) for message in done.warnings]
@@ -152,7 +154,7 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
         reporter.clear()
     failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
     _report(runs, entries, outcomes, stock, output, success=not failed)
-    return 1 if failed else 0
+    return exit_code(failed=failed, interrupted=interrupted)
 
 
 def _report(

@@ -20,7 +20,7 @@ from ..core.planner import with_links
 from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.summary import what_goes
-from ..core.units import format_size, parse_size, plural
+from ..core.units import format_size, parse_size, plural, size_as_typed
 from ..discovery.crew import Crew
 from ..discovery.inventory import Beginning, Discovery, begin, discover
 from ..discovery.processes import can_look
@@ -32,7 +32,7 @@ from . import settings
 from .confirm import confirm, may_ask
 from .damage import damaged_in_use
 from .github import annotate, summarize
-from .options import Output, parsed, patience_of, teller
+from .options import Output, parsed, patience_of
 from .policies import Choice, request
 from .presets import forget, with_preset
 from .safeguards import disposal, refuse_destination, refuse_hidden_roots, refuse_running, running_notices
@@ -47,11 +47,12 @@ def run(
     output: Output | None = None,
     publish: Callable[[Mapping[str, Any]], None] = print_document,
     beginning: Beginning | None = None,
+    declined: str = "Nothing was removed.",
 ) -> int:
     """Run the command and return its exit code. Raises `PruneError`.
 
     output: what conda was asked for. publish: takes the JSON document, if one was asked for. beginning: of the
-    discovery, if it has begun.
+    discovery, if it has begun. declined: what to print if the user says no.
     """
     output = output or Output.from_context()
     arguments = with_preset(arguments)
@@ -59,7 +60,7 @@ def run(
         # Nobody is there to be asked.
         output = replace(output, yes=True)
     with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _Run(arguments, output, reporter, publish).run(beginning or begin(Crew(at_once=False)))
+        return _Run(arguments, output, reporter, publish, declined).run(beginning or begin(Crew(at_once=False)))
 
 
 _UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't fetch again what was removed there."
@@ -77,18 +78,19 @@ class _Run:
         output: Output,
         reporter: Reporter,
         publish: Callable[[Mapping[str, Any]], None],
+        declined: str,
     ) -> None:
-        limit = parsed(arguments.check, parse_size, None)
-        self._check = None if limit is None else Check(limit)
+        self._check = parsed(arguments.check, lambda text: Check(parse_size(text), size_as_typed(text)), None)
         self._output = output if self._check is None else replace(output, dry_run=True)
         self._reporter = reporter
         self._publish = publish
+        self._declined = declined
         self._preset: str | None = arguments.ci
         self._shrinkage: Shrinkage | None = None
         self._left: Run | None = None
         self._failed = False
+        self._interrupted = False
         self._on_github = is_github(os.environ)
-        self._tell = teller(output, reporter)
         self._patience = patience_of(arguments, output, reporter)
         self._ignore_unreadable = bool(arguments.ignore_unreadable)
         self._ignore_running = bool(arguments.ignore_running) and output.yes
@@ -115,8 +117,7 @@ class _Run:
         if plan.remove and not self._ignore_unreadable:
             refuse_hidden_roots(plan.inventory, notices)
         self._refuse_running(plan)
-        if not confirm(self._question(plan), self._output):
-            self._tell("Nothing was removed.")
+        if not confirm(self._question(plan), self._output, self._reporter, self._declined):
             return 1
         # Once more: the answer may have taken its time.
         self._refuse_running(plan)
@@ -130,18 +131,19 @@ class _Run:
         notices += self._settle(plan, run, execution)
         self._left = run if has_left(run.id, plan.inventory.caches) else None
         self._report(plan, notices, run, execution)
-        return 1 if self._failed else 0
+        return self._code(plan)
 
     def _settle(self, plan: Plan, run: Run, execution: Execution) -> tuple[Notice, ...]:
         """Do what comes after a removal; return what to say of it. Stopped here, the removal is told all the same."""
         from .runs import interrupted_notice
 
+        self._interrupted = execution.interrupted
         try:
             self._settle_preset(plan, run)
             return (interrupted_notice(),) if execution.interrupted else self._purge_old(run)
         except KeyboardInterrupt:
             self._reporter.clear()
-            self._failed = True
+            self._failed = self._interrupted = True
             if self._shrinkage is not None and self._shrinkage.after is None:
                 self._shrinkage = None  # Nobody knows by how much.
             return (interrupted_notice(),)
@@ -183,7 +185,9 @@ class _Run:
     def _code(self, plan: Plan) -> int:
         if self._check is not None and self._check.exceeded(plan.reclaimable):
             return _EXCEEDED
-        return 1 if self._failed else 0
+        from .runs import exit_code
+
+        return exit_code(failed=self._failed, interrupted=self._interrupted)
 
     def _refuse_running(self, plan: Plan) -> None:
         if not self._ignore_running:

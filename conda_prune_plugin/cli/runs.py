@@ -14,7 +14,7 @@ from ..core.run import RunSummary
 from ..core.units import plural
 from ..discovery.caches import find_caches
 from ..discovery.settings import conda_settings
-from ..errors import NoSuchRunError, PruneError
+from ..errors import INTERRUPTED, NoSuchRunError, PruneError
 from ..execution.aside import reason
 from ..execution.lock import Patience
 from ..execution.own_files import count_own_files
@@ -179,6 +179,13 @@ def _unlisted_notice(stored: StoredRun) -> Notice:
         "nor purge touches. Delete them if you don't need them."
     )
     return Notice("unlisted", message, stored.path)
+
+
+def exit_code(*, failed: bool, interrupted: bool) -> int:
+    """Return the exit code of a command that has reported what it did."""
+    if interrupted:
+        return INTERRUPTED
+    return 1 if failed else 0
 
 
 def interrupted_notice(path: str = "") -> Notice:

@@ -24,6 +24,7 @@ from ..errors import NoSuchEnvironmentError
 from ..presentation.json_document import print_document
 from ..presentation.progress import Reporter
 from ..presentation.usage_document import usage_document
+from .bad_usage import nearest
 from .foresight import plan_without
 from .options import Output
 from .policies import Choice, request
@@ -165,7 +166,10 @@ def find_environment(roots: Iterable[Root], name: str) -> str:
         raise NoSuchEnvironmentError(
             f"Several environments are called {name}: {places}.", hint="Give the prefix of one of them."
         )
+    known = {root.path if os.sep in name else root.name or root.path for root in roots}
+    close = nearest(name, sorted(known))
     raise NoSuchEnvironmentError(
         f"There is no environment {name}.",
-        hint="`conda prune envs` lists those that are known; --root and --search tell of others.",
+        hint=(f"Did you mean {close}? " if close else "")
+        + "`conda prune envs` lists all known environments; --root and --search add others.",
     )

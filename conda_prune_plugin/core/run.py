@@ -82,9 +82,10 @@ class Shrinkage:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The question whether more than `limit` bytes are reclaimable."""
+    """The question whether more than `limit` bytes are reclaimable; `typed`: the limit as the user wrote it."""
 
     limit: int
+    typed: str
 
     def exceeded(self, reclaimable: int) -> bool:
         """Return the answer for that many bytes."""

@@ -5,54 +5,72 @@ from __future__ import annotations
 import re
 
 _DAY = 86_400.0
-_AGE_UNITS = {
-    "s": 1.0,
-    "m": 60.0,
-    "min": 60.0,
-    "h": 3_600.0,
-    "d": _DAY,
-    "w": 7 * _DAY,
-    # A month is the Gregorian average, so that 12mo is a year.
-    "mo": 365.2425 * _DAY / 12,
-    "y": 365.2425 * _DAY,
-}
+_YEAR = 365.2425 * _DAY
 
-_SIZE_UNITS = {
-    "b": 1,
-    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgt", start=1)},
-    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", start=1)},
+#: Seconds and the names of each unit, the short ones first.
+_AGE_NAMES = (
+    (1.0, "s sec secs second seconds"),
+    (60.0, "m min mins minute minutes"),
+    (3_600.0, "h hr hrs hour hours"),
+    (_DAY, "d day days"),
+    (7 * _DAY, "w wk wks week weeks"),
+    # A month is the Gregorian average, so that 12mo is a year.
+    (_YEAR / 12, "mo mos month months"),
+    (_YEAR, "y yr yrs year years"),
+)
+_AGE_UNITS = {name: seconds for seconds, names in _AGE_NAMES for name in names.split()}
+
+#: Bytes of each unit. A letter alone is binary, as in coreutils: K is KiB.
+_SIZE_UNITS = {"B": 1} | {
+    f"{letter}{suffix}": base**power
+    for power, letter in enumerate("KMGT", start=1)
+    for suffix, base in (("", 1024), ("B", 1000), ("iB", 1024))
 }
+_SIZE_NAMES = {unit.lower(): unit for unit in _SIZE_UNITS}
 
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
 
 
 def parse_age(text: str) -> float:
-    """Return the seconds that an AGE such as ``12h``, ``30d``, ``8w``, ``6mo`` or ``0`` means.
+    """Return the seconds that an AGE such as ``12h``, ``30 days``, ``8w``, ``6 months`` or ``0`` means.
 
     Raises `ValueError`, with a text meant for the user, on anything else.
     """
     match = _QUANTITY.fullmatch(text.strip().lower())
+    if match and text.strip().endswith("M"):
+        # Many a format of dates writes months so, and minutes would remove far more.
+        raise ValueError(f"{text!r} can mean minutes or months; write {match['number']}min or {match['number']}mo")
     if match and match["unit"] in _AGE_UNITS:
         return float(match["number"]) * _AGE_UNITS[match["unit"]]
     if match and not match["unit"] and not float(match["number"]):
         return 0.0
-    raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, or 0")
+    raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, '2 weeks', or 0")
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that a SIZE such as ``500MB`` (decimal), ``2.5GiB`` (binary), ``1B`` or ``0`` means.
+    """Return the bytes that a SIZE such as ``500MB`` (decimal), ``2.5GiB`` or ``5G`` (binary), ``1B`` or ``0`` means.
 
     Raises `ValueError`, with a text meant for the user, on anything else.
     """
     # Its import takes longer than that of many a module, and few give a size.
     from decimal import Decimal
 
+    number, unit = _size_as_typed(text)
+    return int(Decimal(number) * _SIZE_UNITS[unit])
+
+
+def size_as_typed(text: str) -> str:
+    """Return a SIZE in the unit in which it was typed: ``5 GB`` for ``5gb``. Raises `ValueError` like `parse_size`."""
+    return " ".join(_size_as_typed(text))
+
+
+def _size_as_typed(text: str) -> tuple[str, str]:
     match = _QUANTITY.fullmatch(text.strip().lower())
-    if match and match["unit"] in _SIZE_UNITS:
-        return int(Decimal(match["number"]) * _SIZE_UNITS[match["unit"]])
+    if match and match["unit"] in _SIZE_NAMES:
+        return match["number"], _SIZE_NAMES[match["unit"]]
     if match and not match["unit"] and not float(match["number"]):
-        return 0
-    raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 1B, or 0")
+        return "0", "B"
+    raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0")
 
 
 def format_size(size: int) -> str:
@@ -72,8 +90,8 @@ def format_age(seconds: float) -> str:
     What lies in the future, by a clock that was wrong, is ``seconds`` too.
     """
     for length, word in (
-        (365.2425 * _DAY, "year"),
-        (365.2425 * _DAY / 12, "month"),
+        (_YEAR, "year"),
+        (_YEAR / 12, "month"),
         (7 * _DAY, "week"),
         (_DAY, "day"),
         (3_600.0, "hour"),

@@ -133,7 +133,7 @@ def show_plan(out: Console, plan: Plan, *, now: float, verbosity: int) -> None:
 def show_check(out: Console, check: Check, plan: Plan) -> None:
     """Print the answer of ``--check``."""
     relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
-    out.print(f"--check: {format_size(plan.reclaimable)} reclaimable, {relation} {format_size(check.limit)}.")
+    out.print(f"--check: {format_size(plan.reclaimable)} reclaimable, {relation} {check.typed}.")
 
 
 def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:

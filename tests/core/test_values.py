@@ -47,7 +47,7 @@ from conda_prune_plugin.core.run import Check
 from conda_prune_plugin.core.soft_links import SoftLinks
 from conda_prune_plugin.core.summary import what_goes
 from conda_prune_plugin.core.targets import Target, kinds
-from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size
+from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, size_as_typed
 from conda_prune_plugin.core.usage import Account
 
 from .builders import HASH, IDENTITY, a_cache, a_removal, a_root, an_entry
@@ -162,17 +162,75 @@ def test_an_age_may_have_spaces_and_capitals_and_be_nothing(text: str, seconds: 
     assert isinstance(parse_age(text), float)
 
 
-@pytest.mark.parametrize(("text", "size"), [(" 2Mib ", 2 << 20), ("3tib", 3 << 40), ("1gb", 10**9), ("0.0", 0)])
+@pytest.mark.parametrize(
+    ("text", "size"), [(" 2Mib ", 2 << 20), ("3tib", 3 << 40), ("1gb", 10**9), ("0.0", 0), ("7 b", 7)]
+)
 def test_a_size_may_have_spaces_and_capitals_and_be_nothing(text: str, size: int) -> None:
     assert parse_size(text) == size
     assert isinstance(parse_size(text), int)
 
 
 def test_what_is_no_quantity_is_told_in_its_own_words() -> None:
-    with pytest.raises(ValueError, match=r"^'3 X' is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, or 0$"):
+    with pytest.raises(
+        ValueError, match=r"^'3 X' is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, '2 weeks', or 0$"
+    ):
         parse_age("3 X")
-    with pytest.raises(ValueError, match=r"^'3 X' is not a size; write for instance 500MB, 2.5GiB, 1B, or 0$"):
+    with pytest.raises(ValueError, match=r"^'3 X' is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0$"):
         parse_size("3 X")
+    with pytest.raises(ValueError, match=r"^'3 X' is not a size; "):
+        size_as_typed("3 X")
+
+
+@pytest.mark.parametrize(
+    ("units", "seconds"),
+    [
+        ("s sec secs second seconds", 1),
+        ("m min mins minute minutes", 60),
+        ("h hr hrs hour hours", 3_600),
+        ("d day days", 86_400),
+        ("w wk wks week weeks", 604_800),
+        ("mo mos month months", 2_629_746),
+        ("y yr yrs year years", 31_556_952),
+    ],
+)
+def test_the_unit_of_an_age_may_be_a_letter_or_a_word(units: str, seconds: int) -> None:
+    for unit in units.split():
+        assert parse_age(f"2{unit}") == parse_age(f" 2 {unit} ") == 2 * seconds
+        assert unit == "m" or parse_age(f"2 {unit.capitalize()}") == 2 * seconds
+
+
+@pytest.mark.parametrize(("text", "minutes", "months"), [("6M", "6min", "6mo"), (" 1.5 M ", "1.5min", "1.5mo")])
+def test_a_large_m_is_no_age_as_it_may_be_minutes_or_months(text: str, minutes: str, months: str) -> None:
+    told = f"^{text!r} can mean minutes or months; write {minutes} or {months}$"
+    with pytest.raises(ValueError, match=told):
+        parse_age(text)
+    with pytest.raises(ValueError, match="is not an age"):
+        parse_age("many M")
+
+
+@pytest.mark.parametrize(("letter", "power"), [("K", 1), ("M", 2), ("G", 3), ("T", 4)])
+def test_a_size_with_a_b_is_decimal_and_a_letter_alone_is_binary(letter: str, power: int) -> None:
+    for text in (f"3{letter}B", f"3 {letter}b", f"3{letter.lower()}b"):
+        assert parse_size(text) == 3 * 1000**power
+    for text in (f"3{letter}iB", f"3{letter.lower()}ib", f"3{letter}", f"3 {letter.lower()}"):
+        assert parse_size(text) == 3 * 1024**power
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("1MB", "1 MB"),
+        ("5g", "5 G"),
+        (" 2.50 gib ", "2.50 GiB"),
+        ("10kb", "10 KB"),
+        ("3t", "3 T"),
+        ("7B", "7 B"),
+        ("0", "0 B"),
+        ("0.0", "0 B"),
+    ],
+)
+def test_a_size_is_echoed_in_the_unit_in_which_it_was_typed(text: str, typed: str) -> None:
+    assert size_as_typed(text) == typed
 
 
 def _status(**fields: int) -> os.stat_result:
@@ -351,7 +409,7 @@ def test_usage_is_exact_where_all_was_counted_and_blocks_are_not_shared_unseen(c
 
 
 def test_a_limit_is_exceeded_by_more_only() -> None:
-    assert [Check(10).exceeded(size) for size in (9, 10, 11)] == [False, False, True]
+    assert [Check(10, "10 B").exceeded(size) for size in (9, 10, 11)] == [False, False, True]
 
 
 def test_nothing_may_go_from_a_cache_all_of_whose_entries_are_unsearched() -> None:
