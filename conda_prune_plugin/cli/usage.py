@@ -22,7 +22,7 @@ examples:
   conda prune usage                environments and caches, the largest first
   conda prune usage work           one environment: its packages, what only it keeps
   conda prune usage --packages     who uses what, and in how many versions
-  conda prune usage --html u.html  a picture to explore in a browser
+  conda prune usage --html u.html  a report to explore in a browser
 """
 
 
@@ -52,7 +52,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="Package by package: versions, environments, bytes shared and duplicated.",
     )
-    what.add_argument("--html", metavar="FILE", help="Write an interactive report into FILE (needs plotly).")
+    what.add_argument("--html", metavar="FILE", help="Write an interactive report to FILE, for any browser.")
     what.add_argument(
         "--min-age",
         metavar="AGE",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,7 @@ from ..presentation.usage_document import usage_document
 from .foresight import plan_without
 from .options import Output
 from .policies import Choice, request
+from .policy_options import CHOICES
 from .report_file import ReportFile
 
 
@@ -48,6 +50,7 @@ class _Run:
         self._name: str | None = arguments.environment
         self._by_package = bool(arguments.by_package)
         self._file = None if arguments.html is None else ReportFile(arguments.html)
+        self._command = _prune_command(arguments)
         self._other_caches: bool | None = arguments.other_caches
         self._wanted: str | None = None
 
@@ -114,7 +117,7 @@ class _Run:
     def _report(self, file: ReportFile, usage: Usage, found: Sequence[Contents], scan: Scan) -> None:
         from ..presentation.report import report
 
-        file.write(report(usage, found, cached_parts(scan), scan.inodes, now=time.time()))
+        file.write(report(usage, found, cached_parts(scan), scan.inodes, now=time.time(), command=self._command))
 
     def _show(
         self,
@@ -143,6 +146,22 @@ class _Run:
             out.print(f"The report {where} {self._file.path}.")
         sys.stdout.flush()
         show_notices(console(sys.stderr), notices)
+
+
+def _prune_command(arguments: argparse.Namespace) -> str:
+    """Return the command that frees what is shown as reclaimable: `conda prune` with the options that chose it."""
+    words = ["conda", "prune"]
+    for name in (*sorted(CHOICES), "min_age", "pkgs_dir", "root", "search"):
+        value = getattr(arguments, name, None)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif isinstance(value, list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None:
+            # What `Value` keeps: the option as it was typed, and its text.
+            words += [str(word) for word in value]
+    return shlex.join(words)
 
 
 def _called(roots: Iterable[Root], name: str) -> list[Root]:
