@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import stat
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TextIO
 
 from .. import failures
 from ..core.decision import Plan
@@ -21,7 +23,7 @@ from ..discovery.identity import Names
 from ..discovery.inventory import Beginning, discover
 from ..discovery.other_caches import PATIENCE, other_caches
 from ..discovery.usage import Scan, Survey, make_usage
-from ..errors import NoSuchEnvironmentError
+from ..errors import NoSuchEnvironmentError, UsageError
 from ..presentation.json_document import print_document
 from ..presentation.progress import Reporter
 from ..presentation.usage_document import usage_document
@@ -35,8 +37,17 @@ from .report_file import ReportFile
 def run(arguments: argparse.Namespace, beginning: Beginning) -> int:
     """Run the command, whose discovery has begun, and return its exit code. Raises `PruneError`."""
     output = Output.from_context()
-    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+    # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
+    piped = arguments.export is not None and _is_pipe(sys.stdout)
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet or piped)) as reporter:
         return _Run(arguments, output, reporter).run(beginning)
+
+
+def _is_pipe(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 class _Run:
@@ -51,6 +62,12 @@ class _Run:
         self._by_package = bool(arguments.by_package)
         self._file = None if arguments.html is None else ReportFile(arguments.html)
         self._command = _prune_command(arguments)
+        self._export = arguments.export is not None
+        if self._export and (output.json or self._file or self._by_package):
+            raise UsageError(
+                "--export can't be combined with --json, --html or --packages.",
+                hint="Each writes a document of its own: run the command once for each.",
+            )
         self._other_caches: bool | None = arguments.other_caches
         self._wanted: str | None = None
 
@@ -60,6 +77,8 @@ class _Run:
         environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
         if self._name is not None:
             self._wanted = find_environment(environments, self._name)
+        if self._export:
+            return self._write_export(replace(inventory, roots=environments))
         survey = Survey(
             replace(inventory, roots=environments), beginning.reader.crew, self._reporter.counter("Counting files")
         )
@@ -77,6 +96,18 @@ class _Run:
         if self._by_package:
             by_package = packages(cached_parts(scan, Names(inventory.roots)), found, scan.inodes)
         self._show(usage, by_package, self._zoomed(usage, found, scan, kept), notices)
+        return 0
+
+    def _write_export(self, inventory: Inventory) -> int:
+        """Write what ncdu reads, of one environment or of everything, and return the exit code."""
+        from ..discovery.listing import listing
+        from ..presentation.ncdu import write_ncdu
+        from ..presentation.text import console, show_notices
+
+        trees = listing(inventory, self._wanted, self._reporter.counter("Listing files"))
+        notices = write_ncdu(sys.stdout, trees, now=time.time())
+        self._reporter.clear()
+        show_notices(console(sys.stderr), (*inventory.notices, *notices))
         return 0
 
     def _others(self) -> tuple[OtherCache, ...]:
