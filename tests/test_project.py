@@ -46,7 +46,7 @@ def test_a_workflow_can_write_nothing_but_what_it_says(path: Path) -> None:
 def test_pixi_installs_what_the_project_file_asks_for(project: dict[str, Any]) -> None:
     installed = project["tool"]["pixi"]["dependencies"]
     extras = project["project"]["optional-dependencies"]
-    asked = [*project["project"]["dependencies"], *extras["test"], *extras["report"]]
+    asked = [*project["project"]["dependencies"], *extras["test"]]
     floors = dict(re.findall(r"^([\w.-]+) ?(>=.*)$", "\n".join(asked), re.MULTILINE))
 
     assert floors.items() <= installed.items()

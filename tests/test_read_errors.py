@@ -26,6 +26,7 @@ COMMANDS = (
     ("prune", "--all", "--verify", "--repair", "--dry-run", "--json"),
     ("prune", "--ci", "cache", "--dry-run", "--json"),
     ("prune", "usage", "--packages", "--json"),
+    ("prune", "usage", "--export", "ncdu"),
     ("prune", "why", "--all", "--json"),
     ("prune", "why", "a", "--json"),
     ("prune", "envs", "--json"),
@@ -95,7 +96,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def _told(end: End) -> str:
     """Return what a command printed, without times, and without what others leave free on the disk."""
     return re.sub(
-        r"\d{4}-\d\d-\d\dT[\d:.]+Z?|(fetched or extracted|changed) [\w ]*?ago|seconds ago|\"free\": \d+", "", end.output
+        r"\d{4}-\d\d-\d\dT[\d:.]+Z?|(fetched or extracted|changed) [\w ]*?ago|seconds ago|\"(free|timestamp)\": ?\d+",
+        "",
+        end.output,
     )
 
 

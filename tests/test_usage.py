@@ -292,7 +292,6 @@ def test_empty_names_are_bad_usage(empty: Machine) -> None:
 
 
 def test_a_dry_run_writes_no_report_and_says_so(empty: Machine) -> None:
-    pytest.importorskip("plotly")
     report = empty.directory / "u.html"
 
     answer = empty.run("prune", "usage", "--dry-run", "--quiet", "--html", report)

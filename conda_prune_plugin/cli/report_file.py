@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 import stat
@@ -21,11 +20,6 @@ class ReportFile:
                 "--html needs the name of a file.", hint="`conda prune usage --help` explains the options."
             )
         self.path = os.path.abspath(os.path.expanduser(path))
-        if importlib.util.find_spec("plotly") is None:
-            raise ReportError(
-                "The report needs the package plotly, which is not installed.",
-                hint="Install it: `conda install -n base -c conda-forge plotly`, or `pip install 'plotly>=5'`.",
-            )
         directory = os.path.dirname(self.path)
         if os.path.isdir(self.path):
             problem = "it is a directory"

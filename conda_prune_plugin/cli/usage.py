@@ -22,7 +22,9 @@ examples:
   conda prune usage                environments and caches, the largest first
   conda prune usage work           one environment: its packages, what only it keeps
   conda prune usage --packages     who uses what, and in how many versions
-  conda prune usage --html u.html  a picture to explore in a browser
+  conda prune usage --html u.html  a report to explore in a browser
+  conda prune usage --export ncdu | ncdu -f -
+                                   every file, to browse in ncdu
 """
 
 
@@ -52,7 +54,13 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="Package by package: versions, environments, bytes shared and duplicated.",
     )
-    what.add_argument("--html", metavar="FILE", help="Write an interactive report into FILE (needs plotly).")
+    what.add_argument("--html", metavar="FILE", help="Write an interactive report to FILE, for any browser.")
+    what.add_argument(
+        "--export",
+        metavar="FORMAT",
+        choices=("ncdu",),
+        help="Write every file of the environments and caches to standard output, for ncdu or gdu to browse: ncdu.",
+    )
     what.add_argument(
         "--min-age",
         metavar="AGE",

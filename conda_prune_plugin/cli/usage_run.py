@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import stat
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TextIO
 
 from .. import failures
 from ..core.decision import Plan
@@ -20,7 +23,7 @@ from ..discovery.identity import Names
 from ..discovery.inventory import Beginning, discover
 from ..discovery.other_caches import PATIENCE, other_caches
 from ..discovery.usage import Scan, Survey, make_usage
-from ..errors import NoSuchEnvironmentError
+from ..errors import NoSuchEnvironmentError, UsageError
 from ..presentation.json_document import print_document
 from ..presentation.progress import Reporter
 from ..presentation.usage_document import usage_document
@@ -28,14 +31,24 @@ from .bad_usage import nearest
 from .foresight import plan_without
 from .options import Output
 from .policies import Choice, request
+from .policy_options import CHOICES
 from .report_file import ReportFile
 
 
 def run(arguments: argparse.Namespace, beginning: Beginning) -> int:
     """Run the command, whose discovery has begun, and return its exit code. Raises `PruneError`."""
     output = Output.from_context()
-    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+    # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
+    piped = arguments.export is not None and _is_pipe(sys.stdout)
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet or piped)) as reporter:
         return _Run(arguments, output, reporter).run(beginning)
+
+
+def _is_pipe(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 class _Run:
@@ -49,6 +62,13 @@ class _Run:
         self._name: str | None = arguments.environment
         self._by_package = bool(arguments.by_package)
         self._file = None if arguments.html is None else ReportFile(arguments.html)
+        self._command = _prune_command(arguments)
+        self._export = arguments.export is not None
+        if self._export and (output.json or self._file or self._by_package):
+            raise UsageError(
+                "--export can't be combined with --json, --html or --packages.",
+                hint="Each writes a document of its own: run the command once for each.",
+            )
         self._other_caches: bool | None = arguments.other_caches
         self._wanted: str | None = None
 
@@ -58,6 +78,8 @@ class _Run:
         environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
         if self._name is not None:
             self._wanted = find_environment(environments, self._name)
+        if self._export:
+            return self._write_export(replace(inventory, roots=environments))
         survey = Survey(
             replace(inventory, roots=environments), beginning.reader.crew, self._reporter.counter("Counting files")
         )
@@ -75,6 +97,18 @@ class _Run:
         if self._by_package:
             by_package = packages(cached_parts(scan, Names(inventory.roots)), found, scan.inodes)
         self._show(usage, by_package, self._zoomed(usage, found, scan, kept), notices)
+        return 0
+
+    def _write_export(self, inventory: Inventory) -> int:
+        """Write what ncdu reads, of one environment or of everything, and return the exit code."""
+        from ..discovery.listing import listing
+        from ..presentation.ncdu import write_ncdu
+        from ..presentation.text import console, show_notices
+
+        trees = listing(inventory, self._wanted, self._reporter.counter("Listing files"))
+        notices = write_ncdu(sys.stdout, trees, now=time.time())
+        self._reporter.clear()
+        show_notices(console(sys.stderr), (*inventory.notices, *notices))
         return 0
 
     def _others(self) -> tuple[OtherCache, ...]:
@@ -115,7 +149,7 @@ class _Run:
     def _report(self, file: ReportFile, usage: Usage, found: Sequence[Contents], scan: Scan) -> None:
         from ..presentation.report import report
 
-        file.write(report(usage, found, cached_parts(scan), scan.inodes, now=time.time()))
+        file.write(report(usage, found, cached_parts(scan), scan.inodes, now=time.time(), command=self._command))
 
     def _show(
         self,
@@ -144,6 +178,22 @@ class _Run:
             out.print(f"The report {where} {self._file.path}.")
         sys.stdout.flush()
         show_notices(console(sys.stderr), notices)
+
+
+def _prune_command(arguments: argparse.Namespace) -> str:
+    """Return the command that frees what is shown as reclaimable: `conda prune` with the options that chose it."""
+    words = ["conda", "prune"]
+    for name in (*sorted(CHOICES), "min_age", "pkgs_dir", "root", "search"):
+        value = getattr(arguments, name, None)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif isinstance(value, list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None:
+            # What `Value` keeps: the option as it was typed, and its text.
+            words += [str(word) for word in value]
+    return shlex.join(words)
 
 
 def _called(roots: Iterable[Root], name: str) -> list[Root]:

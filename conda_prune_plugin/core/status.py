@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from enum import Enum, auto
 
 #: st_blocks counts units of 512 bytes whatever the file system's block size (stat(2)).
 BLOCK = 512
@@ -28,6 +29,14 @@ TELLS_OBSTACLES = ON_WINDOWS or hasattr(os.stat_result, "st_flags")
 
 #: By these flags a file or directory can neither be renamed nor removed.
 _LOCKED = stat.UF_IMMUTABLE | stat.UF_APPEND | stat.SF_IMMUTABLE | stat.SF_APPEND
+
+
+class EntryState(Enum):
+    """What a walk by name found of an entry: all of it, not what is in it, or that it belongs to another tree."""
+
+    COMPLETE = auto()
+    UNREADABLE = auto()
+    ELSEWHERE = auto()
 
 
 def allocated(status: os.stat_result) -> int:

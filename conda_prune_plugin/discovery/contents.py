@@ -9,12 +9,12 @@ import heapq
 import os
 import stat
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from .. import failures
 from ..core.model import Root, RootState
 from ..core.packages import Cached, Contents, Owner, OwnerKind
-from ..core.status import allocated, listed_status
+from ..core.status import EntryState, allocated
 from ..core.usage import Inodes, Tree
 from ..failures import suppress
 from .identity import Names
@@ -24,6 +24,7 @@ from .reading import read_object
 from .records import META
 from .remains import CachedPackages
 from .usage import Scan
+from .walk import entries
 
 #: So many of the files that nobody owns are named.
 _STRANGERS = 10
@@ -40,7 +41,9 @@ def contents(root: Root, scanned: Scan, without: frozenset[str] = frozenset()) -
         of_packages |= {name: Owner(OwnerKind.CONDA, dist) for name, dist in packages.owners(root.path).items()}
     portions: dict[Owner, _Portion] = {}
     strangers: list[tuple[int, str]] = []
-    for name, status in _files(failures.realpath(root.path), scanned.boundaries, without):
+    for name, status, state in entries(failures.realpath(root.path), scanned.boundaries, without):
+        if status is None or state is EntryState.ELSEWHERE:
+            continue
         owner = owner_of(name, status, of_packages)
         portion = portions.get(owner)
         if portion is None:
@@ -92,29 +95,6 @@ def owner_of(name: str, status: os.stat_result, of_packages: Mapping[str, Owner]
     if owner is None and (source := compiled_source(name)) is not None:
         owner = of_packages.get(source)
     return owner or Owner(OwnerKind.OTHER)
-
-
-def _files(
-    top: str, boundaries: frozenset[tuple[int, int]], without: frozenset[str]
-) -> Iterator[tuple[str, os.stat_result]]:
-    """Give everything in a tree, itself included, as the walk counts it: the path below the top, and the status."""
-    pending = [""]
-    while pending:
-        directory = pending.pop()
-        with suppress(OSError):
-            status = os.lstat(os.path.join(top, directory))
-            if directory and (status.st_dev, status.st_ino) in boundaries:
-                continue
-            yield directory, status
-            with os.scandir(os.path.join(top, directory)) as listing:
-                for item in listing:
-                    name = f"{directory}/{item.name}" if directory else item.name
-                    if name in without:
-                        continue
-                    if item.is_dir(follow_symlinks=False):
-                        pending.append(name)
-                    else:
-                        yield name, listed_status(item)
 
 
 class _Portion:

@@ -73,15 +73,15 @@ class Survey:
     """Walks the caches, then the environments; what the caches hold can be asked for in between."""
 
     def __init__(self, inventory: Inventory, crew: Crew, progress: Callable[[int], None]) -> None:
-        tops = _tops(inventory)
-        self._caches = [place for place in tops.values() if isinstance(place, Cache)]
+        places = tops(inventory)
+        self._caches = [place for place in places.values() if isinstance(place, Cache)]
         self._roots = sorted(
-            (place for place in tops.values() if isinstance(place, Root)), key=lambda root: -len(root.dists)
+            (place for place in places.values() if isinstance(place, Root)), key=lambda root: -len(root.dists)
         )
-        self._boundaries = frozenset(tops)
+        self._boundaries = frozenset(places)
         self._mounts = mounts()
         self._points = frozenset(mount.point for mount in self._mounts)
-        paths = {_real_path(place) for place in tops.values()}
+        paths = {real_path(place) for place in places.values()}
         thorough = any(mounted_in(path, None, self._points - {path}) for path in paths)
         self._inodes = Inodes()
         self._walker = Walker(self._inodes, self._boundaries, thorough=thorough, progress=progress)
@@ -97,7 +97,7 @@ class Survey:
         for task, trees in zip(tasks, self._crew.finish()):
             parts[task.top].update(trees)
         self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
-        paths = map(_real_path, self._roots)
+        paths = map(real_path, self._roots)
         self._begin([Task(path, trusted=_is_trusted(path, self._mounts)) for path in paths])
 
     def _begin(self, tasks: Sequence[Task]) -> None:
@@ -173,20 +173,20 @@ def _is_complete(scanned: Scan, inventory: Inventory) -> bool:
     )
 
 
-def _tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
+def tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
     """Return each place once: links and bind mounts give one directory several paths."""
-    tops: dict[tuple[int, int], Cache | Root] = {}
+    found: dict[tuple[int, int], Cache | Root] = {}
     # What is no environment is not looked into, be it there.
     roots = (root for root in inventory.roots if root.state is not RootState.MISSING)
     places: tuple[Cache | Root, ...] = (*inventory.caches, *roots)
     for place in places:
         try:
-            status = os.stat(_real_path(place))
+            status = os.stat(real_path(place))
         except OSError as error:
             failures.note(error)
             continue
-        tops.setdefault((status.st_dev, status.st_ino), place)
-    return tops
+        found.setdefault((status.st_dev, status.st_ino), place)
+    return found
 
 
 def _cache_tasks(cache: Cache) -> Iterator[Task]:
@@ -273,7 +273,8 @@ def _file_systems(scanned: Scan) -> tuple[FileSystem, ...]:
     return tuple(found.values())
 
 
-def _real_path(place: Cache | Root) -> str:
+def real_path(place: Cache | Root) -> str:
+    """Return where a cache or an environment really lies."""
     return place.real_path if isinstance(place, Cache) else failures.realpath(place.path)
 
 

@@ -1,223 +1,214 @@
-"""The HTML report: one file with everything in it, which asks nothing of any other place."""
+"""The HTML report: one file with everything in it, which asks nothing of any other place.
+
+The page is a tree of elements (`report.html`, filled here), and only the serializer writes markup: no name of a
+package, environment or file can become any. The policy of the page lets nothing run but the one script, by its hash.
+"""
 
 from __future__ import annotations
 
-import html
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 from importlib.resources import files
-from typing import Any
+from xml.etree import ElementTree as ET
+from xml.etree.ElementTree import Element, SubElement
 
-from ..core.decision import Plan
-from ..core.names import package_name
-from ..core.packages import Cached, Contents, OwnerKind
-from ..core.report import Usage
-from ..core.units import format_age, format_size, plural
-from ..core.usage import Inodes, Tree, shares
+from ..core.packages import Cached, Contents
+from ..core.report import CacheUsage, EnvironmentUsage, Usage
+from ..core.units import format_size, plural
+from ..core.usage import Inodes
 from .document import iso_time
+from .report_parts import STANDINGS, Figures, Part, Standing, figures, parts
+from .report_treemap import NARROW, WIDE, places, treemap
+from .text import visible
 
-#: Where the template of the page has something to be filled in.
-_MARK = re.compile("@(SUMMARY|DATA|PLOTLY)@")
+#: So many rows are shown, and so many tiles drawn, before the others.
+TOP = 50
 
-#: What is shown of a dist that no plan decides on.
-_OWNER_WORDS = {
-    OwnerKind.CONDA: "in an environment",
-    OwnerKind.PIP: "pip",
-    OwnerKind.RECORDS: "bookkeeping",
-    OwnerKind.DIRECTORIES: "bookkeeping",
-    OwnerKind.OTHER: "unrecorded",
-}
-_OWNER_LABELS = {
-    OwnerKind.PIP: "by pip",
-    OwnerKind.RECORDS: "records of conda",
-    OwnerKind.DIRECTORIES: "directories",
-    OwnerKind.OTHER: "in no record",
-}
+#: So many parts have a row: the page stays small and quick however much there is.
+MOST = 2_000
 
 
-def report(usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: Inodes, *, now: float) -> str:
-    """Return the page. Needs plotly; raises `ImportError` without it."""
-    from plotly.offline import get_plotlyjs
-
-    page = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    leaves = _leaves(usage, contents, cached, inodes, now)
-    data = {
-        "treemap": _treemap(usage, leaves),
-        "environments": [
-            {
-                "name": item.root.name or item.root.path,
-                "path": item.root.path,
-                "packages": len(item.root.packages),
-                "own": item.account.own,
-                "shared": item.account.shared,
-                "apparent": item.account.apparent,
-                "files": item.account.files,
-                "changed": iso_time(item.changed),
-                "used": iso_time(item.used),
-            }
-            for item in usage.environments
-        ],
-        "entries": [leaf.row() for leaf in leaves if leaf.is_cached],
-        "totals": {"allocated": usage.allocated, "apparent": usage.apparent, "reclaimable": usage.reclaimable},
-    }
-    contents_of = {"SUMMARY": html.escape(_summary(usage, now)), "DATA": _embedded(data), "PLOTLY": get_plotlyjs()}
-    # In one pass, so that no name in the content is taken for a mark.
-    return _MARK.sub(lambda mark: contents_of[mark[1]], page)
+def report(
+    usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: Inodes, *, now: float, command: str
+) -> str:
+    """Return the page; `command` is what frees the bytes that it says can be freed."""
+    page = _Page()
+    found = parts(usage, contents, cached, inodes)
+    locations: list[CacheUsage | EnvironmentUsage] = [*usage.caches, *usage.environments]
+    titles = {"": "several places", **{_path(item): _title(item, len(usage.caches)) for item in locations}}
+    targets = {"": "others", **{_path(item): f"l{index}" for index, item in enumerate(locations)}}
+    _fill_figures(page, usage, found, now, command)
+    for canvas in (WIDE, NARROW):
+        drawn = places(found[:TOP], found[TOP:], titles, targets)
+        page.at("treemap").append(treemap(drawn, canvas))
+    _fill_parts(page, found, titles)
+    _fill_locations(page, locations)
+    return page.text()
 
 
-def _summary(usage: Usage, now: float) -> str:
-    at_most = "at most " if usage.reflinks else ""
-    return (
-        f"{plural(len(usage.environments), 'environment')} and {plural(len(usage.caches), 'cache')}, "
-        f"{at_most}{format_size(usage.allocated)} on disk; conda prune would give back "
-        f"{at_most}{format_size(usage.reclaimable)}. As of {iso_time(now)}."
-    )
-
-
-def _embedded(data: Any) -> str:
-    """Return JSON that can stand in a script element whatever names are in it."""
-    text = json.dumps(data, ensure_ascii=True)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """One part of one place; `place` is the path of a cache or an environment."""
-
-    place: str
-    package: str
-    dist: str
-    size: int
-    verdict: str
-    reason: str
-    last_used: float | None
-    now: float
-    is_cached: bool
-
-    @property
-    def used(self) -> str:
-        return "unknown" if self.last_used is None else f"{format_age(self.now - self.last_used)} ago"
-
-    def row(self) -> dict[str, Any]:
-        return {
-            "dist": self.dist,
-            "cache": self.place,
-            "size": self.size,
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "used": iso_time(self.last_used),
-        }
-
-    def hover(self) -> str:
-        return f"{format_size(self.size)}<br>{_label(self.verdict)}: {_label(self.reason)}<br>last use: {self.used}"
-
-
-def _leaves(usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: Inodes, now: float) -> list[_Leaf]:
-    """Return all there is, each inode in the first place that has it, caches first: the sizes add up to the total."""
-    decisions = _decisions(usage.plan)
-    used = {item.root.path: item.used for item in usage.environments}
-    found: list[tuple[Tree, tuple[str, str, str, str, str, float | None, bool]]] = []
-    for dist, parts in cached.parts.items():
-        for cache, tree in parts:
-            verdict, reason, last_used = decisions.get((cache, dist), ("unknown", "", None))
-            where = (cache, package_name(dist), dist, verdict, reason, last_used or tree.changed, True)
-            found.append((tree, where))
-    for item in contents:
-        for owner, tree in item.owners.items():
-            package = package_name(owner.name) if owner.kind is OwnerKind.CONDA else _OWNER_LABELS[owner.kind]
-            reason = "files that no cache has" if owner.kind is OwnerKind.CONDA else _OWNER_LABELS[owner.kind]
-            where = (
-                item.root.path,
-                package,
-                owner.name or package,
-                _OWNER_WORDS[owner.kind],
-                reason,
-                used.get(item.root.path),
-                False,
-            )
-            found.append((tree, where))
-    sizes = shares((tree for tree, _ in found), inodes)
-    return _merged(
-        _Leaf(place, package, dist, size, verdict, reason, last_used, now, is_cached)
-        for size, (_, (place, package, dist, verdict, reason, last_used, is_cached)) in zip(sizes, found)
-    )
-
-
-def _merged(leaves: Iterable[_Leaf]) -> list[_Leaf]:
-    """Return one leaf for the parts of an entry: its directory and its archives."""
-    found: dict[tuple[str, str, str], _Leaf] = {}
-    for leaf in leaves:
-        key = (leaf.place, leaf.package, leaf.dist)
-        known = found.get(key)
-        size = leaf.size + (known.size if known else 0)
-        used = max((time for time in (leaf.last_used, known and known.last_used) if time), default=None)
-        found[key] = _Leaf(*key, size, leaf.verdict, leaf.reason, used, leaf.now, leaf.is_cached)
-    return list(found.values())
-
-
-def _decisions(plan: Plan) -> Mapping[tuple[str, str], tuple[str, str, float | None]]:
-    found: dict[tuple[str, str], tuple[str, str, float | None]] = {}
-    for removal in plan.remove:
-        reason = "; ".join(reason.detail for reason in removal.reasons)
-        found[removal.entry.cache, removal.entry.dist] = ("reclaimable", reason, removal.last_used)
-    for keep in plan.keep:
-        reason = "; ".join(reason.detail for reason in keep.reasons[:3])
-        found[keep.entry.cache, keep.entry.dist] = (keep.verdict.value, reason, None)
-    return found
-
-
-def _treemap(usage: Usage, leaves: Sequence[_Leaf]) -> dict[str, list[Any]]:
-    """Return the nodes of the treemap in columns: place, package, dist; what is left of a cache is a node too."""
-    nodes = _Nodes()
-    nodes.add("", "everything", "", usage.allocated, "place", "")
-    sizes: dict[str, int] = {}
-    for leaf in leaves:
-        sizes[leaf.place] = sizes.get(leaf.place, 0) + leaf.size
-    for cache in usage.caches:
-        path, total = cache.cache.path, cache.account.allocated
-        nodes.add("everything", path, f"cache {path}", total, "place", _label(path))
-        rest = total - sizes.get(path, 0)
-        nodes.add(path, f"{path}\0rest", "other files", rest, "bookkeeping", "index caches, logs and the like")
-    for item in usage.environments:
-        path = item.root.path
-        hover = f"{_label(path)}<br>own {format_size(item.account.own)}, shared {format_size(item.account.shared)}"
-        nodes.add("everything", path, item.root.name or path, sizes.get(path, 0), "place", hover)
-    groups: dict[tuple[str, str], list[_Leaf]] = {}
-    for leaf in leaves:
-        if leaf.size:
-            groups.setdefault((leaf.place, leaf.package), []).append(leaf)
-    for (place, package), group in groups.items():
-        name = f"{place}\0{package}"
-        if len(group) == 1:
-            nodes.add(place, name, group[0].dist, group[0].size, group[0].verdict, group[0].hover())
-            continue
-        nodes.add(place, name, package, sum(leaf.size for leaf in group), _common(group), plural(len(group), "version"))
-        for leaf in group:
-            nodes.add(name, f"{name}\0{leaf.dist}", leaf.dist, leaf.size, leaf.verdict, leaf.hover())
-    return nodes.columns
-
-
-def _common(group: Iterable[_Leaf]) -> str:
-    verdicts = {leaf.verdict for leaf in group}
-    return verdicts.pop() if len(verdicts) == 1 else "mixed"
-
-
-class _Nodes:
-    """The nodes of a treemap, in the columns that plotly wants."""
+class _Page:
+    """The elements of the template, by their ids."""
 
     def __init__(self) -> None:
-        names = ("parents", "ids", "labels", "values", "verdicts", "hovers", "sizes")
-        self.columns: dict[str, list[Any]] = {name: [] for name in names}
+        # Our own file; it has no entities.
+        self._root = ET.fromstring(_asset("report.html"))  # noqa: S314
+        self._by_id = {element.get("id"): element for element in self._root.iter()}
+        hashes = {}
+        for tag in ("style", "script"):
+            text = _asset(f"report.{'css' if tag == 'style' else 'js'}")
+            self.at(tag).text = text
+            digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            hashes[tag] = f"{tag}-src 'sha256-{digest}'"
+        policy = ("default-src 'none'", *hashes.values(), "base-uri 'none'", "form-action 'none'")
+        self.at("policy").set("content", "; ".join(policy))
 
-    def add(self, parent: str, name: str, label: str, size: int, verdict: str, hover: str) -> None:
-        """Add one node; the hover text is markup already."""
-        values = (parent, name, _label(label or name), size, verdict, hover, format_size(size))
-        for column, value in zip(self.columns.values(), values):
-            column.append(value)
+    def at(self, name: str) -> Element:
+        """Return the element with an id."""
+        return self._by_id[name]
+
+    def write(self, name: str, text: str) -> None:
+        """Make text what an element holds."""
+        self.at(name).text = visible(text)
+
+    def text(self) -> str:
+        """Return the page as markup."""
+        markup = ET.tostring(self._root, encoding="unicode", method="html")
+        return f"<!DOCTYPE html>\n{markup.strip()}\n"
 
 
-def _label(text: str) -> str:
-    """Return a text for plotly, which takes some markup in labels."""
-    return html.escape(text, quote=False)
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _fill_figures(page: _Page, usage: Usage, found: Sequence[Part], now: float, command: str) -> None:
+    """Fill in the three figures, their bar and what to do next."""
+    at_most = "at most " if usage.reflinks else ""
+    counted = figures(usage, found)
+    page.write("on-disk", at_most + format_size(counted.on_disk))
+    page.write("in-use", at_most + format_size(counted.in_use))
+    page.write("free", at_most + format_size(counted.free))
+    page.write("on-disk-of", f"{plural(len(usage.environments), 'environment')}, {plural(len(usage.caches), 'cache')}")
+    page.write("in-use-of", _share(counted.in_use, counted))
+    removed = plural(len(usage.plan.remove), "unused package")
+    page.write("free-of", f"{removed}, {_share(counted.free, counted)}")
+    page.write("as-of", f"As of {_moment(now)}." + ("" if usage.complete else " Some files could not be read."))
+    page.write("command", command)
+    unneeded = "to-do" if not counted.free else "nothing"
+    page.at(unneeded).set("hidden", "")
+    _fill_bar(page.at("bar"), counted)
+    legend = page.at("legend")
+    for standing in (standing for standing in STANDINGS if any(part.standing is standing for part in found)):
+        item = SubElement(legend, "li", {"class": standing.value})
+        swatch = SubElement(item, "svg", {"width": "18", "height": "14", "aria-hidden": "true"})
+        SubElement(swatch, "rect", {"width": "18", "height": "14"})
+        swatch.tail = STANDINGS[standing]
+
+
+def _moment(time: float) -> str:
+    return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _share(size: int, counted: Figures) -> str:
+    return f"{size / counted.on_disk if counted.on_disk else 0:.0%} of it"
+
+
+def _fill_bar(bar: Element, counted: Figures) -> None:
+    words = {"used": "in use", "free": "can be freed", "other": "kept for now, index caches and logs"}
+    sizes = {"used": counted.in_use, "free": counted.free, "other": counted.rest}
+    said = ", ".join(f"{format_size(size)} {words[style]}" for style, size in sizes.items() if size)
+    bar.set("aria-label", said)
+    x = 0.0
+    for style, size in sizes.items():
+        width = size / max(sum(sizes.values()), 1)
+        part = SubElement(bar, "g", {"class": style})
+        SubElement(part, "title").text = f"{format_size(size)} {words[style]}"
+        SubElement(part, "rect", {"x": f"{x:.2%}", "width": f"{width:.2%}", "height": "100%"})
+        x += width
+
+
+def _fill_parts(page: _Page, found: Sequence[Part], titles: dict[str, str]) -> None:
+    """Fill in the table of parts; the first rows are those that the treemap shows."""
+    body = page.at("parts-rows")
+    listed, unlisted = _listed(found)
+    for index, part in enumerate(listed):
+        row = _row(body, f"p{index}" if index < TOP else None, index, part.standing)
+        SubElement(row, "td").text = visible(part.name)
+        _size_cell(row, part.size)
+        SubElement(row, "td").text = STANDINGS[part.standing]
+        SubElement(row, "td").text = visible(part.reason)
+        SubElement(row, "td").text = (iso_time(part.used) or "")[:10]
+        SubElement(row, "td").text = visible(titles[part.place])
+    _fill_others(page, "parts", [part.size for part in listed[TOP:]], [part.size for part in unlisted])
+
+
+def _listed(found: Sequence[Part]) -> tuple[list[Part], list[Part]]:
+    """Return what has a row and what has none: packages of caches come before the small parts of environments."""
+    order = sorted(range(len(found)), key=lambda index: (index >= TOP and found[index].standing is Standing.OWN, index))
+    return [found[index] for index in sorted(order[:MOST])], [found[index] for index in order[MOST:]]
+
+
+def _fill_locations(page: _Page, locations: Sequence[CacheUsage | EnvironmentUsage]) -> None:
+    """Fill in the table of caches and environments."""
+    body = page.at("locations-rows")
+    ordered = sorted(enumerate(locations), key=lambda pair: -pair[1].account.own)
+    for index, (number, item) in enumerate(ordered):
+        environment = isinstance(item, EnvironmentUsage)
+        row = _row(body, f"l{number}", index, Standing.OWN if environment else Standing.USED)
+        SubElement(row, "td").text = visible(item.root.name or "" if isinstance(item, EnvironmentUsage) else "")
+        SubElement(row, "td").text = "environment" if environment else "cache"
+        for size in (item.account.own, item.account.shared):
+            _size_cell(row, size)
+        if isinstance(item, CacheUsage):
+            _size_cell(row, item.reclaimable)
+            _count_cell(row, len(item.cache.entries))
+            used = None
+        else:
+            SubElement(row, "td", {"data-v": "-1"})
+            _count_cell(row, len(item.root.packages))
+            used = item.used
+        SubElement(row, "td").text = (iso_time(used) or "")[:10]
+        SubElement(row, "td").text = visible(_path(item))
+    _fill_others(page, "locations", [item.account.own for _, item in ordered[TOP:]], ())
+
+
+def _row(body: Element, name: str | None, index: int, standing: Standing) -> Element:
+    row = SubElement(body, "tr", {"class": standing.value})
+    if name is not None:
+        row.set("id", name)
+    if index >= TOP:
+        row.set("hidden", "")
+    return row
+
+
+def _size_cell(row: Element, size: int) -> None:
+    SubElement(row, "td", {"data-v": str(size)}).text = format_size(size)
+
+
+def _count_cell(row: Element, count: int) -> None:
+    SubElement(row, "td", {"data-v": str(count)}).text = f"{count:,}"
+
+
+def _fill_others(page: _Page, table: str, hidden: Sequence[int], unlisted: Iterable[int]) -> None:
+    """Fill in the last line of a table: how many rows are hidden, and how many parts have none."""
+    unlisted = tuple(unlisted)
+    line = page.at(f"{table}-others")
+    line.set("data-count", str(len(unlisted)))
+    line.set("data-size", str(sum(unlisted)))
+    count = len(hidden) + len(unlisted)
+    page.write(f"{table}-count", plural(count, "other"))
+    page.write(f"{table}-sum", format_size(sum(hidden) + sum(unlisted)))
+    if not count:
+        line.set("hidden", "")
+
+
+def _path(item: CacheUsage | EnvironmentUsage) -> str:
+    return item.cache.path if isinstance(item, CacheUsage) else item.root.path
+
+
+def _title(item: CacheUsage | EnvironmentUsage, caches: int) -> str:
+    """Return what a place is called in the table and the treemap."""
+    if isinstance(item, EnvironmentUsage):
+        return item.root.name or item.root.path
+    return "cache" if caches == 1 else f"cache {item.cache.path}"

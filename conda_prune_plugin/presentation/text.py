@@ -92,13 +92,19 @@ def printable(text: str) -> str:
 
 def on_one_line(text: str) -> str:
     """Return text with control characters and odd bytes escaped."""
+    return (
+        visible(text).encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
+    )
+
+
+def visible(text: str) -> str:
+    """Return text with what can't be seen, or would change how the rest is shown, escaped."""
     if text.isascii() and text.isprintable():
         return text
-    escaped = "".join(
+    return "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text
     )
-    return escaped.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
 
 
 def cache_name(cache: Cache) -> str:
