@@ -19,7 +19,7 @@ from crash import run
 from test_hostile_owner import NOBODY, Theirs, _with_script
 from test_unsafe_archives import HOSTILE, _archive
 
-from .soak import ViolationError
+from .seeds import ViolationError
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -69,7 +69,8 @@ class Attack:
         run(self._theirs.sandbox, *COMMANDS[1])
         for trap in self._random.sample(TRAPS, self._random.randint(1, 4)):
             self._steps.append(trap.__name__)
-            with suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
+            # One trap may be in the way of another.
+            with suppress(OSError, ValueError):
                 trap(self._theirs, self._territory, self._random)
         for command in self._random.choices(COMMANDS, k=3):
             self._give()
@@ -205,7 +206,8 @@ def _environment_of_links(theirs: Theirs, root: Path, chance: random.Random) -> 
 def _registry_names_root(theirs: Theirs, root: Path, _: random.Random) -> None:
     registry = theirs.sandbox.registry
     registry.parent.mkdir(parents=True, exist_ok=True)
-    registry.write_text(f"{root}\n{root.parent}\n/root\n{theirs.tiny.envs / 'e'}\n")
+    # Not the territory: an environment of root's that root does not know of is known by such a line.
+    registry.write_text(f"{root / 'lib'}\n{root.parent}\n/root\n{theirs.tiny.envs / 'e'}\n")
 
 
 def _note_leads_to_root(theirs: Theirs, root: Path, _: random.Random) -> None:

@@ -11,7 +11,8 @@ from crash import run_decided
 from machine import Machine, copy_tree
 
 from .oracle import exact
-from .soak import ENDS, ERRORS, ViolationError
+from .seeds import ViolationError
+from .soak import ENDS, ERRORS
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crash import run_bounded
 from machine import Machine, copy_tree
 
-from .soak import ViolationError
+from .seeds import ViolationError
 
 if TYPE_CHECKING:
     from collections import Counter

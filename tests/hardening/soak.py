@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from crash import End, run_decided
 
 from .oracle import Oracle, Sight, difference
+from .seeds import ViolationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,10 +56,6 @@ CHOICES: tuple[tuple[str, ...], ...] = (
 
 #: A disturbed command is meant to end so: by the kill, or with one of the exit codes that reference.md has.
 ENDS = {0, 1, 2, -9}
-
-
-class ViolationError(AssertionError):
-    """A promise was broken; the message says which, after what steps, and how to have it again."""
 
 
 @dataclass
@@ -143,7 +140,9 @@ class Round:
 
     def _prune(self) -> None:
         chosen = [option for options in self._random.sample(CHOICES, self._random.randint(0, 2)) for option in options]
-        disposal = self._random.choice(((), ("--backup",), ("--backup-to", str(self.machine.directory / "archives"))))
+        disposal = self._random.choice(
+            ((), (), ("--backup",), ("--backup-to", str(self.machine.directory / "archives")))
+        )
         command = ("prune", "--min-age", "0", *chosen)
         planned = self.machine.run(*command, "--dry-run", "--json")
         self._unchanged_by("a dry run")
@@ -165,7 +164,7 @@ class Round:
 
     def _remove_environment(self) -> None:
         if prefix := self._any_environment():
-            disposal = self._random.choice(((), ("--backup",), ("--prune",)))
+            disposal = self._random.choice(((), (), ("--backup",), ("--prune",)))
             self._ours(("prune", "envs", prefix, "--remove", "--force", *disposal), given_up=(prefix,))
 
     def _fix_registry(self) -> None:

@@ -24,10 +24,12 @@ pytestmark = [
 
 
 def test_the_owner_of_a_cache_gains_nothing_from_root(seeds: Seeds) -> None:
-    for seed in seeds.upto(8, share=0.125):
+    def play(seed: int) -> None:
         directory = Path(tempfile.mkdtemp(prefix="conda-prune-test-"))
         try:
             Attack(directory, seed, seeds.figures).play()
         finally:
             shutil.rmtree(directory)
+
+    seeds.play(8, 0.125, play)
     assert seeds.figures["commands of root's"] > 0

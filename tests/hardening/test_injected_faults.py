@@ -27,6 +27,5 @@ def test_a_fault_loses_nothing_in_use_and_the_next_run_completes(
 ) -> None:
     stage = Stage(machine, Oracle(machine.directory), tmp_path / "copy", name)
     assert stage.calls > 5
-    for seed in seeds.upto(1, share=0.25 / len(SCENES)):
-        stage.fail(seed, seeds.figures)
+    seeds.play(1, 0.25 / len(SCENES), lambda seed: stage.fail(seed, seeds.figures))
     assert seeds.figures["faults injected"] > 0

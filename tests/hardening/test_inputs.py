@@ -20,6 +20,5 @@ pytestmark = [pytest.mark.debian, pytest.mark.slow]
 
 def test_no_input_breaks_a_promise(machine: Machine, tmp_path: Path, seeds: Seeds) -> None:
     inputs = Inputs(machine, Oracle(machine.directory), tmp_path / "copy")
-    for seed in seeds.upto(8, share=0.125):
-        inputs.play(seed, seeds.figures)
+    seeds.play(8, 0.125, lambda seed: inputs.play(seed, seeds.figures))
     assert seeds.figures["inputs"] > 0
