@@ -65,13 +65,15 @@ class Attack:
 
     def play(self) -> None:
         """Lay some traps, have root run some commands, with a racing process half of the time, and look."""
-        before = self._look()
         run(self._theirs.sandbox, *COMMANDS[1])
         for trap in self._random.sample(TRAPS, self._random.randint(1, 4)):
             self._steps.append(trap.__name__)
             # One trap may be in the way of another.
             with suppress(OSError, ValueError):
                 trap(self._theirs, self._territory, self._random)
+        # Now only: a trap may have written through a link that another one has made.
+        self._give()
+        before = self._look()
         for command in self._random.choices(COMMANDS, k=3):
             self._give()
             racing = self._random.random() < 0.5
