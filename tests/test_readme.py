@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text()
 DOCUMENTS = {
-    path.name: path.read_text() for path in (TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "SECURITY.md", *(TOP / "docs").glob("*.md"))
+    path.name: path.read_text()
+    for path in (TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "SECURITY.md", *(TOP / "docs").glob("*.md"))
 }
 
 #: These also name options of the tests.
