@@ -26,6 +26,24 @@ settings.load_profile("ours")
 settings.register_profile("quick", settings.get_profile("ours"), max_examples=20)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the options of tests/hardening (see its README)."""
+    group = parser.getgroup("hardening")
+    group.addoption(
+        "--soak-minutes", type=float, default=0, help="go on for so long, in all of tests/hardening together"
+    )
+    group.addoption("--soak-seed", type=int, help="the first seed; the gate's is 1, a long run's is random")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests in tests/hardening have counted, and from which seed on."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == "hardening":
+                    terminalreporter.write_line(f"{report.nodeid}: {value}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs conda on a machine of its own, so that daily work can leave it out."""
     for item in items:

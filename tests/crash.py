@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import collections
 import os
+import signal
 import socket
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,19 +42,38 @@ def run(sandbox: Sandbox, *command: str) -> End:
 
 def run_traced(sandbox: Sandbox, command: Sequence[str], injection: str | None = None) -> End:
     """Run ``conda COMMAND`` to its end, or to the end that an injection puts to it."""
+    calls: list[str] = []
+    place, _, what = (injection or "").rpartition(":")
+
+    def decide(call: str) -> str:
+        calls.append(call)
+        return what if f"{call}:{calls.count(call)}" == place else ""
+
+    return replace(run_decided(sandbox, command, decide), calls=tuple(calls))
+
+
+def run_bounded(sandbox: Sandbox, command: Sequence[str], memory: int, seconds: float) -> End:
+    """Run ``conda COMMAND`` with so many bytes of address space; one that takes that long has its end by a kill."""
+    import resource
+
+    started = _start(sandbox, command)
+    resource.prlimit(started.pid, resource.RLIMIT_AS, (memory, memory))
+    timer = threading.Timer(seconds, os.kill, (started.pid, signal.SIGKILL))
+    timer.start()
+    try:
+        return _ended(sandbox, started)
+    finally:
+        timer.cancel()
+
+
+def run_decided(sandbox: Sandbox, command: Sequence[str], decide: Callable[[str], str]) -> End:
+    """Run ``conda COMMAND`` to its end; `decide` says of each of its `CHANGING` calls what becomes of it."""
     ours, its = socket.socketpair()
     with ours:
         with its:
             started = _start(sandbox, command, its.fileno())
-        calls: list[str] = []
-        place, _, what = (injection or "").rpartition(":")
-
-        def decide(call: str) -> str:
-            calls.append(call)
-            return what if f"{call}:{calls.count(call)}" == place else ""
-
         answer(ours, decide)
-    return replace(_ended(sandbox, started), calls=tuple(calls))
+    return _ended(sandbox, started)
 
 
 def run_failing(

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text()
 DOCUMENTS = {
-    path.name: path.read_text() for path in (TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").glob("*.md"))
+    path.name: path.read_text()
+    for path in (TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "SECURITY.md", *(TOP / "docs").glob("*.md"))
 }
+
+#: These also name options of the tests.
+OF_DEVELOPERS = {"CONTRIBUTING.md", "reliability.md"}
 
 
 def _block(kind: str, name: str) -> str:
@@ -95,7 +99,7 @@ def test_the_examples_for_programs_run(machine: Machine, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_links_between_the_documents_lead_somewhere(name: str) -> None:
-    directory = TOP if name in {"README.md", "CONTRIBUTING.md"} else TOP / "docs"
+    directory = TOP if (TOP / name).exists() else TOP / "docs"
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", DOCUMENTS[name]):
         assert (directory / target).exists(), target
 
@@ -105,7 +109,7 @@ def test_every_option_of_the_help_is_in_the_documents_and_the_other_way_round(em
     helps = "".join(empty.run("prune", *command, "--help").out for command in commands)
     of_help = set(re.findall(r"(?<![\w-])--[a-z-]+", helps))
     conda_s_own = {"--json", "--verbose", "--quiet", "--dry-run", "--yes", "--help", "--console"}
-    written = "".join(text for name, text in DOCUMENTS.items() if name != "CONTRIBUTING.md")
+    written = "".join(text for name, text in DOCUMENTS.items() if name not in OF_DEVELOPERS)
     named = set(
         re.findall(
             r"`(?:conda prune [a-z ]*)?(--[a-z-]+)",

@@ -1,0 +1,1 @@
+"""The tests that can go on for hours: see README.md."""
