@@ -15,6 +15,9 @@ INDEX = os.path.join("info", "index.json")
 #: The largest metadata file that is read, in bytes; the records of real packages with 100,000 files are below 40 MB.
 LARGEST = 256 << 20
 
+#: No path is longer (PATH_MAX of Linux, the largest of all Unix systems; and Windows'), in bytes.
+LONGEST_PATH = 32_767 if os.name == "nt" else 4095
+
 _TOO_LARGE = "it is too large to be metadata"
 
 #: Without waiting for who writes into a pipe; Windows has no such flag, nor pipes in its file system.
