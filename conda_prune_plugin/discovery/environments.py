@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import time
@@ -13,6 +14,7 @@ from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
 from .beside import beside
 from .crew import Crew
+from .deep_paths import real_path
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 from .mounts import KERNEL
 from .reading import LONGEST_PATH, read_regular
@@ -219,10 +221,10 @@ class Survey:
         """Return each environment once."""
         prefixes: dict[str, str] = {}
         for prefix in dict.fromkeys(self._prefixes()):
-            real_path = os.path.realpath(prefix)
+            real = real_path(prefix)
             # A link to an environment does not hide what that is called itself.
-            if real_path not in prefixes or (os.path.islink(prefixes[real_path]) and not os.path.islink(prefix)):
-                prefixes[real_path] = prefix
+            if real not in prefixes or (os.path.islink(prefixes[real]) and not os.path.islink(prefix)):
+                prefixes[real] = prefix
         return tuple((prefix, _name(prefix, self.sources)) for prefix in prefixes.values())
 
     def _prefixes(self) -> Iterator[str]:
@@ -281,14 +283,16 @@ def registered_prefixes(registry: str, overlong: list[int] | None = None) -> tup
         content = read_regular(registry, LARGEST_REGISTRY)
     except (FileNotFoundError, NotADirectoryError):
         return ()
+    # Before anything is asked for.
+    if (beyond := next(itertools.islice(_LINE.finditer(content), MOST_LINES, None), None)) is not None:
+        number = content.count(b"\n", 0, beyond.start()) + 1
+        raise OSError(errno.EFBIG, f"line {number:,} is one more than a registry may have", registry)
     prefixes: list[str] = []
     done = counted = 0
     number = 1
-    for lines, line in enumerate(_LINE.finditer(content)):
+    for line in _LINE.finditer(content):
         number += content.count(b"\n", counted, line.start())
         counted = line.start()
-        if lines == MOST_LINES:
-            raise OSError(errno.EFBIG, f"line {number:,} is one more than a registry may have", registry)
         if line.end() - line.start() > LONGEST_PATH:
             if overlong is not None:
                 overlong.append(number)

@@ -15,6 +15,7 @@ from ..core.environments import Environment, Problem, alike
 from ..core.model import Inventory, Root, RootKind, RootState
 from ..core.names import TRASH, package_name, package_version
 from ..core.report import EnvironmentUsage
+from .deep_paths import real_path
 from .environments import registered_prefixes
 from .installations import is_root_prefix, root_prefixes
 from .pointers import pointers
@@ -69,7 +70,7 @@ def _registered(settings: Settings) -> frozenset[str]:
     found: set[str] = set()
     for registry in (*settings.registries, *settings.other_registries):
         with suppress(OSError):
-            found.update(map(os.path.realpath, registered_prefixes(registry)))
+            found.update(map(real_path, registered_prefixes(registry)))
     return frozenset(found)
 
 

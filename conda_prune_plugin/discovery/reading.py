@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from io import FileIO
 from typing import Any
 
 #: What makes a directory a package for conda: name, version and build, in JSON.
@@ -57,13 +58,22 @@ def read_regular(path: str, longest: int = LARGEST) -> bytes:
 
 def read_ends(path: str, size: int, length: int) -> tuple[bytes, bytes]:
     """Return the first and the last bytes of a file of the given size, `length` of them. Raises `OSError`."""
-    fd = os.open(path, _FLAGS)
-    try:
-        beginning = os.read(fd, length)
-        os.lseek(fd, max(size - length, 0), os.SEEK_SET)
-        return beginning, os.read(fd, length)
-    finally:
-        os.close(fd)
+    with open_regular(path) as stream:
+        beginning = stream.read(length)
+        stream.seek(max(size - length, 0))
+        return beginning, stream.read(length)
+
+
+def open_regular(path: str, flags: int = 0) -> FileIO:
+    """Open a regular file for reading, for what is too large to be read at once; `flags`: more for `os.open`.
+
+    Raises `OSError` for anything else: a pipe may never end, nor a device.
+    """
+    stream = FileIO(path, opener=lambda name, _: os.open(name, _FLAGS | flags))
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return stream
 
 
 def is_of_content(error: OSError) -> bool:
