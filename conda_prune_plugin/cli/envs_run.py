@@ -17,7 +17,7 @@ from ..core.units import parse_age
 from ..discovery.crew import Crew
 from ..discovery.evidence import gather, stale_lines
 from ..discovery.inventory import SOFT_LINKS_POSSIBLE, begin, discover
-from ..discovery.own_files import find_own_files
+from ..discovery.own_files import Boundaries, find_own_files
 from ..discovery.records import MISSING
 from ..discovery.set_aside import is_set_aside
 from ..discovery.settings import Settings, conda_settings
@@ -179,18 +179,17 @@ def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
     progress = reporter.phase("Looking for environments")
     inventory = discover(request(session.arguments), progress, begin(crew)).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
-    named = tuple(
-        find_environment([root for root in roots if not is_set_aside(root.path)], name)
-        for name in session.arguments.environments
-    )
+    in_place = [root for root in roots if not is_set_aside(root.path)]
+    named = tuple(find_environment(in_place, name) for name in session.arguments.environments)
     survey = Survey(replace(inventory, roots=roots), crew, reporter.counter("Counting files"))
     survey.walk_caches()
     plan, remarks = session.choice.plan(inventory, reporter, time.time(), survey.measured)
     scan = survey.walk_environments()
     usages = [item for item in make_usage(scan, plan).environments if not is_set_aside(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)
+    boundaries, asked = Boundaries(scan.boundaries), frozenset(named)
     environments = tuple(
-        _with_own_files(item, scan) if not named or failures.realpath(item.path) in named else item
+        _with_own_files(item, scan, boundaries) if not asked or failures.realpath(item.path) in asked else item
         for item in gather(usages, inventory, session.settings)
     )
     reporter.clear()
@@ -199,17 +198,17 @@ def _look(session: Session, crew: Crew) -> tuple[Look, tuple[str, ...]]:
     return Look(inventory, plan, survey, scan, environments), named
 
 
-def _with_own_files(environment: Environment, scan: Scan) -> Environment:
+def _with_own_files(environment: Environment, scan: Scan, boundaries: Boundaries) -> Environment:
     root = environment.root
-    found = find_own_files(root, scan.pip.get(root, ()), environment.created, scan.boundaries)
+    found = find_own_files(root, scan.pip.get(root, ()), environment.created, boundaries)
     return environment if found is None else replace(environment, own_files=found)
 
 
 def _chosen(every: Sequence[Environment], named: Sequence[str], unused_for: float | None) -> tuple[Environment, ...]:
-    now = time.time()
+    now, asked = time.time(), frozenset(named)
     return tuple(
         environment
         for environment in every
-        if (not named or failures.realpath(environment.path) in named)
+        if (not asked or failures.realpath(environment.path) in asked)
         and (unused_for is None or is_unused_for(environment, unused_for, now))
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from .. import failures
 from ..core.model import Cache
+from ..discovery.deep_paths import real_path
 from ..discovery.environments import known_prefixes, registered_prefixes
 from ..discovery.envs_dirs import has_records
 from ..discovery.inventory import known_sources
@@ -67,7 +68,7 @@ def unregister(registries: Iterable[str], prefix: str) -> str | None:
     troubles = []
     for registry in registries:
         try:
-            lines = (line for line in registered_prefixes(registry) if failures.realpath(line) == real)
+            lines = (line for line in registered_prefixes(registry) if real_path(line) == real)
             named = tuple(dict.fromkeys((prefix, *lines)))
             _, trouble = register_found(conda_settings(), named)
             if trouble is None:

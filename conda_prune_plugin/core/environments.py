@@ -85,6 +85,7 @@ class Environment:
     active: it is activated in the shell that this program was started from.
     holds: what lies inside of it and is not its own: another environment, a cache, a home, the interpreter that runs
         this.
+    alike: the paths of all environments with exactly the same packages, this one included; one tuple for all of them.
     """
 
     usage: EnvironmentUsage
@@ -99,7 +100,7 @@ class Environment:
     is_link: bool = False
     holds: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
-    duplicates: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
     own_files: OwnFiles | None = None
 
     @property
@@ -204,13 +205,16 @@ def _work(found: OwnFiles | None) -> Iterable[str]:
         yield f"it contains {plural(len(found.files), 'file')} of no package (such as {found.files[0]})"
 
 
-def duplicates(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:
-    """Return for each environment the paths of those that have exactly the same packages."""
+def alike(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:
+    """Return for each environment the paths of those that have exactly the same packages, its own among them.
+
+    Those of one group share one tuple: a tuple each would take memory by the square of the group.
+    """
     same: dict[frozenset[str], list[str]] = {}
     for root in roots:
         if root.packages and root.state is RootState.OK:
             same.setdefault(root.packages, []).append(root.path)
-    return {path: tuple(other for other in paths if other != path) for paths in same.values() for path in paths}
+    return {path: group for group in map(tuple, same.values()) for path in group}
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,29 +248,51 @@ class Departed:
 class Mentions:
     """Finds in texts the prefixes that they name; of nested ones only the innermost counts.
 
-    home: what ``~``, ``$HOME`` and their like stand for.
+    home: what ``~``, ``$HOME`` and their like stand for. The time for a text does not depend on how many prefixes
+    there are: one pattern of all of them would try one after the other at each path.
     """
 
     def __init__(self, prefixes: Sequence[str], names: Mapping[str, str], home: str) -> None:
         self._home = home
         self._names = names
-        # Of two that begin alike the longer one stands first.
-        words = "|".join(map(re.escape, sorted(prefixes, reverse=True)))
-        # Neither inside of another path nor the beginning of another name.
-        self._paths = re.compile(rf"(?<![\w.-])(?:{words})(?=[/\s\"'`:;,)\]}}<>|&?#\\]|$)") if prefixes else None
+        self._prefixes = frozenset(prefixes)
+        # Where a prefix may begin, and what may be the beginning of one, up to each place where a path may end.
+        firsts = "".join(map(re.escape, sorted({prefix[0] for prefix in prefixes})))
+        self._start = re.compile(rf"(?<![\w.-])[{firsts}]") if firsts else None
+        self._beginnings = frozenset(prefix[: end.start()] for prefix in prefixes for end in _END.finditer(prefix, 1))
 
     def paths(self, text: str) -> frozenset[str]:
         """Return the prefixes that a text names by their path."""
-        if self._paths is None:
+        if self._start is None:
             return frozenset()
-        return frozenset(self._paths.findall(_HOME.sub(lambda found: self._home + found["end"], text)))
+        text = _HOME.sub(lambda found: self._home + found["end"], text)
+        found = set()
+        start = self._start.search(text)
+        while start is not None:
+            prefix = self._longest_at(text, start.start())
+            found.add(prefix)
+            start = self._start.search(text, start.end() if prefix is None else start.start() + len(prefix))
+        return frozenset(prefix for prefix in found if prefix is not None)
 
     def activated(self, text: str) -> frozenset[str]:
         """Return the prefixes that a shell script names by path, or activates or runs by name."""
         named = {name for groups in _BY_NAME.findall(text) for name in groups}
         return self.paths(text) | {self._names[name] for name in named if name in self._names}
 
+    def _longest_at(self, text: str, start: int) -> str | None:
+        """Return the longest prefix that stands at a place of a text and ends where a path may end."""
+        longest = None
+        for end in _END.finditer(text, start + 1):
+            path = text[start : end.start()]
+            if path in self._prefixes:
+                longest = path
+            if path not in self._beginnings:
+                break
+        return longest
 
+
+#: Where a path may end: before what separates names, or at the end of the text.
+_END = re.compile(r"(?=[/\s\"'`:;,)\]}<>|&?#\\]|$)")
 _HOME = re.compile(r"(?:~|\$HOME|\$\{HOME\}|\$\{env:HOME\}|\$\{userHome\}|\$USER_HOME\$|%h)(?P<end>/)")
 _BY_NAME = re.compile(
     r"(?m)^[^#\n]*?\b(?:(?:conda|mamba|micromamba|source)\s+activate\s+[\"']?([\w.+-]+)"

@@ -10,11 +10,15 @@ import os
 from collections.abc import Iterable, Iterator
 
 from .. import failures
+from .deep_paths import nearest
 from .envs_dirs import ANY, EnvsDir
 from .tools import PROJECTS
 
 #: How many different paths below a renamed directory are tried; each is looked for in all its neighbours.
 _MOST_TAILS = 16
+
+#: Of how many names such a path may be: each is a step in each neighbour, and a line of a registry may have thousands.
+_LONGEST_TAIL = 64
 
 
 def beside(prefixes: Iterable[str], current: str | None = None) -> tuple[EnvsDir, ...]:
@@ -33,7 +37,7 @@ def beside(prefixes: Iterable[str], current: str | None = None) -> tuple[EnvsDir
         else:
             top, tail = _renamed(prefix, existing)
             known = tails.setdefault(top, set())
-            if tail not in known and len(known) < _MOST_TAILS:
+            if tail not in known and len(known) < _MOST_TAILS and len(tail) <= _LONGEST_TAIL:
                 known.add(tail)
                 found[EnvsDir(top, (ANY, *tail), mixed=True)] = None
         if _exists(parent, existing):
@@ -50,11 +54,8 @@ def _renamed(prefix: str, existing: dict[str, bool]) -> tuple[str, tuple[str, ..
 
     In a directory of a tool one environment is as good as the other.
     """
-    tail: list[str] = []
-    path = prefix
-    while not _exists(above := os.path.dirname(path), existing) and above != path:
-        tail.insert(0, os.path.basename(path))
-        path = above
+    above, names = nearest(os.path.dirname(prefix), lambda path: _exists(path, existing))
+    tail = [*names, os.path.basename(prefix)]
     if len(tail) > 1:
         tail[-1] = ANY
     return above, tuple(tail)

@@ -12,7 +12,7 @@ from .. import failures
 from ..core.accounting import without
 from ..core.model import Cache, Client, Entry, Evidence, PartKind, Remainder
 from ..core.status import allocated, is_directory
-from .reading import read_object
+from .reading import open_regular, read_object
 from .wholeness import RECORD, archive_record
 
 #: Read at a time, in bytes.
@@ -92,7 +92,7 @@ def _has_hash(path: str, sha256: object, md5: object) -> bool:
     if not (sha256 or md5):
         return False
     digest = hashlib.sha256() if sha256 else hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest() == str(sha256 or md5).lower()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import re
 import time
@@ -13,14 +15,19 @@ from ..core.model import Notice, Root
 from ..errors import NoSuchDirectoryError
 from .beside import beside
 from .crew import Crew
+from .deep_paths import real_path
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 from .mounts import KERNEL
-from .reading import read_regular
+from .reading import LONGEST_PATH, read_regular
 from .records import META, Reading
 from .set_aside import set_aside
 
 #: A line of a registry that says something, from its first letter on; of others there may be any number.
 _LINE = re.compile(rb"\S.*")
+
+#: The largest registry that is read, in bytes, and with how many lines that say something. Ten thousand environments
+#: take one or two megabytes; conda takes lines out when it lists environments.
+LARGEST_REGISTRY, MOST_LINES = 16 << 20, 100_000
 
 #: An environment to be read: its path, and its name if it is known by one.
 _Task = tuple[str, "str | None"]
@@ -217,10 +224,10 @@ class Survey:
         """Return each environment once."""
         prefixes: dict[str, str] = {}
         for prefix in dict.fromkeys(self._prefixes()):
-            real_path = failures.realpath(prefix)
+            real = real_path(prefix)
             # A link to an environment does not hide what that is called itself.
-            if real_path not in prefixes or (failures.islink(prefixes[real_path]) and not failures.islink(prefix)):
-                prefixes[real_path] = prefix
+            if real not in prefixes or (failures.islink(prefixes[real]) and not failures.islink(prefix)):
+                prefixes[real] = prefix
         return tuple((prefix, _name(prefix, self.sources)) for prefix in prefixes.values())
 
     def _prefixes(self) -> Iterator[str]:
@@ -266,19 +273,33 @@ def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
     return tuple(place for place in found if replace(place, mixed=False) not in own)
 
 
-def registered_prefixes(registry: str) -> tuple[str, ...]:
-    """Return the environments that a registry file lists; none if there is no such file. Raises `OSError`.
+def registered_prefixes(registry: str, overlong: list[int] | None = None) -> tuple[str, ...]:
+    """Return the environments that a registry file lists; none if there is no such file.
 
     conda ends each prefix with a newline and writes newlines inside of one as they are, so lines that are no
-    environment are tried together with those behind them. What is no absolute path was not written by conda.
+    environment are tried together with those behind them. What is no absolute path was not written by conda, and
+    what is longer than any path names nothing: the numbers of such lines go into `overlong`.
+
+    Raises `OSError`, also if there is more in it than in any registry.
     """
     try:
-        content = read_regular(registry)
+        content = read_regular(registry, LARGEST_REGISTRY)
     except (FileNotFoundError, NotADirectoryError):
         return ()
+    # Before anything is asked for.
+    if (beyond := next(itertools.islice(_LINE.finditer(content), MOST_LINES, None), None)) is not None:
+        number = content.count(b"\n", 0, beyond.start()) + 1
+        raise OSError(errno.EFBIG, f"line {number:,} is one more than a registry may have", registry)
     prefixes: list[str] = []
-    done = 0
+    done = counted = 0
+    number = 1
     for line in _LINE.finditer(content):
+        number += content.count(b"\n", counted, line.start())
+        counted = line.start()
+        if line.end() - line.start() > LONGEST_PATH:
+            if overlong is not None:
+                overlong.append(number)
+            continue
         stripped = os.fsdecode(line[0].rstrip())
         if line.start() < done or not os.path.isabs(stripped) or "\0" in stripped:
             continue
@@ -299,6 +320,8 @@ def _over_lines(content: bytes, start: int, end: int) -> tuple[list[str], int]:
     for _ in range(4):
         following = content.find(b"\n", end + 1)
         end = len(content) if following < 0 else following
+        if end - start > LONGEST_PATH:
+            break
         found = [path for path in _spellings(content[start:end]) if failures.lexists(os.path.join(path, META))]
         if found:
             return found, end
@@ -309,8 +332,11 @@ def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
     found: list[str] = []
     neighbours = {registry: (name, cache) for name, registry, cache in sources.neighbours}
     for registry in sources.all_registries:
+        overlong: list[int] = []
         try:
-            found += (prefix for prefix in registered_prefixes(registry) if prefix not in sources.forgotten)
+            prefixes = registered_prefixes(registry, overlong)
+            found += (prefix for prefix in prefixes if prefix not in sources.forgotten)
+            notices += _overlong(registry, overlong)
         except OSError as error:
             failures.note(error)
             if registry in neighbours:
@@ -323,6 +349,14 @@ def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
             own = registry in sources.registries
             notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
     return tuple(found)
+
+
+def _overlong(registry: str, lines: Sequence[int]) -> Iterator[Notice]:
+    """Give the notice on lines that are longer than any path; nothing can be there, so they hide no environment."""
+    if lines:
+        more = f" and {len(lines) - 1:,} more lines" if len(lines) > 1 else ""
+        message = f"Line {lines[0]:,}{more} of the registry {registry}: too long for a path. Ignored."
+        yield Notice("overlong-line", message, registry)
 
 
 def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> Notice:

@@ -6,15 +6,17 @@ import os
 import re
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from .. import failures
-from ..core.environments import Environment, Problem, duplicates
+from ..core.environments import Environment, Problem, alike
 from ..core.model import Inventory, Root, RootKind, RootState
 from ..core.names import TRASH, package_name, package_version
 from ..core.report import EnvironmentUsage
 from ..failures import suppress
+from .deep_paths import real_path
 from .environments import registered_prefixes
 from .installations import is_root_prefix, root_prefixes
 from .pointers import pointers
@@ -35,10 +37,10 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
     roots = [usage.root for usage in usages]
     prefixes = [root.path for root in roots]
     names = {root.name: root.path for root in roots if root.name is not None}
-    processes, pointing, same = running(prefixes), pointers(prefixes, names), duplicates(roots)
+    processes, pointing, same = running(prefixes), pointers(prefixes, names), alike(roots)
     registered = _registered(settings)
     active = {failures.realpath(path) for path in _active()}
-    inner, bases = _inner(inventory, settings), _bases(settings)
+    inner, bases = _Inner(_not_its_own(inventory, settings)), _bases(settings)
     found = []
     for usage in usages:
         root = usage.root
@@ -57,9 +59,9 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
                 active=real in active,
                 base=base,
                 is_link=failures.islink(root.path),
-                holds=tuple(path for path in inner if path.startswith(os.path.join(real, ""))),
+                holds=inner.below(real),
                 problems=tuple(_problems(root, base=base)),
-                duplicates=same.get(root.path, ()),
+                alike=same.get(root.path, ()),
             )
         )
     return tuple(found)
@@ -69,7 +71,7 @@ def _registered(settings: Settings) -> frozenset[str]:
     found: set[str] = set()
     for registry in (*settings.registries, *settings.other_registries):
         with suppress(OSError):
-            found.update(map(failures.realpath, registered_prefixes(registry)))
+            found.update(map(real_path, registered_prefixes(registry)))
     return frozenset(found)
 
 
@@ -80,7 +82,26 @@ def _active() -> Iterable[str]:
             yield value
 
 
-def _inner(inventory: Inventory, settings: Settings) -> tuple[str, ...]:
+class _Inner:
+    """Paths of which those below a directory are found without looking at the others."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._order = {path: number for number, path in enumerate(paths)}
+        # Paths below one directory stand together.
+        self._sorted = sorted(self._order)
+
+    def below(self, directory: str) -> tuple[str, ...]:
+        """Return the paths below a directory, in the order in which they were given."""
+        top = os.path.join(directory, "")
+        found = []
+        for place in range(bisect_left(self._sorted, top), len(self._sorted)):
+            if not self._sorted[place].startswith(top):
+                break
+            found.append(self._sorted[place])
+        return tuple(sorted(found, key=self._order.__getitem__))
+
+
+def _not_its_own(inventory: Inventory, settings: Settings) -> tuple[str, ...]:
     """Return the real paths that no removal of what is around them may take along."""
     environments = (
         root.path

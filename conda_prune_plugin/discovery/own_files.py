@@ -23,14 +23,25 @@ class _Candidates:
     repositories: list[str] = field(default_factory=list)
 
 
-def find_own_files(
-    root: Root, pip: Iterable[PipPackage], created: float | None, boundaries: frozenset[tuple[int, int]]
-) -> OwnFiles | None:
-    """Return the user's own work in an environment.
+class Boundaries:
+    """Directories that belong to other environments or to caches, by device and inode; made once for all of these."""
 
-    pip: what pip has installed there. boundaries: device and inode of directories that belong to other environments
-    or to caches.
-    """
+    def __init__(self, directories: frozenset[tuple[int, int]]) -> None:
+        self._directories = directories
+        self._inodes = frozenset(inode for _, inode in directories)
+
+    def has(self, item: os.DirEntry[str]) -> bool:
+        """Return whether what a directory lists is one; nearly always its number alone tells. Raises `OSError`."""
+        if item.inode() not in self._inodes:
+            return False
+        status = os.lstat(item.path)
+        return (status.st_dev, status.st_ino) in self._directories
+
+
+def find_own_files(
+    root: Root, pip: Iterable[PipPackage], created: float | None, boundaries: Boundaries
+) -> OwnFiles | None:
+    """Return the user's own work in an environment; `pip`: what pip has installed there."""
     top = failures.realpath(root.path)
     found = _candidates(top, boundaries)
     if not found.repositories and all(map(is_programs_place, found.files)):
@@ -48,9 +59,8 @@ def find_own_files(
     return own_files(unowned, owned, found.repositories, created)
 
 
-def _candidates(top: str, boundaries: frozenset[tuple[int, int]]) -> _Candidates:
+def _candidates(top: str, boundaries: Boundaries) -> _Candidates:
     found = _Candidates()
-    inodes = frozenset(inode for _, inode in boundaries)
     # A directory, and whether it lies in a repository.
     pending = [("", False)]
     while pending:
@@ -58,9 +68,7 @@ def _candidates(top: str, boundaries: frozenset[tuple[int, int]]) -> _Candidates
         with suppress(OSError):
             with os.scandir(os.path.join(top, directory)) as listing:
                 items = [
-                    (item.name, item.is_dir(follow_symlinks=False))
-                    for item in listing
-                    if item.inode() not in inodes or not _is_one_of(item.path, boundaries)
+                    (item.name, item.is_dir(follow_symlinks=False)) for item in listing if not boundaries.has(item)
                 ]
             if any(name == GIT for name, _ in items) and may_hold_work(directory):
                 found.repositories.append(directory)
@@ -78,8 +86,3 @@ def _candidates(top: str, boundaries: frozenset[tuple[int, int]]) -> _Candidates
 def _is_left_out(path: str) -> bool:
     """Return whether a file says nothing: it lies where only programs write, from the top on."""
     return is_programs_place(path.split("/", 1)[0])
-
-
-def _is_one_of(path: str, boundaries: frozenset[tuple[int, int]]) -> bool:
-    status = os.lstat(path)
-    return (status.st_dev, status.st_ino) in boundaries

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from io import FileIO
 from typing import Any
 
 from .. import failures
@@ -16,6 +17,9 @@ INDEX = os.path.join("info", "index.json")
 
 #: The largest metadata file that is read, in bytes; the records of real packages with 100,000 files are below 40 MB.
 LARGEST = 256 << 20
+
+#: No path is longer (PATH_MAX of Linux, the largest of all Unix systems; and Windows'), in bytes.
+LONGEST_PATH = 32_767 if os.name == "nt" else 4095
 
 _TOO_LARGE = "it is too large to be metadata"
 
@@ -64,16 +68,27 @@ def _content(fd: int, path: str, longest: int) -> bytes:
 
 def read_ends(path: str, size: int, length: int) -> tuple[bytes, bytes]:
     """Return the first and the last bytes of a file of the given size, `length` of them. Raises `OSError`."""
-    fd = os.open(path, _FLAGS)
-    try:
-        beginning = os.read(fd, length)
-        os.lseek(fd, max(size - length, 0), os.SEEK_SET)
-        return beginning, os.read(fd, length)
-    except OSError as error:
-        error.filename = error.filename or path
-        raise
-    finally:
-        failures.close(fd, path)
+    with open_regular(path) as stream:
+        try:
+            beginning = stream.read(length)
+            stream.seek(max(size - length, 0))
+            return beginning, stream.read(length)
+        except OSError as error:
+            # The stream does not say where.
+            error.filename = error.filename or path
+            raise
+
+
+def open_regular(path: str, flags: int = 0) -> FileIO:
+    """Open a regular file for reading, for what is too large to be read at once; `flags`: more for `os.open`.
+
+    Raises `OSError` for anything else: a pipe may never end, nor a device.
+    """
+    stream = FileIO(path, opener=lambda name, _: os.open(name, _FLAGS | flags))
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return stream
 
 
 def is_of_content(error: OSError) -> bool:

@@ -20,7 +20,7 @@ from typing import IO, Any
 from .. import failures
 from ..core.model import ReasonKind
 from .measure import Statuses
-from .reading import INDEX, dist_of, is_of_content, read_ends, read_object, read_regular
+from .reading import INDEX, dist_of, is_of_content, open_regular, read_ends, read_object, read_regular
 
 #: Name, type, size and SHA-256 of every file (conda.models.records.PathDataV1); packages of old have only the names.
 PATHS = os.path.join("info", "paths.json")
@@ -150,8 +150,7 @@ def file_sha256(path: str, enough: Enough = never) -> str:
     import hashlib
 
     digest = hashlib.sha256()
-    more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more)) as stream:
+    with open_regular(path, getattr(os, "O_NOFOLLOW", 0)) as stream:
         for chunk in _chunks(stream, path, enough):
             digest.update(chunk)
     return digest.hexdigest()
@@ -209,7 +208,7 @@ def _zip_ends(path: str, size: int, end: bytes) -> bool:
 
     try:
         # Reads the whole directory.
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             return bool(archive.namelist())
     except OSError as error:
         failures.note(error)
@@ -231,7 +230,7 @@ def _zip_reads(path: str, enough: Enough) -> bool:
     import zlib
 
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             for item in archive.infolist():
                 with archive.open(item) as stream:
                     _read(stream, path, enough)
@@ -251,7 +250,7 @@ def _bz2_reads(path: str, enough: Enough) -> bool:
     import bz2
 
     try:
-        with bz2.open(path) as stream:
+        with open_regular(path) as file, bz2.open(file) as stream:
             _read(stream, path, enough)
     except OSError as error:
         failures.note(error)

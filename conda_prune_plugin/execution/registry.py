@@ -8,7 +8,7 @@ the reading and the renaming.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .. import failures
 from .directory import Directory
@@ -37,8 +37,7 @@ def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) ->
         except FileNotFoundError:
             return False
         after = before if before.endswith(b"\n") else before + b"\n"
-        for prefix in prefixes:
-            after = _without(after, os.fsencode(prefix))
+        after = _without(after, list(map(os.fsencode, prefixes)))
         if after.rstrip(b"\n") == before.rstrip(b"\n"):
             return False
         if copy is not None:
@@ -49,17 +48,24 @@ def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) ->
     return True
 
 
-def _without(content: bytes, prefix: bytes) -> bytes:
-    if b"\n" in prefix:
-        # Such a prefix takes several lines (conda writes it as it is).
-        return (b"\n" + content).replace(b"\n" + prefix + b"\n", b"\n").removeprefix(b"\n")
+def _without(content: bytes, prefixes: Iterable[bytes]) -> bytes:
+    """Return what is left without some prefixes, in one pass over all lines."""
+    single = set()
+    for prefix in prefixes:
+        if b"\n" in prefix:
+            # Such a prefix takes several lines (conda writes it as it is).
+            content = (b"\n" + content).replace(b"\n" + prefix + b"\n", b"\n").removeprefix(b"\n")
+        else:
+            single.add(prefix)
     lines = content.split(b"\n")
-    return b"\n".join(line for line in lines if line.strip() == b"" or not _names(line.lstrip(), prefix))
+    return b"\n".join(line for line in lines if line.strip() == b"" or not _names(line.lstrip(), single))
 
 
-def _names(line: bytes, prefix: bytes) -> bool:
+def _names(line: bytes, prefixes: Collection[bytes]) -> bool:
     """Return whether a line names a prefix: as it is or, if nothing is called so, without the blanks at its end."""
-    return os.path.abspath(line) == prefix or (os.path.abspath(line.rstrip()) == prefix and not failures.lexists(line))
+    return os.path.abspath(line) in prefixes or (
+        os.path.abspath(line.rstrip()) in prefixes and not failures.lexists(line)
+    )
 
 
 def _write(directory: Directory, name: str, content: bytes, like: str) -> None:

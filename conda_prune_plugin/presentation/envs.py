@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ _STALE = {
 
 #: How many of what points into an environment, or runs from it, a listing names.
 _NAMED = 3
+
+#: So many others with the same packages the document names for each environment; all of them it names once a group.
+_MOST_DUPLICATES = 20
 
 #: So many stale lines of a registry are all named.
 _STALE_NAMED = 10
@@ -73,6 +77,7 @@ def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: boo
         "run": report.run.id if report.run else None,
         "disposal": report.disposal.value if report.disposal else None,
         "environments": [_environment(item, report.now) for item in report.shown],
+        "duplicate_groups": _groups(report.shown),
         "registries": [
             {
                 "path": registry,
@@ -136,7 +141,8 @@ def _environment(item: Environment, now: float) -> dict[str, Any]:
         "active": item.active,
         "frozen": item.frozen,
         "problems": [{"kind": problem.kind, "detail": problem.detail} for problem in item.problems],
-        "duplicates": list(item.duplicates),
+        "duplicates": list(itertools.islice(_others(item), _MOST_DUPLICATES)),
+        "duplicate_count": max(len(item.alike) - 1, 0),
         "protected": [{"kind": found.kind.value, "detail": found.detail} for found in protections(item, by_age=False)],
     }
 
@@ -210,9 +216,20 @@ def _below(item: Environment, report: EnvsReport, *, whole: bool) -> Iterable[st
         yield from (f"    {line}" for line in lines[:limit])
         if len(lines) > limit:
             yield f"    and {len(lines) - limit:,} more (-v names them)"
-    if item.duplicates:
-        others = len(item.duplicates) - 1
-        yield f"    same packages as {printable(item.duplicates[0])}" + (f" and {others:,} more" if others else "")
+    if (other := next(_others(item), None)) is not None:
+        more = len(item.alike) - 2
+        yield f"    same packages as {printable(other)}" + (f" and {more:,} more" if more else "")
+
+
+def _others(item: Environment) -> Iterator[str]:
+    """Give the other environments with the same packages."""
+    return (path for path in item.alike if path != item.path)
+
+
+def _groups(environments: Iterable[Environment]) -> list[list[str]]:
+    """Return all environments with the same packages as one of these, each group once."""
+    groups = {item.alike[0]: item.alike for item in environments if len(item.alike) > 1}
+    return [list(group) for group in groups.values()]
 
 
 def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:

@@ -17,7 +17,7 @@ from conda_prune_plugin.core.environments import (
     Pointer,
     ProtectionKind,
     Running,
-    duplicates,
+    alike,
     is_unused_for,
     last_evidence,
     protections,
@@ -186,10 +186,15 @@ def test_where_no_access_is_kept_nothing_goes_for_its_age() -> None:
         ("/data/envs/a/bin", set()),
         ("~/env/bin ${HOME}/env $HOME/env/x", {"/home/me/env"}),
         ("~user/env", set()),
+        ("/envs/a b/c /envs/a", {"/envs/a b/c", "/envs/a"}),
+        ("/envs/a b/d", {"/envs/a"}),
+        ("/envs/a /envs/a/envs/other/envs/inner", {"/envs/a"}),
+        ("//envs/a/envs/a", {"/envs/a"}),
+        ("C:\\envs\\w\\python.exe C:/envs/w", {"C:\\envs\\w"}),
     ],
 )
 def test_a_path_is_found_and_what_only_looks_like_it_is_not(text: str, found: set[str]) -> None:
-    prefixes = ("/envs/a", "/envs/a/envs/inner", "/home/me/env")
+    prefixes = ("/envs/a", "/envs/a/envs/inner", "/envs/a b/c", "/home/me/env", "C:\\envs\\w")
 
     assert Mentions(prefixes, {}, "/home/me").paths(text) == found
 
@@ -224,17 +229,18 @@ def test_a_name_that_no_environment_has_activates_none() -> None:
 
 @given(st.lists(st.frozensets(st.sampled_from("abc"), max_size=3), max_size=6))
 @example([frozenset("a"), frozenset("b"), frozenset("a"), frozenset()])
-def test_duplicates_are_those_with_exactly_the_same_packages(sets: list[frozenset[str]]) -> None:
+def test_alike_are_those_with_exactly_the_same_packages(sets: list[frozenset[str]]) -> None:
     roots = [Root(f"/{number}", None, RootState.OK, dists) for number, dists in enumerate(sets)]
 
-    found = duplicates(roots)
+    found = alike(roots)
 
     for root in roots:
-        expected = [one.path for one in roots if one is not root and one.dists == root.dists and root.dists]
+        expected = [one.path for one in roots if one.dists == root.dists and root.dists]
         assert list(found.get(root.path, ())) == expected
+        assert all(found[path] is found[root.path] for path in expected)
 
 
 def test_what_can_t_be_read_whole_is_nobody_s_duplicate() -> None:
     roots = [Root(f"/{state}", None, state, frozenset("a")) for state in RootState]
 
-    assert duplicates(roots) == {"/ok": ()}
+    assert alike(roots) == {"/ok": ("/ok",)}
