@@ -18,7 +18,7 @@ from .timing import Compared, Contender, Took, alternate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conda_prune_plugin.core.decision import Plan
+    from conda_prune_plugin.core.plan import Plan
 
 
 def compare(install: Install, rounds: int) -> list[Compared]:
@@ -53,11 +53,11 @@ def _timed(do: Callable[[], object]) -> Took:
 def _plan() -> Plan:
     from conda.base.context import reset_context
 
-    from conda_prune_plugin.core.planner import make_plan
-    from conda_prune_plugin.core.policy import Policy
-    from conda_prune_plugin.core.reachability import candidates, references
-    from conda_prune_plugin.discovery.candidates import gather_evidence
+    from conda_prune_plugin.core.rules.planner import make_plan
+    from conda_prune_plugin.core.rules.policy import Policy
+    from conda_prune_plugin.core.rules.reachability import candidates, references
     from conda_prune_plugin.discovery.inventory import Request, discover
+    from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
 
     reset_context()
     inventory = discover(Request(), lambda seen: None).inventory
@@ -70,10 +70,10 @@ def _backup(plan: Plan, number: int) -> Took:
     from conda_prune_plugin.core.model import Result
     from conda_prune_plugin.core.run import Disposal, Run
     from conda_prune_plugin.discovery.inventory import Request, discover
-    from conda_prune_plugin.discovery.measure import measure
-    from conda_prune_plugin.execution.execute import execute
-    from conda_prune_plugin.execution.lock import Patience
-    from conda_prune_plugin.execution.tools import Tools
+    from conda_prune_plugin.discovery.system.measure import measure
+    from conda_prune_plugin.execution.locks.run_lock import Patience
+    from conda_prune_plugin.execution.ports import Tools
+    from conda_prune_plugin.execution.sweep import execute
 
     watch = discover(Request(), lambda seen: None).watch
     tools = Tools(
@@ -88,10 +88,10 @@ def _backup(plan: Plan, number: int) -> Took:
 
 
 def _restore() -> None:
-    from conda_prune_plugin.cli.fetching import fetch
-    from conda_prune_plugin.cli.runs import all_locked, named_run, take_stock
-    from conda_prune_plugin.execution.lock import Patience
-    from conda_prune_plugin.execution.restore import restore
+    from conda_prune_plugin.execution.locks.run_lock import Patience
+    from conda_prune_plugin.execution.restore_backups import restore
+    from conda_prune_plugin.operations.runs.refetch import fetch
+    from conda_prune_plugin.operations.runs.run_store import all_locked, named_run, take_stock
 
     runs = named_run(take_stock(()), "last")
     with all_locked(runs, Patience()) as locked:

@@ -23,7 +23,7 @@ def conda_subcommands():  # type: ignore[no-untyped-def]
 @hookimpl
 def conda_settings():  # type: ignore[no-untyped-def]
     """Register the settings of ``.condarc``."""
-    from .cli.settings import register
+    from .settings import register
 
     yield from register()
 
@@ -43,7 +43,7 @@ def conda_post_commands():  # type: ignore[no-untyped-def]
 @hookimpl
 def conda_health_checks():  # type: ignore[no-untyped-def]
     """Register what ``conda doctor`` says of the package caches."""
-    from .cli.health import health_check
+    from .cli.doctor import health_check
 
     yield health_check()
 
@@ -69,6 +69,6 @@ def _execute(arguments):  # type: ignore[no-untyped-def]
 
 
 def _after_command(command):  # type: ignore[no-untyped-def]
-    from .cli.automatic import after_command
+    from .operations.prune.auto_prune import after_command
 
     after_command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_prune_plugin.execution.directory import Directory
+from conda_prune_plugin.execution.files.dir_fd import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

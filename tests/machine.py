@@ -19,7 +19,7 @@ from typing import Any
 import prepared
 from schema import check
 
-from conda_prune_plugin.demo.packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
+from conda_prune_plugin.demo.demo_packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
 
 

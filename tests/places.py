@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conda_prune_plugin.discovery.archive_names import archive_suffixes
+from conda_prune_plugin.discovery.clients.archive_names import archive_suffixes
 
 _SHARED_MEMORY = Path("/dev/shm")
 

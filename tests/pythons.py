@@ -12,7 +12,7 @@ import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
-from conda_prune_plugin.demo.packages import File, Package, SymLink
+from conda_prune_plugin.demo.demo_packages import File, Package, SymLink
 
 _BASE = Path(os.path.realpath(sys.executable))
 _VERSION = f"3.{sys.version_info.minor}.0"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import conda
 from packaging.requirements import Requirement
 
-from conda_prune_plugin.demo.packages import File, Item, Package, SymLink, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Item, Package, SymLink, build_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

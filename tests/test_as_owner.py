@@ -16,7 +16,7 @@ import pytest
 
 from conda_prune_plugin.core.model import Notice
 from conda_prune_plugin.errors import LockTimeoutError, StateError
-from conda_prune_plugin.execution.as_owner import Ask, User, owner_to_become, run_as
+from conda_prune_plugin.execution.owner_process import Ask, User, owner_to_become, run_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

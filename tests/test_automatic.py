@@ -11,8 +11,8 @@ import pytest
 from machine import Answer, Machine, age, listing
 from tiny import tiny_on
 
-from conda_prune_plugin.core.names import STATE
-from conda_prune_plugin.execution.stamp import STAMP, claim
+from conda_prune_plugin.core.dist_names import STATE
+from conda_prune_plugin.execution.state.last_check import STAMP, claim
 
 if TYPE_CHECKING:
     from pathlib import Path

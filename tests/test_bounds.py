@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conda_prune_plugin.core.environments import Environment, Mentions, alike
+from conda_prune_plugin.core.envs.environment_use import Environment, Mentions, alike
 from conda_prune_plugin.core.model import Inventory, Root, RootState
-from conda_prune_plugin.core.report import EnvironmentUsage, PipPackages
-from conda_prune_plugin.core.usage import Account
-from conda_prune_plugin.discovery.beside import beside
-from conda_prune_plugin.discovery.deep_paths import nearest, real_path
-from conda_prune_plugin.discovery.environments import (
+from conda_prune_plugin.core.usage.disk_usage import Account
+from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPackages
+from conda_prune_plugin.discovery.clients.conda import conda_settings
+from conda_prune_plugin.discovery.envs.own_file_search import Boundaries, find_own_files
+from conda_prune_plugin.discovery.envs.use_evidence import gather
+from conda_prune_plugin.discovery.packages.integrity import file_sha256
+from conda_prune_plugin.discovery.roots.environments import (
     LARGEST_REGISTRY,
     MOST_LINES,
     Sources,
     read_roots,
     registered_prefixes,
 )
-from conda_prune_plugin.discovery.evidence import gather
-from conda_prune_plugin.discovery.own_files import Boundaries, find_own_files
-from conda_prune_plugin.discovery.reading import LONGEST_PATH, open_regular, read_ends
-from conda_prune_plugin.discovery.settings import conda_settings
-from conda_prune_plugin.discovery.wholeness import file_sha256
-from conda_prune_plugin.execution.registry import take_out
-from conda_prune_plugin.presentation.envs import EnvsReport, envs_document
+from conda_prune_plugin.discovery.roots.nearby_environments import beside
+from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
+from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends
+from conda_prune_plugin.execution.files.environments_txt_lines import take_out
+from conda_prune_plugin.presentation.envs_output import EnvsReport, envs_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

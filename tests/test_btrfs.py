@@ -10,7 +10,7 @@ from test_hostile import DISTS, PRUNE, Place
 from test_recovery import test_what_could_not_be_put_back_is_explained_and_comes_to_an_end as not_put_back
 
 from conda_prune_plugin.core.run import Disposal
-from conda_prune_plugin.execution.directory import Directory
+from conda_prune_plugin.execution.files.dir_fd import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

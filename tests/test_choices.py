@@ -14,9 +14,9 @@ from machine import UNREFERENCED, allocated, contents, listing
 from tiny import Tiny, write_archive
 
 from conda_prune_plugin.core.model import ReasonKind, Root, RootState
-from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.hidden_links import why_soft_links
-from conda_prune_plugin.discovery.softlinks import soft_links
+from conda_prune_plugin.discovery.links.soft_links import soft_links
+from conda_prune_plugin.discovery.links.unseen_soft_links import why_soft_links
+from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -381,7 +381,7 @@ def test_what_an_environment_does_with_an_unlinked_entry_after_the_plan_keeps_it
 
 @pytest.mark.slow
 def test_the_time_at_which_an_environment_was_removed_is_the_last_use(empty: Machine) -> None:
-    from conda_prune_plugin.demo.packages import File, Package, build_channel
+    from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
     build_channel(empty.directory / "channel", (Package("a", "1", files={"lib/a": File(b"a" * 9000)}),))
     empty.install("create", "-n", "e", "a")

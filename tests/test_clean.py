@@ -13,8 +13,8 @@ import pytest
 from machine import Machine, allocated, contents, copy_tree, listing
 from tiny import Tiny
 
-from conda_prune_plugin.cli.targets import add_targets, targets_of
-from conda_prune_plugin.core.targets import ALL, DEFAULT, Target
+from conda_prune_plugin.cli.arguments import add_targets, targets_of
+from conda_prune_plugin.core.rules.targets import ALL, DEFAULT, Target
 
 if TYPE_CHECKING:
     from pathlib import Path

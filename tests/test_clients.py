@@ -15,10 +15,10 @@ from clients import Mamba, rattler_install
 from machine import UNREFERENCED, allocated, contents, listing
 
 from conda_prune_plugin.core.model import Client
-from conda_prune_plugin.discovery.clients import other_clients, pixi_cache_roots
-from conda_prune_plugin.discovery.envs_dirs import EnvsDir
-from conda_prune_plugin.discovery.other_caches import other_caches
-from conda_prune_plugin.discovery.tools import tool_places
+from conda_prune_plugin.discovery.clients.mamba_pixi import other_clients, pixi_cache_roots
+from conda_prune_plugin.discovery.clients.tool_environments import tool_places
+from conda_prune_plugin.discovery.roots.envs_dirs import EnvsDir
+from conda_prune_plugin.discovery.usage.other_tools import other_caches
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -212,9 +212,9 @@ def test_an_interruption_after_the_document_gives_no_second_one(unused: Machine)
 @pytest.mark.parametrize(
     ("moment", "arguments"),
     [
-        ("conda_prune_plugin.execution.other:remove", ("--all",)),
-        ("conda_prune_plugin.execution.purge:remove", ()),
-        ("conda_prune_plugin.cli.run:_Run._settle_preset", ("--ci", "image")),
+        ("conda_prune_plugin.execution.remove_index_caches:remove", ("--all",)),
+        ("conda_prune_plugin.execution.purge_backups:remove", ()),
+        ("conda_prune_plugin.operations.prune.run_prune:_Run._settle_preset", ("--ci", "image")),
     ],
 )
 def test_interrupted_by_what_comes_after_it_a_removal_is_told(

@@ -20,9 +20,9 @@ from syscalls import CHANGING
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import Cache, Client
-from conda_prune_plugin.demo.packages import File, HardLink, Item, SymLink
+from conda_prune_plugin.demo.demo_packages import File, HardLink, Item, SymLink
 from conda_prune_plugin.demo.sandbox import Sandbox
-from conda_prune_plugin.execution.runs import stored_runs
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +61,7 @@ class Place:
     def look(self, name: str, below: str = "pkgs") -> dict[str, tuple[object, ...]]:
         """Return all there is to know of a part but what a rename may change: the times of change.
 
-        A backup conceals `info/index.json` under another name (see `execution.conceal`); killed between that and
+        A backup conceals `info/index.json` under another name (see `quarantine.disguise`); killed between that and
         setting the time of `info` again, that time is lost.
         """
         top = self.directory / below / name

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from tasks import Repeating, Stopping
 
-from conda_prune_plugin.discovery import crew as crew_module
-from conda_prune_plugin.discovery.crew import Crew, worthwhile
+from conda_prune_plugin.discovery.system import worker as crew_module
+from conda_prune_plugin.discovery.system.worker import Crew, worthwhile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_a_second_process_that_is_stopped_is_not_waited_for(task: bytes) -> None
 
 
 def test_the_second_process_takes_the_standard_library_and_not_what_is_installed_by_its_names(tmp_path: Path) -> None:
-    package = Path(crew_module.__file__).parents[1]
+    package = Path(crew_module.__file__).parents[2]
     (tmp_path / package.name).symlink_to(package)
     # As old backports of these modules are.
     for name in ("pickle", "enum", "dataclasses", "typing"):
@@ -72,7 +72,7 @@ def test_the_second_process_takes_the_standard_library_and_not_what_is_installed
 @pytest.mark.parametrize("utf8", ["0", "1"])
 def test_paths_mean_the_same_to_both_processes(utf8: str) -> None:
     code = (
-        "from tasks import Encoding; from conda_prune_plugin.discovery import crew\n"
+        "from tasks import Encoding; from conda_prune_plugin.discovery.system import worker as crew\n"
         f"crew._SCRIPT = {crew_module._SCRIPT!r}; crew._processors = lambda: 2\n"
         "with crew.Crew() as both:\n"
         "    both.begin(Encoding(), [b'here', b'there'])\n"

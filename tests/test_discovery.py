@@ -19,24 +19,24 @@ from hypothesis.strategies import from_regex
 from machine import allocated
 from tiny import Tiny
 
-from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import LastUsedFrom, ReasonKind, RootState
-from conda_prune_plugin.core.policy import Policy
-from conda_prune_plugin.demo.packages import File, Package, build_package
-from conda_prune_plugin.discovery import sources, urls
-from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.candidates import archives_beside
-from conda_prune_plugin.discovery.environments import (
+from conda_prune_plugin.core.plan import Plan
+from conda_prune_plugin.core.rules.policy import Policy
+from conda_prune_plugin.demo.demo_packages import File, Package, build_package
+from conda_prune_plugin.discovery.clients.installations import usual_installations
+from conda_prune_plugin.discovery.packages import package_urls, provenance
+from conda_prune_plugin.discovery.packages.cache_listing import find_caches
+from conda_prune_plugin.discovery.packages.inspection import Memory
+from conda_prune_plugin.discovery.packages.removal_evidence import archives_beside
+from conda_prune_plugin.discovery.roots.conda_meta import MISSING
+from conda_prune_plugin.discovery.roots.environments import (
     Sources,
     read_roots,
     registered_prefixes,
     require_environments,
     search_environments,
 )
-from conda_prune_plugin.discovery.installations import usual_installations
-from conda_prune_plugin.discovery.look import Memory
-from conda_prune_plugin.discovery.reading import LARGEST
-from conda_prune_plugin.discovery.records import MISSING
+from conda_prune_plugin.discovery.system.safe_read import LARGEST
 from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ def test_an_environment_is_one_root_however_often_it_is_named(tmp_path: Path) ->
     prefix = tmp_path / "envs" / "e"
     (prefix / "conda-meta").mkdir(parents=True)
     (tmp_path / "link").symlink_to(prefix)
-    sources = Sources(
+    provenance = Sources(
         named=(str(prefix), str(tmp_path / "link")), envs_dirs=(str(tmp_path / "envs"),), prefixes=(str(prefix),)
     )
 
-    roots, _ = read_roots(sources)
+    roots, _ = read_roots(provenance)
 
     assert [(root.path, root.name) for root in roots] == [(str(prefix), "e")]
 
@@ -540,9 +540,9 @@ def test_urls_are_shown_without_their_secrets(tiny: Tiny) -> None:
     (tiny.cache / "b-1-0.conda").write_bytes(b"archive")
     (tiny.cache / "urls.txt").write_text(f"https://old/b-1-0.conda\n{url.replace('a-1-0', 'b-1-0')}\n")
 
-    sources = [decision.source for decision in tiny.plan().remove]
+    provenance = [decision.source for decision in tiny.plan().remove]
 
-    assert sources == [f"https://host/t/<TOKEN>/channel/linux-64/{dist}.conda" for dist in ("a-1-0", "b-1-0")]
+    assert provenance == [f"https://host/t/<TOKEN>/channel/linux-64/{dist}.conda" for dist in ("a-1-0", "b-1-0")]
 
 
 def test_installations_in_the_usual_places_are_found_with_their_configuration(
@@ -587,7 +587,7 @@ def test_a_scan_opens_and_measures_nothing_of_what_is_in_use(tiny: Tiny, monkeyp
     assert [path for path in opened if "/used-1-0" in path] == []
 
 
-@given(from_regex(urls._PLAIN, fullmatch=True))
+@given(from_regex(package_urls._PLAIN, fullmatch=True))
 def test_a_url_taken_for_plain_is_what_conda_makes_of_it(url: str) -> None:
     assert mask_anaconda_token(remove_auth(url)) == url
 
@@ -605,7 +605,7 @@ def test_a_url_taken_for_plain_is_what_conda_makes_of_it(url: str) -> None:
     ],
 )
 def test_no_login_and_no_token_of_a_url_is_shown(url: str | None, clean: str | None) -> None:
-    assert urls.without_credentials(url) == clean
+    assert package_urls.without_credentials(url) == clean
 
 
 def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -615,8 +615,8 @@ def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch
 
     def check() -> None:
         for url in (path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
-            assert sources.irreplaceable(url, ()) is None
-        assert sources.irreplaceable(elsewhere, ()) == "its source //server/a share/x is not there any more"
+            assert provenance.irreplaceable(url, ()) is None
+        assert provenance.irreplaceable(elsewhere, ()) == "its source //server/a share/x is not there any more"
 
     def as_from_python_3_14_on(url: str) -> str:
         if url.startswith("//"):
@@ -624,7 +624,7 @@ def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch
         return unquote(url)
 
     check()
-    monkeypatch.setattr(sources, "url2pathname", as_from_python_3_14_on)
+    monkeypatch.setattr(provenance, "url2pathname", as_from_python_3_14_on)
     check()
 
 

@@ -10,7 +10,7 @@ from ageless import FIX, ageless
 from conda.plugins.types import CondaHealthCheck
 from machine import Machine, listing
 
-from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
 
 @pytest.fixture

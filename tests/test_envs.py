@@ -16,7 +16,7 @@ import pytest
 from machine import PACKAGES, Answer, Machine, allocated, copy_tree, listing
 from pythons import PYTHON, pip, wheel
 
-from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

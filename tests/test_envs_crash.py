@@ -14,7 +14,7 @@ from machine import copy_tree, listing
 from places import temporary
 from tiny import Tiny
 
-from conda_prune_plugin.demo.packages import File, SymLink
+from conda_prune_plugin.demo.demo_packages import File, SymLink
 from conda_prune_plugin.demo.sandbox import Sandbox
 
 if TYPE_CHECKING:

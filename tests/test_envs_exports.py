@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conda_prune_plugin.discovery.exports import EXPLICIT, PIP, YAML, export
-from conda_prune_plugin.discovery.records import read_environment
+from conda_prune_plugin.discovery.envs.export import EXPLICIT, PIP, YAML, export
+from conda_prune_plugin.discovery.roots.conda_meta import read_environment
 
 _URL = "https://host/linux-64/good-1-0.conda"
 _GOOD = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from crash import run_failing
 
-from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
 
 if TYPE_CHECKING:

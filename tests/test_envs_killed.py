@@ -18,7 +18,7 @@ from crash import injections, run_traced
 from machine import PACKAGES, Answer, Machine, copy_tree
 from syscalls import CHANGING
 
-from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

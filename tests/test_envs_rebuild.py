@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from machine import Machine
 
-from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
 if TYPE_CHECKING:
     from pathlib import Path

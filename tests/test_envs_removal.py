@@ -15,17 +15,17 @@ from machine import listing
 from places import temporary
 from tiny import Tiny
 
-from conda_prune_plugin.cli.places import place_of
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.discovery.measure import identity, measure
+from conda_prune_plugin.discovery.system.measure import identity, measure
 from conda_prune_plugin.errors import StateError
-from conda_prune_plugin.execution.departure import Departure, Tools
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.environments import Removed, take_away
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.recovery import recover
-from conda_prune_plugin.execution.runs import stored_runs
+from conda_prune_plugin.execution.environment_preflight import Departure, Tools
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.recover import recover
+from conda_prune_plugin.execution.remove_environments import Removed, take_away
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
+from conda_prune_plugin.operations.runs.state_dirs import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

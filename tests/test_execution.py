@@ -18,15 +18,15 @@ from filelock import FileLock
 from machine import allocated, contents, listing
 from tiny import Tiny
 
+from conda_prune_plugin.core.dist_names import TRASH
 from conda_prune_plugin.core.model import Result
-from conda_prune_plugin.core.names import TRASH
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.demo.packages import File, HardLink, SymLink
+from conda_prune_plugin.demo.demo_packages import File, HardLink, SymLink
 from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError, UnreadableEnvironmentError
-from conda_prune_plugin.execution import archive
-from conda_prune_plugin.execution import directory as directory_module
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.removal import remove
+from conda_prune_plugin.execution.files import dir_fd as directory_module
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.files.remove_tree import remove
+from conda_prune_plugin.execution.quarantine import archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -436,7 +436,7 @@ def _refusing(monkeypatch: pytest.MonkeyPatch, *errors: BaseException) -> None:
     def refuse(folder: Directory, receipt: object) -> None:
         raise left.pop(0) if len(left) > 1 else left[0]
 
-    monkeypatch.setattr("conda_prune_plugin.execution.site.write_receipt", refuse)
+    monkeypatch.setattr("conda_prune_plugin.execution.quarantine.cache_session.write_receipt", refuse)
 
 
 _FULL = OSError(errno.ENOSPC, "No space left on device")

@@ -22,19 +22,19 @@ from tiny import Tiny
 
 from conda_prune_plugin.cli.main import execute
 from conda_prune_plugin.core.model import ReasonKind
-from conda_prune_plugin.core.reachability import candidates, references
-from conda_prune_plugin.demo.packages import File
-from conda_prune_plugin.discovery import crew as crew_module
-from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.candidates import gather_evidence
-from conda_prune_plugin.discovery.crew import Crew
-from conda_prune_plugin.discovery.environments import Reader, Sources
+from conda_prune_plugin.core.rules.reachability import candidates, references
+from conda_prune_plugin.demo.demo_packages import File
 from conda_prune_plugin.discovery.inventory import RootWatch
-from conda_prune_plugin.discovery.leftovers import Found, Search, find_leftovers
-from conda_prune_plugin.discovery.look import Looked, Looking, Memory
-from conda_prune_plugin.discovery.mounts import mount_of, mounts
-from conda_prune_plugin.discovery.usage import _TRUSTED
-from conda_prune_plugin.execution.removers import FEW, delete_all
+from conda_prune_plugin.discovery.leftovers.leftover_search import Found, Search, find_leftovers
+from conda_prune_plugin.discovery.packages.cache_listing import find_caches
+from conda_prune_plugin.discovery.packages.inspection import Looked, Looking, Memory
+from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
+from conda_prune_plugin.discovery.roots.environments import Reader, Sources
+from conda_prune_plugin.discovery.system import worker as crew_module
+from conda_prune_plugin.discovery.system.mounts import mount_of, mounts
+from conda_prune_plugin.discovery.system.worker import Crew
+from conda_prune_plugin.discovery.usage.survey import _TRUSTED
+from conda_prune_plugin.execution.files.parallel_remove import FEW, delete_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def _loaded(imports: str) -> set[str]:
 
 
 def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
-    loaded = _loaded("import conda_prune_plugin.cli.run")
+    loaded = _loaded("import conda_prune_plugin.operations.prune.run_prune")
     # A conda that runs from a checkout has its version looked up by setuptools-scm, which imports rich.
     parts = [name for name in sorted(loaded) if name.startswith("conda.")]
     without_us = _loaded(f"import {', '.join(parts)}")

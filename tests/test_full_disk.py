@@ -15,11 +15,11 @@ from disks import BTRFS_QUOTA, KINDS, Kind, fill, free, mounted
 from machine import contents, copy_tree, listing
 from tiny import Tiny, write_archive
 
+from conda_prune_plugin.core.dist_names import STATE, TRASH
 from conda_prune_plugin.core.model import Cache, Client
-from conda_prune_plugin.core.names import STATE, TRASH
-from conda_prune_plugin.demo.packages import File, Item
+from conda_prune_plugin.demo.demo_packages import File, Item
 from conda_prune_plugin.demo.sandbox import Sandbox
-from conda_prune_plugin.execution.runs import stored_runs
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ def test_each_command_frees_space(disk: tuple[Kind, Path], tmp_path: Path, comma
 
     assert free(kind, directory) > before
     gone = there - full.there()
-    # Whether `--ci cache` takes index caches depends on the solver (`cli.presets`).
+    # Whether `--ci cache` takes index caches depends on the solver (`cli.ci_presets`).
     optional = {"index"} if command == "--ci cache" else set()
     assert gone - optional == goes - optional, full.text()
     full.require_unharmed()

@@ -18,7 +18,7 @@ from machine import Machine, contents, listing
 from paused import paused
 from tiny import Tiny
 
-from conda_prune_plugin.demo.packages import File, Package, build_package
+from conda_prune_plugin.demo.demo_packages import File, Package, build_package
 from conda_prune_plugin.demo.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def test_what_a_restore_was_about_to_make_when_it_was_interrupted_does_not_count
 ) -> None:
     assert place.run(*PRUNE, disposal, *([str(tmp_path / "elsewhere")] if disposal == "--backup-to" else [])).code == 0
     machine = Machine(place.sandbox.directory)
-    moment = "conda_prune_plugin.execution.restore:_Restoration._attempt"
+    moment = "conda_prune_plugin.execution.restore_backups:_Restoration._attempt"
 
     with paused(machine, moment, "prune", "restore", "last", "--json") as restore:
         assert restore.interrupt() == 130

@@ -14,10 +14,10 @@ from conda.core.package_cache_data import PackageCacheData
 from machine import Machine, listing
 
 from conda_prune_plugin.core.model import Part, PartKind
-from conda_prune_plugin.demo.packages import File, Package, build_channel, build_package
-from conda_prune_plugin.discovery.archive_names import archive_dist, archive_suffixes
-from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.description import describe
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel, build_package
+from conda_prune_plugin.discovery.clients.archive_names import archive_dist, archive_suffixes
+from conda_prune_plugin.discovery.packages.cache_listing import find_caches
+from conda_prune_plugin.discovery.packages.extracted_metadata import describe
 
 #: What the channel calls it, what its file and so its directory in a cache is called, and what it calls itself.
 CHANNEL, FILE, INSIDE = "channel-name-1.0-0", "File_Name-7-h0", "inner.name-1.0-0"
@@ -269,9 +269,10 @@ def test_two_environments_may_know_one_package_by_different_names(odd: Machine) 
 def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     odd: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from conda_prune_plugin.discovery import inventory, records
-    from conda_prune_plugin.discovery.reading import read_object
-    from conda_prune_plugin.discovery.records import read_environment
+    from conda_prune_plugin.discovery import inventory
+    from conda_prune_plugin.discovery.roots import conda_meta
+    from conda_prune_plugin.discovery.roots.conda_meta import read_environment
+    from conda_prune_plugin.discovery.system.safe_read import read_object
 
     odd.install("create", "-n", "e", "plain")
     _install(odd, "f")
@@ -283,7 +284,7 @@ def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
         opened.append(path)
         return read_object(path)
 
-    monkeypatch.setattr(records, "read_object", read)
+    monkeypatch.setattr(conda_meta, "read_object", read)
     roots = tuple(read_environment(str(odd.envs / name), name)[0] for name in "ef")
     caches, _ = find_caches((str(odd.cache),), ())
 

@@ -15,7 +15,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import RootState
 from conda_prune_plugin.demo.sandbox import Sandbox
-from conda_prune_plugin.discovery.environments import Sources, read_roots
+from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,6 +1,7 @@
 """Leftovers of all clients, found by the names that their sources give them; what only looks like one stays.
 
-Which source makes which name is said where it is recognised: `discovery.client_locks`, `strays` and `temporary`.
+Which source makes which name is said where it is recognised: `clients.lock_files`, `leftover_names` and
+`temporary_files`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import pytest
 from machine import Machine, listing
 from tiny import Tiny, tiny_on, write_archive
 
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.foreign_locks import EntryLockedError, entry_locks
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.locks.client_locks import EntryLockedError, entry_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from machine import Machine, contents, listing
 from paused import paused
 from tiny import Tiny
 
-from conda_prune_plugin.demo.packages import File, Package, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -407,7 +407,7 @@ def test_a_repair_that_was_killed_leaves_the_package_as_it_was_and_the_next_run_
     (entry / "lib" / "it").unlink()
     before = set(listing(entry))
 
-    with paused(empty, "conda_prune_plugin.execution.repair:_swap", *_REPAIR):
+    with paused(empty, "conda_prune_plugin.execution.repair_packages:_swap", *_REPAIR):
         assert list((empty.cache / ".conda-prune").glob("*/restoring.deleting"))
 
     assert set(listing(entry)) == before
@@ -435,7 +435,7 @@ def _beyond_repair(machine: Machine, channel: Path) -> Path:
 def test_a_repair_interrupted_while_it_clears_up_is_cleared_up_by_the_next_run(empty: Machine, channel: Path) -> None:
     entry = _beyond_repair(empty, channel)
 
-    with paused(empty, "conda_prune_plugin.execution.repair:remove", *_REPAIR) as prune:
+    with paused(empty, "conda_prune_plugin.execution.repair_packages:remove", *_REPAIR) as prune:
         assert prune.interrupt() == 130
 
     assert "interrupted" in prune.output

@@ -15,7 +15,7 @@ from crash import injections, run, run_traced
 from machine import Machine, copy_tree
 from places import temporary
 
-from conda_prune_plugin.demo.packages import File, Package, SymLink, build_channel
+from conda_prune_plugin.demo.demo_packages import File, Package, SymLink, build_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,12 +17,12 @@ import pytest
 from machine import Machine, listing
 from tiny import Tiny
 
-from conda_prune_plugin.core.policy import Policy
-from conda_prune_plugin.demo.packages import File, Package, build_channel
-from conda_prune_plugin.discovery.archives import LARGEST_INDEX, holds_package
-from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
-from conda_prune_plugin.discovery.look import Memory
-from conda_prune_plugin.discovery.wholeness import archive_damage, never
+from conda_prune_plugin.core.rules.policy import Policy
+from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
+from conda_prune_plugin.discovery.leftovers.leftover_search import Search, find_leftovers
+from conda_prune_plugin.discovery.packages.archive_metadata import LARGEST_INDEX, holds_package
+from conda_prune_plugin.discovery.packages.inspection import Memory
+from conda_prune_plugin.discovery.packages.integrity import archive_damage, never
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from conda.core.package_cache_data import PackageCacheData
 from conda.core.prefix_data import PrefixData
 from machine import UNREFERENCED, allocated, contents, listing
 
-from conda_prune_plugin.discovery.caches import list_cache
-from conda_prune_plugin.discovery.environments import Sources, read_roots
+from conda_prune_plugin.discovery.packages.cache_listing import list_cache
+from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
 
 if TYPE_CHECKING:
     from machine import Machine

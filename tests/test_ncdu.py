@@ -15,9 +15,9 @@ import pytest
 from machine import Machine, allocated
 from tiny import Tiny
 
-from conda_prune_plugin.core.status import EntryState
-from conda_prune_plugin.discovery.walk import entries
-from conda_prune_plugin.presentation.ncdu import write_ncdu
+from conda_prune_plugin.core.file_status import EntryState
+from conda_prune_plugin.discovery.usage.walker import entries
+from conda_prune_plugin.presentation.usage.ncdu import write_ncdu
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from conda_prune_plugin.core.model import Notice
 from conda_prune_plugin.presentation.github import annotated
-from conda_prune_plugin.presentation.notices import _GROUPS, first_of, grouped
+from conda_prune_plugin.presentation.terminal.notice_groups import _GROUPS, first_of, grouped
 
 
 def notices(kind: str, count: int) -> list[Notice]:

@@ -17,18 +17,18 @@ import pytest
 from places import as_another
 from tiny import Tiny
 
+from conda_prune_plugin.core.rules.targets import Target
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.core.targets import Target
-from conda_prune_plugin.discovery.caches import list_cache
-from conda_prune_plugin.discovery.leftovers import Search, find_leftovers
-from conda_prune_plugin.discovery.look import Memory
-from conda_prune_plugin.discovery.measure import measure
-from conda_prune_plugin.discovery.other import find_other
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.purge import purge
-from conda_prune_plugin.execution.restore import Fetch, UnfetchableError, restore
-from conda_prune_plugin.execution.runs import stored_runs
-from conda_prune_plugin.execution.state import locked
+from conda_prune_plugin.discovery.leftovers.conda_clean import find_other
+from conda_prune_plugin.discovery.leftovers.leftover_search import Search, find_leftovers
+from conda_prune_plugin.discovery.packages.cache_listing import list_cache
+from conda_prune_plugin.discovery.packages.inspection import Memory
+from conda_prune_plugin.discovery.system.measure import measure
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.purge_backups import purge
+from conda_prune_plugin.execution.restore_backups import Fetch, UnfetchableError, restore
+from conda_prune_plugin.execution.state.state_dir import locked
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

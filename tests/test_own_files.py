@@ -14,10 +14,10 @@ from interrupted import interrupted
 from machine import PACKAGES, Machine, allocated, contents
 from places import temporary
 
-from conda_prune_plugin.demo.packages import build_channel
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.own_files import OWN_FILES, bring_back, move_out
-from conda_prune_plugin.execution.receipt import ReceiptEntry
+from conda_prune_plugin.demo.demo_packages import build_channel
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.state.receipt import ReceiptEntry
+from conda_prune_plugin.execution.state.saved_own_files import OWN_FILES, bring_back, move_out
 
 
 @pytest.fixture

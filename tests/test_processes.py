@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_prune_plugin.discovery import processes
+from conda_prune_plugin.discovery.system import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,7 @@ def test_without_a_proc_the_list_of_ps_is_read(
 
 def test_we_and_those_who_wait_for_us_don_t_count(tmp_path: Path) -> None:
     look = (
-        "import sys; from conda_prune_plugin.discovery.processes import installing;"
+        "import sys; from conda_prune_plugin.discovery.system.processes import installing;"
         f"print([process.command for process in installing([{str(tmp_path)!r}])])"
     )
     (tmp_path / "conda").write_text(

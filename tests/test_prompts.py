@@ -15,14 +15,14 @@ from machine import Machine
 from terminal import END_OF_INPUT, INTERRUPT, at_a_terminal
 from tiny import tiny_on
 
-from conda_prune_plugin.cli.confirm import confirm, forget_typed
 from conda_prune_plugin.cli.options import Output
 from conda_prune_plugin.errors import ConfirmationError
+from conda_prune_plugin.operations.interaction import confirm, forget_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conda_prune_plugin.presentation.progress import Reporter
+    from conda_prune_plugin.presentation.terminal.progress import Reporter
 
 PROMPT = "[y/N]"
 

@@ -16,14 +16,14 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.discovery.caches import list_cache
-from conda_prune_plugin.discovery.measure import measure
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.purge import purge
-from conda_prune_plugin.execution.recovery import cut_off_runs, recover
-from conda_prune_plugin.execution.runs import stored_runs
-from conda_prune_plugin.execution.state import locked
+from conda_prune_plugin.discovery.packages.cache_listing import list_cache
+from conda_prune_plugin.discovery.system.measure import measure
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.purge_backups import purge
+from conda_prune_plugin.execution.recover import cut_off_runs, recover
+from conda_prune_plugin.execution.state.state_dir import locked
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -320,7 +320,7 @@ def test_interrupted_before_anything_is_deleted_no_archive_stays(
     tiny.before_measuring = interrupt
     with monkeypatch.context() as patch:
         if not discarded:
-            patch.setattr("conda_prune_plugin.execution.execute.discard", lambda folder, decision: None)
+            patch.setattr("conda_prune_plugin.execution.sweep.discard", lambda folder, decision: None)
         execution = tiny.execute(plan, run=Run("run-1", 0.0, Disposal.ARCHIVE, str(elsewhere)))
 
     assert [outcome.result for outcome in execution.outcomes] == [Result.SKIPPED] * 2

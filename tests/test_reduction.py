@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.reduction import reduce
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.files.remove_except import reduce
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

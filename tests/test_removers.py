@@ -13,10 +13,10 @@ import pytest
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
-from conda_prune_plugin.demo.packages import File
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.removal import DEEPEST, remove
-from conda_prune_plugin.execution.removers import FEW, delete_all
+from conda_prune_plugin.demo.demo_packages import File
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.files.parallel_remove import FEW, delete_all
+from conda_prune_plugin.execution.files.remove_tree import DEEPEST, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

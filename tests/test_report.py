@@ -19,7 +19,7 @@ from machine import Machine
 from tiny import Tiny
 
 from conda_prune_plugin.core.units import format_size
-from conda_prune_plugin.demo.packages import File
+from conda_prune_plugin.demo.demo_packages import File
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ import pytest
 from places import as_another
 from tiny import Tiny
 
-from conda_prune_plugin.discovery.root import strangers
-from conda_prune_plugin.execution.directory import Directory
+from conda_prune_plugin.discovery.system.privileges import strangers
+from conda_prune_plugin.execution.files.dir_fd import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,10 +13,10 @@ import pytest
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import Root, RootKind, RootState
-from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.lockfiles import lockfile_root, read_lockfile, unmatched
-from conda_prune_plugin.discovery.revisions import earlier_revisions
-from conda_prune_plugin.discovery.specs import matching
+from conda_prune_plugin.discovery.packages.cache_listing import find_caches
+from conda_prune_plugin.discovery.packages.match_spec import matching
+from conda_prune_plugin.discovery.roots.lockfiles import lockfile_root, read_lockfile, unmatched
+from conda_prune_plugin.discovery.roots.revisions import earlier_revisions
 from conda_prune_plugin.errors import LockfileError
 
 if TYPE_CHECKING:

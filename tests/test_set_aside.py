@@ -12,9 +12,9 @@ import pytest
 from machine import PACKAGES, Machine
 
 from conda_prune_plugin.core.model import Notice
-from conda_prune_plugin.demo.packages import build_channel
-from conda_prune_plugin.discovery.set_aside import set_aside, with_noted_places
-from conda_prune_plugin.execution.places import forget, remember
+from conda_prune_plugin.demo.demo_packages import build_channel
+from conda_prune_plugin.discovery.roots.backups import set_aside, with_noted_places
+from conda_prune_plugin.execution.state.backup_locations import forget, remember
 
 if TYPE_CHECKING:
     from pathlib import Path

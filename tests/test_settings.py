@@ -9,7 +9,7 @@ import pytest
 from conda.base.context import context, reset_context
 from tiny import Tiny
 
-from conda_prune_plugin.cli import settings
+from conda_prune_plugin import settings
 from conda_prune_plugin.errors import SettingError
 
 if TYPE_CHECKING:

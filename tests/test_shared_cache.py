@@ -22,11 +22,11 @@ from machine import contents, listing
 from places import as_another
 from tiny import Tiny
 
-from conda_prune_plugin.core.names import STATE
+from conda_prune_plugin.core.dist_names import STATE
 from conda_prune_plugin.demo.sandbox import Sandbox
 from conda_prune_plugin.embedded import main
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.lock import Patience, exclusive
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.locks.run_lock import Patience, exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,9 +48,11 @@ def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import here what the commands import, since others can't read it."""
     import filelock  # noqa: F401
 
-    from conda_prune_plugin.cli import environments_back, envs_removal, fetching, purge, restore  # noqa: F401
-    from conda_prune_plugin.execution import purge as purging  # noqa: F401
-    from conda_prune_plugin.presentation import runs  # noqa: F401
+    from conda_prune_plugin.cli import purge, restore  # noqa: F401
+    from conda_prune_plugin.execution import purge_backups as purging  # noqa: F401
+    from conda_prune_plugin.operations.envs import remove_envs  # noqa: F401
+    from conda_prune_plugin.operations.runs import refetch, restore_envs  # noqa: F401
+    from conda_prune_plugin.presentation import runs_output  # noqa: F401
 
     sandbox = Sandbox(tmp_path_factory.mktemp("imported"))
     sandbox.create()

@@ -13,7 +13,7 @@ from tiny import tiny_on
 
 import conda_prune_plugin
 from conda_prune_plugin import errors
-from conda_prune_plugin.presentation.progress import Reporter
+from conda_prune_plugin.presentation.terminal.progress import Reporter
 
 if TYPE_CHECKING:
     from machine import Machine

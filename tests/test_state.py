@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conda_prune_plugin.core.names import STATE
-from conda_prune_plugin.discovery.caches import list_cache
+from conda_prune_plugin.core.dist_names import STATE
+from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.errors import LockTimeoutError, StateError
-from conda_prune_plugin.execution import state
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.lock import Patience, exclusive_in_place
-from conda_prune_plugin.execution.state import locked, locked_state, opened
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.locks.run_lock import Patience, exclusive_in_place
+from conda_prune_plugin.execution.state import state_dir
+from conda_prune_plugin.execution.state.state_dir import locked, locked_state, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +87,7 @@ def test_a_state_directory_that_is_taken_away_while_it_is_locked_is_made_anew(
     def vanish() -> None:
         raise FileNotFoundError(2, "No such file or directory")
 
-    happened = _before(monkeypatch, state, "exclusive", vanish)
+    happened = _before(monkeypatch, state_dir, "exclusive", vanish)
 
     _require_lockable(cache)
 
@@ -168,11 +168,11 @@ def test_without_room_for_its_file_a_lock_is_taken_on_the_directory(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def full(state: Directory, cache: Directory, patience: Patience) -> Iterator[None]:
+    def full(state_dir: Directory, cache: Directory, patience: Patience) -> Iterator[None]:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
         yield
 
-    monkeypatch.setattr("conda_prune_plugin.execution.state.exclusive", full)
+    monkeypatch.setattr("conda_prune_plugin.execution.state.state_dir.exclusive", full)
     with (
         locked(cache, Patience()),
         Directory.open(cache.real_path) as other,

@@ -27,20 +27,20 @@ from places import IN_MEMORY
 from test_recovery import CHANGES, die_at
 from tiny import Tiny
 
-from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import PartKind, Result
-from conda_prune_plugin.core.policy import Policy
+from conda_prune_plugin.core.plan import Plan
+from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.demo.packages import File, HardLink, Item, SymLink
-from conda_prune_plugin.discovery.caches import list_cache
-from conda_prune_plugin.discovery.measure import measure
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.purge import purge
-from conda_prune_plugin.execution.receipt import ReceiptEntry
-from conda_prune_plugin.execution.recovery import recover
-from conda_prune_plugin.execution.restore import Fetch, restore
-from conda_prune_plugin.execution.runs import StoredRun, stored_runs
-from conda_prune_plugin.execution.state import locked
+from conda_prune_plugin.demo.demo_packages import File, HardLink, Item, SymLink
+from conda_prune_plugin.discovery.packages.cache_listing import list_cache
+from conda_prune_plugin.discovery.system.measure import measure
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.purge_backups import purge
+from conda_prune_plugin.execution.recover import recover
+from conda_prune_plugin.execution.restore_backups import Fetch, restore
+from conda_prune_plugin.execution.state.receipt import ReceiptEntry
+from conda_prune_plugin.execution.state.state_dir import locked
+from conda_prune_plugin.execution.state.stored_runs import StoredRun, stored_runs
 
 DISTS = ("a-1-0", "a-2-0", "b-1-0", "meta-1-0")
 ENVS = ("e", "f")
@@ -70,7 +70,7 @@ def _look(top: Path) -> dict[str, tuple[int, object]]:
 
 
 def _revealed(found: dict[str, tuple[int, object]]) -> dict[str, tuple[int, object]]:
-    """Return what was found in a backup under the names that it comes back with (see `execution.conceal`)."""
+    """Return what was found in a backup under the names that it comes back with (see `quarantine.disguise`)."""
     return {name.replace("info/index.json.conda-prune", "info/index.json"): what for name, what in found.items()}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_prune_plugin.presentation.streams import settle, waiting_for_room
+from conda_prune_plugin.presentation.terminal.streams import settle, waiting_for_room
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tiny import Tiny
 
-from conda_prune_plugin.core.decision import Repair
+from conda_prune_plugin.core.plan import Repair
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.discovery.caches import list_cache
-from conda_prune_plugin.discovery.measure import measure
-from conda_prune_plugin.execution.directory import Directory
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.receipt import UNFINISHED
-from conda_prune_plugin.execution.repair import Extraction, repair
-from conda_prune_plugin.execution.restore import Fetch, restore
-from conda_prune_plugin.execution.runs import stored_runs
-from conda_prune_plugin.execution.state import MAKING, locked
-from conda_prune_plugin.execution.tools import Tools
-from conda_prune_plugin.execution.tree import hand_over
+from conda_prune_plugin.discovery.packages.cache_listing import list_cache
+from conda_prune_plugin.discovery.system.measure import measure
+from conda_prune_plugin.execution.files.dir_fd import Directory
+from conda_prune_plugin.execution.files.tree_tar import hand_over
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.ports import Tools
+from conda_prune_plugin.execution.repair_packages import Extraction, repair
+from conda_prune_plugin.execution.restore_backups import Fetch, restore
+from conda_prune_plugin.execution.state.receipt import UNFINISHED
+from conda_prune_plugin.execution.state.state_dir import MAKING, locked
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from conda_prune_plugin.execution.tether import run_tethered
+from conda_prune_plugin.execution.locks.tethered_command import run_tethered
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals and locks"),
@@ -78,7 +78,7 @@ def test_code_and_output_come_back() -> None:
 
 
 def test_signs_of_life_come_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conda_prune_plugin.execution.tether.BEAT", 0.01)
+    monkeypatch.setattr("conda_prune_plugin.execution.locks.tethered_command.BEAT", 0.01)
     beats: list[bool] = []
 
     assert run_tethered(["/bin/sh", "-c", "sleep 0.2"], os.environ, None, lambda: beats.append(True)) == (0, b"")
@@ -134,7 +134,7 @@ def test_ctrl_c_lets_it_clear_up(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_also_what_does_not_care_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conda_prune_plugin.execution.tether._GRACE", 0.1)
+    monkeypatch.setattr("conda_prune_plugin.execution.locks.tethered_command._GRACE", 0.1)
     caller = _forked(tmp_path, f"trap '' INT; {_SLEEPER}")
     pids = _pids(tmp_path)
 

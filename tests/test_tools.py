@@ -16,12 +16,12 @@ import pytest
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import RootState
-from conda_prune_plugin.discovery.clients import pixi_cache_roots
-from conda_prune_plugin.discovery.environments import Sources, known_prefixes, read_roots
-from conda_prune_plugin.discovery.envs_dirs import EnvsDir
+from conda_prune_plugin.discovery.clients.mamba_pixi import pixi_cache_roots
+from conda_prune_plugin.discovery.clients.tool_environments import PROJECTS, TOOLS, tool_places
 from conda_prune_plugin.discovery.inventory import RootWatch
-from conda_prune_plugin.discovery.records import MISSING
-from conda_prune_plugin.discovery.tools import PROJECTS, TOOLS, tool_places
+from conda_prune_plugin.discovery.roots.conda_meta import MISSING
+from conda_prune_plugin.discovery.roots.environments import Sources, known_prefixes, read_roots
+from conda_prune_plugin.discovery.roots.envs_dirs import EnvsDir
 
 if TYPE_CHECKING:
     from machine import Answer, Machine
@@ -245,7 +245,7 @@ def test_beside_an_environment_only_what_has_a_conda_meta_counts(tiny: Tiny, tmp
 def test_a_place_with_too_many_directories_is_searched_in_part_and_says_so(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conda_prune_plugin.discovery.envs_dirs._MOST", 3)
+    monkeypatch.setattr("conda_prune_plugin.discovery.roots.envs_dirs._MOST", 3)
     prefix = softly(tiny, tmp_path / "work/env")
     for name in "abcd":
         (tmp_path / "work" / name).mkdir()

@@ -12,16 +12,16 @@ import pytest
 from machine import UNREFERENCED, Answer, Machine, allocated, contents, listing
 from tiny import Tiny
 
-from conda_prune_plugin.cli.runs import new_run_id
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.demo.packages import File, Package, build_package
-from conda_prune_plugin.discovery.caches import list_cache
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.receipt import ReceiptEntry
-from conda_prune_plugin.execution.restore import Fetch, UnfetchableError, restore
-from conda_prune_plugin.execution.runs import stored_runs
-from conda_prune_plugin.execution.state import locked
+from conda_prune_plugin.demo.demo_packages import File, Package, build_package
+from conda_prune_plugin.discovery.packages.cache_listing import list_cache
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.restore_backups import Fetch, UnfetchableError, restore
+from conda_prune_plugin.execution.state.receipt import ReceiptEntry
+from conda_prune_plugin.execution.state.state_dir import locked
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
+from conda_prune_plugin.operations.runs.run_store import new_run_id
 
 #: One of its archives was put into the cache by hand, so that nobody knows where to fetch that from.
 WITHOUT_SOURCE = frozenset({"bothformats-2.0-0"})

@@ -11,16 +11,16 @@ import pytest
 from interrupted import interrupted
 from places import temporary
 
-from conda_prune_plugin.cli.places import place_of
 from conda_prune_plugin.core.model import Notice, PartKind
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.discovery.unfinished import changed_after
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.receipt import Held, Receipt, ReceiptEntry, RunState, write_receipt
-from conda_prune_plugin.execution.recovery import recover
-from conda_prune_plugin.execution.runs import stored_runs
-from conda_prune_plugin.execution.state import REBUILDING, LockedCache, locked
-from conda_prune_plugin.execution.unfinished import MARK, unfinished
+from conda_prune_plugin.discovery.envs.changed_files import changed_after
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.recover import recover
+from conda_prune_plugin.execution.state.receipt import Held, Receipt, ReceiptEntry, RunState, write_receipt
+from conda_prune_plugin.execution.state.state_dir import REBUILDING, LockedCache, locked
+from conda_prune_plugin.execution.state.stored_runs import stored_runs
+from conda_prune_plugin.execution.state.unfinished_rebuild import MARK, unfinished
+from conda_prune_plugin.operations.runs.state_dirs import place_of
 
 RUN = Run("20260101T000000Z-00000000", 0.0, Disposal.DELETE, None)
 
@@ -47,7 +47,7 @@ def _leave(top: Path) -> Path:
         pass
 
     with locked(place_of(str(top / "e")), Patience()) as here, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("conda_prune_plugin.execution.unfinished.clear", lambda *rest: None)
+        patch.setattr("conda_prune_plugin.execution.state.unfinished_rebuild.clear", lambda *rest: None)
         with suppress(KilledError), unfinished(here, RUN.id, "e"):
             (top / "e" / "lib").mkdir()
             (top / "e" / "lib" / "one").write_text("one")

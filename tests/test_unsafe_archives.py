@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_prune_plugin.cli.fetching import extraction
-from conda_prune_plugin.demo.packages import Package, build_package
-from conda_prune_plugin.discovery.archives import require_contained
-from conda_prune_plugin.execution.receipt import ReceiptEntry
-from conda_prune_plugin.execution.restore import UnfetchableError
+from conda_prune_plugin.demo.demo_packages import Package, build_package
+from conda_prune_plugin.discovery.packages.archive_metadata import require_contained
+from conda_prune_plugin.execution.restore_backups import UnfetchableError
+from conda_prune_plugin.execution.state.receipt import ReceiptEntry
+from conda_prune_plugin.operations.runs.refetch import extraction
 
 if TYPE_CHECKING:
     from collections.abc import Callable

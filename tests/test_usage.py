@@ -15,7 +15,7 @@ import pytest
 from machine import Machine, allocated, listing
 from tiny import Tiny
 
-from conda_prune_plugin.demo.packages import File
+from conda_prune_plugin.demo.demo_packages import File
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

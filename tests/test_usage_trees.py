@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machine import allocated as du
 
-from conda_prune_plugin.core.usage import Account, Inodes, Tree, account, occupied, released, shares
-from conda_prune_plugin.discovery import crew as crew_module
-from conda_prune_plugin.discovery.crew import Crew
-from conda_prune_plugin.discovery.walk import Task, Walker, Walking
+from conda_prune_plugin.core.usage.disk_usage import Account, Inodes, Tree, account, occupied, released, shares
+from conda_prune_plugin.discovery.system import worker as crew_module
+from conda_prune_plugin.discovery.system.worker import Crew
+from conda_prune_plugin.discovery.usage.walker import Task, Walker, Walking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

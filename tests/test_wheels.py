@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from machine import PYTHON, Machine
 
-from conda_prune_plugin.demo.packages import build_channel
-from conda_prune_plugin.discovery.archive_names import archive_suffixes
-from conda_prune_plugin.discovery.archives import dist_in_archive
-from conda_prune_plugin.discovery.description import describe
+from conda_prune_plugin.demo.demo_packages import build_channel
+from conda_prune_plugin.discovery.clients.archive_names import archive_suffixes
+from conda_prune_plugin.discovery.packages.archive_metadata import dist_in_archive
+from conda_prune_plugin.discovery.packages.extracted_metadata import describe
 
 pytestmark = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("conda_pypi", "conda_rattler_solver"))) or ".whl" not in archive_suffixes(),

@@ -7,24 +7,24 @@ import os
 import zipfile
 from typing import TYPE_CHECKING
 
-from conda_prune_plugin.core.decision import Plan
+from conda_prune_plugin.core.dist_names import STATE
 from conda_prune_plugin.core.model import Inventory
-from conda_prune_plugin.core.names import STATE
-from conda_prune_plugin.core.planner import make_plan
-from conda_prune_plugin.core.policy import Policy
-from conda_prune_plugin.core.reachability import candidates, references
+from conda_prune_plugin.core.plan import Plan
+from conda_prune_plugin.core.rules.planner import make_plan
+from conda_prune_plugin.core.rules.policy import Policy
+from conda_prune_plugin.core.rules.reachability import candidates, references
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.demo.packages import File, Item, Package, write_tree
-from conda_prune_plugin.discovery.caches import find_caches
-from conda_prune_plugin.discovery.candidates import gather_evidence
-from conda_prune_plugin.discovery.environments import Sources
+from conda_prune_plugin.demo.demo_packages import File, Item, Package, write_tree
 from conda_prune_plugin.discovery.inventory import RootWatch
-from conda_prune_plugin.discovery.measure import measure
-from conda_prune_plugin.discovery.softlinks import environments_of, soft_links
-from conda_prune_plugin.discovery.unlinked import may_be_unlinked, unlinked
-from conda_prune_plugin.execution.execute import Execution, execute
-from conda_prune_plugin.execution.lock import Patience
-from conda_prune_plugin.execution.tools import Tools
+from conda_prune_plugin.discovery.links.soft_links import environments_of, soft_links
+from conda_prune_plugin.discovery.links.unlinked import may_be_unlinked, unlinked
+from conda_prune_plugin.discovery.packages.cache_listing import find_caches
+from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
+from conda_prune_plugin.discovery.roots.environments import Sources
+from conda_prune_plugin.discovery.system.measure import measure
+from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.ports import Tools
+from conda_prune_plugin.execution.sweep import Execution, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""``conda prune envs``: its options. What it does is in `envs_run`, which conda's other commands need not import."""
+"""``conda prune envs``: its options. What it does is in `list_envs`, which conda's other commands need not import."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ def _add_removal(group: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..discovery.crew import Crew
+    from ..discovery.system.worker import Crew
 
     # The second process starts while this one imports the rest.
     with Crew() as crew:
-        from .envs_run import run
+        from ..operations.envs.list_envs import run
 
         return run(arguments, crew)

@@ -143,8 +143,8 @@ def _rarely_collected() -> Iterator[None]:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error becomes a message."""
     from .. import failures
-    from ..presentation.json_document import expect_document
-    from ..presentation.streams import waiting_for_room
+    from ..presentation.json_output import expect_document
+    from ..presentation.terminal.streams import waiting_for_room
 
     expect_document()
     failures.begin()
@@ -158,7 +158,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _executed(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error becomes a message."""
     from ..errors import SystemRefusedError
-    from ..presentation.streams import settle
+    from ..presentation.terminal.streams import settle
 
     try:
         code = _told_of_failures(_run_command(arguments))
@@ -215,10 +215,10 @@ def _told_of_failures(code: int) -> int:
     """Name where the disk has failed, as far as no warning has, and return the exit code that says so."""
     from .. import failures
     from ..presentation.github import annotation, is_github
-    from ..presentation.notices import grouped, untold_failures
+    from ..presentation.terminal.notice_groups import grouped, untold_failures
 
     if untold := untold_failures():
-        from ..presentation.text import console, printable
+        from ..presentation.plan_text import console, printable
 
         for shown in grouped(untold):
             with suppress(OSError):
@@ -254,7 +254,7 @@ def _report(error: PruneError, *, heard: bool = True) -> int:
     from conda.base.context import context
 
     from ..presentation.github import annotation, is_github
-    from ..presentation.json_document import document_begun
+    from ..presentation.json_output import document_begun
 
     told = context.json and heard and not document_begun() and _report_in_json(error)
 
@@ -262,7 +262,7 @@ def _report(error: PruneError, *, heard: bool = True) -> int:
         with suppress(OSError):
             print(annotation("error", f"{error.message}\n{error.hint}"), file=sys.stderr)
     elif not told:
-        from ..presentation.text import console, printable
+        from ..presentation.plan_text import console, printable
 
         err = console(sys.stderr)
         with suppress(OSError):
@@ -275,7 +275,7 @@ def _report_in_json(error: PruneError) -> bool:
     """Print the document of an error, and return whether that is all: the disk may be full behind standard output."""
     import json
 
-    from ..presentation.streams import settle
+    from ..presentation.terminal.streams import settle
 
     try:
         print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str))
@@ -289,7 +289,7 @@ def _report_in_json(error: PruneError) -> bool:
 
 def _forget_what_was_not_heard() -> None:
     """Keep what standard error had no room for from being the exit code: the interpreter would try once more."""
-    from ..presentation.streams import settle
+    from ..presentation.terminal.streams import settle
 
     try:
         settle(sys.stderr)

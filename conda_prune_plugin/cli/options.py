@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from ..execution.lock import Patience
-    from ..presentation.progress import Reporter
+    from ..execution.locks.run_lock import Patience
+    from ..presentation.terminal.progress import Reporter
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def add_lock_timeout(group: Any) -> None:
 
 def patience_of(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> Patience:
     """Return how long to wait for locks; the user is told on standard error. Raises `UsageError`."""
-    from ..execution.lock import DEFAULT_PATIENCE, Patience
+    from ..execution.locks.run_lock import DEFAULT_PATIENCE, Patience
 
     return Patience(parsed(arguments.lock_timeout, parse_timeout, DEFAULT_PATIENCE), teller(output, reporter))
 

@@ -1,4 +1,4 @@
-"""The options by which packages stay, shared by the commands that plan. Their values are read in `policies`."""
+"""The options by which packages stay, shared by the commands that plan. Their values are read in `plan_prune`."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ import argparse
 from typing import Any
 
 from . import options
+from .arguments import add_targets
 from .ci_options import add_ci
 from .options import add_lock_timeout
 from .policy_options import add_policies, add_roots
-from .targets import add_targets
 
 DESCRIPTION = """\
 Remove what no environment needs from conda's package caches.
@@ -100,15 +100,15 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from conda.base.context import context
 
-    from ..discovery.crew import Crew, worthwhile
+    from ..discovery.system.worker import Crew, worthwhile
 
     with Crew(at_once=False) as crew:
         if worthwhile(arguments.pkgs_dir or context.pkgs_dirs):
             # It starts, and begins to read environments, while this process imports the rest.
-            crew.start("conda_prune_plugin.discovery.look")
+            crew.start("conda_prune_plugin.discovery.packages.inspection")
         from ..discovery.inventory import begin
 
         beginning = begin(crew)
-        from .run import run
+        from ..operations.prune.run_prune import run
 
         return run(arguments, beginning=beginning)

@@ -12,10 +12,10 @@ from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, pati
 
 if TYPE_CHECKING:
     from ..core.run import PurgeOutcome, RunSummary
-    from ..execution.lock import Patience
-    from ..execution.runs import StoredRun
-    from ..presentation.progress import Reporter
-    from .runs import Stock
+    from ..execution.locks.run_lock import Patience
+    from ..execution.state.stored_runs import StoredRun
+    from ..operations.runs.run_store import Stock
+    from ..presentation.terminal.progress import Reporter
 
 DESCRIPTION = """\
 Delete for good what earlier runs of `conda prune` left to be restored: backups
@@ -66,7 +66,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..errors import UsageError
-    from ..presentation.progress import Reporter
+    from ..presentation.terminal.progress import Reporter
 
     ways = (bool(arguments.runs), arguments.all, arguments.older_than is not None)
     if sum(ways) != 1:
@@ -82,10 +82,10 @@ def execute(arguments: argparse.Namespace) -> int:
 def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
     from ..core.model import Result
     from ..core.units import format_size, parse_age, plural
-    from ..discovery.settings import conda_settings
-    from .confirm import confirm
-    from .places import forget_places
-    from .runs import finished_stock, summary, take_stock
+    from ..discovery.clients.conda import conda_settings
+    from ..operations.interaction import confirm
+    from ..operations.runs.run_store import finished_stock, summary, take_stock
+    from ..operations.runs.state_dirs import forget_places
 
     patience = patience_of(arguments, output, reporter)
     age = parsed(arguments.older_than, parse_age, None)
@@ -119,7 +119,7 @@ def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) ->
 def chosen_runs(stock: Stock, names: Iterable[str], age: float | None, now: float) -> list[tuple[StoredRun, ...]]:
     """Return the complete runs that were named, or that are of an age, or else all. Raises `NoSuchRunError`."""
     from ..errors import NoSuchRunError
-    from .runs import named_run, summary
+    from ..operations.runs.run_store import named_run, summary
 
     if named := [named_run(stock, name) for name in names]:
         for runs in named:
@@ -150,12 +150,12 @@ def purge_runs(
     """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
     from ..core.model import Result
     from ..core.run import PurgeOutcome
-    from ..discovery.measure import measure
-    from ..discovery.settings import conda_settings
-    from ..execution.purge import purge
-    from .as_owners import needs_other_user, purge_as_owner
-    from .places import forget_places
-    from .runs import all_locked, summary
+    from ..discovery.clients.conda import conda_settings
+    from ..discovery.system.measure import measure
+    from ..execution.purge_backups import purge
+    from ..operations.run_as_owner import needs_other_user, purge_as_owner
+    from ..operations.runs.run_store import all_locked, summary
+    from ..operations.runs.state_dirs import forget_places
 
     outcomes = []
     chosen = list(chosen)
@@ -179,8 +179,8 @@ def purge_runs(
 
 
 def _announce(summaries: Sequence[RunSummary], output: Output) -> None:
-    from ..presentation.runs import show_runs
-    from ..presentation.text import console
+    from ..presentation.plan_text import console
+    from ..presentation.runs_output import show_runs
 
     if not (output.json or output.quiet):
         show_runs(console(sys.stdout), summaries, time.time())
@@ -189,9 +189,9 @@ def _announce(summaries: Sequence[RunSummary], output: Output) -> None:
 def _report(
     summaries: Sequence[RunSummary], outcomes: Sequence[PurgeOutcome], stock: Stock, output: Output, *, success: bool
 ) -> None:
-    from ..presentation.json_document import print_document
-    from ..presentation.runs import purged_document, run_document, runs_document, show_purged
-    from ..presentation.text import console, show_notices
+    from ..presentation.json_output import print_document
+    from ..presentation.plan_text import console, show_notices
+    from ..presentation.runs_output import purged_document, run_document, runs_document, show_purged
 
     if output.json:
         runs = [purged_document(outcome) for outcome in outcomes] or [run_document(item) for item in summaries]

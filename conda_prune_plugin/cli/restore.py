@@ -11,11 +11,11 @@ from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, pati
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..core.decision import Outcome
-    from ..execution.receipt import ReceiptEntry
-    from ..execution.runs import StoredRun
-    from ..presentation.progress import Reporter
-    from .runs import Stock
+    from ..core.plan import Outcome
+    from ..execution.state.receipt import ReceiptEntry
+    from ..execution.state.stored_runs import StoredRun
+    from ..operations.runs.run_store import Stock
+    from ..presentation.terminal.progress import Reporter
 
 DESCRIPTION = """\
 Put back what an earlier `conda prune` took out of the package caches, and
@@ -69,7 +69,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..errors import UsageError
-    from ..presentation.progress import Reporter
+    from ..presentation.terminal.progress import Reporter
 
     output = Output.from_context()
     if arguments.run is None:
@@ -83,10 +83,10 @@ def execute(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     import time
 
-    from ..presentation.json_document import print_document
-    from ..presentation.runs import run_document, runs_document, show_runs
-    from ..presentation.text import console, show_notices
-    from .runs import summary, take_stock
+    from ..operations.runs.run_store import summary, take_stock
+    from ..presentation.json_output import print_document
+    from ..presentation.plan_text import console, show_notices
+    from ..presentation.runs_output import run_document, runs_document, show_runs
 
     stock = take_stock(arguments.pkgs_dir)
     summaries = [summary(runs) for runs in stock.runs]
@@ -103,14 +103,22 @@ def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) 
     from dataclasses import replace
 
     from ..core.model import Notice, Result
-    from ..discovery.settings import conda_settings
+    from ..discovery.clients.conda import conda_settings
     from ..errors import NoSuchRunError
-    from ..execution.restore import restore
-    from .as_owners import needs_other_user, restore_as_owner
-    from .environments_back import restore_environments
-    from .fetching import fetch
-    from .places import forget_places
-    from .runs import all_locked, exit_code, finished_stock, interrupted_notice, matching, named_run, take_stock
+    from ..execution.restore_backups import restore
+    from ..operations.run_as_owner import needs_other_user, restore_as_owner
+    from ..operations.runs.refetch import fetch
+    from ..operations.runs.restore_envs import restore_environments
+    from ..operations.runs.run_store import (
+        all_locked,
+        exit_code,
+        finished_stock,
+        interrupted_notice,
+        matching,
+        named_run,
+        take_stock,
+    )
+    from ..operations.runs.state_dirs import forget_places
 
     wanted = parsed(arguments.only, matching, matching(None))
     patience = patience_of(arguments, output, reporter)
@@ -166,10 +174,10 @@ def _report(
     *,
     success: bool,
 ) -> None:
-    from ..presentation.json_document import print_document
-    from ..presentation.runs import run_document, runs_document, show_restored
-    from ..presentation.text import console, printable, show_notices
-    from .runs import summary
+    from ..operations.runs.run_store import summary
+    from ..presentation.json_output import print_document
+    from ..presentation.plan_text import console, printable, show_notices
+    from ..presentation.runs_output import run_document, runs_document, show_restored
 
     dists = [entry.dist for entry in entries]
     if output.json:

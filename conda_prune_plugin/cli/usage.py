@@ -1,4 +1,4 @@
-"""``conda prune usage``: its options. What it does is in `usage_run`, which conda's other commands need not import."""
+"""``conda prune usage``: its options. What it does is in `measure_usage`, which other commands need not import."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..discovery.crew import Crew
+    from ..discovery.system.worker import Crew
 
     # The second process starts, and begins to read environments, while this one imports the rest.
     with Crew() as crew:
         from ..discovery.inventory import begin
 
         beginning = begin(crew)
-        from .usage_run import run
+        from ..operations.prune.measure_usage import run
 
         return run(arguments, beginning)

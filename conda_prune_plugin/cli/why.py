@@ -63,6 +63,6 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from .explain import explain
+    from ..operations.prune.explain import explain
 
     return explain(arguments)

@@ -46,7 +46,7 @@ class Client(Word):
 class PartKind(Word):
     """A part of an entry: its extracted directory, an archive, or the file that rattler locks it by.
 
-    That file also holds the hash of the archive (`discovery.rattler`), so it goes and comes back with the directory.
+    That file also holds the hash of the archive (`clients.rattler`), so it goes and comes back with the directory.
     What belongs to a leftover may be anything. In receipts there are whole environments too.
     """
 

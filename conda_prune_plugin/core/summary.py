@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .decision import Plan
 from .model import OtherKind
+from .plan import Plan
 from .units import plural
 
 _OTHER = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..embedded import activate, main
-from .packages import PLACEHOLDER, File, HardLink, Package, SymLink, build_channel
+from .demo_packages import PLACEHOLDER, File, HardLink, Package, SymLink, build_channel
 from .sandbox import Sandbox
 
 # The same bytes every time; nothing that would compress to nothing.

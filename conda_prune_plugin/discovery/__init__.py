@@ -1,1 +1,1 @@
-"""Reads the disk into values of the core; with `plugin`, `cli` and `errors` the only place that imports conda."""
+"""Reads the disk into values of the core; writes nothing, anywhere."""

@@ -9,30 +9,30 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .. import failures
+from ..core.dist_names import STATE, recorded_names
 from ..core.model import Cache, Entry, Inventory, Notice, Root, RootKind, RootState
-from ..core.names import STATE, recorded_names
-from ..core.reachability import references
+from ..core.rules.reachability import references
 from ..core.soft_links import SoftLinks
 from ..core.units import plural
 from ..errors import UnreadableEnvironmentError
-from .caches import find_caches
-from .crew import Crew
-from .environments import Reader, Sources, Survey, read_roots, require_environments, search_environments
-from .envs_dirs import Listing
-from .hidden_links import why_soft_links
-from .identity import Names
-from .lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
-from .neighbours import find_neighbours
-from .precision import precision_notices
-from .rattler import is_rattlers
-from .records import META, MISSING, with_contents
-from .remains import settled
-from .revisions import earlier_revisions
-from .set_aside import note_names
-from .settings import Settings, conda_settings, registry, unregistered_notices
-from .soft_link_signs import with_signs
-from .softlinks import environments_of, soft_links
-from .specs import matching
+from .clients.conda import Settings, conda_settings, registry, unregistered_notices
+from .clients.other_users import find_neighbours
+from .clients.rattler import is_rattlers
+from .links.soft_link_signs import with_signs
+from .links.soft_links import environments_of, soft_links
+from .links.unseen_soft_links import why_soft_links
+from .packages.cache_listing import find_caches
+from .packages.match_spec import matching
+from .packages.package_identity import Names
+from .roots.backups import note_names
+from .roots.conda_meta import META, MISSING, with_contents
+from .roots.environments import Reader, Sources, Survey, read_roots, require_environments, search_environments
+from .roots.envs_dirs import Listing
+from .roots.half_removed import settled
+from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
+from .roots.revisions import earlier_revisions
+from .system.size_precision import precision_notices
+from .system.worker import Crew
 
 #: The kind of the notice that an environment which is not known may soft-link what goes.
 SOFT_LINKS_POSSIBLE = "soft-links-possible"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..core.decision import Outcome, Plan
 from ..core.model import Notice, Result
+from ..core.plan import Outcome, Plan
 from ..core.run import Check, Shrinkage
 from ..core.units import format_size, plural
 
@@ -28,7 +28,7 @@ def is_github(environ: Mapping[str, str]) -> bool:
 def annotation(level: str, message: str) -> str:
     """Return the line that makes an annotation; `level` is ``error``, ``warning`` or ``notice``."""
     # Only now, as in `_code`: this takes longer to import than most of a run, and GitHub runs few of them.
-    from .text import on_one_line
+    from .plan_text import on_one_line
 
     # As ActionCommand.cs takes it apart; other control characters are no business of a log either.
     lines = "\n".join(on_one_line(line) for line in message.splitlines())
@@ -44,7 +44,7 @@ def disarmed(text: str) -> str:
 def annotated(notices: Iterable[Notice], outcomes: Iterable[Outcome]) -> Iterator[str]:
     """Give the annotations on what a run has to tell: warnings, and what was skipped or failed."""
     # Only now, as in `annotation`.
-    from .notices import grouped
+    from .terminal.notice_groups import grouped
 
     for warning in grouped(notices):
         yield annotation("warning", f"{warning.message} {warning.command}".rstrip())
@@ -98,6 +98,6 @@ def _code(text: str) -> str:
     """Return text for a cell of a table, whatever is in it."""
     import html
 
-    from .text import on_one_line
+    from .plan_text import on_one_line
 
     return f"<code>{html.escape(on_one_line(text)).replace('|', '&#124;')}</code>"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from conda_prune_plugin.core.decision import Reason, Remove
 from conda_prune_plugin.core.model import (
     Cache,
     Entry,
@@ -20,6 +19,7 @@ from conda_prune_plugin.core.model import (
     RootState,
     SharedInode,
 )
+from conda_prune_plugin.core.plan import Reason, Remove
 
 HOUR = 3600.0
 DAY = 24 * HOUR

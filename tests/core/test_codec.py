@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from conda_prune_plugin.core.codec import decode, encode
-from conda_prune_plugin.core.decision import Outcome
 from conda_prune_plugin.core.model import Entry, Part, PartKind, Result
+from conda_prune_plugin.core.plan import Outcome
 
 
 @dataclass(frozen=True, slots=True)

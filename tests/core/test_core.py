@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger, missing_links, without
+from conda_prune_plugin.core.dist_names import archive_dist, is_dist_name
 from conda_prune_plugin.core.last_use import last_use
 from conda_prune_plugin.core.model import (
     Evidence,
@@ -16,11 +17,10 @@ from conda_prune_plugin.core.model import (
     SharedInode,
     Verdict,
 )
-from conda_prune_plugin.core.names import archive_dist, is_dist_name
-from conda_prune_plugin.core.planner import make_plan
-from conda_prune_plugin.core.policy import Policy
+from conda_prune_plugin.core.rules.planner import make_plan
+from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, plural
-from conda_prune_plugin.presentation.document import iso_time
+from conda_prune_plugin.presentation.plan_json import iso_time
 
 from .builders import NOW, a_measurement, a_root, an_entry, an_inventory, evidence_on
 

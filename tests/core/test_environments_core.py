@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core.environments import (
+from conda_prune_plugin.core.envs.environment_use import (
     ABSOLUTE,
     Environment,
     EvidenceKind,
@@ -22,10 +22,10 @@ from conda_prune_plugin.core.environments import (
     last_evidence,
     protections,
 )
+from conda_prune_plugin.core.envs.own_files import OwnFiles
 from conda_prune_plugin.core.model import Root, RootState
-from conda_prune_plugin.core.own_files import OwnFiles
-from conda_prune_plugin.core.report import EnvironmentUsage, PipPackages
-from conda_prune_plugin.core.usage import Account
+from conda_prune_plugin.core.usage.disk_usage import Account
+from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPackages
 
 _NOW = 1e9
 _TIMES = st.none() | st.floats(0, _NOW)

@@ -8,8 +8,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core.decision import Keep, Plan, Reason
-from conda_prune_plugin.core.explanation import Explanation, decided_on, explanations, kept_alone, named_by_one
 from conda_prune_plugin.core.model import (
     Entry,
     Measurement,
@@ -18,6 +16,8 @@ from conda_prune_plugin.core.model import (
     SharedInode,
     Verdict,
 )
+from conda_prune_plugin.core.plan import Keep, Plan, Reason
+from conda_prune_plugin.core.rules.explanation import Explanation, decided_on, explanations, kept_alone, named_by_one
 
 from .builders import HASH, a_measurement, a_removal, a_root, an_entry, an_inventory
 

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger
-from conda_prune_plugin.core.decision import Keep, Reason, Remove
-from conda_prune_plugin.core.leftovers import Archive, Leftover, decide
 from conda_prune_plugin.core.model import (
     Cache,
     Inventory,
@@ -21,10 +19,12 @@ from conda_prune_plugin.core.model import (
     SharedInode,
     Verdict,
 )
-from conda_prune_plugin.core.planner import make_plan
-from conda_prune_plugin.core.policy import Policy
-from conda_prune_plugin.core.reachability import references
-from conda_prune_plugin.core.selection import Budget
+from conda_prune_plugin.core.plan import Keep, Reason, Remove
+from conda_prune_plugin.core.rules.leftover_policy import Archive, Leftover, decide
+from conda_prune_plugin.core.rules.planner import make_plan
+from conda_prune_plugin.core.rules.policy import Policy
+from conda_prune_plugin.core.rules.ranking import Budget
+from conda_prune_plugin.core.rules.reachability import references
 
 from .builders import DAY, NOW, a_cache, a_measurement, a_removal, a_root, an_entry, an_inventory, evidence_on
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conda_prune_plugin.core.own_files import CREATION, FEW, OwnFiles, is_programs_place, may_hold_work, own_files
+from conda_prune_plugin.core.envs.own_files import CREATION, FEW, OwnFiles, is_programs_place, may_hold_work, own_files
 
 NEW = 2e9
 CREATED = 1e9

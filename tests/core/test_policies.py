@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core.decision import Plan
 from conda_prune_plugin.core.model import (
     Entry,
     Evidence,
@@ -23,9 +22,10 @@ from conda_prune_plugin.core.model import (
     SharedInode,
     Verdict,
 )
-from conda_prune_plugin.core.planner import make_plan
-from conda_prune_plugin.core.policy import Policy
-from conda_prune_plugin.core.selection import Budget
+from conda_prune_plugin.core.plan import Plan
+from conda_prune_plugin.core.rules.planner import make_plan
+from conda_prune_plugin.core.rules.policy import Policy
+from conda_prune_plugin.core.rules.ranking import Budget
 from conda_prune_plugin.core.units import parse_size
 
 from .builders import NOW, a_cache, a_measurement, a_root, an_entry

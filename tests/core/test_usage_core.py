@@ -11,8 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conda_prune_plugin.core.model import Root, RootState, SharedInode
-from conda_prune_plugin.core.packages import Cached, Contents, Owner, OwnerKind, PackageShare, packages, zoom
-from conda_prune_plugin.core.usage import (
+from conda_prune_plugin.core.usage.disk_usage import (
     Account,
     Inodes,
     Tree,
@@ -23,6 +22,7 @@ from conda_prune_plugin.core.usage import (
     released,
     shares,
 )
+from conda_prune_plugin.core.usage.package_usage import Cached, Contents, Owner, OwnerKind, PackageShare, packages, zoom
 
 #: Trees by number; one more place is nowhere that is known.
 CACHES, ENVIRONMENTS, ELSEWHERE = (0, 1), (2, 3, 4), 5

@@ -11,18 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core import status
-from conda_prune_plugin.core.decision import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label
-from conda_prune_plugin.core.model import (
-    Inventory,
-    Notice,
-    OtherKind,
-    PartKind,
-    ReasonKind,
-    Result,
-    Verdict,
-)
-from conda_prune_plugin.core.names import (
+from conda_prune_plugin.core import file_status
+from conda_prune_plugin.core.dist_names import (
     extended,
     is_dist_name,
     is_file_name,
@@ -33,8 +23,24 @@ from conda_prune_plugin.core.names import (
     plain_dist,
     recorded_names,
 )
+from conda_prune_plugin.core.model import (
+    Inventory,
+    Notice,
+    OtherKind,
+    PartKind,
+    ReasonKind,
+    Result,
+    Verdict,
+)
+from conda_prune_plugin.core.plan import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label
 from conda_prune_plugin.core.precision import ESTIMATED, LAYERED, Precision, hedge, precision
-from conda_prune_plugin.core.report import (
+from conda_prune_plugin.core.rules.targets import Target, kinds
+from conda_prune_plugin.core.run import Check
+from conda_prune_plugin.core.soft_links import SoftLinks
+from conda_prune_plugin.core.summary import what_goes
+from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, size_as_typed
+from conda_prune_plugin.core.usage.disk_usage import Account
+from conda_prune_plugin.core.usage.usage_report import (
     CacheUsage,
     EnvironmentUsage,
     FileSystem,
@@ -43,12 +49,6 @@ from conda_prune_plugin.core.report import (
     kept_by_age,
     reclaimable_in,
 )
-from conda_prune_plugin.core.run import Check
-from conda_prune_plugin.core.soft_links import SoftLinks
-from conda_prune_plugin.core.summary import what_goes
-from conda_prune_plugin.core.targets import Target, kinds
-from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, size_as_typed
-from conda_prune_plugin.core.usage import Account
 
 from .builders import HASH, IDENTITY, a_cache, a_removal, a_root, an_entry
 
@@ -239,13 +239,13 @@ def _status(**fields: int) -> os.stat_result:
 
 
 def test_what_a_file_takes_is_counted_in_blocks_or_else_in_whole_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert status.allocated(_status(st_blocks=3, st_size=1)) == 1536
+    assert file_status.allocated(_status(st_blocks=3, st_size=1)) == 1536
 
-    monkeypatch.setattr(status, "KNOWS_BLOCKS", False)
+    monkeypatch.setattr(file_status, "KNOWS_BLOCKS", False)
     lengths = (0, 1, 4096, 4097)
 
-    assert [status.allocated(_status(st_size=length)) for length in lengths] == [0, 4096, 4096, 8192]
-    assert isinstance(status.allocated(_status(st_size=1)), int)
+    assert [file_status.allocated(_status(st_size=length)) for length in lengths] == [0, 4096, 4096, 8192]
+    assert isinstance(file_status.allocated(_status(st_size=1)), int)
 
 
 def test_a_directory_is_one_that_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,11 +254,11 @@ def test_a_directory_is_one_that_leads_nowhere_else(monkeypatch: pytest.MonkeyPa
     file = _status(st_mode=stat.S_IFREG, st_file_attributes=stat.FILE_ATTRIBUTE_REPARSE_POINT)
 
     for windows in (False, True):
-        monkeypatch.setattr(status, "ON_WINDOWS", windows)
-        assert status.is_directory(plain)
-        assert status.is_directory(_status(st_mode=stat.S_IFDIR))
-        assert status.is_directory(junction) is not windows
-        assert not status.is_directory(file)
+        monkeypatch.setattr(file_status, "ON_WINDOWS", windows)
+        assert file_status.is_directory(plain)
+        assert file_status.is_directory(_status(st_mode=stat.S_IFDIR))
+        assert file_status.is_directory(junction) is not windows
+        assert not file_status.is_directory(file)
 
 
 def test_why_something_can_t_be_removed_is_said_for_flags_and_junctions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,11 +268,11 @@ def test_why_something_can_t_be_removed_is_said_for_flags_and_junctions(monkeypa
     cloud = _status(st_mode=stat.S_IFREG, st_file_attributes=stat.FILE_ATTRIBUTE_REPARSE_POINT)
 
     for windows in (False, True):
-        monkeypatch.setattr(status, "ON_WINDOWS", windows)
-        assert status.irremovable(locked) == "is locked by a flag"
-        assert status.irremovable(hidden) is status.irremovable(cloud) is None
-        assert status.irremovable(_status(st_mode=stat.S_IFDIR)) is None
-        assert status.irremovable(junction) == ("is a junction, which is never followed" if windows else None)
+        monkeypatch.setattr(file_status, "ON_WINDOWS", windows)
+        assert file_status.irremovable(locked) == "is locked by a flag"
+        assert file_status.irremovable(hidden) is file_status.irremovable(cloud) is None
+        assert file_status.irremovable(_status(st_mode=stat.S_IFDIR)) is None
+        assert file_status.irremovable(junction) == ("is a junction, which is never followed" if windows else None)
 
 
 def test_the_status_of_what_was_listed_is_the_link_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,15 +280,15 @@ def test_the_status_of_what_was_listed_is_the_link_s_own(tmp_path: Path, monkeyp
     (item,) = os.scandir(tmp_path)
 
     for windows in (False, True):
-        monkeypatch.setattr(status, "ON_WINDOWS", windows)
-        assert stat.S_ISLNK(status.listed_status(item).st_mode)
+        monkeypatch.setattr(file_status, "ON_WINDOWS", windows)
+        assert stat.S_ISLNK(file_status.listed_status(item).st_mode)
     # What Windows' listing has told lacks half of it, so it is asked again there.
     (tmp_path / "link").unlink()
-    monkeypatch.setattr(status, "ON_WINDOWS", False)
-    assert stat.S_ISLNK(status.listed_status(item).st_mode)
-    monkeypatch.setattr(status, "ON_WINDOWS", True)
+    monkeypatch.setattr(file_status, "ON_WINDOWS", False)
+    assert stat.S_ISLNK(file_status.listed_status(item).st_mode)
+    monkeypatch.setattr(file_status, "ON_WINDOWS", True)
     with pytest.raises(FileNotFoundError):
-        status.listed_status(item)
+        file_status.listed_status(item)
 
 
 def test_what_is_known_of_sizes_is_said_before_them() -> None:

@@ -1,0 +1,1 @@
+"""Rules on environments: what tells of their use, and what protects them."""

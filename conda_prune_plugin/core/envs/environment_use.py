@@ -1,0 +1,301 @@
+"""Environments with the evidence of their use, and what protects them from removal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..model import Result, Root, RootState, Word
+from ..units import plural
+from ..usage.usage_report import EnvironmentUsage
+from .own_files import OwnFiles
+
+#: Those of what points into an environment that start something in it by themselves: it is in use all the time.
+_BY_ITSELF = ("cron", "systemd")
+
+#: conda notes the time of a creation from that of a file, rounded to microseconds and so perhaps to a later time.
+#: Times that differ by less are the same; in seconds.
+_PRECISION = 1e-5
+
+
+class EvidenceKind(Word):
+    """What tells when an environment was last used."""
+
+    ACTIVE = "active"
+    RUNNING = "running"
+    CRON = "cron"
+    SYSTEMD = "systemd"
+    USED = "used"
+    CHANGED = "changed"
+    CREATED = "created"
+
+
+class ProtectionKind(Word):
+    """Why an environment is not removed. Those of `ABSOLUTE` hold whatever the user says."""
+
+    BASE = "base"
+    HOLDS = "holds"
+    LINK = "link"
+    STATE = "state"
+    ACTIVE = "active"
+    FROZEN = "frozen"
+    RUNNING = "running"
+    POINTER = "pointer"
+    OWN_FILES = "own-files"
+    UNKNOWN_USE = "unknown-use"
+
+
+ABSOLUTE = frozenset({ProtectionKind.BASE, ProtectionKind.HOLDS, ProtectionKind.LINK, ProtectionKind.STATE})
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A file whose content leads into an environment; `kind`: kernel, editor, direnv, shell, cron, systemd, script."""
+
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process that runs from an environment, or has it activated."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with an environment.
+
+    ``unreadable``, ``corrupt``, ``half-removed``, ``interrupted``, ``no-history``, ``missing-interpreter``.
+    """
+
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment and all that is known of its use; times in seconds since the epoch.
+
+    own_files: the user's own work in it.
+    registered: a registry of this user lists it. frozen: it bears the marker of CEP 22.
+    active: it is activated in the shell that this program was started from.
+    holds: what lies inside of it and is not its own: another environment, a cache, a home, the interpreter that runs
+        this.
+    alike: the paths of all environments with exactly the same packages, this one included; one tuple for all of them.
+    """
+
+    usage: EnvironmentUsage
+    python: str | None = None
+    created: float | None = None
+    running: tuple[Running, ...] = ()
+    pointers: tuple[Pointer, ...] = ()
+    registered: bool = False
+    frozen: bool = False
+    active: bool = False
+    base: bool = False
+    is_link: bool = False
+    holds: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    alike: tuple[str, ...] = ()
+    own_files: OwnFiles | None = None
+
+    @property
+    def root(self) -> Root:
+        """The environment as a root."""
+        return self.usage.root
+
+    @property
+    def path(self) -> str:
+        """Its absolute path."""
+        return self.usage.root.path
+
+
+@dataclass(frozen=True, slots=True)
+class LastEvidence:
+    """The newest piece of evidence: the one that decides how long an environment has been unused."""
+
+    kind: EvidenceKind
+    time: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Why an environment is not removed."""
+
+    kind: ProtectionKind
+    detail: str
+
+
+def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
+    """Return the newest evidence of use, None if there is no time at all.
+
+    What is active, running, or started by the system itself is in use now. A kernel specification, a script or a
+    setting of an editor says that somebody wants the environment, which protects it from removal, but not when.
+    """
+    found: list[LastEvidence] = []
+    if environment.active:
+        found.append(LastEvidence(EvidenceKind.ACTIVE, now, "it is activated here"))
+    if environment.running:
+        detail = f"process {environment.running[0].pid} runs from it"
+        found.append(LastEvidence(EvidenceKind.RUNNING, now, detail))
+    found += [
+        LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} starts something in it")
+        for pointer in environment.pointers
+        if pointer.kind in _BY_ITSELF
+    ]
+    times = (
+        (EvidenceKind.USED, environment.usage.used, "a file of its own was read"),
+        (EvidenceKind.CHANGED, environment.usage.changed, "conda changed it"),
+        (EvidenceKind.CREATED, environment.created, "it was created"),
+    )
+    found += [LastEvidence(kind, time, detail) for kind, time, detail in times if time is not None]
+    newest = max((item.time for item in found), default=0.0)
+    # Of two at one time the first says more.
+    first = next((item for item in found if newest - item.time < _PRECISION), None)
+    return first and replace(first, time=newest)
+
+
+def is_unused_for(environment: Environment, age: float, now: float) -> bool:
+    """Return whether all evidence is at least `age` seconds old; without any, nobody knows, so it is not."""
+    last = last_evidence(environment, now)
+    return last is not None and now - last.time >= age
+
+
+def protections(environment: Environment, *, by_age: bool) -> tuple[Protection, ...]:
+    """Return what speaks against a removal; `by_age`: the environment was not named but chosen for its age."""
+    state, kind = environment.root.state, ProtectionKind
+    unknown = by_age and not environment.usage.keeps_access
+    single = (
+        (kind.BASE, environment.base, "it is the base environment of an installation"),
+        (kind.LINK, environment.is_link, "its prefix is a symbolic link; name the directory that it leads to"),
+        (kind.STATE, state in (RootState.MISSING, RootState.UNREADABLE), f"it is {state}"),
+        (kind.ACTIVE, environment.active, "it is active; deactivate it first"),
+        (kind.FROZEN, environment.frozen, "it is frozen (conda-meta/frozen)"),
+        (kind.UNKNOWN_USE, unknown, "its file system keeps no times of access, so nobody knows when it was used"),
+    )
+    return (
+        *(Protection(what, detail) for what, holds, detail in single if holds),
+        *(Protection(kind.HOLDS, f"{path} lies inside of it") for path in environment.holds),
+        *(
+            Protection(kind.RUNNING, f"process {process.pid} runs from it ({process.command})")
+            for process in environment.running
+        ),
+        *(
+            Protection(kind.POINTER, f"{pointer.path} points into it ({pointer.kind})")
+            for pointer in environment.pointers
+        ),
+        *(Protection(kind.OWN_FILES, detail) for detail in _work(environment.own_files)),
+    )
+
+
+def _work(found: OwnFiles | None) -> Iterable[str]:
+    """Give what tells of the user's own work in an environment."""
+    if found is None:
+        return
+    for directory in found.repositories:
+        yield f"it contains a git repository ({directory})"
+    if found.older:
+        yield f"it contains {plural(len(found.older), 'file')} older than itself (such as {found.older[0]})"
+    if found.many:
+        yield f"it contains {plural(len(found.files), 'file')} of no package (such as {found.files[0]})"
+
+
+def alike(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:
+    """Return for each environment the paths of those that have exactly the same packages, its own among them.
+
+    Those of one group share one tuple: a tuple each would take memory by the square of the group.
+    """
+    same: dict[frozenset[str], list[str]] = {}
+    for root in roots:
+        if root.packages and root.state is RootState.OK:
+            same.setdefault(root.packages, []).append(root.path)
+    return {path: group for group in map(tuple, same.values()) for path in group}
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What no rebuild brings back; sizes in bytes on disk.
+
+    packages: name, why, and size of what can't be installed again.
+    files: how many lie in the environment that no package has; `largest` of them by path below the prefix.
+    kept: the user's own files and directories, by path below the prefix: not lost but kept in the run's folder.
+    """
+
+    packages: tuple[tuple[str, str, int], ...] = ()
+    files: int = 0
+    size: int = 0
+    largest: tuple[tuple[str, int], ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """What became of one environment; `freed` in bytes, `exports` the path of the folder if it is there."""
+
+    path: str
+    result: Result
+    freed: int = 0
+    error: str | None = None
+    exports: str | None = None
+    warning: str | None = None
+
+
+class Mentions:
+    """Finds in texts the prefixes that they name; of nested ones only the innermost counts.
+
+    home: what ``~``, ``$HOME`` and their like stand for. The time for a text does not depend on how many prefixes
+    there are: one pattern of all of them would try one after the other at each path.
+    """
+
+    def __init__(self, prefixes: Sequence[str], names: Mapping[str, str], home: str) -> None:
+        self._home = home
+        self._names = names
+        self._prefixes = frozenset(prefixes)
+        # Where a prefix may begin, and what may be the beginning of one, up to each place where a path may end.
+        firsts = "".join(map(re.escape, sorted({prefix[0] for prefix in prefixes})))
+        self._start = re.compile(rf"(?<![\w.-])[{firsts}]") if firsts else None
+        self._beginnings = frozenset(prefix[: end.start()] for prefix in prefixes for end in _END.finditer(prefix, 1))
+
+    def paths(self, text: str) -> frozenset[str]:
+        """Return the prefixes that a text names by their path."""
+        if self._start is None:
+            return frozenset()
+        text = _HOME.sub(lambda found: self._home + found["end"], text)
+        found = set()
+        start = self._start.search(text)
+        while start is not None:
+            prefix = self._longest_at(text, start.start())
+            found.add(prefix)
+            start = self._start.search(text, start.end() if prefix is None else start.start() + len(prefix))
+        return frozenset(prefix for prefix in found if prefix is not None)
+
+    def activated(self, text: str) -> frozenset[str]:
+        """Return the prefixes that a shell script names by path, or activates or runs by name."""
+        named = {name for groups in _BY_NAME.findall(text) for name in groups}
+        return self.paths(text) | {self._names[name] for name in named if name in self._names}
+
+    def _longest_at(self, text: str, start: int) -> str | None:
+        """Return the longest prefix that stands at a place of a text and ends where a path may end."""
+        longest = None
+        for end in _END.finditer(text, start + 1):
+            path = text[start : end.start()]
+            if path in self._prefixes:
+                longest = path
+            if path not in self._beginnings:
+                break
+        return longest
+
+
+#: Where a path may end: before what separates names, or at the end of the text.
+_END = re.compile(r"(?=[/\s\"'`:;,)\]}<>|&?#\\]|$)")
+_HOME = re.compile(r"(?:~|\$HOME|\$\{HOME\}|\$\{env:HOME\}|\$\{userHome\}|\$USER_HOME\$|%h)(?P<end>/)")
+_BY_NAME = re.compile(
+    r"(?m)^[^#\n]*?\b(?:(?:conda|mamba|micromamba|source)\s+activate\s+[\"']?([\w.+-]+)"
+    r"|(?:conda|mamba|micromamba)\s+run\s+(?:-\S+\s+)*?(?:-n|--name)[ =][\"']?([\w.+-]+)"
+    r"|layout\s+(?:ana|mini|micro)?conda\s+[\"']?([\w.+-]+))"
+)

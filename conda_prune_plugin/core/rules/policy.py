@@ -1,0 +1,268 @@
+"""The rules by which an entry stays, as a table over a pure function.
+
+Every rule looks at one `Subject` and gives the reasons it has for keeping it; an entry goes when no rule objects. All
+rules that apply are reported, so that lifting one does not bring the next one as a surprise.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..accounting import missing_links
+from ..dist_names import recorded_names
+from ..last_use import last_use
+from ..model import Cache, Entry, Evidence, LinkKind, Part, PartKind, ReasonKind, Root, RootKind
+from ..plan import Reason
+from ..units import format_age, plural
+from .ranking import NO_BUDGET, Budget, VersionKey
+
+#: An install may be using what was fetched or extracted a moment ago: conda takes no lock on a cache.
+DEFAULT_MIN_AGE = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user asked for. Ages are in seconds.
+
+    only: the entries that may go at all; None for no such choice.
+    keep_newest: how many of the newest versions of each name stay; `version_key` sorts versions.
+    unlinked: the entries that go though environments have them, because these share no file with them, or keep what
+        they share.
+    doubles: the entries whose extracted directory goes though environments have them, because a sound archive stays.
+    tarballs: the entries whose archives go though environments have them, because their extracted directory is whole.
+    """
+
+    kinds: frozenset[PartKind] = frozenset(PartKind)
+    min_age: float = DEFAULT_MIN_AGE
+    older_than: float = 0.0
+    only: frozenset[Entry] | None = None
+    keep_newest: int = 0
+    version_key: VersionKey = field(default=str, repr=False)
+    include_irreplaceable: bool = False
+    unlinked: frozenset[Entry] = frozenset()
+    doubles: frozenset[Entry] = frozenset()
+    tarballs: frozenset[Entry] = frozenset()
+    budget: Budget = NO_BUDGET
+
+    def selected(self, entry: Entry) -> tuple[Part, ...]:
+        """Return the parts of an entry that may go at all."""
+        kinds = {PartKind.EXTRACTED} if entry in self.doubles else self.kinds
+        kinds = {PartKind.ARCHIVE} if entry in self.tarballs else kinds
+        kinds = kinds | {PartKind.LOCK} if PartKind.EXTRACTED in kinds else kinds - {PartKind.LOCK}
+        return tuple(part for part in entry.parts if part.kind in kinds)
+
+    def lifts_references(self, entry: Entry) -> bool:
+        """Return whether an entry may go, or a part of it, though environments have it."""
+        return entry in self.unlinked or entry in self.doubles or entry in self.tarballs
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a rule may look at; `evidence` is None for an entry that a root names, unless it may go all the same.
+
+    names: the dists that a root would reference it by. roots: the roots that do, by name.
+    newest: the entries of the newest versions of their names.
+    linking: the paths of the environments that soft-link what may go of it.
+    unsearched: its environments are registered nowhere, and nobody looked for them.
+    damaged: its extracted directory is not whole, and stays because an environment that was not found is linked to it.
+    """
+
+    entry: Entry
+    cache: Cache
+    evidence: Evidence | None
+    names: tuple[str, ...]
+    roots: Mapping[str, Sequence[Root]]
+    newest: frozenset[Entry]
+    policy: Policy
+    now: float
+    linking: tuple[str, ...] = ()
+    unsearched: bool = False
+    damaged: bool = False
+
+
+#: What looks at the evidence on an entry, and gives its reasons to keep it.
+Rule = Callable[[Subject, Evidence], Iterable[Reason]]
+
+
+def names(entry: Entry, evidence: Evidence | None) -> tuple[str, ...]:
+    """Return the dists that a root would reference an entry by: its own name, and what its metadata says."""
+    inside = (evidence.dist, *evidence.aliases) if evidence is not None else ()
+    return tuple(dict.fromkeys(filter(None, (*recorded_names(entry.dist), *inside))))
+
+
+def _referenced(subject: Subject) -> Iterable[Reason]:
+    return _references(subject, _LASTING if subject.policy.lifts_references(subject.entry) else _ALL)
+
+
+def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
+    for name, roots in subject.roots.items():
+        alias = "" if name == subject.entry.dist else f" as {name}"
+        for root in roots:
+            if root.kind in kinds:
+                yield _reference(root.kind, root.path, root.name, alias + root.notes.get(name, ""))
+
+
+@functools.lru_cache(1024)
+def _reference(kind: RootKind, path: str, name: str | None, more: str) -> Reason:
+    # Most entries that a root names have one and the same reason.
+    reason, by = _REFERENCES[kind]
+    return Reason(reason, f"{by} {name or path}{more}", root=path or None)
+
+
+def _soft_linked(subject: Subject) -> Iterable[Reason]:
+    """Give the environments that soft-link an entry and have no record of it."""
+    named = {root.path for roots in subject.roots.values() for root in roots}
+    return (soft_linked_by(path) for path in subject.linking if path not in named)
+
+
+def soft_linked_by(path: str) -> Reason:
+    """Return the reason that the environment at this path soft-links an entry."""
+    return Reason(ReasonKind.ENVIRONMENT, f"used by {path}, without a record", root=path, link=LinkKind.SOFT)
+
+
+#: The kinds of roots: all of them, those that a policy may lift, and those that hold whatever it says.
+_ALL, _LIFTED = tuple(RootKind), (RootKind.ENVIRONMENT,)
+_LASTING = tuple(kind for kind in RootKind if kind not in _LIFTED)
+
+#: How a reason names a root of each kind.
+_REFERENCES = {
+    RootKind.ENVIRONMENT: (ReasonKind.ENVIRONMENT, "used by"),
+    RootKind.REVISION: (ReasonKind.REVISION, "held by"),
+    RootKind.LOCKFILE: (ReasonKind.LOCKFILE, "locked by"),
+    RootKind.KEEP: (ReasonKind.KEEP, "kept by the rule"),
+}
+
+
+def _unsearched(subject: Subject) -> Iterable[Reason]:
+    if subject.unsearched and not subject.roots:
+        yield Reason(
+            ReasonKind.UNKNOWN,
+            "rattler and pixi keep no list of their environments: say with --search where to look for them",
+        )
+
+
+def _unknown(_: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.doubt is not None:
+        yield Reason(ReasonKind.UNKNOWN, evidence.doubt)
+
+
+def _unreadable(_: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.unreadable is not None:
+        yield Reason(ReasonKind.UNREADABLE, evidence.unreadable)
+
+
+def _linked(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if subject.damaged:
+        yield Reason(ReasonKind.LINKED, "its extracted directory is damaged, and has hard links from somewhere unknown")
+    if evidence.outside:
+        files = plural(evidence.outside, "file")
+        yield Reason(
+            ReasonKind.LINKED,
+            f"{files} with hard links from somewhere unknown, probably an environment that was not found: "
+            "name it with --root or --search",
+        )
+
+
+def _read_only(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if not subject.cache.writable:
+        yield Reason(ReasonKind.READ_ONLY, "no permission to remove anything from this cache")
+        return
+    for _, measurement in evidence.measurements:
+        if measurement.obstacle is not None:
+            yield Reason(ReasonKind.READ_ONLY, measurement.obstacle)
+            return
+
+
+def _recent(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.fetched is None or not subject.policy.min_age:
+        return
+    age = subject.now - evidence.fetched
+    if age < subject.policy.min_age:
+        yield Reason(
+            ReasonKind.RECENT,
+            f"fetched or extracted {format_age(age)} ago, an install may be using it (--min-age)",
+        )
+
+
+def _newest(subject: Subject, _: Evidence) -> Iterable[Reason]:
+    if subject.entry in subject.newest:
+        count = subject.policy.keep_newest
+        which = "the newest version" if count == 1 else f"one of the {count} newest versions"
+        yield Reason(ReasonKind.NEWEST, f"{which} of its name (--keep-newest)")
+
+
+def _irreplaceable(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    if evidence.irreplaceable is not None and not subject.policy.include_irreplaceable:
+        yield Reason(ReasonKind.IRREPLACEABLE, f"{evidence.irreplaceable} (--include-irreplaceable)")
+
+
+def _not_selected(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
+    policy = subject.policy
+    if not policy.selected(subject.entry):
+        kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts} - {PartKind.LOCK.value}))
+        only = f"only its {kinds} part is here, which" if policy.kinds else "it"
+        yield Reason(ReasonKind.NOT_SELECTED, f"{only} was not asked for")
+    if policy.only is not None and subject.entry not in policy.only:
+        yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--only)")
+    if policy.older_than:
+        used, _ = last_use(evidence)
+        if used is None:
+            yield Reason(ReasonKind.NOT_SELECTED, "when it was last used is not known (--older-than)")
+        elif subject.now - used < policy.older_than:
+            age = format_age(subject.now - used)
+            yield Reason(ReasonKind.NOT_SELECTED, f"last used {age} ago (--older-than)")
+
+
+#: The strongest reason first, behind those that need no evidence; the order is that of the output.
+RULES: tuple[Rule, ...] = (
+    _unknown,
+    _unreadable,
+    _linked,
+    _read_only,
+    _irreplaceable,
+    _recent,
+    _newest,
+    _not_selected,
+)
+
+
+def reasons_to_keep(subject: Subject) -> tuple[Reason, ...]:
+    """Return all reasons to keep an entry; none means that it may go."""
+    found = [*_referenced(subject), *_soft_linked(subject), *_unsearched(subject)]
+    if subject.evidence is not None:
+        found += (reason for rule in RULES for reason in rule(subject, subject.evidence))
+    return with_references(subject, tuple(found)) if found else ()
+
+
+def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """Return the reasons by which an entry stays, with the references that alone would have let it go."""
+    if not subject.policy.lifts_references(subject.entry):
+        return reasons
+    return (*_references(subject, _LIFTED), *reasons)
+
+
+def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...]:
+    """Return why an entry goes that nothing keeps."""
+    if subject.entry in subject.policy.doubles:
+        return (Reason(ReasonKind.EXTRACTED, "its archive is here and sound (--ci cache)"),)
+    if subject.entry in subject.policy.tarballs:
+        detail = "its extracted directory is here and whole (--all-tarballs)"
+        return (Reason(ReasonKind.TARBALL, detail),)
+    unlinked = tuple(
+        Reason(
+            ReasonKind.UNLINKED,
+            f"{root.name or root.path} has it {_why_unlinked(evidence)}",
+            root=root.path,
+        )
+        for roots in subject.roots.values()
+        for root in roots
+    )
+    return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment references it"),)
+
+
+def _why_unlinked(evidence: Evidence) -> str:
+    if missing_links(measurement for _, measurement in evidence.measurements):
+        return "and keeps the files that it hard-links (--ci image)"
+    return "but shares no file with it (--unlinked)"

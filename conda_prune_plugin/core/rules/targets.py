@@ -1,0 +1,46 @@
+"""What the user wants removed, as one value: the targets of the command line."""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+
+from ..model import PartKind
+
+
+class Target(Flag):
+    """A set of targets; each member is one of the command line's.
+
+    PACKAGES, TARBALLS: extracted directories and archives of entries that nothing references. ALL_TARBALLS: the
+    archives of reachable entries too, where their extracted directory is whole. UNLINKED: also reachable entries that
+    no environment shares a file with. HARD_LINKED: and those whose files environments hard-link, which keep them then.
+    DOUBLES: the extracted directories of reachable entries that no environment soft-links and whose archive is sound;
+    RECORDS: with conda's records of the archives in them. The last three are not in the entries of a cache.
+    """
+
+    PACKAGES = auto()
+    TARBALLS = auto()
+    ALL_TARBALLS = auto()
+    LEFTOVERS = auto()
+    UNLINKED = auto()
+    HARD_LINKED = auto()
+    DOUBLES = auto()
+    RECORDS = auto()
+    INDEX_CACHE = auto()
+    TEMPFILES = auto()
+    LOGFILES = auto()
+
+
+#: Without any target.
+DEFAULT = Target.PACKAGES | Target.TARBALLS | Target.LEFTOVERS
+
+#: What ``--all`` means: everything that harms no environment and needs no second thought. `Target.UNLINKED` does.
+ALL = DEFAULT | Target.ALL_TARBALLS | Target.INDEX_CACHE | Target.TEMPFILES | Target.LOGFILES
+
+#: The targets that are not in the entries of a cache.
+OTHER = Target.INDEX_CACHE | Target.TEMPFILES | Target.LOGFILES
+
+
+def kinds(targets: Target) -> frozenset[PartKind]:
+    """Return the kinds of parts of unreferenced entries that may go."""
+    table = ((Target.PACKAGES, PartKind.EXTRACTED), (Target.TARBALLS, PartKind.ARCHIVE))
+    return frozenset(kind for target, kind in table if target in targets)

@@ -1,0 +1,1 @@
+"""Bytes on disk, counted by inode: of trees, packages and environments."""

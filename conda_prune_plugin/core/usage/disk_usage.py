@@ -1,0 +1,209 @@
+"""What trees take on disk, counted by inode.
+
+A tree here is any set of directory entries, such as an environment without the environments and caches inside of it;
+no directory entry is in two trees. An inode's blocks belong to a tree alone, are its *own*, when all links of the
+inode lie in the tree: these are the blocks that come back if exactly this tree is removed. The rest is *shared*.
+Directories have no hard links, so theirs are always own. Reflinked files share blocks that no inode number shows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import filterfalse
+
+from ..model import SharedInode
+
+
+class Inodes:
+    """What is known of inodes, in columns: a row an inode. Compact, since there may be millions.
+
+    sizes, allocated: bytes. links: hard links wherever they lie.
+    """
+
+    def __init__(self) -> None:
+        self.devices, self.numbers = array("Q"), array("Q")
+        self.sizes, self.allocated, self.links = array("q"), array("q"), array("q")
+        self._rows: dict[int, dict[int, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def rows_of(self, device: int) -> dict[int, int]:
+        """Return the rows of a device's inodes by inode number; what is added later appears in it."""
+        return self._rows.setdefault(device, {})
+
+    def row(self, device: int, number: int, size: int, allocated: int, links: int) -> int:
+        """Return the row of an inode, a new one if it was not known."""
+        rows = self.rows_of(device)
+        row = rows.get(number)
+        if row is None:
+            row = rows[number] = len(self.sizes)
+            self.devices.append(device)
+            self.numbers.append(number)
+            self.sizes.append(size)
+            self.allocated.append(allocated)
+            self.links.append(links)
+        return row
+
+    def shared(self, row: int, inside: int) -> SharedInode:
+        """Return a row with the number of its links that lie inside of something."""
+        return SharedInode(self.devices[row], self.numbers[row], self.links[row], inside, self.allocated[row])
+
+    def since(self, mark: int) -> tuple[Sequence[int], ...]:
+        """Return the columns from a row on, in the order of the arguments of `row`."""
+        columns = (self.devices, self.numbers, self.sizes, self.allocated, self.links)
+        return tuple(column[mark:] for column in columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What a walk over one tree has counted.
+
+    files: directory entries that are not directories.
+    lengths: the lengths of those that are in no row, in bytes.
+    single: allocated bytes of directories, and of the inodes that are in no row: they have one link.
+    rows: the row of each other directory entry, so an inode is in here as often as it has links in the tree.
+    accessed: the newest access to a file that nothing else links, in seconds since the epoch.
+    changed: the newest inode change of a file.
+    foreign: a directory that this user may not empty.
+    unreadable: paths in it that could not be read, and why.
+    """
+
+    files: int = 0
+    directories: int = 0
+    lengths: int = 0
+    single: int = 0
+    rows: Sequence[int] = ()
+    accessed: float | None = None
+    changed: float | None = None
+    foreign: str | None = None
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+def joined(trees: Iterable[Tree]) -> Tree:
+    """Return several trees as one."""
+    trees = tuple(trees)
+    rows = array("I")
+    for tree in trees:
+        rows.extend(array("I", tree.rows))
+    return Tree(
+        files=sum(tree.files for tree in trees),
+        directories=sum(tree.directories for tree in trees),
+        lengths=sum(tree.lengths for tree in trees),
+        single=sum(tree.single for tree in trees),
+        rows=rows,
+        accessed=max((tree.accessed for tree in trees if tree.accessed is not None), default=None),
+        changed=max((tree.changed for tree in trees if tree.changed is not None), default=None),
+        foreign=next((tree.foreign for tree in trees if tree.foreign is not None), None),
+        unreadable=tuple(item for tree in trees for item in tree.unreadable),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The bytes of one tree among others.
+
+    apparent: the sum of the lengths of files and symbolic links, each name counted.
+    own: what comes back if exactly this tree is removed.
+    with_caches, with_environments, elsewhere: the allocated bytes that have links outside of the tree, each inode in
+        one of them: in a tree of the other kind, else in one of its own kind, else nowhere that is known.
+    """
+
+    files: int
+    directories: int
+    apparent: int
+    own: int
+    with_caches: int
+    with_environments: int
+    elsewhere: int
+
+    @property
+    def shared(self) -> int:
+        """The allocated bytes that stay if exactly this tree is removed."""
+        return self.with_caches + self.with_environments + self.elsewhere
+
+    @property
+    def allocated(self) -> int:
+        """What ``du`` says of the tree."""
+        return self.own + self.shared
+
+
+def account(
+    caches: Sequence[Tree], environments: Sequence[Tree], inodes: Inodes
+) -> tuple[tuple[Account, ...], tuple[Account, ...]]:
+    """Return the accounts of all caches and of all environments."""
+    in_caches: set[int] = set().union(*(tree.rows for tree in caches))
+    in_environments: set[int] = set().union(*(tree.rows for tree in environments))
+    return _accounts(caches, in_environments, inodes, across=True), _accounts(environments, in_caches, inodes)
+
+
+def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across: bool = False) -> tuple[Account, ...]:
+    """Return the accounts of all trees of one kind; `others` are the rows that those of the other kind have."""
+    # Most rows are in both: sets decide on them much faster than a loop. What is left has all its links in these
+    # trees, or nowhere.
+    # Lists give their items quicker than arrays.
+    allocated, sizes, all_links = list(inodes.allocated), list(inodes.sizes), list(inodes.links)
+    left, sums = [], []
+    found: Counter[int] = Counter()
+    for tree in trees:
+        rows = list(tree.rows)
+        inside = Counter(filterfalse(others.__contains__, rows))
+        found.update(inside)
+        left.append(inside)
+        sums.append((_total(sizes, rows), _total(allocated, others.intersection(rows))))
+    accounts = []
+    for tree, inside, (lengths, unlike) in zip(trees, left, sums):
+        own, alike, elsewhere = tree.single, 0, 0
+        for row, links in inside.items():
+            if links >= all_links[row]:
+                own += allocated[row]
+            elif found[row] > links:
+                alike += allocated[row]
+            else:
+                elsewhere += allocated[row]
+        shared = (alike, unlike) if across else (unlike, alike)
+        accounts.append(Account(tree.files, tree.directories, tree.lengths + lengths, own, *shared, elsewhere))
+    return tuple(accounts)
+
+
+def occupied(trees: Iterable[Tree], inodes: Inodes) -> int:
+    """Return the allocated bytes of trees together: what ``du`` says of them."""
+    trees = tuple(trees)
+    rows: set[int] = set().union(*(tree.rows for tree in trees))
+    return sum(tree.single for tree in trees) + _total(inodes.allocated, rows)
+
+
+def shares(trees: Iterable[Tree], inodes: Inodes) -> list[int]:
+    """Return the allocated bytes of each tree without what those before it have: their sum is what `occupied` says."""
+    counted: set[int] = set()
+    found = []
+    for tree in trees:
+        new = set(tree.rows) - counted
+        counted |= new
+        found.append(tree.single + _total(inodes.allocated, new))
+    return found
+
+
+def released(trees: Iterable[Tree], inodes: Inodes) -> int:
+    """Return the bytes that come back if all of the trees are removed."""
+    inside: Counter[int] = Counter()
+    single = 0
+    for tree in trees:
+        inside.update(tree.rows)
+        single += tree.single
+    return single + sum(inodes.allocated[row] for row, links in inside.items() if links >= inodes.links[row])
+
+
+def held_by_several(holders: Iterable[Iterable[Tree]], inodes: Inodes) -> int:
+    """Return the allocated bytes of the inodes that more than one holder has, each holder being a set of trees."""
+    several: Counter[int] = Counter()
+    for trees in holders:
+        several.update(set().union(*(tree.rows for tree in trees)))
+    return sum(inodes.allocated[row] for row, count in several.items() if count > 1)
+
+
+def _total(column: Sequence[int], rows: Iterable[int]) -> int:
+    return sum(map(column.__getitem__, rows))

@@ -1,0 +1,175 @@
+"""Who uses what: the bytes of caches and environments, package by package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..dist_names import package_name
+from ..model import Root, Word
+from .disk_usage import Inodes, Tree, held_by_several, occupied, released
+
+
+class OwnerKind(Word):
+    """What a file of an environment belongs to. `RECORDS`: the environment's ``conda-meta``."""
+
+    CONDA = "conda"
+    PIP = "pip"
+    RECORDS = "records"
+    DIRECTORIES = "directories"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A dist for `CONDA`, a ``name==version`` for `PIP`, and empty for what is no package."""
+
+    kind: OwnerKind
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an environment is made of, by owner, and the largest of the files that nobody owns with their bytes."""
+
+    root: Root
+    owners: Mapping[Owner, Tree]
+    strangers: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionUsage:
+    """One dist: the paths of the environments that it is in, and its bytes there and in the caches."""
+
+    dist: str
+    environments: tuple[str, ...]
+    cached: bool
+    allocated: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackageUsage:
+    """All dists of one name.
+
+    shared: of the allocated bytes, those that several environments or caches hold by hard links.
+    duplicated: those that there would not be if there were only the largest of the dists.
+    """
+
+    name: str
+    versions: tuple[VersionUsage, ...]
+    environments: int
+    allocated: int
+    shared: int
+    duplicated: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackageShare:
+    """One dist in one environment; `others`: how many more environments have it."""
+
+    dist: str
+    files: int
+    allocated: int
+    own: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Zoom:
+    """One environment from near.
+
+    kept: by how much what `conda prune` gives back would grow if the environment were removed, in bytes.
+    pip, other, records, directories: allocated bytes of what is no package of conda's; the files of `other` are in
+        no record.
+    """
+
+    packages: tuple[PackageShare, ...]
+    kept: int
+    pip: int
+    other: int
+    other_files: int
+    records: int
+    directories: int
+    strangers: tuple[tuple[str, int], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What the caches hold of each dist: the parts of its entries."""
+
+    parts: Mapping[str, tuple[tuple[str, Tree], ...]]
+
+    def trees(self, dist: str) -> tuple[Tree, ...]:
+        """Return the parts of a dist in all caches."""
+        return tuple(tree for _, tree in self.parts.get(dist, ()))
+
+
+def packages(cached: Cached, contents: Iterable[Contents], inodes: Inodes) -> tuple[PackageUsage, ...]:
+    """Return all packages, the largest first."""
+    holders: dict[str, dict[str, list[Tree]]] = {}
+    for dist, parts in cached.parts.items():
+        for cache, tree in parts:
+            holders.setdefault(dist, {}).setdefault(cache, []).append(tree)
+    users: dict[str, list[str]] = {}
+    for item in contents:
+        for dist in item.root.packages:
+            users.setdefault(dist, []).append(item.root.path)
+            tree = item.owners.get(Owner(OwnerKind.CONDA, dist), Tree())
+            holders.setdefault(dist, {}).setdefault(item.root.path, []).append(tree)
+    by_name: dict[str, list[str]] = {}
+    for dist in holders:
+        by_name.setdefault(package_name(dist), []).append(dist)
+    found = [_package(name, sorted(dists), holders, users, cached, inodes) for name, dists in by_name.items()]
+    return tuple(sorted(found, key=lambda item: (-item.allocated, item.name)))
+
+
+def _package(
+    name: str,
+    dists: list[str],
+    holders: Mapping[str, Mapping[str, list[Tree]]],
+    users: Mapping[str, list[str]],
+    cached: Cached,
+    inodes: Inodes,
+) -> PackageUsage:
+    versions = []
+    held: dict[str, list[Tree]] = {}
+    for dist in dists:
+        trees = [tree for group in holders[dist].values() for tree in group]
+        versions.append(
+            VersionUsage(dist, tuple(sorted(users.get(dist, ()))), dist in cached.parts, occupied(trees, inodes))
+        )
+        for holder, group in holders[dist].items():
+            held.setdefault(holder, []).extend(group)
+    allocated = occupied((tree for group in held.values() for tree in group), inodes)
+    return PackageUsage(
+        name=name,
+        versions=tuple(sorted(versions, key=lambda item: (-item.allocated, item.dist))),
+        environments=len({path for dist in dists for path in users.get(dist, ())}),
+        allocated=allocated,
+        shared=held_by_several(held.values(), inodes),
+        duplicated=allocated - max(version.allocated for version in versions),
+    )
+
+
+def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: int) -> Zoom:
+    """Return one environment from near; `roots` are all environments, `kept` is as in `Zoom`."""
+    others: dict[str, int] = {}
+    for root in roots:
+        for dist in root.packages if root.path != item.root.path else ():
+            others[dist] = others.get(dist, 0) + 1
+    shares = []
+    for dist in item.root.packages:
+        tree = item.owners.get(Owner(OwnerKind.CONDA, dist), Tree())
+        own = released((tree,), inodes)
+        shares.append(PackageShare(dist, tree.files, occupied((tree,), inodes), own, others.get(dist, 0)))
+    of_kind = {kind: [tree for owner, tree in item.owners.items() if owner.kind is kind] for kind in OwnerKind}
+    return Zoom(
+        packages=tuple(sorted(shares, key=lambda share: (-share.allocated, share.dist))),
+        kept=kept,
+        pip=occupied(of_kind[OwnerKind.PIP], inodes),
+        other=occupied(of_kind[OwnerKind.OTHER], inodes),
+        other_files=sum(tree.files for tree in of_kind[OwnerKind.OTHER]),
+        records=occupied(of_kind[OwnerKind.RECORDS], inodes),
+        directories=occupied(of_kind[OwnerKind.DIRECTORIES], inodes),
+        strangers=item.strangers,
+    )

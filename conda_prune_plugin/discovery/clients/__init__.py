@@ -1,0 +1,1 @@
+"""Who keeps what where: conda, mamba, pixi, rattler and the tools that build on them."""

@@ -1,0 +1,119 @@
+"""Installations in the usual places, for machines where the conda that runs is not the conda that installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ... import failures
+from ..system.safe_read import read_regular
+from .other_users import other_homes
+
+#: Where the installers of conda, Miniforge and micromamba put things when nobody says otherwise.
+USUAL_PLACES = (
+    "~/miniforge3",
+    "~/miniconda3",
+    "~/anaconda3",
+    "~/mambaforge",
+    "~/micromamba",
+    "/opt/conda",
+)
+
+#: Where an installation, or a user, has its configuration.
+_SETTINGS_FILES = (".condarc", "condarc", ".mambarc")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation: its root prefix and the directories that it uses by default or by its own configuration."""
+
+    prefix: str
+    pkgs_dirs: tuple[str, ...]
+    envs_dirs: tuple[str, ...]
+
+
+def usual_installations(environ: Mapping[str, str]) -> tuple[Installation, ...]:
+    """Return the installations that exist in the usual places and where the environment variables point."""
+    return tuple(
+        installation(prefix)
+        for prefix in root_prefixes(environ)
+        if any(failures.isdir(os.path.join(prefix, sign)) for sign in ("conda-meta", "pkgs", "envs"))
+    )
+
+
+def root_prefixes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return where installations are by the usual places and the environment variables; they need not exist."""
+    return tuple(dict.fromkeys(_places(environ)))
+
+
+def is_root_prefix(prefix: str) -> bool:
+    """Return whether a directory is the root of an installation by what lies in it, wherever that is.
+
+    ``condabin`` alone is in other environments too. micromamba (``validate_existing_root_prefix`` in
+    ``libmamba/src/api/configuration.cpp``) has no more than its cache and its environments there.
+    """
+    pkgs, envs, condabin = (failures.isdir(os.path.join(prefix, name)) for name in ("pkgs", "envs", "condabin"))
+    return (pkgs and envs) or (condabin and (pkgs or envs))
+
+
+def settings_files(environ: Mapping[str, str], key: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Give path and content of the configuration files in the homes and of the installations in the usual places.
+
+    Those in which a `key` does not occur are not parsed, which takes longer than all the rest.
+    """
+    for prefix in dict.fromkeys((os.path.expanduser("~"), *root_prefixes(environ), *other_homes())):
+        for name in _SETTINGS_FILES:
+            path = os.path.join(prefix, name)
+            yield path, _load(path, key)
+
+
+def _places(environ: Mapping[str, str]) -> Iterator[str]:
+    for place in USUAL_PLACES:
+        yield os.path.abspath(os.path.expanduser(place))
+    if environ.get("MAMBA_ROOT_PREFIX"):
+        yield os.path.abspath(environ["MAMBA_ROOT_PREFIX"])
+    if environ.get("CONDA_EXE"):
+        # <root>/bin/conda, or <root>/Scripts/conda.exe
+        yield os.path.dirname(os.path.dirname(os.path.abspath(environ["CONDA_EXE"])))
+
+
+def installation(prefix: str, *files: str) -> Installation:
+    """Return an installation by its root prefix, or, without one, what some configuration files say."""
+    pkgs_dirs, envs_dirs = ([os.path.join(prefix, name)] if prefix else [] for name in ("pkgs", "envs"))
+    for path in files or [os.path.join(prefix, name) for name in _SETTINGS_FILES]:
+        settings = _load(path)
+        pkgs_dirs += _directories(settings, "pkgs_dirs")
+        # envs_path is conda's alias of envs_dirs.
+        envs_dirs += _directories(settings, "envs_dirs") + _directories(settings, "envs_path")
+    return Installation(prefix, tuple(pkgs_dirs), tuple(envs_dirs))
+
+
+def _load(path: str, key: str = "") -> Mapping[str, object]:
+    """Return the mapping in a configuration file; a missing or broken one has nothing to say here."""
+    try:
+        text = read_regular(path).decode("utf-8")
+        settings = YAML(typ="safe", pure=True).load(text) if key in text else {}
+    except (OSError, ValueError, YAMLError, RecursionError, LookupError, TypeError) as error:
+        failures.note(error)
+        # A date that there is none of is a `ValueError` too, and what is not of its tag's kind is any of these.
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _directories(settings: Mapping[str, object], key: str) -> list[str]:
+    value = settings.get(key)
+    values = value if isinstance(value, list) else [value]
+    return [os.path.abspath(os.path.expanduser(os.path.expandvars(item))) for item in values if is_path(item)]
+
+
+def is_path(value: object) -> TypeGuard[str]:
+    """Return whether something from a configuration file can be a path at all; calls of `os` raise for what can't."""
+    try:
+        return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False

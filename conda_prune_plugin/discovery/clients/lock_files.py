@@ -1,0 +1,113 @@
+"""Lock files of mamba and of old versions of conda: how they are named, and whether a process holds them. Reads only.
+
+mamba locks what it works on by ``fcntl`` on byte 21 of a file, which it removes at the end if it has made it
+(``LockFileOwner`` in ``libmamba/src/core/util.cpp``): ``<archive>.lock`` while it extracts one, in an environment
+``conda-meta/conda-meta.lock``, in a cache ``mamba.lock`` until November 2021. Since then that bears the name of the
+cache; we take it ourselves (`locks.client_locks`), and one that lies there stays.
+
+conda 4.2 until 23.7 (``conda/lock.py``) makes an empty file that bears its process id, ``<path>.pid<id>.conda_lock``
+beside what it works on or in it; conda until 4.1 makes an empty directory ``.conda_lock-<id>``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+import sys
+
+from ...failures import suppress
+from .archive_names import archive_dist
+from .rattler import LOCK_SUFFIX
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_OLD_MAMBA_LOCK = "mamba.lock"
+
+_BY_PID = re.compile(r"\.conda_lock-(\d{1,10})|.+\.pid(\d{1,10})\.conda_lock")
+
+#: ``struct flock`` and the places of its type and process id in it (fcntl(2) of each system, in 64 bits).
+_FLOCK = {"linux": ("@hhqqi", 0, 4), "darwin": ("@qqihh", 3, 2)}
+
+#: No client writes more into a lock than a number.
+_LONGEST = 64
+
+
+def is_lock_name(name: str) -> bool:
+    """Return whether a name is that of a lock of mamba or conda which is made anew whenever it is needed."""
+    if name.endswith(LOCK_SUFFIX):
+        return name == _OLD_MAMBA_LOCK or archive_dist(name.removesuffix(LOCK_SUFFIX)) is not None
+    return _BY_PID.fullmatch(name) is not None
+
+
+def is_lock(path: str) -> bool:
+    """Return whether what bears the name of a lock looks like one: empty, or nearly so."""
+    with suppress(OSError):
+        status = os.lstat(path)
+        if os.path.basename(path).startswith("."):
+            return stat.S_ISDIR(status.st_mode) and not os.listdir(path)
+        return stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST
+    return False
+
+
+def holder(path: str) -> str | None:
+    """Return who holds a lock, None if no living process does. Nothing is taken away from anybody.
+
+    Raises `OSError` where that can't be told.
+    """
+    by_pid = _BY_PID.fullmatch(os.path.basename(path))
+    if by_pid is not None:
+        return _living(int(by_pid[1] or by_pid[2]))
+    if fcntl is None:
+        # What is locked can't be opened or removed here (`_locking` of Microsoft's C runtime).
+        return None
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return _posix_holder(fd) or _flock_holder(fd)
+    finally:
+        os.close(fd)
+
+
+def _living(pid: int) -> str | None:
+    described = f"process {pid}"
+    if not hasattr(os, "geteuid"):
+        return described  # Windows would end a process that is asked for by a signal.
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return None
+    except PermissionError:
+        return described
+    return described if pid > 0 else None
+
+
+def _posix_holder(fd: int) -> str | None:
+    layout, kind, pid = _FLOCK.get(sys.platform, ("", 0, 0))
+    if layout:
+        size = max(struct.calcsize(layout) + 8, 32)
+        wanted = [0] * (len(layout) - 1)
+        wanted[kind] = fcntl.F_WRLCK
+        answer = fcntl.fcntl(fd, fcntl.F_GETLK, struct.pack(layout, *wanted).ljust(size, b"\0"))
+        found = struct.unpack_from(layout, answer)
+        if found[kind] == fcntl.F_UNLCK:
+            return None
+        return f"process {found[pid]}" if found[pid] > 0 else "another process"
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return "another process"
+    return None
+
+
+def _flock_holder(fd: int) -> str | None:
+    # There is no asking without trying; a shared lock that is given back at once keeps nobody waiting.
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "another process"
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return None

@@ -1,0 +1,1 @@
+"""What failed installs and removals leave, and what else `conda clean` removes."""

@@ -1,0 +1,180 @@
+"""What ``conda clean`` finds besides packages: index caches, temporary files, log files.
+
+Its own finders are called, with one thing changed. They ask a function of their module for the caches, which opens
+every ``urls.txt`` for appending to see whether it may, and misses caches without one: they are given our caches. Its
+finder of temporary files knows conda's alone, and takes what a package has brought: they are found by
+`temporary_files`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import FunctionType
+from typing import cast
+
+from conda.cli import main_clean
+
+from ... import failures
+from ...core.model import Cache, Client, Notice, OtherKind, Root, RootKind, RootState
+from ...core.plan import Other
+from ...core.rules.targets import Target
+from ...core.units import plural
+from ...failures import suppress
+from ..system.measure import Measure
+from ..system.privileges import is_root_to
+from .temporary_files import finished_list, free_locks, in_environment, in_index_cache, owned
+
+
+def find_other(
+    targets: Target,
+    caches: Sequence[Cache],
+    roots: Iterable[Root],
+    measure: Measure,
+    oldest: float,
+    progress: Callable[[int], None],
+) -> tuple[tuple[Other, ...], tuple[Notice, ...]]:
+    """Return what goes for the targets, and what stays though its name is that of a temporary file.
+
+    oldest: what was changed after that, in seconds since the epoch, may be in use. `progress` is called with the
+    number of environments done. Nothing is written.
+    """
+    writable = {cache.real_path: cache for cache in caches if cache.writable and cache.client == Client.CONDA}
+    notices: list[Notice] = []
+    places: list[tuple[OtherKind, str, str]] = []
+    if Target.INDEX_CACHE in targets:
+        places += ((OtherKind.INDEX_CACHE, *place) for place in _in_caches(main_clean.find_index_cache, writable))
+    if Target.LOGFILES in targets:
+        places += ((OtherKind.LOGFILES, *place) for place in _in_caches(main_clean.find_logfiles, writable))
+    if Target.TEMPFILES in targets:
+        indexed = {} if Target.INDEX_CACHE in targets else writable
+        files, remarks = _tempfiles(caches, indexed, roots, oldest, progress)
+        places += ((OtherKind.TEMPFILES, *place) for place in files)
+        notices += remarks
+    found, staying = _told_apart(places, measure)
+    if staying:
+        what = plural(len(staying), "temporary or log file or index cache", "temporary or log files or index caches")
+        message = f"{what} can't be read, or not removed by you, and will stay; the first: {staying[0]}."
+        notices.append(Notice("read-only", message, staying[0]))
+    return tuple(found), tuple(notices)
+
+
+def _in_caches(finder: Callable[[], list[str]], caches: Mapping[str, Cache]) -> Iterator[tuple[str, str]]:
+    """Give cache and path of what a finder of conda's finds in these caches."""
+    plain = cast(FunctionType, finder)
+    ours = {**plain.__globals__, "find_pkgs_dirs": lambda: list(caches)}
+    for path in FunctionType(plain.__code__, ours)():
+        top = next((top for top in caches if path.startswith(os.path.join(top, ""))), None)
+        if top is not None:
+            yield top, path
+
+
+def _tempfiles(
+    caches: Iterable[Cache],
+    indexed: Iterable[str],
+    roots: Iterable[Root],
+    oldest: float,
+    progress: Callable[[int], None],
+) -> tuple[list[tuple[str, str]], list[Notice]]:
+    """Return the environment or cache, and the path, of temporary files, and what is to be said of others.
+
+    indexed: the real paths of the caches in whose index caches to look.
+    """
+    found: dict[str, str] = {}
+    notices: list[Notice] = []
+    held: dict[str, str] = {}
+    young: list[str] = []
+
+    def take(top: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            with suppress(OSError):
+                status = os.lstat(path)
+                if max(status.st_mtime, status.st_ctime) > oldest:
+                    young.append(path)
+                else:
+                    found[path] = top
+
+    for cache in indexed:
+        temporary = in_index_cache(cache)
+        take(cache, (*temporary.files, *free_locks(temporary.locks, held.__setitem__)))
+    environments = {
+        failures.realpath(root.path)
+        for root in roots
+        if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
+    }
+    inside = tuple(os.path.join(cache.real_path, "") for cache in caches)
+    seen: set[str] = set()
+    # Those that lie inside of others come first: what is in both belongs to the inner one.
+    for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
+        progress(done)
+        try:
+            temporary = in_environment(prefix)
+        except RecursionError:
+            # os.walk calls itself for each directory until Python 3.12.
+            message = f"In {prefix} directories lie too deep for the search for temporary files: what is there stays."
+            notices.append(Notice("unreadable-directory", message, prefix))
+            continue
+        files = {path for path in temporary.files - seen if not path.startswith(inside)}
+        brought = owned(prefix) if files or temporary.locks else frozenset()
+        if brought is None:
+            message = f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them."
+            notices.append(Notice("unreadable-directory", message, prefix))
+            continue
+        locks = {path for path in temporary.locks - seen if os.path.relpath(path, prefix) not in brought}
+        seen |= temporary.files | temporary.locks
+        take(prefix, (path for path in files if os.path.relpath(path, prefix) not in brought))
+        take(prefix, free_locks(locks, held.__setitem__))
+        take(prefix, finished_list(prefix, found))
+    return [(top, path) for path, top in sorted(found.items())], [*notices, *_staying(young, held)]
+
+
+def _staying(young: Sequence[str], held: Mapping[str, str]) -> Iterator[Notice]:
+    if young:
+        message = f"{plural(len(young), 'temporary file')} changed too recently to be removed (--min-age)."
+        yield Notice("recent-tempfiles", message, "")
+    if held:
+        path, process = next(iter(held.items()))
+        message = f"Kept {plural(len(held), 'lock')} in use by running processes. The first is {path}: {process}."
+        yield Notice("locked", message, path)
+
+
+def _told_apart(places: Iterable[tuple[OtherKind, str, str]], measure: Measure) -> tuple[list[Other], list[str]]:
+    """Return the decisions to remove these kinds, tops and paths, and the paths of what this user can't remove."""
+    found: list[Other] = []
+    staying: list[str] = []
+    for kind, top, path in places:
+        # What is gone since it was listed is neither.
+        with suppress(FileNotFoundError):
+            other = _measured(kind, top, path, measure)
+            if other is None:
+                staying.append(path)
+            else:
+                found.append(other)
+    return found, staying
+
+
+def _measured(kind: OtherKind, top: str, path: str, measure: Measure) -> Other | None:
+    """Return the decision to remove something, None if this user can't. Raises `FileNotFoundError`."""
+    try:
+        held = measure(path)
+        if held.obstacle is not None or not _may_remove(path):
+            return None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        failures.note(error)
+        return None
+    freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
+    return Other(kind, top, path, held.identity, held.files, held.apparent, freed)
+
+
+def _may_remove(path: str) -> bool:
+    """Return whether this user may take something out of the directory that it is in."""
+    above = os.path.dirname(path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        return False
+    directory, status = os.stat(above), os.lstat(path)
+    if not directory.st_mode & stat.S_ISVTX or not hasattr(os, "geteuid"):
+        return True
+    return os.geteuid() in (directory.st_uid, status.st_uid) or is_root_to(status)

@@ -1,0 +1,308 @@
+"""Finding what failed installs and removals have left in the caches.
+
+By name: partial downloads and trash. By their content: extracted directories and archives that are not whole, which
+are taken out of their entries then, so that what is left of these is decided on by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache as cached
+from threading import Event
+
+from ... import failures
+from ...core.dist_names import recorded_names
+from ...core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
+from ...core.rules.leftover_policy import Archive, Leftover
+from ...core.rules.reachability import references
+from ...core.soft_links import SoftLinks
+from ...failures import suppress
+from ..clients.archive_names import archive_suffixes
+from ..packages.inspection import BATCH, Batch, Looked, Looking, Memory, batches
+from ..packages.integrity import RECORD, Damage, archive_record
+from ..packages.match_spec import matching
+from ..packages.package_identity import Names
+from ..packages.package_urls import read_urls
+from ..packages.provenance import irreplaceable, local_builds
+from ..packages.removal_evidence import with_sticky_obstacle
+from ..system.measure import Measure
+from ..system.mounts import mount_points
+from ..system.safe_read import read_object
+from ..system.worker import Crew
+from .leftover_names import strays
+
+#: Waiting for the disk and hashing go on beside each other.
+_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look at, besides what bears the name of a leftover and what nothing references.
+
+    everything: what is referenced too. contents: look into packages, not only at names. hashes: read all contents.
+    repair: look for the archives of what is damaged and in use.
+    """
+
+    everything: bool = False
+    contents: bool = True
+    hashes: bool = False
+    repair: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The leftovers, the inventory without them, and the entries that were looked at and are whole."""
+
+    inventory: Inventory
+    leftovers: tuple[Leftover, ...] = ()
+    whole: frozenset[Entry] = frozenset()
+
+
+def find_leftovers(
+    inventory: Inventory,
+    referenced: Collection[str],
+    search: Search,
+    memory: Memory,
+    progress: Callable[[int], None],
+    crew: Crew | None = None,
+) -> Found:
+    """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
+
+    `progress` is told how many more entries are done; a `crew` makes it faster. Nothing is written, and no symbolic
+    link followed.
+    """
+    places = inventory.judged
+    urls = cached(read_urls)
+    damages: dict[Entry, Mapping[Part, Damage]] = {}
+    whole: set[Entry] = set()
+    batch_size = 1 if search.hashes else BATCH
+    tasks = [
+        batch
+        for cache in places
+        # rattler and pixi keep no archives, and mend what is incomplete themselves.
+        if search.contents and cache.client != Client.RATTLER
+        for batch in batches(
+            cache.real_path, _looked_at(cache, inventory, referenced, search), urls(cache.real_path), batch_size
+        )
+    ]
+    for batch, looks in zip(tasks, _looks(tasks, search, progress, crew)):
+        for entry, looked in zip(batch.entries, looks):
+            memory.learn(looked)
+            if looked.damages:
+                damages[entry] = looked.damages
+            elif looked.sure:
+                whole.add(entry)
+    caches = tuple(
+        replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
+        for cache in inventory.caches
+    )
+    by_content = _by_content(inventory.caches, damages, referenced, urls, memory)
+    leftovers = (*_by_name(places, memory.measured), *by_content)
+    return Found(replace(inventory, caches=caches), leftovers, frozenset(whole))
+
+
+def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], search: Search) -> list[Entry]:
+    return [
+        entry
+        for entry in cache.entries
+        for named in (any(name in referenced for name in recorded_names(entry.dist)),)
+        if (search.everything or not named) and (named or entry not in inventory.unsearched)
+    ]
+
+
+def _looks(
+    tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], crew: Crew | None
+) -> Iterable[list[Looked]]:
+    """Return what is seen, batch for batch."""
+    if search.hashes:
+        yield from _thorough_looks(tasks, progress)
+        return
+    work = Looking(mount_points(), progress=progress)
+    if crew is None:
+        yield from map(work.do, tasks)
+        return
+    crew.begin(work, tasks)
+    yield from crew.finish()
+
+
+def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Looked]]:
+    """Return what is seen, batch for batch, when all contents are read.
+
+    Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
+    """
+    enough = Event()
+    work = Looking(mount_points(), contents=enough.is_set)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            try:
+                found: Iterable[list[Looked]] = pool.map(work.do, tasks)
+            except RuntimeError:
+                # No more threads are to be had.
+                found = map(work.do, tasks)
+            for looks in found:
+                progress(len(looks))
+                yield looks
+        finally:
+            # A Ctrl-C need not wait for what the threads still read.
+            enough.set()
+
+
+def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:
+    for cache in caches:
+        for stray in strays(cache):
+            part, damage = Part(PartKind.LEFTOVER, stray.name), Damage(stray.kind, stray.detail)
+            leftover = _leftover(cache, part, damage, stray.dist, measure)
+            unreadable = leftover.unreadable or stray.unreadable
+            yield replace(leftover, held=stray.held, unreadable=unreadable)
+
+
+def _by_content(
+    caches: Iterable[Cache],
+    damages: Mapping[Entry, Mapping[Part, Damage]],
+    referenced: Collection[str],
+    urls: Callable[[str], Mapping[str, str]],
+    memory: Memory,
+) -> Iterator[Leftover]:
+    builds = local_builds()
+    for cache in caches:
+        for entry in cache.entries:
+            damaged = damages.get(entry, {})
+            of = _named(cache, entry, referenced, memory) if damaged else None
+            for part, damage in damaged.items():
+                leftover = _leftover(cache, part, damage, of, memory.measured)
+                held = leftover.measurement is not None and leftover.measurement.files
+                if leftover.holds_files and held and len(damaged) == len(entry.parts):
+                    url = _origin(cache, entry, urls(cache.real_path))
+                    leftover = replace(leftover, irreplaceable=irreplaceable(url, builds))
+                yield leftover
+
+
+def _named(cache: Cache, entry: Entry, referenced: Collection[str], memory: Memory) -> str:
+    """Return the dist that roots name a damaged entry by, its own if none does: a record may mean it by another one."""
+    known = list(recorded_names(entry.dist))
+    with suppress(OSError, ValueError):
+        described = memory.described(os.path.join(cache.real_path, entry.dist))
+        known += (described.dist, *described.aliases)
+    return next((name for name in known if name in referenced), entry.dist)
+
+
+def _origin(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> str | None:
+    """Return the url that a damaged package came from, if that is known."""
+    with suppress(OSError, ValueError):
+        url = read_object(os.path.join(cache.real_path, entry.dist, RECORD)).get("url")
+        if isinstance(url, str):
+            return url
+    return next((urls[entry.dist + suffix] for suffix in archive_suffixes() if entry.dist + suffix in urls), None)
+
+
+def _without(entries: Sequence[Entry], damages: Mapping[Entry, Mapping[Part, Damage]]) -> Iterator[Entry]:
+    for entry in entries:
+        parts = tuple(part for part in entry.parts if part not in damages.get(entry, {}))
+        if parts:
+            yield entry if parts == entry.parts else replace(entry, parts=parts)
+
+
+def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measure: Measure) -> Leftover:
+    path = os.path.join(cache.real_path, part.name)
+    entry = Entry(cache.path, part.name, (part,))
+    try:
+        ((_, measurement),) = with_sticky_obstacle(cache, ((part, measure(path)),))
+        changed = _newest_change(path)
+    except OSError as error:
+        failures.note(error)
+        why = f"{error.filename} can't be read: {error.strerror}"
+        return Leftover(entry, damage.kind, damage.detail, dist, 0.0, None, unreadable=why)
+    return Leftover(entry, damage.kind, damage.detail, dist, changed, measurement)
+
+
+def _newest_change(top: str) -> float:
+    """Return when anything in a tree was last written, made or renamed. Raises `OSError`."""
+    newest = 0.0
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        status = os.lstat(path)
+        newest = max(newest, status.st_mtime, status.st_ctime)
+        if stat.S_ISDIR(status.st_mode):
+            pending += [os.path.join(path, name) for name in os.listdir(path)]
+    return newest
+
+
+def with_choices(
+    leftovers: Sequence[Leftover], caches: Sequence[Cache], keep: Sequence[str], only: Sequence[str], names: Names
+) -> tuple[Leftover, ...]:
+    """Return the leftovers with what the specifications of ``--keep`` and ``--only`` say of the dists they are of.
+
+    What a leftover is of is known from names alone; on doubt it is kept, and is not chosen.
+    """
+    of = {item: Entry(item.entry.cache, item.of or item.entry.dist, item.entry.parts) for item in leftovers}
+    places = [
+        replace(cache, entries=tuple(dict.fromkeys(entry for entry in of.values() if entry.cache == cache.path)))
+        for cache in caches
+    ]
+    rules = {text: matching((text,), places, doubtful=True, names=names) for text in dict.fromkeys(keep)}
+    chosen = matching(only, places, doubtful=False, names=names) if only else frozenset(of.values())
+
+    def choose(item: Leftover) -> Leftover:
+        rule = next((text for text, matched in rules.items() if of[item] in matched), None)
+        return replace(item, kept=rule, chosen=of[item] in chosen)
+
+    return tuple(map(choose, leftovers))
+
+
+def with_archives(
+    leftovers: Sequence[Leftover], inventory: Inventory, referenced: Collection[str]
+) -> tuple[Leftover, ...]:
+    """Return the leftovers, damaged directories that are referenced with the archive that is beside them."""
+    caches = {cache.path: cache for cache in inventory.caches}
+    entries = {(entry.cache, entry.dist): entry for cache in inventory.caches for entry in cache.entries}
+
+    def find(item: Leftover) -> Leftover:
+        entry = entries.get((item.entry.cache, item.entry.dist))
+        archives = [part for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link] if entry else []
+        # What bears another name than its package is nothing that conda has extracted.
+        if not item.holds_files or item.of != item.entry.dist or item.of not in referenced or not archives:
+            return item
+        directory = os.path.join(caches[item.entry.cache].real_path, item.entry.dist)
+        records = {part.name: archive_record(directory, part.name) for part in archives}
+        # The one that it came from, if that is known and there are two.
+        name = max(records, key=lambda name: bool(records[name]))
+        record = records[name]
+        sha256 = record.get("sha256")
+        return replace(
+            item,
+            archive=Archive(name, sha256 if isinstance(sha256, str) else None, record or None),
+        )
+
+    return tuple(map(find, leftovers))
+
+
+def with_links(
+    leftovers: Sequence[Leftover], roots: Sequence[Root], softly: SoftLinks, whole: Collection[Entry]
+) -> tuple[Leftover, ...]:
+    """Return the leftovers with the environments that soft-link them, or what they were set aside from.
+
+    One that names what a leftover is of, and could not be listed completely, may do so. whole: the entries that were
+    looked at and found whole.
+    """
+    if not softly.entries and not softly.unseen:
+        return tuple(leftovers)
+    referenced = references(roots)
+    sound = {(entry.cache, entry.dist) for entry in whole if entry.parts[0].kind is PartKind.EXTRACTED}
+
+    def find(item: Leftover) -> Leftover:
+        cache, dist = item.entry.cache, item.of or ""
+        doubtful = tuple(root.path for root in referenced.get(dist, ()) if root.path in softly.unseen)
+        linked = softly.environments(cache, item.entry.parts)
+        if item.holds_files:
+            return replace(item, linked=tuple(dict.fromkeys(linked + doubtful)))
+        if item.kind is not ReasonKind.TRASH or not dist or (cache, dist) in sound:
+            return replace(item, linked=linked)
+        lacking = softly.environments(cache, (Part(PartKind.EXTRACTED, dist),))
+        return replace(item, linked=linked, lacking=tuple(dict.fromkeys(lacking + doubtful)))
+
+    return tuple(map(find, leftovers))

@@ -1,0 +1,1 @@
+"""How environments and caches share files: hard links, copies, soft links."""

@@ -1,0 +1,98 @@
+"""What a cache has twice, or an environment has too: what may go though it is in use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+
+from ... import failures
+from ...core.accounting import without
+from ...core.file_status import allocated, is_directory
+from ...core.model import Cache, Client, Entry, Evidence, PartKind, Remainder
+from ..packages.integrity import RECORD, archive_record
+from ..system.safe_read import open_regular, read_object
+
+#: Read at a time, in bytes.
+_BLOCK = 1 << 20
+
+
+def held_elsewhere(evidence: Iterable[Evidence], entries: Collection[Entry]) -> tuple[Evidence, ...]:
+    """Return the evidence without the links of those entries that environments have.
+
+    They are the environments' own names for the files, which stay with them whatever becomes of the cache's.
+    """
+    return tuple(replace(item, outside=0) if item.entry in entries else item for item in evidence)
+
+
+def doubles(
+    caches: Iterable[Cache], evidence: Iterable[Evidence], progress: Callable[[int], None], *, records: bool
+) -> tuple[Evidence, ...]:
+    """Return the evidence on the extracted directories of those entries whose archive is here and sound.
+
+    Sound is an archive with the hash that conda has recorded. Nothing is lost with a directory that can be extracted
+    again, so it can't be irreplaceable. What calls itself otherwise than its channel stays whole. `progress` is called
+    with the number of entries that were looked at.
+
+    records: conda's records go too. Otherwise each stays in its directory: archives don't hold the hashes that
+    lockfiles ask for. mamba needs no record, as it compares an archive itself with the hash that it is asked for.
+    """
+    of_path = {cache.path: cache for cache in caches}
+    found = []
+    for done, item in enumerate(evidence):
+        progress(done)
+        if item.doubt is None and item.unreadable is None and not item.aliases:
+            found.append(_double(of_path[item.entry.cache], item, records))
+    return tuple(double for double in found if double is not None)
+
+
+def _double(cache: Cache, item: Evidence, records: bool) -> Evidence | None:
+    """Return the evidence on the extracted directory alone, None if it has to stay as it is."""
+    extracted = next((part for part in item.entry.parts if part.kind is PartKind.EXTRACTED), None)
+    archives = {part.name for part in item.entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link}
+    if extracted is None or not archives:
+        return None
+    directory = os.path.join(cache.real_path, extracted.name)
+    try:
+        remainder = _remainder(directory)
+        # Of two archives conda extracts the .conda, whichever the hashes are of.
+        archive = min(archives, key=lambda name: (not name.endswith(".conda"), name))
+        record = archive_record(directory, archive, read_object(os.path.join(directory, RECORD)))
+        path = os.path.join(cache.real_path, archive)
+        sound = "url" in record and _has_hash(path, record.get("sha256"), record.get("md5"))
+    except (OSError, ValueError) as error:
+        failures.note(error)
+        return None
+    measured = dict(item.measurements)
+    whole = records or cache.client != Client.CONDA
+    if not sound or (not whole and measured[extracted].files == 1):  # The record is all that is in there.
+        return None
+    beside = tuple((part, one.identity) for part, one in item.measurements if part.kind is PartKind.ARCHIVE)
+    item = replace(item, outside=0, irreplaceable=None, beside=beside)
+    if whole:
+        return item
+    measured[extracted] = without(measured[extracted], remainder)
+    return replace(item, measurements=tuple(measured.items()), remainder=remainder)
+
+
+def _remainder(directory: str) -> Remainder:
+    """Return what stays of an extracted directory. Raises `OSError`, or `ValueError` if it is not that simple."""
+    info, record = (os.lstat(os.path.join(directory, name)) for name in (os.path.dirname(RECORD), RECORD))
+    if not is_directory(info) or not stat.S_ISREG(record.st_mode):
+        raise ValueError(f"{RECORD} is no regular file")
+    kept = [os.lstat(directory), info, *([record] if record.st_nlink == 1 else ())]
+    path = tuple(RECORD.split(os.sep))
+    return Remainder(path, record.st_dev, record.st_ino, record.st_size, sum(map(allocated, kept)))
+
+
+def _has_hash(path: str, sha256: object, md5: object) -> bool:
+    """Return whether a file has the hash that was recorded; the better one, if there are two."""
+    if not (sha256 or md5):
+        return False
+    digest = hashlib.sha256() if sha256 else hashlib.md5(usedforsecurity=False)
+    with open_regular(path) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest() == str(sha256 or md5).lower()

@@ -1,0 +1,241 @@
+"""Soft links from environments into the caches: the only links that nothing but the environment itself tells of."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ... import failures
+from ...core.model import Cache, Root, RootKind, RootState
+from ...core.soft_links import SoftLinks
+from ...failures import suppress
+from ..system.mounts import KERNEL
+from ..system.worker import Crew
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLink:
+    """A symbolic link of an environment that leads into an entry: the name of that in its cache's directory."""
+
+    path: str
+    cache: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a walk through one environment has shown.
+
+    entries: cache and case-folded name of what it links. complete: all of it could be listed. directories: how many.
+    """
+
+    entries: frozenset[tuple[str, str]]
+    complete: bool
+    directories: int
+
+
+def soft_links(
+    prefixes: Iterable[str], caches: tuple[Cache, ...], progress: Callable[[int], None], crew: Crew | None = None
+) -> SoftLinks:
+    """Look for soft links into the caches in every directory of the environments with these paths.
+
+    That takes one listing a directory, and asks nothing of files. `progress` is called with the number of directories
+    seen so far; a `crew` makes it faster.
+    """
+    walk = Walk(by_real_path(prefixes), caches, progress)
+    tasks = list(walk.prefixes)
+    if crew is None:
+        found = [walk.do(prefix) for prefix in tasks]
+    else:
+        crew.begin(walk, tasks)
+        found = crew.finish()
+    entries: dict[tuple[str, str], set[str]] = {}
+    for prefix, seen in zip(tasks, found):
+        for entry in seen.entries:
+            entries.setdefault(entry, set()).add(walk.prefixes[prefix])
+    unseen = frozenset(walk.prefixes[prefix] for prefix, seen in zip(tasks, found) if not seen.complete)
+    return SoftLinks({entry: frozenset(paths) for entry, paths in entries.items()}, unseen)
+
+
+def environments_of(roots: Iterable[Root]) -> tuple[str, ...]:
+    """Return the paths of those roots that are environments, and may hold anything.
+
+    A registered directory that is no environment may be anything, the top directory even.
+    """
+    return tuple(
+        root.path for root in roots if root.kind is RootKind.ENVIRONMENT and root.state is not RootState.MISSING
+    )
+
+
+def by_real_path(prefixes: Iterable[str]) -> dict[str, str]:
+    """Return the real paths of environments, each with the path that it is known by."""
+    return {failures.realpath(path): path for path in prefixes}
+
+
+class Walk:
+    """Walks through environments, given by their real paths; the work of a crew.
+
+    prefixes: their real paths with those that they are known by. caches: without what lies in them.
+    """
+
+    def __init__(
+        self,
+        prefixes: dict[str, str],
+        caches: tuple[Cache, ...],
+        progress: Callable[[int], None] = lambda directories: None,
+    ) -> None:
+        self.prefixes = prefixes
+        self._unreadable = False
+        # What lies in them is of no interest, and need not be handed to another process.
+        self.caches, self._progress = tuple(replace(cache, entries=()) for cache in caches), progress
+        # Caches, and environments that lie inside of others, are looked through on their own.
+        self._skip = {*prefixes, *(cache.real_path for cache in caches), *KERNEL}
+        self._places = _Places(caches)
+        self._seen = 0
+
+    def __reduce__(self) -> tuple[type[Walk], tuple[dict[str, str], tuple[Cache, ...]]]:
+        return Walk, (self.prefixes, self.caches)
+
+    def do(self, prefix: str) -> Seen:
+        """Return what an environment links."""
+        self._unreadable, before = False, self._seen
+        entries = frozenset((link.cache, link.name.casefold()) for link in self.links(prefix))
+        return Seen(entries, not self._unreadable, self._seen - before)
+
+    do_apart = do
+
+    def take(self, answer: Seen) -> Seen:
+        """Return what was seen in the other process."""
+        self._seen += answer.directories
+        self._progress(self._seen)
+        return answer
+
+    def links(self, prefix: str) -> Iterator[SoftLink]:
+        """Give the soft links of an environment that lead into a cache.
+
+        Directories that lie elsewhere, on a larger disk say, and are linked from there are looked through too.
+        """
+        pending = [prefix]
+        # Links may lead round in circles, so no directory is looked through twice; all these paths are real ones.
+        known = {prefix}
+        while pending:
+            directory = pending.pop()
+            self._seen += 1
+            self._progress(self._seen)
+            try:
+                with os.scandir(directory) as listing:
+                    for item in listing:
+                        # Nearly all are files, and the listing itself tells that.
+                        if item.is_file(follow_symlinks=False):
+                            continue
+                        if item.is_symlink():
+                            links, found = self.followed(item.path, prefix)
+                            yield from links
+                        elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
+                            found = item.path
+                        else:
+                            continue
+                        if found is not None and found not in known:
+                            known.add(found)
+                            pending.append(found)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failures.note(error)
+                self._unreadable = True
+
+    def followed(self, link: str, prefix: str) -> tuple[list[SoftLink], str | None]:
+        """Return the soft links that a link makes, and the directory behind it that is to be looked through."""
+        try:
+            return list(_into(link, prefix, self.caches, self._places)), self._moved(link, prefix)
+        except RecursionError:
+            # The `realpath` of older Pythons calls itself for each link of a chain; the kernel follows forty.
+            self._unreadable = True
+            return [], None
+
+    def leads_into_cache(self, link: str) -> bool:
+        """Return whether a link leads into a cache in the end, however many links there are in between."""
+        with suppress(RecursionError):
+            return self._places.place(failures.realpath(link)) is not None
+        return True
+
+    def _moved(self, link: str, prefix: str) -> str | None:
+        """Return the real path of the directory that a link leads to, if that is looked through in no other way."""
+        try:
+            if not stat.S_ISDIR(os.stat(link).st_mode):
+                return None
+        except OSError as error:
+            failures.note(error)
+            # What leads to nowhere may lead to a disk that is not mounted.
+            tops = (prefix, *(cache.real_path for cache in self.caches))
+            self._unreadable |= not _within(failures.realpath(link), tops)
+            return None
+        path = failures.realpath(link)
+        return None if _within(path, (prefix, *self._skip)) else path
+
+
+def _within(path: str, tops: Iterable[str]) -> bool:
+    """Return whether a path is one of some directories, or lies in one."""
+    return any(path == top or _below(path, top) is not None for top in tops)
+
+
+class _Places:
+    """Finds the cache that a path lies in, be it spelled otherwise: by another mount, by letters of another case."""
+
+    def __init__(self, caches: tuple[Cache, ...]) -> None:
+        self._caches = dict(filter(None, map(_identified, caches)))
+        self._found: dict[str, tuple[Cache, str] | None] = {}
+
+    def place(self, real_path: str) -> tuple[Cache, str] | None:
+        """Return the cache, and the name in it that a path lies below or bears."""
+        paths = [real_path]
+        # No recursion: a link may name a thousand directories, none of which has to be there.
+        while (above := os.path.dirname(paths[-1])) != paths[-1] and above not in self._found:
+            paths.append(above)
+        found = self._found.get(above)
+        while True:
+            path = paths.pop()
+            found = found and (found[0], found[1] or os.path.basename(path))
+            if not paths:
+                return found
+            found = self._found[path] = self._itself(path) or found
+
+    def _itself(self, directory: str) -> tuple[Cache, str] | None:
+        """Return the cache that a directory is, with no name in it."""
+        with suppress(OSError):
+            status = os.stat(directory)
+            if cache := self._caches.get((status.st_dev, status.st_ino)):
+                return cache, ""
+        return None
+
+
+def _identified(cache: Cache) -> tuple[tuple[int, int], Cache] | None:
+    with suppress(OSError):
+        status = os.stat(cache.real_path)
+        return (status.st_dev, status.st_ino), cache
+    return None
+
+
+def _into(path: str, top: str, caches: tuple[Cache, ...], places: _Places) -> Iterator[SoftLink]:
+    try:
+        target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    except FileNotFoundError:
+        return  # Gone since it was listed.
+    # Most links lead from one file of an environment to another; where such a one leads further, that is seen there.
+    direct = [(cache, _below(target, cache.path) or _below(target, cache.real_path)) for cache in caches]
+    if target.startswith(os.path.join(top, "")) and not any(name for _, name in direct):
+        return
+    real_path = failures.realpath(path)
+    if place := places.place(real_path):
+        yield SoftLink(path, place[0].path, place[1])
+    for cache, name in direct:
+        for found in {name, _below(real_path, cache.real_path)} - {None}:
+            yield SoftLink(path, cache.path, str(found))
+
+
+def _below(path: str, directory: str) -> str | None:
+    """Return the first name of a path behind a directory that it lies in."""
+    top = os.path.join(directory, "")
+    return path[len(top) :].split(os.sep, 1)[0] if path.startswith(top) else None

@@ -1,0 +1,1 @@
+"""Package caches and their entries: names, metadata, integrity, origin."""

@@ -1,0 +1,157 @@
+"""Package caches and their entries, by one listing of each directory.
+
+`PackageCacheData` is not asked: to load a writable cache it extracts archives, deletes what it can't read and writes
+``info/repodata_record.json``. A differential test holds this listing against its answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ... import failures
+from ...core.dist_names import RATTLER_LOCK, is_dist_name
+from ...core.file_status import ON_WINDOWS, irremovable
+from ...core.model import Cache, Client, Entry, Notice, Part, PartKind
+from ...errors import NoSuchDirectoryError, NotACacheError
+from ...failures import suppress
+from ..clients.archive_names import archive_dist
+from ..clients.mamba_nested import nested_directories
+from ..clients.rattler import LOCK_SUFFIX
+from ..leftovers.leftover_names import is_left_aside
+from ..system.safe_read import INDEX
+
+#: What conda and mamba recognise a cache by (conda.base.constants.PACKAGE_CACHE_MAGIC_FILE).
+MAGIC = "urls.txt"
+
+#: The kind of the notice on a cache that was left alone.
+UNREADABLE = "unreadable-cache"
+
+_NONE: Mapping[str, Client] = {}
+
+
+def find_caches(
+    configured: Iterable[str], named: Iterable[str], others: Mapping[str, Client] = _NONE
+) -> tuple[tuple[Cache, ...], tuple[Notice, ...]]:
+    """Return the caches, each with the directories nested in it, and what is wrong with those that were skipped.
+
+    `named` are the user's choice and replace the configured ones; they must exist. Of the configured ones those that
+    don't exist are skipped in silence: conda names more than it creates. `others` are configured for other clients.
+
+    Raises `NoSuchDirectoryError` or `NotACacheError` for a named one.
+    """
+    named = tuple(os.path.expanduser(path) for path in named)
+    for path in named:
+        _require_cache(path)
+    caches: dict[tuple[int, int], Cache] = {}
+    notices: list[Notice] = []
+    for name in named or (*configured, *others):
+        path = os.path.abspath(os.path.expanduser(name))
+        if not failures.lexists(path):
+            continue
+        try:
+            # By inode: links and bind mounts give one directory several paths.
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) not in caches:
+                cache = list_cache(path, others.get(path))
+                caches[status.st_dev, status.st_ino] = cache
+                for nested in _nested(cache):
+                    status = os.stat(nested.real_path)
+                    caches.setdefault((status.st_dev, status.st_ino), nested)
+        except OSError as error:
+            failures.note(error)
+            message = f"The package cache {path} can't be read and was left alone: {error.strerror}."
+            notices.append(Notice(UNREADABLE, message, path))
+    return tuple(caches.values()), tuple(notices)
+
+
+def list_cache(path: str, client: Client | None = None, top: str | None = None) -> Cache:
+    """Return the cache at an absolute path; without its `client` it is looked at what was put there.
+
+    `top` is the real path of the cache that it is nested in. Raises `OSError` if it can't be listed.
+    """
+    real_path = failures.realpath(path)
+    parts: dict[str, list[Part]] = {}
+    locks: list[Part] = []
+    has_magic = False
+    with os.scandir(real_path) as listing:
+        for item in listing:
+            if item.name.endswith(LOCK_SUFFIX):
+                locks.append(Part(PartKind.LOCK, item.name, item.is_symlink()))
+            has_magic = has_magic or item.name == MAGIC
+            for dist, part in _part(item):
+                parts.setdefault(dist, []).append(part)
+    for lock in locks:
+        # The lock of an entry's directory, not that of an archive.
+        if any(part.name == _locked(lock) for part in parts.get(_locked(lock), ())):
+            parts[_locked(lock)].append(lock)
+    entries = tuple(
+        # The extracted directory first: it holds the metadata.
+        Entry(path, dist, tuple(sorted(parts[dist], key=lambda part: (part.kind is not PartKind.EXTRACTED, part.name))))
+        for dist in sorted(parts)
+    )
+    if client is None:
+        by_rattler = not has_magic and any(
+            lock.name == RATTLER_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
+        )
+        client = Client.RATTLER if by_rattler else Client.CONDA
+    return Cache(path, real_path, client, os.access(real_path, os.W_OK | os.X_OK), entries, top)
+
+
+def _locked(lock: Part) -> str:
+    return lock.name.removesuffix(LOCK_SUFFIX)
+
+
+def _nested(cache: Cache) -> Iterator[Cache]:
+    # mamba makes that before anything else; without it this may be any directory, and large.
+    if cache.client == Client.RATTLER or not failures.lexists(os.path.join(cache.real_path, MAGIC)):
+        return
+    for real_path in sorted(nested_directories(cache.real_path)):
+        with suppress(OSError):
+            path = os.path.join(cache.path, os.path.relpath(real_path, cache.real_path))
+            found = list_cache(path, None, cache.real_path)
+            # Where conda's cache is all of rattler's caches, that of its packages lies in there.
+            yield found if found.client == Client.RATTLER else replace(found, client=Client.MAMBA)
+
+
+def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
+    name = item.name
+    if name.startswith(".") or is_left_aside(item):
+        return
+    # A junction (Windows) calls itself a directory and is a link.
+    is_link = item.is_symlink() or (ON_WINDOWS and irremovable(item.stat(follow_symlinks=False)) is not None)
+    if is_link or not item.is_dir(follow_symlinks=False):
+        dist = archive_dist(name)
+        if dist is not None:
+            yield dist, Part(PartKind.ARCHIVE, name, is_link)
+        elif is_link and is_dist_name(name):
+            yield name, Part(PartKind.EXTRACTED, name, is_link=True)
+    # Only a renamed archive makes a directory whose name is no dist; the few of them are worth a stat.
+    elif is_dist_name(name) or failures.isfile(os.path.join(item.path, INDEX)):
+        yield name, Part(PartKind.EXTRACTED, name)
+
+
+def _require_cache(path: str) -> None:
+    if not path or not failures.isdir(path):
+        raise NoSuchDirectoryError(
+            f"There is no package cache at {path}: it is not a directory.",
+            hint="`conda config --show pkgs_dirs` lists the caches that conda uses.",
+            path=os.path.abspath(path),
+        )
+    # In a channel the archives are the originals.
+    for name in ("repodata.json", "channeldata.json"):
+        if failures.isfile(os.path.join(path, name)):
+            raise NotACacheError(
+                f"{path} is not a package cache but a channel: it has a {name}.",
+                hint="Name a package cache; `conda config --show pkgs_dirs` lists them.",
+                path=os.path.abspath(path),
+            )
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        raise NoSuchDirectoryError(
+            f"The package cache {path} can't be read: {error.strerror}.",
+            hint="Run as a user who can read it, or leave it out.",
+            path=os.path.abspath(path),
+        ) from error

@@ -1,0 +1,39 @@
+"""A glance at extracted directories that are expected to be whole: by names and sizes, one stat a file and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ... import failures
+from .integrity import directory_damage
+
+
+class Glancing:
+    """The work of glancing at some directories at a time, for a crew; `progress` is told how many more were seen."""
+
+    def __init__(self, progress: Callable[[int], object] = lambda directories: None) -> None:
+        self._progress = progress
+
+    def __reduce__(self) -> tuple[type[Glancing], tuple[()]]:
+        return Glancing, ()
+
+    def do(self, directories: Sequence[str]) -> list[bool]:
+        """Return which of the directories call for a closer look."""
+        found = [_is_odd(directory) for directory in directories]
+        self._progress(len(found))
+        return found
+
+    do_apart = do
+
+    def take(self, found: list[bool]) -> list[bool]:
+        """Return what was seen in the other process."""
+        self._progress(len(found))
+        return found
+
+
+def _is_odd(directory: str) -> bool:
+    try:
+        return directory_damage(directory) is not None
+    except OSError as error:
+        failures.note(error)
+        return True

@@ -1,0 +1,1 @@
+"""What keeps packages: environments, their earlier revisions, lockfiles."""

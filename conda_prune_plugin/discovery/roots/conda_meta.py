@@ -1,0 +1,198 @@
+"""What the ``conda-meta`` of one environment lists.
+
+A record is named ``name-version-build.json``, and conda accepts it only under that name, so the listing says what an
+environment references. Opened is only what the listing leaves in doubt: a record whose name is no dist, and one too
+short to be a record. Whatever a ``conda-meta`` directory lists protects what it names, readable or not.
+
+`PrefixData` is not asked: it costs a millisecond a record and raises on the first broken one. A differential test
+holds this listing against its answer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from ... import failures
+from ...core.dist_names import is_dist_name
+from ...core.model import Notice, Root, RootState
+from ...failures import suppress
+from ..clients.archive_names import entry_names
+from ..system.safe_read import dist_of, read_object
+
+META = "conda-meta"
+
+#: The kind of the notice on an environment that is not there.
+MISSING = "missing-environment"
+
+#: No record that any client writes is this short (its mandatory keys alone take more); a cut-off or overwritten one
+#: often is. In bytes.
+SHORTEST_RECORD = 256
+
+_SUFFIX = ".json"
+
+
+def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice, ...]]:
+    """Return an environment as a root, and what was odd about it. Raises nothing: that is what its state is for.
+
+    `HALF_REMOVED` is any directory with neither a history nor a record: `half_removed.settled` decides what that is.
+    """
+    meta = os.path.join(prefix, META)
+    try:
+        # Before it is listed: what changes meanwhile has another stamp.
+        stamp = _stamp(meta)
+        names, doubtful = _records(meta)
+    except OSError as error:
+        failures.note(error)
+        return _without_records(prefix, name, error)
+    # A history makes an environment for conda and mamba, be it empty; records protect what they name without one.
+    if not names and not has_history(prefix):
+        return Root(prefix, name, RootState.HALF_REMOVED, frozenset(), stamp=stamp), ()
+    dists = {name.removesuffix(_SUFFIX) for name in names}
+    notices = []
+    for path in (os.path.join(meta, name) for name in doubtful):
+        try:
+            dists.add(dist_of(read_object(path)))
+        except (OSError, ValueError) as error:
+            failures.note(error)
+            # Unless a conda at work has removed it since it was listed.
+            if failures.lexists(path):
+                notices.append(_corrupt_record(path, prefix))
+    state = RootState.CORRUPT if notices else RootState.OK
+    return Root(prefix, name, state, frozenset(dists), stamp=stamp), tuple(notices)
+
+
+class Reading:
+    """The work of reading environments, for a crew: a task is a prefix and the environment's name."""
+
+    def do(self, task: tuple[str, str | None]) -> tuple[Root, tuple[Notice, ...]]:
+        """Return an environment as a root, and what was odd about it."""
+        return read_environment(*task)
+
+    do_apart = do
+
+    def take(self, answer: tuple[Root, tuple[Notice, ...]]) -> tuple[Root, tuple[Notice, ...]]:
+        """Return what the other process has read."""
+        return answer
+
+
+def with_contents(root: Root, cached: frozenset[str]) -> Root:
+    """Return a root that also references what the content of its odd records names.
+
+    Odd are those that are called like nothing in any cache (`cached`): few, since most are called like their package's
+    directory. A record of a wheel isn't, nor is one whose channel calls the file and the package by different names, or
+    one that was renamed. Of these the content tells: what it is, which file it came from, and where that lay.
+    """
+    odd = [dist for dist in root.dists if dist not in cached]
+    aliases: dict[str, str] = {}
+    for dist in sorted(odd):
+        with suppress(OSError, ValueError):  # What can't be read protects what its name says.
+            for name in _names(read_object(os.path.join(root.path, META, dist + _SUFFIX))):
+                if name not in root.dists:
+                    aliases.setdefault(name, dist)
+    return replace(root, dists=root.dists.union(aliases), aliases=aliases) if aliases else root
+
+
+#: The fields of a record that name the package's file, or where it was extracted.
+_PLACES = ("fn", "url", "extracted_package_dir", "package_tarball_full_path")
+
+
+def _names(record: Mapping[str, Any]) -> Iterator[str]:
+    """Give the names that the package of an environment's record may have in a cache."""
+    with suppress(ValueError):
+        yield dist_of(record)
+    link = record.get("link")
+    for place in (*map(record.get, _PLACES), link.get("source") if isinstance(link, dict) else None):
+        if isinstance(place, str):
+            yield from entry_names(place)
+
+
+def _stamp(meta: str) -> tuple[int, int]:
+    status = os.stat(meta)
+    return status.st_ino, status.st_mtime_ns
+
+
+def has_history(prefix: str) -> bool:
+    """Return whether conda takes a directory for an environment (`PrefixData.is_environment`, from 25.5)."""
+    return failures.isfile(os.path.join(prefix, META, "history"))
+
+
+def is_environment(prefix: str) -> bool:
+    """Return whether a directory is an environment: by conda's rule, or as it has records. Raises `OSError`."""
+    return has_history(prefix) or bool(_records(os.path.join(prefix, META))[0])
+
+
+def missing_notice(prefix: str) -> Notice:
+    """Return the notice on an environment that is not there."""
+    message = (
+        f"Environment {prefix} is registered but missing, so packages it soft-links are not protected. "
+        "Mount its disk first, or ignore this if you deleted it."
+    )
+    return Notice(MISSING, message, prefix, hides_roots=True)
+
+
+def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Root, tuple[Notice, ...]]:
+    if is_without_meta(prefix, error):
+        if failures.isdir(prefix):
+            return Root(prefix, name, RootState.HALF_REMOVED, frozenset()), ()
+        # No disk is mounted on a file.
+        notices = () if failures.isfile(prefix) else (missing_notice(prefix),)
+        return Root(prefix, name, RootState.MISSING, frozenset()), notices
+    message = (
+        f"The environment {prefix} can't be read ({error.strerror}), so what it references is not known "
+        "and what it soft-links is not protected."
+    )
+    notice = Notice("unreadable-environment", message, prefix, hides_roots=True)
+    return Root(prefix, name, RootState.UNREADABLE, frozenset()), (notice,)
+
+
+def is_without_meta(prefix: str, error: OSError) -> bool:
+    """Return whether a prefix has no ``conda-meta`` directory, by the error of listing that.
+
+    A ``conda-meta`` that links to a disk which is not mounted is not missing but unreadable.
+    """
+    meta = os.path.join(prefix, META)
+    # Nothing can be at a path that is too long.
+    missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    return missing and (not failures.lexists(meta) or failures.isfile(meta))
+
+
+def _records(meta: str) -> tuple[list[str], list[str]]:
+    """Return the names of all records in a directory, and of those that have to be opened. Raises `OSError`."""
+    # By descriptor, so that the kernel looks up one name for each status, and not a path.
+    with ExitStack() as stack:
+        place: str | int = meta
+        if os.scandir in os.supports_fd:
+            place = os.open(meta, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+            stack.callback(failures.close, place, meta)
+        with os.scandir(place) as listing:
+            records = [item for item in listing if _is_record(item.name)]
+        return [record.name for record in records], [record.name for record in records if _is_doubtful(record)]
+
+
+def _is_record(name: str) -> bool:
+    """Return whether conda reads a file of ``conda-meta`` as a record (`PrefixData.load`).
+
+    From 26.3 on it skips what macOS keeps beside a file on foreign file systems; before, it fails on that.
+    """
+    return name.endswith(_SUFFIX) and not name.startswith("._")
+
+
+def _is_doubtful(record: os.DirEntry[str]) -> bool:
+    try:
+        return not is_dist_name(record.name.removesuffix(_SUFFIX)) or record.stat().st_size < SHORTEST_RECORD
+    except OSError as error:
+        failures.note(error)
+        return True
+
+
+def _corrupt_record(path: str, prefix: str) -> Notice:
+    message = (
+        f"The record {path} can't be read. The package that its name gives stays in the caches, but conda may not "
+        f"be able to use the environment: reinstall the package into {prefix}, or move the file out of {META}."
+    )
+    return Notice("corrupt-record", message, path)

@@ -1,0 +1,374 @@
+"""Where environments may be: registries, directories of environments, and what the user names or has searched."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ... import failures
+from ...core.model import Notice, Root
+from ...errors import NoSuchDirectoryError
+from ..system.deep_paths import real_path
+from ..system.mounts import KERNEL
+from ..system.safe_read import LONGEST_PATH, read_regular
+from ..system.worker import Crew
+from .backups import set_aside
+from .conda_meta import META, Reading
+from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
+from .nearby_environments import beside
+
+#: A line of a registry that says something, from its first letter on; of others there may be any number.
+_LINE = re.compile(rb"\S.*")
+
+#: The largest registry that is read, in bytes, and with how many lines that say something. Ten thousand environments
+#: take one or two megabytes; conda takes lines out when it lists environments.
+LARGEST_REGISTRY, MOST_LINES = 16 << 20, 100_000
+
+#: An environment to be read: its path, and its name if it is known by one.
+_Task = tuple[str, "str | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where environments may be; absolute paths.
+
+    neighbours: name and registry of other users of a cache, and that cache.
+    registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
+    envs_dirs: where an environment is known by its name; places: where it is not.
+    prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
+    named: the user's word that these are environments.
+    current: the directory that the program runs in, where there is one.
+    forgotten: registered prefixes that are taken for not registered.
+    caches: where notes of environments that were set aside may lie.
+    """
+
+    registries: tuple[str, ...] = ()
+    other_registries: tuple[str, ...] = ()
+    neighbours: tuple[tuple[str, str, str], ...] = ()
+    envs_dirs: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    root_prefix: str = ""
+    places: tuple[EnvsDir, ...] = ()
+    current: str | None = None
+    forgotten: frozenset[str] = frozenset()
+    caches: tuple[str, ...] = ()
+
+    @property
+    def noting(self) -> tuple[str, ...]:
+        """Where notes of environments that were set aside may lie: in the state of these directories."""
+        registries = map(os.path.dirname, self.all_registries)
+        tops = (place.top for place in self.own_places if len(place.below) == 1)
+        return tuple(dict.fromkeys((*tops, *self.caches, *registries)))
+
+    @property
+    def own_places(self) -> tuple[EnvsDir, ...]:
+        """The directories of environments that are known without a registry, those with nothing else in them first."""
+        return (*map(EnvsDir, self.envs_dirs), *sorted(self.places, key=lambda place: place.mixed))
+
+    @property
+    def all_registries(self) -> tuple[str, ...]:
+        """The registries of all users, each once."""
+        neighbours = (registry for _, registry, _ in self.neighbours)
+        return tuple(dict.fromkeys((*self.registries, *neighbours, *self.other_registries)))
+
+
+def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the absolute paths of environments that the user named.
+
+    Raises `NoSuchDirectoryError` for one that is none.
+    """
+    found = []
+    for path in paths:
+        prefix = os.path.abspath(os.path.expanduser(path))
+        if not path or not failures.isdir(prefix):
+            problem = "it is not a directory"
+        elif not may_be_environment(prefix):
+            problem = f"it has no {META}"
+        else:
+            found.append(prefix)
+            continue
+        raise NoSuchDirectoryError(
+            f"There is no environment at {path}: {problem}.",
+            hint="Give the path of an environment; `conda env list` shows those that conda knows.",
+            path=prefix,
+        )
+    return tuple(found)
+
+
+def search_environments(
+    directory: str, skip: frozenset[str], progress: Callable[[int], None]
+) -> tuple[tuple[str, ...], tuple[Notice, ...]]:
+    """Return all environments below a directory, itself included, in any depth; symbolic links are not followed.
+
+    skip: real paths that are not searched, the package caches. `progress` is called with the number of directories
+    seen so far.
+
+    Raises `NoSuchDirectoryError` if the directory can't be listed.
+    """
+    # An empty name would be the current directory: nobody means that.
+    top = os.path.abspath(os.path.expanduser(directory)) if directory else ""
+    found: list[str] = []
+    unreadable: list[str] = []
+    for seen, (path, names) in enumerate(_directories(top, skip | KERNEL, unreadable)):
+        progress(seen)
+        # A link to nowhere too: an environment that can't be read, not none.
+        if META in names:
+            found.append(path)
+        found += _behind_link(path, names)
+    notices = []
+    if unreadable:
+        message = (
+            f"Below {top} {len(unreadable)} directories can't be read (the first is {unreadable[0]}); "
+            "an environment inside them would not be found."
+        )
+        notices.append(Notice("unreadable-directory", message, unreadable[0], hides_roots=True))
+    return tuple(found), tuple(notices)
+
+
+def _directories(top: str, skip: frozenset[str], unreadable: list[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Give a directory and all that are searched below it, each with the names in it; collect those not to be listed.
+
+    Not by os.walk, which calls itself for each directory until Python 3.12.
+    """
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        try:
+            with os.scandir(path) as listing:
+                items = {item.name: item.is_dir(follow_symlinks=False) for item in listing}
+        except OSError as error:
+            failures.note(error)
+            if path == top:
+                raise NoSuchDirectoryError(
+                    f"{path} can't be searched for environments: {error.strerror}.",
+                    hint="Give --search a directory that exists and that you may read.",
+                    path=path,
+                ) from error
+            # If it is not gone since it was listed.
+            if not isinstance(error, FileNotFoundError):
+                unreadable.append(path)
+            continue
+        yield path, frozenset(items)
+        below = (os.path.join(path, name) for name, is_directory in items.items() if is_directory and name != META)
+        pending += (inner for inner in below if inner not in skip)
+
+
+def _behind_link(path: str, names: Iterable[str]) -> list[str]:
+    """Return the environments of a pixi project that lie elsewhere: its ``.pixi/envs`` is a link then."""
+    envs = os.path.join(path, "envs")
+    if os.path.basename(path) != ".pixi" or "envs" not in names or not failures.islink(envs):
+        return []
+    try:
+        return [os.path.join(envs, name) for name in sorted(os.listdir(envs))]
+    except OSError as error:
+        failures.note(error)
+        # Perhaps on a disk that is not mounted.
+        return [envs]
+
+
+class Reader:
+    """Reads environments by a crew, some of them ahead of time: while this process still imports what it needs.
+
+    crew: whom it reads by. since: when it began with that, in nanoseconds since the epoch; None if it has not.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self.since: int | None = None
+        self.crew = crew
+        self._begun: tuple[_Task, ...] = ()
+
+    def begin(self, sources: Sources) -> None:
+        """Begin with the environments that are known already, if there is a second process to do that."""
+        if self.crew.helped:
+            self.since = time.time_ns()
+            self._begun = Survey(sources).tasks()
+            # What it does not come to in the meantime is done by both.
+            self.crew.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
+
+    def read(self, tasks: Sequence[_Task]) -> list[tuple[Root, tuple[Notice, ...]]]:
+        """Return what `read_environment` does for each task; what was read ahead is not read again."""
+        found = dict(zip(self._begun, self.crew.finish()))
+        self._begun = ()
+        rest = [task for task in tasks if task not in found]
+        self.crew.begin(Reading(), rest)
+        found.update(zip(rest, self.crew.finish()))
+        return [found[task] for task in tasks]
+
+
+class Survey:
+    """What the registries say at one moment, the places that follow from it, and one listing of these.
+
+    places: all of them, those with nothing else in them first.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.listing = Listing()
+        self._odd: list[Notice] = []
+        self._registered = _registered(sources, self._odd)
+        self._beside = _beside(sources, self._registered)
+        self.places = (*sources.own_places, *self._beside)
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What could not be read so far."""
+        return (*self.listing.notices, *self._odd)
+
+    def tasks(self) -> tuple[_Task, ...]:
+        """Return each environment once."""
+        prefixes: dict[str, str] = {}
+        for prefix in dict.fromkeys(self._prefixes()):
+            real = real_path(prefix)
+            # A link to an environment does not hide what that is called itself.
+            if real not in prefixes or (failures.islink(prefixes[real]) and not failures.islink(prefix)):
+                prefixes[real] = prefix
+        return tuple((prefix, _name(prefix, self.sources)) for prefix in prefixes.values())
+
+    def _prefixes(self) -> Iterator[str]:
+        sources = self.sources
+        yield from sources.named
+        yield from filter(may_be_environment, sources.prefixes)
+        for place in sources.own_places:
+            yield from self.listing.environments(place)
+        yield from self._registered
+        # What was set aside lies beside what is still registered, with or without a note.
+        yield from set_aside((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
+        for place in self._beside:
+            yield from self.listing.environments(place)
+
+
+def read_roots(
+    sources: Sources, reader: Reader | None = None, survey: Survey | None = None
+) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+    """Return every environment of the sources once, sorted by path, with what was odd about them.
+
+    `reader`: what may have read some of them already. `survey`: one that was made just now.
+    """
+    survey = survey or Survey(sources)
+    notices: list[Notice] = []
+    roots = []
+    tasks = survey.tasks()
+    for root, odd in (reader or Reader(Crew(at_once=False))).read(tasks):
+        roots.append(root)
+        notices += odd
+    return tuple(sorted(roots, key=lambda root: root.path)), (*survey.notices, *notices)
+
+
+def known_prefixes(sources: Sources) -> frozenset[str]:
+    """Return the paths of all environments of the sources, missing ones included."""
+    return frozenset(prefix for prefix, _ in Survey(sources).tasks())
+
+
+def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
+    # Of prefixes that merely may exist, a missing one was not renamed.
+    prefixes = filter(has_records, sources.prefixes)
+    found = beside((*sources.named, *prefixes, *registered), sources.current)
+    own = frozenset(sources.own_places)
+    return tuple(place for place in found if replace(place, mixed=False) not in own)
+
+
+def registered_prefixes(registry: str, overlong: list[int] | None = None) -> tuple[str, ...]:
+    """Return the environments that a registry file lists; none if there is no such file.
+
+    conda ends each prefix with a newline and writes newlines inside of one as they are, so lines that are no
+    environment are tried together with those behind them. What is no absolute path was not written by conda, and
+    what is longer than any path names nothing: the numbers of such lines go into `overlong`.
+
+    Raises `OSError`, also if there is more in it than in any registry.
+    """
+    try:
+        content = read_regular(registry, LARGEST_REGISTRY)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    # Before anything is asked for.
+    if (beyond := next(itertools.islice(_LINE.finditer(content), MOST_LINES, None), None)) is not None:
+        number = content.count(b"\n", 0, beyond.start()) + 1
+        raise OSError(errno.EFBIG, f"line {number:,} is one more than a registry may have", registry)
+    prefixes: list[str] = []
+    done = counted = 0
+    number = 1
+    for line in _LINE.finditer(content):
+        number += content.count(b"\n", counted, line.start())
+        counted = line.start()
+        if line.end() - line.start() > LONGEST_PATH:
+            if overlong is not None:
+                overlong.append(number)
+            continue
+        stripped = os.fsdecode(line[0].rstrip())
+        if line.start() < done or not os.path.isabs(stripped) or "\0" in stripped:
+            continue
+        found = list(filter(failures.lexists, _spellings(line[0])))
+        if not found:
+            found, done = _over_lines(content, line.start(), line.end())
+        prefixes += map(os.path.abspath, found or [stripped])
+    return tuple(prefixes)
+
+
+def _spellings(text: bytes) -> Iterable[str]:
+    """Return what a line may name: a path may end in a blank, and so may a line that somebody has written by hand."""
+    return map(os.fsdecode, dict.fromkeys((text.rstrip(), text)))
+
+
+def _over_lines(content: bytes, start: int, end: int) -> tuple[list[str], int]:
+    """Return the environments that a line names together with up to four behind it, and where the last one ends."""
+    for _ in range(4):
+        following = content.find(b"\n", end + 1)
+        end = len(content) if following < 0 else following
+        if end - start > LONGEST_PATH:
+            break
+        found = [path for path in _spellings(content[start:end]) if failures.lexists(os.path.join(path, META))]
+        if found:
+            return found, end
+    return [], start
+
+
+def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
+    found: list[str] = []
+    neighbours = {registry: (name, cache) for name, registry, cache in sources.neighbours}
+    for registry in sources.all_registries:
+        overlong: list[int] = []
+        try:
+            prefixes = registered_prefixes(registry, overlong)
+            found += (prefix for prefix in prefixes if prefix not in sources.forgotten)
+            notices += _overlong(registry, overlong)
+        except OSError as error:
+            failures.note(error)
+            if registry in neighbours:
+                notices.append(_unseen_neighbour(*neighbours[registry], registry, error))
+                continue
+            message = (
+                f"The registry {registry} can't be read: {error.strerror}. "
+                "Environments that only it lists are not known; name them with --root."
+            )
+            own = registry in sources.registries
+            notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
+    return tuple(found)
+
+
+def _overlong(registry: str, lines: Sequence[int]) -> Iterator[Notice]:
+    """Give the notice on lines that are longer than any path; nothing can be there, so they hide no environment."""
+    if lines:
+        more = f" and {len(lines) - 1:,} more lines" if len(lines) > 1 else ""
+        message = f"Line {lines[0]:,}{more} of the registry {registry}: too long for a path. Ignored."
+        yield Notice("overlong-line", message, registry)
+
+
+def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> Notice:
+    message = (
+        f"{name} uses the package cache {cache} too, and the registry {registry} can't be read ({error.strerror}): "
+        "what environments of that user soft-link from the cache is not known. Root, or that user, sees them."
+    )
+    return Notice("unreadable-neighbour", message, registry, hides_roots=True)
+
+
+def _name(prefix: str, sources: Sources) -> str | None:
+    if prefix == sources.root_prefix:
+        return "base"
+    directory, name = os.path.split(prefix)
+    return name if directory in sources.envs_dirs else None

@@ -1,0 +1,40 @@
+"""How true the bytes are that caches are said to give back: not on every file system, and not on every system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...core.file_status import CLUSTER, KNOWS_BLOCKS
+from ...core.model import Cache, Notice
+from ...core.precision import ESTIMATED, LAYERED
+from .mounts import mount_of, mounts
+
+#: File systems that show several layers as one and change only the uppermost: what lies below is hidden, not removed.
+_LAYERED = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs", "fuse.unionfs"})
+
+
+def precision_notices(caches: Iterable[Cache]) -> tuple[Notice, ...]:
+    """Return what there is to say of the bytes of caches; nothing where they are counted block by block."""
+    mounted = mounts()
+    notices = [_estimated()] if not KNOWS_BLOCKS else []
+    for cache in caches:
+        mount = mount_of(cache.real_path, mounted)
+        if cache.writable and mount is not None and mount.type in _LAYERED:
+            notices.append(_layered(cache, mount.type))
+    return tuple(notices)
+
+
+def _estimated() -> Notice:
+    message = (
+        "This system does not tell how much of the disk a file takes: all sizes are lengths, "
+        f"rounded up to {CLUSTER // 1024} KiB each."
+    )
+    return Notice(ESTIMATED, message, "")
+
+
+def _layered(cache: Cache, kind: str) -> Notice:
+    message = (
+        f"{cache.path} lies on layers ({kind}), as in a container. What comes from a lower layer, an image's say, "
+        "takes its space there for ever: sizes tell at most what is freed, and its directories may be skipped."
+    )
+    return Notice(LAYERED, message, cache.path)

@@ -1,0 +1,1 @@
+"""Bytes and inodes of caches, environments and other tools' caches."""

@@ -1,0 +1,84 @@
+"""What else conda's tools and their neighbours have cached: measured and told, never touched."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import platformdirs
+from conda.base.context import context
+
+from ... import failures
+from ...core.usage.disk_usage import Inodes, occupied
+from ...core.usage.usage_report import OtherCache, ToolKind
+from ..clients.mamba_pixi import pixi_cache_roots
+from .walker import Task, Walker
+
+#: Nobody has asked for these caches: uv's alone may have millions of files. In seconds, for all together.
+PATIENCE = 5.0
+
+
+def other_caches(
+    environ: Mapping[str, str],
+    progress: Callable[[int], None],
+    patience: float | None = PATIENCE,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[OtherCache, ...]:
+    """Return the caches that exist in the usual places, the largest first; each counted as ``du`` does.
+
+    Every file is looked at. Where that takes longer than the `patience`, in seconds by the `clock`, the rest is not
+    counted; None is for ever. `progress` is called with the number of files since the last call.
+    """
+    places: dict[str, tuple[ToolKind, str, str]] = {}
+    for kind, path, command in _places(environ):
+        real_path = failures.realpath(path)
+        if failures.isdir(real_path):
+            places.setdefault(real_path, (kind, path, command))
+    end = math.inf if patience is None else clock() + patience
+    found = []
+    for left, (real_path, (kind, path, command)) in zip(range(len(places), 0, -1), places.items()):
+        now = clock()
+        # The same time for each that is left.
+        allocated, complete = _measured(real_path, progress, clock, now + (end - now) / left)
+        found.append(OtherCache(kind, path, allocated, command, complete))
+    return tuple(sorted(found, key=lambda item: (-item.allocated, item.path)))
+
+
+def _measured(
+    real_path: str, progress: Callable[[int], None], clock: Callable[[], float], until: float
+) -> tuple[int, bool]:
+    """Return the allocated bytes of a directory, and whether these are all."""
+    # Each for itself: a directory may lie in an environment that is counted too.
+    inodes = Inodes()
+    walker = Walker(inodes, frozenset(), progress=progress, enough=lambda: clock() > until)
+    tree = walker.walk(real_path, Task(real_path))
+    return occupied([tree], inodes), not tree.unreadable
+
+
+def _places(environ: Mapping[str, str]) -> Iterator[tuple[ToolKind, str, str]]:
+    """Give kind, absolute path and the command that cleans it.
+
+    Sources: `conda.base.context.Context.croot`; ``conda_pypi/convert_tree.py``; ``libmamba/src/api/clean.cpp``;
+    ``crates/pixi_cli/src/clean.rs``; the documentation of pip and uv on their caches.
+    """
+    for path in (context.croot, *context.conda_build_local_paths):
+        yield ToolKind.CONDA_BUILD, _absolute(path), "conda build purge"
+    channel = platformdirs.user_data_dir("conda-pypi")
+    # It has no command for that, and makes the channel anew.
+    yield ToolKind.CONDA_PYPI, _absolute(channel), f"rm -r {shlex.quote(channel)}"
+    cache = _absolute(environ.get("XDG_CACHE_HOME") or "~/.cache")
+    yield ToolKind.SOLVER, os.path.join(cache, "conda"), "mamba clean --index-cache"
+    for root in pixi_cache_roots(environ):
+        yield ToolKind.SOLVER, os.path.join(root, "repodata"), "pixi clean cache --repodata"
+        yield ToolKind.UV, os.path.join(root, "uv-cache"), "pixi clean cache --pypi"
+    pip = environ.get("PIP_CACHE_DIR") or platformdirs.user_cache_dir("pip", appauthor=False)
+    yield ToolKind.PIP, _absolute(pip), "pip cache purge"
+    uv = environ.get("UV_CACHE_DIR") or os.path.join(cache, "uv")
+    yield ToolKind.UV, _absolute(uv), "uv cache clean"
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

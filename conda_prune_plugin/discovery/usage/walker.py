@@ -1,0 +1,311 @@
+"""Walking trees for their bytes: an inode that is known already is recognised in the listing and takes no stat."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ... import failures
+from ...core.file_status import ON_WINDOWS, EntryState, allocated, is_directory, listed_status
+from ...core.usage.disk_usage import Inodes, Tree
+from ..system.measure import may_empty
+
+#: Whose files conda, pip and this program read themselves: an access to them says nothing of use.
+_METADATA = (b"conda-meta", b"info")
+_METADATA_SUFFIX = b".dist-info"
+_SEPARATOR = os.fsencode(os.sep)
+
+#: Knows no inode, so that all are asked for.
+_NO_ROWS: dict[int, int] = {}
+
+#: How many files there are between two calls of `progress`.
+_STEP = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to walk: a directory, or each of some names in it on its own.
+
+    trusted: the inode numbers that its listings give are those that stat would give.
+    """
+
+    top: str
+    names: tuple[str, ...] = ("",)
+    trusted: bool = False
+
+
+def entries(
+    top: str, boundaries: frozenset[tuple[int, int]], without: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, os.stat_result | None, EntryState]]:
+    """Give everything in a tree by name, as `Walker.walk` counts it: each directory, its files, then its directories.
+
+    The names are paths below the top, with slashes; that of the top is empty. No status: it could not be asked for.
+    without: names that are left out.
+    """
+    met: set[tuple[int, int]] = set()
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        path = os.path.join(top, directory) if directory else top
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failures.note(error)
+            yield directory, None, EntryState.UNREADABLE
+            continue
+        if not is_directory(status):
+            # A junction, which is listed as a directory.
+            yield directory, status, EntryState.COMPLETE
+            continue
+        key = (status.st_dev, status.st_ino)
+        if directory and (key in boundaries or key in met):
+            yield directory, status, EntryState.ELSEWHERE
+            continue
+        met.add(key)
+        listed, state = _listed(path)
+        yield directory, status, state
+        for item in listed:
+            name = f"{directory}/{item.name}" if directory else item.name
+            if name in without:
+                continue
+            if item.is_dir(follow_symlinks=False):
+                pending.append(name)
+            else:
+                yield from _asked(name, item)
+
+
+def _asked(name: str, item: os.DirEntry[str]) -> Iterator[tuple[str, os.stat_result | None, EntryState]]:
+    """Give an entry with its status, unless it is gone since it was listed."""
+    try:
+        status = listed_status(item)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        failures.note(error)
+        yield name, None, EntryState.UNREADABLE
+    else:
+        yield name, status, EntryState.COMPLETE
+
+
+def _listed(path: str) -> tuple[list[os.DirEntry[str]], EntryState]:
+    """Return what a directory lists, as far as it can be read."""
+    listed: list[os.DirEntry[str]] = []
+    try:
+        with os.scandir(path) as listing:
+            listed.extend(listing)
+    except OSError as error:
+        failures.note(error)
+        return listed, EntryState.UNREADABLE
+    return listed, EntryState.COMPLETE
+
+
+class Walker:
+    """Walks one tree after the other; what it meets with several links goes into the table of inodes.
+
+    boundaries: device and inode of directories that are trees of their own: no walk enters them from outside.
+    thorough: something is mounted in a tree, so that a file or a directory may be met twice by different ways. Every
+        inode goes into the table then.
+    enough: asked at each directory whether to leave it, which counts as unreadable then.
+    """
+
+    def __init__(
+        self,
+        inodes: Inodes,
+        boundaries: frozenset[tuple[int, int]],
+        *,
+        thorough: bool = False,
+        progress: Callable[[int], None] = lambda files: None,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.inodes = inodes
+        self.boundaries = boundaries
+        self.thorough = thorough
+        self._progress = progress
+        self._enough = enough
+        self._boundary_inodes = frozenset(inode for _, inode in boundaries)
+        self._met: set[tuple[int, int]] = set()
+
+    def __reduce__(self) -> tuple[type[Walker], tuple[Inodes, frozenset[tuple[int, int]]]]:
+        # Another process has nobody to tell of its progress.
+        return Walker, (self.inodes, self.boundaries)
+
+    def work(self, task: Task) -> dict[str, Tree]:
+        """Return what the names of a task hold; the empty name is the directory itself."""
+        return {name: self.walk(os.path.join(task.top, name) if name else task.top, task) for name in task.names}
+
+    def walk(self, top: str, task: Task) -> Tree:
+        """Return what a tree holds. No symbolic link is followed."""
+        tally = _Tally(self.inodes, self.thorough, self._progress)
+        # Bytes: names that nobody looks at need no decoding.
+        first = os.fsencode(top)
+        metadata = tuple(os.path.join(first, name, b"") for name in _METADATA)
+        pending = [first]
+        while pending:
+            directory = pending.pop()
+            if self._enough():
+                tally.note(directory, OSError("there was no time for it"))
+                break
+            try:
+                status = os.lstat(directory)
+                if not is_directory(status):
+                    tally.add(status, False)
+                elif (directory is first and top == task.top) or not self._is_elsewhere(status):
+                    tally.add_directory(directory, status, task.trusted)
+                    evident = not (
+                        directory.endswith(_METADATA_SUFFIX) or (directory + _SEPARATOR).startswith(metadata)
+                    )
+                    row_of = self.inodes.rows_of(status.st_dev).get if task.trusted else _NO_ROWS.get
+                    self._list(directory, row_of, tally, evident, pending)
+            except OSError as error:
+                tally.note(directory, error)
+        return tally.tree()
+
+    @staticmethod
+    def _list(
+        directory: bytes,
+        row_of: Callable[[int], int | None],
+        tally: _Tally,
+        evident: bool,
+        pending: list[bytes],
+    ) -> None:
+        """Count what a directory lists; the directories in it are pending then.
+
+        The loop runs for every file there is, so it does as little as it can.
+        """
+        add_row, add = tally.rows.append, tally.add
+        with os.scandir(directory) as listing:
+            for item in listing:
+                if (row := row_of(item.inode())) is not None:
+                    add_row(row)
+                elif item.is_dir(follow_symlinks=False):
+                    pending.append(item.path)
+                else:
+                    try:
+                        status = listed_status(item)
+                    except OSError as error:
+                        tally.note(item.path, error)
+                    else:
+                        add(status, evident)
+
+    def _is_elsewhere(self, status: os.stat_result) -> bool:
+        """Return whether a directory belongs to another tree, or was met already by another way."""
+        if self.thorough:
+            key = (status.st_dev, status.st_ino)
+            if key in self._met:
+                return True
+            self._met.add(key)
+        # Tuples for all directories would take their time.
+        return status.st_ino in self._boundary_inodes and (status.st_dev, status.st_ino) in self.boundaries
+
+
+class Walking:
+    """The work of a walker, for a crew: rows of the other process's table of inodes become rows of ours.
+
+    progress: is told how many files the other process has counted.
+    """
+
+    def __init__(self, walker: Walker, progress: Callable[[int], object] = lambda files: None) -> None:
+        self._walker = walker
+        self._progress = progress
+        # What the other process knows too. What it adds may be in our table by then, in another row.
+        self._shared = len(walker.inodes)
+        self._rows: list[int] = []
+
+    def __reduce__(self) -> tuple[type[Walking], tuple[Walker]]:
+        return Walking, (self._walker,)
+
+    def do(self, task: Task) -> dict[str, Tree]:
+        """Return what the names of a task hold."""
+        return self._walker.work(task)
+
+    def do_apart(self, task: Task) -> tuple[dict[str, Tree], tuple[Sequence[int], ...]]:
+        """Return what the names of a task hold, and the inodes that were not known before."""
+        mark = len(self._walker.inodes)
+        return self._walker.work(task), self._walker.inodes.since(mark)
+
+    def take(self, answer: tuple[dict[str, Tree], tuple[Sequence[int], ...]]) -> dict[str, Tree]:
+        """Put new inodes into our table, and return the trees with their rows in there."""
+        trees, added = answer
+        self._progress(sum(tree.files for tree in trees.values()))
+        self._rows += [self._walker.inodes.row(*inode) for inode in zip(*added)]
+        return {name: self._in_our_rows(tree) for name, tree in trees.items()}
+
+    def _in_our_rows(self, tree: Tree) -> Tree:
+        if not self._rows:
+            return tree
+        first, rows = self._shared, self._rows
+        ours = (row if row < first else rows[row - first] for row in tree.rows)
+        return replace(tree, rows=array("I", ours))
+
+
+class _Tally:
+    """The running sums of one walk."""
+
+    def __init__(self, inodes: Inodes, thorough: bool, progress: Callable[[int], None]) -> None:
+        self.rows = array("I")
+        self._inodes = inodes
+        self._thorough = thorough
+        self._progress = progress
+        self._singles = self._directories = self._lengths = self._single = self._told = 0
+        self._accessed = self._changed = 0.0
+        self._foreign: str | None = None
+        self._user = os.geteuid() if hasattr(os, "geteuid") else None
+        self._unreadable: list[tuple[str, str]] = []
+
+    def add(self, status: os.stat_result, evident: bool) -> None:
+        """Count what is no directory; `evident` says whether its times tell of use."""
+        size, links, blocks = status.st_size, status.st_nlink, allocated(status)
+        if links == 1 and not self._thorough:
+            self._singles += 1
+            self._lengths += size
+            self._single += blocks
+        else:
+            # Windows may say zero.
+            self.rows.append(self._inodes.row(status.st_dev, status.st_ino, size, blocks, max(links, 1)))
+        if evident and stat.S_ISREG(status.st_mode):
+            # Quicker than max(), and this is done for every file that takes a stat.
+            if not ON_WINDOWS and status.st_ctime > self._changed:
+                self._changed = status.st_ctime
+            if links == 1 and status.st_atime > self._accessed:
+                self._accessed = status.st_atime
+
+    def add_directory(self, path: bytes, status: os.stat_result, kept: bool) -> None:
+        """Count a directory, and report the progress if there was enough of it; `kept`: nobody will remove it."""
+        self._directories += 1
+        self._single += allocated(status)
+        if not kept and self._foreign is None and status.st_uid != self._user and not may_empty(status):
+            self._foreign = os.fsdecode(path)
+        if len(self.rows) - self._told >= _STEP:
+            self._progress(_STEP)
+            self._told += _STEP
+
+    def note(self, path: bytes, error: OSError) -> None:
+        """Note what can't be read, unless it is only gone since it was listed."""
+        if error.errno != errno.ENOENT:
+            failures.note(error, os.fsdecode(path))
+            self._unreadable.append((os.fsdecode(path), error.strerror or str(error)))
+
+    def tree(self) -> Tree:
+        """Return the sums."""
+        self._progress(max(self._files - self._told, 0))
+        return Tree(
+            files=self._files,
+            directories=self._directories,
+            lengths=self._lengths,
+            single=self._single,
+            rows=self.rows,
+            accessed=self._accessed or None,
+            changed=self._changed or None,
+            foreign=self._foreign,
+            unreadable=tuple(self._unreadable),
+        )
+
+    @property
+    def _files(self) -> int:
+        return self._singles + len(self.rows)

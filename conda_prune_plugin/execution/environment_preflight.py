@@ -1,0 +1,113 @@
+"""What is known of an environment that is to be removed, and the last checks before it goes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.dist_names import TRASH
+from ..core.model import Cache, Identity, Measurement
+from .files.dir_fd import Directory
+from .locks.run_lock import Patience
+from .quarantine.quarantine import Changed
+
+#: In a receipt's details the number of files that nothing says how to have again.
+LOST = "lost_files"
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """One environment that is to be taken away.
+
+    place: the directory that it lies in; `name` is its name there.
+    identity: what it was when it was looked at; `stamp` that of its ``conda-meta``, by inode and time of modification,
+        None if it had none.
+    own, apparent: bytes. exports: files by name. details: for the receipt, as JSON has it.
+    """
+
+    place: Cache
+    name: str
+    identity: Identity
+    stamp: tuple[int, int] | None
+    exports: Mapping[str, bytes] = field(repr=False)
+    details: Mapping[str, Any] = field(repr=False, hash=False)
+    own: int = 0
+    apparent: int = 0
+    files: int = 0
+    last_used: float | None = None
+    reasons: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Its absolute path."""
+        return os.path.join(self.place.path, self.name)
+
+    @property
+    def former(self) -> str:
+        """The name that it had, if an earlier removal has made trash of it (see `low_space_environments`)."""
+        return self.name.removesuffix(TRASH) or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Senses and voices of a removal.
+
+    objection: why an environment must not go at this very moment, or None.
+    farewell: does what conda does outside of an environment that it removes; returns what went wrong, or None.
+    unregister: takes an environment out of the registry; returns what went wrong, or None.
+    note: notes where a run is, given the path of the directory, where later runs look; raises `StateError`.
+    """
+
+    objection: Callable[[str], str | None]
+    farewell: Callable[[str], str | None]
+    unregister: Callable[[str], str | None]
+    note: Callable[[str], None]
+    measure: Callable[[str, int | None], Measurement]
+    progress: Callable[[int], None]
+    patience: Patience
+
+
+def cleared_to_go(departure: Departure, place: Directory, tools: Tools) -> Measurement:
+    """Return what an environment holds if nothing stands in its way at this moment.
+
+    Raises `Changed`, or `OSError` for what can't be deleted, before anything of it is changed.
+    """
+    if why := _changed(departure, place) or tools.objection(departure.path):
+        raise Changed(why)
+    measurement = tools.measure(*place.at(departure.name))
+    if measurement.obstacle is not None:
+        raise OSError(measurement.obstacle)
+    return measurement
+
+
+def require_movable(here: Directory, name: str, there: Directory, new_name: str) -> None:
+    """Move an environment out of its place and back, before the scripts of its packages run and can't be undone.
+
+    Raises `OSError`: in a lower layer of an overlay, say, no directory can be renamed.
+    """
+    try:
+        here.move(name, there, new_name)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise OSError(error.errno, "it lies in a lower layer of an overlay, and can't be moved") from error
+        raise
+    there.move(new_name, here, name)
+
+
+def _changed(departure: Departure, place: Directory) -> str | None:
+    """Return what has changed since an environment was looked at."""
+    try:
+        status = place.status(departure.name)
+    except FileNotFoundError:
+        return "it is gone"
+    if (status.st_dev, status.st_ino) != (departure.identity.device, departure.identity.inode):
+        return "something else is in its place"
+    with place.child(departure.name) as prefix:
+        meta = prefix.status("conda-meta") if prefix.exists("conda-meta") else None
+        # Where there was none, an environment may have been created since.
+        if departure.stamp != (meta and (meta.st_ino, meta.st_mtime_ns)):
+            return "it has changed since it was looked at"
+    return None

@@ -1,0 +1,1 @@
+"""Changing single files and trees by directory descriptors."""

@@ -1,0 +1,83 @@
+"""Taking lines out of a registry of environments (``~/.conda/environments.txt``), and nothing else.
+
+conda's own `unregister_env` is not called: it also drops every line whose environment is not there at this moment,
+such as those on a disk that is not mounted. Like conda's, this can lose a line that a `conda create` appends between
+the reading and the renaming.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+
+from ... import failures
+from .dir_fd import Directory
+
+#: The registry while it is written.
+_UNFINISHED = ".conda-prune-new"
+
+
+#: The largest registry that is changed, in bytes: a hundred thousand long paths.
+LARGEST = 64 << 20
+
+
+def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) -> bool:
+    """Remove the lines that name prefixes (absolute paths); return whether there were any.
+
+    copy: the name, in the registry's directory, of a file that keeps what the registry said before.
+
+    Raises `OSError`; the registry is what it was then.
+    """
+    # A link stays one: what it leads to is replaced.
+    real = failures.realpath(registry)
+    with Directory.open(os.path.dirname(real)) as directory:
+        name = os.path.basename(real)
+        try:
+            before = directory.read_file(name, LARGEST)
+        except FileNotFoundError:
+            return False
+        after = before if before.endswith(b"\n") else before + b"\n"
+        after = _without(after, list(map(os.fsencode, prefixes)))
+        if after.rstrip(b"\n") == before.rstrip(b"\n"):
+            return False
+        if copy is not None:
+            _write(directory, copy, before, name)
+        _write(directory, name + _UNFINISHED, after, name)
+        directory.replace(name + _UNFINISHED, name)
+        directory.sync()
+    return True
+
+
+def _without(content: bytes, prefixes: Iterable[bytes]) -> bytes:
+    """Return what is left without some prefixes, in one pass over all lines."""
+    single = set()
+    for prefix in prefixes:
+        if b"\n" in prefix:
+            # Such a prefix takes several lines (conda writes it as it is).
+            content = (b"\n" + content).replace(b"\n" + prefix + b"\n", b"\n").removeprefix(b"\n")
+        else:
+            single.add(prefix)
+    lines = content.split(b"\n")
+    return b"\n".join(line for line in lines if line.strip() == b"" or not _names(line.lstrip(), single))
+
+
+def _names(line: bytes, prefixes: Collection[bytes]) -> bool:
+    """Return whether a line names a prefix: as it is or, if nothing is called so, without the blanks at its end."""
+    return os.path.abspath(line) in prefixes or (
+        os.path.abspath(line.rstrip()) in prefixes and not failures.lexists(line)
+    )
+
+
+def _write(directory: Directory, name: str, content: bytes, like: str) -> None:
+    """Write a file with the mode of another one, and make it outlast a crash."""
+    if directory.exists(name):
+        directory.unlink(name)
+    fd = directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(content)
+        # Windows has it since Python 3.13 only, and no mode but read-only, which no file is that can be replaced.
+        if hasattr(os, "fchmod"):
+            os.fchmod(stream.fileno(), directory.status(like).st_mode & 0o777)
+        stream.flush()
+        os.fsync(stream.fileno())
+    directory.hand_over(name)

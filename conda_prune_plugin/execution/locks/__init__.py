@@ -1,0 +1,1 @@
+"""Locks on a cache: ours, and those of other clients."""

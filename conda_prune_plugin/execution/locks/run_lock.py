@@ -1,0 +1,259 @@
+"""One run at a time on a cache, and none while another client of the cache holds it.
+
+The protocol. Whoever changes a cache (prune, restore, purge, recovery) holds, from before its first change until after
+its last and taken in this order:
+
+1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state_dir.locked_state`), so
+   that nothing stays behind; one who waited for the removed file notices (its link count is 0) and tries again with a
+   new one. It is opened below directories that are held open, never through a link, and never truncated;
+2. mamba's lock and rattler's (`client_locks`), which those take around a whole installation.
+
+On a full disk there may be no inode for the file of the first lock. Then the cache directory itself is locked, by
+``flock(2)`` (`exclusive_in_place`): two runs that both make room don't compete. It is no substitute for the file where
+a third run could make that in the meantime: what such runs have in common they change by single renames and unlinks,
+and each run skips what it no longer finds as planned. The directory isn't locked otherwise, since every user who may
+read a cache could then hold up its owner.
+
+A reading command takes no lock. Locks are waited for with a message and a limit (`Patience`).
+
+conda takes no lock on a package cache at all. What keeps an install by conda whole:
+
+- before anything is moved, other processes that install are looked for (`system.processes`);
+- ``--min-age``: what was fetched or extracted a moment ago stays;
+- each entry leaves the cache by one rename, so whoever looks for it finds all of it or none;
+- each decision is checked just before its rename, and all of them again when everything is moved and before anything
+  is deleted: an environment that references the entry by now, or has linked one of its files, gets it put back.
+
+What remains possible, if one goes on with ``--ignore-running``, or with a conda that starts in the middle of a prune:
+
+- conda has looked at the cache, we move an old, unreferenced entry out of it, conda comes to link it. With hard links
+  and copies conda fails, says which file is missing, and rolls back; the next try fetches the package again.
+- The same with soft links (``always_softlink``): conda makes links to files that are not there any more and may end
+  with success. Only until its records are written can this happen; nothing on disk tells of the use before that.
+- Two machines that share a cache over a network file system without working locks see each other's runs only by the
+  checks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ... import failures
+from ...errors import LockTimeoutError
+from ..files.dir_fd import Directory
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NAME = "lock"
+
+#: Longer than a removal of tens of gigabytes usually takes; shorter than a CI job's patience. In seconds.
+DEFAULT_PATIENCE = 300.0
+
+#: What is over sooner is not worth a message, in seconds.
+_MOMENT = 0.2
+
+#: Seconds between two tries.
+_PAUSE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds to wait for a lock, and who is told that we wait."""
+
+    seconds: float = DEFAULT_PATIENCE
+    notify: Callable[[str], None] = lambda message: None
+
+    def announce(self, holder: str, path: str) -> None:
+        """Say what we wait for."""
+        self.notify(f"Waiting for {holder}, at most {self.seconds:.0f} seconds: it holds {path} ...")
+
+    def exhausted(self, holder: str, path: str) -> LockTimeoutError:
+        """Return the error for having waited long enough."""
+        return LockTimeoutError(
+            f"The lock {path} is held by {holder} and was not released within {self.seconds:.0f} seconds.",
+            hint="Wait for it to end and try again, or wait longer with --lock-timeout; nothing was changed there.",
+            path=path,
+        )
+
+
+@contextmanager
+def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterator[int | None]:
+    """Hold our own lock in the open state directory of a cache, which is open too; gives its descriptor if it has one.
+
+    A process that has inherited the descriptor holds the lock too.
+
+    Raises `LockTimeoutError` when another run still holds it when the patience is exhausted, `OSError` when the file
+    can't be used or trusted.
+    """
+    holder = "another conda prune"
+    if fcntl is None:
+        with _by_path(os.path.join(state.path, NAME), holder, patience):
+            yield None
+        return
+
+    def attempt(fd: int) -> None:
+        _require_trusted(fd, state, cache)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    fd = acquire(state, NAME, lambda: _open_own(state), attempt, holder, patience)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def acquire(
+    directory: Directory,
+    name: str,
+    opened: Callable[[], int],
+    attempt: Callable[[int], None],
+    holder: str,
+    patience: Patience,
+) -> int:
+    """Return a descriptor of a lock file that is locked; closing it releases the lock.
+
+    opened: opens the file, and makes it if need be. attempt: locks it without waiting.
+
+    Raises `LockTimeoutError`, and the `OSError` of both but for what says that the lock is held.
+    """
+    waiting = _Waiting(holder, os.path.join(directory.path, name), patience)
+    while True:
+        fd = opened()
+        ours = False
+        try:
+            attempt(fd)
+            # Whoever held it may have removed it: then it guards nothing any more, and there may be a new one.
+            ours = os.fstat(fd).st_nlink > 0
+            if ours:
+                return fd
+            continue
+        except (BlockingIOError, PermissionError) as error:
+            # Held: POSIX allows both errors for that (fcntl(2)).
+            if isinstance(error, UntrustedLockError):
+                raise
+        finally:
+            if not ours:
+                os.close(fd)
+        waiting.go_on()
+
+
+class UntrustedLockError(PermissionError):
+    """A lock file is not one that this program has made."""
+
+
+def _open_own(state: Directory) -> int:
+    """Open our lock file, never truncated. It is private; in a cache that others may change they may lock it too."""
+    try:
+        fd = state.open_file(NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        try:
+            return state.open_file(NAME, os.O_RDWR)
+        except PermissionError:
+            return state.open_file(NAME, os.O_RDONLY)
+    if _is_shared(state):
+        state.share(fd)
+    return fd
+
+
+def _is_shared(directory: Directory) -> bool:
+    """Return whether others than its owner may change a directory."""
+    return bool(directory.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _require_trusted(fd: int, state: Directory, cache: Directory) -> None:
+    """Refuse a lock file that is another file too, or of a user who has no business here. Raises `UntrustedLockError`.
+
+    Whoever may change a cache may make the lock in it: its owner, and in a shared cache the others.
+    """
+    status = os.fstat(fd)
+    ours = hasattr(os, "geteuid") and status.st_uid in (os.geteuid(), cache.own_status().st_uid)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and (ours or _is_shared(cache)):
+        return
+    path = os.path.join(state.path, NAME)
+    raise UntrustedLockError(errno.EPERM, "It is not a lock that conda prune has made; delete it", path)
+
+
+@contextmanager
+def _by_path(path: str, holder: str, patience: Patience) -> Iterator[None]:
+    """Hold a lock where files can't be opened relative to a directory (Windows)."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=min(_MOMENT, patience.seconds))
+        except Timeout:
+            patience.announce(holder, path)
+            lock.acquire(timeout=patience.seconds)
+    except Timeout as error:
+        raise patience.exhausted(holder, path) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def exclusive_in_place(directory: Directory, patience: Patience) -> Iterator[int | None]:
+    """Lock a directory itself, which takes neither an inode nor a block; gives the descriptor if it has one.
+
+    Some file systems can't (NFS wants a descriptor that may be written to); the caller goes on without a lock there.
+
+    Raises `LockTimeoutError`.
+    """
+    fd = directory.duplicate()
+    if fd is None or fcntl is None:
+        yield None
+        return
+    try:
+        locked = _flock(fd, directory.path, patience)
+        try:
+            yield fd
+        finally:
+            if locked:  # By closing it alone it would be released with the last duplicate only.
+                fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def _flock(fd: int, path: str, patience: Patience) -> bool:
+    """Wait for the lock on an open directory; return False where the file system has no such locks."""
+    waiting = _Waiting("another conda prune", path, patience)
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting.go_on()
+        except OSError as error:
+            failures.note(error)
+            return False
+        else:
+            return True
+
+
+class _Waiting:
+    """Waits for a lock between two tries, and announces that when it takes more than a moment."""
+
+    def __init__(self, holder: str, path: str, patience: Patience) -> None:
+        self._holder, self._path, self._patience = holder, path, patience
+        self._begun = time.monotonic()
+        self._announced = False
+
+    def go_on(self) -> None:
+        """Wait until the next try. Raises `LockTimeoutError` when the patience is exhausted."""
+        waited = time.monotonic() - self._begun
+        if waited >= self._patience.seconds:
+            raise self._patience.exhausted(self._holder, self._path)
+        if not self._announced and (waited >= _MOMENT or self._patience.seconds <= _MOMENT):
+            self._patience.announce(self._holder, self._path)
+            self._announced = True
+        time.sleep(_PAUSE)

@@ -1,0 +1,109 @@
+"""Making room for a removal of environments on a full disk, out of these environments.
+
+Exports and receipt come first wherever there is room for them (`environments`). Where there is none, an environment is
+renamed beside its place to what conda and we know as trash, so that nothing half-deleted bears its name, and loses one
+item of its top directory after the other until there is room. Its records come last, because a removal that is killed
+in between is done again from them: the trash is an environment as long as it has them, and is removed like one. Only if
+all the rest is not enough they go too, and then nothing but this process knows what was in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .. import failures
+from ..core.accounting import Ledger
+from ..core.dist_names import TRASH
+from ..core.envs.environment_use import Departed
+from ..core.model import Measurement, Result
+from .environment_preflight import Departure, Tools, cleared_to_go, require_movable
+from .files.dir_fd import Directory
+from .files.remove_tree import remove
+from .quarantine.quarantine import Changed, reason
+from .state.saved_own_files import OWN_FILES
+
+_RECORDS = "conda-meta"
+
+
+@dataclass(slots=True)
+class EnvironmentRoom:
+    """The environments in one directory that may make room.
+
+    may_go: they are not to be kept as a backup. ledger: counts what comes back.
+    begun: by path, those that are no environments any more, as they were measured before. gone: nothing is left of it.
+    warnings: what went wrong outside of them.
+    """
+
+    departures: Sequence[Departure]
+    tools: Tools
+    may_go: bool
+    ledger: Ledger = field(default_factory=Ledger)
+    begun: dict[str, Measurement] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+
+    def make(self, place: Directory) -> Iterator[None]:
+        """Remove one thing after the other; stops after each. The caller holds the locks whenever it goes on."""
+        with place:
+            for departure in self.departures if self.may_go else ():
+                if self._doom(departure, place):
+                    yield from self._empty(departure, place)
+            for departure in self.departures:
+                if departure.path in self.begun and self._removed(departure, place, departure.name + TRASH):
+                    self.gone.add(departure.path)
+                    yield
+
+    def _doom(self, departure: Departure, place: Directory) -> bool:
+        """Rename an environment to trash if it may go; why it may not is found once more in its turn."""
+        try:
+            # Before the scripts of its packages are run. The user's own files can't be moved out without room.
+            if departure.details.get(OWN_FILES) or place.exists(departure.name + TRASH):
+                return False
+            measurement = cleared_to_go(departure, place, self.tools)
+            require_movable(place, departure.name, place, departure.name + TRASH)
+            if trouble := self.tools.farewell(departure.path):
+                self.warnings.setdefault(departure.path, []).append(trouble)
+            place.move(departure.name, place, departure.name + TRASH)
+        except (Changed, OSError) as error:
+            failures.note(error)
+            return False
+        self.begun[departure.path] = measurement
+        place.sync()
+        return True
+
+    def _empty(self, departure: Departure, place: Directory) -> Iterator[None]:
+        """Remove all but the records, the files first."""
+        with place.child(departure.name + TRASH) as prefix:
+            for name, _ in sorted(prefix.names(), key=lambda item: (item[1], item[0])):
+                if name != _RECORDS and self._removed(departure, prefix, name):
+                    yield
+
+    def _removed(self, departure: Departure, directory: Directory, name: str) -> bool:
+        try:
+            remove(directory, name, self.tools.progress)
+        except OSError as error:
+            self.warnings.setdefault(departure.path, []).append(f"{name} could not be removed: {reason(error)}")
+            return False
+        return True
+
+    def take_over(self, departure: Departure, place: Directory, folder: Directory, doomed: str) -> None:
+        """Move what is left of an environment that made room into the folder of its run, to be deleted there."""
+        if departure.path not in self.gone:
+            place.move(departure.name + TRASH, folder, doomed)
+
+    def outcomes(self, stopper: str | None) -> dict[str, Departed]:
+        """Return what became of the environments if nothing else could begin; `stopper`: why, None for the user."""
+        return {departure.path: self._outcome(departure, stopper) for departure in self.departures}
+
+    def _outcome(self, departure: Departure, stopper: str | None) -> Departed:
+        path, warnings = departure.path, list(self.warnings.get(departure.path, ()))
+        if path in self.gone:
+            warnings.append("there was no room for its exports, so it can't be restored")
+            freed = self.ledger.remove(self.begun[path])
+            return Departed(path, Result.REMOVED, freed, warning="; ".join(warnings))
+        error, result = stopper or "interrupted before it", Result.FAILED if stopper else Result.SKIPPED
+        if path in self.begun:
+            result = Result.FAILED
+            error = f"{stopper or 'interrupted'}; remove what is left of it like an environment: {path}{TRASH}"
+        return Departed(path, result, error=error, warning="; ".join(warnings) or None)

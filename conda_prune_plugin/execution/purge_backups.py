@@ -1,0 +1,86 @@
+"""Deleting for good what runs have left: backups, archives elsewhere, receipts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..core.accounting import Ledger
+from ..core.model import Measurement
+from ..core.run import Disposal
+from .files.dir_fd import Directory
+from .files.remove_tree import remove
+from .quarantine.archive import purge_folder
+from .quarantine.quarantine import reason
+from .restore_backups import require_unchanged
+from .state.receipt import FILES, drop_files, withdraw_receipt
+from .state.state_dir import DOOMED, LockedCache, remove_empty
+from .state.stored_runs import StoredRun
+from .state.unfinished_rebuild import drop_note
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What became of one run in one cache; `freed` in bytes, in the cache and where its archives were."""
+
+    stored: StoredRun
+    freed: int
+    error: str | None = None
+
+
+def purge(
+    locked: LockedCache,
+    stored: StoredRun,
+    measure: Callable[[str, int | None], Measurement],
+    progress: Callable[[int], None],
+) -> Purged:
+    """Delete what one run has left in one cache. Raises `StateError`.
+
+    Each part gets the mark of what is being deleted first, so that a purge that is cut off is finished by the next run.
+    """
+    run = require_unchanged(locked, stored)
+    freed = 0
+    errors = []
+    ledger = Ledger()
+    with locked.state.child(run.id) as folder:
+        for number in sorted(run.present, key=int):
+            try:
+                freed += ledger.remove(_delete(folder, number, measure, progress))
+            except OSError as error:
+                errors.append(reason(error))
+        try:
+            if run.receipt is not None and (run.own or run.receipt.run.disposal is not Disposal.ARCHIVE):
+                freed += purge_folder(run.receipt)
+            elif run.receipt is not None:
+                errors.append(
+                    f"its archives stay: the receipt that names their place is another user's (uid {run.owner})"
+                )
+        except (OSError, ValueError) as error:
+            errors.append(f"its archives stay: {error}")
+        try:
+            if not errors:
+                if run.keeps_files:
+                    freed += ledger.remove(measure(*folder.at(FILES)))
+                drop_files(folder)
+                # What the user has worked in, or it would not be there any more (`recover`): it is theirs now.
+                drop_note(folder)
+                withdraw_receipt(folder)
+        except OSError as error:  # In a sticky directory only its owner may.
+            errors.append(f"its receipt stays: {reason(error)}")
+    remove_empty(locked.state, run.id)
+    return Purged(stored, freed, "; ".join(errors) or None)
+
+
+def _delete(
+    folder: Directory,
+    number: str,
+    measure: Callable[[str, int | None], Measurement],
+    progress: Callable[[int], None],
+) -> Measurement:
+    measurement = measure(*folder.at(number))
+    if measurement.obstacle is not None:
+        raise OSError(f"{os.path.join(folder.path, number)}: {measurement.obstacle}")
+    folder.move(number, folder, number + DOOMED)
+    remove(folder, number + DOOMED, progress)
+    return measurement

@@ -1,0 +1,1 @@
+"""Where something is moved before it is deleted or kept as a backup."""

@@ -1,0 +1,207 @@
+"""Compressed archives of entries in a directory elsewhere: ``DIR/<run>/<number of the cache>/<dist>.tar.zst``.
+
+An archive is written beside its final name, synced, read back and compared with what was read when it was written, and
+only then gets its name; only then its entry may be deleted. A copy of the receipt lies beside the archives.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ... import failures
+from ...core.file_status import allocated
+from ...core.plan import Remove
+from ...errors import StateError
+from ...failures import suppress
+from ..files.dir_fd import Directory
+from ..files.remove_tree import remove
+from ..files.tree_tar import Stamp, file_digest, pack, read_members, stamps, unpack
+from ..state.receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
+
+SUFFIX = ".tar.zst"
+
+#: An archive while it is written.
+_UNFINISHED = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Preserved:
+    """A decision whose archive is complete and verified; `stamps` tell whether the entry has changed since."""
+
+    archived: Archived
+    stamps: tuple[Stamp, ...]
+
+
+def make_folder(path: str) -> Directory:
+    """Make the folder for the archives of one cache and open it. Raises `StateError`."""
+    try:
+        # Private: what a cache keeps from others must not be readable in its archives.
+        os.makedirs(path, mode=0o700)
+        return Directory.open(failures.realpath(path))
+    except OSError as error:
+        raise StateError(
+            f"The directory for the archives can't be made: {path}: {error.strerror}.",
+            hint="Give --backup-to a directory that you may write to; nothing was removed.",
+            path=path,
+        ) from error
+
+
+def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved:
+    """Archive the parts of a decision, which stay where they are. Raises `OSError`; no archive is left then."""
+    name = decision.label + SUFFIX
+    unfinished = name + _UNFINISHED
+    names = [part.name for part in decision.parts]
+    try:
+        before = stamps_of(cache, {name: name for name in names})
+        fd = folder.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as stream:
+            with _zstd().open(stream, "wb") as compressed, _tar(compressed, "w") as tar:
+                members = [member for name in names for member in pack(cache, name, tar)]
+            stream.flush()
+            os.fsync(stream.fileno())
+        digest, size = file_sum(folder, unfinished)
+        with _open_tar(folder, unfinished) as tar:
+            if read_members(tar) != members:
+                raise OSError(f"{os.path.join(folder.path, unfinished)} is not what was written into it")
+        folder.replace(unfinished, name)
+        folder.sync()
+    finally:
+        if folder.exists(unfinished):
+            folder.unlink(unfinished)
+    return Preserved(Archived(name, digest, size), tuple(before))
+
+
+def stamps_of(directory: Directory, names: Mapping[str, str]) -> tuple[Stamp, ...]:
+    """Return the stamps of several trees; `names` maps what they are called in the cache to where they are now."""
+    return tuple(stamp for shown, name in names.items() for stamp in stamps(directory, name, shown))
+
+
+def discard(folder: Directory, decision: Remove) -> None:
+    """Delete the archive, if there is one, of an entry that stays after all."""
+    with suppress(OSError):
+        remove(folder, decision.label + SUFFIX)
+
+
+def holds_archives(folder: Directory) -> bool:
+    """Return whether archives lie in the folder for those of a run, finished or not."""
+    return any(name.removesuffix(_UNFINISHED).endswith(SUFFIX) for name, _ in folder.names())
+
+
+def verify(folder: Directory, archived: Archived) -> None:
+    """Compare an archive with the receipt. Raises `OSError`, or `ValueError` if it is not the one."""
+    if (found := file_sum(folder, archived.name)) != (archived.sha256, archived.size):
+        raise ValueError(f"the archive {os.path.join(folder.path, archived.name)} has changed (its hash is {found[0]})")
+
+
+def extract(folder: Directory, archived: Archived, target: Directory, tops: Collection[str]) -> None:
+    """Make the trees of an archive in a directory, as `unpack`. Raises `OSError`."""
+    with _open_tar(folder, archived.name) as tar:
+        unpack(tar, target, tops)
+
+
+def is_own_folder(receipt: Receipt) -> bool:
+    """Return whether the folder for the archives of a run is the caller's own, and so is the receipt in it."""
+    if receipt.run.destination is None or not hasattr(os, "geteuid"):
+        return False
+    try:
+        with Directory.open(failures.realpath(receipt.run.destination)) as folder:
+            theirs = read_receipt(folder)
+            owners = {folder.own_status().st_uid, folder.status(RECEIPT).st_uid}
+    except (OSError, ValueError) as error:
+        failures.note(error)
+        return False
+    return (theirs.run, theirs.cache) == (receipt.run, receipt.cache) and owners == {os.geteuid()}
+
+
+def purge_folder(receipt: Receipt) -> int:
+    """Delete the archives of a run, and nothing else; return the bytes that came back on their disk.
+
+    A run whose folder is gone has none any more.
+
+    Unless it lies on a disk that may not be mounted, which nothing would tell of any more: what shows that is that not
+    even the directory above the one for archives is there.
+
+    The path comes out of a receipt, so the folder has to prove that it is the run's: it holds a receipt of the same
+    run and cache. Deleted are only files that bear the names which that run gives to archives.
+
+    Raises `OSError` or `ValueError`.
+    """
+    path = receipt.run.destination
+    if path is None:
+        return 0
+    above = os.path.dirname(path)
+    folders = (path, above) if os.path.basename(above) == receipt.run.id else (path,)
+    if not failures.lexists(path):
+        destination = os.path.dirname(folders[-1])
+        if not failures.lexists(os.path.dirname(destination)):
+            raise ValueError(
+                f"{destination} is not there, nor the directory above it: its disk may not be mounted. If it is gone "
+                f"for good, make {os.path.dirname(destination)} and purge again"
+            )
+        return 0
+    freed = 0
+    with Directory.open(failures.realpath(path)) as folder:
+        if not (folder.exists(RECEIPT) or holds_archives(folder)):
+            return 0  # Nothing of it is left, and nothing proves whose folder it is.
+        try:
+            theirs = read_receipt(folder)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} is not known to be the folder of this run's archives: {error}") from error
+        if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
+            raise ValueError(f"{path} is not the folder of this run's archives")
+        for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
+            if folder.exists(name):
+                status = folder.status(name)
+                remove(folder, name)
+                freed += allocated(status) if status.st_nlink == 1 else 0
+        # Last of all: it is the proof.
+        withdraw_receipt(folder)
+    for empty in folders:
+        with suppress(OSError):
+            os.rmdir(empty)
+    return freed
+
+
+@contextmanager
+def _open_tar(folder: Directory, name: str) -> Iterator[tarfile.TarFile]:
+    """Open an archive to be read once, from its beginning to its end. What makes no sense in it is an `OSError`."""
+    zstd = _zstd()
+    try:
+        with (
+            os.fdopen(folder.open_regular(name), "rb") as stream,
+            zstd.open(stream, "rb") as content,
+            _tar(content, "r|") as tar,
+        ):
+            yield tar
+    except (zstd.ZstdError, tarfile.TarError, EOFError, KeyError, ValueError) as error:
+        raise OSError(f"the archive {os.path.join(folder.path, name)} can't be read: {error}") from error
+
+
+def _tar(stream: Any, mode: str) -> tarfile.TarFile:
+    # PAX keeps long names, odd bytes in them, and times to the nanosecond.
+    return tarfile.open(fileobj=stream, mode=mode, format=tarfile.PAX_FORMAT, errors="surrogateescape")  # type: ignore[call-overload, no-any-return]
+
+
+def _zstd() -> Any:
+    """Return the library for zstd streams that conda has brought: which one depends on its age and on Python's."""
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        try:
+            from backports import zstd
+        except ImportError:
+            import zstandard as zstd
+    return zstd
+
+
+def file_sum(folder: Directory, name: str) -> tuple[str, int]:
+    """Return the hash and the size of a file as the disk has it, as far as the system can be told to look there."""
+    with os.fdopen(folder.open_regular(name), "rb") as stream:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return file_digest(stream), stream.tell()

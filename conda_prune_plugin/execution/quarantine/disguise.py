@@ -1,0 +1,73 @@
+"""Keeping other clients from taking a backup for packages.
+
+``mamba clean --packages`` from 2.6 on looks into every directory below a cache, hidden ones too, and deletes each that
+has an ``info/index.json`` and that no environment has by the directory's name (``libmamba/src/api/clean.cpp``). In a
+backup that file bears another name, and it gets its own again before the package goes back to its place; all times
+but the inode's own stay what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+
+from ...core.file_status import ON_WINDOWS
+from ...failures import suppress
+from ..files.dir_fd import Directory
+
+_INFO = "info"
+_INDEX = "index.json"
+_CONCEALED = "index.json.conda-prune"
+
+
+def conceal(folder: Directory, numbers: Iterable[str]) -> None:
+    """Make what bears numbers in a run's folder look like no packages; where that can't be it is a backup as well.
+
+    In a cache that several users change it is left as it is: not each who may move it back could undo that.
+    """
+    if not ON_WINDOWS and folder.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    for number in numbers:
+        with suppress(OSError):
+            _rename(folder, number, _INDEX, _CONCEALED)
+
+
+def give_back(folder: Directory, number: str, cache: Directory, name: str) -> None:
+    """Move what bears a number in a run's folder to its name in the cache, as it was.
+
+    Raises `FileExistsError` if that is taken, or another `OSError`; it is in the folder then.
+    """
+    if cache.exists(name):
+        raise FileExistsError(f"{name} exists in {cache.path}")
+    _rename(folder, number, _CONCEALED, _INDEX)
+    folder.move(number, cache, name)
+
+
+def _rename(folder: Directory, number: str, old: str, new: str) -> None:
+    tree = folder.directory(number)
+    if tree is None:
+        return
+    with tree:
+        info = tree.directory(_INFO)
+        if info is None:
+            return
+        with info:
+            status = info.own_status()
+            ours = not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid)
+            if not ours and new == _CONCEALED:
+                return  # Its times could not be set again.
+            try:
+                _move(info, old, new)
+            except (FileNotFoundError, FileExistsError):
+                return  # A package may hold a file of the other name too: then it is left as it is.
+            if ours:  # Else it is whole again, and only its owner could set its times.
+                info.restore_times(status)
+
+
+def _move(info: Directory, old: str, new: str) -> None:
+    try:
+        info.move(old, info, new)
+    except PermissionError:
+        with info.writable():
+            info.move(old, info, new)

@@ -1,0 +1,57 @@
+"""Where something is made for us by what knows only paths, as conda's download and extraction do.
+
+Whoever may change a directory that a path leads through can lead it elsewhere at any moment, so that root writes there.
+A path through ``/proc/self/fd`` does not help: conda's extraction resolves it. So root lets things be made in a
+temporary directory of its own, and makes them again in their place by descriptors, unless only root can change what
+the path leads through.
+"""
+
+from __future__ import annotations
+
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ... import failures
+from ..files.dir_fd import Directory
+from ..files.ownership import is_root
+from ..files.tree_tar import pack, unpack, walk
+
+
+@contextmanager
+def workshop(place: Directory, name: str) -> Iterator[str]:
+    """Give the path of a directory to make something in: in the end it bears the name in `place`, and is its owner's.
+
+    Raises `OSError`.
+    """
+    if not is_root() or _only_root_leads_to(place.path):
+        yield place.path
+        for directory, item, _, _ in walk(place, name, name):
+            directory.hand_over(item)
+        return
+    with tempfile.TemporaryDirectory(prefix="conda-prune-") as path:
+        yield path
+        with Directory.open(failures.realpath(path)) as made:
+            _make_again(made, name, place)
+
+
+def _only_root_leads_to(path: str) -> bool:
+    """Return whether nobody else can put something in the place of a directory, or of one above it."""
+    for directory in (Path(path), *Path(path).parents):
+        status = directory.lstat()
+        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX
+        if status.st_uid != 0 or others or not stat.S_ISDIR(status.st_mode):
+            return False
+    return True
+
+
+def _make_again(made: Directory, name: str, place: Directory) -> None:
+    with tempfile.TemporaryFile() as stream:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            pack(made, name, tar)
+        stream.seek(0)
+        with tarfile.open(fileobj=stream, mode="r") as tar:
+            unpack(tar, place, {name})

@@ -1,0 +1,253 @@
+"""Finishing what an earlier run left when it was cut off.
+
+The receipt of a cut-off run tells what was moved aside. What was being deleted is deleted to the end; everything else
+is whole and goes back to its place, where the next plan decides on it anew. Where conda has put the same package again
+in the meantime nothing is overwritten: the copy set aside, which was to go anyway, is deleted, and one that was to be
+a backup becomes one. What is gone stays in the receipt, to be restored from where it came.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from .. import failures
+from ..core.model import Cache, Notice, PartKind
+from ..core.run import Disposal
+from ..core.units import plural
+from ..failures import suppress
+from .files.dir_fd import Directory, lacks_room
+from .files.remove_except import reduce
+from .files.remove_tree import remove
+from .locks.run_lock import NAME as LOCK
+from .locks.run_lock import Patience
+from .quarantine.archive import purge_folder
+from .quarantine.disguise import give_back
+from .quarantine.quarantine import reason
+from .state.receipt import (
+    DOOMED_FILES,
+    RECEIPT,
+    UNFINISHED,
+    Held,
+    Receipt,
+    ReceiptEntry,
+    RunState,
+    read_receipt,
+    withdraw_receipt,
+    write_receipt,
+)
+from .state.saved_exports import DOOMED_EXPORTS, EXPORTS
+from .state.saved_own_files import move_out
+from .state.state_dir import DOOMED, MAKING, LockedCache, locked, remove_empty, run_names, state_path
+from .state.stored_runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
+from .state.unfinished_rebuild import ChangedAfter, OwnWorkError, clear
+
+#: So many files are named.
+_NAMED = 10
+
+
+def cut_off_runs(cache: Cache) -> tuple[StoredRun, ...]:
+    """Return the runs in a cache that were cut off, or are going on right now. Nothing is written."""
+    return tuple(run for run in stored_runs(cache) if not run.complete or run.rebuilding)
+
+
+def needs_recovery(cache: Cache) -> bool:
+    """Return whether anything is left of a run that was cut off, be it only a lock or our empty directory."""
+    try:
+        names = os.listdir(state_path(cache))
+    except OSError as error:
+        failures.note(error)
+        return False
+    # Ours is called just that; mamba's is made here before it gets its place (`client_locks`).
+    return not names or any(name.endswith(LOCK) for name in names) or bool(cut_off_runs(cache))
+
+
+def recover(
+    cache: Cache,
+    patience: Patience,
+    progress: Callable[[int], None],
+    changed_after: ChangedAfter = lambda path, moment: (path,),
+) -> tuple[tuple[Notice, ...], bool]:
+    """Finish all cut-off runs of a cache; a run that goes on right now is waited for.
+
+    changed_after: tells what the user has changed in an environment that was not finished; without it that stays.
+
+    Returns what was done, and whether everything could be: what is not understood is left alone.
+
+    Raises `StateError` or `LockTimeoutError`.
+    """
+    notices = []
+    complete = True
+    with locked(cache, patience) as here:
+        for name in run_names(here.state):
+            run = read_run(cache, here.state, name)
+            if run is None or (run.complete and not run.rebuilding):
+                continue
+            try:
+                message = _recovered(run, here, progress, changed_after)
+                remove_empty(here.state, name)
+            except (OSError, ValueError) as error:
+                message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
+                message += f" {run.remedy}" if run.unexplained else ""
+                # What only lacks room is done when there is some, which the command that runs now may make.
+                complete &= isinstance(error, OSError) and lacks_room(error)
+            notices.append(Notice("cut-off-run", message, run.path))
+    return tuple(notices), complete
+
+
+def _recovered(run: StoredRun, here: LockedCache, progress: Callable[[int], None], changed_after: ChangedAfter) -> str:
+    """Clear up behind one run and return what was done. Raises `OSError` or `ValueError`."""
+    messages = []
+    with here.state.child(run.id) as folder:
+        if run.rebuilding:
+            try:
+                path = clear(here.directory, folder, changed_after)
+                rest = "nothing of it was left to remove" if path is None else f"removed what it had made of {path}"
+                messages.append(f"A restore of the run {run.id} was interrupted: {rest}.")
+            except OwnWorkError as work:
+                messages.append(own_work_message(work))
+        now = read_run(run.cache, here.state, run.id)
+        if now is not None and not now.complete:
+            messages.append(_recover_run(run.id, folder, here.directory, progress))
+    return " ".join(messages)
+
+
+def own_work_message(work: OwnWorkError) -> str:
+    """Say why an environment that was not finished stays, and what to do."""
+    more = ", ..." if len(work.changed) > _NAMED else ""
+    return (
+        f"The restore of {work.path} was interrupted, and {plural(len(work.changed), 'file')} in it changed since, so "
+        f"it was kept: {', '.join(work.changed[:_NAMED])}{more}. Move what you need elsewhere, delete {work.path}, and "
+        "restore it again."
+    )
+
+
+def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
+    """Finish one run and return what was done; what fails stops nothing else of it.
+
+    Raises `OSError`, or `ValueError` if the receipt can't be understood: the run stays one that was cut off.
+    """
+    names = {name for name, _ in folder.names() if is_ours(name)}
+    if not names - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}:
+        # It was cut off before it had even a receipt.
+        withdraw_receipt(folder)
+        return f"The run {run} was cut off before it changed anything."
+    receipt = read_receipt(folder)
+    unlisted = unlisted_names(names, receipt)
+    given_back = 0
+    doomed: dict[str, _Reduction | None] = {}
+    errors: list[str] = []
+    for entry in receipt.entries:
+        try:
+            back, marked = _finish(entry, names, receipt, folder, cache)
+            _keep_own_files(entry, marked, receipt, folder)
+        except OSError as error:
+            errors.append(reason(error))
+            continue
+        given_back += back
+        doomed |= {part.number + DOOMED: _reduction(entry, part) for part in marked}
+    for directory in (cache, folder):
+        directory.sync()
+    errors += _delete(doomed | dict.fromkeys(names & {MAKING, DOOMED_FILES}), folder, cache, progress)
+    folder.sync()
+    if errors:
+        raise OSError("; ".join(errors))
+    if DOOMED_EXPORTS in names:
+        # Everything else of the run was gone when their deletion began.
+        withdraw_receipt(folder)
+    else:
+        _settle(receipt, folder, cache)
+    message = (
+        f"The run {run} was cut off: {plural(given_back, 'file or directory', 'files and directories')} put back, "
+        f"the deletion of {len(doomed)} finished."
+    )
+    if unlisted:
+        message += f" {folder.path} holds {plural(len(unlisted), 'item')} more, not listed in its receipt: kept."
+    return message
+
+
+#: The name in the cache of a directory of which a file stays, and the path of that file in it.
+_Reduction = tuple[str, tuple[str, ...]]
+
+
+def _reduction(entry: ReceiptEntry, part: Held) -> _Reduction | None:
+    return (part.name, entry.remainder) if entry.remainder and part.kind is PartKind.EXTRACTED else None
+
+
+def _delete(
+    doomed: Mapping[str, _Reduction | None], folder: Directory, cache: Directory, progress: Callable[[int], None]
+) -> list[str]:
+    """Delete what is marked for it, as far as that can be done; return what went wrong."""
+    errors = []
+    for name, reduction in doomed.items():
+        try:
+            if reduction is None:
+                remove(folder, name, progress)
+            else:
+                reduce(folder, name, cache, *reduction, progress)
+        except OSError as error:
+            errors.append(f"{name}: {reason(error)}")
+    return errors
+
+
+def _finish(
+    entry: ReceiptEntry, names: AbstractSet[str], receipt: Receipt, folder: Directory, cache: Directory
+) -> tuple[int, list[Held]]:
+    """Give back the parts of an entry, or mark them for deletion; return how many were given back and what is marked.
+
+    An entry of which something has begun to go goes whole. Of a run that was done nothing is given back.
+    """
+    doomed = [part for part in entry.parts if part.number + DOOMED in names]
+    given_back = 0
+    if receipt.state is RunState.BEGUN:
+        for part in entry.parts:
+            if part.number not in names:
+                continue
+            if not doomed and _give_back(part, folder, cache):
+                given_back += 1
+            elif receipt.run.disposal is not Disposal.BACKUP:
+                folder.move(part.number, folder, part.number + DOOMED)
+                doomed.append(part)
+    return given_back, doomed
+
+
+def _keep_own_files(entry: ReceiptEntry, marked: Iterable[Held], receipt: Receipt, folder: Directory) -> None:
+    """Move out what a removal had not yet moved out when it was interrupted. A backup is purged with all that is in it.
+
+    Raises `OSError` or `ValueError`.
+    """
+    if receipt.run.disposal is Disposal.DELETE:
+        for part in marked:
+            if part.kind is PartKind.ENVIRONMENT:
+                move_out(folder, part.number + DOOMED, entry)
+
+
+def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
+    """Leave a receipt of what is out of the cache, so that it can be restored; none if nothing is."""
+    entries = receipt.entries
+    if receipt.run.disposal is Disposal.BACKUP:
+        entries = tuple(entry for entry in entries if any(folder.exists(part.number) for part in entry.parts))
+    elif receipt.state is RunState.BEGUN:
+        gone = (entry for entry in entries if not all(cache.exists(part.name) for part in entry.parts))
+        # A deleted leftover is nothing to be restored, see `execute`.
+        deleted = receipt.run.disposal is Disposal.DELETE
+        entries = tuple(entry for entry in gone if not (deleted and entry.leftover))
+    if entries:
+        write_receipt(folder, receipt.done(entries))
+        return
+    # Everything is at its place: archives of it are for nothing. If they can't be reached now, they harm nobody.
+    with suppress(OSError, ValueError):
+        purge_folder(receipt)
+    withdraw_receipt(folder)
+    if folder.exists(RECEIPT):
+        # Something lies there that it does not list.
+        write_receipt(folder, receipt.done(()))
+
+
+def _give_back(part: Held, folder: Directory, cache: Directory) -> bool:
+    try:
+        give_back(folder, part.number, cache, part.name)
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""Removing index caches, temporary files and log files.
+
+Nothing of these is moved aside first: conda makes them anew, and takes no harm from a half of one. Each is reached by
+its names from the cache or environment that it lies in, one open directory after the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+
+from ..core.model import Cache, Result
+from ..core.plan import Other, OtherOutcome
+from ..errors import LockTimeoutError, NoRoomError, StateError
+from .files.dir_fd import Directory
+from .files.remove_tree import remove
+from .files.tree_tar import descend
+from .locks.client_locks import EntryLockedError, entry_locks
+from .ports import Tools
+from .quarantine.quarantine import reason
+from .state.state_dir import locked, locked_in_place
+
+
+def remove_other(
+    others: Sequence[Other], caches: Iterable[Cache], tools: Tools, done: Iterable[OtherOutcome] = ()
+) -> tuple[tuple[OtherOutcome, ...], bool]:
+    """Remove each of them, with the locks held on the caches; what fails stops none of the others.
+
+    done: the outcomes of those that were removed before. Returns an outcome for each, and whether the user stopped it.
+    """
+    by_path = {cache.real_path: cache for cache in caches}
+    outcomes = {outcome.other: outcome for outcome in done}
+    interrupted = False
+    try:
+        for top in dict.fromkeys(other.top for other in others):
+            mine = [other for other in others if other.top == top and other not in outcomes]
+            for outcome in _removed(top, mine, by_path.get(top), tools):
+                outcomes[outcome.other] = outcome
+    except KeyboardInterrupt:
+        interrupted = True
+    ended = (outcomes.get(other) or OtherOutcome(other, Result.SKIPPED, error=_STOPPED) for other in others)
+    return tuple(ended), interrupted
+
+
+_STOPPED = "interrupted before all of it was gone"
+
+
+def _removed(top: str, mine: Sequence[Other], cache: Cache | None, tools: Tools) -> Iterator[OtherOutcome]:
+    """Remove what lies in one directory, which may be a cache, and give the outcome of each when it is done."""
+    with ExitStack() as stack:
+        try:
+            if cache is not None:
+                _lock(stack, cache, tools)
+            directory = stack.enter_context(Directory.open(top))
+        except (StateError, LockTimeoutError) as error:
+            yield from (OtherOutcome(other, Result.FAILED, error=error.message) for other in mine)
+        except OSError as error:
+            yield from (OtherOutcome(other, Result.FAILED, error=reason(error)) for other in mine)
+        else:
+            for other in mine:
+                yield remove_one(other, directory, tools)
+
+
+def _lock(stack: ExitStack, cache: Cache, tools: Tools) -> None:
+    """Lock a cache; nothing that is removed here needs any state, which a full disk has no room for."""
+    try:
+        stack.enter_context(locked(cache, tools.patience))
+    except NoRoomError:
+        stack.enter_context(locked_in_place(cache, tools.patience))
+
+
+def remove_one(other: Other, top: Directory, tools: Tools) -> OtherOutcome:
+    """Remove one of them, below its open top."""
+    *above, name = os.path.relpath(other.path, other.top).split(os.sep)
+    try:
+        with descend(top, above) as directory, entry_locks(directory, [name]):
+            status = directory.status(name)
+            now = (status.st_dev, status.st_ino, status.st_mtime_ns)
+            if now != (other.identity.device, other.identity.inode, other.identity.mtime_ns):
+                return OtherOutcome(other, Result.SKIPPED, error="it has changed since it was planned")
+            held = tools.measure(*directory.at(name))
+            remove(directory, name, tools.progress)
+    except FileNotFoundError:
+        return OtherOutcome(other, Result.SKIPPED, error="it is gone")
+    except EntryLockedError as error:
+        return OtherOutcome(other, Result.SKIPPED, error=str(error))
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        return OtherOutcome(other, Result.FAILED, error=why)
+    freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
+    return OtherOutcome(other, Result.REMOVED, held.files, freed)

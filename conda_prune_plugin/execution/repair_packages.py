@@ -1,0 +1,120 @@
+"""Extracting damaged packages anew, from the archive that lies beside them.
+
+The new directory is made whole in the run's folder, then the old one is moved aside and the new one to its place: two
+renames. Killed at any instant, the next run deletes what was being made, and gives the old directory back where its
+place is still empty, as the receipt says (see `recover`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ..core.model import Cache, Result
+from ..core.plan import Outcome, Repair
+from ..core.run import Run
+from ..errors import LockTimeoutError, StateError
+from ..failures import suppress
+from .files.dir_fd import Directory
+from .files.remove_tree import remove
+from .ports import Tools
+from .quarantine.cache_session import Site, opened_site
+from .quarantine.quarantine import Changed, reason, require_unchanged
+from .quarantine.staging import workshop
+from .restore_backups import UnfetchableError
+from .state.receipt import ReceiptEntry
+from .state.state_dir import DOOMED, MAKING
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """Gets a package out of its archive.
+
+    extracted: extracts an archive, given by its path, into a directory that it makes. Raises `UnfetchableError`.
+    damage: returns what is wrong with an extracted directory, all of its contents read; None if nothing is.
+    """
+
+    extracted: Callable[[ReceiptEntry, str, str], None]
+    damage: Callable[[str], str | None]
+
+
+def repair(
+    repairs: Sequence[Repair], caches: Iterable[Cache], run: Run, extraction: Extraction, tools: Tools
+) -> tuple[tuple[Outcome, ...], bool]:
+    """Extract each of the packages anew; one that fails stays as it is and stops none of the others.
+
+    Returns an outcome for each, and whether the user stopped it.
+    """
+    outcomes: dict[Repair, Outcome] = {}
+    interrupted = False
+    for cache in caches:
+        mine = [item for item in repairs if item.removal.entry.cache == cache.path]
+        if not mine or interrupted:
+            continue
+        try:
+            with opened_site(cache, [item.removal for item in mine], run, tools.patience) as site:
+                for item in mine:
+                    outcomes[item] = _repair(item, site, extraction, tools)
+        except KeyboardInterrupt:
+            interrupted = True
+        except (StateError, LockTimeoutError) as error:
+            outcomes |= {item: Outcome(item.removal.entry, Result.FAILED, error=error.message) for item in mine}
+    done = (outcomes.get(item) or Outcome(item.removal.entry, Result.SKIPPED, error=_STOPPED) for item in repairs)
+    return tuple(done), interrupted
+
+
+_STOPPED = "interrupted; what was begun the next run finishes or takes back"
+
+
+def _repair(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
+    try:
+        return _repaired(item, site, extraction, tools)
+    finally:
+        with suppress(OSError):
+            remove(site.folder, MAKING)
+
+
+def _repaired(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
+    entry = item.removal.entry
+    try:
+        with site.folder.make_own(MAKING) as making:
+            _make(item, site, making, extraction)
+            require_unchanged(item.removal, site.cache)
+            _swap(item, site, making)
+        number = site.numbers[entry.dist]
+        site.folder.move(number, site.folder, number + DOOMED)
+        remove(site.folder, number + DOOMED, tools.progress)
+    except Changed as change:
+        return Outcome(entry, Result.SKIPPED, error=str(change))
+    except (UnfetchableError, ValueError) as error:
+        return Outcome(entry, Result.FAILED, error=f"{error}; it stays as it is")
+    except OSError as error:
+        return Outcome(entry, Result.FAILED, error=reason(error))
+    return Outcome(entry, Result.REPAIRED, item.removal.files)
+
+
+def _make(item: Repair, site: Site, making: Directory, extraction: Extraction) -> None:
+    """Make the directory anew, and check that it is whole. Raises `UnfetchableError`."""
+    name = item.removal.entry.dist
+    described = ReceiptEntry(item.dist, (), sha256=item.sha256, record=item.record)
+    with workshop(making, name) as path:
+        made = os.path.join(path, name)
+        extraction.extracted(described, os.path.join(site.cache.path, item.archive), made)
+        damage = extraction.damage(made)
+        if damage is not None:
+            raise UnfetchableError(f"{item.archive} holds no whole package either: {damage}")
+    # Its contents have to be on the disk before its name is.
+    if hasattr(os, "sync"):
+        os.sync()
+
+
+def _swap(item: Repair, site: Site, making: Directory) -> None:
+    name = item.removal.entry.dist
+    number = site.numbers[name]
+    site.cache.move(name, site.folder, number)
+    try:
+        making.move(name, site.cache, name)
+    except OSError:
+        site.folder.move(number, site.cache, name)
+        raise

@@ -1,0 +1,1 @@
+"""The program's own state on disk: receipts, stored runs, backups."""

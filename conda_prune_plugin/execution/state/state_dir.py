@@ -1,0 +1,180 @@
+"""The program's own state below a cache: ``<cache>/.conda-prune/<run>/`` with a receipt and what was moved aside.
+
+conda ignores the directory. What lies in a run's folder bears numbers as names, and a backup is concealed from clients
+that look for packages in all directories (`disguise`). A number with `DOOMED` behind it is being deleted or
+made: only that may be incomplete; everything else is whole and can be given back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from ... import failures
+from ...core.dist_names import STATE
+from ...core.model import Cache, Client
+from ...errors import NoRoomError, StateError
+from ...failures import suppress
+from ..files.dir_fd import Directory, lacks_room
+from ..locks.client_locks import cache_locks
+from ..locks.run_lock import NAME as LOCK
+from ..locks.run_lock import Patience, exclusive, exclusive_in_place
+
+DOOMED = ".deleting"
+
+#: The directory in a run's folder where a restore makes what it then moves to its place.
+MAKING = "restoring" + DOOMED
+
+#: Beside the receipt: which environment is being rebuilt (`unfinished`).
+REBUILDING = "rebuilding.json"
+
+#: So many others may end just while we begin.
+_TRIES = 50
+
+
+def state_path(cache: Cache) -> str:
+    """Return the path of the state directory of a cache, be there one or not."""
+    return os.path.join(cache.real_path, STATE)
+
+
+@contextmanager
+def opened(cache: Cache) -> Iterator[Directory]:
+    """Open a cache. Raises `StateError`."""
+    try:
+        directory = Directory.open(cache.real_path)
+    except OSError as error:
+        raise unusable(cache.path, error) from error
+    with directory:
+        yield directory
+
+
+@contextmanager
+def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iterator[Directory]:
+    """Open the state directory of a cache with all locks on the cache held, and leave no empty one behind.
+
+    Raises `StateError` if it is something else than a directory or can't be made, `LockTimeoutError`.
+    """
+    with _all_locks(directory, cache, patience) as (state, _):
+        yield state
+
+
+@contextmanager
+def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterator[tuple[Directory, int | None]]:
+    with ExitStack() as stack:
+        state, lock = stack.enter_context(_own_lock(directory, patience))
+        try:
+            if cache.client != Client.ENVIRONMENTS:
+                stack.enter_context(cache_locks(directory, state, cache, patience))
+        except OSError as error:
+            raise unusable(cache.path, error) from error
+        yield state, lock
+
+
+@contextmanager
+def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Directory, int | None]]:
+    """Make the state directory of a cache if need be, and open it with our own lock on it held.
+
+    Gives the lock's descriptor too, None where it has none.
+
+    Who ends meanwhile takes the directory away between two of the steps. Then they are taken anew.
+    """
+    path = os.path.join(directory.path, STATE)
+    for tries_left in reversed(range(_TRIES)):
+        with ExitStack() as stack:
+            stack.callback(remove_empty, directory, STATE)
+            try:
+                state = stack.enter_context(directory.make_own(STATE))
+                by_file, lock = _locked_by_file(stack, state, directory, patience)
+                if by_file:
+                    # The lock must lie in the directory that has the name now; while it is held nobody removes that.
+                    with directory.child(STATE) as named:
+                        named.status(LOCK)
+                    stack.callback(_remove_lock, state)
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and tries_left:
+                    continue
+                raise unusable(path, error) from error
+            yield state, lock
+            return
+
+
+def _locked_by_file(
+    stack: ExitStack, state: Directory, directory: Directory, patience: Patience
+) -> tuple[bool, int | None]:
+    """Take our own lock, and return whether by its file, and the descriptor that holds it.
+
+    If there is no room for the file, the directory is locked instead.
+    """
+    try:
+        return True, stack.enter_context(exclusive(state, directory, patience))
+    except OSError as error:
+        if not lacks_room(error):
+            raise
+        return False, stack.enter_context(exclusive_in_place(directory, patience))
+
+
+@contextmanager
+def locked_in_place(cache: Cache, patience: Patience) -> Iterator[Directory]:
+    """Open a cache with those locks on it held that need no room on a full disk.
+
+    Raises `StateError` or `LockTimeoutError`.
+    """
+    with opened(cache) as directory, exclusive_in_place(directory, patience), ExitStack() as stack:
+        try:
+            if cache.client != Client.ENVIRONMENTS:
+                stack.enter_context(cache_locks(directory, None, cache, patience))
+        except OSError as error:
+            raise unusable(cache.path, error) from error
+        yield directory
+
+
+@dataclass(frozen=True, slots=True)
+class LockedCache:
+    """A cache and our state in it, held open with all locks on it.
+
+    lock: the descriptor of our own lock; who else holds it open holds the lock. None where it has none.
+    """
+
+    cache: Cache
+    directory: Directory
+    state: Directory
+    lock: int | None = None
+
+
+@contextmanager
+def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
+    """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
+    with opened(cache) as directory, _all_locks(directory, cache, patience) as (state, lock):
+        yield LockedCache(cache, directory, state, lock)
+
+
+def _remove_lock(state: Directory) -> None:
+    with suppress(OSError):
+        state.unlink(LOCK)
+
+
+def unusable(path: str, error: OSError) -> StateError:
+    """Return the error for state that can't be written: of a kind of its own when it is for lack of room."""
+    message = f"{path} can't be used: {error.strerror or error}."
+    if lacks_room(error):
+        hint = "Free a few kilobytes there, for instance by deleting one archive (.conda, .tar.bz2) from the cache."
+        return NoRoomError(message, hint=hint, path=path)
+    return StateError(
+        message, hint="It has to be a directory that you may write to; nothing was changed there.", path=path
+    )
+
+
+def remove_empty(parent: Directory, name: str) -> None:
+    """Remove a directory if nothing is in it; what is in it is for the next run to finish."""
+    try:
+        parent.rmdir(name)
+    except OSError as error:
+        failures.note(error)
+        return
+
+
+def run_names(state: Directory) -> list[str]:
+    """Return the names of the folders of runs, the oldest first."""
+    return sorted(name for name, is_directory in state.names() if is_directory)

@@ -1,0 +1,180 @@
+"""The runs that have left something in a cache: backups, receipts, and runs that were cut off. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from ... import failures
+from ...core.dist_names import STATE
+from ...core.model import Cache, Client, PartKind
+from ...core.run import Disposal, Run
+from ...failures import suppress
+from ..files.dir_fd import Directory
+from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
+from .saved_exports import DOOMED_EXPORTS, EXPORTS
+from .state_dir import DOOMED, REBUILDING, run_names, state_path
+
+#: In a receipt's details how many bytes on disk the user's own files take that a run keeps.
+OWN_BYTES = "own_bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """What one run has left in one cache.
+
+    path: the run's folder.
+    receipt: what it tells of itself; None if that can't be understood.
+    present: the parts that lie in the folder, by their numbers.
+    keeps_files: the user's own files of environments that were deleted lie there.
+    complete: the run came to its end, and nothing of it has to be finished or given back.
+    unexplained: something lies there and no receipt explains it, so that it is left alone.
+    rebuilding: an environment of it is being rebuilt, or was not finished (`unfinished`).
+    unlisted: names of what lies there beside what the receipt lists; it is left alone too, and stops nothing else.
+    owner: the number of the user whose receipt it is; None where files have no owners, or without one.
+    """
+
+    id: str
+    cache: Cache
+    path: str
+    receipt: Receipt | None
+    present: frozenset[str]
+    complete: bool
+    unexplained: bool = False
+    keeps_files: bool = False
+    rebuilding: bool = False
+    unlisted: frozenset[str] = frozenset()
+    owner: int | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether the receipt is the caller's, so that it can be believed; for root also that of a cache's owner.
+
+        What root does in the cache of another user is done as that user (`owner_process`).
+        """
+        if self.owner is None or not hasattr(os, "geteuid"):
+            return True
+        if os.geteuid() == 0:
+            with suppress(OSError):
+                return self.owner in (0, os.stat(self.cache.real_path).st_uid)
+        return self.owner == os.geteuid()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all of it was restored or purged, by somebody who could not take the receipt away any more."""
+        receipt = self.receipt
+        done = receipt is not None and receipt.state is RunState.DONE
+        return done and receipt is not None and receipt.run.disposal is Disposal.BACKUP and not self.present
+
+    @property
+    def entries(self) -> tuple[ReceiptEntry, ...]:
+        """The entries that can be restored: still here as a backup, archived elsewhere, or to be fetched again."""
+        if self.receipt is None or not self.complete:
+            return ()
+        if self.receipt.run.disposal is Disposal.BACKUP:
+            return tuple(entry for entry in self.receipt.entries if self.held(entry))
+        return self.receipt.entries
+
+    @property
+    def environments(self) -> bool:
+        """Whether it took environments away, and not packages out of a cache: a directory may be both."""
+        if self.receipt is None:
+            return self.cache.client == Client.ENVIRONMENTS
+        return any(part.kind is PartKind.ENVIRONMENT for entry in self.receipt.entries for part in entry.parts)
+
+    def held(self, entry: ReceiptEntry) -> tuple[Held, ...]:
+        """Return the parts of an entry that lie in the folder."""
+        return tuple(part for part in entry.parts if part.number in self.present)
+
+    @property
+    def remedy(self) -> str:
+        """What the user can do about a run that nothing explains, as a sentence."""
+        return f"If no other version of this program knows it, delete {self.path}."
+
+    @property
+    def run(self) -> Run | None:
+        """The run, if its receipt can be understood."""
+        return self.receipt.run if self.receipt else None
+
+    @property
+    def stored(self) -> int:
+        """The bytes that purging it gives back, in this cache or where its archives are."""
+        if self.receipt is None:
+            return 0
+        if self.receipt.run.disposal is Disposal.DELETE:
+            return sum(map(_own_bytes, self.receipt.entries)) if self.keeps_files else 0
+        if self.receipt.run.disposal is Disposal.ARCHIVE:
+            return sum(entry.archived.size for entry in self.entries if entry.archived)
+        return sum(entry.reclaimable for entry in self.entries)
+
+
+def _own_bytes(entry: ReceiptEntry) -> int:
+    value = (entry.record or {}).get(OWN_BYTES)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
+    """Return the runs that have a folder in a cache, the oldest first; one of them may be going on right now."""
+    try:
+        with Directory.open(state_path(cache)) as state:
+            runs = (read_run(cache, state, name) for name in run_names(state))
+            return tuple(run for run in runs if run is not None)
+    except OSError as error:
+        failures.note(error, state_path(cache), asked=True)
+        return ()
+
+
+def has_left(run: str, caches: Iterable[Cache]) -> bool:
+    """Return whether a run has a receipt in one of the caches: without one there is nothing to restore or to finish."""
+    return any(failures.lexists(os.path.join(state_path(cache), run, RECEIPT)) for cache in caches)
+
+
+def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
+    """Return one run by the name of its folder in an open state directory; None if the folder holds nothing of ours."""
+    path = os.path.join(cache.path, STATE, name)
+    ours: set[str] = set()
+    try:
+        with state.child(name) as folder:
+            names = {item for item, _ in folder.names()}
+            ours = set(filter(is_ours, names))
+            if names and not ours:
+                return None
+            receipt = read_receipt(folder)
+            owner = folder.status(RECEIPT).st_uid if hasattr(os, "geteuid") else None
+    except (OSError, ValueError) as error:
+        failures.note(error, path)
+        # Before it has a receipt a run changes nothing.
+        unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
+        return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)
+    numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
+    left = ours - {RECEIPT, EXPORTS, FILES, REBUILDING}
+    unlisted = unlisted_names(ours, receipt)
+    run = StoredRun(
+        name,
+        cache,
+        path,
+        receipt,
+        frozenset(left & numbers),
+        complete=False,
+        keeps_files=FILES in ours,
+        rebuilding=REBUILDING in ours,
+        unlisted=unlisted,
+        owner=owner,
+    )
+    pending = left - numbers - unlisted
+    finished = receipt.state is RunState.DONE and not pending
+    return replace(run, complete=finished and (not run.exhausted or bool(unlisted)))
+
+
+def unlisted_names(names: AbstractSet[str], receipt: Receipt) -> frozenset[str]:
+    """Return which of the names in a run's folder are those of parts that its receipt does not list."""
+    listed = {part.number for entry in receipt.entries for part in entry.parts}
+    return frozenset(name for name in names if name[:1].isdecimal() and name.removesuffix(DOOMED) not in listed)
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
+    known = (RECEIPT, UNFINISHED, EXPORTS, FILES, REBUILDING)
+    return name in known or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)

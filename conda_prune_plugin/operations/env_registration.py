@@ -1,0 +1,92 @@
+"""The lines of this user's registries: those that `conda prune envs` takes out, and those that it adds instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from .. import failures
+from ..core.model import Cache
+from ..discovery.clients.conda import Settings, conda_settings
+from ..discovery.inventory import known_sources
+from ..discovery.roots.conda_meta import is_environment
+from ..discovery.roots.environments import known_prefixes, registered_prefixes
+from ..discovery.roots.envs_dirs import has_records
+from ..discovery.system.deep_paths import real_path
+from ..execution.files.environments_txt_lines import take_out
+from ..execution.state.stored_runs import stored_runs
+from .conda_hooks import register
+
+
+def is_registered(registries: Iterable[str], prefix: str) -> bool:
+    """Return whether one of the registries that can be read names an environment by this very path."""
+    for registry in registries:
+        with suppress(OSError):
+            if prefix in registered_prefixes(registry):
+                return True
+    return False
+
+
+def found_only_by(settings: Settings, lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the environments that nothing but some lines of the registry leads to: they lie beside what these name."""
+    if not lines:
+        return ()
+    sources = known_sources(settings)
+    rest = known_prefixes(replace(sources, forgotten=frozenset(lines)))
+    return tuple(sorted(filter(has_records, known_prefixes(sources) - rest - frozenset(lines))))
+
+
+def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Register what only some lines lead to, before these are taken out.
+
+    Returns the environments that were registered, and what went wrong: then the lines have to stay.
+    """
+    found = tuple(prefix for prefix in found_only_by(settings, lines) if _is_environment(prefix))
+    for prefix in found:
+        try:
+            register(prefix)
+        except OSError as error:
+            return (), f"{prefix} could not be registered: {error.strerror or error}"
+        if not is_registered(settings.registries, prefix):
+            return (), f"{prefix} could not be registered"
+    return found, None
+
+
+def _is_environment(prefix: str) -> bool:
+    try:
+        return is_environment(prefix)
+    except OSError as error:
+        failures.note(error)
+        return True  # It may be one, and its line may be all that leads to it.
+
+
+def unregister(registries: Iterable[str], prefix: str) -> str | None:
+    """Take an environment that is gone out of registries, however they spell its path; return what went wrong."""
+    real = failures.realpath(prefix)
+    troubles = []
+    for registry in registries:
+        try:
+            lines = (line for line in registered_prefixes(registry) if real_path(line) == real)
+            named = tuple(dict.fromkeys((prefix, *lines)))
+            _, trouble = register_found(conda_settings(), named)
+            if trouble is None:
+                take_out(registry, named)
+            else:
+                troubles.append(f"it stays in {registry}: {trouble}")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            troubles.append(f"it could not be taken out of {registry}: {error.strerror or error}")
+    return "; ".join(troubles) or None
+
+
+def unregister_departed(registries: Sequence[str], places: Iterable[Cache]) -> None:
+    """Take out what earlier runs have taken away; one that was killed in between has left its line."""
+    for place in places:
+        for run in stored_runs(place):
+            for entry in run.receipt.entries if run.receipt and run.complete else ():
+                prefix = os.path.join(place.path, entry.dist)
+                if not failures.lexists(prefix):
+                    unregister(registries, prefix)

@@ -1,0 +1,1 @@
+"""Environments: evidence of use, and removal."""

@@ -1,0 +1,90 @@
+"""Carrying out what ``conda prune`` has planned, and finishing what earlier runs left. A dry run never imports this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ...core.model import Cache, Notice
+from ...core.plan import Plan
+from ...core.run import Disposal, Run
+from ...core.soft_links import SoftLinks
+from ...discovery.inventory import RootWatch
+from ...discovery.system.measure import measure
+from ...discovery.system.worker import Crew
+from ...errors import PruneError
+from ...execution.locks.run_lock import Patience
+from ...execution.ports import Tools
+from ...execution.recover import needs_recovery
+from ...execution.sweep import Execution
+from ...presentation.terminal.progress import Reporter
+from ..run_as_owner import execute_as_owners, recover_as_owner, remove_other_as_owners, repair_as_owners
+from ..runs.old_runs import purge_old
+from ..runs.refetch import extraction
+from ..runs.run_store import stopped_notice
+
+#: Of so many environments a second process saves more time than its start takes.
+_MANY = 8
+
+
+def carry_out(
+    plan: Plan, run: Run, repairing: Run, watch: RootWatch, reporter: Reporter, patience: Patience
+) -> Execution:
+    """Remove, repair and delete what the plan says; `repairing` is the run of the repairs.
+
+    Raises `StateError`, `LockTimeoutError` or `UnreadableEnvironmentError` before anything is moved.
+    """
+    removing = reporter.counter("Removing files", plan.files)
+    # It starts while packages are moved, and shares the walk through all environments that comes after.
+    with Crew(at_once=bool(plan.remove) and len(plan.inventory.roots) >= _MANY) as crew:
+
+        def looking() -> SoftLinks:
+            found = watch.soft_links(reporter.phase("Looking for soft links"), crew)
+            reporter.clear()
+            return found
+
+        tools = Tools(
+            references=watch.references,
+            soft_links=looking,
+            measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
+            progress=removing,
+            patience=patience,
+        )
+        execution = execute_as_owners(plan, run, tools) if plan.remove else Execution(())
+    if plan.repair and not execution.interrupted:
+        # Nobody wants a damaged copy back, whatever is done with the rest.
+        own = replace(repairing, disposal=Disposal.DELETE, destination=None)
+        repaired, interrupted = repair_as_owners(plan, own, extraction(), tools)
+        execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
+    if plan.other and not execution.interrupted:
+        others, interrupted = remove_other_as_owners(plan, tools, execution.others)
+        execution = replace(execution, others=others, interrupted=interrupted)
+    reporter.clear()
+    return execution
+
+
+def finish_earlier_runs(
+    caches: Iterable[Cache], patience: Patience, reporter: Reporter
+) -> tuple[bool, tuple[Notice, ...], bool]:
+    """Finish what was cut off; return whether there was something, what to say of it, and whether all is finished."""
+    cut_off = [cache for cache in caches if cache.writable and needs_recovery(cache)]
+    notices: list[Notice] = []
+    complete = True
+    for cache in cut_off:
+        done, finished = recover_as_owner(cache, patience, reporter.counter("Finishing an earlier run"))
+        notices += done
+        complete &= finished
+    return bool(cut_off), tuple(notices), complete
+
+
+def purge_old_runs(
+    pkgs_dirs: Iterable[str], age: float, spared: str | None, reporter: Reporter, patience: Patience
+) -> tuple[tuple[Notice, ...], bool]:
+    """Delete what older runs have left; return what to say of it, and whether all of it could be deleted."""
+    try:
+        done = purge_old(pkgs_dirs, age, patience, reporter.counter("Purging old backups"), spared)
+    except (PruneError, OSError) as error:
+        # What the run itself has done must be reported all the same.
+        done = (stopped_notice("purged", "Old runs could not be purged", error),), False
+    reporter.clear()
+    return done

@@ -1,0 +1,156 @@
+"""One run of ``conda prune why``: discover, plan, and say what the plan says of what was asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ... import failures
+from ...cli.options import Output
+from ...core.model import Entry, Inventory, Notice, ReasonKind, RootKind
+from ...core.rules.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
+from ...core.rules.planner import with_links
+from ...discovery.inventory import discover
+from ...discovery.links.link_search import Holder, count_links, find_holders, measure_entries
+from ...discovery.links.link_types import measure_links
+from ...discovery.packages.match_spec import matching
+from ...discovery.packages.package_identity import Names
+from ...discovery.system.worker import Crew
+from ...errors import NoSuchPackageError, UsageError
+from ...presentation.terminal.progress import Reporter
+from .integrity_check import damaged_in_use
+from .plan_prune import Choice, request, require_specs
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code. Raises `PruneError`."""
+    output = Output.from_context()
+    if not (arguments.specs or arguments.all or arguments.find is not None):
+        raise UsageError(
+            "Nothing was asked for.",
+            hint="Name packages (conda prune why numpy), or give --all or --find DIR; "
+            "`conda prune why --help` explains them.",
+        )
+    if arguments.find == "":
+        raise UsageError("--find needs a directory.", hint="`conda prune why --help` explains the options.")
+    specs = require_specs("SPEC", arguments.specs)
+    choice, wanted = Choice(arguments), request(arguments)
+    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
+        inventory = discover(wanted, reporter.phase("Looking for environments")).inventory
+        plan, remarks = choice.plan(inventory, reporter, time.time())
+        # With the leftovers, which bear their own names.
+        inventory = decided_on(plan)
+        decided = explanations(plan)
+        notices = (*inventory.notices, *remarks)
+        entries, unmatched = _matching(specs, inventory)
+        holders: dict[Entry, tuple[Holder, ...]] = {}
+        if arguments.find is not None:
+            linked = _linked(decided.values(), entries if specs else None)
+            holders = _find(arguments.find, linked, inventory, reporter)
+            entries = (*entries, *(entry for entry in linked if entry not in entries))
+        asked = frozenset(entries)
+        kept = [decision for decision in plan.keep if decision.entry in asked]
+        going = [decision for decision in plan.remove if decision.entry in asked]
+        reporter.phase("Looking how environments link")
+        links = measure_links(inventory, (*kept, *going))
+        notices += damaged_in_use(_only(inventory, asked), reporter, Crew(at_once=False))
+        measured = explanations(with_links(plan, links))
+        alone = _alone(inventory, reporter) if arguments.all else None
+        reporter.clear()
+    found = [measured[entry] for entry in entries]
+    _show(output, found, holders, alone, (*notices, *unmatched), success=not unmatched)
+    return 1 if unmatched else 0
+
+
+def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, ...], tuple[Notice, ...]]:
+    """Return the entries that match, in the order of the caches, and what to say of each SPEC that matches nothing.
+
+    Raises `NoSuchPackageError` if none does.
+    """
+    names = Names(inventory.roots)
+    found = {spec: matching((spec,), inventory.caches, doubtful=False, names=names) for spec in specs}
+    if specs and not any(found.values()):
+        raise NoSuchPackageError(
+            f"No package in the caches matches {', '.join(specs)}.",
+            hint="Looked through: " + (", ".join(cache.path for cache in inventory.caches) or "no cache at all") + ".",
+        )
+    notices = tuple(
+        Notice("no-match", f"No package in the caches matches {spec}.", "") for spec in specs if not found[spec]
+    )
+    every: frozenset[Entry] = frozenset().union(*found.values())
+    return tuple(entry for cache in inventory.caches for entry in cache.entries if entry in every), notices
+
+
+def _only(inventory: Inventory, entries: Collection[Entry]) -> Inventory:
+    """Return an inventory with no other entries than these."""
+    return replace(
+        inventory,
+        caches=tuple(
+            replace(cache, entries=tuple(entry for entry in cache.entries if entry in entries))
+            for cache in inventory.caches
+        ),
+    )
+
+
+def _linked(decided: Iterable[Explanation], among: Sequence[Entry] | None) -> tuple[Entry, ...]:
+    """Return the entries with links that nothing explains."""
+    return tuple(
+        item.entry
+        for item in decided
+        if any(reason.kind is ReasonKind.LINKED for reason in item.reasons) and (among is None or item.entry in among)
+    )
+
+
+def _find(
+    directory: str, entries: Sequence[Entry], inventory: Inventory, reporter: Reporter
+) -> dict[Entry, tuple[Holder, ...]]:
+    skip = frozenset(cache.real_path for cache in inventory.caches)
+    progress = reporter.phase(f"Looking for links below {directory}")
+    found = find_holders(directory, measure_entries(inventory.caches, entries), skip, progress)
+    return {entry: found.get(entry, ()) for entry in entries}
+
+
+def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
+    named = named_by_one(inventory)
+    progress = reporter.phase("Measuring what roots keep", len(named))
+    environments = {root: failures.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
+    # What lies inside of an environment, but is a cache or another environment, does not go with it.
+    skip = frozenset((*environments.values(), *(cache.real_path for cache in inventory.caches)))
+    measurements, links = {}, {}
+    for done, (root, entries) in enumerate(named.items()):
+        progress(done)
+        measured = measure_entries(inventory.caches, entries)
+        measurements.update(measured)
+        if root in environments:
+            inodes = frozenset(
+                (inode.device, inode.inode) for parts in measured.values() for m in parts for inode in m.shared
+            )
+            links[root] = count_links(environments[root], inodes, skip) if inodes else {}
+    return kept_alone(inventory, measurements, links)
+
+
+def _show(
+    output: Output,
+    found: Sequence[Explanation],
+    holders: Mapping[Entry, Sequence[Holder]],
+    alone: Sequence[KeptAlone] | None,
+    notices: Sequence[Notice],
+    *,
+    success: bool,
+) -> None:
+    places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in holders.items()}
+    if output.json:
+        from ...presentation.json_output import print_document
+        from ...presentation.why_output import why_document
+
+        print_document(why_document(found, places, alone, notices, success=success))
+        return
+    from ...presentation.plan_text import console, show_notices
+    from ...presentation.why_output import show_why
+
+    show_why(console(sys.stdout), found, places, alone, now=time.time())
+    sys.stdout.flush()
+    show_notices(console(sys.stderr), notices)

@@ -1,0 +1,116 @@
+"""What has to be in order before anything is removed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from ... import failures, settings
+from ...core.model import Cache, Inventory, Notice
+from ...core.run import Disposal
+from ...discovery.clients.conda import UNREGISTERED
+from ...discovery.roots.conda_meta import MISSING
+from ...discovery.system.processes import Process, can_look, installing
+from ...errors import RunningError, UnreadableEnvironmentError, UsageError
+from ...presentation.terminal.notice_groups import first_of
+
+#: What to do about what hides environments, by the kind of its notice.
+_HINTS = {
+    "": "Make it readable, or go on with --ignore-unreadable: only what it soft-links can be harmed. "
+    "Nothing was removed.",
+    MISSING: "Mount its disk, or clean up the registry with `conda prune envs --fix-registry` if you deleted it, or go "
+    "on with --ignore-unreadable: only what it soft-links can be harmed. Nothing was removed.",
+    UNREGISTERED: "Set register_envs to true once all environments are registered, or go on with --ignore-unreadable: "
+    "only what unknown environments soft-link can be harmed. Nothing was removed.",
+}
+
+
+def disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
+    """Return what becomes of what is removed, and the absolute path of the directory for archives.
+
+    Raises `UsageError` or `SettingError`.
+    """
+    if arguments.backup_to is None:
+        backup = settings.BACKUP.value() if arguments.backup is None else arguments.backup
+        return (Disposal.BACKUP if backup else Disposal.DELETE), None
+    if arguments.backup:
+        raise UsageError(
+            "--backup and --backup-to exclude each other.",
+            hint="--backup moves packages aside in the cache, --backup-to archives them elsewhere and deletes them.",
+        )
+    if not arguments.backup_to:
+        raise UsageError("--backup-to needs a directory.", hint="`conda prune --help` explains the options.")
+    return Disposal.ARCHIVE, os.path.abspath(os.path.expanduser(arguments.backup_to))
+
+
+def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None:
+    """Refuse a directory for archives that lies in a cache. Raises `UsageError`."""
+    if destination is None:
+        return
+    real = failures.realpath(destination)
+    for cache in caches:
+        if _lies_in(real, cache.real_path):
+            raise UsageError(
+                f"--backup-to: {destination} lies in the package cache {cache.path}.",
+                hint="Give it a directory elsewhere, best on another disk; --backup keeps packages in the cache.",
+            )
+    if failures.lexists(real) and not failures.isdir(real):
+        raise UsageError(f"--backup-to: {destination} is not a directory.", hint="Give it a directory.")
+
+
+def _lies_in(path: str, directory: str) -> bool:
+    """Return whether a path lies in a directory, however both are spelled: by links, mounts, letters of any case."""
+    while True:
+        with suppress(OSError):
+            if os.path.samefile(path, directory):
+                return True
+        if (above := os.path.dirname(path)) == path:
+            return False
+        path = above
+
+
+def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None:
+    """Refuse if an environment that is not known may soft-link what goes; nothing else of it can be harmed.
+
+    And if a root that was asked for can't be read. Raises `UnreadableEnvironmentError`.
+    """
+    for notice in notices:
+        if notice.stops:
+            raise UnreadableEnvironmentError(
+                notice.message,
+                hint="Make it readable, or go on with --ignore-unreadable. Nothing was removed.",
+                path=notice.path,
+            )
+    # What is gone comes last: of what is there more can be done.
+    for notice in sorted(notices, key=lambda notice: notice.kind == MISSING):
+        if notice.hides_roots and inventory.soft_links is not None:
+            raise UnreadableEnvironmentError(
+                f"{first_of(notices, notice.kind)} Soft links are possible: {inventory.soft_links}.",
+                hint=_HINTS.get(notice.kind, _HINTS[""]),
+                path=notice.path,
+            )
+
+
+def running_notices(caches: Sequence[Cache]) -> tuple[Notice, ...]:
+    """Return a warning for each other program that is installing at this moment, or that nobody could see one."""
+    if not can_look():
+        message = "Other programs can't be seen on this system: make sure that none is installing packages now."
+        return (Notice("running", message, ""),)
+    return tuple(map(_running, installing(cache.real_path for cache in caches)))
+
+
+def refuse_running(caches: Sequence[Cache]) -> None:
+    """Refuse to remove while another program is installing. Raises `RunningError`."""
+    if notices := tuple(map(_running, installing(cache.real_path for cache in caches))):
+        raise RunningError(
+            " ".join(notice.message for notice in notices),
+            hint="Wait until it is done, or go on with --yes --ignore-running: what it is about to link may go then, "
+            "and it would fail. Nothing was removed.",
+        )
+
+
+def _running(process: Process) -> Notice:
+    command = process.command if len(process.command) <= 80 else process.command[:77] + "..."
+    return Notice("running", f"Another program is installing packages: process {process.pid} ({command}).", "")

@@ -1,0 +1,36 @@
+"""What a prune of the caches would give back if some environments were gone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
+
+from ... import failures
+from ...core.model import Inventory, Measurement, RootKind
+from ...core.plan import Plan
+from ...discovery.usage.survey import Scan, Survey
+from ...presentation.terminal.progress import Reporter
+from .plan_prune import Choice
+
+
+def plan_without(
+    gone: Collection[str], inventory: Inventory, survey: Survey, scan: Scan, choice: Choice, reporter: Reporter
+) -> Plan:
+    """Return the plan for the caches as it would be without the environments at some real paths."""
+    links: Counter[tuple[int, int]] = Counter()
+    for root, tree in scan.environments:
+        if failures.realpath(root.path) in gone:
+            links.update((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
+
+    def without_their_links(path: str) -> Measurement:
+        measured = survey.measured(path)
+        shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
+        return replace(measured, shared=tuple(shared))
+
+    # Their histories go with them, so their revisions do too.
+    theirs = (RootKind.ENVIRONMENT, RootKind.REVISION)
+    left = (root for root in inventory.roots if root.kind not in theirs or failures.realpath(root.path) not in gone)
+    then, _ = choice.plan(replace(inventory, roots=tuple(left)), reporter, time.time(), without_their_links)
+    return then

@@ -1,0 +1,202 @@
+"""The runs that ``conda prune restore`` and ``conda prune purge`` work on."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.model import Cache, Notice, PartKind
+from ...core.run import RunSummary
+from ...core.units import plural
+from ...discovery.clients.conda import conda_settings
+from ...discovery.packages.cache_listing import find_caches
+from ...errors import INTERRUPTED, NoSuchRunError, PruneError
+from ...execution.locks.run_lock import Patience
+from ...execution.quarantine.quarantine import reason
+from ...execution.recover import needs_recovery
+from ...execution.state.receipt import ReceiptEntry
+from ...execution.state.saved_own_files import count_own_files
+from ...execution.state.state_dir import LockedCache, locked
+from ...execution.state.stored_runs import StoredRun, stored_runs
+from .state_dirs import places
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The caches, what runs have left in them, and what there is to say of that; the oldest run first.
+
+    Directories of environments with runs in them stand among the caches.
+    """
+
+    caches: tuple[Cache, ...]
+    runs: tuple[tuple[StoredRun, ...], ...]
+    notices: tuple[Notice, ...]
+
+
+def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
+    """Find what runs have left in the caches. Nothing is written. Raises `PruneError` for a wrong directory."""
+    settings, pkgs_dirs = conda_settings(), tuple(pkgs_dirs)
+    caches, notices = find_caches(settings.pkgs_dirs, pkgs_dirs, settings.other_caches)
+    if not pkgs_dirs:
+        caches += places(settings, caches)
+    found: dict[str, list[StoredRun]] = {}
+    for cache in caches:
+        for stored in stored_runs(cache):
+            if not stored.exhausted:
+                found.setdefault(stored.id, []).append(stored)
+    every = [run for runs in found.values() for run in runs]
+    unfinished = tuple(cut_off_notice(run) for run in every if not run.complete or run.rebuilding)
+    unlisted = tuple(_unlisted_notice(run) for run in every if run.unlisted)
+    return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished + unlisted)
+
+
+def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
+    """Finish what was cut off, and take stock then; also return whether all of it could be finished."""
+    from ..run_as_owner import recover_as_owner
+
+    stock = take_stock(pkgs_dirs)
+    done: list[Notice] = []
+    complete = True
+    for cache in stock.caches:
+        if cache.writable and needs_recovery(cache):
+            notices, finished = recover_as_owner(cache, patience, progress)
+            done += notices
+            complete &= finished
+    if not done:
+        return stock, True
+    stock = take_stock(pkgs_dirs)
+    left_alone = {notice.path for notice in done}
+    notices = tuple(notice for notice in stock.notices if notice.path not in left_alone)
+    return Stock(stock.caches, stock.runs, (*done, *notices)), complete
+
+
+def summary(runs: Sequence[StoredRun]) -> RunSummary:
+    """Return what one run has left in all caches together."""
+    entries = [entry for stored in runs for entry in stored.entries]
+    return RunSummary(
+        id=runs[0].id,
+        run=next((stored.run for stored in runs if stored.run), None),
+        caches=tuple(stored.cache.path for stored in runs),
+        dists=tuple(entry.dist for entry in entries),
+        files=sum(entry.files for entry in entries),
+        stored=sum(stored.stored for stored in runs),
+        complete=all(stored.complete for stored in runs),
+        environments=all(stored.environments for stored in runs),
+        unexplained=any(stored.unexplained for stored in runs),
+        own_files=sum(map(count_own_files, runs)),
+    )
+
+
+def new_run_id(now: float) -> str:
+    """Return a new run's id for a time in seconds since the epoch; ids sort by time, within a second too."""
+    moment = f"{int(now % 1 * 0x10000):04x}"
+    # The random end keeps two runs of one moment apart.
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{moment}{secrets.token_hex(2)}"
+
+
+def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
+    """Return a run by its id, or by ``last`` the caller's newest that has something to restore.
+
+    In a shared cache another user may have written any receipt.
+
+    Raises `NoSuchRunError`.
+    """
+    restorable = [runs for runs in stock.runs if any(stored.own and stored.entries for stored in runs)]
+    if name == "last":
+        if restorable:
+            return _trusted(restorable[-1])
+        raise NoSuchRunError(
+            "There is nothing to restore in the package caches.",
+            hint="A prune leaves a receipt, or a backup if it was asked for one; --pkgs-dir names another cache.",
+        )
+    for runs in stock.runs:
+        if runs[0].id == name:
+            return _trusted(runs)
+    raise NoSuchRunError(
+        f"There is no run {name} in the package caches.", hint="`conda prune restore` lists the runs that there are."
+    )
+
+
+def _trusted(runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
+    """Return what the caller's own run has left; what bears its id elsewhere may be another user's."""
+    return tuple(stored for stored in runs if stored.own) or runs
+
+
+def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
+    """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
+    if spec is None:
+        return lambda entry: True
+    from ...discovery.packages.match_spec import entry_matcher
+
+    fits = entry_matcher(spec)
+
+    def matches(entry: ReceiptEntry) -> bool:
+        if any(part.kind is PartKind.ENVIRONMENT for part in entry.parts):
+            return entry.dist == spec
+        return any(fits(dist, _as_record(dist, entry)) for dist in (entry.dist, *entry.names))
+
+    return matches
+
+
+def _as_record(dist: str, entry: ReceiptEntry) -> Mapping[str, Any]:
+    name, version, build, *_ = [*dist.rsplit("-", 2), "", ""]
+    return {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
+
+
+@contextmanager
+def all_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[Mapping[str, LockedCache]]:
+    """Lock all caches that runs lie in before anything is changed in one of them; gives them by path.
+
+    Raises `StateError` or `LockTimeoutError`.
+    """
+    with ExitStack() as stack:
+        caches = {stored.cache.path: stored.cache for stored in runs}
+        yield {path: stack.enter_context(locked(cache, patience)) for path, cache in caches.items()}
+
+
+def cut_off_notice(stored: StoredRun) -> Notice:
+    """Return the warning about a run that did not come to its end, or of which nothing tells whether it did."""
+    if stored.unexplained:
+        message = (
+            f"{stored.cache.path} has the run {stored.id}, whose receipt is missing or can't be understood; it is "
+            f"left alone. {stored.remedy}"
+        )
+        return Notice("cut-off-run", message, stored.path)
+    message = (
+        f"{stored.cache.path} has the run {stored.id}, which was cut off or still goes on; "
+        "the next prune, restore or purge that may write finishes what it left."
+    )
+    return Notice("cut-off-run", message, stored.path)
+
+
+def _unlisted_notice(stored: StoredRun) -> Notice:
+    message = (
+        f"{stored.path} holds {plural(len(stored.unlisted), 'item')} not listed in its receipt, which neither restore "
+        "nor purge touches. Delete them if you don't need them."
+    )
+    return Notice("unlisted", message, stored.path)
+
+
+def exit_code(*, failed: bool, interrupted: bool) -> int:
+    """Return the exit code of a command that has reported what it did."""
+    if interrupted:
+        return INTERRUPTED
+    return 1 if failed else 0
+
+
+def interrupted_notice(path: str = "") -> Notice:
+    """Return the warning that the user has stopped a run."""
+    return Notice("interrupted", "Interrupted; what was begun the next run finishes or takes back.", path)
+
+
+def stopped_notice(kind: str, what: str, error: PruneError | OSError | KeyboardInterrupt) -> Notice:
+    """Return the warning, of a kind, about what came to no end after something else had been done."""
+    if isinstance(error, KeyboardInterrupt):
+        return interrupted_notice()
+    if isinstance(error, PruneError):
+        return Notice(kind, f"{what}: {error.message}", error.path or "")
+    return Notice(kind, f"{what}: {reason(error)}.", "")

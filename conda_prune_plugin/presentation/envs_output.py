@@ -1,0 +1,331 @@
+"""Environments with their evidence, and what became of those that were removed: as text and as JSON."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..core.envs.environment_use import Departed, Environment, Losses, last_evidence, protections
+from ..core.model import Notice, Result
+from ..core.run import Disposal, Run
+from ..core.units import format_age, format_size, plural
+from .plan_json import SCHEMA, iso_time, warnings_document
+from .plan_text import printable
+from .terminal.tables import Row, show_table
+
+#: Why a line of the registry is stale, in words.
+_STALE = {
+    "gone": "is gone",
+    "away": "is not there, nor is the directory above it: a disk may not be mounted (--force takes it for gone)",
+    "no-environment": "is not an environment",
+}
+
+#: How many of what points into an environment, or runs from it, a listing names.
+_NAMED = 3
+
+#: So many others with the same packages the document names for each environment; all of them it names once a group.
+_MOST_DUPLICATES = 20
+
+#: So many stale lines of a registry are all named.
+_STALE_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EnvsReport:
+    """Everything that `conda prune envs` shows.
+
+    shown: the environments that were asked for, of `count`. now: seconds since the epoch.
+    unused_for: the AGE that was asked for, as it was typed.
+    stale: for each registry the prefixes that are no environments, and why. fix: those that are taken out, None if
+        that was not asked for.
+    leaving: what is to go, and what no rebuild brings back. released: the bytes that come back with it.
+    reclaimable, reclaimable_then: what a prune of the caches gives back now, and when these are gone.
+    pruned: the document of a prune afterwards.
+    """
+
+    shown: tuple[Environment, ...]
+    count: int
+    stale: Mapping[str, Sequence[tuple[str, str]]]
+    now: float
+    unused_for: str | None = None
+    dry_run: bool = False
+    leaving: tuple[tuple[Environment, Losses], ...] = ()
+    disposal: Disposal | None = None
+    released: int = 0
+    reclaimable: int = 0
+    reclaimable_then: int = 0
+    run: Run | None = None
+    outcomes: Sequence[Departed] = ()
+    fix: Mapping[str, Sequence[str]] | None = None
+    copies: tuple[str, ...] = ()
+    pruned: Mapping[str, Any] | None = None
+
+
+def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: bool) -> dict[str, Any]:
+    """Return the document of ``conda prune envs --json``: sizes in bytes, times in ISO 8601 and UTC."""
+    losses = {environment.path: item for environment, item in report.leaving}
+    return {
+        "schema": SCHEMA,
+        "success": success,
+        "dry_run": report.dry_run,
+        "run": report.run.id if report.run else None,
+        "disposal": report.disposal.value if report.disposal else None,
+        "environments": [_environment(item, report.now) for item in report.shown],
+        "duplicate_groups": _groups(report.shown),
+        "registries": [
+            {
+                "path": registry,
+                "stale": [{"prefix": prefix, "kind": why} for prefix, why in stale],
+                "taken_out": list((report.fix or {}).get(registry, ())),
+            }
+            for registry, stale in report.stale.items()
+        ],
+        "copies": list(report.copies),
+        "remove": [
+            {
+                "path": path,
+                "not_rebuildable": _losses(path, item),
+                "own_files": [os.path.join(path, name) for name in item.kept],
+            }
+            for path, item in losses.items()
+        ],
+        "totals": {
+            "environments": report.count,
+            "remove": len(report.leaving),
+            "released": report.released,
+            "reclaimable": report.reclaimable,
+            "reclaimable_then": report.reclaimable_then,
+        },
+        "outcomes": [
+            {
+                "path": outcome.path,
+                "result": outcome.result.value,
+                "freed": outcome.freed,
+                "error": outcome.error,
+                "exports": outcome.exports,
+            }
+            for outcome in report.outcomes
+        ],
+        "prune": report.pruned,
+        "warnings": warnings_document(notices),
+    }
+
+
+def _environment(item: Environment, now: float) -> dict[str, Any]:
+    usage, last = item.usage, last_evidence(item, now)
+    return {
+        "path": item.path,
+        "name": item.root.name,
+        "state": item.root.state.value,
+        "packages": len(item.root.packages),
+        "pip_packages": list(usage.pip.names),
+        "files": usage.account.files,
+        "apparent": usage.account.apparent,
+        "own": usage.account.own,
+        "shared": usage.account.shared,
+        "python": item.python,
+        "created": iso_time(item.created),
+        "changed": iso_time(usage.changed),
+        "used": iso_time(usage.used),
+        "keeps_access": usage.keeps_access,
+        "last_evidence": last and {"kind": last.kind.value, "time": iso_time(last.time), "detail": last.detail},
+        "running": [{"pid": process.pid, "command": process.command} for process in item.running],
+        "pointers": [{"kind": pointer.kind, "path": pointer.path} for pointer in item.pointers],
+        "registered": item.registered,
+        "active": item.active,
+        "frozen": item.frozen,
+        "problems": [{"kind": problem.kind, "detail": problem.detail} for problem in item.problems],
+        "duplicates": list(itertools.islice(_others(item), _MOST_DUPLICATES)),
+        "duplicate_count": max(len(item.alike) - 1, 0),
+        "protected": [{"kind": found.kind.value, "detail": found.detail} for found in protections(item, by_age=False)],
+    }
+
+
+def _losses(prefix: str, losses: Losses) -> dict[str, Any]:
+    return {
+        "packages": [{"name": name, "why": why, "size": size} for name, why, size in losses.packages],
+        "files": losses.files,
+        "size": losses.size,
+        "largest": [{"path": os.path.join(prefix, name), "size": size} for name, size in losses.largest],
+    }
+
+
+def show_environments(out: Console, report: EnvsReport, *, whole: bool, quiet: bool) -> None:
+    """Print the environments with their evidence, stale lines, and what is about to go; `whole` leaves out nothing."""
+    if report.leaving:
+        _show_leaving(out, report, quiet=quiet)
+    elif report.fix is None:
+        _show_list(out, report, whole=whole)
+    if not quiet and (report.fix is not None or not report.leaving):
+        _show_stale(out, report, whole=whole)
+
+
+def _show_list(out: Console, report: EnvsReport, *, whole: bool) -> None:
+    if not report.shown:
+        wanted = "" if report.unused_for is None else f" that nothing has used for {report.unused_for}"
+        out.print(f"There is no environment{wanted}.")
+        return
+    rows = [
+        Row(
+            f"  {printable(item.root.name or item.path)}",
+            (
+                format_size(item.usage.account.own),
+                format_size(item.usage.account.shared),
+                f"{len(item.root.packages):,}",
+                item.python or "-",
+                _ago(item.created, report.now),
+                _ago(item.usage.changed, report.now),
+                _used(item, report.now),
+            ),
+            tuple(_below(item, report, whole=whole)),
+        )
+        for item in report.shown
+    ]
+    show_table(out, "  environment", ("own", "shared", "packages", "python", "created", "changed", "used"), rows)
+    if any(not item.usage.keeps_access for item in report.shown):
+        out.print("  ? its file system keeps no times of access")
+    out.print()
+    wanted = "" if report.unused_for is None else f" of {report.count:,} unused for {report.unused_for}"
+    own = format_size(sum(item.usage.account.own for item in report.shown))
+    out.print(f"{plural(len(report.shown), 'environment')}{wanted}, own bytes {own}.")
+
+
+def _below(item: Environment, report: EnvsReport, *, whole: bool) -> Iterable[str]:
+    """Give the lines under an environment."""
+    if item.root.name is not None and whole:
+        yield f"    {printable(item.path)}"
+    if (report.unused_for is not None or whole) and (last := last_evidence(item, report.now)):
+        age = format_age(report.now - last.time)
+        yield f"    last evidence: {last.kind}, {age} ago ({printable(last.detail)})"
+    marks = [word for word, holds in (("base", item.base), ("active", item.active), ("frozen", item.frozen)) if holds]
+    marks += [] if item.registered or item.base else ["not registered"]
+    if marks:
+        yield f"    {', '.join(marks)}"
+    for problem in item.problems:
+        yield f"    broken: {printable(problem.detail)}"
+    running = [f"process {process.pid}: {printable(process.command)}" for process in item.running]
+    pointing = [f"{pointer.kind}: {printable(pointer.path)}" for pointer in item.pointers]
+    for lines in (running, pointing):
+        limit = len(lines) if whole else _NAMED
+        yield from (f"    {line}" for line in lines[:limit])
+        if len(lines) > limit:
+            yield f"    and {len(lines) - limit:,} more (-v names them)"
+    if (other := next(_others(item), None)) is not None:
+        more = len(item.alike) - 2
+        yield f"    same packages as {printable(other)}" + (f" and {more:,} more" if more else "")
+
+
+def _others(item: Environment) -> Iterator[str]:
+    """Give the other environments with the same packages."""
+    return (path for path in item.alike if path != item.path)
+
+
+def _groups(environments: Iterable[Environment]) -> list[list[str]]:
+    """Return all environments with the same packages as one of these, each group once."""
+    groups = {item.alike[0]: item.alike for item in environments if len(item.alike) > 1}
+    return [list(group) for group in groups.values()]
+
+
+def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:
+    backup = report.disposal is Disposal.BACKUP
+    for environment, losses in report.leaving:
+        account = environment.usage.account
+        verb = "move aside" if backup else "remove"
+        out.print(Text(f"{verb} {printable(environment.path)}", style="bold", overflow="fold"))
+        line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
+        line += f"{plural(len(environment.root.packages), 'package')}"
+        if last := last_evidence(environment, report.now):
+            line += f"; {last.kind} {format_age(report.now - last.time)} ago"
+        out.print(Text(line, overflow="fold"))
+        if not quiet:
+            for found in protections(environment, by_age=False):
+                out.print(Text(f"  although {printable(found.detail)}", overflow="fold"))
+        if kept := len(losses.kept):
+            names = ", ".join(printable(path) for path in losses.kept[:_NAMED]) + (", ..." if kept > _NAMED else "")
+            out.print(Text(f"  keeps your own files for `conda prune restore`: {names}", overflow="fold"))
+        # What is lost for good is told even to those who want to hear little.
+        if not backup:
+            for text in _losses_text(losses):
+                out.print(Text(f"  {text}", overflow="fold"))
+    if backup:
+        out.print("A backup frees nothing until it is purged, and its packages stay in the caches until then.")
+    else:
+        more = report.reclaimable_then - report.reclaimable
+        out.print(
+            f"{format_size(report.released)} come back. `conda prune` would give back "
+            f"{format_size(report.reclaimable_then)} then, {format_size(more)} more than now."
+        )
+
+
+def _losses_text(losses: Losses) -> Iterable[str]:
+    for name, why, size in losses.packages:
+        yield f"can't be rebuilt: {printable(name)} ({format_size(size)}): {printable(why)}"
+    if losses.files:
+        yield f"can't be rebuilt: {plural(losses.files, 'file')} of no package ({format_size(losses.size)}), such as"
+        for path, size in losses.largest[:_NAMED]:
+            yield f"  {printable(path)} ({format_size(size)})"
+
+
+def _show_stale(out: Console, report: EnvsReport, *, whole: bool) -> None:
+    for registry, stale in report.stale.items():
+        if not stale:
+            continue
+        out.print(Text(f"{printable(registry)} lists {plural(len(stale), 'place')} without an environment:"))
+        limit = len(stale) if whole or len(stale) <= _STALE_NAMED else _NAMED
+        for prefix, why in stale[:limit]:
+            out.print(Text(f"  {printable(prefix)} {_STALE[why]}", overflow="fold"))
+        if len(stale) > limit:
+            out.print(f"  and {len(stale) - limit:,} more (-v names them)")
+        if report.fix is None:
+            out.print("  `conda prune envs --fix-registry` takes out what is gone.")
+
+
+def show_changes(out: Console, err: Console, report: EnvsReport, *, quiet: bool) -> None:
+    """Print what was done (not if `quiet`), and what was not and why."""
+    if not quiet:
+        for line in _done(report):
+            out.print(Text(line, overflow="fold"))
+    for outcome in report.outcomes:
+        if outcome.result in (Result.SKIPPED, Result.FAILED):
+            style = "red" if outcome.result is Result.FAILED else "yellow"
+            err.print(Text.assemble((outcome.result.value, style), printable(f": {outcome.path}: {outcome.error}")))
+
+
+def _done(report: EnvsReport) -> Iterable[str]:
+    if report.copies and report.fix:
+        count = sum(map(len, report.fix.values()))
+        yield f"Took {plural(count, 'line')} out of the registry; the copy of before is {printable(report.copies[0])}."
+    elif report.fix == {} and not report.leaving:
+        yield "There is nothing to fix."
+    done = [outcome for outcome in report.outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
+    if not done or report.run is None:
+        return
+    noun = plural(len(done), "environment")
+    if report.disposal is Disposal.BACKUP:
+        yield f"Moved {noun} aside. This frees nothing before `conda prune purge {report.run.id}`."
+        yield f"To have it back as it was: conda prune restore {report.run.id}"
+        return
+    yield f"Removed {noun}; {format_size(sum(outcome.freed for outcome in done))} freed."
+    exports = [outcome.exports for outcome in done if outcome.exports is not None]
+    for folder in exports:
+        yield f"What is needed to rebuild it is in {printable(folder)}"
+    if exports:
+        yield f"To rebuild it: conda prune restore {report.run.id}"
+
+
+def _ago(time: float | None, now: float) -> str:
+    return "unknown" if time is None else f"{format_age(now - time)} ago"
+
+
+def _used(item: Environment, now: float) -> str:
+    if item.running or item.active:
+        return "now"
+    if not item.usage.keeps_access:
+        return "?"
+    return "not since" if item.usage.used is None and item.usage.changed is not None else _ago(item.usage.used, now)

@@ -1,0 +1,88 @@
+"""The one JSON document of a command, as text that people can read too."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from .. import failures
+from ..core.model import Notice
+
+_begun = ContextVar("_begun", default=False)
+
+
+def expect_document() -> None:
+    """Begin a command, which has not printed anything yet."""
+    _begun.set(False)
+
+
+def print_document(document: Mapping[str, Any]) -> None:
+    """Print the document of a command on standard output; however slowly that is read, Ctrl-C does not cut it off."""
+    document = _with_failures(document)
+    # All of it before the first is printed: an error on the way is still told in a document of its own.
+    lines = list(_lines(document))
+    with _uninterrupted():
+        _begun.set(True)
+        sys.stdout.writelines(lines)
+        sys.stdout.flush()
+
+
+def document_begun() -> bool:
+    """Return whether the command has printed its document, or tried to: a second one would spoil it."""
+    return _begun.get()
+
+
+def _with_failures(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document that also says where the disk has failed: whatever it lacks for that is no success."""
+    if not failures.noted():
+        return document
+    from .plan_json import warnings_document
+    from .terminal.notice_groups import take_for_told, untold_failures
+
+    warnings = document["warnings"]
+    take_for_told(Notice(item["kind"], item["message"], item["path"] or "") for item in warnings)
+    return {**document, "success": False, "warnings": [*warnings, *warnings_document(untold_failures())]}
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C mean nothing: all that was to be stopped is done. Whoever reads standard output can still close it."""
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread gets to know of it, and what is not Python's own could not be put back.
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Give a document with each of its fields, and each item of a list in it, on a line of its own.
+
+    With an indent all the way down json would leave its encoder in C, which is ten times as fast.
+    """
+    # None of our documents contains itself.
+    encode = json.JSONEncoder(check_circular=False).encode
+    before = "{\n"
+    for key, value in document.items():
+        yield f"{before}  {encode(key)}: "
+        before = ",\n"
+        if not isinstance(value, list) or not value:
+            yield encode(value)
+            continue
+        yield "[\n    "
+        yield encode(value[0])
+        for item in value[1:]:
+            yield ",\n    "
+            yield encode(item)
+        yield "\n  ]"
+    yield "\n}\n"

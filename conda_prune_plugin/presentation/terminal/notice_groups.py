@@ -1,0 +1,124 @@
+"""Many warnings of one kind as one: a count, the first few paths, and the command that helps. JSON has all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ... import failures
+from ...core.model import Notice
+
+#: How many of one kind are shown one by one, and how many are named of those that are not.
+_FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A warning as it is shown: a sentence or two and, on a line of its own, a command to copy."""
+
+    message: str
+    command: str = ""
+
+
+#: For each kind that may come by the hundred what happened, with `{}` for the count, what to do next, and the command.
+_GROUPS = {
+    "missing-environment": (
+        "{} registered environments are missing, so packages they soft-link are not protected",
+        "Mount their disks first. If you deleted them, clean up the registry:",
+        "conda prune envs --fix-registry",
+    ),
+    "unreadable-environment": (
+        "{} environments can't be read, so packages they soft-link are not protected",
+        "Run this as a user who can read them.",
+        "",
+    ),
+    "corrupt-record": (
+        "{} records of packages can't be read",
+        "The packages stay in the caches. Reinstall them into their environments.",
+        "",
+    ),
+    "unreadable-directory": ("{} directories can't be read", "Run this as a user who can read them.", ""),
+    "unreadable-registry": (
+        "{} registries can't be read, so environments that only they list are unknown",
+        "Name those with --root.",
+        "",
+    ),
+    "unreadable-neighbour": (
+        "The registries of {} other users of a package cache can't be read, so what they soft-link isn't protected",
+        "Run this as root to see their environments.",
+        "",
+    ),
+    "unregistered-environments": (
+        "{} configurations set register_envs to false, so environments created with them are unknown",
+        "Name those with --root, or where they are with --search.",
+        "",
+    ),
+    "unreadable-cache": ("{} package caches can't be read and were left alone", "", ""),
+    "unsearched-cache": (
+        "{} package caches of pixi and rattler can't be judged and stay",
+        "Say with --search DIR where your projects are.",
+        "",
+    ),
+    "unsearched-directory": (
+        "{} directories are too large to be searched for environments",
+        "Name others with --root or --search.",
+        "",
+    ),
+    "damaged-package": (
+        "{} packages in use are damaged, so environments made from them fail or lack files",
+        "Extract them anew from their archives:",
+        "conda prune --repair",
+    ),
+    "unreadable-history": ("The histories of {} environments can't be read", "", ""),
+    "broken-history": ("The histories of {} environments can't be understood", "", ""),
+    "disk-error": (
+        "The disk failed at {} places, so what lies there could not be judged",
+        "Check the disk, or the server it is mounted from, and run the command again.",
+        "",
+    ),
+    "cut-off-run": (
+        "{} runs are unfinished: interrupted, or still running",
+        "The next prune, restore or purge completes them.",
+        "",
+    ),
+}
+
+
+def untold_failures() -> tuple[Notice, ...]:
+    """Return a warning for each place where the disk failed that no other warning has named."""
+    return tuple(
+        Notice("disk-error", f"The disk failed at {failure.path or 'a path unknown'}: {failure.reason}.", failure.path)
+        for failure in failures.untold()
+    )
+
+
+def take_for_told(notices: Iterable[Notice]) -> None:
+    """Name no place a second time that a warning says can't be read."""
+    failures.tell(notice.path for notice in notices if notice.kind.startswith("unreadable-") and notice.path)
+
+
+def grouped(notices: Iterable[Notice]) -> tuple[Shown, ...]:
+    """Return warnings to be shown, where those of one kind are many as one; in the order of the first of each."""
+    kinds: dict[str, list[Notice]] = {}
+    for notice in notices:
+        kinds.setdefault(notice.kind, []).append(notice)
+    shown: list[Shown] = []
+    for kind, alike in kinds.items():
+        if len(alike) > _FEW and kind in _GROUPS:
+            shown.append(_as_one(kind, alike))
+        else:
+            shown += (Shown(notice.message) for notice in alike)
+    return tuple(shown)
+
+
+def first_of(notices: Iterable[Notice], kind: str) -> str:
+    """Return what to say of the first notice of a kind: of all of them, if they are many."""
+    alike = [notice for notice in notices if notice.kind == kind]
+    return grouped(alike)[0].message
+
+
+def _as_one(kind: str, alike: list[Notice]) -> Shown:
+    what, advice, command = _GROUPS[kind]
+    named = ", ".join(notice.path for notice in alike[:_FEW])
+    rest = f"{len(alike) - _FEW:,} more (--json lists all)"
+    return Shown(f"{what.format(f'{len(alike):,}')}: {named} and {rest}. {advice}".rstrip(), command)

@@ -1,0 +1,1 @@
+"""Where the disk goes, as text, JSON and HTML."""

@@ -1,0 +1,107 @@
+"""Packages and single environments, for people in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from ...core.units import format_size, plural
+from ...core.usage.package_usage import PackageUsage, VersionUsage, Zoom
+from ...core.usage.usage_report import EnvironmentUsage
+from ..plan_text import printable
+from ..terminal.tables import Row, show_table
+from .usage_text import bar, glyphs
+
+#: So many lines say where the disk goes; --verbose shows the others.
+_LINES = 25
+
+#: So many environments are named one by one.
+_NAMED = 6
+
+
+def show_packages(out: Console, packages: Sequence[PackageUsage], names: Mapping[str, str], *, whole: bool) -> None:
+    """Print the packages, the largest first, and who has which version; `names` are those of the environments."""
+    shown = packages if whole else packages[:_LINES]
+    rows = [
+        Row(
+            f"  {printable(item.name)}",
+            (
+                f"{len(item.versions):,}",
+                f"{item.environments:,}",
+                format_size(item.allocated),
+                format_size(item.shared),
+                format_size(item.duplicated),
+            ),
+            tuple(_version(item.name, version, names) for version in item.versions),
+        )
+        for item in shown
+    ]
+    if rows:
+        headings = ("versions", "environments", "allocated", "shared", "duplicated")
+        show_table(out, "  package", headings, rows)
+    _show_rest(out, len(packages) - len(shown), "package")
+    duplicated = sum(item.duplicated for item in packages)
+    out.print(
+        f"{plural(len(packages), 'package')}; {format_size(duplicated)} would not be there "
+        "if each had its largest version only."
+    )
+
+
+def _version(name: str, version: VersionUsage, names: Mapping[str, str]) -> str:
+    known = [names.get(path, path) for path in version.environments]
+    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    where = f"in {', '.join(known[:_NAMED])}{more}" if known else "in no environment"
+    cached = "" if version.cached else ", not in a cache"
+    return printable(
+        f"      {version.dist.removeprefix(name + '-')}: {format_size(version.allocated)}, {where}{cached}"
+    )
+
+
+def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) -> None:
+    """Print one environment: what it takes, what only it keeps, its largest packages, and what is not conda's."""
+    account = item.account
+    out.print(Text(f"{printable(item.root.name or '')} {printable(item.root.path)}".strip(), style="bold"))
+    marks = glyphs(out)
+    line = f"  own {format_size(account.own)} {marks[0]}  shared {format_size(account.shared)} {marks[1]}  "
+    drawn = bar(account.own, account.shared, account.allocated, min(out.width - len(line), 40), marks)
+    out.print(Text.assemble(line, *drawn))
+    out.print(Text(f"  If it is removed, {format_size(account.own)} come back at once,"))
+    out.print(Text(f"  and {format_size(zoom.kept)} more by `conda prune`, since only it keeps them in the caches."))
+    out.print()
+    shown = zoom.packages if whole else zoom.packages[:_LINES]
+    rows = [
+        Row(
+            f"  {printable(share.dist)}",
+            (
+                f"{share.files:,}",
+                format_size(share.allocated),
+                format_size(share.own),
+                plural(share.others, "other") if share.others else "only here",
+            ),
+        )
+        for share in shown
+    ]
+    if rows:
+        show_table(out, "  package", ("files", "allocated", "own", "used by"), rows)
+    _show_rest(out, len(zoom.packages) - len(shown), "package")
+    out.print()
+    _show_others(out, item, zoom)
+
+
+def _show_others(out: Console, item: EnvironmentUsage, zoom: Zoom) -> None:
+    if item.pip.names:
+        names = printable(", ".join(item.pip.names))
+        out.print(Text(f"  Installed by pip: {format_size(zoom.pip)}: {names}", overflow="fold"))
+    if zoom.other_files:
+        files = plural(zoom.other_files, "file")
+        out.print(f"  In no record of conda or pip: {files}, {format_size(zoom.other)}; the largest:")
+        for name, size in zoom.strangers:
+            out.print(Text(f"    {format_size(size):>10}  {printable(name)}", overflow="fold"))
+    out.print(f"  Records of conda: {format_size(zoom.records)}; directories: {format_size(zoom.directories)}.")
+
+
+def _show_rest(out: Console, count: int, word: str) -> None:
+    if count > 0:
+        out.print(Text(f"  and {plural(count, f'more {word}', f'more {word}s')}; -v shows all", style="dim"))
