@@ -69,6 +69,6 @@ def _execute(arguments):  # type: ignore[no-untyped-def]
 
 
 def _after_command(command):  # type: ignore[no-untyped-def]
-    from .operations.prune.auto_prune import after_command
+    from .cli.auto_prune import after_command
 
     after_command()

@@ -45,10 +45,9 @@ def _main() -> int:
     from conda_prune_plugin.embedded import activate, main
 
     activate()
-    from conda_prune_plugin.cli import doctor
-    from conda_prune_plugin.operations.prune import plan_prune
+    from conda_prune_plugin.cli import arguments, doctor
 
-    setattr(plan_prune, "DEFAULT_MIN_AGE", 0.0)  # noqa: B010
+    setattr(arguments, "DEFAULT_MIN_AGE", 0.0)  # noqa: B010
     if sys.argv[1:] == [FIX]:
         return doctor.fix("", argparse.Namespace(), _confirm)
     return main(sys.argv[1:])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conda_prune_plugin.core.envs.environment_use import Environment, Mentions, alike
+from conda_prune_plugin.core.envs.envs_result import EnvsResult
 from conda_prune_plugin.core.model import Inventory, Root, RootState
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPackages
@@ -28,7 +29,7 @@ from conda_prune_plugin.discovery.roots.nearby_environments import beside
 from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
 from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends
 from conda_prune_plugin.execution.files.environments_txt_lines import take_out
-from conda_prune_plugin.presentation.envs_output import EnvsReport, envs_document
+from conda_prune_plugin.presentation.envs_output import envs_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ def test_ten_thousand_twins_share_one_tuple_and_the_document_names_each_twenty_t
     groups = alike([usage.root for usage in usages])
     environments = tuple(Environment(usage, alike=groups[usage.root.path]) for usage in usages)
 
-    document = envs_document(EnvsReport(environments, 10_000, {}, 0.0), (), success=True)
+    document = envs_document(EnvsResult(environments, 10_000, {}, 0.0), dry_run=False, pruned=None)
 
     assert len({id(environment.alike) for environment in environments}) == 1
     (group,) = document["duplicate_groups"]
@@ -106,7 +107,7 @@ def test_an_environment_without_a_twin_is_in_no_group() -> None:
     groups = alike([usage.root for usage in usages])
     environments = (*(Environment(usage, alike=groups[usage.root.path]) for usage in usages), Environment(usages[0]))
 
-    document = envs_document(EnvsReport(environments, 2, {}, 0.0), (), success=True)
+    document = envs_document(EnvsResult(environments, 2, {}, 0.0), dry_run=False, pruned=None)
 
     assert document["duplicate_groups"] == []
     assert [(item["duplicates"], item["duplicate_count"]) for item in document["environments"]] == [([], 0)] * 3

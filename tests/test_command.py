@@ -214,7 +214,7 @@ def test_an_interruption_after_the_document_gives_no_second_one(unused: Machine)
     [
         ("conda_prune_plugin.execution.remove_index_caches:remove", ("--all",)),
         ("conda_prune_plugin.execution.purge_backups:remove", ()),
-        ("conda_prune_plugin.operations.prune.run_prune:_Run._settle_preset", ("--ci", "image")),
+        ("conda_prune_plugin.operations.prune.run_prune:_with_shrinkage", ("--ci", "image")),
     ],
 )
 def test_interrupted_by_what_comes_after_it_a_removal_is_told(

@@ -191,7 +191,7 @@ def test_what_another_program_is_creating_is_not_moved_aside_as_broken(small: Ma
 
 def test_what_was_removed_is_told_though_the_prune_of_the_caches_is_interrupted(small: Machine) -> None:
     arguments = ("prune", "envs", "e", "--remove", "--prune", "--yes", "--json")
-    with paused(small, "conda_prune_plugin.operations.prune.run_prune:_Run._look_around", *arguments) as removal:
+    with paused(small, "conda_prune_plugin.operations.prune.prepare_prune:prepare", *arguments) as removal:
         assert removal.interrupt() == 130
 
     document = json.loads(removal.output)

@@ -22,18 +22,7 @@ ALLOWED = {
     "presentation": {"core", "presentation", "failures"},
     "demo": {"demo", "embedded"},
     "settings": {"core", "discovery", "errors", "failures"},
-    # For the moment operations read the words of the command line themselves.
-    "operations": {
-        "cli",
-        "core",
-        "discovery",
-        "errors",
-        "execution",
-        "failures",
-        "operations",
-        "presentation",
-        "settings",
-    },
+    "operations": {"core", "discovery", "errors", "execution", "failures", "operations", "presentation"},
     "cli": {
         "cli",
         "core",
@@ -93,6 +82,12 @@ def test_imports_go_down_only(module: Path) -> None:
 def test_only_the_outer_parts_import_conda(module: Path) -> None:
     if _part(module) not in CONDA:
         assert "conda" not in _imports(module)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_the_words_of_the_command_line_become_values_in_cli_only(module: Path) -> None:
+    if _part(module) != "cli":
+        assert "argparse" not in _imports(module)
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if _part(module) == "core"], ids=str)

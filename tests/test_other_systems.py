@@ -22,7 +22,7 @@ from tiny import Tiny
 import conda_prune_plugin
 from conda_prune_plugin.core.dist_names import extended, is_file_name
 from conda_prune_plugin.demo.sandbox import Sandbox
-from conda_prune_plugin.operations.envs import remove_envs
+from conda_prune_plugin.operations.envs import fix_registry
 
 if TYPE_CHECKING:
     from machine import Machine
@@ -228,11 +228,11 @@ def test_a_path_on_windows_may_be_long(path: str, long: str) -> None:
 
 def test_where_the_registry_is_kept_is_told_on_windows_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("dirname", "join", "realpath"):
-        monkeypatch.setattr(remove_envs, name, getattr(ntpath, name), raising=False)
-    monkeypatch.setattr(remove_envs, "take_out", lambda *arguments: True)
+        monkeypatch.setattr(fix_registry, name, getattr(ntpath, name), raising=False)
+    monkeypatch.setattr(fix_registry, "take_out", lambda *arguments: True)
     conda = r"C:\Users\me\.conda"
 
-    (copy,) = remove_envs._take_out(None, {rf"{conda}\environments.txt": ()})  # type: ignore[arg-type]
+    ((copy,), _) = fix_registry._take_out({rf"{conda}\environments.txt": ()})
 
     assert ntpath.dirname(copy) == conda
     assert ntpath.basename(copy).startswith("environments.txt.")

@@ -15,9 +15,8 @@ from machine import Machine
 from terminal import END_OF_INPUT, INTERRUPT, at_a_terminal
 from tiny import tiny_on
 
-from conda_prune_plugin.cli.options import Output
 from conda_prune_plugin.errors import ConfirmationError
-from conda_prune_plugin.operations.interaction import confirm, forget_typed
+from conda_prune_plugin.operations.interaction import Interaction, Output, confirm, forget_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +151,9 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(master)
 
 
-_OUTPUT = Output(json=False, dry_run=False, yes=False, quiet=False, verbosity=0)
+def _with(reporter: object) -> Interaction:
+    output = Output(json=False, dry_run=False, yes=False, quiet=False, verbosity=0)
+    return Interaction(output, cast("Reporter", reporter))
 
 
 def test_the_progress_is_cleared_before_the_question_and_not_after(
@@ -161,9 +162,9 @@ def test_the_progress_is_cleared_before_the_question_and_not_after(
     screen = _Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(termios, "tcflush", lambda *_: os.write(keyboard, b"no\n"))
-    reporter = cast("Reporter", SimpleNamespace(clear=lambda: screen.write("<cleared>")))
+    reporter = SimpleNamespace(clear=lambda: screen.write("<cleared>"))
 
-    assert not confirm("Remove it?", _OUTPUT, reporter, "Kept.")
+    assert not confirm("Remove it?", _with(reporter), "Kept.")
 
     assert screen.getvalue() == "<cleared>Remove it? [y/N] Kept.\n"
 
@@ -174,7 +175,7 @@ def test_a_question_is_put_where_it_can_be_seen(keyboard: int, monkeypatch: pyte
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setattr(termios, "tcflush", lambda *_: os.write(keyboard, b"y\n"))
 
-    assert confirm("Remove it?", _OUTPUT, cast("Reporter", SimpleNamespace(clear=lambda: None)))
+    assert confirm("Remove it?", _with(SimpleNamespace(clear=lambda: None)))
 
     assert "Remove it?" in screen.getvalue()
 
@@ -189,7 +190,7 @@ def test_where_what_was_typed_cannot_be_discarded_nothing_is_asked(
     os.write(keyboard, b"y\n")
 
     with pytest.raises(ConfirmationError):
-        confirm("Remove it?", _OUTPUT, cast("Reporter", SimpleNamespace(clear=lambda: None)))
+        confirm("Remove it?", _with(SimpleNamespace(clear=lambda: None)))
 
 
 def test_on_windows_typed_keys_are_discarded_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

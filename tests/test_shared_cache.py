@@ -48,11 +48,10 @@ def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import here what the commands import, since others can't read it."""
     import filelock  # noqa: F401
 
-    from conda_prune_plugin.cli import purge, restore  # noqa: F401
-    from conda_prune_plugin.execution import purge_backups as purging  # noqa: F401
-    from conda_prune_plugin.operations.envs import remove_envs  # noqa: F401
-    from conda_prune_plugin.operations.runs import refetch, restore_envs  # noqa: F401
-    from conda_prune_plugin.presentation import runs_output  # noqa: F401
+    from conda_prune_plugin.cli import arguments  # noqa: F401
+    from conda_prune_plugin.operations.envs import fix_registry, remove_envs  # noqa: F401
+    from conda_prune_plugin.operations.runs import purge, refetch, restore, restore_envs  # noqa: F401
+    from conda_prune_plugin.presentation import envs_output, runs_output  # noqa: F401
 
     sandbox = Sandbox(tmp_path_factory.mktemp("imported"))
     sandbox.create()

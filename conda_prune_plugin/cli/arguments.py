@@ -1,59 +1,297 @@
-"""The options that say what to remove, and the value that they make."""
+"""From words to values: what the command line and ``.condarc`` say, as options of the operations.
+
+The only place where an `argparse.Namespace` becomes values, and where wrong ones are refused.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from ..core.rules.targets import Target
-    from ..discovery.leftovers.leftover_search import Search
+from .. import settings
+from ..core.rules.policy import DEFAULT_MIN_AGE
+from ..core.rules.targets import ALL, DEFAULT, Target
+from ..core.run import Check, Disposal
+from ..core.units import parse_age, parse_size, size_as_typed
+from ..discovery.leftovers.leftover_search import Search
+from ..discovery.packages import match_spec
+from ..errors import ProtectedEnvironmentError, UsageError
+from ..execution.locks.run_lock import DEFAULT_PATIENCE
+from ..operations.options import EnvsOptions, PruneOptions, PurgeOptions, RestoreOptions, UsageOptions, WhyOptions
+from .ci_presets import refuse_contrary, targets_of_preset
+from .policy_options import CHOICES
+
+T = TypeVar("T")
+
+#: What takes the place of settings with ``--ci``, and of the caution that a machine with people at it needs: what this
+#: job has just installed may go. An option wins.
+_WITH_PRESET = {"min_age": 0.0, "older_than": 0.0, "keep_newest": 0}
+
+_HINT = "`conda prune --help` explains the options."
+_ENVS_HINT = "`conda prune envs --help` explains the options."
 
 
-def add_targets(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what to remove."""
-    what = parser.add_argument_group("what to remove (default: unreferenced packages and leftovers)")
-    what.add_argument(
-        "-p", "--packages", action="store_true", help="Only extracted directories of unreferenced packages."
+def prune_options(arguments: argparse.Namespace) -> PruneOptions:
+    """Return what ``conda prune`` was asked for. Raises `UsageError` or `SettingError`."""
+    preset: str | None = arguments.ci
+    if preset is not None:
+        refuse_contrary(preset, arguments)
+    check = parsed(arguments.check, lambda text: Check(parse_size(text), size_as_typed(text)), None)
+    lock_timeout = _lock_timeout(arguments)
+    # A preset is for a machine that nobody comes back to: it leaves no backup.
+    disposal, destination = (Disposal.DELETE, None) if preset is not None else _disposal(arguments)
+    settings.require_all()
+    targets = targets_of(arguments)
+    return PruneOptions(
+        **_planning(arguments, targets, _search(arguments, targets)),
+        disposal=disposal,
+        destination=destination,
+        preset=preset,
+        check=check,
+        ignore_unreadable=bool(arguments.ignore_unreadable),
+        ignore_running=bool(arguments.ignore_running),
+        lock_timeout=lock_timeout,
+        purge_after=settings.PURGE_AFTER.value(),
     )
-    what.add_argument("-t", "--tarballs", action="store_true", help="Only archives of unreferenced packages.")
-    what.add_argument(
-        "--all-tarballs",
-        action="store_true",
-        help="Archives of packages in use too, where their extracted directory is whole.",
+
+
+def prune_options_after_removal(arguments: argparse.Namespace) -> PruneOptions:
+    """Return what the prune of the caches after ``conda prune envs --remove`` was asked for.
+
+    ``--backup`` was about the environments. Raises `UsageError` or `SettingError`.
+    """
+    return prune_options(argparse.Namespace(**{**vars(arguments), "backup": None}))
+
+
+def configured_options(**values: Any) -> PruneOptions:
+    """Return options in which what `values` leaves out is what the settings say. Raises `SettingError`."""
+    settings.require_all()
+    of_settings = {
+        "configured_roots": settings.ROOTS.value(),
+        "configured_keep": settings.KEEP.value(),
+        "keep_revisions": settings.KEEP_REVISIONS.value(),
+        "min_age": DEFAULT_MIN_AGE,
+        "older_than": settings.OLDER_THAN.value() or 0.0,
+        "keep_newest": settings.KEEP_NEWEST.value(),
+        "disposal": Disposal.BACKUP if settings.BACKUP.value() else Disposal.DELETE,
+        "purge_after": settings.PURGE_AFTER.value(),
+    }
+    return PruneOptions(**{**of_settings, **values})
+
+
+def usage_options(arguments: argparse.Namespace) -> UsageOptions:
+    """Return what ``conda prune usage`` was asked for. Raises `UsageError` or `SettingError`."""
+    if arguments.export is not None and (arguments.json or arguments.html is not None or arguments.by_package):
+        raise UsageError(
+            "--export can't be combined with --json, --html or --packages.",
+            hint="Each writes a document of its own: run the command once for each.",
+        )
+    return UsageOptions(
+        **_planning(arguments),
+        environment=arguments.environment,
+        by_package=bool(arguments.by_package),
+        html=arguments.html,
+        export=arguments.export,
+        other_caches=arguments.other_caches,
     )
-    what.add_argument(
-        "--leftovers",
-        action="store_true",
-        help="Only what failed installs and removals left: partial downloads, incomplete and corrupt packages, trash, "
-        "stale locks, temporary files. Looks at the packages in use and at all environments too.",
+
+
+def why_options(arguments: argparse.Namespace) -> WhyOptions:
+    """Return what ``conda prune why`` was asked for. Raises `UsageError` or `SettingError`."""
+    if not (arguments.specs or arguments.all or arguments.find is not None):
+        raise UsageError(
+            "Nothing was asked for.",
+            hint="Name packages (conda prune why numpy), or give --all or --find DIR; "
+            "`conda prune why --help` explains them.",
+        )
+    if arguments.find == "":
+        raise UsageError("--find needs a directory.", hint="`conda prune why --help` explains the options.")
+    specs = _specs("SPEC", arguments.specs)
+    return WhyOptions(**_planning(arguments), specs=specs, every=bool(arguments.all), find=arguments.find)
+
+
+def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
+    """Return what ``conda prune envs`` was asked for.
+
+    Raises `UsageError`, `SettingError`, or `ProtectedEnvironmentError` for a symbolic link that is to be removed.
+    """
+    _require_sense(arguments)
+    planning = _planning(arguments)
+    unused_for = parsed(arguments.unused_for, parse_age, None)
+    lock_timeout = _lock_timeout(arguments)
+    # A list does not fail for a setting that it has no use for.
+    changing = arguments.remove or arguments.fix_registry
+    backup = settings.BACKUP.value() if arguments.backup is None and changing else arguments.backup
+    return EnvsOptions(
+        **planning,
+        environments=tuple(arguments.environments),
+        unused_for=unused_for,
+        unused_for_text=arguments.unused_for and arguments.unused_for[1],
+        remove=bool(arguments.remove),
+        fix_registry=bool(arguments.fix_registry),
+        force=bool(arguments.force),
+        prune=bool(arguments.prune),
+        disposal=Disposal.BACKUP if backup else Disposal.DELETE,
+        ignore_running=bool(arguments.ignore_running),
+        lock_timeout=lock_timeout,
     )
-    what.add_argument("-i", "--index-cache", action="store_true", help="The index caches, as conda clean does.")
-    what.add_argument(
-        "-c",
-        "--tempfiles",
-        action="store_true",
-        help="Temporary files, trash and stale locks in all known environments and in the index caches.",
+
+
+def restore_options(arguments: argparse.Namespace) -> RestoreOptions:
+    """Return what ``conda prune restore`` was asked for. Raises `UsageError`."""
+    if arguments.run is None:
+        if arguments.only is not None:
+            raise UsageError("--only needs a RUN.", hint="`conda prune restore last --only SPEC`, for instance.")
+        # A list waits for nothing.
+        return RestoreOptions(pkgs_dirs=tuple(arguments.pkgs_dir))
+    return RestoreOptions(
+        run=arguments.run,
+        only=parsed(arguments.only, _spec, None),
+        pkgs_dirs=tuple(arguments.pkgs_dir),
+        lock_timeout=_lock_timeout(arguments),
     )
-    what.add_argument("-l", "--logfiles", action="store_true", help="Log files in the caches, as conda clean does.")
-    what.add_argument("-a", "--all", action="store_true", help="All of the above.")
-    what.add_argument(
-        "--verify",
-        action="store_true",
-        help="Read all packages and compare every file and archive with its hash, to find what is corrupt.",
+
+
+def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
+    """Return what ``conda prune purge`` was asked for. Raises `UsageError`."""
+    if sum((bool(arguments.runs), arguments.all, arguments.older_than is not None)) != 1:
+        raise UsageError(
+            "Name the runs to purge, or give either --older-than or --all.",
+            hint="`conda prune restore` lists the runs that there are.",
+        )
+    lock_timeout = _lock_timeout(arguments)
+    return PurgeOptions(
+        runs=tuple(arguments.runs),
+        older_than=parsed(arguments.older_than, parse_age, None),
+        pkgs_dirs=tuple(arguments.pkgs_dir),
+        lock_timeout=lock_timeout,
     )
-    what.add_argument(
-        "--repair",
-        action="store_true",
-        help="Extract damaged packages that are in use anew, from their archives in the cache.",
-    )
+
+
+def prune_command(arguments: argparse.Namespace) -> str:
+    """Return the command that frees what is shown as reclaimable: `conda prune` with the options that chose it."""
+    words = ["conda", "prune"]
+    for name in (*sorted(CHOICES), "min_age", "pkgs_dir", "root", "search"):
+        value = getattr(arguments, name, None)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif isinstance(value, list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None:
+            # What `Value` keeps: the option as it was typed, and its text.
+            words += [str(word) for word in value]
+    return shlex.join(words)
+
+
+def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) -> T:
+    """Return the parsed value of an option that `options.Value` kept, or the default if it was not given.
+
+    Raises `UsageError`, naming the option.
+    """
+    if pair is None:
+        return default
+    option, text = pair
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}.", hint=_HINT) from error
+
+
+def parse_timeout(text: str) -> float:
+    """Return the seconds that ``90``, ``90s`` or ``5m`` means. Raises `ValueError`."""
+    text = text.strip()
+    return float(text) if text.isascii() and text.isdecimal() else parse_age(text)
+
+
+def parse_count(text: str) -> int:
+    """Return a whole number from 0. Raises `ValueError`, with a text meant for the user."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not a whole number; write for instance 0, 1 or 2")
+    return int(text)
+
+
+def _planning(
+    arguments: argparse.Namespace, targets: Target | None = None, search: Search | None = None
+) -> dict[str, Any]:
+    """Return the fields of `PlanOptions`; without `targets`, those of all commands but ``conda prune`` itself."""
+    if targets is None:
+        targets = DEFAULT | (Target.UNLINKED if arguments.unlinked else Target(0))
+    preset: Mapping[str, Any] = _WITH_PRESET if arguments.ci is not None else {}
+    return {
+        "targets": targets,
+        "search": search or Search(),
+        "only": _specs("--only", arguments.only),
+        "check_remote": bool(arguments.check_remote),
+        "max_size": parsed(arguments.max_size, parse_size, None),
+        "free": parsed(arguments.free, parse_size, None),
+        "min_age": parsed(arguments.min_age, parse_age, preset.get("min_age", DEFAULT_MIN_AGE)),
+        "older_than": _value(arguments.older_than, parse_age, settings.OLDER_THAN, preset.get("older_than")) or 0.0,
+        "keep_newest": _value(arguments.keep_newest, parse_count, settings.KEEP_NEWEST, preset.get("keep_newest")),
+        "include_irreplaceable": bool(arguments.include_irreplaceable),
+        "pkgs_dirs": tuple(arguments.pkgs_dir),
+        "roots": tuple(arguments.root),
+        "configured_roots": settings.ROOTS.value(),
+        "searches": tuple(arguments.search),
+        "lockfiles": tuple(arguments.lockfile),
+        # Lists add up: an option that is given once must not lift a protection that was set for good.
+        "configured_keep": settings.KEEP.value(),
+        "keep": _specs("--keep", arguments.keep),
+        "keep_revisions": _value(arguments.keep_revisions, parse_count, settings.KEEP_REVISIONS),
+    }
+
+
+def _value(
+    pair: tuple[str, str] | None, parse: Callable[[str], T], setting: settings.Setting[T], instead: T | None = None
+) -> T:
+    """Return an option's value; without the option the preset's, if it has one, or else the setting's.
+
+    Raises `UsageError` or `SettingError`.
+    """
+    if pair is not None:
+        default: T = setting.default
+        return parsed(pair, parse, default)
+    return setting.value() if instead is None else instead
+
+
+def _specs(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts if each is a package specification. Raises `UsageError`, naming the option."""
+    try:
+        match_spec.require_specs(texts)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error.args[0]}.", hint=_HINT) from error
+    return tuple(texts)
+
+
+def _spec(text: str) -> str:
+    match_spec.entry_matcher(text)
+    return text
+
+
+def _lock_timeout(arguments: argparse.Namespace) -> float:
+    return parsed(arguments.lock_timeout, parse_timeout, DEFAULT_PATIENCE)
+
+
+def _disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
+    """Return what becomes of what is removed, and the absolute path of the directory for archives."""
+    if arguments.backup_to is None:
+        backup = settings.BACKUP.value() if arguments.backup is None else arguments.backup
+        return (Disposal.BACKUP if backup else Disposal.DELETE), None
+    if arguments.backup:
+        raise UsageError(
+            "--backup and --backup-to exclude each other.",
+            hint="--backup moves packages aside in the cache, --backup-to archives them elsewhere and deletes them.",
+        )
+    if not arguments.backup_to:
+        raise UsageError("--backup-to needs a directory.", hint=_HINT)
+    return Disposal.ARCHIVE, os.path.abspath(os.path.expanduser(arguments.backup_to))
 
 
 def targets_of(arguments: argparse.Namespace) -> Target:
     """Return the targets that the options make."""
-    from ..core.rules.targets import ALL, DEFAULT, Target
-    from .ci_presets import targets_of_preset
-
     if arguments.ci is not None:
         return targets_of_preset(arguments.ci)
     table = (
@@ -62,7 +300,7 @@ def targets_of(arguments: argparse.Namespace) -> Target:
         (arguments.all_tarballs, Target.TARBALLS | Target.ALL_TARBALLS),
         (arguments.leftovers, Target.LEFTOVERS),
         # No temporary file is of a package that could be chosen.
-        (arguments.leftovers and not getattr(arguments, "only", None), Target.TEMPFILES),
+        (arguments.leftovers and not arguments.only, Target.TEMPFILES),
         (arguments.index_cache, Target.INDEX_CACHE),
         (arguments.tempfiles, Target.TEMPFILES),
         (arguments.logfiles, Target.LOGFILES),
@@ -77,12 +315,43 @@ def targets_of(arguments: argparse.Namespace) -> Target:
     return (targets or DEFAULT) | (Target.UNLINKED if arguments.unlinked else Target(0))
 
 
-def search_of(arguments: argparse.Namespace, targets: Target) -> Search:
+def _search(arguments: argparse.Namespace, targets: Target) -> Search:
     """Return where to look for leftovers: in all that is in use too only if they were asked for."""
-    from ..core.rules.targets import Target
-    from ..discovery.leftovers.leftover_search import Search
-
     asked = arguments.leftovers or arguments.all or arguments.verify or arguments.repair
     # An archive goes only where what was extracted from it is whole.
     everything = asked or Target.ALL_TARBALLS in targets
     return Search(everything=bool(everything), hashes=bool(arguments.verify), repair=bool(arguments.repair))
+
+
+def _require_sense(arguments: argparse.Namespace) -> None:
+    """Refuse what means nothing, or may mean something else. Raises `UsageError` or `ProtectedEnvironmentError`."""
+    chosen = bool(arguments.environments) or arguments.unused_for is not None
+    if arguments.remove and not chosen:
+        raise UsageError("--remove needs names of environments, or --unused-for.", hint=_ENVS_HINT)
+    if arguments.fix_registry and (arguments.remove or chosen):
+        raise UsageError("--fix-registry is for the whole registry and goes alone.", hint=_ENVS_HINT)
+    if arguments.remove:
+        _refuse_links(arguments.environments)
+    changing = arguments.remove or arguments.fix_registry
+    for option, given, fits in (
+        ("--force", arguments.force, changing),
+        ("--prune", arguments.prune, arguments.remove),
+        ("--backup", arguments.backup is not None, arguments.remove),
+    ):
+        if given and not fits:
+            raise UsageError(f"{option} means nothing without --remove.", hint=_ENVS_HINT)
+
+
+def _refuse_links(environments: Sequence[str]) -> None:
+    """Refuse to remove what a symbolic link leads to: it may be meant just to get rid of the link.
+
+    Raises `ProtectedEnvironmentError`.
+    """
+    for name in environments:
+        path = os.path.abspath(os.path.expanduser(name))
+        if os.sep in name and os.path.islink(path):
+            raise ProtectedEnvironmentError(
+                f"{path} is a symbolic link.",
+                hint=f"Name the directory that it leads to, {os.path.realpath(path)}. Nothing was removed.",
+                path=path,
+            )

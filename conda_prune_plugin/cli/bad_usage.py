@@ -9,6 +9,8 @@ import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.suggestion import nearest
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -39,13 +41,6 @@ def command_hint(word: str, commands: Iterable[str]) -> str:
 
     spec = quote(word)
     return f"Run `conda prune --only {spec}` to prune only this package, `conda prune why {spec}` to see what keeps it."
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of some words that is most like a word, if one is."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word, list(words), n=1)), None)
 
 
 def _at_fault(

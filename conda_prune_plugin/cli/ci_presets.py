@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from contextlib import suppress
 
 from ..core.rules.targets import ALL, DEFAULT, OTHER, Target
-from ..core.run import Run
-from ..errors import PruneError, UsageError
-from ..execution.locks.run_lock import Patience
+from ..errors import UsageError
 
 #: What each preset removes, if conda can do without it.
 _TARGETS = {
@@ -34,10 +30,6 @@ _CONTRARY = {
     "backup": "--backup",
     "backup_to": "--backup-to",
 }
-
-#: What takes the place of settings, and of the caution that a machine with people at it needs: what this job has
-#: just installed may go. An option wins.
-_VALUES = {"min_age": "0", "older_than": "0", "keep_newest": "0"}
 
 
 def targets_of_preset(preset: str) -> Target:
@@ -70,28 +62,11 @@ def _needed_offline() -> Target:
     return Target.RECORDS if context.solver == "libmamba" else Target.RECORDS | Target.INDEX_CACHE
 
 
-def with_preset(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Return the arguments as the preset has them, if one was asked for. Raises `UsageError`."""
-    if arguments.ci is None:
-        return arguments
+def refuse_contrary(preset: str, arguments: argparse.Namespace) -> None:
+    """Refuse options that choose what a preset chooses. Raises `UsageError`."""
     for name, option in _CONTRARY.items():
         if getattr(arguments, name, None):
             raise UsageError(
-                f"--ci {arguments.ci} says itself what goes, and {option} says otherwise.",
+                f"--ci {preset} says itself what goes, and {option} says otherwise.",
                 hint="Leave one of them out; `conda prune --help` explains the presets.",
             )
-    chosen = argparse.Namespace(**vars(arguments))
-    chosen.backup = False
-    for name, value in _VALUES.items():
-        if getattr(arguments, name) is None:
-            setattr(chosen, name, ("--ci", value))
-    return chosen
-
-
-def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> None:
-    """Remove the receipts of a run where that can be done; one that stays does no harm."""
-    from ..operations.runs.run_store import take_stock
-    from .purge import chosen_runs, purge_runs
-
-    with suppress(PruneError, OSError):
-        purge_runs(chosen_runs(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..core.plan import Plan
+    from ..operations.options import PruneOptions
 
 #: The names of conda's marks have moved; the marks are the same in all versions.
 _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"
@@ -38,8 +37,9 @@ def health_check() -> Any:
 def check(prefix: str, verbose: bool) -> None:
     """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
     from ..core.units import format_size
+    from .arguments import configured_options
 
-    plan = _plan()
+    plan = _plan(configured_options())
     findings = _findings(plan, verbose)
     if findings:
         print(f"{_BAD} Package caches:\n")
@@ -58,12 +58,12 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
     """
     from ..core.summary import what_goes
     from ..core.units import plural
-    from ..operations.interaction import forget_typed, may_ask, require_answer
-    from ..operations.prune.run_prune import run
-    from .options import Output
+    from ..operations.interaction import Output, forget_typed, may_ask, require_answer
+    from .prune import prune_with
 
     output = Output.from_context()
-    plan = _plan(*_FIX)
+    options = _fixing()
+    plan = _plan(options)
     if not plan.changes:
         print("There is nothing in the package caches that can be removed or repaired now.")
         return 0
@@ -76,10 +76,8 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
         if may_ask(output):
             forget_typed()
         confirm(question)
-    return run(_options(*_FIX), replace(output, json=False, yes=True))
-
-
-_FIX = ("--leftovers", "--repair")
+    result = prune_with(options, replace(output, json=False, yes=True))
+    return 1 if result is None else result.exit_code
 
 
 def _findings(plan: Plan, verbose: bool) -> list[str]:
@@ -100,27 +98,21 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
     return list(map(printable, lines))
 
 
-def _plan(*options: str) -> Plan:
+def _plan(options: PruneOptions) -> Plan:
     """Return the plan of ``conda prune`` with these options, packages in use looked at in any case."""
-    from ..discovery.inventory import discover
-    from ..operations.prune.plan_prune import Choice, request
-    from ..presentation.terminal.progress import Reporter
-    from .arguments import search_of, targets_of
-    from .options import Output
+    from ..operations.interaction import Output, interacting
+    from ..operations.prune.planning import discover_and_plan
 
-    arguments = _options(*options)
-    targets = targets_of(arguments)
-    search = replace(search_of(arguments, targets), everything=True)
-    output = Output.from_context()
-    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        inventory = discover(request(arguments), reporter.phase("Looking for environments")).inventory
-        return Choice(arguments, targets, search).plan(inventory, reporter, time.time())[0]
+    options = replace(options, search=replace(options.search, everything=True))
+    with interacting(Output.from_context()) as interaction:
+        return discover_and_plan(options, interaction.reporter)[0]
 
 
-def _options(*options: str) -> argparse.Namespace:
-    """Return what ``conda prune`` is given with these options."""
-    from .prune import configure_parser
+def _fixing() -> PruneOptions:
+    """Return what ``conda prune --leftovers --repair`` means. Raises `SettingError`."""
+    from ..core.rules.targets import Target
+    from ..discovery.leftovers.leftover_search import Search
+    from .arguments import configured_options
 
-    parser = argparse.ArgumentParser()
-    configure_parser(parser)
-    return parser.parse_args(options)
+    targets = Target.LEFTOVERS | Target.TEMPFILES
+    return configured_options(targets=targets, search=Search(everything=True, repair=True))

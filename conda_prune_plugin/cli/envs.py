@@ -1,12 +1,21 @@
-"""``conda prune envs``: its options. What it does is in `list_envs`, which conda's other commands need not import."""
+"""``conda prune envs``: list environments, remove some, clean registries."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .options import Value, add_lock_timeout, add_places
 from .policy_options import CHOICES
+
+if TYPE_CHECKING:
+    from ..core.envs.envs_result import EnvsResult
+    from ..operations.envs.fix_registry import PreparedFix
+    from ..operations.envs.list_envs import Listing
+    from ..operations.envs.remove_envs import PreparedRemoval
+    from ..operations.interaction import Interaction, Output
 
 DESCRIPTION = """\
 List environments with the evidence of their use, or take some away.
@@ -112,10 +121,184 @@ def _add_removal(group: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
+    from functools import partial
+    from importlib import import_module
+
     from ..discovery.system.worker import Crew
 
     # The second process starts while this one imports the rest.
     with Crew() as crew:
-        from ..operations.envs.list_envs import run
+        # What shows the result takes long to import: that is done while the other process counts files.
+        crew.meanwhile(partial(import_module, "..presentation.envs_output", __package__))
+        from ..operations.envs.list_envs import list_environments
+        from ..operations.interaction import Output, interacting
+        from .arguments import envs_options
 
-        return run(arguments, crew)
+        options = envs_options(arguments)
+        with interacting(Output.from_context()) as interaction:
+            listing, screen = list_environments(options, interaction, crew), _Screen(interaction.output)
+            if options.fix_registry:
+                return _fix(listing, interaction, screen)
+            if options.remove:
+                return _remove(listing, interaction, screen, arguments)
+            screen.show_environments(listing.result)
+            if interaction.output.json:
+                screen.show_changes(listing.result)
+            return _exit_code(listing.result)
+
+
+def _remove(listing: Listing, interaction: Interaction, screen: _Screen, arguments: argparse.Namespace) -> int:
+    from ..operations.envs.remove_envs import carry_out_removal, check_may_run, prepare_removal
+    from ..operations.interaction import confirm
+
+    output = interaction.output
+    prepared = prepare_removal(listing, interaction)
+    screen.show_environments(prepared.result)
+    if output.dry_run or not prepared.removals:
+        return screen.show_changes(prepared.result)
+    check_may_run(prepared, interaction)
+    if not confirm(_question(prepared), interaction):
+        return 1
+    # Once more: the answer may have taken its time.
+    check_may_run(prepared, interaction)
+    result, pruned = carry_out_removal(prepared, interaction), None
+    # Text is shown before the prune shows its own; JSON is one document with that of the prune in it.
+    if not output.json:
+        screen.show_changes(result)
+    if _prune_is_due(listing, result, output):
+        result, pruned = _prune(arguments, result, interaction)
+    if output.json:
+        screen.show_changes(result, pruned)
+    return _exit_code(result)
+
+
+def _question(prepared: PreparedRemoval) -> str:
+    from ..core.run import Disposal
+    from ..core.units import format_size, plural
+    from ..presentation.plan_text import printable
+
+    environments = [item.environment for item in prepared.removals]
+    names = ", ".join(printable(item.root.name or item.path) for item in environments)
+    noun, size = plural(len(environments), "environment"), format_size(prepared.result.released)
+    if prepared.disposal is Disposal.BACKUP:
+        return f"Move {noun} aside: {names} ({size}, which stay on the disk until they are purged)?"
+    return f"Remove {noun}: {names} ({size})?"
+
+
+def _prune_is_due(listing: Listing, result: EnvsResult, output: Output) -> bool:
+    """Return whether the caches are to be pruned, or the user is to be asked."""
+    from ..core.model import Result
+    from ..operations.interaction import may_ask
+
+    done = {outcome.result for outcome in result.outcomes} & {Result.REMOVED, Result.BACKED_UP}
+    asked = may_ask(output) and not output.yes and result.reclaimable_then > 0
+    return not result.interrupted and bool(done) and (listing.options.prune or (asked and Result.REMOVED in done))
+
+
+def _prune(
+    arguments: argparse.Namespace, result: EnvsResult, interaction: Interaction
+) -> tuple[EnvsResult, Mapping[str, Any] | None]:
+    """Prune the caches, which shows a plan and asks; return the result with how that went, and the document of it."""
+    from dataclasses import replace
+
+    from ..errors import INTERRUPTED, PruneError
+    from ..operations.runs.run_store import stopped_notice
+    from .arguments import prune_options_after_removal
+    from .prune import DECLINED, prune_with
+    from .prune_output import document_of
+
+    document: Mapping[str, Any] | None = None
+    try:
+        options = prune_options_after_removal(arguments)
+        declined = "Nothing was removed from the caches."
+        pruned = prune_with(options, interaction.output, print_json=False, declined=declined)
+        code = DECLINED if pruned is None else pruned.exit_code
+        document = None if pruned is None or not interaction.output.json else document_of(pruned)
+    except PruneError as error:
+        if not interaction.output.json:
+            interaction.tell("The caches could not be pruned:")
+            raise
+        # The environments are gone all the same, and their outcomes have to be told.
+        code, document = error.return_code, error.dump_map()
+    except (OSError, KeyboardInterrupt) as error:
+        if not interaction.output.json:
+            raise
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+        notice = stopped_notice("prune", "The caches could not be pruned", error)
+        result = replace(result, notices=(*result.notices, notice))
+    # Without --prune it was a question, to which no is an answer like any other.
+    failed = result.failed or (code != 0 and bool(arguments.prune))
+    return replace(result, failed=failed, interrupted=result.interrupted or code == INTERRUPTED), document
+
+
+def _fix(listing: Listing, interaction: Interaction, screen: _Screen) -> int:
+    from ..operations.envs.fix_registry import carry_out_fix, prepare_fix
+    from ..operations.envs.remove_envs import check_may_run
+    from ..operations.interaction import confirm
+
+    prepared = prepare_fix(listing, interaction)
+    broken = prepared.removal.removals
+    screen.show_environments(prepared.result)
+    if interaction.output.dry_run or not (prepared.count or broken):
+        return screen.show_changes(prepared.result)
+    # An environment that another conda is creating right now looks like one whose creation was interrupted.
+    if broken:
+        check_may_run(prepared.removal, interaction)
+    if not confirm(_question_of_fix(prepared), interaction, "Nothing was removed or changed."):
+        return 1
+    if broken:
+        check_may_run(prepared.removal, interaction)
+    return screen.show_changes(carry_out_fix(prepared, interaction))
+
+
+def _question_of_fix(prepared: PreparedFix) -> str:
+    from ..core.units import plural
+
+    broken = len(prepared.removal.removals)
+    wanted = [f"take {plural(prepared.count, 'line')} out of the registry"] if prepared.count else []
+    wanted += [f"move {plural(broken, 'broken environment')} aside"] if broken else []
+    return f"{' and '.join(wanted).capitalize()}?"
+
+
+def _exit_code(result: EnvsResult) -> int:
+    from ..operations.runs.run_store import exit_code
+
+    return exit_code(failed=result.failed, interrupted=result.interrupted)
+
+
+class _Screen:
+    """Shows results step by step, and each notice once; JSON is one document at the end."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._shown = 0
+
+    def show_environments(self, result: EnvsResult) -> None:
+        """Show what was found and is about to be done."""
+        from ..presentation.envs_output import show_environments
+        from ..presentation.plan_text import console
+
+        if not self._output.json:
+            whole, quiet = self._output.verbosity > 0, self._output.quiet
+            show_environments(console(sys.stdout), result, whole=whole, quiet=quiet)
+            self._show_notices(result)
+
+    def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:
+        """Show what was done, and return the exit code; `pruned` is the document of a prune afterwards."""
+        from ..presentation.envs_output import envs_document, show_changes
+        from ..presentation.json_output import print_document
+        from ..presentation.plan_text import console
+
+        if self._output.json:
+            print_document(envs_document(result, dry_run=self._output.dry_run, pruned=pruned))
+        else:
+            show_changes(console(sys.stdout), console(sys.stderr), result, quiet=self._output.quiet)
+            self._show_notices(result)
+        return _exit_code(result)
+
+    def _show_notices(self, result: EnvsResult) -> None:
+        from ..presentation.plan_text import console, show_notices
+
+        sys.stdout.flush()
+        show_notices(console(sys.stderr), result.notices[self._shown :])
+        self._shown = len(result.notices)

@@ -1,42 +1,9 @@
-"""Types of option values, and conda's output options as one value."""
+"""Options that several commands have, and the types of their values."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from ..execution.locks.run_lock import Patience
-    from ..presentation.terminal.progress import Reporter
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """conda's own options for output and prompts."""
-
-    json: bool
-    dry_run: bool
-    yes: bool
-    quiet: bool
-    verbosity: int
-
-    @classmethod
-    def from_context(cls) -> Output:
-        """Return what conda made of command line, environment and ``.condarc``."""
-        from conda.base.context import context
-
-        return cls(
-            json=bool(context.json),
-            dry_run=bool(context.dry_run),
-            yes=bool(context.always_yes),
-            quiet=bool(context.quiet),
-            verbosity=int(context.verbosity or 0),
-        )
+from typing import Any
 
 
 class Value(argparse.Action):
@@ -50,30 +17,6 @@ class Value(argparse.Action):
     ) -> None:
         """Store the pair."""
         setattr(namespace, self.dest, (option, values))
-
-
-def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) -> T:
-    """Return the parsed value of an option that `Value` kept, or the default if it was not given.
-
-    Raises `UsageError`, naming the option.
-    """
-    from ..errors import UsageError
-
-    if pair is None:
-        return default
-    option, text = pair
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}.", hint="`conda prune --help` explains the options.") from error
-
-
-def parse_timeout(text: str) -> float:
-    """Return the seconds that ``90``, ``90s`` or ``5m`` means. Raises `ValueError`."""
-    from ..core.units import parse_age
-
-    text = text.strip()
-    return float(text) if text.isascii() and text.isdecimal() else parse_age(text)
 
 
 def directory(text: str) -> str:
@@ -105,27 +48,6 @@ def add_lock_timeout(group: Any) -> None:
     )
 
 
-def patience_of(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> Patience:
-    """Return how long to wait for locks; the user is told on standard error. Raises `UsageError`."""
-    from ..execution.locks.run_lock import DEFAULT_PATIENCE, Patience
-
-    return Patience(parsed(arguments.lock_timeout, parse_timeout, DEFAULT_PATIENCE), teller(output, reporter))
-
-
-def teller(output: Output, reporter: Reporter) -> Callable[[str], None]:
-    """Return what says something to the user while the work goes on."""
-    import sys
-
-    def tell(message: str) -> None:
-        # With a full disk behind standard error the work goes on unseen: what failed is not what it works on.
-        with suppress(OSError):
-            reporter.clear()
-            if not output.quiet:
-                print(message, file=sys.stderr, flush=True)
-
-    return tell
-
-
 def add_places(parser: argparse.ArgumentParser) -> Any:
     """Add the options that say where to look, and return their group."""
     where = parser.add_argument_group("where to look, and what stays")
@@ -148,3 +70,42 @@ def add_places(parser: argparse.ArgumentParser) -> Any:
         "can be repeated.",
     )
     return where
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what to remove."""
+    what = parser.add_argument_group("what to remove (default: unreferenced packages and leftovers)")
+    what.add_argument(
+        "-p", "--packages", action="store_true", help="Only extracted directories of unreferenced packages."
+    )
+    what.add_argument("-t", "--tarballs", action="store_true", help="Only archives of unreferenced packages.")
+    what.add_argument(
+        "--all-tarballs",
+        action="store_true",
+        help="Archives of packages in use too, where their extracted directory is whole.",
+    )
+    what.add_argument(
+        "--leftovers",
+        action="store_true",
+        help="Only what failed installs and removals left: partial downloads, incomplete and corrupt packages, trash, "
+        "stale locks, temporary files. Looks at the packages in use and at all environments too.",
+    )
+    what.add_argument("-i", "--index-cache", action="store_true", help="The index caches, as conda clean does.")
+    what.add_argument(
+        "-c",
+        "--tempfiles",
+        action="store_true",
+        help="Temporary files, trash and stale locks in all known environments and in the index caches.",
+    )
+    what.add_argument("-l", "--logfiles", action="store_true", help="Log files in the caches, as conda clean does.")
+    what.add_argument("-a", "--all", action="store_true", help="All of the above.")
+    what.add_argument(
+        "--verify",
+        action="store_true",
+        help="Read all packages and compare every file and archive with its hash, to find what is corrupt.",
+    )
+    what.add_argument(
+        "--repair",
+        action="store_true",
+        help="Extract damaged packages that are in use anew, from their archives in the cache.",
+    )

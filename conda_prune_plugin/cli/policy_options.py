@@ -1,4 +1,4 @@
-"""The options by which packages stay, shared by the commands that plan. Their values are read in `plan_prune`."""
+"""The options by which packages stay, shared by the commands that plan. Their values are read in `arguments`."""
 
 from __future__ import annotations
 

@@ -1,15 +1,23 @@
-"""``conda prune``: its options. What it does is in `run`, which conda's other commands need not import."""
+"""``conda prune``: its options, and one run of it: prepare, show the plan, ask, carry out, show the result."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import options
-from .arguments import add_targets
+from . import options as common
 from .ci_options import add_ci
-from .options import add_lock_timeout
+from .options import add_lock_timeout, add_targets
 from .policy_options import add_policies, add_roots
+
+if TYPE_CHECKING:
+    from ..discovery.inventory import Beginning
+    from ..operations.interaction import Output
+    from ..operations.options import PruneOptions
+    from ..operations.prune.run_prune import PruneResult
+
+#: The exit code after a no.
+DECLINED = 1
 
 DESCRIPTION = """\
 Remove what no environment needs from conda's package caches.
@@ -59,7 +67,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Add the options that name caches and roots."""
-    where = options.add_places(parser)
+    where = common.add_places(parser)
     where.add_argument(
         "--ignore-unreadable",
         action="store_true",
@@ -109,6 +117,45 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..discovery.inventory import begin
 
         beginning = begin(crew)
-        from ..operations.prune.run_prune import run
+        from ..operations.interaction import Output
+        from .arguments import prune_options
 
-        return run(arguments, beginning=beginning)
+        result = prune_with(prune_options(arguments), Output.from_context(), beginning)
+        return DECLINED if result is None else result.exit_code
+
+
+def prune_with(
+    options: PruneOptions,
+    output: Output,
+    beginning: Beginning | None = None,
+    *,
+    print_json: bool = True,
+    declined: str = "Nothing was removed.",
+) -> PruneResult | None:
+    """Plan, show the plan, ask, carry it out and show what became of it; return that, or None if the answer was no.
+
+    beginning: of the discovery, if it has begun. print_json: print the JSON document if one was asked for; otherwise
+    the caller makes it a part of its own (see `prune_output.document_of`). declined: what to print after a no.
+
+    Raises `PruneError`.
+    """
+    from ..operations.interaction import confirm, interacting
+    from ..operations.prune.prepare_prune import prepare, require_nobody_installs, require_runnable
+    from ..operations.prune.run_prune import carry_out, finish_without_changes
+    from .prune_output import import_text, question, show_plan, show_result
+
+    is_text = not (output.json or output.quiet)
+    with interacting(output) as interaction:
+        prepared = prepare(options, interaction, beginning, meanwhile=import_text if is_text else None)
+        show_plan(prepared)
+        if prepared.changes:
+            require_runnable(prepared)
+            if not confirm(question(prepared), prepared.interaction, declined):
+                return None
+            # Once more: the answer may have taken its time.
+            require_nobody_installs(prepared)
+            result = carry_out(prepared)
+        else:
+            result = finish_without_changes(prepared)
+        show_result(result, prepared.output, print_json=print_json)
+        return result

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, patience_of
+from .options import Value, add_lock_timeout, add_pkgs_dir
 
 if TYPE_CHECKING:
-    from ..core.run import PurgeOutcome, RunSummary
-    from ..execution.locks.run_lock import Patience
-    from ..execution.state.stored_runs import StoredRun
-    from ..operations.runs.run_store import Stock
-    from ..presentation.terminal.progress import Reporter
+    from ..core.run import RunSummary
+    from ..operations.interaction import Output
+    from ..operations.runs.purge import PurgeResult
 
 DESCRIPTION = """\
 Delete for good what earlier runs of `conda prune` left to be restored: backups
@@ -65,143 +62,56 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..errors import UsageError
-    from ..presentation.terminal.progress import Reporter
+    from ..operations.interaction import Output, confirm, interacting
+    from ..operations.runs.purge import carry_out_purge, prepare_purge
+    from .arguments import purge_options
 
-    ways = (bool(arguments.runs), arguments.all, arguments.older_than is not None)
-    if sum(ways) != 1:
-        raise UsageError(
-            "Name the runs to purge, or give either --older-than or --all.",
-            hint="`conda prune restore` lists the runs that there are.",
-        )
-    output = Output.from_context()
-    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _purge(arguments, output, reporter)
-
-
-def _purge(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
-    from ..core.model import Result
-    from ..core.units import format_size, parse_age, plural
-    from ..discovery.clients.conda import conda_settings
-    from ..operations.interaction import confirm
-    from ..operations.runs.run_store import finished_stock, summary, take_stock
-    from ..operations.runs.state_dirs import forget_places
-
-    patience = patience_of(arguments, output, reporter)
-    age = parsed(arguments.older_than, parse_age, None)
-    complete = True
-    if output.yes and not output.dry_run:
-        stock, complete = finished_stock(arguments.pkgs_dir, patience, reporter.counter("Finishing an earlier run"))
-        reporter.clear()
-        # A purge that was cut off may have left only these.
-        forget_places(conda_settings())
-    else:
-        stock = take_stock(arguments.pkgs_dir)
-    chosen = chosen_runs(stock, arguments.runs, age, time.time())
-    summaries = [summary(runs) for runs in chosen]
-    outcomes: list[PurgeOutcome] = []
-    if not output.dry_run and chosen:
-        stored = format_size(sum(item.stored for item in summaries))
-        _announce(summaries, output)
-        own = sum(item.own_files for item in summaries)
-        with_them = (
-            f", with {plural(own, 'file or directory', 'files and directories')} of your own work" if own else ""
-        )
-        if not confirm(f"Delete {plural(len(chosen), 'run')} for good ({stored}{with_them})?", output, reporter):
-            return 1
-        outcomes = purge_runs(chosen, patience, reporter.counter("Removing files"))
-        reporter.clear()
-    failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
-    _report(summaries, outcomes, stock, output, success=not failed)
-    return 1 if failed else 0
+    options, output = purge_options(arguments), Output.from_context()
+    with interacting(output) as interaction:
+        prepared = prepare_purge(options, interaction)
+        result = prepared.result
+        if result.runs and not output.dry_run:
+            _show_runs(result.runs, output)
+            if not confirm(_question(result.runs), interaction):
+                return 1
+            result = carry_out_purge(prepared, interaction)
+        _show(result, output)
+    return 1 if result.failed else 0
 
 
-def chosen_runs(stock: Stock, names: Iterable[str], age: float | None, now: float) -> list[tuple[StoredRun, ...]]:
-    """Return the complete runs that were named, or that are of an age, or else all. Raises `NoSuchRunError`."""
-    from ..errors import NoSuchRunError
-    from ..operations.runs.run_store import named_run, summary
+def _question(runs: Sequence[RunSummary]) -> str:
+    from ..core.units import format_size, plural
 
-    if named := [named_run(stock, name) for name in names]:
-        for runs in named:
-            if unexplained := next((stored for stored in runs if stored.unexplained), None):
-                raise NoSuchRunError(
-                    f"The run {unexplained.id} is left alone: its receipt is missing or can't be understood.",
-                    hint=unexplained.remedy,
-                    path=unexplained.path,
-                )
-            if not summary(runs).complete:
-                raise NoSuchRunError(
-                    f"The run {runs[0].id} was cut off, or still goes on.",
-                    hint="The next `conda prune` that may write finishes what was cut off.",
-                    path=runs[0].path,
-                )
-        return list(dict.fromkeys(named))
-    summaries = [(runs, summary(runs)) for runs in stock.runs]
-    return [
-        runs
-        for runs, told in summaries
-        if told.complete and told.run and (age is None or now - told.run.started >= age)
-    ]
+    stored = format_size(sum(item.stored for item in runs))
+    own = sum(item.own_files for item in runs)
+    with_them = f", with {plural(own, 'file or directory', 'files and directories')} of your own work" if own else ""
+    return f"Delete {plural(len(runs), 'run')} for good ({stored}{with_them})?"
 
 
-def purge_runs(
-    chosen: Iterable[Sequence[StoredRun]], patience: Patience, progress: Callable[[int], None]
-) -> list[PurgeOutcome]:
-    """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
-    from ..core.model import Result
-    from ..core.run import PurgeOutcome
-    from ..discovery.clients.conda import conda_settings
-    from ..discovery.system.measure import measure
-    from ..execution.purge_backups import purge
-    from ..operations.run_as_owner import needs_other_user, purge_as_owner
-    from ..operations.runs.run_store import all_locked, summary
-    from ..operations.runs.state_dirs import forget_places
+def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
+    import time
 
-    outcomes = []
-    chosen = list(chosen)
-    ours = [stored for runs in chosen for stored in runs if not needs_other_user(stored)]
-    with all_locked(ours, patience) as locked:
-        for runs in chosen:
-            done = []
-            for stored in runs:
-                if needs_other_user(stored):
-                    done.append(purge_as_owner(stored, patience, progress))
-                    continue
-                here = locked[stored.cache.path]
-                purged = purge(here, stored, lambda path, fd: measure(path, dir_fd=fd), progress)
-                done.append((purged.freed, purged.error))
-            errors = [error for _, error in done if error]
-            result = Result.FAILED if errors else Result.PURGED
-            freed = sum(freed for freed, _ in done)
-            outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
-    forget_places(conda_settings())
-    return outcomes
-
-
-def _announce(summaries: Sequence[RunSummary], output: Output) -> None:
     from ..presentation.plan_text import console
     from ..presentation.runs_output import show_runs
 
     if not (output.json or output.quiet):
-        show_runs(console(sys.stdout), summaries, time.time())
+        show_runs(console(sys.stdout), runs, time.time())
 
 
-def _report(
-    summaries: Sequence[RunSummary], outcomes: Sequence[PurgeOutcome], stock: Stock, output: Output, *, success: bool
-) -> None:
+def _show(result: PurgeResult, output: Output) -> None:
     from ..presentation.json_output import print_document
     from ..presentation.plan_text import console, show_notices
     from ..presentation.runs_output import purged_document, run_document, runs_document, show_purged
 
     if output.json:
-        runs = [purged_document(outcome) for outcome in outcomes] or [run_document(item) for item in summaries]
-        print_document(runs_document(runs, stock.notices, success=success, dry_run=output.dry_run))
+        runs = [purged_document(item) for item in result.outcomes] or [run_document(item) for item in result.runs]
+        print_document(runs_document(runs, result.notices, success=not result.failed, dry_run=output.dry_run))
         return
     out, err = console(sys.stdout), console(sys.stderr)
-    show_notices(err, stock.notices)
-    if outcomes:
-        show_purged(out, err, outcomes, quiet=output.quiet)
-    elif summaries:
-        _announce(summaries, output)
+    show_notices(err, result.notices)
+    if result.outcomes:
+        show_purged(out, err, result.outcomes, quiet=output.quiet)
+    elif result.runs:
+        _show_runs(result.runs, output)
     elif not output.quiet:
         out.print("There is nothing to purge.")

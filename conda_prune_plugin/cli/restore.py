@@ -6,16 +6,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .options import Output, Value, add_lock_timeout, add_pkgs_dir, parsed, patience_of
+from .options import Value, add_lock_timeout, add_pkgs_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..core.plan import Outcome
-    from ..execution.state.receipt import ReceiptEntry
-    from ..execution.state.stored_runs import StoredRun
-    from ..operations.runs.run_store import Stock
-    from ..presentation.terminal.progress import Reporter
+    from ..operations.interaction import Output
+    from ..operations.runs.restore import RestoreResult, RunList
 
 DESCRIPTION = """\
 Put back what an earlier `conda prune` took out of the package caches, and
@@ -68,129 +63,52 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..errors import UsageError
-    from ..presentation.terminal.progress import Reporter
+    from ..operations.interaction import Output, interacting
+    from ..operations.runs.restore import list_runs, restore_run
+    from ..operations.runs.run_store import exit_code
+    from .arguments import restore_options
 
-    output = Output.from_context()
-    if arguments.run is None:
-        if arguments.only is not None:
-            raise UsageError("--only needs a RUN.", hint="`conda prune restore last --only SPEC`, for instance.")
-        return _list(arguments, output)
-    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        return _restore(arguments, output, reporter)
+    options, output = restore_options(arguments), Output.from_context()
+    if options.run is None:
+        _show_list(list_runs(options), output)
+        return 0
+    with interacting(output) as interaction:
+        result = restore_run(options, interaction)
+        _show(result, output)
+    return exit_code(failed=result.failed, interrupted=result.interrupted)
 
 
-def _list(arguments: argparse.Namespace, output: Output) -> int:
+def _show_list(found: RunList, output: Output) -> None:
     import time
 
-    from ..operations.runs.run_store import summary, take_stock
     from ..presentation.json_output import print_document
     from ..presentation.plan_text import console, show_notices
     from ..presentation.runs_output import run_document, runs_document, show_runs
 
-    stock = take_stock(arguments.pkgs_dir)
-    summaries = [summary(runs) for runs in stock.runs]
     if output.json:
-        runs = [run_document(item) for item in summaries]
-        print_document(runs_document(runs, stock.notices, success=True, dry_run=output.dry_run))
-        return 0
-    show_runs(console(sys.stdout), summaries, time.time())
-    show_notices(console(sys.stderr), stock.notices)
-    return 0
+        runs = [run_document(item) for item in found.runs]
+        print_document(runs_document(runs, found.notices, success=True, dry_run=output.dry_run))
+        return
+    show_runs(console(sys.stdout), found.runs, time.time())
+    show_notices(console(sys.stderr), found.notices)
 
 
-def _restore(arguments: argparse.Namespace, output: Output, reporter: Reporter) -> int:
-    from dataclasses import replace
-
-    from ..core.model import Notice, Result
-    from ..discovery.clients.conda import conda_settings
-    from ..errors import NoSuchRunError
-    from ..execution.restore_backups import restore
-    from ..operations.run_as_owner import needs_other_user, restore_as_owner
-    from ..operations.runs.refetch import fetch
-    from ..operations.runs.restore_envs import restore_environments
-    from ..operations.runs.run_store import (
-        all_locked,
-        exit_code,
-        finished_stock,
-        interrupted_notice,
-        matching,
-        named_run,
-        take_stock,
-    )
-    from ..operations.runs.state_dirs import forget_places
-
-    wanted = parsed(arguments.only, matching, matching(None))
-    patience = patience_of(arguments, output, reporter)
-    complete = True
-    if output.dry_run:
-        stock = take_stock(arguments.pkgs_dir)
-    else:
-        progress = reporter.counter("Finishing an earlier run")
-        stock, complete = finished_stock(arguments.pkgs_dir, patience, progress)
-    named = named_run(stock, arguments.run)
-    # In one cache the run may be whole, and in another not understood.
-    runs = [stored for stored in named if any(map(wanted, stored.entries))]
-    entries = [entry for stored in runs for entry in stored.entries if wanted(entry)]
-    if not entries:
-        raise NoSuchRunError(
-            f"The run {named[0].id} has nothing to restore" + (" that matches --only." if arguments.only else "."),
-            hint="`conda prune restore` lists the runs that there are.",
-        )
-    outcomes: list[Outcome] = []
-    interrupted = False
-    if not output.dry_run:
-        progress = reporter.counter("Restoring packages", len(entries))
-        with all_locked((stored for stored in runs if not needs_other_user(stored)), patience) as locked:
-            for stored in runs:
-                if needs_other_user(stored):
-                    done = restore_as_owner(stored, wanted, patience, progress)
-                elif stored.environments:
-                    done = restore_environments(locked[stored.cache.path], stored, wanted, progress)
-                else:
-                    done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)
-                outcomes += done.outcomes
-                interrupted |= done.interrupted
-                complete &= not done.interrupted and done.unsettled is None
-                told = [Notice("unsettled", done.unsettled, stored.path)] if done.unsettled is not None else []
-                told += [Notice("rebuild", message, stored.path) for message in done.warnings]
-                told += [interrupted_notice(stored.path)] if done.interrupted else []
-                stock = replace(stock, notices=(*stock.notices, *told))
-                if done.interrupted:
-                    break
-        forget_places(conda_settings())
-        reporter.clear()
-    failed = not complete or any(outcome.result is Result.FAILED for outcome in outcomes)
-    _report(runs, entries, outcomes, stock, output, success=not failed)
-    return exit_code(failed=failed, interrupted=interrupted)
-
-
-def _report(
-    runs: Sequence[StoredRun],
-    entries: Sequence[ReceiptEntry],
-    outcomes: Sequence[Outcome],
-    stock: Stock,
-    output: Output,
-    *,
-    success: bool,
-) -> None:
-    from ..operations.runs.run_store import summary
+def _show(result: RestoreResult, output: Output) -> None:
     from ..presentation.json_output import print_document
-    from ..presentation.plan_text import console, printable, show_notices
-    from ..presentation.runs_output import run_document, runs_document, show_restored
+    from ..presentation.plan_text import console, show_notices
+    from ..presentation.runs_output import restored_document, runs_document, show_restorable, show_restored
 
-    dists = [entry.dist for entry in entries]
+    dists = [entry.dist for entry in result.entries]
     if output.json:
-        wanted = {"dists": dists, "entries": len(dists), "files": sum(entry.files for entry in entries)}
-        run = {**run_document(summary(runs)), **wanted}
-        document = runs_document([run], stock.notices, success=success, dry_run=output.dry_run, outcomes=outcomes)
+        run = restored_document(result.run, dists, sum(entry.files for entry in result.entries))
+        document = runs_document(
+            [run], result.notices, success=not result.failed, dry_run=output.dry_run, outcomes=result.outcomes
+        )
         print_document(document)
         return
     out, err = console(sys.stdout), console(sys.stderr)
-    show_notices(err, stock.notices)
-    if outcomes:
-        show_restored(out, err, runs[0].id, outcomes, quiet=output.quiet)
+    show_notices(err, result.notices)
+    if result.outcomes:
+        show_restored(out, err, result.run.id, result.outcomes, quiet=output.quiet)
     elif not output.quiet:
-        out.print(f"Would restore {len(dists):,} of the run {runs[0].id}:")
-        for dist in dists:
-            out.print(f"  {printable(dist)}")
+        show_restorable(out, result.run.id, dists)

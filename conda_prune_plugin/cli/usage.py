@@ -1,12 +1,23 @@
-"""``conda prune usage``: its options. What it does is in `measure_usage`, which other commands need not import."""
+"""``conda prune usage``: its options, and what it shows of where the disk goes."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import os
+import stat
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .options import Value, add_places
 from .policy_options import CHOICES
+
+if TYPE_CHECKING:
+    from ..discovery.inventory import Beginning
+    from ..operations.interaction import Output
+    from ..operations.options import UsageOptions
+    from ..operations.prune.measure_usage import UsageResult
+    from ..operations.prune.report_file import ReportFile
 
 DESCRIPTION = """\
 Show where the disk goes: environments, package caches, and what could be
@@ -88,6 +99,81 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..discovery.inventory import begin
 
         beginning = begin(crew)
-        from ..operations.prune.measure_usage import run
+        from .arguments import prune_command, usage_options
 
-        return run(arguments, beginning)
+        options = usage_options(arguments)
+        if options.export is not None:
+            return _export(options, beginning)
+        return _run(options, beginning, prune_command(arguments))
+
+
+def _export(options: UsageOptions, beginning: Beginning) -> int:
+    """Write what ncdu reads, of one environment or of everything."""
+    from ..operations.interaction import Output, interacting
+    from ..operations.prune.measure_usage import list_files
+    from ..presentation.plan_text import console, show_notices
+    from ..presentation.usage.ncdu import write_ncdu
+
+    # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
+    with interacting(Output.from_context(), progress=not _is_pipe(sys.stdout)) as interaction:
+        trees, notices = list_files(options, interaction.reporter, beginning)
+        notices += tuple(write_ncdu(sys.stdout, trees, now=time.time()))
+    show_notices(console(sys.stderr), notices)
+    return 0
+
+
+def _is_pipe(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _run(options: UsageOptions, beginning: Beginning, command: str) -> int:
+    from ..operations.interaction import Output, interacting
+    from ..operations.prune.measure_usage import measure_usage
+    from ..operations.prune.report_file import ReportFile
+
+    output = Output.from_context()
+    with interacting(output) as interaction:
+        file = None if options.html is None else ReportFile(options.html)
+        result = measure_usage(options, interaction.reporter, beginning)
+        if file is not None and not output.dry_run:
+            _write_report(file, result, command)
+    if output.json:
+        from ..presentation.json_output import print_document
+        from ..presentation.usage.usage_json import usage_document
+
+        print_document(usage_document(result.usage, result.notices, packages=result.packages, zoomed=result.zoomed))
+    else:
+        _show(result, output, file)
+    return 0
+
+
+def _write_report(file: ReportFile, result: UsageResult, command: str) -> None:
+    from ..discovery.usage.file_owners import cached_parts
+    from ..presentation.usage.html_report import report
+
+    scan = result.scan
+    parts = cached_parts(scan)
+    file.write(report(result.usage, result.contents, parts, scan.inodes, now=time.time(), command=command))
+
+
+def _show(result: UsageResult, output: Output, file: ReportFile | None) -> None:
+    from ..presentation.plan_text import console, show_notices
+    from ..presentation.usage.package_text import show_packages, show_zoom
+    from ..presentation.usage.usage_text import show_usage
+
+    out, whole = console(sys.stdout), output.verbosity > 0
+    if result.zoomed is not None:
+        show_zoom(out, *result.zoomed, whole=whole)
+    if result.packages is not None:
+        names = {item.root.path: item.root.name or item.root.path for item in result.usage.environments}
+        show_packages(out, result.packages, names, whole=whole)
+    if result.zoomed is None and result.packages is None:
+        show_usage(out, result.usage, now=time.time())
+    if file is not None:
+        where = "would be written to" if output.dry_run else "is in"
+        out.print(f"The report {where} {file.path}.")
+    sys.stdout.flush()
+    show_notices(console(sys.stderr), result.notices)

@@ -1,9 +1,15 @@
-"""``conda prune why``: its options. What it does is in `explain`."""
+"""``conda prune why``: its options, and what it shows of the reasons."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..operations.interaction import Output
+    from ..operations.prune.explain import Explanations
 
 DESCRIPTION = """\
 Say of packages in the caches what keeps them, or why they would go.
@@ -63,6 +69,29 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
+    from ..operations.interaction import Output, interacting
     from ..operations.prune.explain import explain
+    from .arguments import why_options
 
-    return explain(arguments)
+    options, output = why_options(arguments), Output.from_context()
+    with interacting(output) as interaction:
+        result = explain(options, interaction.reporter)
+    _show(result, output)
+    return 0 if result.complete else 1
+
+
+def _show(result: Explanations, output: Output) -> None:
+    from ..presentation.why_output import show_why, why_document
+
+    found, alone = result.found, result.alone
+    places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in result.holders.items()}
+    if output.json:
+        from ..presentation.json_output import print_document
+
+        print_document(why_document(found, places, alone, result.notices, success=result.complete))
+        return
+    from ..presentation.plan_text import console, show_notices
+
+    show_why(console(sys.stdout), found, places, alone, now=time.time())
+    sys.stdout.flush()
+    show_notices(console(sys.stderr), result.notices)

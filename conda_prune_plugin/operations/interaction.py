@@ -1,14 +1,88 @@
-"""Asking before anything is removed. conda's own `confirm_yn` takes the end of its input for a yes."""
+"""What an operation needs of the outside: what conda was asked for, somebody to tell, somebody to ask.
+
+conda's own `confirm_yn` takes the end of its input for a yes.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..presentation.terminal.progress import Reporter
+
 if TYPE_CHECKING:
-    from ..cli.options import Output
-    from ..presentation.terminal.progress import Reporter
+    from ..execution.locks.run_lock import Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """conda's own options for output and prompts."""
+
+    json: bool
+    dry_run: bool
+    yes: bool
+    quiet: bool
+    verbosity: int
+
+    @classmethod
+    def from_context(cls) -> Output:
+        """Return what conda made of command line, environment and ``.condarc``."""
+        from conda.base.context import context
+
+        return cls(
+            json=bool(context.json),
+            dry_run=bool(context.dry_run),
+            yes=bool(context.always_yes),
+            quiet=bool(context.quiet),
+            verbosity=int(context.verbosity or 0),
+        )
+
+
+def teller(output: Output, reporter: Reporter) -> Callable[[str], None]:
+    """Return what says something to the user while the work goes on."""
+
+    def tell(message: str) -> None:
+        # With a full disk behind standard error the work goes on unseen: what failed is not what it works on.
+        with suppress(OSError):
+            reporter.clear()
+            if not output.quiet:
+                print(message, file=sys.stderr, flush=True)
+
+    return tell
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """What the steps of one operation share: conda's options for output, and where progress is shown."""
+
+    output: Output
+    reporter: Reporter
+
+    @property
+    def may_change(self) -> bool:
+        """Whether the user has agreed to changes, or can be asked, and it is no dry run."""
+        return not self.output.dry_run and (self.output.yes or may_ask(self.output))
+
+    def tell(self, message: str) -> None:
+        """Say something while the work goes on."""
+        teller(self.output, self.reporter)(message)
+
+    def patience(self, seconds: float) -> Patience:
+        """Return how long to wait for locks; the user is told on standard error."""
+        from ..execution.locks.run_lock import Patience
+
+        return Patience(seconds, self.tell)
+
+
+@contextmanager
+def interacting(output: Output, *, progress: bool = True) -> Iterator[Interaction]:
+    """Show progress on standard error where somebody may look at it."""
+    with Reporter(sys.stderr, enabled=progress and not (output.json or output.quiet)) as reporter:
+        yield Interaction(output, reporter)
 
 
 def may_ask(output: Output) -> bool:
@@ -22,17 +96,18 @@ def require_answer(output: Output) -> None:
         raise _unconfirmed("with --json nothing is asked" if output.json else "standard input is not a terminal")
 
 
-def confirm(question: str, output: Output, reporter: Reporter, declined: str = "Nothing was removed.") -> bool:
+def confirm(question: str, interaction: Interaction, declined: str = "Nothing was removed.") -> bool:
     """Return True if the user says yes; anything but a clear yes is a no, which prints `declined`.
 
     Ends the progress that is shown, so that nothing is drawn over the question. What was typed before the question is
     not an answer to it. Raises `ConfirmationError` if no user can answer and there is no ``--yes``, and
     `KeyboardInterrupt`, with `declined` as its text, at Ctrl-C.
     """
+    output = interaction.output
     if output.yes:
         return True
     require_answer(output)
-    reporter.clear()
+    interaction.reporter.clear()
     sys.stdout.flush()
     screen = sys.stdout if sys.stdout.isatty() and not sys.stderr.isatty() else sys.stderr
     try:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from ..core.envs.environment_use import Departed, Environment, Losses, last_evidence, protections
-from ..core.model import Notice, Result
-from ..core.run import Disposal, Run
+from ..core.envs.environment_use import Environment, Losses, last_evidence, protections
+from ..core.envs.envs_result import EnvsResult
+from ..core.model import Result
+from ..core.run import Disposal
 from ..core.units import format_age, format_size, plural
 from .plan_json import SCHEMA, iso_time, warnings_document
 from .plan_text import printable
@@ -36,57 +36,29 @@ _MOST_DUPLICATES = 20
 _STALE_NAMED = 10
 
 
-@dataclass(frozen=True, slots=True)
-class EnvsReport:
-    """Everything that `conda prune envs` shows.
+def envs_document(result: EnvsResult, *, dry_run: bool, pruned: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the document of ``conda prune envs --json``: sizes in bytes, times in ISO 8601 and UTC.
 
-    shown: the environments that were asked for, of `count`. now: seconds since the epoch.
-    unused_for: the AGE that was asked for, as it was typed.
-    stale: for each registry the prefixes that are no environments, and why. fix: those that are taken out, None if
-        that was not asked for.
-    leaving: what is to go, and what no rebuild brings back. released: the bytes that come back with it.
-    reclaimable, reclaimable_then: what a prune of the caches gives back now, and when these are gone.
     pruned: the document of a prune afterwards.
     """
-
-    shown: tuple[Environment, ...]
-    count: int
-    stale: Mapping[str, Sequence[tuple[str, str]]]
-    now: float
-    unused_for: str | None = None
-    dry_run: bool = False
-    leaving: tuple[tuple[Environment, Losses], ...] = ()
-    disposal: Disposal | None = None
-    released: int = 0
-    reclaimable: int = 0
-    reclaimable_then: int = 0
-    run: Run | None = None
-    outcomes: Sequence[Departed] = ()
-    fix: Mapping[str, Sequence[str]] | None = None
-    copies: tuple[str, ...] = ()
-    pruned: Mapping[str, Any] | None = None
-
-
-def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: bool) -> dict[str, Any]:
-    """Return the document of ``conda prune envs --json``: sizes in bytes, times in ISO 8601 and UTC."""
-    losses = {environment.path: item for environment, item in report.leaving}
+    losses = {environment.path: item for environment, item in result.remove}
     return {
         "schema": SCHEMA,
-        "success": success,
-        "dry_run": report.dry_run,
-        "run": report.run.id if report.run else None,
-        "disposal": report.disposal.value if report.disposal else None,
-        "environments": [_environment(item, report.now) for item in report.shown],
-        "duplicate_groups": _groups(report.shown),
+        "success": not result.failed,
+        "dry_run": dry_run,
+        "run": result.run.id if result.run else None,
+        "disposal": result.disposal.value if result.disposal else None,
+        "environments": [_environment(item, result.now) for item in result.shown],
+        "duplicate_groups": _groups(result.shown),
         "registries": [
             {
                 "path": registry,
                 "stale": [{"prefix": prefix, "kind": why} for prefix, why in stale],
-                "taken_out": list((report.fix or {}).get(registry, ())),
+                "taken_out": list((result.fix or {}).get(registry, ())),
             }
-            for registry, stale in report.stale.items()
+            for registry, stale in result.stale.items()
         ],
-        "copies": list(report.copies),
+        "copies": list(result.copies),
         "remove": [
             {
                 "path": path,
@@ -96,11 +68,11 @@ def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: boo
             for path, item in losses.items()
         ],
         "totals": {
-            "environments": report.count,
-            "remove": len(report.leaving),
-            "released": report.released,
-            "reclaimable": report.reclaimable,
-            "reclaimable_then": report.reclaimable_then,
+            "environments": result.count,
+            "remove": len(result.remove),
+            "released": result.released,
+            "reclaimable": result.reclaimable,
+            "reclaimable_then": result.reclaimable_then,
         },
         "outcomes": [
             {
@@ -110,10 +82,10 @@ def envs_document(report: EnvsReport, notices: Iterable[Notice], *, success: boo
                 "error": outcome.error,
                 "exports": outcome.exports,
             }
-            for outcome in report.outcomes
+            for outcome in result.outcomes
         ],
-        "prune": report.pruned,
-        "warnings": warnings_document(notices),
+        "prune": pruned,
+        "warnings": warnings_document(result.notices),
     }
 
 
@@ -156,19 +128,19 @@ def _losses(prefix: str, losses: Losses) -> dict[str, Any]:
     }
 
 
-def show_environments(out: Console, report: EnvsReport, *, whole: bool, quiet: bool) -> None:
+def show_environments(out: Console, result: EnvsResult, *, whole: bool, quiet: bool) -> None:
     """Print the environments with their evidence, stale lines, and what is about to go; `whole` leaves out nothing."""
-    if report.leaving:
-        _show_leaving(out, report, quiet=quiet)
-    elif report.fix is None:
-        _show_list(out, report, whole=whole)
-    if not quiet and (report.fix is not None or not report.leaving):
-        _show_stale(out, report, whole=whole)
+    if result.remove:
+        _show_removal(out, result, quiet=quiet)
+    elif result.fix is None:
+        _show_list(out, result, whole=whole)
+    if not quiet and (result.fix is not None or not result.remove):
+        _show_stale(out, result, whole=whole)
 
 
-def _show_list(out: Console, report: EnvsReport, *, whole: bool) -> None:
-    if not report.shown:
-        wanted = "" if report.unused_for is None else f" that nothing has used for {report.unused_for}"
+def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
+    if not result.shown:
+        wanted = "" if result.unused_for is None else f" that nothing has used for {printable(result.unused_for)}"
         out.print(f"There is no environment{wanted}.")
         return
     rows = [
@@ -179,29 +151,29 @@ def _show_list(out: Console, report: EnvsReport, *, whole: bool) -> None:
                 format_size(item.usage.account.shared),
                 f"{len(item.root.packages):,}",
                 item.python or "-",
-                _ago(item.created, report.now),
-                _ago(item.usage.changed, report.now),
-                _used(item, report.now),
+                _ago(item.created, result.now),
+                _ago(item.usage.changed, result.now),
+                _used(item, result.now),
             ),
-            tuple(_below(item, report, whole=whole)),
+            tuple(_below(item, result, whole=whole)),
         )
-        for item in report.shown
+        for item in result.shown
     ]
     show_table(out, "  environment", ("own", "shared", "packages", "python", "created", "changed", "used"), rows)
-    if any(not item.usage.keeps_access for item in report.shown):
+    if any(not item.usage.keeps_access for item in result.shown):
         out.print("  ? its file system keeps no times of access")
     out.print()
-    wanted = "" if report.unused_for is None else f" of {report.count:,} unused for {report.unused_for}"
-    own = format_size(sum(item.usage.account.own for item in report.shown))
-    out.print(f"{plural(len(report.shown), 'environment')}{wanted}, own bytes {own}.")
+    wanted = "" if result.unused_for is None else f" of {result.count:,} unused for {printable(result.unused_for)}"
+    own = format_size(sum(item.usage.account.own for item in result.shown))
+    out.print(f"{plural(len(result.shown), 'environment')}{wanted}, own bytes {own}.")
 
 
-def _below(item: Environment, report: EnvsReport, *, whole: bool) -> Iterable[str]:
+def _below(item: Environment, result: EnvsResult, *, whole: bool) -> Iterable[str]:
     """Give the lines under an environment."""
     if item.root.name is not None and whole:
         yield f"    {printable(item.path)}"
-    if (report.unused_for is not None or whole) and (last := last_evidence(item, report.now)):
-        age = format_age(report.now - last.time)
+    if (result.unused_for is not None or whole) and (last := last_evidence(item, result.now)):
+        age = format_age(result.now - last.time)
         yield f"    last evidence: {last.kind}, {age} ago ({printable(last.detail)})"
     marks = [word for word, holds in (("base", item.base), ("active", item.active), ("frozen", item.frozen)) if holds]
     marks += [] if item.registered or item.base else ["not registered"]
@@ -232,16 +204,16 @@ def _groups(environments: Iterable[Environment]) -> list[list[str]]:
     return [list(group) for group in groups.values()]
 
 
-def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:
-    backup = report.disposal is Disposal.BACKUP
-    for environment, losses in report.leaving:
+def _show_removal(out: Console, result: EnvsResult, *, quiet: bool) -> None:
+    backup = result.disposal is Disposal.BACKUP
+    for environment, losses in result.remove:
         account = environment.usage.account
         verb = "move aside" if backup else "remove"
         out.print(Text(f"{verb} {printable(environment.path)}", style="bold", overflow="fold"))
         line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
         line += f"{plural(len(environment.root.packages), 'package')}"
-        if last := last_evidence(environment, report.now):
-            line += f"; {last.kind} {format_age(report.now - last.time)} ago"
+        if last := last_evidence(environment, result.now):
+            line += f"; {last.kind} {format_age(result.now - last.time)} ago"
         out.print(Text(line, overflow="fold"))
         if not quiet:
             for found in protections(environment, by_age=False):
@@ -256,10 +228,10 @@ def _show_leaving(out: Console, report: EnvsReport, *, quiet: bool) -> None:
     if backup:
         out.print("A backup frees nothing until it is purged, and its packages stay in the caches until then.")
     else:
-        more = report.reclaimable_then - report.reclaimable
+        more = result.reclaimable_then - result.reclaimable
         out.print(
-            f"{format_size(report.released)} come back. `conda prune` would give back "
-            f"{format_size(report.reclaimable_then)} then, {format_size(more)} more than now."
+            f"{format_size(result.released)} come back. `conda prune` would give back "
+            f"{format_size(result.reclaimable_then)} then, {format_size(more)} more than now."
         )
 
 
@@ -272,8 +244,8 @@ def _losses_text(losses: Losses) -> Iterable[str]:
             yield f"  {printable(path)} ({format_size(size)})"
 
 
-def _show_stale(out: Console, report: EnvsReport, *, whole: bool) -> None:
-    for registry, stale in report.stale.items():
+def _show_stale(out: Console, result: EnvsResult, *, whole: bool) -> None:
+    for registry, stale in result.stale.items():
         if not stale:
             continue
         out.print(Text(f"{printable(registry)} lists {plural(len(stale), 'place')} without an environment:"))
@@ -282,41 +254,41 @@ def _show_stale(out: Console, report: EnvsReport, *, whole: bool) -> None:
             out.print(Text(f"  {printable(prefix)} {_STALE[why]}", overflow="fold"))
         if len(stale) > limit:
             out.print(f"  and {len(stale) - limit:,} more (-v names them)")
-        if report.fix is None:
+        if result.fix is None:
             out.print("  `conda prune envs --fix-registry` takes out what is gone.")
 
 
-def show_changes(out: Console, err: Console, report: EnvsReport, *, quiet: bool) -> None:
+def show_changes(out: Console, err: Console, result: EnvsResult, *, quiet: bool) -> None:
     """Print what was done (not if `quiet`), and what was not and why."""
     if not quiet:
-        for line in _done(report):
+        for line in _done(result):
             out.print(Text(line, overflow="fold"))
-    for outcome in report.outcomes:
+    for outcome in result.outcomes:
         if outcome.result in (Result.SKIPPED, Result.FAILED):
             style = "red" if outcome.result is Result.FAILED else "yellow"
             err.print(Text.assemble((outcome.result.value, style), printable(f": {outcome.path}: {outcome.error}")))
 
 
-def _done(report: EnvsReport) -> Iterable[str]:
-    if report.copies and report.fix:
-        count = sum(map(len, report.fix.values()))
-        yield f"Took {plural(count, 'line')} out of the registry; the copy of before is {printable(report.copies[0])}."
-    elif report.fix == {} and not report.leaving:
+def _done(result: EnvsResult) -> Iterable[str]:
+    if result.copies and result.fix:
+        count = sum(map(len, result.fix.values()))
+        yield f"Took {plural(count, 'line')} out of the registry; the copy of before is {printable(result.copies[0])}."
+    elif result.fix == {} and not result.remove:
         yield "There is nothing to fix."
-    done = [outcome for outcome in report.outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
-    if not done or report.run is None:
+    done = [outcome for outcome in result.outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
+    if not done or result.run is None:
         return
     noun = plural(len(done), "environment")
-    if report.disposal is Disposal.BACKUP:
-        yield f"Moved {noun} aside. This frees nothing before `conda prune purge {report.run.id}`."
-        yield f"To have it back as it was: conda prune restore {report.run.id}"
+    if result.disposal is Disposal.BACKUP:
+        yield f"Moved {noun} aside. This frees nothing before `conda prune purge {result.run.id}`."
+        yield f"To have it back as it was: conda prune restore {result.run.id}"
         return
     yield f"Removed {noun}; {format_size(sum(outcome.freed for outcome in done))} freed."
     exports = [outcome.exports for outcome in done if outcome.exports is not None]
     for folder in exports:
         yield f"What is needed to rebuild it is in {printable(folder)}"
     if exports:
-        yield f"To rebuild it: conda prune restore {report.run.id}"
+        yield f"To rebuild it: conda prune restore {result.run.id}"
 
 
 def _ago(time: float | None, now: float) -> str:

@@ -89,7 +89,7 @@ _DONE = (Result.REMOVED, Result.BACKED_UP)
 def _remarks(plan: Plan, *, dry_run: bool, check: Check | None) -> Iterator[str]:
     if check is not None:
         relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
-        yield f"`--check`: {format_size(plan.reclaimable)} reclaimable, {relation} {check.typed}."
+        yield f"`--check`: {format_size(plan.reclaimable)} reclaimable, {relation} {check.shown}."
     elif dry_run:
         yield f"A dry run: nothing was changed; {plural(len(plan.keep), 'entry', 'entries')} would stay."
 

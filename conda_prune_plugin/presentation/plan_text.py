@@ -139,7 +139,7 @@ def show_plan(out: Console, plan: Plan, *, now: float, verbosity: int) -> None:
 def show_check(out: Console, check: Check, plan: Plan) -> None:
     """Print the answer of ``--check``."""
     relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
-    out.print(f"--check: {format_size(plan.reclaimable)} reclaimable, {relation} {check.typed}.")
+    out.print(f"--check: {format_size(plan.reclaimable)} reclaimable, {relation} {check.shown}.")
 
 
 def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:

@@ -70,6 +70,11 @@ def purged_document(outcome: PurgeOutcome) -> dict[str, Any]:
     return {**run_document(outcome.summary), **result}
 
 
+def restored_document(summary: RunSummary, dists: Sequence[str], files: int) -> dict[str, Any]:
+    """Return what JSON tells of a run of which some entries, with so many files, were to be restored."""
+    return {**run_document(summary), "dists": list(dists), "entries": len(dists), "files": files}
+
+
 def show_runs(out: Console, runs: Sequence[RunSummary], now: float) -> None:
     """Print a line for each run, the newest last."""
     if not runs:
@@ -102,6 +107,13 @@ def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outco
         files = plural(sum(outcome.files for outcome in restored), "file")
         out.print(f"Restored {entries} of the run {run}, {files}.")
     show_failures(err, outcomes)
+
+
+def show_restorable(out: Console, run: str, dists: Sequence[str]) -> None:
+    """Print what a restore would put back."""
+    out.print(f"Would restore {len(dists):,} of the run {run}:")
+    for dist in dists:
+        out.print(f"  {printable(dist)}")
 
 
 def show_purged(out: Console, err: Console, outcomes: Sequence[PurgeOutcome], *, quiet: bool) -> None:

@@ -53,6 +53,10 @@ class Search:
     repair: bool = False
 
 
+#: What is looked at unless more was asked for.
+DEFAULT_SEARCH = Search()
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The leftovers, the inventory without them, and the entries that were looked at and are whole."""

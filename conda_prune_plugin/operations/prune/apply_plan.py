@@ -19,7 +19,7 @@ from ...execution.recover import needs_recovery
 from ...execution.sweep import Execution
 from ...presentation.terminal.progress import Reporter
 from ..run_as_owner import execute_as_owners, recover_as_owner, remove_other_as_owners, repair_as_owners
-from ..runs.old_runs import purge_old
+from ..runs.purge import purge_old
 from ..runs.refetch import extraction
 from ..runs.run_store import stopped_notice
 
@@ -27,7 +27,7 @@ from ..runs.run_store import stopped_notice
 _MANY = 8
 
 
-def carry_out(
+def apply_plan(
     plan: Plan, run: Run, repairing: Run, watch: RootWatch, reporter: Reporter, patience: Patience
 ) -> Execution:
     """Remove, repair and delete what the plan says; `repairing` is the run of the repairs.

@@ -1,68 +1,64 @@
-"""One run of ``conda prune why``: discover, plan, and say what the plan says of what was asked for."""
+"""Explain what the plan says of packages: discover, plan, and measure what holds them."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ... import failures
-from ...cli.options import Output
 from ...core.model import Entry, Inventory, Notice, ReasonKind, RootKind
 from ...core.rules.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ...core.rules.planner import with_links
-from ...discovery.inventory import discover
 from ...discovery.links.link_search import Holder, count_links, find_holders, measure_entries
 from ...discovery.links.link_types import measure_links
 from ...discovery.packages.match_spec import matching
 from ...discovery.packages.package_identity import Names
 from ...discovery.system.worker import Crew
-from ...errors import NoSuchPackageError, UsageError
+from ...errors import NoSuchPackageError
 from ...presentation.terminal.progress import Reporter
+from ..options import WhyOptions
 from .integrity_check import damaged_in_use
-from .plan_prune import Choice, request, require_specs
+from .planning import discover_and_plan
 
 
-def explain(arguments: argparse.Namespace) -> int:
-    """Run the command and return its exit code. Raises `PruneError`."""
-    output = Output.from_context()
-    if not (arguments.specs or arguments.all or arguments.find is not None):
-        raise UsageError(
-            "Nothing was asked for.",
-            hint="Name packages (conda prune why numpy), or give --all or --find DIR; "
-            "`conda prune why --help` explains them.",
-        )
-    if arguments.find == "":
-        raise UsageError("--find needs a directory.", hint="`conda prune why --help` explains the options.")
-    specs = require_specs("SPEC", arguments.specs)
-    choice, wanted = Choice(arguments), request(arguments)
-    with Reporter(sys.stderr, enabled=not (output.json or output.quiet)) as reporter:
-        inventory = discover(wanted, reporter.phase("Looking for environments")).inventory
-        plan, remarks = choice.plan(inventory, reporter, time.time())
-        # With the leftovers, which bear their own names.
-        inventory = decided_on(plan)
-        decided = explanations(plan)
-        notices = (*inventory.notices, *remarks)
-        entries, unmatched = _matching(specs, inventory)
-        holders: dict[Entry, tuple[Holder, ...]] = {}
-        if arguments.find is not None:
-            linked = _linked(decided.values(), entries if specs else None)
-            holders = _find(arguments.find, linked, inventory, reporter)
-            entries = (*entries, *(entry for entry in linked if entry not in entries))
-        asked = frozenset(entries)
-        kept = [decision for decision in plan.keep if decision.entry in asked]
-        going = [decision for decision in plan.remove if decision.entry in asked]
-        reporter.phase("Looking how environments link")
-        links = measure_links(inventory, (*kept, *going))
-        notices += damaged_in_use(_only(inventory, asked), reporter, Crew(at_once=False))
-        measured = explanations(with_links(plan, links))
-        alone = _alone(inventory, reporter) if arguments.all else None
-        reporter.clear()
-    found = [measured[entry] for entry in entries]
-    _show(output, found, holders, alone, (*notices, *unmatched), success=not unmatched)
-    return 1 if unmatched else 0
+@dataclass(frozen=True, slots=True)
+class Explanations:
+    """What a plan says of the entries that were asked for.
+
+    holders: what holds hard links of an entry, if that was looked for. alone: what each root alone keeps, if that was
+    asked for. complete: each specification matches something.
+    """
+
+    found: tuple[Explanation, ...]
+    holders: Mapping[Entry, Sequence[Holder]]
+    alone: tuple[KeptAlone, ...] | None
+    notices: tuple[Notice, ...]
+    complete: bool
+
+
+def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
+    """Discover, plan, and return what the plan says. Raises `PruneError`."""
+    plan, remarks = discover_and_plan(options, reporter)
+    # With the leftovers, which bear their own names.
+    inventory = decided_on(plan)
+    notices = (*inventory.notices, *remarks)
+    entries, unmatched = _matching(options.specs, inventory)
+    holders: dict[Entry, tuple[Holder, ...]] = {}
+    if options.find is not None:
+        linked = _linked(explanations(plan).values(), entries if options.specs else None)
+        holders = _find(options.find, linked, inventory, reporter)
+        entries = (*entries, *(entry for entry in linked if entry not in entries))
+    asked = frozenset(entries)
+    kept = [decision for decision in plan.keep if decision.entry in asked]
+    going = [decision for decision in plan.remove if decision.entry in asked]
+    reporter.phase("Looking how environments link")
+    links = measure_links(inventory, (*kept, *going))
+    notices += damaged_in_use(_only(inventory, asked), reporter, Crew(at_once=False))
+    measured = explanations(with_links(plan, links))
+    alone = _alone(inventory, reporter) if options.every else None
+    reporter.clear()
+    found = tuple(measured[entry] for entry in entries)
+    return Explanations(found, holders, alone, (*notices, *unmatched), complete=not unmatched)
 
 
 def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, ...], tuple[Notice, ...]]:
@@ -130,27 +126,3 @@ def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
             )
             links[root] = count_links(environments[root], inodes, skip) if inodes else {}
     return kept_alone(inventory, measurements, links)
-
-
-def _show(
-    output: Output,
-    found: Sequence[Explanation],
-    holders: Mapping[Entry, Sequence[Holder]],
-    alone: Sequence[KeptAlone] | None,
-    notices: Sequence[Notice],
-    *,
-    success: bool,
-) -> None:
-    places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in holders.items()}
-    if output.json:
-        from ...presentation.json_output import print_document
-        from ...presentation.why_output import why_document
-
-        print_document(why_document(found, places, alone, notices, success=success))
-        return
-    from ...presentation.plan_text import console, show_notices
-    from ...presentation.why_output import show_why
-
-    show_why(console(sys.stdout), found, places, alone, now=time.time())
-    sys.stdout.flush()
-    show_notices(console(sys.stderr), notices)

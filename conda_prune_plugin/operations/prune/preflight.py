@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from ... import failures, settings
+from ... import failures
 from ...core.model import Cache, Inventory, Notice
-from ...core.run import Disposal
 from ...discovery.clients.conda import UNREGISTERED
 from ...discovery.roots.conda_meta import MISSING
 from ...discovery.system.processes import Process, can_look, installing
@@ -25,24 +23,6 @@ _HINTS = {
     UNREGISTERED: "Set register_envs to true once all environments are registered, or go on with --ignore-unreadable: "
     "only what unknown environments soft-link can be harmed. Nothing was removed.",
 }
-
-
-def disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
-    """Return what becomes of what is removed, and the absolute path of the directory for archives.
-
-    Raises `UsageError` or `SettingError`.
-    """
-    if arguments.backup_to is None:
-        backup = settings.BACKUP.value() if arguments.backup is None else arguments.backup
-        return (Disposal.BACKUP if backup else Disposal.DELETE), None
-    if arguments.backup:
-        raise UsageError(
-            "--backup and --backup-to exclude each other.",
-            hint="--backup moves packages aside in the cache, --backup-to archives them elsewhere and deletes them.",
-        )
-    if not arguments.backup_to:
-        raise UsageError("--backup-to needs a directory.", hint="`conda prune --help` explains the options.")
-    return Disposal.ARCHIVE, os.path.abspath(os.path.expanduser(arguments.backup_to))
 
 
 def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None:

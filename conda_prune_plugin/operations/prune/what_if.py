@@ -12,11 +12,12 @@ from ...core.model import Inventory, Measurement, RootKind
 from ...core.plan import Plan
 from ...discovery.usage.survey import Scan, Survey
 from ...presentation.terminal.progress import Reporter
-from .plan_prune import Choice
+from ..options import PlanOptions
+from .planning import make_prune_plan
 
 
 def plan_without(
-    gone: Collection[str], inventory: Inventory, survey: Survey, scan: Scan, choice: Choice, reporter: Reporter
+    gone: Collection[str], inventory: Inventory, survey: Survey, scan: Scan, options: PlanOptions, reporter: Reporter
 ) -> Plan:
     """Return the plan for the caches as it would be without the environments at some real paths."""
     links: Counter[tuple[int, int]] = Counter()
@@ -32,5 +33,6 @@ def plan_without(
     # Their histories go with them, so their revisions do too.
     theirs = (RootKind.ENVIRONMENT, RootKind.REVISION)
     left = (root for root in inventory.roots if root.kind not in theirs or failures.realpath(root.path) not in gone)
-    then, _ = choice.plan(replace(inventory, roots=tuple(left)), reporter, time.time(), without_their_links)
-    return then
+    then = replace(inventory, roots=tuple(left))
+    plan, _ = make_prune_plan(options, then, reporter, time.time(), without_their_links)
+    return plan

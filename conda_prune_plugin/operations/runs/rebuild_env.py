@@ -67,7 +67,7 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
 
     prefix = os.path.join(stored.cache.path, entry.dist)
     exports = os.path.join(stored.path, EXPORTS, entry.dist)
-    if not os.path.isfile(os.path.join(exports, EXPLICIT)):
+    if not failures.isfile(os.path.join(exports, EXPLICIT)):
         # It was half removed, and nothing told of what to make it from; or somebody has deleted that.
         told = own_files_alone(here, stored, entry)
         return _rebuilt(stored, entry, Result.FAILED, f"{exports} does not hold what it was to be rebuilt from", *told)
@@ -183,7 +183,7 @@ def _make(prefix: str, exports: str, run: _Run, *, offline: bool) -> None:
     if missing := wanted - _present(prefix, wanted):
         raise _NotMadeError(f"conda has made it without {', '.join(sorted(missing))}")
     for name in (VARIABLES, PINNED, FROZEN):
-        if os.path.isfile(os.path.join(exports, name)):
+        if failures.isfile(os.path.join(exports, name)):
             shutil.copyfile(os.path.join(exports, name), os.path.join(prefix, META, name))
 
 
@@ -238,7 +238,7 @@ def _offline() -> list[str]:
 
 def _python(prefix: str) -> str:
     windows = os.path.join(prefix, "python.exe")
-    return windows if os.path.exists(windows) else os.path.join(prefix, "bin", "python")
+    return windows if failures.exists(windows) else os.path.join(prefix, "bin", "python")
 
 
 def _runner(here: LockedCache, beat: Callable[[], None]) -> _Run:

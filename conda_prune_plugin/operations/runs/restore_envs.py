@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from ... import failures
 from ...core.model import Result
 from ...core.plan import Outcome
 from ...core.run import Disposal
@@ -42,7 +43,7 @@ def restore_environments(
             outcomes += [interrupted(run, left) for left in entries[len(outcomes) :]]
             return Restored(tuple(outcomes), interrupted=True, warnings=tuple(warnings))
         finally:
-            if not os.path.lexists(prefix):
+            if not failures.lexists(prefix):
                 unregister(registries, prefix)
         outcomes.append(rebuilt.outcome)
         warnings += rebuilt.warnings
@@ -72,7 +73,7 @@ def _moved_back(
     done = restore(locked, run, wanted, fetch(), progress)
     for outcome in done.outcomes:
         prefix = registered.get(outcome.entry.dist, "")
-        if prefix and outcome.result is not Result.RESTORED and not os.path.lexists(prefix):
+        if prefix and outcome.result is not Result.RESTORED and not failures.lexists(prefix):
             unregister(registries, prefix)
     return done
 

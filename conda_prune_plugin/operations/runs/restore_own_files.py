@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ... import failures
 from ...core.units import plural
 from ...discovery.roots.conda_meta import META
 from ...execution.quarantine.quarantine import reason
@@ -39,7 +40,7 @@ def first_names(names: Sequence[str]) -> str:
 def own_files_back(here: LockedCache, stored: StoredRun, entry: ReceiptEntry, *, made: bool) -> OwnFiles:
     """Move the user's own files back into an environment that is there."""
     prefix = os.path.join(stored.cache.path, entry.dist)
-    if not stored.keeps_files or not os.path.isdir(os.path.join(prefix, META)):
+    if not stored.keeps_files or not failures.isdir(os.path.join(prefix, META)):
         told = where_own_files_are(stored, entry)
         return OwnFiles(told, not told)
     return _moved_back(here, stored, entry, tell=not made)
@@ -58,7 +59,7 @@ def own_files_alone(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -
 
 def _kept(stored: StoredRun, entry: ReceiptEntry) -> bool:
     """Return whether the run's folder holds files of the user's own of an environment."""
-    return os.path.isdir(os.path.join(stored.path, FILES, entry.dist))
+    return failures.isdir(os.path.join(stored.path, FILES, entry.dist))
 
 
 def where_own_files_are(stored: StoredRun, entry: ReceiptEntry) -> tuple[str, ...]:

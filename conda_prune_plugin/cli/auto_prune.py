@@ -6,19 +6,16 @@ leaves this module. Without the setting, and for the rest of the day, it costs a
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ... import settings
-from ...cli.options import Output
+from .. import settings
+from ..operations.interaction import Output, interacting
 
 if TYPE_CHECKING:
-    from ...core.plan import Plan
-    from ...presentation.terminal.progress import Reporter
+    from ..core.plan import Plan
 
 #: Set by conda-build while it runs: it may have extracted what no environment references yet.
 _BUILDING = "CONDA_BUILD"
@@ -46,39 +43,23 @@ def _due(output: Output, silent: bool) -> str | None:
     threshold = settings.AUTO_THRESHOLD.value()
     from conda.base.context import context
 
-    from ...execution.state.last_check import claim
+    from ..execution.state.last_check import claim
 
     if not claim(context.pkgs_dirs, time.time()):
         return None
-    from ...presentation.terminal.progress import Reporter
+    from ..operations.prune.planning import discover_and_plan
+    from .arguments import configured_options
 
-    with Reporter(sys.stderr, enabled=not silent) as reporter:
-        plan = _plan(reporter)
+    with interacting(output) as interaction:
+        plan, _ = discover_and_plan(configured_options(), interaction.reporter)
     if plan.reclaimable > threshold:
         return _hint(plan) if mode == "hint" else _prune()
     # However little there is to prune, what was moved aside must not stay for good.
     return None if mode == "hint" else _purge()
 
 
-def _arguments(*options: str) -> argparse.Namespace:
-    from ...cli import prune
-
-    parser = argparse.ArgumentParser()
-    prune.configure_parser(parser)
-    return parser.parse_args(options)
-
-
-def _plan(reporter: Reporter) -> Plan:
-    from ...discovery.inventory import discover
-    from .plan_prune import Choice, request
-
-    arguments = _arguments()
-    inventory = discover(request(arguments), reporter.phase("Looking for environments")).inventory
-    return Choice(arguments).plan(inventory, reporter, time.time())[0]
-
-
 def _hint(plan: Plan) -> str:
-    from ...core.units import format_size
+    from ..core.units import format_size
 
     return (
         f"{format_size(plan.reclaimable)} could be reclaimed from conda's package caches: see `conda prune` "
@@ -88,36 +69,39 @@ def _hint(plan: Plan) -> str:
 
 def _prune() -> str | None:
     """Prune with a backup, unless somebody else is at work, and return what was done."""
-    from ...core.model import Result
-    from ...core.units import format_size, plural
-    from ...errors import LockTimeoutError, RunningError
-    from .run_prune import run
+    from ..core.model import Result
+    from ..core.run import Disposal
+    from ..core.units import format_size, plural
+    from ..errors import LockTimeoutError, RunningError
+    from .arguments import configured_options
+    from .prune import prune_with
 
-    documents: list[Mapping[str, Any]] = []
     quiet = Output(json=True, dry_run=False, yes=True, quiet=True, verbosity=0)
+    options = configured_options(disposal=Disposal.BACKUP, lock_timeout=0.0)
     try:
-        run(_arguments("--backup", "--lock-timeout", "0"), quiet, documents.append)
+        result = prune_with(options, quiet, print_json=False)
     except (LockTimeoutError, RunningError):
         return None
-    (document,) = documents
-    moved = {item["dist"] for item in document["outcomes"] if item["result"] == Result.BACKED_UP}
-    purged = [warning["message"] for warning in document["warnings"] if warning["kind"] == "purged"]
-    if not moved:
+    if result is None:
+        return None
+    moved = {outcome.entry.dist for outcome in result.outcomes if outcome.result is Result.BACKED_UP}
+    purged = [notice.message for notice in result.notices if notice.kind == "purged"]
+    if not moved or result.left is None:
         return " ".join(purged) or None
-    size = sum(item["reclaimable"] for item in document["remove"] if item["dist"] in moved)
+    run = result.left.id
+    size = sum(decision.reclaimable for decision in result.plan.remove if decision.entry.dist in moved)
     line = (
         f"conda prune moved {plural(len(moved), 'entry', 'entries')} aside (setting prune_auto): "
-        f"`conda prune purge {document['run']}` frees {format_size(size)}, "
-        f"`conda prune restore {document['run']}` puts them back."
+        f"`conda prune purge {run}` frees {format_size(size)}, `conda prune restore {run}` puts them back."
     )
     return " ".join((line, *purged))
 
 
 def _purge() -> str | None:
     """Purge what is old enough by the setting ``prune_purge_after``, and return what was done."""
-    from ...errors import LockTimeoutError
-    from ...execution.locks.run_lock import Patience
-    from ..runs.old_runs import purge_old
+    from ..errors import LockTimeoutError
+    from ..execution.locks.run_lock import Patience
+    from ..operations.runs.purge import purge_old
 
     if (age := settings.PURGE_AFTER.value()) is None:
         return None
@@ -129,7 +113,7 @@ def _purge() -> str | None:
 
 
 def _say(line: str, silent: bool) -> None:
-    from ...presentation.plan_text import printable
+    from ..presentation.plan_text import printable
 
     if not silent and sys.stderr is not None:
         try:

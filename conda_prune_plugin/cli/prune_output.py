@@ -1,0 +1,123 @@
+"""What ``conda prune`` shows: plan, question and result, as text, as JSON and as annotations on GitHub."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from ..core.model import Notice
+from ..core.precision import hedge
+from ..core.run import Disposal
+from ..core.summary import what_goes
+from ..core.units import format_size, plural
+from ..operations.interaction import Output
+from ..operations.prune.prepare_prune import PreparedPrune
+from ..operations.prune.run_prune import PruneResult
+from ..presentation.github import is_github
+from ..presentation.github_output import annotate, summarize
+from ..presentation.json_output import print_document
+from ..presentation.plan_json import prune_document
+
+#: The kinds of notices that are about what was done, and not about the plan.
+_OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted"})
+
+
+def import_text() -> None:
+    """Import what shows a plan as text, which takes long: best done while another process looks at packages."""
+    import_module("..presentation.plan_text", __package__)
+
+
+def show_plan(prepared: PreparedPrune) -> None:
+    """Show the plan and what the user should know before it is carried out."""
+    output, check = prepared.output, prepared.options.check
+    if not (output.json or output.quiet):
+        from ..presentation import plan_text
+
+        out = plan_text.console(sys.stdout)
+        plan_text.show_plan(out, prepared.plan, now=time.time(), verbosity=output.verbosity)
+        if check is not None:
+            plan_text.show_check(plan_text.console(sys.stdout), check, prepared.plan)
+        sys.stdout.flush()
+    if not output.quiet:
+        _warn(prepared.notices, output)
+
+
+def question(prepared: PreparedPrune) -> str:
+    """Return the question before a removal."""
+    plan, options = prepared.plan, prepared.options
+    entries = what_goes(plan)
+    size = f"{plural(plan.files, 'file')}, {hedge(plan.inventory.notices)}{format_size(plan.reclaimable)}"
+    # Nothing is gained by a copy of what conda makes anew.
+    other = ", and delete what is not a package" if plan.other else ""
+    if options.disposal is Disposal.BACKUP and plan.remove:
+        return f"Move {entries} aside ({size}, which stay on the disk until they are purged){other}?"
+    if options.disposal is Disposal.ARCHIVE and plan.remove:
+        return f"Archive {entries} in {options.destination} and remove them ({size}){other}?"
+    mended = plural(len(plan.repair), "damaged package")
+    if not plan.repair:
+        return f"Remove {entries} ({size})?"
+    return f"Repair {mended} and remove {entries} ({size})?" if entries else f"Repair {mended}?"
+
+
+def show_result(result: PruneResult, output: Output, *, print_json: bool = True) -> None:
+    """Show what became of the plan; the JSON document only with `print_json`."""
+    if not output.json:
+        _show_outcomes(result, output)
+    elif print_json:
+        print_document(document_of(result))
+    kinds = _OF_RESULT
+    if output.quiet:
+        # So far nobody was told of what was cleared before, which may be all that has failed.
+        kinds = kinds | {"cut-off-run"} if result.failed else frozenset({"unsettled", "unrecorded"})
+    _warn((notice for notice in result.notices if notice.kind in kinds), output)
+    if is_github(os.environ):
+        annotate((), result.outcomes)
+        summarize(result.plan, result.outcomes, dry_run=result.dry_run, check=result.check, shrinkage=result.shrinkage)
+
+
+def document_of(result: PruneResult) -> dict[str, Any]:
+    """Return the JSON document of a prune."""
+    return prune_document(
+        result.plan,
+        dry_run=result.dry_run,
+        run=result.left,
+        outcomes=result.outcomes,
+        others=result.others,
+        notices=result.notices,
+        success=not result.failed,
+        check=result.check,
+        shrinkage=result.shrinkage,
+    )
+
+
+def _show_outcomes(result: PruneResult, output: Output) -> None:
+    from ..presentation.plan_text import console, show_outcomes, show_shrinkage
+
+    out, err = console(sys.stdout), console(sys.stderr)
+    if result.run is not None:
+        show_outcomes(
+            out,
+            err,
+            result.run,
+            result.outcomes,
+            result.others,
+            quiet=output.quiet,
+            hedge=hedge(result.plan.inventory.notices),
+            undoable=result.left is not None,
+        )
+    if result.shrinkage is not None and not output.quiet:
+        show_shrinkage(out, result.shrinkage)
+    sys.stdout.flush()
+
+
+def _warn(notices: Iterable[Notice], output: Output) -> None:
+    if is_github(os.environ):
+        annotate(notices)
+    elif not output.json:
+        from ..presentation.plan_text import console, show_notices
+
+        show_notices(console(sys.stderr), notices)

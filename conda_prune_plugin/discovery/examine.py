@@ -1,0 +1,271 @@
+"""Examine the caches for what may go: one call gathers all the evidence that the planner needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ..core.model import Entry, Evidence, Inventory, Notice, ReasonKind, RootKind
+from ..core.plan import Other
+from ..core.rules.leftover_policy import Leftover
+from ..core.rules.reachability import candidates, references
+from ..core.rules.targets import DEFAULT, Target, kinds
+from ..core.soft_links import NO_SOFT_LINKS, SoftLinks
+from .leftovers.conda_clean import find_other
+from .leftovers.leftover_search import (
+    DEFAULT_SEARCH,
+    Found,
+    Search,
+    find_leftovers,
+    with_archives,
+    with_choices,
+    with_links,
+)
+from .links.redundant import doubles, held_elsewhere
+from .links.soft_link_signs import SoftLinkSearch, with_unseen
+from .links.unlinked import may_be_unlinked, unlinked
+from .packages.inspection import Memory
+from .packages.match_spec import matching
+from .packages.package_identity import Names
+from .packages.removal_evidence import archives_beside, gather_evidence
+from .system.measure import Measure
+from .system.worker import Crew
+
+#: The targets among what environments have.
+_IN_USE = Target.UNLINKED | Target.DOUBLES
+
+
+class Progress(Protocol):
+    """Takes the progress of long work, phase by phase: see `presentation.terminal.progress.Reporter`."""
+
+    def phase(self, words: str, total: int | None = None) -> Callable[[int], None]:
+        """Begin a phase; the function returned takes how much of it is done so far."""
+
+    def counter(self, words: str, total: int | None = None) -> Callable[[int], None]:
+        """Begin a phase; the function returned takes how much was done since it was called last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What to examine.
+
+    targets: what may go. search: where to look for leftovers. only, keep: package specifications that were given; each
+    that matches nothing is reported. min_age: temporary files younger than this many seconds stay. check_remote: ask
+    the channels whether they still have each package. measure_caches: measure how much the caches hold.
+    """
+
+    targets: Target = DEFAULT
+    search: Search = DEFAULT_SEARCH
+    only: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    min_age: float = 0.0
+    check_remote: bool = False
+    measure_caches: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """The evidence on what may go.
+
+    inventory: without the leftovers, which are decided on by themselves. evidence: on packages. unlinked, doubles,
+    tarballs: what of these may go though environments have it (see `Policy`). chosen: what `Scope.only` matches; None
+    without. other: what is not a package. held: what the caches hold in bytes, 0 if that was not asked for.
+    """
+
+    inventory: Inventory
+    evidence: tuple[Evidence, ...]
+    unlinked: frozenset[Entry]
+    doubles: frozenset[Entry]
+    tarballs: frozenset[Entry]
+    chosen: frozenset[Entry] | None
+    leftovers: tuple[Leftover, ...]
+    other: tuple[Other, ...]
+    soft_links: SoftLinks
+    held: int
+    notices: tuple[Notice, ...]
+
+
+def examine(
+    inventory: Inventory,
+    scope: Scope,
+    progress: Progress,
+    now: float,
+    measured: Measure | None = None,
+    crew: Crew | None = None,
+) -> Findings:
+    """Return the evidence on what may go at the time `now`. Nothing is written.
+
+    `measured` gives what has been measured already; a `crew` makes it faster.
+    """
+    return _Examination(inventory, scope, progress, measured, crew).findings(now)
+
+
+@dataclass(frozen=True, slots=True)
+class _PackageEvidence:
+    """The evidence on packages, and which of them may go though environments have them."""
+
+    items: tuple[Evidence, ...]
+    unlinked: frozenset[Entry] = frozenset()
+    doubles: frozenset[Entry] = frozenset()
+    notices: tuple[Notice, ...] = ()
+
+
+class _Examination:
+    """What the steps share."""
+
+    def __init__(
+        self, inventory: Inventory, scope: Scope, progress: Progress, measured: Measure | None, crew: Crew | None
+    ) -> None:
+        self._scope = scope
+        self._progress = progress
+        self._crew = crew
+        self._memory = Memory(measured)
+        self._names = Names(inventory.roots)
+        self._referenced = references(inventory.roots)
+        # Whoever has measured everything wants to know how much, not why: no package is opened for that once more.
+        self._search = scope.search if measured is None else replace(scope.search, contents=False)
+        self._found = self._find_leftovers(inventory)
+        self._inventory = self._found.inventory
+        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches, crew)
+
+    def findings(self, now: float) -> Findings:
+        """Take all steps."""
+        scope, inventory = self._scope, self._inventory
+        if samples := self._memory.samples:
+            # In the other process, if there is one, until the answer is needed.
+            self._link_search.begin(samples)
+        packages = self._package_evidence()
+        tarballs = self._tarballs(packages)
+        looking = self._progress.phase("Looking for temporary files", len(inventory.roots))
+        other, remarks = find_other(
+            scope.targets, inventory.caches, inventory.roots, self._memory.measured, now - scope.min_age, looking
+        )
+        chosen = self._matching(scope.only) if scope.only else None
+        held = self._held() if scope.measure_caches else 0
+        soft_links = self._soft_links(packages.items)
+        inventory, unseen = with_unseen(inventory, soft_links)
+        return Findings(
+            inventory=inventory,
+            evidence=(*packages.items, *tarballs),
+            unlinked=packages.unlinked,
+            doubles=packages.doubles,
+            tarballs=frozenset(item.entry for item in tarballs),
+            chosen=chosen,
+            leftovers=self._leftovers(soft_links),
+            other=tuple(other),
+            soft_links=soft_links,
+            held=held,
+            notices=(*self._unmatched(), *packages.notices, *unseen, *remarks),
+        )
+
+    def _find_leftovers(self, inventory: Inventory) -> Found:
+        asked = Target.LEFTOVERS in self._scope.targets
+        if not asked and not self._search.everything:
+            return Found(inventory)
+        words = "Verifying packages" if self._search.hashes else "Looking for leftovers"
+        progress = self._progress.counter(words)
+        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress, self._crew)
+        return found if asked else Found(inventory, whole=found.whole)
+
+    def _package_evidence(self) -> _PackageEvidence:
+        targets, inventory = self._scope.targets, self._inventory
+        unreferenced = tuple(candidates(inventory, self._referenced))
+        if not kinds(targets) and not targets & _IN_USE:
+            # Nothing of all that was asked for, so it need not be opened.
+            return _PackageEvidence(tuple(map(Evidence, unreferenced)))
+        lone: tuple[Entry, ...] = ()
+        if targets & _IN_USE:
+            soft_links = self._link_search.everywhere(self._progress.phase("Looking for soft links"))
+            lone = may_be_unlinked(inventory, self._referenced, soft_links)
+        entries = (*unreferenced, *lone)
+        words = "Measuring packages" if lone else "Measuring unreferenced packages"
+        evidence = gather_evidence(inventory.caches, entries, self._progress.phase(words, len(entries)), self._memory)
+        shareless, doubled = self._spared(evidence, frozenset(lone))
+        spared = {item.entry: item for item in (*shareless, *doubled)}
+        in_use = frozenset(lone)
+        evidence = tuple(
+            spared.get(item.entry, item) for item in evidence if item.entry in spared or item.entry not in in_use
+        )
+        notices: tuple[Notice, ...] = ()
+        if self._scope.check_remote:
+            from .packages.channel_check import check_sources
+
+            evidence, notices = check_sources(evidence, self._progress.phase("Asking channels"))
+        return _PackageEvidence(evidence, _entries(shareless), _entries(doubled), notices)
+
+    def _spared(
+        self, evidence: tuple[Evidence, ...], lone: frozenset[Entry]
+    ) -> tuple[tuple[Evidence, ...], tuple[Evidence, ...]]:
+        """Return the evidence on what may go though environments have it: whole, and in its extracted directory."""
+        targets = self._scope.targets
+        if Target.HARD_LINKED in targets:
+            evidence = held_elsewhere(evidence, lone)
+        shareless = unlinked(evidence, lone) if Target.UNLINKED in targets else ()
+        if Target.DOUBLES not in targets:
+            return shareless, ()
+        progress = self._progress.phase("Comparing archives with their hashes", len(lone))
+        items = (item for item in evidence if item.entry in lone)
+        return shareless, doubles(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
+
+    def _tarballs(self, packages: _PackageEvidence) -> tuple[Evidence, ...]:
+        """Return the evidence on the archives of entries in use whose extracted directory is whole.
+
+        In use are those that roots name, and those with hard links from an environment that was not found.
+        """
+        if Target.ALL_TARBALLS not in self._scope.targets:
+            return ()
+        linked = _entries(item for item in packages.items if item.outside and item.doubt is None)
+        spared = packages.unlinked | packages.doubles
+        entries = [
+            entry
+            for entry in self._found.whole
+            if (entry.dist in self._referenced or entry in linked) and entry not in spared
+        ]
+        return archives_beside(self._inventory.caches, entries, self._memory)
+
+    def _held(self) -> int:
+        """Return what the caches of which something may go hold: every file of them is looked at."""
+        from .packages.cache_size import held
+
+        return held(self._inventory.judged, self._progress.phase("Measuring the caches"))
+
+    def _soft_links(self, evidence: Iterable[Evidence]) -> SoftLinks:
+        """Return what environments soft-link of what may go: of those that show a sign of soft links, or of all."""
+        looking = self._progress.phase("Looking for soft links")
+        leftovers = self._found.leftovers
+        if any(map(self._is_in_use, leftovers)):
+            return self._link_search.everywhere(looking)
+        measured = [m for item in evidence for _, m in item.measurements]
+        measured += [item.measurement for item in leftovers if item.measurement is not None]
+        if not measured and not self._link_search.begun:
+            return NO_SOFT_LINKS
+        return self._link_search.where_signs_are((m.sample for m in measured if m.sample), looking)
+
+    def _leftovers(self, soft_links: SoftLinks) -> tuple[Leftover, ...]:
+        """Return the leftovers with what keeps them and what was chosen among them."""
+        roots, caches = self._inventory.roots, self._inventory.caches
+        leftovers = with_links(self._found.leftovers, roots, soft_links, self._found.whole)
+        if self._search.repair and any(map(self._is_in_use, leftovers)):
+            leftovers = with_archives(leftovers, self._inventory, self._referenced)
+        rules = [root.name or "" for root in roots if root.kind is RootKind.KEEP]
+        return tuple(with_choices(leftovers, caches, rules, self._scope.only, self._names)) if leftovers else ()
+
+    def _is_in_use(self, item: Leftover) -> bool:
+        return item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in self._referenced
+
+    def _matching(self, specs: Sequence[str]) -> frozenset[Entry]:
+        return matching(specs, self._inventory.caches, doubtful=False, names=self._names)
+
+    def _unmatched(self) -> tuple[Notice, ...]:
+        """Return a warning for each specification that matches nothing: it may have been meant to protect something."""
+        kept = {root.name for root in self._inventory.roots if root.kind is RootKind.KEEP and root.dists}
+        lost = [("--keep", text) for text in self._scope.keep if text not in kept]
+        lost += [("--only", text) for text in self._scope.only if not self._matching((text,))]
+        return tuple(
+            Notice("no-match", f"No package in the caches matches {option} {text}.", "") for option, text in lost
+        )
+
+
+def _entries(evidence: Iterable[Evidence]) -> frozenset[Entry]:
+    return frozenset(item.entry for item in evidence)

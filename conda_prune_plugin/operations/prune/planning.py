@@ -1,0 +1,108 @@
+"""Plan a prune: examine the caches, and let the planner decide on what was found."""
+
+from __future__ import annotations
+
+import time
+
+from ...core.model import Inventory, Notice
+from ...core.plan import Plan
+from ...core.rules.planner import make_plan
+from ...core.rules.policy import Policy
+from ...core.rules.ranking import Budget
+from ...core.rules.targets import kinds
+from ...core.units import format_size
+from ...discovery.examine import Findings, Scope, examine
+from ...discovery.inventory import discover
+from ...discovery.packages.match_spec import version_key
+from ...discovery.system.measure import Measure
+from ...discovery.system.worker import Crew
+from ...presentation.terminal.progress import Reporter
+from ..options import PlanOptions
+from .integrity_check import kept_though_damaged
+
+
+def discover_and_plan(options: PlanOptions, reporter: Reporter) -> tuple[Plan, tuple[Notice, ...]]:
+    """Return the plan for what there is now, and what the user should know about it. Raises `PruneError`."""
+    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    return make_prune_plan(options, inventory, reporter, time.time())
+
+
+def make_prune_plan(
+    options: PlanOptions,
+    inventory: Inventory,
+    reporter: Reporter,
+    now: float,
+    measured: Measure | None = None,
+    crew: Crew | None = None,
+) -> tuple[Plan, tuple[Notice, ...]]:
+    """Return the plan for the caches at the time `now`, and what the user should know about it.
+
+    `measured` gives what has been measured already; a `crew` makes it faster.
+    """
+    findings = examine(inventory, _scope(options), reporter, now, measured, crew)
+    policy = _policy(options, findings)
+    plan = make_plan(
+        findings.inventory,
+        findings.evidence,
+        policy,
+        now,
+        findings.leftovers,
+        findings.other,
+        findings.soft_links,
+    )
+    reporter.clear()
+    return plan, (*findings.notices, *kept_though_damaged(plan), *_missed(plan, policy.budget))
+
+
+def _scope(options: PlanOptions) -> Scope:
+    return Scope(
+        targets=options.targets,
+        search=options.search,
+        only=options.only,
+        keep=options.keep,
+        min_age=options.min_age,
+        check_remote=options.check_remote,
+        # Only if it matters: every file of the caches is looked at.
+        measure_caches=options.max_size is not None,
+    )
+
+
+def _policy(options: PlanOptions, findings: Findings) -> Policy:
+    return Policy(
+        kinds=kinds(options.targets),
+        min_age=options.min_age,
+        older_than=options.older_than,
+        only=findings.chosen,
+        keep_newest=options.keep_newest,
+        version_key=version_key,
+        include_irreplaceable=options.include_irreplaceable,
+        unlinked=findings.unlinked,
+        doubles=findings.doubles,
+        tarballs=findings.tarballs,
+        budget=_budget(options, findings),
+    )
+
+
+def _budget(options: PlanOptions, findings: Findings) -> Budget:
+    """Return how much has to go of packages: what is none, and goes in any case, counts as gone."""
+    other = findings.other
+    free = None if options.free is None else max(options.free - sum(item.reclaimable for item in other), 0)
+    if options.max_size is None:
+        return Budget(None, free)
+    caches = {cache.real_path for cache in findings.inventory.judged}
+    inside = sum(item.reclaimable for item in other if item.top in caches)
+    return Budget(options.max_size, free, findings.held - inside)
+
+
+def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
+    """Return a warning if less may go than was asked for."""
+    if not plan.missed:
+        return ()
+    met = (budget.needed or 0) - plan.missed
+    over = 0 if budget.max_size is None else budget.held - budget.max_size
+    asked = [name for name, needed in (("--max-size", over), ("--free", budget.free or 0)) if needed > met]
+    message = (
+        f"{' and '.join(asked)} can't be met: {format_size(plan.missed)} more would have to go than may go. "
+        "What stays, and why, is shown by -v."
+    )
+    return (Notice("target-missed", message, ""),)

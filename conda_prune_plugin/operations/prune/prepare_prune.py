@@ -1,0 +1,174 @@
+"""Prepare a prune: finish earlier runs, discover, plan, and find out what stands in its way."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ... import failures
+from ...core.dist_names import STATE
+from ...core.model import Notice
+from ...core.plan import Plan
+from ...core.rules.planner import with_links
+from ...core.run import Shrinkage
+from ...discovery.inventory import Beginning, Discovery, RootWatch, begin, discover
+from ...discovery.packages.cache_size import held
+from ...discovery.system.processes import can_look
+from ...discovery.system.worker import Crew
+from ..interaction import Interaction, Output
+from ..options import PruneOptions
+from .integrity_check import damaged_in_use
+from .planning import make_prune_plan
+from .preflight import refuse_destination, refuse_hidden_roots, refuse_running, running_notices
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrune:
+    """A prune that can be carried out.
+
+    watch: looks whether what goes is still unreferenced. shrinkage: how much a preset has found in the caches. failed:
+    an earlier run could not be finished.
+    """
+
+    options: PruneOptions
+    interaction: Interaction
+    plan: Plan
+    watch: RootWatch
+    notices: tuple[Notice, ...]
+    shrinkage: Shrinkage | None = None
+    failed: bool = False
+
+    @property
+    def output(self) -> Output:
+        """The output that was asked for, with what the options make of it."""
+        return self.interaction.output
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is something to change, and that is wanted."""
+        return self.plan.changes and not self.output.dry_run
+
+    @property
+    def ignore_running(self) -> bool:
+        """Whether to go on though another program installs packages; never because of a question."""
+        return self.options.ignore_running and self.output.yes
+
+
+def output_of(options: PruneOptions, output: Output) -> Output:
+    """Return the output with what the options make of it: a preset asks nobody, and a check changes nothing."""
+    return replace(
+        output,
+        yes=output.yes or options.preset is not None,
+        dry_run=output.dry_run or options.check is not None,
+    )
+
+
+def prepare(
+    options: PruneOptions,
+    interaction: Interaction,
+    beginning: Beginning | None = None,
+    meanwhile: Callable[[], object] | None = None,
+) -> PreparedPrune:
+    """Discover and plan. Raises `PruneError`.
+
+    beginning: of the discovery, if it has begun. meanwhile: something to do while a second process is at work.
+    """
+    interaction = replace(interaction, output=output_of(options, interaction.output))
+    beginning = beginning or begin(Crew(at_once=False))
+    crew = beginning.reader.crew
+    # Nobody is to wait for an answer with a second process at hand.
+    with crew:
+        discovery, recovered, complete = _discover(options, interaction, beginning)
+        refuse_destination(options.destination, discovery.inventory.caches)
+        if meanwhile is not None:
+            crew.meanwhile(meanwhile)
+        plan, remarks = _plan(options, interaction, discovery, crew)
+        shrinkage = None
+        if options.preset is not None:
+            shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
+        prepared = PreparedPrune(
+            options,
+            interaction,
+            plan,
+            discovery.watch,
+            (*recovered, *discovery.inventory.notices, *remarks),
+            shrinkage,
+            failed=not complete,
+        )
+        prepared = replace(prepared, notices=(*prepared.notices, *_warnings(prepared, crew)))
+        if options.ignore_unreadable:
+            failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
+        return prepared
+
+
+def require_runnable(prepared: PreparedPrune) -> None:
+    """Refuse what must not be carried out now. Raises `UnreadableEnvironmentError` or `RunningError`."""
+    if prepared.plan.remove and not prepared.options.ignore_unreadable:
+        refuse_hidden_roots(prepared.plan.inventory, prepared.notices)
+    require_nobody_installs(prepared)
+
+
+def require_nobody_installs(prepared: PreparedPrune) -> None:
+    """Refuse while another program installs packages. Raises `RunningError`."""
+    if not prepared.ignore_running:
+        refuse_running(prepared.plan.inventory.caches)
+
+
+def measure_caches(plan: Plan, interaction: Interaction) -> int:
+    """Return how many bytes the caches hold."""
+    size = held(plan.inventory.caches, interaction.reporter.phase("Measuring the caches"))
+    interaction.reporter.clear()
+    return size
+
+
+def _discover(
+    options: PruneOptions, interaction: Interaction, beginning: Beginning
+) -> tuple[Discovery, tuple[Notice, ...], bool]:
+    """Look around, and once more if an earlier run left something that could be finished.
+
+    Return also what to say of it, and whether all is finished.
+    """
+    words = "Looking for environments"
+    discovery = discover(options.request, interaction.reporter.phase(words), beginning)
+    caches = discovery.inventory.caches
+    if not any(failures.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
+        return discovery, (), True
+    if not interaction.may_change:
+        from ...execution.recover import cut_off_runs
+        from ..runs.run_store import cut_off_notice
+
+        return discovery, tuple(cut_off_notice(run) for cache in caches for run in cut_off_runs(cache)), True
+    from .apply_plan import finish_earlier_runs
+
+    patience = interaction.patience(options.lock_timeout)
+    something, notices, complete = finish_earlier_runs(caches, patience, interaction.reporter)
+    if something:
+        discovery = discover(options.request, interaction.reporter.phase(words))
+    return discovery, notices, complete
+
+
+def _plan(
+    options: PruneOptions, interaction: Interaction, discovery: Discovery, crew: Crew
+) -> tuple[Plan, tuple[Notice, ...]]:
+    inventory, reporter = discovery.inventory, interaction.reporter
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), crew=crew)
+    if interaction.output.verbosity:
+        from ...discovery.links.link_types import measure_links
+
+        reporter.phase("Looking how environments link")
+        plan = with_links(plan, measure_links(inventory, (*plan.keep, *plan.remove)))
+        reporter.clear()
+    return plan, remarks
+
+
+def _warnings(prepared: PreparedPrune, crew: Crew) -> tuple[Notice, ...]:
+    """Return what the user should know before the plan is carried out."""
+    plan, dry_run = prepared.plan, prepared.output.dry_run
+    notices: tuple[Notice, ...] = ()
+    if plan.changes and (dry_run or prepared.ignore_running or not can_look()):
+        notices += running_notices(plan.inventory.caches)
+    if plan.remove and not dry_run and not prepared.options.search.everything:
+        notices += damaged_in_use(plan.inventory, prepared.interaction.reporter, crew)
+    return notices
