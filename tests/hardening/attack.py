@@ -89,7 +89,7 @@ class Attack:
         """Give the sandbox to the owner; what is root's by a further name there stays root's."""
         self._theirs.give()
         for path in self._territory.rglob("*"):
-            os.chown(path, 0, 0)
+            os.chown(path, 0, 0, follow_symlinks=False)
 
     def _judge(self, before: object, output: str) -> None:
         wrong = ["a traceback: " + output[-3000:]] if "Traceback" in output else []

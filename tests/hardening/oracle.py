@@ -118,7 +118,7 @@ class Oracle:
         must_stay = (set() if unlinked else in_use) | (before.linked & after.linked)
         for name in must_stay & before.entries.keys():
             if name not in after.entries:
-                wrong.append(f"{name} is in use and was removed")
+                wrong.append(f"{name} is in use and was removed: {sorted(before.needed.get(name, ()))}")
             elif after.entries[name] != before.entries[name] and self.whole(name, before.entries[name]):
                 wrong.append(f"{name} is in use and changed: {difference(before.entries[name], after.entries[name])}")
         if not archives and not unlinked:
@@ -182,7 +182,12 @@ class Oracle:
         """Find environments as `find` would: a directory with a history in conda-meta."""
         for top, directories, _ in os.walk(self._directory):
             path = Path(top)
-            directories[:] = [name for name in directories if path / name != self._directory / "channel"]
+            # An environment that is being deleted needs nothing any more.
+            directories[:] = [
+                name
+                for name in directories
+                if path / name != self._directory / "channel" and not name.endswith(".deleting")
+            ]
             if path == self._cache:
                 directories[:] = [name for name in directories if name == _STATE]
             if (path / "conda-meta" / "history").is_file():
