@@ -117,3 +117,9 @@ class NoRoomError(StateError):
 
 class DemoError(PruneError):
     """The demonstration could not be set up."""
+
+
+def reason(error: OSError) -> str:
+    """Return what an error says, with the path that it is about."""
+    where = f" ({error.filename})" if isinstance(error.filename, str) else ""
+    return f"{error.strerror or error}{where}"

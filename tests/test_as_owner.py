@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from conda_prune_plugin.core.model import Notice
+from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.errors import LockTimeoutError, StateError
 from conda_prune_plugin.execution.owner_process import Ask, User, owner_to_become, run_as
 

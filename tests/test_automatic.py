@@ -11,7 +11,7 @@ import pytest
 from machine import Answer, Machine, age, listing
 from tiny import tiny_on
 
-from conda_prune_plugin.core.dist_names import STATE
+from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.execution.state.last_check import STAMP, claim
 
 if TYPE_CHECKING:

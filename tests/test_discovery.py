@@ -20,6 +20,7 @@ from machine import allocated
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import LastUsedFrom, ReasonKind, RootState
+from conda_prune_plugin.core.notices import MISSING
 from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.demo.demo_packages import File, Package, build_package
@@ -28,14 +29,13 @@ from conda_prune_plugin.discovery.packages import package_urls, provenance
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.inspection import Memory
 from conda_prune_plugin.discovery.packages.removal_evidence import archives_beside
-from conda_prune_plugin.discovery.roots.conda_meta import MISSING
 from conda_prune_plugin.discovery.roots.environments import (
     Sources,
     read_roots,
-    registered_prefixes,
     require_environments,
     search_environments,
 )
+from conda_prune_plugin.discovery.roots.environments_txt import registered_prefixes
 from conda_prune_plugin.discovery.system.safe_read import LARGEST
 from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from machine import allocated, contents, listing
 from tiny import Tiny
 
-from conda_prune_plugin.core.dist_names import TRASH
+from conda_prune_plugin.core.layout import TRASH
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.demo_packages import File, HardLink, SymLink

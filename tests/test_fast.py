@@ -24,12 +24,12 @@ from conda_prune_plugin.cli.main import execute
 from conda_prune_plugin.core.model import ReasonKind
 from conda_prune_plugin.core.rules.reachability import candidates, references
 from conda_prune_plugin.demo.demo_packages import File
-from conda_prune_plugin.discovery.inventory import RootWatch
 from conda_prune_plugin.discovery.leftovers.leftover_search import Found, Search, find_leftovers
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.inspection import Looked, Looking, Memory
 from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
 from conda_prune_plugin.discovery.roots.environments import Reader, Sources
+from conda_prune_plugin.discovery.roots.watch import RootWatch
 from conda_prune_plugin.discovery.system import worker as crew_module
 from conda_prune_plugin.discovery.system.mounts import mount_of, mounts
 from conda_prune_plugin.discovery.system.worker import Crew
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conda_prune_plugin.core.model import Evidence, Inventory
+    from conda_prune_plugin.core.evidence import Evidence
+    from conda_prune_plugin.core.model import Inventory
 
 #: The call, the directory that its path is relative to, and the path.
 _CALL = re.compile(r'^\d+ +(\w+)\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?"([^"]*)"')

@@ -15,7 +15,7 @@ from disks import BTRFS_QUOTA, KINDS, Kind, fill, free, mounted
 from machine import contents, copy_tree, listing
 from tiny import Tiny, write_archive
 
-from conda_prune_plugin.core.dist_names import STATE, TRASH
+from conda_prune_plugin.core.layout import STATE, TRASH
 from conda_prune_plugin.core.model import Cache, Client
 from conda_prune_plugin.demo.demo_packages import File, Item
 from conda_prune_plugin.demo.sandbox import Sandbox

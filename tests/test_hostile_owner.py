@@ -17,7 +17,7 @@ from crash import run
 from test_unsafe_archives import HOSTILE, _archive
 from tiny import Tiny
 
-from conda_prune_plugin.core.dist_names import STATE
+from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.demo.demo_packages import Package, build_package
 from conda_prune_plugin.demo.sandbox import Sandbox
 

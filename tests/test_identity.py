@@ -269,9 +269,9 @@ def test_two_environments_may_know_one_package_by_different_names(odd: Machine) 
 def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     odd: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from conda_prune_plugin.discovery import inventory
     from conda_prune_plugin.discovery.roots import conda_meta
     from conda_prune_plugin.discovery.roots.conda_meta import read_environment
+    from conda_prune_plugin.discovery.roots.watch import with_odd_contents
     from conda_prune_plugin.discovery.system.safe_read import read_object
 
     odd.install("create", "-n", "e", "plain")
@@ -288,11 +288,11 @@ def test_nothing_is_opened_where_every_entry_is_called_like_a_record(
     roots = tuple(read_environment(str(odd.envs / name), name)[0] for name in "ef")
     caches, _ = find_caches((str(odd.cache),), ())
 
-    assert inventory.with_odd_contents(roots, caches) == roots
+    assert with_odd_contents(roots, caches) == roots
     assert opened == []
     (odd.cache / "unused-1-0" / "info").mkdir(parents=True)
     caches, _ = find_caches((str(odd.cache),), ())
-    found = inventory.with_odd_contents(roots, caches)
+    found = with_odd_contents(roots, caches)
 
     assert [Path(path).name for path in opened] == [f"{CHANNEL}.json"]
     assert found[1].aliases == {FILE: CHANNEL}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conda_prune_plugin.core.model import Notice
+from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.presentation.github import annotated
 from conda_prune_plugin.presentation.terminal.notice_groups import _GROUPS, first_of, grouped
 

@@ -25,8 +25,9 @@ from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.discovery.packages.inspection import Memory
 from conda_prune_plugin.discovery.system.measure import measure
 from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.ports import Fetch, UnfetchableError
 from conda_prune_plugin.execution.purge_backups import purge
-from conda_prune_plugin.execution.restore_backups import Fetch, UnfetchableError, restore
+from conda_prune_plugin.execution.restore_backups import restore
 from conda_prune_plugin.execution.state.state_dir import locked
 from conda_prune_plugin.execution.state.stored_runs import stored_runs
 

@@ -28,7 +28,7 @@ from conda_prune_plugin.execution.state.stored_runs import stored_runs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from conda_prune_plugin.core.model import Notice
+    from conda_prune_plugin.core.notices import Notice
 
 DISTS = ("a-1-0", "b-1-0")
 

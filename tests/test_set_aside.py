@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from machine import PACKAGES, Machine
 
-from conda_prune_plugin.core.model import Notice
+from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.demo.demo_packages import build_channel
 from conda_prune_plugin.discovery.roots.backups import set_aside, with_noted_places
 from conda_prune_plugin.execution.state.backup_locations import forget, remember

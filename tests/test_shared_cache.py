@@ -22,7 +22,7 @@ from machine import contents, listing
 from places import as_another
 from tiny import Tiny
 
-from conda_prune_plugin.core.dist_names import STATE
+from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.demo.sandbox import Sandbox
 from conda_prune_plugin.embedded import main
 from conda_prune_plugin.execution.files.dir_fd import Directory

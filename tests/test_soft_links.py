@@ -16,11 +16,11 @@ from tiny import Tiny, tiny_on
 from conda_prune_plugin.core.model import Inventory, Root, RootState
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
-from conda_prune_plugin.discovery.inventory import RootWatch
 from conda_prune_plugin.discovery.links.soft_link_signs import SoftLinkSearch, with_signs, with_unseen
 from conda_prune_plugin.discovery.links.soft_links import soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.roots.environments import Sources
+from conda_prune_plugin.discovery.roots.watch import RootWatch
 from conda_prune_plugin.discovery.system.worker import Crew
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conda_prune_plugin.core.dist_names import STATE
+from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.errors import LockTimeoutError, StateError
 from conda_prune_plugin.execution.files.dir_fd import Directory

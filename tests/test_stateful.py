@@ -35,9 +35,10 @@ from conda_prune_plugin.demo.demo_packages import File, HardLink, Item, SymLink
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.discovery.system.measure import measure
 from conda_prune_plugin.execution.locks.run_lock import Patience
+from conda_prune_plugin.execution.ports import Fetch
 from conda_prune_plugin.execution.purge_backups import purge
 from conda_prune_plugin.execution.recover import recover
-from conda_prune_plugin.execution.restore_backups import Fetch, restore
+from conda_prune_plugin.execution.restore_backups import restore
 from conda_prune_plugin.execution.state.receipt import ReceiptEntry
 from conda_prune_plugin.execution.state.state_dir import locked
 from conda_prune_plugin.execution.state.stored_runs import StoredRun, stored_runs

@@ -20,9 +20,9 @@ from conda_prune_plugin.discovery.system.measure import measure
 from conda_prune_plugin.execution.files.dir_fd import Directory
 from conda_prune_plugin.execution.files.tree_tar import hand_over
 from conda_prune_plugin.execution.locks.run_lock import Patience
-from conda_prune_plugin.execution.ports import Tools
-from conda_prune_plugin.execution.repair_packages import Extraction, repair
-from conda_prune_plugin.execution.restore_backups import Fetch, restore
+from conda_prune_plugin.execution.ports import Extraction, Fetch, Tools
+from conda_prune_plugin.execution.repair_packages import repair
+from conda_prune_plugin.execution.restore_backups import restore
 from conda_prune_plugin.execution.state.receipt import UNFINISHED
 from conda_prune_plugin.execution.state.state_dir import MAKING, locked
 from conda_prune_plugin.execution.state.stored_runs import stored_runs

@@ -16,12 +16,12 @@ import pytest
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import RootState
+from conda_prune_plugin.core.notices import MISSING
 from conda_prune_plugin.discovery.clients.mamba_pixi import pixi_cache_roots
 from conda_prune_plugin.discovery.clients.tool_environments import PROJECTS, TOOLS, tool_places
-from conda_prune_plugin.discovery.inventory import RootWatch
-from conda_prune_plugin.discovery.roots.conda_meta import MISSING
 from conda_prune_plugin.discovery.roots.environments import Sources, known_prefixes, read_roots
 from conda_prune_plugin.discovery.roots.envs_dirs import EnvsDir
+from conda_prune_plugin.discovery.roots.watch import RootWatch
 
 if TYPE_CHECKING:
     from machine import Answer, Machine

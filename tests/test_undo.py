@@ -17,7 +17,8 @@ from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.demo_packages import File, Package, build_package
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.execution.locks.run_lock import Patience
-from conda_prune_plugin.execution.restore_backups import Fetch, UnfetchableError, restore
+from conda_prune_plugin.execution.ports import Fetch, UnfetchableError
+from conda_prune_plugin.execution.restore_backups import restore
 from conda_prune_plugin.execution.state.receipt import ReceiptEntry
 from conda_prune_plugin.execution.state.state_dir import locked
 from conda_prune_plugin.execution.state.stored_runs import stored_runs

@@ -11,7 +11,8 @@ import pytest
 from interrupted import interrupted
 from places import temporary
 
-from conda_prune_plugin.core.model import Notice, PartKind
+from conda_prune_plugin.core.model import PartKind
+from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.envs.changed_files import changed_after
 from conda_prune_plugin.execution.locks.run_lock import Patience

@@ -12,7 +12,7 @@ import pytest
 
 from conda_prune_plugin.demo.demo_packages import Package, build_package
 from conda_prune_plugin.discovery.packages.archive_metadata import require_contained
-from conda_prune_plugin.execution.restore_backups import UnfetchableError
+from conda_prune_plugin.execution.ports import UnfetchableError
 from conda_prune_plugin.execution.state.receipt import ReceiptEntry
 from conda_prune_plugin.operations.runs.refetch import extraction
 

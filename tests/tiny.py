@@ -7,7 +7,7 @@ import os
 import zipfile
 from typing import TYPE_CHECKING
 
-from conda_prune_plugin.core.dist_names import STATE
+from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.core.model import Inventory
 from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.planner import make_plan
@@ -15,12 +15,12 @@ from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.reachability import candidates, references
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.demo_packages import File, Item, Package, write_tree
-from conda_prune_plugin.discovery.inventory import RootWatch
+from conda_prune_plugin.discovery.links.redundant import may_be_unlinked, unlinked
 from conda_prune_plugin.discovery.links.soft_links import environments_of, soft_links
-from conda_prune_plugin.discovery.links.unlinked import may_be_unlinked, unlinked
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
 from conda_prune_plugin.discovery.roots.environments import Sources
+from conda_prune_plugin.discovery.roots.watch import RootWatch
 from conda_prune_plugin.discovery.system.measure import measure
 from conda_prune_plugin.execution.locks.run_lock import Patience
 from conda_prune_plugin.execution.ports import Tools
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from machine import Machine
 
-    from conda_prune_plugin.core.model import Measurement
+    from conda_prune_plugin.core.evidence import Measurement
 
 
 class Tiny:

@@ -22,7 +22,7 @@ from ..errors import ProtectedEnvironmentError, UsageError
 from ..execution.locks.run_lock import DEFAULT_PATIENCE
 from ..operations.options import EnvsOptions, PruneOptions, PurgeOptions, RestoreOptions, UsageOptions, WhyOptions
 from .ci_presets import refuse_contrary, targets_of_preset
-from .policy_options import CHOICES
+from .options import CHOICES
 
 T = TypeVar("T")
 

@@ -113,7 +113,7 @@ def _purge() -> str | None:
 
 
 def _say(line: str, silent: bool) -> None:
-    from ..presentation.plan_text import printable
+    from ..presentation.terminal.printable import printable
 
     if not silent and sys.stderr is not None:
         try:

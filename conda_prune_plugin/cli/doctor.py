@@ -56,7 +56,7 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
 
     Raises `ConfirmationError`: conda takes ``--json`` for a yes.
     """
-    from ..core.summary import what_goes
+    from ..core.plan import what_goes
     from ..core.units import plural
     from ..operations.interaction import Output, forget_typed, may_ask, require_answer
     from .prune import prune_with
@@ -84,7 +84,7 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
     """Return what is wrong, line by line."""
     from ..core.units import format_size, plural
     from ..operations.prune.integrity_check import kept_though_damaged
-    from ..presentation.plan_text import printable
+    from ..presentation.terminal.printable import printable
 
     leftovers = [decision for decision in plan.remove if decision.leftover]
     lines = [notice.message for notice in kept_though_damaged(plan)]

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .options import Value, add_lock_timeout, add_places
-from .policy_options import CHOICES
+from .options import CHOICES, Value, add_lock_timeout, add_places
 
 if TYPE_CHECKING:
     from ..core.envs.envs_result import EnvsResult
@@ -175,7 +174,7 @@ def _remove(listing: Listing, interaction: Interaction, screen: _Screen, argumen
 def _question(prepared: PreparedRemoval) -> str:
     from ..core.run import Disposal
     from ..core.units import format_size, plural
-    from ..presentation.plan_text import printable
+    from ..presentation.terminal.printable import printable
 
     environments = [item.environment for item in prepared.removals]
     names = ", ".join(printable(item.root.name or item.path) for item in environments)
@@ -276,7 +275,7 @@ class _Screen:
     def show_environments(self, result: EnvsResult) -> None:
         """Show what was found and is about to be done."""
         from ..presentation.envs_output import show_environments
-        from ..presentation.plan_text import console
+        from ..presentation.terminal.console import console
 
         if not self._output.json:
             whole, quiet = self._output.verbosity > 0, self._output.quiet
@@ -287,7 +286,7 @@ class _Screen:
         """Show what was done, and return the exit code; `pruned` is the document of a prune afterwards."""
         from ..presentation.envs_output import envs_document, show_changes
         from ..presentation.json_output import print_document
-        from ..presentation.plan_text import console
+        from ..presentation.terminal.console import console
 
         if self._output.json:
             print_document(envs_document(result, dry_run=self._output.dry_run, pruned=pruned))
@@ -297,7 +296,8 @@ class _Screen:
         return _exit_code(result)
 
     def _show_notices(self, result: EnvsResult) -> None:
-        from ..presentation.plan_text import console, show_notices
+        from ..presentation.plan_text import show_notices
+        from ..presentation.terminal.console import console
 
         sys.stdout.flush()
         show_notices(console(sys.stderr), result.notices[self._shown :])

@@ -214,11 +214,13 @@ def _run_command(arguments: argparse.Namespace) -> int:
 def _told_of_failures(code: int) -> int:
     """Name where the disk has failed, as far as no warning has, and return the exit code that says so."""
     from .. import failures
-    from ..presentation.github import annotation, is_github
+    from ..presentation.github import annotation
     from ..presentation.terminal.notice_groups import grouped, untold_failures
+    from ..presentation.terminal.printable import is_github
 
     if untold := untold_failures():
-        from ..presentation.plan_text import console, printable
+        from ..presentation.terminal.console import console
+        from ..presentation.terminal.printable import printable
 
         for shown in grouped(untold):
             with suppress(OSError):
@@ -253,8 +255,9 @@ def _report(error: PruneError, *, heard: bool = True) -> int:
     """Tell of an error, and return its exit code; `heard`: somebody reads standard output, as far as is known."""
     from conda.base.context import context
 
-    from ..presentation.github import annotation, is_github
+    from ..presentation.github import annotation
     from ..presentation.json_output import document_begun
+    from ..presentation.terminal.printable import is_github
 
     told = context.json and heard and not document_begun() and _report_in_json(error)
 
@@ -262,7 +265,8 @@ def _report(error: PruneError, *, heard: bool = True) -> int:
         with suppress(OSError):
             print(annotation("error", f"{error.message}\n{error.hint}"), file=sys.stderr)
     elif not told:
-        from ..presentation.plan_text import console, printable
+        from ..presentation.terminal.console import console
+        from ..presentation.terminal.printable import printable
 
         err = console(sys.stderr)
         with suppress(OSError):

@@ -6,9 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from . import options as common
-from .ci_options import add_ci
-from .options import add_lock_timeout, add_targets
-from .policy_options import add_policies, add_roots
+from .options import add_ci, add_lock_timeout, add_policies, add_roots, add_targets
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning

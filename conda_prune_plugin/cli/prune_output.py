@@ -9,18 +9,18 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from ..core.model import Notice
+from ..core.notices import Notice
+from ..core.plan import what_goes
 from ..core.precision import hedge
 from ..core.run import Disposal
-from ..core.summary import what_goes
 from ..core.units import format_size, plural
 from ..operations.interaction import Output
 from ..operations.prune.prepare_prune import PreparedPrune
 from ..operations.prune.run_prune import PruneResult
-from ..presentation.github import is_github
-from ..presentation.github_output import annotate, summarize
+from ..presentation.github import annotate, summarize
 from ..presentation.json_output import print_document
 from ..presentation.plan_json import prune_document
+from ..presentation.terminal.printable import is_github
 
 #: The kinds of notices that are about what was done, and not about the plan.
 _OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted"})
@@ -36,11 +36,12 @@ def show_plan(prepared: PreparedPrune) -> None:
     output, check = prepared.output, prepared.options.check
     if not (output.json or output.quiet):
         from ..presentation import plan_text
+        from ..presentation.terminal.console import console
 
-        out = plan_text.console(sys.stdout)
+        out = console(sys.stdout)
         plan_text.show_plan(out, prepared.plan, now=time.time(), verbosity=output.verbosity)
         if check is not None:
-            plan_text.show_check(plan_text.console(sys.stdout), check, prepared.plan)
+            plan_text.show_check(console(sys.stdout), check, prepared.plan)
         sys.stdout.flush()
     if not output.quiet:
         _warn(prepared.notices, output)
@@ -95,7 +96,8 @@ def document_of(result: PruneResult) -> dict[str, Any]:
 
 
 def _show_outcomes(result: PruneResult, output: Output) -> None:
-    from ..presentation.plan_text import console, show_outcomes, show_shrinkage
+    from ..presentation.plan_text import show_outcomes, show_shrinkage
+    from ..presentation.terminal.console import console
 
     out, err = console(sys.stdout), console(sys.stderr)
     if result.run is not None:
@@ -118,6 +120,7 @@ def _warn(notices: Iterable[Notice], output: Output) -> None:
     if is_github(os.environ):
         annotate(notices)
     elif not output.json:
-        from ..presentation.plan_text import console, show_notices
+        from ..presentation.plan_text import show_notices
+        from ..presentation.terminal.console import console
 
         show_notices(console(sys.stderr), notices)

@@ -91,8 +91,8 @@ def _question(runs: Sequence[RunSummary]) -> str:
 def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
     import time
 
-    from ..presentation.plan_text import console
     from ..presentation.runs_output import show_runs
+    from ..presentation.terminal.console import console
 
     if not (output.json or output.quiet):
         show_runs(console(sys.stdout), runs, time.time())
@@ -100,8 +100,9 @@ def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
 
 def _show(result: PurgeResult, output: Output) -> None:
     from ..presentation.json_output import print_document
-    from ..presentation.plan_text import console, show_notices
+    from ..presentation.plan_text import show_notices
     from ..presentation.runs_output import purged_document, run_document, runs_document, show_purged
+    from ..presentation.terminal.console import console
 
     if output.json:
         runs = [purged_document(item) for item in result.outcomes] or [run_document(item) for item in result.runs]

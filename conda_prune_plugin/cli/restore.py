@@ -82,8 +82,9 @@ def _show_list(found: RunList, output: Output) -> None:
     import time
 
     from ..presentation.json_output import print_document
-    from ..presentation.plan_text import console, show_notices
+    from ..presentation.plan_text import show_notices
     from ..presentation.runs_output import run_document, runs_document, show_runs
+    from ..presentation.terminal.console import console
 
     if output.json:
         runs = [run_document(item) for item in found.runs]
@@ -95,8 +96,9 @@ def _show_list(found: RunList, output: Output) -> None:
 
 def _show(result: RestoreResult, output: Output) -> None:
     from ..presentation.json_output import print_document
-    from ..presentation.plan_text import console, show_notices
+    from ..presentation.plan_text import show_notices
     from ..presentation.runs_output import restored_document, runs_document, show_restorable, show_restored
+    from ..presentation.terminal.console import console
 
     dists = [entry.dist for entry in result.entries]
     if output.json:

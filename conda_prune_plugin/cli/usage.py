@@ -9,8 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .options import Value, add_places
-from .policy_options import CHOICES
+from .options import CHOICES, Value, add_places
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -111,7 +110,8 @@ def _export(options: UsageOptions, beginning: Beginning) -> int:
     """Write what ncdu reads, of one environment or of everything."""
     from ..operations.interaction import Output, interacting
     from ..operations.prune.measure_usage import list_files
-    from ..presentation.plan_text import console, show_notices
+    from ..presentation.plan_text import show_notices
+    from ..presentation.terminal.console import console
     from ..presentation.usage.ncdu import write_ncdu
 
     # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
@@ -160,7 +160,8 @@ def _write_report(file: ReportFile, result: UsageResult, command: str) -> None:
 
 
 def _show(result: UsageResult, output: Output, file: ReportFile | None) -> None:
-    from ..presentation.plan_text import console, show_notices
+    from ..presentation.plan_text import show_notices
+    from ..presentation.terminal.console import console
     from ..presentation.usage.package_text import show_packages, show_zoom
     from ..presentation.usage.usage_text import show_usage
 

@@ -43,7 +43,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
     from conda.cli.helpers import add_output_and_prompt_options
 
-    from .policy_options import add_policies
+    from .options import add_policies
     from .prune import add_places
 
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -90,7 +90,8 @@ def _show(result: Explanations, output: Output) -> None:
 
         print_document(why_document(found, places, alone, result.notices, success=result.complete))
         return
-    from ..presentation.plan_text import console, show_notices
+    from ..presentation.plan_text import show_notices
+    from ..presentation.terminal.console import console
 
     show_why(console(sys.stdout), found, places, alone, now=time.time())
     sys.stdout.flush()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from .model import Measurement, Remainder, SharedInode
+from .evidence import Measurement, Remainder, SharedInode
 
 #: Device and inode number.
 InodeKey = tuple[int, int]

@@ -12,18 +12,14 @@ import re
 from collections.abc import Iterable
 from zlib import crc32
 
+from .layout import ARCHIVE_SUFFIXES
+
 #: What rattler adds to a dist where it tells caches of different origin apart: the SHA-256 of the url or the path that
 #: the package came from (rattler_cache, ``CacheKey::to_path_segment``).
 _ORIGIN = re.compile(r"-[0-9a-f]{64}\Z")
 
 _DIST = re.compile(r".+-[^-]+-[^-]+", re.DOTALL)
 
-#: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
-STATE = ".conda-prune"
-
-#: What stands behind the name of what is removed without a folder of ours, on a full disk: conda's own mark for what it
-#: could not delete, which it deletes later (``conda.gateways.disk.delete``).
-TRASH = ".conda_trash"
 
 #: What a note of a run in another directory is called, in our state: with the run's id and a hash of the directory.
 _NOTE = re.compile(r"place-(?P<run>[\w-]+)-[0-9a-f]{8}(?:\.new)?")
@@ -33,12 +29,6 @@ UNFINISHED_NOTE = ".new"
 
 #: The longest note that is read, in bytes: no system takes longer paths.
 LONGEST_NOTE = 1 << 15
-
-#: What rattler and pixi lock while they work on a cache (rattler_cache, ``PackageCache::acquire_global_lock``).
-RATTLER_LOCK = ".cache.lock"
-
-#: conda's own two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``); plugins may add others.
-ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")
 
 
 def note_name(run: str, place: bytes) -> str:

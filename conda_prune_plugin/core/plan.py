@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .evidence import Identity, Remainder
 from .model import (
     LEFTOVER_KINDS,
     Entry,
-    Identity,
     Inventory,
     LastUsedFrom,
     LinkKind,
@@ -17,11 +18,17 @@ from .model import (
     Part,
     PartKind,
     ReasonKind,
-    Remainder,
     Result,
     Root,
     Verdict,
 )
+from .units import plural
+
+_OTHER = {
+    OtherKind.INDEX_CACHE: ("index cache", "index caches"),
+    OtherKind.TEMPFILES: ("temporary file", "temporary files"),
+    OtherKind.LOGFILES: ("log file", "log files"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +199,16 @@ class OtherOutcome:
     files: int = 0
     freed: int = 0
     error: str | None = None
+
+
+def what_goes(plan: Plan) -> str:
+    """Return how many entries, leftovers and other things go."""
+    leftovers = sum(decision.leftover for decision in plan.remove)
+    counts = [(len(plan.remove) - leftovers, ("entry", "entries")), (leftovers, ("leftover", "leftovers"))]
+    other = Counter(item.kind for item in plan.other)
+    counts += [(other[kind], words) for kind, words in _OTHER.items()]
+    return _listed([plural(count, *words) for count, words in counts if count])
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

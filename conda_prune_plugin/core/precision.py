@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .model import Notice, Word
-
-#: The kinds of notices that say why sizes are no promise.
-ESTIMATED = "estimated-sizes"
-LAYERED = "layered-file-system"
+from .model import Word
+from .notices import ESTIMATED, LAYERED, Notice
 
 
 class Precision(Word):

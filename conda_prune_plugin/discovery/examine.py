@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..core.model import Entry, Evidence, Inventory, Notice, ReasonKind, RootKind
+from ..core.evidence import Evidence
+from ..core.model import Entry, Inventory, ReasonKind, RootKind
+from ..core.notices import Notice
 from ..core.plan import Other
 from ..core.rules.leftover_policy import Leftover
-from ..core.rules.reachability import candidates, references
+from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
-from ..core.soft_links import NO_SOFT_LINKS, SoftLinks
 from .leftovers.conda_clean import find_other
 from .leftovers.leftover_search import (
     DEFAULT_SEARCH,
@@ -22,9 +23,8 @@ from .leftovers.leftover_search import (
     with_choices,
     with_links,
 )
-from .links.redundant import doubles, held_elsewhere
+from .links.redundant import doubles, held_elsewhere, may_be_unlinked, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
-from .links.unlinked import may_be_unlinked, unlinked
 from .packages.inspection import Memory
 from .packages.match_spec import matching
 from .packages.package_identity import Names

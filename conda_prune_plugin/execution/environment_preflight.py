@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.dist_names import TRASH
-from ..core.model import Cache, Identity, Measurement
+from ..core.evidence import Identity, Measurement
+from ..core.layout import TRASH
+from ..core.model import Cache
 from .files.dir_fd import Directory
 from .locks.run_lock import Patience
 from .quarantine.quarantine import Changed

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.accounting import Ledger
-from ..core.model import Measurement
+from ..core.evidence import Measurement
 from ..core.run import Disposal
+from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .quarantine.archive import purge_folder
-from .quarantine.quarantine import reason
-from .restore_backups import require_unchanged
 from .state.receipt import FILES, drop_files, withdraw_receipt
 from .state.state_dir import DOOMED, LockedCache, remove_empty
-from .state.stored_runs import StoredRun
+from .state.stored_runs import StoredRun, require_unchanged
 from .state.unfinished_rebuild import drop_note
 
 

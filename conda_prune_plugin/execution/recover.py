@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from .. import failures
-from ..core.model import Cache, Notice, PartKind
+from ..core.model import Cache, PartKind
+from ..core.notices import Notice
 from ..core.run import Disposal
 from ..core.units import plural
+from ..errors import reason
 from ..failures import suppress
 from .files.dir_fd import Directory, lacks_room
 from .files.remove_except import reduce
@@ -24,7 +26,6 @@ from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder
 from .quarantine.disguise import give_back
-from .quarantine.quarantine import reason
 from .state.receipt import (
     DOOMED_FILES,
     RECEIPT,

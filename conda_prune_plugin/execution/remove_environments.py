@@ -28,15 +28,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..core.envs.environment_use import Departed
-from ..core.model import Measurement, PartKind, Result
+from ..core.evidence import Measurement
+from ..core.model import PartKind, Result
 from ..core.run import Disposal, Run
-from ..errors import PruneError
+from ..errors import PruneError, reason
 from .environment_preflight import Departure, Tools, cleared_to_go, require_movable
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
-from .low_space import freed_at_once, opened_with_room
-from .low_space_environments import EnvironmentRoom
-from .quarantine.quarantine import Changed, reason
+from .full_disk.low_space import freed_at_once, opened_with_room
+from .full_disk.low_space_environments import EnvironmentRoom
+from .quarantine.quarantine import Changed
 from .state.receipt import Held, Receipt, ReceiptEntry, RunState, reserve_receipt, withdraw_receipt, write_receipt
 from .state.saved_exports import EXPORTS, write_exports
 from .state.saved_own_files import move_out

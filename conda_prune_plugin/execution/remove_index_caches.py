@@ -12,13 +12,12 @@ from contextlib import ExitStack
 
 from ..core.model import Cache, Result
 from ..core.plan import Other, OtherOutcome
-from ..errors import LockTimeoutError, NoRoomError, StateError
+from ..errors import LockTimeoutError, NoRoomError, StateError, reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .files.tree_tar import descend
 from .locks.client_locks import EntryLockedError, entry_locks
 from .ports import Tools
-from .quarantine.quarantine import reason
 from .state.state_dir import locked, locked_in_place
 
 

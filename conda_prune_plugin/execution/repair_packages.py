@@ -8,35 +8,21 @@ place is still empty, as the receipt says (see `recover`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from ..core.model import Cache, Result
 from ..core.plan import Outcome, Repair
 from ..core.run import Run
-from ..errors import LockTimeoutError, StateError
+from ..errors import LockTimeoutError, StateError, reason
 from ..failures import suppress
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
-from .ports import Tools
+from .ports import Extraction, Tools, UnfetchableError
 from .quarantine.cache_session import Site, opened_site
-from .quarantine.quarantine import Changed, reason, require_unchanged
+from .quarantine.quarantine import Changed, require_unchanged
 from .quarantine.staging import workshop
-from .restore_backups import UnfetchableError
 from .state.receipt import ReceiptEntry
 from .state.state_dir import DOOMED, MAKING
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """Gets a package out of its archive.
-
-    extracted: extracts an archive, given by its path, into a directory that it makes. Raises `UnfetchableError`.
-    damage: returns what is wrong with an extracted directory, all of its contents read; None if nothing is.
-    """
-
-    extracted: Callable[[ReceiptEntry, str, str], None]
-    damage: Callable[[str], str | None]
 
 
 def repair(

@@ -14,40 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .. import failures
-from ..core.dist_names import ARCHIVE_SUFFIXES
 from ..core.model import Entry, Part, PartKind, Result
 from ..core.plan import Outcome
 from ..core.run import Disposal
-from ..errors import StateError
+from ..errors import StateError, reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
+from .ports import Fetch, UnfetchableError
 from .quarantine.archive import extract, file_sum, verify
 from .quarantine.disguise import give_back
-from .quarantine.quarantine import reason
 from .quarantine.staging import workshop
 from .state.receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
 from .state.state_dir import MAKING, LockedCache, remove_empty
-from .state.stored_runs import StoredRun, read_run
-
-
-class UnfetchableError(Exception):
-    """A package can't be had again; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Gets packages anew.
-
-    archive: fetches the archive of an entry, called by a name, into a directory; checks its hash.
-    extracted: extracts an archive into a directory that it makes.
-    suffixes: of the archives that it knows.
-
-    Both raise `UnfetchableError` or `OSError`.
-    """
-
-    archive: Callable[[ReceiptEntry, str, str], None]
-    extracted: Callable[[ReceiptEntry, str, str], None]
-    suffixes: tuple[str, ...] = ARCHIVE_SUFFIXES
+from .state.stored_runs import StoredRun, require_unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +75,6 @@ def restore(
             unsettled = f"The receipt in {run.path} could not be brought up to date: {reason(error)}."
     remove_empty(locked.state, run.id)
     return Restored(tuple(outcomes), unsettled, interrupted)
-
-
-def require_unchanged(locked: LockedCache, stored: StoredRun) -> StoredRun:
-    """Return a run as it is now that its cache is locked. Raises `StateError` if it is not whole any more."""
-    run = read_run(locked.cache, locked.state, stored.id)
-    if run is None or run.receipt is None or not run.complete:
-        raise StateError(
-            f"The run {stored.id} in {stored.cache.path} was changed by somebody else in the meantime.",
-            hint="`conda prune restore` lists what there is now.",
-            path=stored.path,
-        )
-    return run
 
 
 def require_own(run: StoredRun) -> None:

@@ -17,11 +17,11 @@ from ..core.accounting import Ledger
 from ..core.model import Cache, Part, Result
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove
 from ..core.run import Disposal, Run
-from ..errors import PruneError
+from ..errors import PruneError, reason
 from .files.parallel_remove import delete_all
 from .files.remove_except import reduce
 from .files.remove_tree import remove
-from .low_space import Room, opened_with_room
+from .full_disk.low_space import Room, opened_with_room
 from .ports import Tools
 from .quarantine.archive import discard, preserve
 from .quarantine.cache_session import Site, opened_site
@@ -31,7 +31,6 @@ from .quarantine.quarantine import (
     Changed,
     give_up,
     put_back,
-    reason,
     require_unchanged,
     require_unlinked,
     require_unreferenced,

@@ -12,7 +12,8 @@ from ..core.model import Cache
 from ..discovery.clients.conda import Settings, conda_settings
 from ..discovery.inventory import known_sources
 from ..discovery.roots.conda_meta import is_environment
-from ..discovery.roots.environments import known_prefixes, registered_prefixes
+from ..discovery.roots.environments import known_prefixes
+from ..discovery.roots.environments_txt import registered_prefixes
 from ..discovery.roots.envs_dirs import has_records
 from ..discovery.system.deep_paths import real_path
 from ..execution.files.environments_txt_lines import take_out

@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import failures
 from ..core.envs.environment_use import Departed
-from ..core.model import Cache, Notice, Result, Root
+from ..core.model import Cache, Result, Root
+from ..core.notices import Notice
 from ..core.plan import OtherOutcome, Outcome, Plan
 from ..core.run import Disposal, Run
 from ..discovery.envs.changed_files import changed_after
@@ -24,13 +25,13 @@ from ..execution.environment_preflight import Departure
 from ..execution.environment_preflight import Tools as DepartureTools
 from ..execution.locks.run_lock import Patience
 from ..execution.owner_process import Ask, in_place_of, owner_to_become
-from ..execution.ports import Tools
+from ..execution.ports import Extraction, Tools
 from ..execution.purge_backups import purge
 from ..execution.quarantine.archive import is_own_folder
 from ..execution.recover import recover
 from ..execution.remove_environments import Removed, take_away
 from ..execution.remove_index_caches import remove_other
-from ..execution.repair_packages import Extraction, repair
+from ..execution.repair_packages import repair
 from ..execution.restore_backups import Restored, restore
 from ..execution.state.receipt import ReceiptEntry
 from ..execution.state.state_dir import locked

@@ -16,7 +16,7 @@ from ..core.model import Result
 from ..core.run import Disposal
 from ..core.units import format_age, format_size, plural
 from .plan_json import SCHEMA, iso_time, warnings_document
-from .plan_text import printable
+from .terminal.printable import printable
 from .terminal.tables import Row, show_table
 
 #: Why a line of the registry is stale, in words.

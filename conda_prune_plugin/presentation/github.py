@@ -6,39 +6,31 @@ ScriptHandler.cs), so ours go to standard error: standard output is for results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
-from ..core.model import Notice, Result
+from ..core.model import Result
+from ..core.notices import Notice
 from ..core.plan import Outcome, Plan
 from ..core.run import Check, Shrinkage
 from ..core.units import format_size, plural
+from .terminal.notice_groups import take_for_told
 
-#: Set by the runner: what runs under it, and the file that the summary is appended to.
-RUNNING = "GITHUB_ACTIONS"
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
 _TITLE = "conda prune"
 
 
-def is_github(environ: Mapping[str, str]) -> bool:
-    """Return whether GitHub Actions runs us."""
-    return environ.get(RUNNING) == "true"
-
-
 def annotation(level: str, message: str) -> str:
     """Return the line that makes an annotation; `level` is ``error``, ``warning`` or ``notice``."""
     # Only now, as in `_code`: this takes longer to import than most of a run, and GitHub runs few of them.
-    from .plan_text import on_one_line
+    from .terminal.printable import on_one_line
 
     # As ActionCommand.cs takes it apart; other control characters are no business of a log either.
     lines = "\n".join(on_one_line(line) for line in message.splitlines())
     data = lines.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::{level} title={_TITLE}::{data}"
-
-
-def disarmed(text: str) -> str:
-    """Return text that makes no line a command, wherever it stands in it (ActionCommand.cs, both of its forms)."""
-    return text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
 
 
 def annotated(notices: Iterable[Notice], outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -98,6 +90,30 @@ def _code(text: str) -> str:
     """Return text for a cell of a table, whatever is in it."""
     import html
 
-    from .plan_text import on_one_line
+    from .terminal.printable import on_one_line
 
     return f"<code>{html.escape(on_one_line(text)).replace('|', '&#124;')}</code>"
+
+
+def annotate(notices: Iterable[Notice], outcomes: Sequence[Outcome] = ()) -> None:
+    """Make an annotation of each warning, and of what was skipped or failed."""
+    notices = tuple(notices)
+    take_for_told(notices)
+    for line in annotated(notices, outcomes):
+        print(line, file=sys.stderr, flush=True)
+
+
+def summarize(
+    plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Check | None, shrinkage: Shrinkage | None
+) -> None:
+    """Append a table to the summary of the job; that it can't be written is a warning and no more."""
+    path = os.environ.get(SUMMARY)
+    if not path:
+        return
+    text = summary(plan, outcomes, dry_run=dry_run, check=check, shrinkage=shrinkage)
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        annotate([Notice("summary", f"The job's summary {path} can't be written: {why}.", path)])

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .. import failures
-from ..core.model import Notice
+from ..core.notices import Notice
 
 _begun = ContextVar("_begun", default=False)
 

@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from os.path import basename, join
 from typing import Any
 
-from ..core.model import Cache, Notice, OtherKind, PartKind, Root
+from ..core.model import Cache, OtherKind, PartKind, Root
+from ..core.notices import Notice
 from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, Repair
 from ..core.precision import precision
 from ..core.run import Check, Run, Shrinkage

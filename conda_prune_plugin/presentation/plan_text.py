@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..core.file_status import ON_WINDOWS
-from ..core.model import (
-    Cache,
-    Client,
-    Entry,
-    LastUsedFrom,
-    LinkKind,
-    Notice,
-    OtherKind,
-    Part,
-    PartKind,
-    ReasonKind,
-    Result,
-)
-from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove
+from ..core.model import Cache, Client, Entry, LastUsedFrom, LinkKind, OtherKind, Part, PartKind, ReasonKind, Result
+from ..core.notices import Notice
+from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, what_goes
 from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
-from ..core.summary import what_goes
 from ..core.units import format_age, format_size, plural
-from .github import disarmed, is_github
 from .terminal.notice_groups import grouped, take_for_told
+from .terminal.printable import printable
 from .terminal.tables import show_columns
-
-#: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
-_UNBOUNDED = 10_000
 
 #: A column of reasons narrower than this is no help.
 _NARROWEST_REASON = 24
@@ -72,29 +54,6 @@ _LINKED = {
     LinkKind.COPY: "copied",
     LinkKind.RECORDED: "recorded only",
 }
-
-
-def console(stream: TextIO) -> Console:
-    """Return a console that never guesses: no markup, no highlighting, no wrapping outside of a terminal."""
-    guess = Console(file=stream)
-    # A terminal that says it has no columns has some all the same.
-    width = (guess.width or 80) if guess.is_terminal else _UNBOUNDED
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
-
-
-def printable(text: str) -> str:
-    """Return text that fits on one line of any terminal: control characters and odd bytes are escaped.
-
-    In GitHub Actions so is what would make a command of the line.
-    """
-    return disarmed(on_one_line(text)) if is_github(os.environ) else on_one_line(text)
-
-
-def on_one_line(text: str) -> str:
-    """Return text with control characters and odd bytes escaped."""
-    return (
-        visible(text).encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
-    )
 
 
 def visible(text: str) -> str:

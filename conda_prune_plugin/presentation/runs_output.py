@@ -8,12 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..core.model import Notice, PartKind, Result
+from ..core.model import PartKind, Result
+from ..core.notices import Notice
 from ..core.plan import Outcome
 from ..core.run import Disposal, PurgeOutcome, RunSummary
 from ..core.units import format_age, format_size, plural
 from .plan_json import SCHEMA, iso_time, outcome_document, warnings_document
-from .plan_text import printable, show_failures
+from .plan_text import show_failures
+from .terminal.printable import printable
 from .terminal.tables import show_columns
 
 #: How a listing puts what can be done with a run.

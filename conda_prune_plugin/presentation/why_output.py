@@ -8,12 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..core.model import Entry, Notice, RootState
+from ..core.model import Entry, RootState
+from ..core.notices import Notice
 from ..core.plan import Remove
 from ..core.rules.explanation import Explanation, KeptAlone
 from ..core.units import format_age, format_size, plural
 from .plan_json import SCHEMA, iso_time, reason_document, root_document, warnings_document
-from .plan_text import printable, reason_text
+from .plan_text import reason_text
+from .terminal.printable import printable
 
 #: For each entry the files that hold it, each with the environment that it lies in, if any.
 Places = Mapping[Entry, Sequence[tuple[str, "str | None"]]]

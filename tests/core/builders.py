@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from conda_prune_plugin.core.model import (
-    Cache,
-    Entry,
-    Evidence,
-    Identity,
-    Inventory,
-    Measurement,
-    Part,
-    PartKind,
-    ReasonKind,
-    Root,
-    RootKind,
-    RootState,
-    SharedInode,
-)
+from conda_prune_plugin.core.evidence import Evidence, Identity, Measurement, SharedInode
+from conda_prune_plugin.core.model import Cache, Entry, Inventory, Part, PartKind, ReasonKind, Root, RootKind, RootState
 from conda_prune_plugin.core.plan import Reason, Remove
 
 HOUR = 3600.0

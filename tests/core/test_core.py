@@ -6,17 +6,8 @@ import pytest
 
 from conda_prune_plugin.core.accounting import Ledger, missing_links, without
 from conda_prune_plugin.core.dist_names import archive_dist, is_dist_name
-from conda_prune_plugin.core.last_use import last_use
-from conda_prune_plugin.core.model import (
-    Evidence,
-    LastUsedFrom,
-    Part,
-    PartKind,
-    ReasonKind,
-    Remainder,
-    SharedInode,
-    Verdict,
-)
+from conda_prune_plugin.core.evidence import Evidence, Remainder, SharedInode, last_use
+from conda_prune_plugin.core.model import LastUsedFrom, Part, PartKind, ReasonKind, Verdict
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, plural

@@ -8,14 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core.model import (
-    Entry,
-    Measurement,
-    ReasonKind,
-    Root,
-    SharedInode,
-    Verdict,
-)
+from conda_prune_plugin.core.evidence import Measurement, SharedInode
+from conda_prune_plugin.core.model import Entry, ReasonKind, Root, Verdict
 from conda_prune_plugin.core.plan import Keep, Plan, Reason
 from conda_prune_plugin.core.rules.explanation import Explanation, decided_on, explanations, kept_alone, named_by_one
 

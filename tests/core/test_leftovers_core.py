@@ -8,17 +8,8 @@ from typing import Any
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger
-from conda_prune_plugin.core.model import (
-    Cache,
-    Inventory,
-    LastUsedFrom,
-    PartKind,
-    ReasonKind,
-    Root,
-    RootKind,
-    SharedInode,
-    Verdict,
-)
+from conda_prune_plugin.core.evidence import SharedInode
+from conda_prune_plugin.core.model import Cache, Inventory, LastUsedFrom, PartKind, ReasonKind, Root, RootKind, Verdict
 from conda_prune_plugin.core.plan import Keep, Reason, Remove
 from conda_prune_plugin.core.rules.leftover_policy import Archive, Leftover, decide
 from conda_prune_plugin.core.rules.planner import make_plan

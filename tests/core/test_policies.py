@@ -9,19 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core.model import (
-    Entry,
-    Evidence,
-    Inventory,
-    Measurement,
-    Part,
-    PartKind,
-    ReasonKind,
-    Root,
-    RootKind,
-    SharedInode,
-    Verdict,
-)
+from conda_prune_plugin.core.evidence import Evidence, Measurement, SharedInode
+from conda_prune_plugin.core.model import Entry, Inventory, Part, PartKind, ReasonKind, Root, RootKind, Verdict
 from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy

@@ -7,26 +7,13 @@ from typing import Any
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger, missing_links, unexplained
-from conda_prune_plugin.core.last_use import last_use
-from conda_prune_plugin.core.model import (
-    Evidence,
-    Identity,
-    LastUsedFrom,
-    LinkKind,
-    Measurement,
-    PartKind,
-    ReasonKind,
-    Root,
-    RootKind,
-    SharedInode,
-    Verdict,
-)
+from conda_prune_plugin.core.evidence import Evidence, Identity, Measurement, SharedInode, last_use
+from conda_prune_plugin.core.model import LastUsedFrom, LinkKind, PartKind, ReasonKind, Root, RootKind, Verdict
 from conda_prune_plugin.core.plan import Keep, Plan, Reason, Remove
 from conda_prune_plugin.core.rules.planner import make_plan, with_links
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.ranking import Budget, newest_versions
-from conda_prune_plugin.core.rules.reachability import candidates, references
-from conda_prune_plugin.core.soft_links import SoftLinks
+from conda_prune_plugin.core.rules.reachability import SoftLinks, candidates, references
 
 from .builders import HASH, HOUR, IDENTITY, NOW, a_measurement, a_root, an_entry, an_inventory, evidence_on
 

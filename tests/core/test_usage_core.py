@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conda_prune_plugin.core.model import Root, RootState, SharedInode
+from conda_prune_plugin.core.evidence import SharedInode
+from conda_prune_plugin.core.model import Root, RootState
 from conda_prune_plugin.core.usage.disk_usage import (
     Account,
     Inodes,

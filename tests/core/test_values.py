@@ -23,21 +23,13 @@ from conda_prune_plugin.core.dist_names import (
     plain_dist,
     recorded_names,
 )
-from conda_prune_plugin.core.model import (
-    Inventory,
-    Notice,
-    OtherKind,
-    PartKind,
-    ReasonKind,
-    Result,
-    Verdict,
-)
-from conda_prune_plugin.core.plan import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label
-from conda_prune_plugin.core.precision import ESTIMATED, LAYERED, Precision, hedge, precision
+from conda_prune_plugin.core.model import Inventory, OtherKind, PartKind, ReasonKind, Result, Verdict
+from conda_prune_plugin.core.notices import ESTIMATED, LAYERED, Notice
+from conda_prune_plugin.core.plan import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label, what_goes
+from conda_prune_plugin.core.precision import Precision, hedge, precision
+from conda_prune_plugin.core.rules.reachability import SoftLinks
 from conda_prune_plugin.core.rules.targets import Target, kinds
 from conda_prune_plugin.core.run import Check
-from conda_prune_plugin.core.soft_links import SoftLinks
-from conda_prune_plugin.core.summary import what_goes
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, size_as_typed
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import (

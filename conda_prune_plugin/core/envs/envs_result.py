@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..model import Notice
+from ..notices import Notice
 from ..run import Disposal, Run
 from .environment_use import Departed, Environment, Losses
 

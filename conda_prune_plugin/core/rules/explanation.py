@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from ..accounting import InodeKey
 from ..dist_names import recorded_names
-from ..model import Entry, Inventory, Measurement, Root, Verdict
+from ..evidence import Measurement
+from ..model import Entry, Inventory, Root, Verdict
 from ..plan import Plan, Reason, Remove
 from .reachability import references
 

@@ -7,18 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..accounting import Ledger, missing_links
-from ..model import (
-    LEFTOVER_KINDS,
-    Cache,
-    Entry,
-    LastUsedFrom,
-    Measurement,
-    PartKind,
-    ReasonKind,
-    Root,
-    RootKind,
-    Verdict,
-)
+from ..evidence import Measurement
+from ..model import LEFTOVER_KINDS, Cache, Entry, LastUsedFrom, PartKind, ReasonKind, Root, RootKind, Verdict
 from ..plan import Keep, Reason, Remove, Repair
 from ..units import format_age, plural
 from .policy import Policy, soft_linked_by

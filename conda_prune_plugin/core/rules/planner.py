@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ..accounting import Ledger, missing_links
-from ..last_use import last_use
-from ..model import Cache, Entry, Evidence, Inventory, LinkKind, Part, ReasonKind, Root, Verdict
+from ..evidence import Evidence, last_use
+from ..model import Cache, Entry, Inventory, LinkKind, Part, ReasonKind, Root, Verdict
 from ..plan import Keep, Other, Plan, Reason, Remove
-from ..soft_links import NO_SOFT_LINKS, SoftLinks
 from .leftover_policy import Leftover, decide, repairs
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .ranking import least_recently_used, newest_versions
-from .reachability import references
+from .reachability import NO_SOFT_LINKS, SoftLinks, references
 
 #: Measured link kinds, by entry and path of the environment.
 Links = Mapping[tuple[Entry, str], LinkKind]

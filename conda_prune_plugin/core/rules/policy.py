@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from ..accounting import missing_links
 from ..dist_names import recorded_names
-from ..last_use import last_use
-from ..model import Cache, Entry, Evidence, LinkKind, Part, PartKind, ReasonKind, Root, RootKind
+from ..evidence import Evidence, last_use
+from ..model import Cache, Entry, LinkKind, Part, PartKind, ReasonKind, Root, RootKind
 from ..plan import Reason
 from ..units import format_age, plural
 from .ranking import NO_BUDGET, Budget, VersionKey

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..accounting import Ledger
 from ..dist_names import is_dist_name, package_name, package_version, plain_dist
-from ..last_use import last_use
-from ..model import Entry, Evidence, Part
+from ..evidence import Evidence, last_use
+from ..model import Entry, Part
 
 #: Sorts versions of one package; None for what is no version, which is never taken for an old one.
 VersionKey = Callable[[str], Any]

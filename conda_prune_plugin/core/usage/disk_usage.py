@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 
-from ..model import SharedInode
+from ..evidence import SharedInode
 
 
 class Inodes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from ...core import dist_names
-from ...core.dist_names import ARCHIVE_SUFFIXES
+from ...core.layout import ARCHIVE_SUFFIXES
 
 #: A wheel, which conda-pypi installs as it is. Records may name one where this conda knows nothing of wheels.
 WHEEL = ".whl"

@@ -14,7 +14,8 @@ from conda.base.context import context
 from conda.core.envs_manager import get_user_environments_txt_file
 
 from ... import failures
-from ...core.model import Client, Notice
+from ...core.model import Client
+from ...core.notices import Notice
 from ...embedded import is_embedded
 from ..roots.envs_dirs import EnvsDir
 from .installations import Installation, settings_files, usual_installations

@@ -17,9 +17,9 @@ import stat
 import struct
 import sys
 
+from ...core.layout import LOCK_SUFFIX
 from ...failures import suppress
 from .archive_names import archive_dist
-from .rattler import LOCK_SUFFIX
 
 try:
     import fcntl

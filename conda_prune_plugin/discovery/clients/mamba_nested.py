@@ -15,9 +15,9 @@ import os
 from collections.abc import Iterator
 
 from ... import failures
-from ...core.dist_names import STATE, is_dist_name
+from ...core.dist_names import is_dist_name
+from ...core.layout import INDEX, STATE
 from ..leftovers.leftover_names import is_left_aside
-from ..system.safe_read import INDEX
 
 #: As deep as the path of a channel on this machine may be.
 _DEEPEST = 32

@@ -15,13 +15,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ...core.dist_names import is_dist_name
+from ...core.layout import LOCK_SUFFIX
 from ...core.model import Cache, Client, Entry, PartKind, ReasonKind
 from ...failures import suppress
 from ..system.safe_read import read_regular
 from .archive_names import archive_dist
-
-#: The suffix of the file beside an entry.
-LOCK_SUFFIX = ".lock"
 
 _REVISION_LENGTH, _SHA256_LENGTH = 8, 32
 

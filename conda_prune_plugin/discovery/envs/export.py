@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ... import failures
+from ...core.layout import META
 from ...core.model import Root
 from ...failures import suppress
-from ..roots.conda_meta import META
 from ..system.safe_read import read_object, read_regular
 from .pip_requirements import PythonPackage, python_packages
 

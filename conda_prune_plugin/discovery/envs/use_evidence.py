@@ -11,15 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from ... import failures
-from ...core.dist_names import TRASH, package_name, package_version
+from ...core.dist_names import package_name, package_version
 from ...core.envs.environment_use import Environment, Problem, alike
+from ...core.layout import META, TRASH
 from ...core.model import Inventory, Root, RootKind, RootState
 from ...core.usage.usage_report import EnvironmentUsage
 from ...failures import suppress
 from ..clients.conda import Settings
 from ..clients.installations import is_root_prefix, root_prefixes
-from ..roots.conda_meta import META, has_history, is_environment, is_without_meta
-from ..roots.environments import registered_prefixes
+from ..roots.conda_meta import has_history, is_environment, is_without_meta
+from ..roots.environments_txt import registered_prefixes
 from ..system.deep_paths import real_path
 from ..system.safe_read import read_object, read_regular
 from .external_references import pointers

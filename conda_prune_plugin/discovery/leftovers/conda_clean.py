@@ -17,7 +17,8 @@ from typing import cast
 from conda.cli import main_clean
 
 from ... import failures
-from ...core.model import Cache, Client, Notice, OtherKind, Root, RootKind, RootState
+from ...core.model import Cache, Client, OtherKind, Root, RootKind, RootState
+from ...core.notices import Notice
 from ...core.plan import Other
 from ...core.rules.targets import Target
 from ...core.units import plural

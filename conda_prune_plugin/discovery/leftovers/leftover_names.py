@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.dist_names import is_dist_name
+from ...core.layout import INDEX, RECORD
 from ...core.model import Cache, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..clients.rattler import strays as of_rattler
-from ..packages.integrity import RECORD
-from ..system.safe_read import INDEX, dist_of, read_object
+from ..system.safe_read import dist_of, read_object
 
 #: What conda (`conda.gateways.connection.download`), and conda up to 24 and mamba, call a download that is not done.
 _PARTIAL = (".partial", ".part")

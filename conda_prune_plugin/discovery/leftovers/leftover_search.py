@@ -16,14 +16,14 @@ from threading import Event
 
 from ... import failures
 from ...core.dist_names import recorded_names
+from ...core.layout import RECORD
 from ...core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
 from ...core.rules.leftover_policy import Archive, Leftover
-from ...core.rules.reachability import references
-from ...core.soft_links import SoftLinks
+from ...core.rules.reachability import SoftLinks, references
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
 from ..packages.inspection import BATCH, Batch, Looked, Looking, Memory, batches
-from ..packages.integrity import RECORD, Damage, archive_record
+from ..packages.integrity import Damage, archive_record
 from ..packages.match_spec import matching
 from ..packages.package_identity import Names
 from ..packages.package_urls import read_urls

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from conda.base.constants import CONDA_TEMP_EXTENSIONS
 
 from ... import failures
+from ...core.layout import META
 from ...failures import suppress
 from ..clients.lock_files import holder, is_lock, is_lock_name
-from ..roots.conda_meta import META
 from ..system.safe_read import read_object, read_regular
 from ..usage.pip_files import recorded_files
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ... import failures
 from ...core.accounting import InodeKey
+from ...core.evidence import Measurement
 from ...core.file_status import listed_status
-from ...core.model import Cache, Entry, Measurement
+from ...core.layout import META
+from ...core.model import Cache, Entry
 from ...errors import NoSuchDirectoryError
-from ..roots.conda_meta import META
 from ..system.measure import measure
 from ..system.mounts import mount_points
 

@@ -10,12 +10,12 @@ import stat
 from collections.abc import Iterable
 
 from ... import failures
+from ...core.layout import META
 from ...core.model import Cache, Entry, Inventory, LinkKind, PartKind, ReasonKind
 from ...core.plan import Keep, Remove
 from ...core.rules.planner import Links
 from ...failures import suppress
 from ..packages.package_identity import Names
-from ..roots.conda_meta import META
 from ..system.safe_read import read_object
 
 #: The reasons that are about an environment's files.

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ... import failures
 from ...core.accounting import without
+from ...core.evidence import Evidence, Remainder
 from ...core.file_status import allocated, is_directory
-from ...core.model import Cache, Client, Entry, Evidence, PartKind, Remainder
-from ..packages.integrity import RECORD, archive_record
+from ...core.layout import RECORD
+from ...core.model import Cache, Client, Entry, Inventory, PartKind, Root, RootKind
+from ...core.rules.reachability import SoftLinks
+from ..packages.integrity import archive_record
 from ..system.safe_read import open_regular, read_object
 
 #: Read at a time, in bytes.
@@ -96,3 +99,25 @@ def _has_hash(path: str, sha256: object, md5: object) -> bool:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest() == str(sha256 or md5).lower()
+
+
+def may_be_unlinked(
+    inventory: Inventory, referenced: Mapping[str, Sequence[Root]], softly: SoftLinks
+) -> tuple[Entry, ...]:
+    """Return the entries that environments and no other roots reference, and that no environment soft-links."""
+
+    def fits(entry: Entry) -> bool:
+        roots = referenced.get(entry.dist, ())
+        return bool(roots) and all(root.kind is RootKind.ENVIRONMENT for root in roots) and softly.spare(entry, roots)
+
+    entries = (entry for cache in inventory.caches for entry in cache.entries if entry not in inventory.unsearched)
+    return tuple(filter(fits, entries))
+
+
+def unlinked(evidence: Iterable[Evidence], entries: frozenset[Entry]) -> tuple[Evidence, ...]:
+    """Return those of the entries that were measured and have no hard link from anywhere but a cache."""
+    return tuple(
+        item
+        for item in evidence
+        if item.entry in entries and not item.outside and item.doubt is None and item.unreadable is None
+    )

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.model import Cache, Inventory, Notice, Root
-from ...core.soft_links import NO_SOFT_LINKS, SoftLinks
+from ...core.model import Cache, Inventory, Root
+from ...core.notices import Notice
+from ...core.rules.reachability import NO_SOFT_LINKS, SoftLinks
 from ...failures import suppress
 from ..system.worker import Crew
 from .soft_links import Walk, by_real_path, environments_of, soft_links

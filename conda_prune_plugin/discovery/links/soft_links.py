@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.model import Cache, Root, RootKind, RootState
-from ...core.soft_links import SoftLinks
+from ...core.rules.reachability import SoftLinks
 from ...failures import suppress
 from ..system.mounts import KERNEL
 from ..system.worker import Crew

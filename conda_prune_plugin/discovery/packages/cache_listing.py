@@ -11,22 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ... import failures
-from ...core.dist_names import RATTLER_LOCK, is_dist_name
+from ...core.dist_names import is_dist_name
 from ...core.file_status import ON_WINDOWS, irremovable
-from ...core.model import Cache, Client, Entry, Notice, Part, PartKind
+from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, RATTLER_LOCK
+from ...core.model import Cache, Client, Entry, Part, PartKind
+from ...core.notices import UNREADABLE, Notice
 from ...errors import NoSuchDirectoryError, NotACacheError
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.mamba_nested import nested_directories
-from ..clients.rattler import LOCK_SUFFIX
 from ..leftovers.leftover_names import is_left_aside
-from ..system.safe_read import INDEX
-
-#: What conda and mamba recognise a cache by (conda.base.constants.PACKAGE_CACHE_MAGIC_FILE).
-MAGIC = "urls.txt"
-
-#: The kind of the notice on a cache that was left alone.
-UNREADABLE = "unreadable-cache"
 
 _NONE: Mapping[str, Client] = {}
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 
 from ... import failures
-from ...core.dist_names import STATE
 from ...core.file_status import allocated, is_directory
+from ...core.layout import STATE
 from ...core.model import Cache
 
 

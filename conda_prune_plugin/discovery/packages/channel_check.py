@@ -16,7 +16,8 @@ from conda.base.context import context
 from conda.gateways.repodata import RepodataFetch, get_repo_interface
 from conda.models.channel import Channel
 
-from ...core.model import Evidence, Notice
+from ...core.evidence import Evidence
+from ...core.notices import Notice
 from .package_urls import without_credentials
 
 #: Of a ``repodata.json``: the records of ``.tar.bz2`` and of ``.conda`` archives.

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import failures
+from ...core.layout import INDEX, RECORD
 from ...failures import suppress
 from ..system.measure import Statuses
-from ..system.safe_read import INDEX, dist_of, read_object
-from .integrity import RECORD
+from ..system.safe_read import dist_of, read_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ... import failures
-from ...core.model import Entry, Measurement, Part, PartKind
+from ...core.evidence import Measurement
+from ...core.layout import META
+from ...core.model import Entry, Part, PartKind
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
-from ..roots.conda_meta import META
 from ..system.measure import Measure, Statuses, measure
 from ..system.mounts import mount_points
 from .archive_metadata import holds_package

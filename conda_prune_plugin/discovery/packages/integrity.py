@@ -18,17 +18,10 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from ... import failures
+from ...core.layout import FILES, INDEX, PATHS, RECORD
 from ...core.model import ReasonKind
 from ..system.measure import Statuses
-from ..system.safe_read import INDEX, dist_of, is_of_content, open_regular, read_ends, read_object, read_regular
-
-#: Name, type, size and SHA-256 of every file (conda.models.records.PathDataV1); packages of old have only the names.
-PATHS = os.path.join("info", "paths.json")
-FILES = os.path.join("info", "files")
-
-#: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
-#: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
-RECORD = os.path.join("info", "repodata_record.json")
+from ..system.safe_read import dist_of, is_of_content, open_regular, read_ends, read_object, read_regular
 
 #: How the formats begin: a zip file, and bzip2 (whose fourth byte is the size of its blocks).
 _BEGINNINGS = {".conda": b"PK\x03\x04", ".tar.bz2": b"BZh", ".whl": b"PK\x03\x04"}

@@ -14,9 +14,9 @@ from conda.models.version import VersionOrder
 
 from ... import failures
 from ...core.dist_names import is_dist_name, package_name, plain_dist
+from ...core.layout import INDEX, RECORD
 from ...core.model import Cache, Entry, PartKind
-from ..system.safe_read import INDEX, dist_of, read_object
-from .integrity import RECORD
+from ..system.safe_read import dist_of, read_object
 from .package_identity import Names
 from .package_urls import read_urls
 

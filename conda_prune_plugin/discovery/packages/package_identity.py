@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 
 from ... import failures
-from ...core.dist_names import ARCHIVE_SUFFIXES, plain_dist
+from ...core.dist_names import plain_dist
+from ...core.layout import ARCHIVE_SUFFIXES
 from ...core.model import Cache, Entry, PartKind, Root, RootKind
 from ...failures import suppress
 from .archive_metadata import dist_in_archive

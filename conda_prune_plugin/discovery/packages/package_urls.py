@@ -7,10 +7,8 @@ import re
 from collections.abc import Mapping
 
 from ... import failures
+from ...core.layout import URLS
 from ..system.safe_read import read_regular
-
-#: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
-URLS = "urls.txt"
 
 #: A url with neither login nor token (``/t/``), which conda's functions give back as it is; they take their time.
 _PLAIN = re.compile(r"(?!.*/t/)https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?:/[\w.+!~=-]+)+", re.ASCII)

@@ -12,15 +12,15 @@ from typing import Any
 from ... import failures
 from ...core.accounting import InodeKey, missing_links, unexplained
 from ...core.dist_names import is_dist_name
+from ...core.evidence import Evidence, Measurement
 from ...core.file_status import listed_status
-from ...core.model import Cache, Entry, Evidence, Measurement, Part, PartKind
+from ...core.layout import INDEX, META
+from ...core.model import Cache, Entry, Part, PartKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
 from ..clients.rattler import recorded_sha256
-from ..roots.conda_meta import META
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
-from ..system.safe_read import INDEX
 from .archive_metadata import dist_in_archive
 from .inspection import Memory
 from .package_urls import read_urls, without_credentials

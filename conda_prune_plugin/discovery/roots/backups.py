@@ -14,11 +14,11 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from ... import failures
-from ...core.dist_names import LONGEST_NOTE, STATE, UNFINISHED_NOTE, noted_run
-from ...core.model import Notice
+from ...core.dist_names import LONGEST_NOTE, UNFINISHED_NOTE, noted_run
+from ...core.layout import STATE
+from ...core.notices import MISSING, Notice
 from ...failures import suppress
 from ..system.safe_read import read_regular
-from .conda_meta import MISSING
 
 
 def set_aside(directories: Iterable[str], notices: list[Notice]) -> Iterator[str]:

@@ -19,15 +19,12 @@ from typing import Any
 
 from ... import failures
 from ...core.dist_names import is_dist_name
-from ...core.model import Notice, Root, RootState
+from ...core.layout import META
+from ...core.model import Root, RootState
+from ...core.notices import MISSING, Notice
 from ...failures import suppress
 from ..clients.archive_names import entry_names
 from ..system.safe_read import dist_of, read_object
-
-META = "conda-meta"
-
-#: The kind of the notice on an environment that is not there.
-MISSING = "missing-environment"
 
 #: No record that any client writes is this short (its mandatory keys alone take more); a cut-off or overwritten one
 #: often is. In bytes.

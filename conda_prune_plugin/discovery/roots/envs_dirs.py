@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ... import failures
-from ...core.model import Notice
+from ...core.layout import META
+from ...core.notices import Notice
 from ..system.mounts import mount_points
-from .conda_meta import META
 from .half_removed import may_be_remains
 
 #: What mkfs makes in the top directory of a file system, for root only.

@@ -23,13 +23,13 @@ from functools import cached_property
 from itertools import chain
 
 from ... import failures
-from ...core.dist_names import STATE
-from ...core.model import Cache, Notice, PartKind, Root, RootState
+from ...core.layout import INDEX, META, STATE
+from ...core.model import Cache, PartKind, Root, RootState
+from ...core.notices import Notice
 from ...failures import suppress
 from ..clients.installations import is_root_prefix
 from ..packages.installed_files import InstalledFile, compiled_source, is_same, names_in_package
-from ..system.safe_read import INDEX
-from .conda_meta import META, missing_notice
+from .conda_meta import missing_notice
 
 #: The directories that packages are installed into. Others are not looked into for a proof.
 _LAYOUT = frozenset({"bin", "etc", "include", "lib", "libexec", "sbin", "share", "Lib", "Library", "Scripts"})

@@ -18,7 +18,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ...core.dist_names import is_dist_name
-from ...core.model import Cache, Notice, Root, RootKind, RootState
+from ...core.model import Cache, Root, RootKind, RootState
+from ...core.notices import Notice
 from ...errors import LockfileError, UsageError
 from ..clients.archive_names import archive_dist
 from ..packages.match_spec import matching, parse_spec

@@ -12,10 +12,11 @@ from conda.history import History, is_diff
 
 from ... import failures
 from ...core.dist_names import is_dist_name
-from ...core.model import Notice, Root, RootKind, RootState
+from ...core.layout import META
+from ...core.model import Root, RootKind, RootState
+from ...core.notices import Notice
 from ..clients.archive_names import archive_dist
 from ..system.safe_read import read_regular
-from .conda_meta import META
 
 #: So many revisions of one environment are roots of their own; those before them are one.
 _SEPARATE = 100

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from ... import failures
 from ...core.dist_names import extended
+from ...core.evidence import Identity, Measurement, SharedInode
 from ...core.file_status import (
     BLOCK,
     KNOWS_BLOCKS,
@@ -19,7 +20,6 @@ from ...core.file_status import (
     is_directory,
     listed_status,
 )
-from ...core.model import Identity, Measurement, SharedInode
 from .mounts import mount_points, mounted_in
 from .privileges import is_root_to
 

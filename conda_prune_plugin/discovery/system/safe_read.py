@@ -12,9 +12,6 @@ from typing import Any
 
 from ... import failures
 
-#: What makes a directory a package for conda: name, version and build, in JSON.
-INDEX = os.path.join("info", "index.json")
-
 #: The largest metadata file that is read, in bytes; the records of real packages with 100,000 files are below 40 MB.
 LARGEST = 256 << 20
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...core.file_status import CLUSTER, KNOWS_BLOCKS
-from ...core.model import Cache, Notice
-from ...core.precision import ESTIMATED, LAYERED
+from ...core.model import Cache
+from ...core.notices import ESTIMATED, LAYERED, Notice
 from .mounts import mount_of, mounts
 
 #: File systems that show several layers as one and change only the uppermost: what lies below is hidden, not removed.

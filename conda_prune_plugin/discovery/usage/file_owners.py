@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 
 from ... import failures
 from ...core.file_status import EntryState, allocated
+from ...core.layout import META
 from ...core.model import Root, RootState
 from ...core.usage.disk_usage import Inodes, Tree
 from ...core.usage.package_usage import Cached, Contents, Owner, OwnerKind
 from ...failures import suppress
 from ..packages.installed_files import compiled_source
 from ..packages.package_identity import Names
-from ..roots.conda_meta import META
 from ..roots.half_removed import CachedPackages
 from ..system.safe_read import read_object
 from .pip_files import PipPackage

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ... import failures
+from ...core.evidence import Measurement
 from ...core.file_status import allocated
-from ...core.model import Cache, Inventory, Measurement, Notice, Root, RootKind, RootState
+from ...core.layout import META
+from ...core.model import Cache, Inventory, Root, RootKind, RootState
+from ...core.notices import UNREADABLE, Notice
 from ...core.plan import Plan
 from ...core.usage.disk_usage import Inodes, Tree, account, joined, occupied, shares
 from ...core.usage.usage_report import (
@@ -22,8 +25,6 @@ from ...core.usage.usage_report import (
     kept_by_age,
     reclaimable_in,
 )
-from ..packages.cache_listing import UNREADABLE
-from ..roots.conda_meta import META
 from ..system.measure import identity, measure
 from ..system.mounts import Mount, mount_of, mounted_in, mounts
 from ..system.worker import Crew

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from ... import failures
-from ...core.dist_names import RATTLER_LOCK
+from ...core.layout import RATTLER_LOCK
 from ...core.model import Cache, Client
 from ...failures import suppress
 from ..files.dir_fd import Directory, lacks_room

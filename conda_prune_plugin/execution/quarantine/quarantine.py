@@ -12,10 +12,12 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...core.accounting import missing_links, without
-from ...core.model import Measurement, Part, PartKind, Result, Root
+from ...core.evidence import Measurement
+from ...core.model import Part, PartKind, Result, Root
 from ...core.plan import Outcome, Remove
+from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal
-from ...core.soft_links import SoftLinks
+from ...errors import reason
 from ..files.dir_fd import Directory
 from ..locks.client_locks import EntryLockedError, entry_locks
 from ..state.state_dir import DOOMED
@@ -210,12 +212,6 @@ def give_up(aside: Aside) -> Outcome:
     if gone := ", ".join(part.name for part in aside.deleted if part not in aside.early):
         return put_back(aside, Result.FAILED, f"interrupted after {gone} was deleted")
     return put_back(aside, Result.SKIPPED, "interrupted; it is at its place")
-
-
-def reason(error: OSError) -> str:
-    """Return what an error says, with the path that it is about."""
-    where = f" ({error.filename})" if isinstance(error.filename, str) else ""
-    return f"{error.strerror or error}{where}"
 
 
 def require_as_planned(aside: Aside) -> None:

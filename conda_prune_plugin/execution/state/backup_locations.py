@@ -16,7 +16,8 @@ import os
 from collections.abc import Iterable
 
 from ... import failures
-from ...core.dist_names import LONGEST_NOTE, STATE, UNFINISHED_NOTE, note_name, noted_run
+from ...core.dist_names import LONGEST_NOTE, UNFINISHED_NOTE, note_name, noted_run
+from ...core.layout import STATE
 from ..files.dir_fd import Directory
 from .state_dir import remove_empty
 

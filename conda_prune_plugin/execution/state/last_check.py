@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from ... import failures
-from ...core.dist_names import STATE
+from ...core.layout import STATE
 from ...failures import suppress
 from ..files.dir_fd import Directory
 

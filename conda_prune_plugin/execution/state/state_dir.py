@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ... import failures
-from ...core.dist_names import STATE
+from ...core.layout import STATE
 from ...core.model import Cache, Client
 from ...errors import NoRoomError, StateError
 from ...failures import suppress

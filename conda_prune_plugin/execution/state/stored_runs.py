@@ -8,14 +8,15 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.dist_names import STATE
+from ...core.layout import STATE
 from ...core.model import Cache, Client, PartKind
 from ...core.run import Disposal, Run
+from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory
 from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
 from .saved_exports import DOOMED_EXPORTS, EXPORTS
-from .state_dir import DOOMED, REBUILDING, run_names, state_path
+from .state_dir import DOOMED, REBUILDING, LockedCache, run_names, state_path
 
 #: In a receipt's details how many bytes on disk the user's own files take that a run keeps.
 OWN_BYTES = "own_bytes"
@@ -178,3 +179,15 @@ def is_ours(name: str) -> bool:
     """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
     known = (RECEIPT, UNFINISHED, EXPORTS, FILES, REBUILDING)
     return name in known or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
+
+
+def require_unchanged(locked: LockedCache, stored: StoredRun) -> StoredRun:
+    """Return a run as it is now that its cache is locked. Raises `StateError` if it is not whole any more."""
+    run = read_run(locked.cache, locked.state, stored.id)
+    if run is None or run.receipt is None or not run.complete:
+        raise StateError(
+            f"The run {stored.id} in {stored.cache.path} was changed by somebody else in the meantime.",
+            hint="`conda prune restore` lists what there is now.",
+            path=stored.path,
+        )
+    return run

@@ -10,7 +10,8 @@ from os.path import dirname, join, realpath
 
 from ...core.envs.environment_use import Environment
 from ...core.envs.envs_result import EnvsResult
-from ...core.model import Notice, RootState
+from ...core.model import RootState
+from ...core.notices import Notice
 from ...core.run import Disposal
 from ...core.units import plural
 from ...discovery.clients.conda import Settings

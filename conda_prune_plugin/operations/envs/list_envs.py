@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from ... import failures
 from ...core.envs.environment_use import Environment, is_unused_for
 from ...core.envs.envs_result import EnvsResult
-from ...core.model import Inventory, Notice, RootKind
+from ...core.model import Inventory, RootKind
+from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.own_file_search import Boundaries, find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
-from ...discovery.inventory import SOFT_LINKS_POSSIBLE, begin, discover
+from ...discovery.inventory import begin, discover
 from ...discovery.roots.backups import is_set_aside
-from ...discovery.roots.conda_meta import MISSING
 from ...discovery.system.worker import Crew
 from ...discovery.usage.survey import Scan, Survey, make_usage
 from ...execution.recover import cut_off_runs, needs_recovery

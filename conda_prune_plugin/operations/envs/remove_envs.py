@@ -9,7 +9,7 @@ from os.path import realpath
 
 from ...core.envs.environment_use import Departed, Environment, Protection
 from ...core.envs.envs_result import EnvsResult
-from ...core.model import Notice
+from ...core.notices import Notice
 from ...core.run import Disposal, Run
 from ...core.usage.disk_usage import released
 from ...discovery.system.measure import measure

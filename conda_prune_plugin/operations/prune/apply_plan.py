@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ...core.model import Cache, Notice
+from ...core.model import Cache
+from ...core.notices import Notice
 from ...core.plan import Plan
+from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal, Run
-from ...core.soft_links import SoftLinks
-from ...discovery.inventory import RootWatch
+from ...discovery.roots.watch import RootWatch
 from ...discovery.system.measure import measure
 from ...discovery.system.worker import Crew
 from ...errors import PruneError

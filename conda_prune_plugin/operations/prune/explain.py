@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.model import Entry, Inventory, Notice, ReasonKind, RootKind
+from ...core.model import Entry, Inventory, ReasonKind, RootKind
+from ...core.notices import Notice
 from ...core.rules.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ...core.rules.planner import with_links
 from ...discovery.links.link_search import Holder, count_links, find_holders, measure_entries

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
-from ...core.model import Entry, Inventory, Notice, Part, PartKind, ReasonKind, Verdict
+from ...core.model import Entry, Inventory, Part, PartKind, ReasonKind, Verdict
+from ...core.notices import DAMAGED, Notice
 from ...core.plan import Keep, Plan
 from ...core.rules.leftover_policy import Leftover
 from ...core.rules.reachability import references
@@ -16,9 +17,6 @@ from ...discovery.packages.inspection import Memory
 from ...discovery.packages.quick_integrity import Glancing
 from ...discovery.system.worker import Crew
 from ...presentation.terminal.progress import Reporter
-
-#: The kind of the notice.
-DAMAGED = "damaged-package"
 
 #: How many packages one of two processes looks at before it asks for more.
 _AT_A_TIME = 16

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.dist_names import TRASH
-from ...core.model import Notice, Root, RootKind, RootState
+from ...core.layout import TRASH
+from ...core.model import Root, RootKind, RootState
+from ...core.notices import Notice
 from ...core.suggestion import nearest
 from ...core.usage.package_usage import Contents, PackageUsage, Zoom, packages, zoom
 from ...core.usage.usage_report import EnvironmentUsage, OtherCache, Usage

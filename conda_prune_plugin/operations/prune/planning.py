@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ...core.model import Inventory, Notice
+from ...core.model import Inventory
+from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from ... import failures
-from ...core.model import Cache, Inventory, Notice
+from ...core.model import Cache, Inventory
+from ...core.notices import MISSING, Notice
 from ...discovery.clients.conda import UNREGISTERED
-from ...discovery.roots.conda_meta import MISSING
 from ...discovery.system.processes import Process, can_look, installing
 from ...errors import RunningError, UnreadableEnvironmentError, UsageError
 from ...presentation.terminal.notice_groups import first_of

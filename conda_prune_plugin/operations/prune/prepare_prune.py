@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.dist_names import STATE
-from ...core.model import Notice
+from ...core.layout import STATE
+from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import with_links
 from ...core.run import Shrinkage
-from ...discovery.inventory import Beginning, Discovery, RootWatch, begin, discover
+from ...discovery.inventory import Beginning, Discovery, begin, discover
 from ...discovery.packages.cache_size import held
+from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import can_look
 from ...discovery.system.worker import Crew
 from ..interaction import Interaction, Output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from ...core.model import Notice
+from ...core.notices import Notice
 from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.run import Check, Run, Shrinkage
 from .prepare_prune import PreparedPrune, measure_caches

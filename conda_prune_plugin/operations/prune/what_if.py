@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from ... import failures
-from ...core.model import Inventory, Measurement, RootKind
+from ...core.evidence import Measurement
+from ...core.model import Inventory, RootKind
 from ...core.plan import Plan
 from ...discovery.usage.survey import Scan, Survey
 from ...presentation.terminal.progress import Reporter

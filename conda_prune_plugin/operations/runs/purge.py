@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ...core.model import Notice, Result
+from ...core.model import Result
+from ...core.notices import Notice
 from ...core.run import PurgeOutcome, Run, RunSummary
 from ...core.units import format_size
 from ...discovery.clients.conda import conda_settings

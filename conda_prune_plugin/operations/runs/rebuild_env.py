@@ -17,18 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import failures
+from ...core.layout import META
 from ...core.model import Entry, Part, Result
 from ...core.plan import Outcome
 from ...core.units import plural
 from ...discovery.envs.changed_files import changed_after
 from ...discovery.envs.export import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
 from ...discovery.envs.pip_requirements import python_packages
-from ...discovery.roots.conda_meta import META, read_environment, with_contents
+from ...discovery.roots.conda_meta import read_environment, with_contents
+from ...errors import reason
 from ...execution.environment_preflight import LOST
 from ...execution.files.ownership import is_root
 from ...execution.files.tree_tar import hand_over
 from ...execution.locks.tethered_command import run_tethered
-from ...execution.quarantine.quarantine import reason
 from ...execution.recover import own_work_message
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_exports import EXPORTS

@@ -11,12 +11,12 @@ import os
 from contextlib import suppress
 from importlib import import_module
 
+from ...core.layout import INDEX, RECORD
 from ...discovery.clients.archive_names import archive_dist, archive_suffixes, is_wheel
 from ...discovery.packages.archive_metadata import dist_in_archive, require_contained
-from ...discovery.packages.integrity import RECORD, directory_damage, file_sha256, never
-from ...discovery.system.safe_read import INDEX, dist_of, read_object
-from ...execution.repair_packages import Extraction
-from ...execution.restore_backups import Fetch, UnfetchableError
+from ...discovery.packages.integrity import directory_damage, file_sha256, never
+from ...discovery.system.safe_read import dist_of, read_object
+from ...execution.ports import Extraction, Fetch, UnfetchableError
 from ...execution.state.receipt import ReceiptEntry
 
 #: What `conda.common.url.mask_anaconda_token` leaves of a token.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...core.model import Notice, Result
+from ...core.model import Result
+from ...core.notices import Notice
 from ...core.plan import Outcome
 from ...core.run import RunSummary
 from ...discovery.clients.conda import conda_settings

@@ -10,10 +10,10 @@ from ...core.model import Result
 from ...core.plan import Outcome
 from ...core.run import Disposal
 from ...discovery.clients.conda import conda_settings
-from ...execution.restore_backups import Restored, require_unchanged, restore
+from ...execution.restore_backups import Restored, restore
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
-from ...execution.state.stored_runs import StoredRun
+from ...execution.state.stored_runs import StoredRun, require_unchanged
 from ..conda_hooks import register
 from ..env_registration import is_registered, unregister
 from .rebuild_env import interrupted, rebuild

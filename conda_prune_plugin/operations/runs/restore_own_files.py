@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ... import failures
+from ...core.layout import META
 from ...core.units import plural
-from ...discovery.roots.conda_meta import META
-from ...execution.quarantine.quarantine import reason
+from ...errors import reason
 from ...execution.state.receipt import FILES, ReceiptEntry
 from ...execution.state.saved_own_files import bring_back
 from ...execution.state.state_dir import LockedCache

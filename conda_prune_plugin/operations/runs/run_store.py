@@ -9,14 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.model import Cache, Notice, PartKind
+from ...core.model import Cache, PartKind
+from ...core.notices import Notice
 from ...core.run import RunSummary
 from ...core.units import plural
 from ...discovery.clients.conda import conda_settings
 from ...discovery.packages.cache_listing import find_caches
-from ...errors import INTERRUPTED, NoSuchRunError, PruneError
+from ...errors import INTERRUPTED, NoSuchRunError, PruneError, reason
 from ...execution.locks.run_lock import Patience
-from ...execution.quarantine.quarantine import reason
 from ...execution.recover import needs_recovery
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_own_files import count_own_files

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable
 
 from ... import failures
-from ...core.dist_names import STATE
+from ...core.layout import STATE
 from ...core.model import Cache, Client
 from ...core.run import Disposal, Run
 from ...discovery.clients.conda import Settings
 from ...discovery.roots.backups import with_noted_places
-from ...discovery.roots.environments import registered_prefixes
+from ...discovery.roots.environments_txt import registered_prefixes
 from ...errors import StateError
 from ...execution.state import backup_locations as notes
 from ...failures import suppress

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ... import failures
-from ...core.model import Notice
+from ...core.notices import Notice
 
 #: How many of one kind are shown one by one, and how many are named of those that are not.
 _FEW = 3

@@ -89,7 +89,7 @@ class Reporter:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
-            from ..plan_text import printable
+            from .printable import printable
 
             console = Console(file=self._stream)
             # A path in the words may hold what looks like markup.

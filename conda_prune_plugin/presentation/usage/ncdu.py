@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 from ...core.file_status import EntryState, allocated, is_directory
-from ...core.model import Notice
+from ...core.notices import Notice
 
 #: A directory entry: its path below the top of its tree with slashes, and what is known of it.
 Listed = tuple[str, "os.stat_result | None", EntryState]

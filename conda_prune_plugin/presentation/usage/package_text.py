@@ -10,7 +10,7 @@ from rich.text import Text
 from ...core.units import format_size, plural
 from ...core.usage.package_usage import PackageUsage, VersionUsage, Zoom
 from ...core.usage.usage_report import EnvironmentUsage
-from ..plan_text import printable
+from ..terminal.printable import printable
 from ..terminal.tables import Row, show_table
 from .usage_text import bar, glyphs
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from ...core.model import Notice
+from ...core.notices import Notice
 from ...core.usage.disk_usage import Account
 from ...core.usage.package_usage import PackageUsage, Zoom
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, Usage

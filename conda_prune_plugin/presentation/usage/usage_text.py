@@ -10,7 +10,8 @@ from rich.text import Text
 
 from ...core.units import format_age, format_size, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, OtherCache, Usage
-from ..plan_text import cache_name, printable
+from ..plan_text import cache_name
+from ..terminal.printable import printable
 from ..terminal.tables import Row, show_table
 
 #: A bar is at most so wide: longer ones say no more.

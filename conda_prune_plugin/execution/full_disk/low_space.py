@@ -19,28 +19,27 @@ from contextlib import contextmanager
 from stat import S_ISDIR
 from typing import TypeVar
 
-from .. import failures
-from ..core.accounting import Ledger
-from ..core.dist_names import TRASH
-from ..core.model import Cache, Part, PartKind, Result
-from ..core.plan import Other, OtherOutcome
-from ..errors import NoRoomError
-from .files.dir_fd import Directory
-from .files.remove_tree import remove
-from .locks.client_locks import EntryLockedError, entry_locks
-from .locks.run_lock import Patience
-from .ports import Tools
-from .quarantine.quarantine import (
+from ... import failures
+from ...core.accounting import Ledger
+from ...core.layout import TRASH
+from ...core.model import Cache, Part, PartKind, Result
+from ...core.plan import Other, OtherOutcome
+from ...errors import NoRoomError, reason
+from ..files.dir_fd import Directory
+from ..files.remove_tree import remove
+from ..locks.client_locks import EntryLockedError, entry_locks
+from ..locks.run_lock import Patience
+from ..ports import Tools
+from ..quarantine.quarantine import (
     Aside,
     Changed,
-    reason,
     require_as_planned,
     require_unchanged,
     require_unlinked,
     require_unreferenced,
 )
-from .remove_index_caches import remove_one
-from .state.state_dir import locked_in_place
+from ..remove_index_caches import remove_one
+from ..state.state_dir import locked_in_place
 
 _Opened = TypeVar("_Opened")
 

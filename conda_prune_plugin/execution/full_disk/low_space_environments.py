@@ -12,16 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .. import failures
-from ..core.accounting import Ledger
-from ..core.dist_names import TRASH
-from ..core.envs.environment_use import Departed
-from ..core.model import Measurement, Result
-from .environment_preflight import Departure, Tools, cleared_to_go, require_movable
-from .files.dir_fd import Directory
-from .files.remove_tree import remove
-from .quarantine.quarantine import Changed, reason
-from .state.saved_own_files import OWN_FILES
+from ... import failures
+from ...core.accounting import Ledger
+from ...core.envs.environment_use import Departed
+from ...core.evidence import Measurement
+from ...core.layout import TRASH
+from ...core.model import Result
+from ...errors import reason
+from ..environment_preflight import Departure, Tools, cleared_to_go, require_movable
+from ..files.dir_fd import Directory
+from ..files.remove_tree import remove
+from ..quarantine.quarantine import Changed
+from ..state.saved_own_files import OWN_FILES
 
 _RECORDS = "conda-meta"
 

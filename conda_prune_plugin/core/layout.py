@@ -1,0 +1,40 @@
+"""Names of files and directories in caches and environments, as conda and other clients have them."""
+
+from __future__ import annotations
+
+import os
+
+#: One url a line, appended by conda at every download (conda.core.package_cache_data.UrlsData).
+URLS = "urls.txt"
+
+#: Name, type, size and SHA-256 of every file (conda.models.records.PathDataV1); packages of old have only the names.
+PATHS = os.path.join("info", "paths.json")
+FILES = os.path.join("info", "files")
+
+#: Written by conda after extraction, with the url and the hashes of the archive; its mtime is the time of extraction
+#: (conda.core.package_cache_data.PackageCacheData.insert, conda.core.path_actions.ExtractPackageAction).
+RECORD = os.path.join("info", "repodata_record.json")
+
+META = "conda-meta"
+
+#: What makes a directory a package for conda: name, version and build, in JSON.
+INDEX = os.path.join("info", "index.json")
+
+#: The suffix of the file beside an entry.
+LOCK_SUFFIX = ".lock"
+
+#: What conda and mamba recognise a cache by (conda.base.constants.PACKAGE_CACHE_MAGIC_FILE).
+MAGIC = "urls.txt"
+
+#: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
+STATE = ".conda-prune"
+
+#: What stands behind the name of what is removed without a folder of ours, on a full disk: conda's own mark for what it
+#: could not delete, which it deletes later (``conda.gateways.disk.delete``).
+TRASH = ".conda_trash"
+
+#: What rattler and pixi lock while they work on a cache (rattler_cache, ``PackageCache::acquire_global_lock``).
+RATTLER_LOCK = ".cache.lock"
+
+#: conda's own two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``); plugins may add others.
+ARCHIVE_SUFFIXES = (".conda", ".tar.bz2")

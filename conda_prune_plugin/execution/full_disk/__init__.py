@@ -1,0 +1,1 @@
+"""Making room where neither an inode nor a block is free."""
