@@ -53,6 +53,7 @@ _GROUPS = {
         "Name those with --root, or where they are with --search.",
         "",
     ),
+    "overlong-line": ("{} registries have lines that are too long for a path, which were ignored", "", ""),
     "unreadable-cache": ("{} package caches can't be read and were left alone", "", ""),
     "unsearched-cache": (
         "{} package caches of pixi and rattler can't be judged and stay",
