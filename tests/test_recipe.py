@@ -118,13 +118,11 @@ def test_what_is_built_makes_prune_a_subcommand_of_the_conda_it_is_installed_bes
 def test_the_recipe_asks_for_what_the_project_file_asks_for() -> None:
     needed = re.search(r"\ndependencies = \[(.*?)\n\]", PROJECT, re.DOTALL)
     build = re.search(r"\nrequires = \[(.*?)\]", PROJECT)
-    report = re.search(r"\nreport = \[(.*?)\]", PROJECT)
     assert needed
     assert build
-    assert report
     asked = _recipe()["requirements"]
 
-    for section, text in (("run", needed[1]), ("host", build[1]), ("run_constraints", report[1])):
+    for section, text in (("run", needed[1]), ("host", build[1])):
         for requirement in re.findall(r'"([\w.-]+ ?>=[\d.]+)"', text):
             assert re.sub(r" ?>=", " >=", requirement) in asked[section]
     assert len(asked["run"]) == len(re.findall(r'"[\w.-]+ >=', needed[1])) + len(["python", "conda"])
