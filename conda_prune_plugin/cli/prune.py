@@ -138,7 +138,7 @@ def prune_with(
     Raises `PruneError`.
     """
     from ..operations.interaction import confirm, interacting
-    from ..operations.prune.prepare_prune import prepare, require_nobody_installs, require_runnable
+    from ..operations.prune.prepare_prune import check_may_run, prepare
     from ..operations.prune.run_prune import carry_out, finish_without_changes
     from .prune_output import import_text, question, show_plan, show_result
 
@@ -147,11 +147,11 @@ def prune_with(
         prepared = prepare(options, interaction, beginning, meanwhile=import_text if is_text else None)
         show_plan(prepared)
         if prepared.changes:
-            require_runnable(prepared)
+            check_may_run(prepared)
             if not confirm(question(prepared), prepared.interaction, declined):
                 return None
             # Once more: the answer may have taken its time.
-            require_nobody_installs(prepared)
+            check_may_run(prepared)
             result = carry_out(prepared)
         else:
             result = finish_without_changes(prepared)

@@ -174,39 +174,39 @@ class _Examination:
         if not kinds(targets) and not targets & _IN_USE:
             # Nothing of all that was asked for, so it need not be opened.
             return _PackageEvidence(tuple(map(Evidence, unreferenced)))
-        lone: tuple[Entry, ...] = ()
+        in_use: tuple[Entry, ...] = ()
         if targets & _IN_USE:
             soft_links = self._link_search.everywhere(self._progress.phase("Looking for soft links"))
-            lone = may_be_unlinked(inventory, self._referenced, soft_links)
-        entries = (*unreferenced, *lone)
-        words = "Measuring packages" if lone else "Measuring unreferenced packages"
+            in_use = may_be_unlinked(inventory, self._referenced, soft_links)
+        entries = (*unreferenced, *in_use)
+        words = "Measuring packages" if in_use else "Measuring unreferenced packages"
         evidence = gather_evidence(inventory.caches, entries, self._progress.phase(words, len(entries)), self._memory)
-        shareless, doubled = self._spared(evidence, frozenset(lone))
-        spared = {item.entry: item for item in (*shareless, *doubled)}
-        in_use = frozenset(lone)
+        used = frozenset(in_use)
+        without_links, with_archive = self._spared(evidence, used)
+        spared = {item.entry: item for item in (*without_links, *with_archive)}
         evidence = tuple(
-            spared.get(item.entry, item) for item in evidence if item.entry in spared or item.entry not in in_use
+            spared.get(item.entry, item) for item in evidence if item.entry in spared or item.entry not in used
         )
         notices: tuple[Notice, ...] = ()
         if self._scope.check_remote:
             from .packages.channel_check import check_sources
 
             evidence, notices = check_sources(evidence, self._progress.phase("Asking channels"))
-        return _PackageEvidence(evidence, _entries(shareless), _entries(doubled), notices)
+        return _PackageEvidence(evidence, _entries(without_links), _entries(with_archive), notices)
 
     def _spared(
-        self, evidence: tuple[Evidence, ...], lone: frozenset[Entry]
+        self, evidence: tuple[Evidence, ...], used: frozenset[Entry]
     ) -> tuple[tuple[Evidence, ...], tuple[Evidence, ...]]:
         """Return the evidence on what may go though environments have it: whole, and in its extracted directory."""
         targets = self._scope.targets
         if Target.HARD_LINKED in targets:
-            evidence = held_elsewhere(evidence, lone)
-        shareless = unlinked(evidence, lone) if Target.UNLINKED in targets else ()
+            evidence = held_elsewhere(evidence, used)
+        without_links = unlinked(evidence, used) if Target.UNLINKED in targets else ()
         if Target.DOUBLES not in targets:
-            return shareless, ()
-        progress = self._progress.phase("Comparing archives with their hashes", len(lone))
-        items = (item for item in evidence if item.entry in lone)
-        return shareless, doubles(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
+            return without_links, ()
+        progress = self._progress.phase("Comparing archives with their hashes", len(used))
+        items = (item for item in evidence if item.entry in used)
+        return without_links, doubles(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
 
     def _tarballs(self, packages: _PackageEvidence) -> tuple[Evidence, ...]:
         """Return the evidence on the archives of entries in use whose extracted directory is whole.

@@ -104,15 +104,13 @@ def prepare(
         return prepared
 
 
-def require_runnable(prepared: PreparedPrune) -> None:
-    """Refuse what must not be carried out now. Raises `UnreadableEnvironmentError` or `RunningError`."""
+def check_may_run(prepared: PreparedPrune) -> None:
+    """Refuse while an unknown environment may use what goes, or another program installs packages.
+
+    Raises `UnreadableEnvironmentError` or `RunningError`.
+    """
     if prepared.plan.remove and not prepared.options.ignore_unreadable:
         refuse_hidden_roots(prepared.plan.inventory, prepared.notices)
-    require_nobody_installs(prepared)
-
-
-def require_nobody_installs(prepared: PreparedPrune) -> None:
-    """Refuse while another program installs packages. Raises `RunningError`."""
     if not prepared.ignore_running:
         refuse_running(prepared.plan.inventory.caches)
 
