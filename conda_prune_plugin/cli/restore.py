@@ -10,7 +10,8 @@ from .options import Value, add_lock_timeout, add_pkgs_dir
 
 if TYPE_CHECKING:
     from ..operations.interaction import Output
-    from ..operations.runs.restore import RestoreResult, RunList
+    from ..operations.runs.restore import RestoreResult
+    from ..operations.runs.run_store import RunList
 
 DESCRIPTION = """\
 Put back what an earlier `conda prune` took out of the package caches, and
@@ -64,14 +65,15 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..operations.interaction import Output, interacting
-    from ..operations.runs.restore import list_runs, restore_run
-    from ..operations.runs.run_store import exit_code
+    from ..operations.runs.run_store import exit_code, list_runs
     from .arguments import restore_options
 
     options, output = restore_options(arguments), Output.from_context()
     if options.run is None:
         _show_list(list_runs(options), output)
         return 0
+    from ..operations.runs.restore import restore_run
+
     with interacting(output) as interaction:
         result = restore_run(options, interaction)
         _show(result, output)

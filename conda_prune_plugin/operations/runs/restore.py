@@ -24,14 +24,6 @@ from .state_dirs import forget_places
 
 
 @dataclass(frozen=True, slots=True)
-class RunList:
-    """The runs that have left something; the oldest first."""
-
-    runs: tuple[RunSummary, ...]
-    notices: tuple[Notice, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class RestoreResult:
     """What became of one run; no `outcomes` if it was a dry run.
 
@@ -45,12 +37,6 @@ class RestoreResult:
     notices: tuple[Notice, ...] = ()
     failed: bool = False
     interrupted: bool = False
-
-
-def list_runs(options: RestoreOptions) -> RunList:
-    """List the runs in the caches. Nothing is written. Raises `PruneError` for a wrong directory."""
-    stock = take_stock(options.pkgs_dirs)
-    return RunList(tuple(map(summary, stock.runs)), stock.notices)
 
 
 def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreResult:

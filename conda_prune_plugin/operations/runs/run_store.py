@@ -22,6 +22,7 @@ from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_own_files import count_own_files
 from ...execution.state.state_dir import LockedCache, locked
 from ...execution.state.stored_runs import StoredRun, stored_runs
+from ..options import RestoreOptions
 from .state_dirs import places
 
 
@@ -35,6 +36,20 @@ class Stock:
     caches: tuple[Cache, ...]
     runs: tuple[tuple[StoredRun, ...], ...]
     notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """The runs that have left something; the oldest first."""
+
+    runs: tuple[RunSummary, ...]
+    notices: tuple[Notice, ...]
+
+
+def list_runs(options: RestoreOptions) -> RunList:
+    """List the runs in the caches. Nothing is written. Raises `PruneError` for a wrong directory."""
+    stock = take_stock(options.pkgs_dirs)
+    return RunList(tuple(map(summary, stock.runs)), stock.notices)
 
 
 def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
