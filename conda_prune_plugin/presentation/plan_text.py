@@ -56,16 +56,6 @@ _LINKED = {
 }
 
 
-def visible(text: str) -> str:
-    """Return text with what can't be seen, or would change how the rest is shown, escaped."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for character in text
-    )
-
-
 def cache_name(cache: Cache) -> str:
     """Return a cache's path, and whose it is, if it is not conda's."""
     client = f" ({_CLIENTS[cache.client]})" if cache.client in _CLIENTS else ""

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crash import run
-from test_hostile_owner import NOBODY, Theirs, _with_script
-from test_unsafe_archives import HOSTILE, _archive
 
 from .seeds import ViolationError
+from .test_hostile_owner import NOBODY, Theirs, _with_script
+from .test_unsafe_archives import HOSTILE, _archive
 
 if TYPE_CHECKING:
     from collections import Counter

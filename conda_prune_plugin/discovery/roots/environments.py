@@ -21,10 +21,6 @@ from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 from .nearby_environments import beside
 
-#: The largest registry that is read, in bytes, and with how many lines that say something. Ten thousand environments
-#: take one or two megabytes; conda takes lines out when it lists environments.
-LARGEST_REGISTRY, MOST_LINES = 16 << 20, 100_000
-
 #: An environment to be read: its path, and its name if it is known by one.
 _Task = tuple[str, "str | None"]
 

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from ... import failures
 from ...core.layout import META
 from ..system.safe_read import LONGEST_PATH, read_regular
-from .environments import LARGEST_REGISTRY, MOST_LINES
+
+#: The largest registry that is read, in bytes, and with how many lines that say something. Ten thousand environments
+#: take one or two megabytes; conda takes lines out when it lists environments.
+LARGEST_REGISTRY, MOST_LINES = 16 << 20, 100_000
 
 #: A line of a registry that says something, from its first letter on; of others there may be any number.
 _LINE = re.compile(rb"\S.*")

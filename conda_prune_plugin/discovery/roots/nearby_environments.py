@@ -55,7 +55,8 @@ def _renamed(prefix: str, existing: dict[str, bool]) -> tuple[str, tuple[str, ..
     In a directory of a tool one environment is as good as the other.
     """
     above, names = nearest(os.path.dirname(prefix), lambda path: _exists(path, existing))
-    tail = [*names, os.path.basename(prefix)]
+    # The first of the names is what was renamed.
+    tail = [*names[1:], os.path.basename(prefix)] if names else []
     if len(tail) > 1:
         tail[-1] = ANY
     return above, tuple(tail)

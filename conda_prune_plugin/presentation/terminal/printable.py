@@ -6,8 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 
-from ..plan_text import visible
-
 #: Set by the runner: what runs under it, and the file that the summary is appended to.
 RUNNING = "GITHUB_ACTIONS"
 
@@ -34,4 +32,14 @@ def on_one_line(text: str) -> str:
     """Return text with control characters and odd bytes escaped."""
     return (
         visible(text).encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
+    )
+
+
+def visible(text: str) -> str:
+    """Return text with what can't be seen, or would change how the rest is shown, escaped."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
     )

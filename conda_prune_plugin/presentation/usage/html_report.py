@@ -19,7 +19,7 @@ from ...core.usage.disk_usage import Inodes
 from ...core.usage.package_usage import Cached, Contents
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, Usage
 from ..plan_json import iso_time
-from ..plan_text import visible
+from ..terminal.printable import visible
 from .report_parts import STANDINGS, Figures, Part, Standing, figures, parts
 from .report_treemap import NARROW, WIDE, places, treemap
 

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 import squarify
 
 from ...core.units import format_size, plural
-from ..plan_text import visible
+from ..terminal.printable import visible
 from .report_parts import STANDINGS, Part, Standing
 
 #: The lines at the top of a place that name it, in pixels; a place with less room has none.

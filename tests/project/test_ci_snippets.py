@@ -17,7 +17,7 @@ from tiny import tiny_on
 if TYPE_CHECKING:
     from machine import Machine
 
-TOP = Path(__file__).parent.parent
+TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()
 
 #: What can't be done here: conda-prune is not installed but imported, and there is no pytest in the environment.

@@ -27,7 +27,7 @@ from conda_prune_plugin.operations.envs import fix_registry
 if TYPE_CHECKING:
     from machine import Machine
 
-_SCRIPT = Path(__file__).parent / "other_systems.py"
+_SCRIPT = Path(__file__).parents[1] / "support" / "other_systems.py"
 _PACKAGE = Path(conda_prune_plugin.__file__).parent
 
 #: Modules of the standard library that only some systems have.

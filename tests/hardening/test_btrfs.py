@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from disks import BTRFS, mounted
-from test_hostile import DISTS, PRUNE, Place
-from test_recovery import test_what_could_not_be_put_back_is_explained_and_comes_to_an_end as not_put_back
 
 from conda_prune_plugin.core.run import Disposal
 from conda_prune_plugin.execution.files.dir_fd import Directory
+
+from .test_recovery import test_what_could_not_be_put_back_is_explained_and_comes_to_an_end as not_put_back
+from .test_tampered_state import DISTS, PRUNE, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

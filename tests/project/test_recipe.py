@@ -22,7 +22,7 @@ from conda_prune_plugin.embedded import is_embedded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOP = Path(__file__).parent.parent
+TOP = Path(__file__).parents[2]
 RECIPE = TOP / "recipe" / "recipe.yaml"
 PROJECT = (TOP / "pyproject.toml").read_text()
 

@@ -18,8 +18,8 @@ from conda_prune_plugin.discovery.clients.conda import conda_settings
 from conda_prune_plugin.discovery.envs.own_file_search import Boundaries, find_own_files
 from conda_prune_plugin.discovery.envs.use_evidence import gather
 from conda_prune_plugin.discovery.packages.integrity import file_sha256
-from conda_prune_plugin.discovery.roots.environments import LARGEST_REGISTRY, MOST_LINES, Sources, read_roots
-from conda_prune_plugin.discovery.roots.environments_txt import registered_prefixes
+from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
+from conda_prune_plugin.discovery.roots.environments_txt import LARGEST_REGISTRY, MOST_LINES, registered_prefixes
 from conda_prune_plugin.discovery.roots.nearby_environments import beside
 from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
 from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends

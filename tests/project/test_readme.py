@@ -16,7 +16,7 @@ from conda_prune_plugin.demo.sandbox import Sandbox
 if TYPE_CHECKING:
     from machine import Machine
 
-TOP = Path(__file__).parent.parent
+TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()
 DOCUMENTS = {
     path.name: path.read_text()

@@ -25,7 +25,7 @@ _LARGE = 2 << 20
 @pytest.fixture(autouse=True)
 def _two_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let there be a second process that finds the work of these tests, and end a test that hangs."""
-    beside = f"import sys; sys.path.append({os.path.dirname(__file__)!r}); "
+    beside = f"import sys; sys.path.append({str(Path(__file__).parents[1] / 'support')!r}); "
     monkeypatch.setattr(crew_module, "_SCRIPT", beside + crew_module._SCRIPT)
     monkeypatch.setattr(crew_module, "_processors", lambda: 2)
 
@@ -78,7 +78,7 @@ def test_paths_mean_the_same_to_both_processes(utf8: str) -> None:
         "    both.begin(Encoding(), [b'here', b'there'])\n"
         "    print(set(both.finish()), both.helped)"
     )
-    environ = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONUTF8": utf8}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support"), "PYTHONUTF8": utf8}
 
     done = subprocess.run([sys.executable, "-c", code], env=environ, check=True, capture_output=True, text=True)
 

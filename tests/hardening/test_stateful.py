@@ -24,7 +24,6 @@ from hypothesis.stateful import (
 )
 from machine import allocated
 from places import IN_MEMORY
-from test_recovery import CHANGES, die_at
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import PartKind, Result
@@ -42,6 +41,8 @@ from conda_prune_plugin.execution.restore_backups import restore
 from conda_prune_plugin.execution.state.receipt import ReceiptEntry
 from conda_prune_plugin.execution.state.state_dir import locked
 from conda_prune_plugin.execution.state.stored_runs import StoredRun, stored_runs
+
+from .test_recovery import CHANGES, die_at
 
 DISTS = ("a-1-0", "a-2-0", "b-1-0", "meta-1-0")
 ENVS = ("e", "f")

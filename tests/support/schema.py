@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "output.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "output.schema.json").read_text())
 
 #: A field by which each kind of document is told from the others.
 _MARKS = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-TOP = Path(__file__).parent.parent
+TOP = Path(__file__).parents[2]
 WORKFLOWS = sorted((TOP / ".github" / "workflows").glob("*.yml"))
 
 

@@ -182,6 +182,8 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.plugin",
         "conda_prune_plugin.cli",
         "conda_prune_plugin.cli.main",
+        "conda_prune_plugin.core",
+        "conda_prune_plugin.core.suggestion",
         "conda_prune_plugin.cli.bad_usage",
         "conda_prune_plugin.cli.options",
         "conda_prune_plugin.cli.demo",

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from crash import run
-from test_unsafe_archives import HOSTILE, _archive
 from tiny import Tiny
 
 from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.demo.demo_packages import Package, build_package
 from conda_prune_plugin.demo.sandbox import Sandbox
+
+from .test_unsafe_archives import HOSTILE, _archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
