@@ -72,11 +72,11 @@ def _backup(plan: Plan, number: int) -> Took:
     from conda_prune_plugin.discovery.inventory import Request, discover
     from conda_prune_plugin.discovery.system.measure import measure
     from conda_prune_plugin.execution.locks.run_lock import Patience
-    from conda_prune_plugin.execution.ports import Tools
+    from conda_prune_plugin.execution.ports import Ports
     from conda_prune_plugin.execution.sweep import execute
 
     watch = discover(Request(), lambda seen: None).watch
-    tools = Tools(
+    tools = Ports(
         watch.references, watch.soft_links, lambda path, fd: measure(path, dir_fd=fd), lambda files: None, Patience()
     )
     run = Run(f"benchmark-{number:04}", time.time(), Disposal.BACKUP)

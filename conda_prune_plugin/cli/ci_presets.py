@@ -13,7 +13,7 @@ _TARGETS = {
     # hard-links out of this one.
     "image": ALL | Target.UNLINKED | Target.HARD_LINKED,
     # An archive is all that is needed to extract the rest.
-    "cache": DEFAULT | OTHER | Target.DOUBLES | Target.RECORDS,
+    "cache": DEFAULT | OTHER | Target.REDUNDANT | Target.RECORDS,
 }
 
 #: What stands against a preset: options that choose what goes, or that keep what it frees.
@@ -58,7 +58,7 @@ def _needed_offline() -> Target:
 
     version = VersionOrder(__version__)
     if context.solver == "classic" and version < VersionOrder("25.7"):
-        return Target(0) if version < VersionOrder("24.9") else Target.DOUBLES
+        return Target(0) if version < VersionOrder("24.9") else Target.REDUNDANT
     return Target.RECORDS if context.solver == "libmamba" else Target.RECORDS | Target.INDEX_CACHE
 
 

@@ -123,19 +123,19 @@ def execute(arguments: argparse.Namespace) -> int:
     from functools import partial
     from importlib import import_module
 
-    from ..discovery.system.worker import Crew
+    from ..discovery.system.worker import WorkerPool
 
     # The second process starts while this one imports the rest.
-    with Crew() as crew:
+    with WorkerPool() as workers:
         # What shows the result takes long to import: that is done while the other process counts files.
-        crew.meanwhile(partial(import_module, "..presentation.envs_output", __package__))
+        workers.meanwhile(partial(import_module, "..presentation.envs_output", __package__))
         from ..operations.envs.list_envs import list_environments
         from ..operations.interaction import Output, interacting
         from .arguments import envs_options
 
         options = envs_options(arguments)
         with interacting(Output.from_context()) as interaction:
-            listing, screen = list_environments(options, interaction, crew), _Screen(interaction.output)
+            listing, screen = list_environments(options, interaction, workers), _Screen(interaction.output)
             if options.fix_registry:
                 return _fix(listing, interaction, screen)
             if options.remove:

@@ -106,15 +106,15 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from conda.base.context import context
 
-    from ..discovery.system.worker import Crew, worthwhile
+    from ..discovery.system.worker import WorkerPool, worthwhile
 
-    with Crew(at_once=False) as crew:
+    with WorkerPool(at_once=False) as workers:
         if worthwhile(arguments.pkgs_dir or context.pkgs_dirs):
             # It starts, and begins to read environments, while this process imports the rest.
-            crew.start("conda_prune_plugin.discovery.packages.inspection")
+            workers.start("conda_prune_plugin.discovery.packages.inspection")
         from ..discovery.inventory import begin
 
-        beginning = begin(crew)
+        beginning = begin(workers)
         from ..operations.interaction import Output
         from .arguments import prune_options
 

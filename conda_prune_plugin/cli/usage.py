@@ -91,13 +91,13 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..discovery.system.worker import Crew
+    from ..discovery.system.worker import WorkerPool
 
     # The second process starts, and begins to read environments, while this one imports the rest.
-    with Crew() as crew:
+    with WorkerPool() as workers:
         from ..discovery.inventory import begin
 
-        beginning = begin(crew)
+        beginning = begin(workers)
         from .arguments import prune_command, usage_options
 
         options = usage_options(arguments)

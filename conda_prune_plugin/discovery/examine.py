@@ -23,17 +23,17 @@ from .leftovers.leftover_search import (
     with_choices,
     with_links,
 )
-from .links.redundant import doubles, held_elsewhere, may_be_unlinked, unlinked
+from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
 from .packages.inspection import Memory
 from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .packages.removal_evidence import archives_beside, gather_evidence
 from .system.measure import Measure
-from .system.worker import Crew
+from .system.worker import WorkerPool
 
 #: The targets among what environments have.
-_IN_USE = Target.UNLINKED | Target.DOUBLES
+_IN_USE = Target.UNLINKED | Target.REDUNDANT
 
 
 class Progress(Protocol):
@@ -76,7 +76,7 @@ class Findings:
     inventory: Inventory
     evidence: tuple[Evidence, ...]
     unlinked: frozenset[Entry]
-    doubles: frozenset[Entry]
+    redundant: frozenset[Entry]
     tarballs: frozenset[Entry]
     chosen: frozenset[Entry] | None
     leftovers: tuple[Leftover, ...]
@@ -92,13 +92,13 @@ def examine(
     progress: Progress,
     now: float,
     measured: Measure | None = None,
-    crew: Crew | None = None,
+    workers: WorkerPool | None = None,
 ) -> Findings:
     """Return the evidence on what may go at the time `now`. Nothing is written.
 
-    `measured` gives what has been measured already; a `crew` makes it faster.
+    `measured` gives what has been measured already; a `workers` makes it faster.
     """
-    return _Examination(inventory, scope, progress, measured, crew).findings(now)
+    return _Examination(inventory, scope, progress, measured, workers).findings(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class _PackageEvidence:
 
     items: tuple[Evidence, ...]
     unlinked: frozenset[Entry] = frozenset()
-    doubles: frozenset[Entry] = frozenset()
+    redundant: frozenset[Entry] = frozenset()
     notices: tuple[Notice, ...] = ()
 
 
@@ -115,11 +115,16 @@ class _Examination:
     """What the steps share."""
 
     def __init__(
-        self, inventory: Inventory, scope: Scope, progress: Progress, measured: Measure | None, crew: Crew | None
+        self,
+        inventory: Inventory,
+        scope: Scope,
+        progress: Progress,
+        measured: Measure | None,
+        workers: WorkerPool | None,
     ) -> None:
         self._scope = scope
         self._progress = progress
-        self._crew = crew
+        self._workers = workers
         self._memory = Memory(measured)
         self._names = Names(inventory.roots)
         self._referenced = references(inventory.roots)
@@ -127,7 +132,7 @@ class _Examination:
         self._search = scope.search if measured is None else replace(scope.search, contents=False)
         self._found = self._find_leftovers(inventory)
         self._inventory = self._found.inventory
-        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches, crew)
+        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches, workers)
 
     def findings(self, now: float) -> Findings:
         """Take all steps."""
@@ -149,7 +154,7 @@ class _Examination:
             inventory=inventory,
             evidence=(*packages.items, *tarballs),
             unlinked=packages.unlinked,
-            doubles=packages.doubles,
+            redundant=packages.redundant,
             tarballs=frozenset(item.entry for item in tarballs),
             chosen=chosen,
             leftovers=self._leftovers(soft_links),
@@ -165,7 +170,7 @@ class _Examination:
             return Found(inventory)
         words = "Verifying packages" if self._search.hashes else "Looking for leftovers"
         progress = self._progress.counter(words)
-        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress, self._crew)
+        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress, self._workers)
         return found if asked else Found(inventory, whole=found.whole)
 
     def _package_evidence(self) -> _PackageEvidence:
@@ -202,11 +207,11 @@ class _Examination:
         if Target.HARD_LINKED in targets:
             evidence = held_elsewhere(evidence, used)
         without_links = unlinked(evidence, used) if Target.UNLINKED in targets else ()
-        if Target.DOUBLES not in targets:
+        if Target.REDUNDANT not in targets:
             return without_links, ()
         progress = self._progress.phase("Comparing archives with their hashes", len(used))
         items = (item for item in evidence if item.entry in used)
-        return without_links, doubles(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
+        return without_links, redundant(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
 
     def _tarballs(self, packages: _PackageEvidence) -> tuple[Evidence, ...]:
         """Return the evidence on the archives of entries in use whose extracted directory is whole.
@@ -216,7 +221,7 @@ class _Examination:
         if Target.ALL_TARBALLS not in self._scope.targets:
             return ()
         linked = _entries(item for item in packages.items if item.outside and item.doubt is None)
-        spared = packages.unlinked | packages.doubles
+        spared = packages.unlinked | packages.redundant
         entries = [
             entry
             for entry in self._found.whole

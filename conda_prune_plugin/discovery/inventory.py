@@ -12,7 +12,7 @@ from ..core.notices import SOFT_LINKS_POSSIBLE, Notice
 from ..core.rules.reachability import references
 from ..core.units import plural
 from .clients.conda import Settings, conda_settings, registry, unregistered_notices
-from .clients.other_users import find_neighbours
+from .clients.other_users import find_other_users
 from .clients.rattler import is_rattlers
 from .links.unseen_soft_links import why_soft_links
 from .packages.cache_listing import find_caches
@@ -23,7 +23,7 @@ from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .roots.revisions import earlier_revisions
 from .roots.watch import RootWatch, _no_cache
 from .system.size_precision import precision_notices
-from .system.worker import Crew
+from .system.worker import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class Beginning:
     reader: Reader
 
 
-def begin(crew: Crew) -> Beginning:
-    """Begin a discovery: a crew of two reads environments while this process imports the rest of the program."""
+def begin(workers: WorkerPool) -> Beginning:
+    """Begin a discovery: a worker pool of two reads environments while this process imports the rest of the program."""
     settings = conda_settings()
-    reader = Reader(crew)
+    reader = Reader(workers)
     reader.begin(known_sources(settings))
     return Beginning(settings, reader)
 
@@ -88,7 +88,7 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
 
     Raises `PruneError` if something that the user named is not there.
     """
-    beginning = beginning or begin(Crew(at_once=False))
+    beginning = beginning or begin(WorkerPool(at_once=False))
     settings = beginning.settings
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
@@ -98,10 +98,10 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
         found, unseen = search_environments(directory, skip, progress)
         named += found
         notices += unseen
-    neighbours = tuple((user.name, registry(user.home), user.cache) for user in find_neighbours(caches))
+    other_users = tuple((user.name, registry(user.home), user.cache) for user in find_other_users(caches))
     known = known_sources(settings)
     noting = tuple(dict.fromkeys((*known.caches, *(cache.path for cache in caches))))
-    sources = replace(known, neighbours=neighbours, named=tuple(named), caches=noting)
+    sources = replace(known, other_users=other_users, named=tuple(named), caches=noting)
     watch = RootWatch(sources, caches, beginning.reader)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:

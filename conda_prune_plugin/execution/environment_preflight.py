@@ -20,7 +20,7 @@ LOST = "lost_files"
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class EnvironmentRemoval:
     """One environment that is to be taken away.
 
     place: the directory that it lies in; `name` is its name there.
@@ -53,17 +53,17 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class EnvironmentPorts:
     """Senses and voices of a removal.
 
     objection: why an environment must not go at this very moment, or None.
-    farewell: does what conda does outside of an environment that it removes; returns what went wrong, or None.
+    removal_hooks: does what conda does outside of an environment that it removes; returns what went wrong, or None.
     unregister: takes an environment out of the registry; returns what went wrong, or None.
     note: notes where a run is, given the path of the directory, where later runs look; raises `StateError`.
     """
 
     objection: Callable[[str], str | None]
-    farewell: Callable[[str], str | None]
+    removal_hooks: Callable[[str], str | None]
     unregister: Callable[[str], str | None]
     note: Callable[[str], None]
     measure: Callable[[str, int | None], Measurement]
@@ -71,14 +71,14 @@ class Tools:
     patience: Patience
 
 
-def cleared_to_go(departure: Departure, place: Directory, tools: Tools) -> Measurement:
+def preflight(removal: EnvironmentRemoval, place: Directory, ports: EnvironmentPorts) -> Measurement:
     """Return what an environment holds if nothing stands in its way at this moment.
 
     Raises `Changed`, or `OSError` for what can't be deleted, before anything of it is changed.
     """
-    if why := _changed(departure, place) or tools.objection(departure.path):
+    if why := _changed(removal, place) or ports.objection(removal.path):
         raise Changed(why)
-    measurement = tools.measure(*place.at(departure.name))
+    measurement = ports.measure(*place.at(removal.name))
     if measurement.obstacle is not None:
         raise OSError(measurement.obstacle)
     return measurement
@@ -98,17 +98,17 @@ def require_movable(here: Directory, name: str, there: Directory, new_name: str)
     there.move(new_name, here, name)
 
 
-def _changed(departure: Departure, place: Directory) -> str | None:
+def _changed(removal: EnvironmentRemoval, place: Directory) -> str | None:
     """Return what has changed since an environment was looked at."""
     try:
-        status = place.status(departure.name)
+        status = place.status(removal.name)
     except FileNotFoundError:
         return "it is gone"
-    if (status.st_dev, status.st_ino) != (departure.identity.device, departure.identity.inode):
+    if (status.st_dev, status.st_ino) != (removal.identity.device, removal.identity.inode):
         return "something else is in its place"
-    with place.child(departure.name) as prefix:
+    with place.child(removal.name) as prefix:
         meta = prefix.status("conda-meta") if prefix.exists("conda-meta") else None
         # Where there was none, an environment may have been created since.
-        if departure.stamp != (meta and (meta.st_ino, meta.st_mtime_ns)):
+        if removal.stamp != (meta and (meta.st_ino, meta.st_mtime_ns)):
             return "it has changed since it was looked at"
     return None

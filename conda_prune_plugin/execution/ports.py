@@ -14,7 +14,7 @@ from .state.receipt import ReceiptEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Ports:
     """Senses and voices of a run.
 
     references: the roots that name each dist at this moment.

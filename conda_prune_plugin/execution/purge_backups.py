@@ -15,7 +15,7 @@ from .files.remove_tree import remove
 from .quarantine.archive import purge_folder
 from .state.receipt import FILES, drop_files, withdraw_receipt
 from .state.state_dir import DOOMED, LockedCache, remove_empty
-from .state.stored_runs import StoredRun, require_unchanged
+from .state.stored_runs import StoredRun, require_unchanged_run
 from .state.unfinished_rebuild import drop_note
 
 
@@ -38,7 +38,7 @@ def purge(
 
     Each part gets the mark of what is being deleted first, so that a purge that is cut off is finished by the next run.
     """
-    run = require_unchanged(locked, stored)
+    run = require_unchanged_run(locked, stored)
     freed = 0
     errors = []
     ledger = Ledger()

@@ -25,7 +25,7 @@ from .files.remove_tree import remove
 from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder
-from .quarantine.disguise import give_back
+from .quarantine.disguise import undisguise
 from .state.receipt import (
     DOOMED_FILES,
     RECEIPT,
@@ -248,7 +248,7 @@ def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
 
 def _give_back(part: Held, folder: Directory, cache: Directory) -> bool:
     try:
-        give_back(folder, part.number, cache, part.name)
+        undisguise(folder, part.number, cache, part.name)
     except FileExistsError:
         return False
     return True

@@ -17,12 +17,12 @@ from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .files.tree_tar import descend
 from .locks.client_locks import EntryLockedError, entry_locks
-from .ports import Tools
+from .ports import Ports
 from .state.state_dir import locked, locked_in_place
 
 
 def remove_other(
-    others: Sequence[Other], caches: Iterable[Cache], tools: Tools, done: Iterable[OtherOutcome] = ()
+    others: Sequence[Other], caches: Iterable[Cache], ports: Ports, done: Iterable[OtherOutcome] = ()
 ) -> tuple[tuple[OtherOutcome, ...], bool]:
     """Remove each of them, with the locks held on the caches; what fails stops none of the others.
 
@@ -34,7 +34,7 @@ def remove_other(
     try:
         for top in dict.fromkeys(other.top for other in others):
             mine = [other for other in others if other.top == top and other not in outcomes]
-            for outcome in _removed(top, mine, by_path.get(top), tools):
+            for outcome in _removed(top, mine, by_path.get(top), ports):
                 outcomes[outcome.other] = outcome
     except KeyboardInterrupt:
         interrupted = True
@@ -45,12 +45,12 @@ def remove_other(
 _STOPPED = "interrupted before all of it was gone"
 
 
-def _removed(top: str, mine: Sequence[Other], cache: Cache | None, tools: Tools) -> Iterator[OtherOutcome]:
+def _removed(top: str, mine: Sequence[Other], cache: Cache | None, ports: Ports) -> Iterator[OtherOutcome]:
     """Remove what lies in one directory, which may be a cache, and give the outcome of each when it is done."""
     with ExitStack() as stack:
         try:
             if cache is not None:
-                _lock(stack, cache, tools)
+                _lock(stack, cache, ports)
             directory = stack.enter_context(Directory.open(top))
         except (StateError, LockTimeoutError) as error:
             yield from (OtherOutcome(other, Result.FAILED, error=error.message) for other in mine)
@@ -58,18 +58,18 @@ def _removed(top: str, mine: Sequence[Other], cache: Cache | None, tools: Tools)
             yield from (OtherOutcome(other, Result.FAILED, error=reason(error)) for other in mine)
         else:
             for other in mine:
-                yield remove_one(other, directory, tools)
+                yield remove_one(other, directory, ports)
 
 
-def _lock(stack: ExitStack, cache: Cache, tools: Tools) -> None:
+def _lock(stack: ExitStack, cache: Cache, ports: Ports) -> None:
     """Lock a cache; nothing that is removed here needs any state, which a full disk has no room for."""
     try:
-        stack.enter_context(locked(cache, tools.patience))
+        stack.enter_context(locked(cache, ports.patience))
     except NoRoomError:
-        stack.enter_context(locked_in_place(cache, tools.patience))
+        stack.enter_context(locked_in_place(cache, ports.patience))
 
 
-def remove_one(other: Other, top: Directory, tools: Tools) -> OtherOutcome:
+def remove_one(other: Other, top: Directory, ports: Ports) -> OtherOutcome:
     """Remove one of them, below its open top."""
     *above, name = os.path.relpath(other.path, other.top).split(os.sep)
     try:
@@ -78,8 +78,8 @@ def remove_one(other: Other, top: Directory, tools: Tools) -> OtherOutcome:
             now = (status.st_dev, status.st_ino, status.st_mtime_ns)
             if now != (other.identity.device, other.identity.inode, other.identity.mtime_ns):
                 return OtherOutcome(other, Result.SKIPPED, error="it has changed since it was planned")
-            held = tools.measure(*directory.at(name))
-            remove(directory, name, tools.progress)
+            held = ports.measure(*directory.at(name))
+            remove(directory, name, ports.progress)
     except FileNotFoundError:
         return OtherOutcome(other, Result.SKIPPED, error="it is gone")
     except EntryLockedError as error:

@@ -17,16 +17,16 @@ from ..errors import LockTimeoutError, StateError, reason
 from ..failures import suppress
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
-from .ports import Extraction, Tools, UnfetchableError
-from .quarantine.cache_session import Site, opened_site
+from .ports import Extraction, Ports, UnfetchableError
+from .quarantine.cache_session import CacheSession, opened_session
 from .quarantine.quarantine import Changed, require_unchanged
-from .quarantine.staging import workshop
+from .quarantine.staging import staging_directory
 from .state.receipt import ReceiptEntry
 from .state.state_dir import DOOMED, MAKING
 
 
 def repair(
-    repairs: Sequence[Repair], caches: Iterable[Cache], run: Run, extraction: Extraction, tools: Tools
+    repairs: Sequence[Repair], caches: Iterable[Cache], run: Run, extraction: Extraction, ports: Ports
 ) -> tuple[tuple[Outcome, ...], bool]:
     """Extract each of the packages anew; one that fails stays as it is and stops none of the others.
 
@@ -39,9 +39,9 @@ def repair(
         if not mine or interrupted:
             continue
         try:
-            with opened_site(cache, [item.removal for item in mine], run, tools.patience) as site:
+            with opened_session(cache, [item.removal for item in mine], run, ports.patience) as session:
                 for item in mine:
-                    outcomes[item] = _repair(item, site, extraction, tools)
+                    outcomes[item] = _repair(item, session, extraction, ports)
         except KeyboardInterrupt:
             interrupted = True
         except (StateError, LockTimeoutError) as error:
@@ -53,24 +53,24 @@ def repair(
 _STOPPED = "interrupted; what was begun the next run finishes or takes back"
 
 
-def _repair(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
+def _repair(item: Repair, session: CacheSession, extraction: Extraction, ports: Ports) -> Outcome:
     try:
-        return _repaired(item, site, extraction, tools)
+        return _repaired(item, session, extraction, ports)
     finally:
         with suppress(OSError):
-            remove(site.folder, MAKING)
+            remove(session.folder, MAKING)
 
 
-def _repaired(item: Repair, site: Site, extraction: Extraction, tools: Tools) -> Outcome:
+def _repaired(item: Repair, session: CacheSession, extraction: Extraction, ports: Ports) -> Outcome:
     entry = item.removal.entry
     try:
-        with site.folder.make_own(MAKING) as making:
-            _make(item, site, making, extraction)
-            require_unchanged(item.removal, site.cache)
-            _swap(item, site, making)
-        number = site.numbers[entry.dist]
-        site.folder.move(number, site.folder, number + DOOMED)
-        remove(site.folder, number + DOOMED, tools.progress)
+        with session.folder.make_own(MAKING) as making:
+            _make(item, session, making, extraction)
+            require_unchanged(item.removal, session.cache)
+            _swap(item, session, making)
+        number = session.numbers[entry.dist]
+        session.folder.move(number, session.folder, number + DOOMED)
+        remove(session.folder, number + DOOMED, ports.progress)
     except Changed as change:
         return Outcome(entry, Result.SKIPPED, error=str(change))
     except (UnfetchableError, ValueError) as error:
@@ -80,13 +80,13 @@ def _repaired(item: Repair, site: Site, extraction: Extraction, tools: Tools) ->
     return Outcome(entry, Result.REPAIRED, item.removal.files)
 
 
-def _make(item: Repair, site: Site, making: Directory, extraction: Extraction) -> None:
+def _make(item: Repair, session: CacheSession, making: Directory, extraction: Extraction) -> None:
     """Make the directory anew, and check that it is whole. Raises `UnfetchableError`."""
     name = item.removal.entry.dist
     described = ReceiptEntry(item.dist, (), sha256=item.sha256, record=item.record)
-    with workshop(making, name) as path:
+    with staging_directory(making, name) as path:
         made = os.path.join(path, name)
-        extraction.extracted(described, os.path.join(site.cache.path, item.archive), made)
+        extraction.extracted(described, os.path.join(session.cache.path, item.archive), made)
         damage = extraction.damage(made)
         if damage is not None:
             raise UnfetchableError(f"{item.archive} holds no whole package either: {damage}")
@@ -95,12 +95,12 @@ def _make(item: Repair, site: Site, making: Directory, extraction: Extraction) -
         os.sync()
 
 
-def _swap(item: Repair, site: Site, making: Directory) -> None:
+def _swap(item: Repair, session: CacheSession, making: Directory) -> None:
     name = item.removal.entry.dist
-    number = site.numbers[name]
-    site.cache.move(name, site.folder, number)
+    number = session.numbers[name]
+    session.cache.move(name, session.folder, number)
     try:
-        making.move(name, site.cache, name)
+        making.move(name, session.cache, name)
     except OSError:
-        site.folder.move(number, site.cache, name)
+        session.folder.move(number, session.cache, name)
         raise

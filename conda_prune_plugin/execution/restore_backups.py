@@ -22,11 +22,11 @@ from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .ports import Fetch, UnfetchableError
 from .quarantine.archive import extract, file_sum, verify
-from .quarantine.disguise import give_back
-from .quarantine.staging import workshop
+from .quarantine.disguise import undisguise
+from .quarantine.staging import staging_directory
 from .state.receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
 from .state.state_dir import MAKING, LockedCache, remove_empty
-from .state.stored_runs import StoredRun, require_unchanged
+from .state.stored_runs import StoredRun, require_unchanged_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def restore(
 
     `progress` is told of each entry that is done. Raises `StateError`.
     """
-    run = require_unchanged(locked, stored)
-    assert run.receipt is not None  # noqa: S101  # `require_unchanged` has seen to it.
+    run = require_unchanged_run(locked, stored)
+    assert run.receipt is not None  # noqa: S101  # `require_unchanged_run` has seen to it.
     require_own(run)
     entries = [entry for entry in run.entries if wanted(entry)]
     unsettled = None
@@ -182,7 +182,7 @@ class _Restoration:
                 continue
             try:
                 done.made.append(part)
-                give_back(self._folder, part.number, self._cache, part.name)
+                undisguise(self._folder, part.number, self._cache, part.name)
                 done.back.append(part)
             except OSError as error:
                 done.errors.append(reason(error))
@@ -243,7 +243,7 @@ class _Restoration:
             self._fetch_archive(entry, place, part.name)
             return
         archive = self._archive(entry, place)
-        with workshop(place, part.name) as path:
+        with staging_directory(place, part.name) as path:
             self._fetch.extracted(entry, archive, os.path.join(path, part.name))
 
     def _archive(self, entry: ReceiptEntry, place: Directory) -> str:
@@ -263,7 +263,7 @@ class _Restoration:
         if name in unfetchable:
             raise unfetchable[name]
         try:
-            with workshop(place, name) as path:
+            with staging_directory(place, name) as path:
                 self._fetch.archive(entry, path, name)
         except UnfetchableError as error:
             unfetchable[name] = error

@@ -21,20 +21,20 @@ from ..errors import PruneError, reason
 from .files.parallel_remove import delete_all
 from .files.remove_except import reduce
 from .files.remove_tree import remove
-from .full_disk.low_space import Room, opened_with_room
-from .ports import Tools
+from .full_disk.low_space import SpaceMaker, opened_with_room
+from .ports import Ports
 from .quarantine.archive import discard, preserve
-from .quarantine.cache_session import Site, opened_site
-from .quarantine.disguise import conceal
+from .quarantine.cache_session import CacheSession, opened_session
+from .quarantine.disguise import disguise
 from .quarantine.quarantine import (
-    Aside,
     Changed,
+    Quarantined,
     give_up,
+    move_to_quarantine,
     put_back,
     require_unchanged,
     require_unlinked,
     require_unreferenced,
-    set_aside,
 )
 
 #: How long it holds what the roots were when they were last asked, while entries are moved; in seconds. After the last
@@ -65,7 +65,7 @@ class Execution:
         return self.interrupted or bool(self.unsettled) or failures
 
 
-def execute(plan: Plan, run: Run, tools: Tools) -> Execution:
+def execute(plan: Plan, run: Run, ports: Ports) -> Execution:
     """Carry out all decisions to remove, in the way that the run disposes.
 
     A decision that fails or no longer holds stops none of the others. Whatever ends the run early, be it Ctrl-C, what
@@ -74,7 +74,7 @@ def execute(plan: Plan, run: Run, tools: Tools) -> Execution:
     Raises `StateError` or `LockTimeoutError` before anything is changed, and what ``tools.references`` raises. Where
     something had to go before, to make room, an error at the beginning is the outcome of what stays.
     """
-    execution = _Execution(plan, run, tools)
+    execution = _Execution(plan, run, ports)
     interrupted = False
     with ExitStack() as stack:
         try:
@@ -99,23 +99,23 @@ def execute(plan: Plan, run: Run, tools: Tools) -> Execution:
 class _Execution:
     """The steps of one execution and what they share."""
 
-    def __init__(self, plan: Plan, run: Run, tools: Tools) -> None:
+    def __init__(self, plan: Plan, run: Run, ports: Ports) -> None:
         self._plan = plan
         self._run = run
-        self._tools = tools
-        self._sites: dict[str, Site] = {}
-        self._asides = [Aside(decision) for decision in plan.remove]
+        self._ports = ports
+        self._sessions: dict[str, CacheSession] = {}
+        self._in_quarantine = [Quarantined(decision) for decision in plan.remove]
         self._others: dict[Other, OtherOutcome] = {}
         self._ledger = Ledger()
 
     @property
     def early(self) -> bool:
         """Whether anything was removed before the caches could be opened, to make room."""
-        return bool(self._others) or any(aside.gone for aside in self._asides)
+        return bool(self._others) or any(quarantined.gone for quarantined in self._in_quarantine)
 
-    def _open_asides(self) -> list[Aside]:
+    def _open_quarantine(self) -> list[Quarantined]:
         """Return what was begun and has no outcome yet."""
-        return [aside for aside in self._asides if aside.started and aside.ended is None]
+        return [quarantined for quarantined in self._in_quarantine if quarantined.started and quarantined.ended is None]
 
     def ended(self, unsettled: tuple[str, ...], stopper: str | None = None, *, interrupted: bool) -> Execution:
         """Return how it ended, with one outcome for each decision of the plan.
@@ -123,36 +123,42 @@ class _Execution:
         stopper: what kept it from being begun, if not the user.
         """
         outcomes = []
-        for aside in self._asides:
+        for quarantined in self._in_quarantine:
             result, why = (Result.FAILED, stopper) if stopper else (Result.SKIPPED, "interrupted before it")
-            outcomes.append(aside.ended or aside.outcome(result, why))
+            outcomes.append(quarantined.ended or quarantined.outcome(result, why))
         return Execution(tuple(outcomes), interrupted, unsettled, tuple(self._others.values()), self._unrecorded())
 
     def _unrecorded(self) -> tuple[str, ...]:
         """Return the caches that had no room for a receipt of what was removed."""
-        gone = {aside.decision.entry.cache for aside in self._asides if aside.early and not aside.decision.leftover}
-        return tuple(sorted(gone - self._sites.keys()))
+        gone = {
+            quarantined.decision.entry.cache
+            for quarantined in self._in_quarantine
+            if quarantined.early and not quarantined.decision.leftover
+        }
+        return tuple(sorted(gone - self._sessions.keys()))
 
     def open(self, stack: ExitStack) -> None:
         """Open all caches of the plan; on a full disk remove one thing after the other until there is room for that."""
-        by_cache: dict[str, list[Aside]] = {}
-        for aside in self._asides:
-            by_cache.setdefault(aside.decision.entry.cache, []).append(aside)
+        by_cache: dict[str, list[Quarantined]] = {}
+        for quarantined in self._in_quarantine:
+            by_cache.setdefault(quarantined.decision.entry.cache, []).append(quarantined)
         caches = [cache for cache in self._plan.inventory.caches if cache.path in by_cache]
         for number, cache in enumerate(caches):
             mine = by_cache[cache.path]
             # What is to be kept elsewhere must not be deleted to make room for that.
             spare = mine if self._run.disposal is Disposal.DELETE else ()
             others = [other for other in self._plan.other if other.top == cache.real_path]
-            room = Room(spare, others, self._others, self._ledger, self._tools)
-            opened = partial(self._opened, stack, cache, [aside.decision for aside in mine], self._run_in(number))
-            site = self._sites[cache.path] = opened_with_room(cache, opened, room.make, self._tools.patience)
-            for aside in mine:
-                aside.site = site
-                site.unsettled |= aside.gone
+            room = SpaceMaker(spare, others, self._others, self._ledger, self._ports)
+            opened = partial(
+                self._opened, stack, cache, [quarantined.decision for quarantined in mine], self._run_in(number)
+            )
+            session = self._sessions[cache.path] = opened_with_room(cache, opened, room.make, self._ports.patience)
+            for quarantined in mine:
+                quarantined.session = session
+                session.unsettled |= quarantined.gone
 
-    def _opened(self, stack: ExitStack, cache: Cache, decisions: Sequence[Remove], run: Run) -> Site:
-        return stack.enter_context(opened_site(cache, decisions, run, self._tools.patience))
+    def _opened(self, stack: ExitStack, cache: Cache, decisions: Sequence[Remove], run: Run) -> CacheSession:
+        return stack.enter_context(opened_session(cache, decisions, run, self._ports.patience))
 
     def _run_in(self, number: int) -> Run:
         if self._run.destination is None:
@@ -162,24 +168,24 @@ class _Execution:
     def clear_out(self) -> None:
         """Move everything aside, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
-        references = self._tools.references()
+        references = self._ports.references()
         asked = time.monotonic()
-        for aside in self._asides:
-            if aside.ended is not None:
+        for quarantined in self._in_quarantine:
+            if quarantined.ended is not None:
                 continue
             # Asking for them takes longer than moving an entry.
             if time.monotonic() - asked > _FRESH:
-                references, asked = self._tools.references(), time.monotonic()
-            aside.started = True
-            error = self._preserve(aside)
+                references, asked = self._ports.references(), time.monotonic()
+            quarantined.started = True
+            error = self._preserve(quarantined)
             if error is None:
-                error = set_aside(aside, references, None if backup else self._tools.measure)
+                error = move_to_quarantine(quarantined, references, None if backup else self._ports.measure)
             if error is not None:
-                self._drop(aside, error)
+                self._drop(quarantined, error)
         self._put_used_back()
-        for site in self._sites.values():
-            site.folder.sync()
-            site.cache.sync()
+        for session in self._sessions.values():
+            session.folder.sync()
+            session.cache.sync()
 
     def _put_used_back(self) -> None:
         """Put back what environments soft-link or reference, now that nothing new can be linked from it.
@@ -187,137 +193,153 @@ class _Execution:
         Certain, whatever the plan was made from: all environments are walked through. A link may lead on through a link
         within a package; such a chain is seen to its end when the package is back, so that is asked again then.
         """
-        while self._open_asides() and self._put_linked_back():
+        while self._open_quarantine() and self._put_linked_back():
             pass
         # Whoever made a reference before the move has it recorded by now.
-        references = self._tools.references()
+        references = self._ports.references()
         self._dropped(lambda decision: require_unreferenced(decision, references))
 
     def _put_linked_back(self) -> bool:
-        softly = self._tools.soft_links()
+        softly = self._ports.soft_links()
         return self._dropped(lambda decision: require_unlinked(decision, softly))
 
     def _dropped(self, require: Callable[[Remove], None]) -> bool:
         """Put back what does not meet a requirement; return whether there was any."""
-        before = self._open_asides()
-        for aside in before:
+        before = self._open_quarantine()
+        for quarantined in before:
             try:
-                require(aside.decision)
+                require(quarantined.decision)
             except Changed as change:
-                self._drop(aside, put_back(aside, Result.SKIPPED, str(change)))
-        return any(aside.ended is not None for aside in before)
+                self._drop(quarantined, put_back(quarantined, Result.SKIPPED, str(change)))
+        return any(quarantined.ended is not None for quarantined in before)
 
-    def _preserve(self, aside: Aside) -> Outcome | None:
-        folder = aside.site.archives
+    def _preserve(self, quarantined: Quarantined) -> Outcome | None:
+        folder = quarantined.session.archives
         if folder is None:
             return None
         try:
-            require_unchanged(aside.decision, aside.site.cache)
-            aside.preserved = preserve(aside.site.cache, aside.decision, folder)
+            require_unchanged(quarantined.decision, quarantined.session.cache)
+            quarantined.preserved = preserve(quarantined.session.cache, quarantined.decision, folder)
         except Changed as change:
-            return aside.outcome(Result.SKIPPED, str(change))
+            return quarantined.outcome(Result.SKIPPED, str(change))
         except OSError as error:
-            return aside.outcome(Result.FAILED, f"it could not be archived and stays: {reason(error)}")
+            return quarantined.outcome(Result.FAILED, f"it could not be archived and stays: {reason(error)}")
         return None
 
     @staticmethod
-    def _drop(aside: Aside, outcome: Outcome) -> None:
-        aside.ended = outcome
-        if aside.site.archives is not None:
-            discard(aside.site.archives, aside.decision)
+    def _drop(quarantined: Quarantined, outcome: Outcome) -> None:
+        quarantined.ended = outcome
+        if quarantined.session.archives is not None:
+            discard(quarantined.session.archives, quarantined.decision)
 
     def dispose(self) -> None:
         """Delete what was moved aside, or declare it a backup."""
         backup = self._run.disposal is Disposal.BACKUP
-        for site in self._sites.values():
-            mine = [aside for aside in self._open_asides() if aside.site is site]
+        for session in self._sessions.values():
+            mine = [quarantined for quarantined in self._open_quarantine() if quarantined.session is session]
             try:
                 if backup:
                     # From then on it is a backup, and no longer a run that was cut off.
-                    site.finish(aside.decision for aside in mine)
+                    session.finish(quarantined.decision for quarantined in mine)
                 else:
-                    _note(site, mine)
+                    _note(session, mine)
             except OSError as error:
                 if self._run.disposal is Disposal.DELETE:
                     continue  # Hashes that a restore would compare: on a full disk it goes without.
-                for aside in mine:
-                    self._drop(aside, put_back(aside, Result.FAILED, f"no receipt could be written: {reason(error)}"))
+                for quarantined in mine:
+                    self._drop(
+                        quarantined,
+                        put_back(quarantined, Result.FAILED, f"no receipt could be written: {reason(error)}"),
+                    )
                 continue
             if backup:
-                conceal(site.folder, (aside.number(part) for aside in mine for part in aside.parts))
-                for aside in mine:
-                    aside.ended = aside.outcome(Result.BACKED_UP)
+                disguise(
+                    session.folder, (quarantined.number(part) for quarantined in mine for part in quarantined.parts)
+                )
+                for quarantined in mine:
+                    quarantined.ended = quarantined.outcome(Result.BACKED_UP)
         if not backup:
             self._delete()
 
     def _delete(self) -> None:
-        doomed = [(aside, part) for aside in self._open_asides() for part in aside.parts]
-        for aside, part in doomed:
-            aside.site.folder.move(aside.number(part), aside.site.folder, aside.doomed(part))
-        for site in self._sites.values():
-            site.folder.sync()
-            site.unsettled = True
-        files = sum(aside.measurements[part].files for aside, part in doomed)
+        doomed = [(quarantined, part) for quarantined in self._open_quarantine() for part in quarantined.parts]
+        for quarantined, part in doomed:
+            quarantined.session.folder.move(
+                quarantined.number(part), quarantined.session.folder, quarantined.doomed(part)
+            )
+        for session in self._sessions.values():
+            session.folder.sync()
+            session.unsettled = True
+        files = sum(quarantined.measurements[part].files for quarantined, part in doomed)
         try:
-            delete_all([partial(_remove, *one) for one in doomed], files, self._tools.progress)
+            delete_all([partial(_remove, *one) for one in doomed], files, self._ports.progress)
         finally:
             self._account()
 
     def _account(self) -> None:
         """Say what came back, and what became of the decisions of which nothing is left to be deleted."""
-        for aside in self._open_asides():
-            if not aside.begun:
+        for quarantined in self._open_quarantine():
+            if not quarantined.begun:
                 continue
-            for part in aside.parts:
-                if part in aside.removed:
-                    aside.deleted[part] = self._ledger.remove(aside.measurements[part])
-            if len(aside.deleted) + len(aside.failed) == len(aside.decision.parts):
-                result = Result.FAILED if aside.failed else aside.disposed
-                error = "; ".join(aside.failed[part] for part in aside.parts if part in aside.failed)
-                aside.ended = aside.outcome(result, error or None)
+            for part in quarantined.parts:
+                if part in quarantined.removed:
+                    quarantined.deleted[part] = self._ledger.remove(quarantined.measurements[part])
+            if len(quarantined.deleted) + len(quarantined.failed) == len(quarantined.decision.parts):
+                result = Result.FAILED if quarantined.failed else quarantined.disposed
+                error = "; ".join(quarantined.failed[part] for part in quarantined.parts if part in quarantined.failed)
+                quarantined.ended = quarantined.outcome(result, error or None)
 
     def put_the_rest_back(self) -> None:
         """Put back what has no outcome yet."""
-        for aside in self._open_asides():
-            outcome = give_up(aside)
-            if aside.begun:
-                aside.ended = outcome
+        for quarantined in self._open_quarantine():
+            outcome = give_up(quarantined)
+            if quarantined.begun:
+                quarantined.ended = outcome
             else:
-                self._drop(aside, outcome)
+                self._drop(quarantined, outcome)
 
     def settle(self) -> tuple[str, ...]:
         """Write into the receipts what was deleted; return what could not be written."""
         if self._run.disposal is Disposal.BACKUP:
             return ()
         unsettled = []
-        gone = [aside.decision for aside in self._asides if aside.gone]
+        gone = [quarantined.decision for quarantined in self._in_quarantine if quarantined.gone]
         if self._run.disposal is Disposal.DELETE:
             # Nobody wants a half of a package back.
             gone = [decision for decision in gone if not decision.leftover]
-        for site in self._sites.values():
+        for session in self._sessions.values():
             try:
-                site.finish(decision for decision in gone if decision.entry.cache == site.receipt.cache)
+                session.finish(decision for decision in gone if decision.entry.cache == session.receipt.cache)
             except OSError as error:
-                unsettled.append(f"The receipt in {site.folder.path} could not be completed: {reason(error)}.")
+                unsettled.append(f"The receipt in {session.folder.path} could not be completed: {reason(error)}.")
         return tuple(unsettled)
 
 
-def _remove(aside: Aside, part: Part, progress: Callable[[int], None]) -> None:
-    aside.begun.add(part)
+def _remove(quarantined: Quarantined, part: Part, progress: Callable[[int], None]) -> None:
+    quarantined.begun.add(part)
     try:
-        spared = aside.spared(part)
+        spared = quarantined.spared(part)
         if spared:
-            reduce(aside.site.folder, aside.doomed(part), aside.site.cache, part.name, spared, progress)
+            reduce(
+                quarantined.session.folder,
+                quarantined.doomed(part),
+                quarantined.session.cache,
+                part.name,
+                spared,
+                progress,
+            )
         else:
-            remove(aside.site.folder, aside.doomed(part), progress)
+            remove(quarantined.session.folder, quarantined.doomed(part), progress)
     except OSError as error:
-        aside.failed[part] = f"{part.name} is out of the cache but could not be deleted: {reason(error)}"
+        quarantined.failed[part] = f"{part.name} is out of the cache but could not be deleted: {reason(error)}"
     else:
-        aside.removed.add(part)
+        quarantined.removed.add(part)
 
 
-def _note(site: Site, asides: Sequence[Aside]) -> None:
-    preserved = {aside.decision.label: aside.preserved for aside in asides if aside.preserved}
-    hashes = {aside.decision.label: aside.sha256 for aside in asides if aside.sha256}
+def _note(session: CacheSession, in_quarantine: Sequence[Quarantined]) -> None:
+    preserved = {
+        quarantined.decision.label: quarantined.preserved for quarantined in in_quarantine if quarantined.preserved
+    }
+    hashes = {quarantined.decision.label: quarantined.sha256 for quarantined in in_quarantine if quarantined.sha256}
     if preserved or hashes:
-        site.note(preserved, hashes)
+        session.note(preserved, hashes)

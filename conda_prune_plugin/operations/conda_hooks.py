@@ -16,7 +16,7 @@ _SCRIPTS = ("bin/.*-pre-unlink.sh", "Scripts/.*-pre-unlink.bat")
 _MENUS = "Menu/*.json"
 
 
-def farewell(prefix: str) -> str | None:
+def run_removal_hooks(prefix: str) -> str | None:
     """Run the pre-unlink scripts of the packages of an environment and remove its menu items.
 
     Returns what went wrong, or None. An environment without either, as almost all are, is not even loaded.

@@ -83,7 +83,7 @@ def unregister(registries: Iterable[str], prefix: str) -> str | None:
     return "; ".join(troubles) or None
 
 
-def unregister_departed(registries: Sequence[str], places: Iterable[Cache]) -> None:
+def unregister_removed(registries: Sequence[str], places: Iterable[Cache]) -> None:
     """Take out what earlier runs have taken away; one that was killed in between has left its line."""
     for place in places:
         for run in stored_runs(place):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import failures
-from ..core.envs.environment_use import Departed
+from ..core.envs.environment_use import RemovedEnvironment
 from ..core.model import Cache, Result, Root
 from ..core.notices import Notice
 from ..core.plan import OtherOutcome, Outcome, Plan
@@ -21,15 +21,14 @@ from ..discovery.envs.export import Export, export
 from ..discovery.envs.pip_requirements import PythonPackage
 from ..discovery.system.measure import measure
 from ..errors import PruneError
-from ..execution.environment_preflight import Departure
-from ..execution.environment_preflight import Tools as DepartureTools
+from ..execution.environment_preflight import EnvironmentPorts, EnvironmentRemoval
 from ..execution.locks.run_lock import Patience
 from ..execution.owner_process import Ask, in_place_of, owner_to_become
-from ..execution.ports import Extraction, Tools
+from ..execution.ports import Extraction, Ports
 from ..execution.purge_backups import purge
 from ..execution.quarantine.archive import is_own_folder
 from ..execution.recover import recover
-from ..execution.remove_environments import Removed, take_away
+from ..execution.remove_environments import RemovalResult, remove_environments
 from ..execution.remove_index_caches import remove_other
 from ..execution.repair_packages import repair
 from ..execution.restore_backups import Restored, restore
@@ -37,7 +36,7 @@ from ..execution.state.receipt import ReceiptEntry
 from ..execution.state.state_dir import locked
 from ..execution.state.stored_runs import StoredRun
 from ..execution.sweep import Execution, execute
-from .conda_hooks import farewell
+from .conda_hooks import run_removal_hooks
 from .runs.refetch import fetch, preload
 from .runs.restore_envs import restore_environments
 
@@ -51,10 +50,10 @@ _OtherOutcomes = tuple[tuple[OtherOutcome, ...], bool]
 _INTERRUPTED = "interrupted before it"
 
 
-def execute_as_owners(plan: Plan, run: Run, tools: Tools) -> Execution:
+def execute_as_owners(plan: Plan, run: Run, ports: Ports) -> Execution:
     """Carry out all decisions to remove, as `execute`. Raises what that raises, before anything is changed."""
     if run.disposal is Disposal.ARCHIVE:
-        return execute(plan, run, tools)
+        return execute(plan, run, ports)
     done: dict[int, Outcome] = {}
     whole = Execution(())
     for path, numbers in _by_owner([decision.entry.cache for decision in plan.remove]):
@@ -63,7 +62,7 @@ def execute_as_owners(plan: Plan, run: Run, tools: Tools) -> Execution:
         if whole.interrupted:
             part = _stopped(mine, _INTERRUPTED, Result.SKIPPED)
         else:
-            part = _executed(path, mine, run, tools, done)
+            part = _executed(path, mine, run, ports, done)
         done.update(zip(numbers, part.outcomes))
         whole = Execution(
             (),
@@ -75,9 +74,9 @@ def execute_as_owners(plan: Plan, run: Run, tools: Tools) -> Execution:
     return replace(whole, outcomes=tuple(done[number] for number in sorted(done)))
 
 
-def _executed(path: str, plan: Plan, run: Run, tools: Tools, before: Mapping[int, Outcome]) -> Execution:
+def _executed(path: str, plan: Plan, run: Run, ports: Ports, before: Mapping[int, Outcome]) -> Execution:
     try:
-        return in_place_of(path, Execution, lambda ask: execute(plan, run, _tools(tools, ask)), _answers(tools))
+        return in_place_of(path, Execution, lambda ask: execute(plan, run, _ports(ports, ask)), _answers(ports))
     except PruneError as error:
         if not before:
             raise
@@ -89,7 +88,7 @@ def _stopped(plan: Plan, why: str, result: Result) -> Execution:
     return Execution(tuple(Outcome(decision.entry, result, error=why) for decision in plan.remove))
 
 
-def repair_as_owners(plan: Plan, run: Run, extraction: Extraction, tools: Tools) -> _Outcomes:
+def repair_as_owners(plan: Plan, run: Run, extraction: Extraction, ports: Ports) -> _Outcomes:
     """Extract damaged packages anew, as `repair`."""
     preload()
     done: dict[int, Outcome] = {}
@@ -98,16 +97,16 @@ def repair_as_owners(plan: Plan, run: Run, extraction: Extraction, tools: Tools)
         mine = [plan.repair[number] for number in numbers]
 
         def work(ask: Ask, mine: Sequence[Any] = mine) -> _Outcomes:
-            return repair(mine, plan.inventory.caches, run, extraction, _tools(tools, ask))
+            return repair(mine, plan.inventory.caches, run, extraction, _ports(ports, ask))
 
         outcomes = tuple(Outcome(item.removal.entry, Result.SKIPPED, error=_INTERRUPTED) for item in mine)
         if not interrupted:
-            outcomes, interrupted = in_place_of(path, _Outcomes, work, _answers(tools))
+            outcomes, interrupted = in_place_of(path, _Outcomes, work, _answers(ports))
         done.update(zip(numbers, outcomes))
     return tuple(done[number] for number in sorted(done)), interrupted
 
 
-def remove_other_as_owners(plan: Plan, tools: Tools, before: Sequence[OtherOutcome]) -> _OtherOutcomes:
+def remove_other_as_owners(plan: Plan, ports: Ports, before: Sequence[OtherOutcome]) -> _OtherOutcomes:
     """Remove index caches, temporary and log files, as `remove_other`."""
     done: dict[int, OtherOutcome] = {}
     interrupted = False
@@ -115,58 +114,68 @@ def remove_other_as_owners(plan: Plan, tools: Tools, before: Sequence[OtherOutco
         mine = [plan.other[number] for number in numbers]
 
         def work(ask: Ask, mine: Sequence[Any] = mine) -> _OtherOutcomes:
-            return remove_other(mine, plan.inventory.caches, _tools(tools, ask), before)
+            return remove_other(mine, plan.inventory.caches, _ports(ports, ask), before)
 
         outcomes = tuple(OtherOutcome(other, Result.SKIPPED, error=_INTERRUPTED) for other in mine)
         if not interrupted:
-            outcomes, interrupted = in_place_of(path, _OtherOutcomes, work, _answers(tools))
+            outcomes, interrupted = in_place_of(path, _OtherOutcomes, work, _answers(ports))
         done.update(zip(numbers, outcomes))
     return tuple(done[number] for number in sorted(done)), interrupted
 
 
-def take_away_as_owners(departures: Sequence[Departure], run: Run, tools: DepartureTools) -> Removed:
-    """Take environments away, as `take_away`. Raises what that raises, before anything is changed."""
+def remove_environments_as_owners(
+    removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts
+) -> RemovalResult:
+    """Take environments away, as `remove_environments`. Raises what that raises, before anything is changed."""
     preload()
-    done: dict[int, Departed] = {}
+    done: dict[int, RemovedEnvironment] = {}
     interrupted = False
-    for path, numbers in _by_owner([departure.place.real_path for departure in departures]):
-        mine = [departures[number] for number in numbers]
+    for path, numbers in _by_owner([removal.place.real_path for removal in removals]):
+        mine = [removals[number] for number in numbers]
         if interrupted:
-            part = Removed(tuple(Departed(item.path, Result.SKIPPED, error=_INTERRUPTED) for item in mine))
+            part = RemovalResult(
+                tuple(RemovedEnvironment(item.path, Result.SKIPPED, error=_INTERRUPTED) for item in mine)
+            )
         else:
-            part = _taken_away(path, mine, run, tools, done)
+            part = _taken_away(path, mine, run, ports, done)
         done.update(zip(numbers, part.outcomes))
         interrupted |= part.interrupted
-    return Removed(tuple(done[number] for number in sorted(done)), interrupted)
+    return RemovalResult(tuple(done[number] for number in sorted(done)), interrupted)
 
 
 def _taken_away(
-    path: str, departures: Sequence[Departure], run: Run, tools: DepartureTools, before: Mapping[int, Departed]
-) -> Removed:
-    answers = {"objection": tools.objection, "unregister": tools.unregister, "note": tools.note}
+    path: str,
+    removals: Sequence[EnvironmentRemoval],
+    run: Run,
+    ports: EnvironmentPorts,
+    before: Mapping[int, RemovedEnvironment],
+) -> RemovalResult:
+    answers = {"objection": ports.objection, "unregister": ports.unregister, "note": ports.note}
 
-    def work(ask: Ask) -> Removed:
+    def work(ask: Ask) -> RemovalResult:
         asking = replace(
-            tools,
+            ports,
             objection=lambda prefix: ask("objection", prefix),
             unregister=lambda prefix: ask("unregister", prefix),
             note=lambda place: ask("note", place),
             progress=lambda files: ask("progress", files),
-            patience=_patience(tools.patience, ask),
+            patience=_patience(ports.patience, ask),
         )
-        return take_away(departures, run, asking)
+        return remove_environments(removals, run, asking)
 
     try:
-        return in_place_of(path, Removed, work, {**_voices(tools.patience, tools.progress), **answers})
+        return in_place_of(path, RemovalResult, work, {**_voices(ports.patience, ports.progress), **answers})
     except PruneError as error:
         if not before:
             raise
-        return Removed(tuple(Departed(item.path, Result.FAILED, error=error.message) for item in departures))
+        return RemovalResult(
+            tuple(RemovedEnvironment(item.path, Result.FAILED, error=error.message) for item in removals)
+        )
 
 
-def farewell_as_owner(prefix: str) -> str | None:
-    """Do what conda does outside of an environment that it removes, as `farewell`, as the environment's owner."""
-    return in_place_of(prefix, str | None, lambda ask: farewell(prefix), {})
+def removal_hooks_as_owner(prefix: str) -> str | None:
+    """Do what conda does outside of an environment that it removes (`run_removal_hooks`), as its owner."""
+    return in_place_of(prefix, str | None, lambda ask: run_removal_hooks(prefix), {})
 
 
 def export_as_owner(root: Root) -> Export:
@@ -257,20 +266,20 @@ def _measure(path: str, dir_fd: int | None) -> Any:
     return measure(path, dir_fd=dir_fd)
 
 
-def _tools(tools: Tools, ask: Ask) -> Tools:
+def _ports(ports: Ports, ask: Ask) -> Ports:
     """Return what an execution needs from outside, had from the parent: it sees all environments."""
     return replace(
-        tools,
+        ports,
         references=lambda: ask("references"),
         soft_links=lambda: ask("soft_links"),
         progress=lambda files: ask("progress", files),
-        patience=_patience(tools.patience, ask),
+        patience=_patience(ports.patience, ask),
     )
 
 
-def _answers(tools: Tools) -> Mapping[str, Callable[..., Any]]:
-    more = {"references": tools.references, "soft_links": tools.soft_links}
-    return {**_voices(tools.patience, tools.progress), **more}
+def _answers(ports: Ports) -> Mapping[str, Callable[..., Any]]:
+    more = {"references": ports.references, "soft_links": ports.soft_links}
+    return {**_voices(ports.patience, ports.progress), **more}
 
 
 def _patience(patience: Patience, ask: Ask) -> Patience:

@@ -92,7 +92,7 @@ def test_each_rule_says_why_it_keeps_and_how_to_lift_it(
     ("policy", "kind", "words"),
     [
         ({}, "unreferenced", "no environment references it"),
-        ({"doubles": frozenset({an_entry()})}, "extracted", "its archive is here and sound (--ci cache)"),
+        ({"redundant": frozenset({an_entry()})}, "extracted", "its archive is here and sound (--ci cache)"),
         (
             {"tarballs": frozenset({an_entry("a-1-0", PartKind.ARCHIVE)})},
             "tarball",
@@ -212,7 +212,7 @@ def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedIn
     assert removal.names == {entry.dist, "a-1-0"}
 
 
-@pytest.mark.parametrize("lifted", ["unlinked", "doubles", "tarballs"])
+@pytest.mark.parametrize("lifted", ["unlinked", "redundant", "tarballs"])
 def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lifted: str) -> None:
     entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
     roots = (a_root("/envs/a", "a-1-0"), a_root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE))
@@ -234,7 +234,7 @@ def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lif
         ({"kinds": frozenset({PartKind.EXTRACTED})}, {PartKind.EXTRACTED, PartKind.LOCK}),
         ({"kinds": frozenset({PartKind.ARCHIVE})}, {PartKind.ARCHIVE}),
         ({"kinds": frozenset({PartKind.ARCHIVE, PartKind.LOCK})}, {PartKind.ARCHIVE}),
-        ({"doubles": True}, {PartKind.EXTRACTED, PartKind.LOCK}),
+        ({"redundant": True}, {PartKind.EXTRACTED, PartKind.LOCK}),
         ({"tarballs": True}, {PartKind.ARCHIVE}),
     ],
 )

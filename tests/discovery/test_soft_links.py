@@ -21,7 +21,7 @@ from conda_prune_plugin.discovery.links.soft_links import soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.roots.environments import Sources
 from conda_prune_plugin.discovery.roots.watch import RootWatch
-from conda_prune_plugin.discovery.system.worker import Crew
+from conda_prune_plugin.discovery.system.worker import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -313,8 +313,8 @@ def test_two_processes_see_what_one_sees(tiny: Tiny) -> None:
         prefixes.append(str(prefix))
     caches, _ = find_caches((str(tiny.cache),), ())
     alone = soft_links(prefixes, caches, lambda seen: None)
-    with Crew() as crew:
-        assert soft_links(prefixes, caches, lambda seen: None, crew) == alone
+    with WorkerPool() as workers:
+        assert soft_links(prefixes, caches, lambda seen: None, workers) == alone
         assert len(next(iter(alone.entries.values()))) >= 8
 
 
@@ -362,11 +362,11 @@ def test_a_helper_sees_the_signs_that_one_process_sees_and_is_free_afterwards(ti
     _sample(tiny, tiny.envs / "e")
     caches, _ = find_caches((str(tiny.cache),), ())
     roots = [Root(str(tiny.envs / name), None, RootState.OK, frozenset()) for name in ("e", "other")]
-    with Crew() as crew:
-        search = SoftLinkSearch(roots, caches, crew)
+    with WorkerPool() as workers:
+        search = SoftLinkSearch(roots, caches, workers)
         search.begin(["share/deep/er/two"])
         softly = search.where_signs_are(["share/deep/er/two", "share/new"], lambda seen: None)
 
         assert softly == soft_links([root.path for root in roots], caches, lambda seen: None)
         assert set(softly.entries) == {(str(tiny.cache), "linked-1-0")}
-        assert soft_links([root.path for root in roots], caches, lambda seen: None, crew) == softly
+        assert soft_links([root.path for root in roots], caches, lambda seen: None, workers) == softly

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from machine import allocated as du
 
 from conda_prune_plugin.core.usage.disk_usage import Account, Inodes, Tree, account, occupied, released, shares
-from conda_prune_plugin.discovery.system import worker as crew_module
-from conda_prune_plugin.discovery.system.worker import Crew
+from conda_prune_plugin.discovery.system import worker as worker_module
+from conda_prune_plugin.discovery.system.worker import WorkerPool
 from conda_prune_plugin.discovery.usage.walker import Task, Walker, Walking
 
 if TYPE_CHECKING:
@@ -157,16 +157,16 @@ def test_two_processes_count_what_one_does(place: Path, monkeypatch: pytest.Monk
     paths = [path for seed in range(6) for path in _grow(place / str(seed), seed)]
     alone = _walk(paths)
     for processors in (1, 2):
-        monkeypatch.setattr(crew_module, "_processors", lambda number=processors: number)
+        monkeypatch.setattr(worker_module, "_processors", lambda number=processors: number)
         inodes = Inodes()
         keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
         told: list[int] = []
         walker = Walker(inodes, keys, progress=told.append)
-        with Crew() as crew:
-            crew.begin(Walking(walker, told.append), [Task(str(paths[0]))])
-            trees = [found[""] for found in crew.finish()]
-            crew.begin(Walking(walker, told.append), [Task(str(path), trusted=True) for path in paths[1:]])
-            trees += [found[""] for found in crew.finish()]
+        with WorkerPool() as workers:
+            workers.begin(Walking(walker, told.append), [Task(str(paths[0]))])
+            trees = [found[""] for found in workers.finish()]
+            workers.begin(Walking(walker, told.append), [Task(str(path), trusted=True) for path in paths[1:]])
+            trees += [found[""] for found in workers.finish()]
 
         assert sum(told) == sum(tree.files for tree in trees)
         assert _accounts(inodes, trees) == _accounts(*alone)
@@ -175,14 +175,14 @@ def test_two_processes_count_what_one_does(place: Path, monkeypatch: pytest.Monk
 
 def test_the_work_is_done_though_the_helper_dies(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [path for seed in range(6) for path in _grow(place / str(seed), seed)]
-    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
-    monkeypatch.setattr(crew_module, "_SCRIPT", "import sys; sys.exit(3)")
+    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
+    monkeypatch.setattr(worker_module, "_SCRIPT", "import sys; sys.exit(3)")
 
     inodes = Inodes()
     keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
     walker = Walker(inodes, keys)
-    with Crew() as crew:
-        crew.begin(Walking(walker), [Task(str(path), trusted=True) for path in paths])
-        trees = [found[""] for found in crew.finish()]
+    with WorkerPool() as workers:
+        workers.begin(Walking(walker), [Task(str(path), trusted=True) for path in paths])
+        trees = [found[""] for found in workers.finish()]
 
     assert occupied(trees, inodes) == du(*paths)

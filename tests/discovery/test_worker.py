@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from tasks import Repeating, Stopping
 
-from conda_prune_plugin.discovery.system import worker as crew_module
-from conda_prune_plugin.discovery.system.worker import Crew, worthwhile
+from conda_prune_plugin.discovery.system import worker as worker_module
+from conda_prune_plugin.discovery.system.worker import WorkerPool, worthwhile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,8 @@ _LARGE = 2 << 20
 def _two_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let there be a second process that finds the work of these tests, and end a test that hangs."""
     beside = f"import sys; sys.path.append({str(Path(__file__).parents[1] / 'support')!r}); "
-    monkeypatch.setattr(crew_module, "_SCRIPT", beside + crew_module._SCRIPT)
-    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
+    monkeypatch.setattr(worker_module, "_SCRIPT", beside + worker_module._SCRIPT)
+    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
 
     def give_up(*_: object) -> NoReturn:
         raise AssertionError("the processes wait for each other")
@@ -42,10 +42,10 @@ def _two_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_neither_process_waits_for_the_other_when_tasks_and_answers_fill_their_pipes() -> None:
     tasks = [bytes([number]) * _LARGE for number in range(8)]
 
-    with Crew() as crew:
+    with WorkerPool() as workers:
         work = Repeating()
-        crew.begin(work, tasks)
-        found = crew.finish()
+        workers.begin(work, tasks)
+        found = workers.finish()
 
     assert found == [task * 10 for task in tasks]
     assert work.taken
@@ -53,19 +53,19 @@ def test_neither_process_waits_for_the_other_when_tasks_and_answers_fill_their_p
 
 @pytest.mark.parametrize("task", [b"whole", b"half", b"x" * _LARGE])
 def test_a_second_process_that_is_stopped_is_not_waited_for(task: bytes) -> None:
-    with Crew() as crew:
-        crew.begin(Stopping(), [task] * 8)
-        assert crew.finish() == [task * 10] * 8
+    with WorkerPool() as workers:
+        workers.begin(Stopping(), [task] * 8)
+        assert workers.finish() == [task * 10] * 8
 
 
 def test_the_second_process_takes_the_standard_library_and_not_what_is_installed_by_its_names(tmp_path: Path) -> None:
-    package = Path(crew_module.__file__).parents[2]
+    package = Path(worker_module.__file__).parents[2]
     (tmp_path / package.name).symlink_to(package)
     # As old backports of these modules are.
     for name in ("pickle", "enum", "dataclasses", "typing"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('for Python 2.7 only')")
 
-    script = [sys.executable, "-I", "-S", "-c", crew_module._SCRIPT, str(tmp_path)]
+    script = [sys.executable, "-I", "-S", "-c", worker_module._SCRIPT, str(tmp_path)]
     assert subprocess.run(script, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
@@ -73,7 +73,7 @@ def test_the_second_process_takes_the_standard_library_and_not_what_is_installed
 def test_paths_mean_the_same_to_both_processes(utf8: str) -> None:
     code = (
         "from tasks import Encoding; from conda_prune_plugin.discovery.system import worker as crew\n"
-        f"crew._SCRIPT = {crew_module._SCRIPT!r}; crew._processors = lambda: 2\n"
+        f"crew._SCRIPT = {worker_module._SCRIPT!r}; crew._processors = lambda: 2\n"
         "with crew.Crew() as both:\n"
         "    both.begin(Encoding(), [b'here', b'there'])\n"
         "    print(set(both.finish()), both.helped)"

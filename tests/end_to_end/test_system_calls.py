@@ -26,13 +26,13 @@ from conda_prune_plugin.core.rules.reachability import candidates, references
 from conda_prune_plugin.demo.demo_packages import File
 from conda_prune_plugin.discovery.leftovers.leftover_search import Found, Search, find_leftovers
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
-from conda_prune_plugin.discovery.packages.inspection import Looked, Looking, Memory
+from conda_prune_plugin.discovery.packages.inspection import Inspected, Inspecting, Memory
 from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
 from conda_prune_plugin.discovery.roots.environments import Reader, Sources
 from conda_prune_plugin.discovery.roots.watch import RootWatch
-from conda_prune_plugin.discovery.system import worker as crew_module
+from conda_prune_plugin.discovery.system import worker as worker_module
 from conda_prune_plugin.discovery.system.mounts import mount_of, mounts
-from conda_prune_plugin.discovery.system.worker import Crew
+from conda_prune_plugin.discovery.system.worker import WorkerPool
 from conda_prune_plugin.discovery.usage.survey import _TRUSTED
 from conda_prune_plugin.execution.files.parallel_remove import FEW, delete_all
 
@@ -244,26 +244,26 @@ def odd(tiny: Tiny) -> Inventory:
     return tiny.inventory()
 
 
-def _seen(inventory: Inventory, crew: Crew | None) -> tuple[Found, tuple[Evidence, ...]]:
+def _seen(inventory: Inventory, workers: WorkerPool | None) -> tuple[Found, tuple[Evidence, ...]]:
     memory = Memory()
-    found = find_leftovers(inventory, references(inventory.roots), Search(), memory, lambda done: None, crew)
+    found = find_leftovers(inventory, references(inventory.roots), Search(), memory, lambda done: None, workers)
     entries = candidates(found.inventory, references(inventory.roots))
     return found, gather_evidence(found.inventory.caches, entries, lambda done: None, memory)
 
 
 def test_two_processes_see_what_one_does(odd: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
-    helped: list[Looked] = []
-    take = Looking.take
+    helped: list[Inspected] = []
+    take = Inspecting.take
 
-    def taken(work: Looking, found: list[Looked]) -> list[Looked]:
+    def taken(work: Inspecting, found: list[Inspected]) -> list[Inspected]:
         helped.extend(found)
         return take(work, found)
 
-    monkeypatch.setattr(Looking, "take", taken)
-    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
+    monkeypatch.setattr(Inspecting, "take", taken)
+    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
 
-    with Crew() as crew:
-        seen = _seen(odd, crew)
+    with WorkerPool() as workers:
+        seen = _seen(odd, workers)
 
     assert helped
     assert seen == _seen(odd, None)
@@ -271,17 +271,17 @@ def test_two_processes_see_what_one_does(odd: Inventory, monkeypatch: pytest.Mon
 
 
 def test_one_process_sees_everything_when_the_other_dies(odd: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
-    monkeypatch.setattr(crew_module, "_SCRIPT", "import sys; sys.stdin.buffer.read(300); sys.exit(3)")
+    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
+    monkeypatch.setattr(worker_module, "_SCRIPT", "import sys; sys.stdin.buffer.read(300); sys.exit(3)")
 
-    with Crew() as crew:
-        assert _seen(odd, crew) == _seen(odd, None)
+    with WorkerPool() as workers:
+        assert _seen(odd, workers) == _seen(odd, None)
 
 
 def test_what_becomes_of_environments_after_they_were_read_ahead_counts(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew_module, "_processors", lambda: 2)
+    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
     sources = Sources(envs_dirs=(str(tiny.envs),))
     caches, _ = find_caches((str(tiny.cache),), ())
     tiny.use("three", "lone-1-0")
@@ -293,10 +293,10 @@ def test_what_becomes_of_environments_after_they_were_read_ahead_counts(
             os.utime(path, (then, then))
 
     settle(1000)
-    with Crew() as crew:
-        reader = Reader(crew)
+    with WorkerPool() as workers:
+        reader = Reader(workers)
         reader.begin(sources)
-        while not (crew._helper and crew._helper.has_answer()):
+        while not (workers._worker and workers._worker.has_answer()):
             time.sleep(0.001)  # It is the first of them that was read.
         tiny.record(tiny.envs / "one", "idle-2-0")
         tiny.use("new", "used-1-0")
@@ -314,7 +314,7 @@ def test_what_was_read_ahead_within_a_tick_of_its_last_change_is_read_again(tiny
     changed = time.time_ns() - 10**10
     for path in (tiny.envs, *tiny.envs.glob("*/conda-meta")):
         os.utime(path, ns=(changed, changed))
-    reader = Reader(Crew(at_once=False))
+    reader = Reader(WorkerPool(at_once=False))
     reader.since = changed + 10**9
     caches, _ = find_caches((str(tiny.cache),), ())
 

@@ -12,7 +12,7 @@ from machine import Answer, Machine, age, listing
 from tiny import tiny_on
 
 from conda_prune_plugin.core.layout import STATE
-from conda_prune_plugin.execution.state.last_check import STAMP, claim
+from conda_prune_plugin.execution.state.last_check import LAST_CHECK, claim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_hint_is_one_line_on_standard_error_once_a_day(used_up: Machine) -> No
     assert reclaimable
 
     first, second = _remove(used_up, "one", "hint"), _remove(used_up, "two", "hint")
-    stamp = used_up.cache / STATE / STAMP
+    stamp = used_up.cache / STATE / LAST_CHECK
     age(stamp, 25 * HOUR)
     third = _remove(used_up, "three", "hint")
 
@@ -115,7 +115,7 @@ def test_on_purges_old_backups_also_on_a_day_with_little_to_prune(used_up: Machi
     receipt.write_text(json.dumps({**document, "started": document["started"] - 48 * HOUR}))
 
     young = _remove(used_up, "one", mode, CONDA_PLUGINS_PRUNE_PURGE_AFTER="3d")
-    age(used_up.cache / STATE / STAMP, 25 * HOUR)
+    age(used_up.cache / STATE / LAST_CHECK, 25 * HOUR)
     old = _remove(used_up, "two", mode, CONDA_PLUGINS_PRUNE_PURGE_AFTER="1d")
 
     assert "prune" not in young.err
@@ -182,7 +182,7 @@ def test_the_time_of_the_last_look_is_kept_in_the_first_cache_that_can_be_writte
 def test_a_stamp_from_the_future_does_not_count(tmp_path: Path) -> None:
     now = time.time()
     assert claim([str(tmp_path)], now)
-    os.utime(tmp_path / STATE / STAMP, (now + 1e6, now + 1e6))
+    os.utime(tmp_path / STATE / LAST_CHECK, (now + 1e6, now + 1e6))
 
     assert claim([str(tmp_path)], now)
     assert not claim([str(tmp_path)], now)

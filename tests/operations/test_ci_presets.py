@@ -394,8 +394,8 @@ def test_index_caches_are_saved_for_a_solver_that_needs_them_offline(empty: Mach
     ("version", "solver", "kept"),
     [
         ("24.7.1", "classic", Target(0)),
-        ("24.9.0", "classic", Target.DOUBLES),
-        ("25.5.1", "classic", Target.DOUBLES),
+        ("24.9.0", "classic", Target.REDUNDANT),
+        ("25.5.1", "classic", Target.REDUNDANT),
         ("25.7.0", "classic", Target.RECORDS | Target.INDEX_CACHE),
         ("24.7.1", "libmamba", Target.RECORDS),
         ("26.9.0", "libmamba", Target.RECORDS),
@@ -409,7 +409,7 @@ def test_what_this_conda_needs_offline_stays(
     monkeypatch.setattr("conda.__version__", version)
     monkeypatch.setattr("conda.base.context.context", SimpleNamespace(solver=solver))
 
-    needed = Target.DOUBLES | Target.RECORDS | Target.INDEX_CACHE
+    needed = Target.REDUNDANT | Target.RECORDS | Target.INDEX_CACHE
     assert needed & ~targets_of_preset("cache") == kept
 
 

@@ -19,11 +19,11 @@ from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.system.measure import identity, measure
 from conda_prune_plugin.errors import StateError
-from conda_prune_plugin.execution.environment_preflight import Departure, Tools
+from conda_prune_plugin.execution.environment_preflight import EnvironmentPorts, EnvironmentRemoval
 from conda_prune_plugin.execution.files.dir_fd import Directory
 from conda_prune_plugin.execution.locks.run_lock import Patience
 from conda_prune_plugin.execution.recover import recover
-from conda_prune_plugin.execution.remove_environments import Removed, take_away
+from conda_prune_plugin.execution.remove_environments import RemovalResult, remove_environments
 from conda_prune_plugin.execution.state.stored_runs import stored_runs
 from conda_prune_plugin.operations.runs.state_dirs import place_of
 
@@ -36,7 +36,7 @@ class Two:
     """An environment ``e`` in each of two directories of environments."""
 
     places: list[Path]
-    farewell: Callable[[str], str | None] = lambda path: None
+    removal_hooks: Callable[[str], str | None] = lambda path: None
     progress: Callable[[int], None] = lambda files: None
     obstacle: str | None = None
     unregistered: list[str] = field(default_factory=list)
@@ -47,11 +47,11 @@ class Two:
         return [place / "e" for place in self.places]
 
     @property
-    def tools(self) -> Tools:
+    def tools(self) -> EnvironmentPorts:
         """What a removal is handed."""
-        return Tools(
+        return EnvironmentPorts(
             objection=lambda path: None,
-            farewell=self.farewell,
+            removal_hooks=self.removal_hooks,
             unregister=self.unregistered.append,
             note=lambda place: None,
             measure=lambda path, dir_fd: replace(measure(path, dir_fd=dir_fd), obstacle=self.obstacle),
@@ -59,16 +59,18 @@ class Two:
             patience=Patience(1.0, lambda message: None),
         )
 
-    def take_away(self, disposal: Disposal = Disposal.DELETE) -> Removed:
+    def remove_environments(self, disposal: Disposal = Disposal.DELETE) -> RemovalResult:
         """Take both away."""
-        return take_away([_departure(prefix) for prefix in self.prefixes], Run("run-1", 0.0, disposal), self.tools)
+        return remove_environments(
+            [_removal(prefix) for prefix in self.prefixes], Run("run-1", 0.0, disposal), self.tools
+        )
 
 
-def _departure(prefix: Path) -> Departure:
+def _removal(prefix: Path) -> EnvironmentRemoval:
     exports = {"explicit.txt": b"@EXPLICIT\n"}
     meta = (prefix / "conda-meta").stat()
     stamp = (meta.st_ino, meta.st_mtime_ns)
-    return Departure(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), stamp, exports, {})
+    return EnvironmentRemoval(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), stamp, exports, {})
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_nothing_is_taken_where_one_of_the_directories_can_not_be_used(two: Two)
     before = [sorted(os.listdir(place)) for place in two.places]
 
     with pytest.raises(StateError):
-        two.take_away()
+        two.remove_environments()
 
     assert [sorted(os.listdir(place)) for place in two.places] == before
     assert two.unregistered == []
@@ -100,9 +102,9 @@ def test_nothing_is_taken_where_one_of_the_directories_can_not_be_used(two: Two)
 
 def test_nobody_takes_leave_of_what_comes_back(two: Two) -> None:
     left: list[str] = []
-    two.farewell = left.append
+    two.removal_hooks = left.append
 
-    removed = two.take_away(Disposal.BACKUP)
+    removed = two.remove_environments(Disposal.BACKUP)
 
     assert [outcome.result for outcome in removed.outcomes] == [Result.BACKED_UP] * 2
     assert left == []
@@ -114,8 +116,8 @@ def test_what_is_stopped_takes_nothing_more(two: Two) -> None:
     def stop(path: str) -> str | None:
         raise KeyboardInterrupt
 
-    two.farewell = stop
-    removed = two.take_away()
+    two.removal_hooks = stop
+    removed = two.remove_environments()
 
     assert removed.interrupted
     assert removed.failed
@@ -131,7 +133,7 @@ def test_a_deletion_that_is_stopped_is_left_to_the_next_run(two: Two) -> None:
         raise KeyboardInterrupt
 
     two.progress = stop
-    removed = two.take_away()
+    removed = two.remove_environments()
 
     assert removed.interrupted
     assert [outcome.result for outcome in removed.outcomes] == [Result.FAILED, Result.SKIPPED]
@@ -158,8 +160,8 @@ def test_what_could_not_be_put_back_is_cleared_by_the_next_run(tmp_path: Path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(Directory, "move", refuse)
-        removed = take_away(
-            [_departure(prefix) for prefix in prefixes], Run("run-1", 0.0, Disposal.DELETE), Two([]).tools
+        removed = remove_environments(
+            [_removal(prefix) for prefix in prefixes], Run("run-1", 0.0, Disposal.DELETE), Two([]).tools
         )
 
     assert [outcome.result for outcome in removed.outcomes] == [Result.REMOVED, Result.FAILED]
@@ -174,14 +176,14 @@ def test_what_could_not_be_put_back_is_cleared_by_the_next_run(tmp_path: Path, m
 @pytest.mark.parametrize("change", ["made", "removed"])
 def test_an_environment_whose_conda_meta_comes_or_goes_after_the_look_stays(two: Two, change: str) -> None:
     (first, second) = two.prefixes
-    departure = _departure(first)
+    removal = _removal(first)
     if change == "made":
         # Half removed when it was looked at; somebody creates it anew.
-        departure = replace(departure, stamp=None)
+        removal = replace(removal, stamp=None)
     else:
         shutil.rmtree(first / "conda-meta")
 
-    removed = take_away([departure, _departure(second)], Run("run-1", 0.0, Disposal.DELETE), two.tools)
+    removed = remove_environments([removal, _removal(second)], Run("run-1", 0.0, Disposal.DELETE), two.tools)
 
     assert [outcome.result for outcome in removed.outcomes] == [Result.SKIPPED, Result.REMOVED]
     assert (first / "lib" / "one").exists()
@@ -189,10 +191,10 @@ def test_an_environment_whose_conda_meta_comes_or_goes_after_the_look_stays(two:
 
 def test_what_can_not_be_deleted_is_found_before_anybody_takes_leave_of_it(two: Two) -> None:
     left: list[str] = []
-    two.farewell = left.append
+    two.removal_hooks = left.append
     two.obstacle = "another file system is mounted in it"
 
-    removed = two.take_away()
+    removed = two.remove_environments()
 
     assert [(outcome.result, outcome.error) for outcome in removed.outcomes] == [(Result.FAILED, two.obstacle)] * 2
     assert left == []
@@ -216,7 +218,7 @@ def test_interrupted_after_any_change_what_is_said_to_stay_is_there_and_register
             results: list[Result] = []
 
             with interrupted({number, number + again}) as changes:
-                results += [outcome.result for outcome in two.take_away(disposal).outcomes]
+                results += [outcome.result for outcome in two.remove_environments(disposal).outcomes]
             for prefix in two.prefixes:
                 _recover(prefix)
 

@@ -1,4 +1,4 @@
-"""Work for a crew, for tests. The second process imports this, too: it takes nothing but the standard library."""
+"""Work for a worker pool, for tests. The second process imports this too: it takes only the standard library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Repeating:
         """Return ten times the task."""
         return task * 10
 
-    do_apart = do
+    do_in_worker = do
 
     def take(self, answer: Any) -> Any:
         """Return the answer."""
@@ -28,7 +28,7 @@ class Repeating:
 class Stopping(Repeating):
     """Stops the second process, half-way through an answer if the task says so."""
 
-    def do_apart(self, task: bytes) -> bytes:
+    def do_in_worker(self, task: bytes) -> bytes:
         """Stop this process at its first task."""
         if task.startswith(b"half"):
             os.write(1, b"\xff\0\0")
@@ -43,4 +43,4 @@ class Encoding(Repeating):
         """Return 1 or 0."""
         return sys.flags.utf8_mode
 
-    do_apart = do  # type: ignore[assignment]
+    do_in_worker = do  # type: ignore[assignment]

@@ -23,7 +23,7 @@ from conda_prune_plugin.discovery.roots.environments import Sources
 from conda_prune_plugin.discovery.roots.watch import RootWatch
 from conda_prune_plugin.discovery.system.measure import measure
 from conda_prune_plugin.execution.locks.run_lock import Patience
-from conda_prune_plugin.execution.ports import Tools
+from conda_prune_plugin.execution.ports import Ports
 from conda_prune_plugin.execution.sweep import Execution, execute
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Tiny:
             self.before_measuring(name)
             return measure(name, dir_fd=dir_fd)
 
-        tools = Tools(
+        tools = Ports(
             watch.references,
             watch.soft_links,
             measured,

@@ -234,7 +234,7 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class Departed:
+class RemovedEnvironment:
     """What became of one environment; `freed` in bytes, `exports` the path of the folder if it is there."""
 
     path: str

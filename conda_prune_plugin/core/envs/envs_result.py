@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..notices import Notice
 from ..run import Disposal, Run
-from .environment_use import Departed, Environment, Losses
+from .environment_use import Environment, Losses, RemovedEnvironment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class EnvsResult:
     reclaimable: int = 0
     reclaimable_then: int = 0
     run: Run | None = None
-    outcomes: Sequence[Departed] = ()
+    outcomes: Sequence[RemovedEnvironment] = ()
     fix: Mapping[str, Sequence[str]] | None = None
     copies: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()

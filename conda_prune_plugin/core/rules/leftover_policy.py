@@ -61,11 +61,11 @@ class Leftover:
         return self.entry.parts[0].kind is PartKind.EXTRACTED
 
 
-Rule = Callable[["_Subject"], Iterable[Reason]]
+Rule = Callable[["_LeftoverSubject"], Iterable[Reason]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class _LeftoverSubject:
     leftover: Leftover
     cache: Cache
     roots: Sequence[Root]
@@ -73,12 +73,12 @@ class _Subject:
     now: float
 
 
-def _kept(subject: _Subject) -> Iterable[Reason]:
+def _kept(subject: _LeftoverSubject) -> Iterable[Reason]:
     if subject.leftover.kept is not None:
         yield Reason(ReasonKind.KEEP, f"kept by the rule {subject.leftover.kept}")
 
 
-def _in_use(subject: _Subject) -> Iterable[Reason]:
+def _in_use(subject: _LeftoverSubject) -> Iterable[Reason]:
     leftover = subject.leftover
     if not leftover.holds_files:
         yield from map(soft_linked_by, leftover.linked)
@@ -99,7 +99,7 @@ def _in_use(subject: _Subject) -> Iterable[Reason]:
         yield Reason(ReasonKind.LINKED, f"{plural(outside, 'file')} with hard links from somewhere unknown")
 
 
-def _stands_in(subject: _Subject) -> Iterable[Reason]:
+def _stands_in(subject: _LeftoverSubject) -> Iterable[Reason]:
     """Give the environments for which what was set aside may be all that is left of a package."""
     names = {root.path: root.name for root in subject.roots if root.kind is RootKind.ENVIRONMENT}
     for path in subject.leftover.lacking:
@@ -107,17 +107,17 @@ def _stands_in(subject: _Subject) -> Iterable[Reason]:
         yield Reason(ReasonKind.ENVIRONMENT, detail, root=path)
 
 
-def _unreadable(subject: _Subject) -> Iterable[Reason]:
+def _unreadable(subject: _LeftoverSubject) -> Iterable[Reason]:
     if subject.leftover.unreadable is not None:
         yield Reason(ReasonKind.UNREADABLE, subject.leftover.unreadable)
 
 
-def _held(subject: _Subject) -> Iterable[Reason]:
+def _held(subject: _LeftoverSubject) -> Iterable[Reason]:
     if subject.leftover.held is not None:
         yield Reason(ReasonKind.LOCKED, f"{subject.leftover.held} holds it")
 
 
-def _read_only(subject: _Subject) -> Iterable[Reason]:
+def _read_only(subject: _LeftoverSubject) -> Iterable[Reason]:
     measurement = subject.leftover.measurement
     if not subject.cache.writable:
         yield Reason(ReasonKind.READ_ONLY, "no permission to remove anything from this cache")
@@ -125,20 +125,20 @@ def _read_only(subject: _Subject) -> Iterable[Reason]:
         yield Reason(ReasonKind.READ_ONLY, measurement.obstacle)
 
 
-def _irreplaceable(subject: _Subject) -> Iterable[Reason]:
+def _irreplaceable(subject: _LeftoverSubject) -> Iterable[Reason]:
     why = subject.leftover.irreplaceable
     if why is not None and not subject.policy.include_irreplaceable:
         yield Reason(ReasonKind.IRREPLACEABLE, f"{why} (--include-irreplaceable)")
 
 
-def _recent(subject: _Subject) -> Iterable[Reason]:
+def _recent(subject: _LeftoverSubject) -> Iterable[Reason]:
     age = subject.now - subject.leftover.changed
     if subject.policy.min_age and age < subject.policy.min_age:
         detail = f"changed {format_age(age)} ago, an install may be at work on it (--min-age)"
         yield Reason(ReasonKind.RECENT, detail)
 
 
-def _not_selected(subject: _Subject) -> Iterable[Reason]:
+def _not_selected(subject: _LeftoverSubject) -> Iterable[Reason]:
     if not subject.leftover.chosen:
         yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--only)")
     age = subject.now - subject.leftover.changed
@@ -160,7 +160,7 @@ def decide(
 ) -> Remove | Keep:
     """Return the decision on a leftover; the first reason to keep it says what it is."""
     roots = referenced.get(leftover.of or "", ())
-    subject = _Subject(leftover, cache, roots, policy, now)
+    subject = _LeftoverSubject(leftover, cache, roots, policy, now)
     found = tuple(reason for rule in RULES for reason in rule(subject))
     if found or leftover.measurement is None:
         return Keep(leftover.entry, Verdict.LEFTOVER, (*found, Reason(leftover.kind, leftover.detail)))

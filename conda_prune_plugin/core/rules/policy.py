@@ -30,7 +30,7 @@ class Policy:
     keep_newest: how many of the newest versions of each name stay; `version_key` sorts versions.
     unlinked: the entries that go though environments have them, because these share no file with them, or keep what
         they share.
-    doubles: the entries whose extracted directory goes though environments have them, because a sound archive stays.
+    redundant: the entries whose extracted directory goes though environments have them, because a sound archive stays.
     tarballs: the entries whose archives go though environments have them, because their extracted directory is whole.
     """
 
@@ -42,20 +42,20 @@ class Policy:
     version_key: VersionKey = field(default=str, repr=False)
     include_irreplaceable: bool = False
     unlinked: frozenset[Entry] = frozenset()
-    doubles: frozenset[Entry] = frozenset()
+    redundant: frozenset[Entry] = frozenset()
     tarballs: frozenset[Entry] = frozenset()
     budget: Budget = NO_BUDGET
 
     def selected(self, entry: Entry) -> tuple[Part, ...]:
         """Return the parts of an entry that may go at all."""
-        kinds = {PartKind.EXTRACTED} if entry in self.doubles else self.kinds
+        kinds = {PartKind.EXTRACTED} if entry in self.redundant else self.kinds
         kinds = {PartKind.ARCHIVE} if entry in self.tarballs else kinds
         kinds = kinds | {PartKind.LOCK} if PartKind.EXTRACTED in kinds else kinds - {PartKind.LOCK}
         return tuple(part for part in entry.parts if part.kind in kinds)
 
     def lifts_references(self, entry: Entry) -> bool:
         """Return whether an entry may go, or a part of it, though environments have it."""
-        return entry in self.unlinked or entry in self.doubles or entry in self.tarballs
+        return entry in self.unlinked or entry in self.redundant or entry in self.tarballs
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reas
 
 def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...]:
     """Return why an entry goes that nothing keeps."""
-    if subject.entry in subject.policy.doubles:
+    if subject.entry in subject.policy.redundant:
         return (Reason(ReasonKind.EXTRACTED, "its archive is here and sound (--ci cache)"),)
     if subject.entry in subject.policy.tarballs:
         detail = "its extracted directory is here and whole (--all-tarballs)"

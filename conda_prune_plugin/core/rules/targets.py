@@ -23,7 +23,7 @@ class Target(Flag):
     LEFTOVERS = auto()
     UNLINKED = auto()
     HARD_LINKED = auto()
-    DOUBLES = auto()
+    REDUNDANT = auto()
     RECORDS = auto()
     INDEX_CACHE = auto()
     TEMPFILES = auto()

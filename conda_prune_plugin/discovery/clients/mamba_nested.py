@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from ... import failures
 from ...core.dist_names import is_dist_name
 from ...core.layout import INDEX, STATE
-from ..leftovers.leftover_names import is_left_aside
+from ..leftovers.leftover_names import is_leftover_name
 
 #: As deep as the path of a channel on this machine may be.
 _DEEPEST = 32
@@ -82,7 +82,7 @@ def _directories(top: str) -> Iterator[str]:
                 name = item.name
                 if is_dist_name(name) or name.startswith(".") or name in _NO_PACKAGES:
                     continue
-                if item.is_dir(follow_symlinks=False) and not is_left_aside(item):
+                if item.is_dir(follow_symlinks=False) and not is_leftover_name(item):
                     yield item.path
     except OSError as error:
         failures.note(error)

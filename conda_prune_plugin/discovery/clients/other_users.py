@@ -17,7 +17,7 @@ from ...failures import suppress
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class OtherUser:
     """Another user of a cache, and his home."""
 
     name: str
@@ -25,14 +25,14 @@ class Neighbour:
     cache: str
 
 
-def find_neighbours(caches: Iterable[Cache]) -> tuple[Neighbour, ...]:
+def find_other_users(caches: Iterable[Cache]) -> tuple[OtherUser, ...]:
     """Return the other users who own something in one of the caches; none where there are no users (Windows)."""
     if not hasattr(os, "geteuid"):
         return ()
     from pwd import getpwuid
 
     ours = os.geteuid()
-    found: dict[int, Neighbour] = {}
+    found: dict[int, OtherUser] = {}
     for cache in caches:
         if not cache.writable:
             continue
@@ -40,7 +40,7 @@ def find_neighbours(caches: Iterable[Cache]) -> tuple[Neighbour, ...]:
             # One who is not known any more has no home.
             with suppress(KeyError):
                 user = getpwuid(owner)
-                found[owner] = Neighbour(user.pw_name, user.pw_dir, cache.path)
+                found[owner] = OtherUser(user.pw_name, user.pw_dir, cache.path)
     return tuple(found.values())
 
 

@@ -44,7 +44,7 @@ def recorded_sha256(cache: Cache, entry: Entry) -> str | None:
     return None
 
 
-def strays(cache: Cache, items: Sequence[os.DirEntry[str]]) -> Iterator[tuple[str, ReasonKind, str, str]]:
+def rattler_leftovers(cache: Cache, items: Sequence[os.DirEntry[str]]) -> Iterator[tuple[str, ReasonKind, str, str]]:
     """Give name, kind, detail and dist of what rattler leaves behind, among all that lies in a cache."""
     names = {item.name for item in items}
     for item in items:

@@ -14,7 +14,7 @@ from ...core.model import Cache, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.lock_files import holder, is_lock, is_lock_name
-from ..clients.rattler import strays as of_rattler
+from ..clients.rattler import rattler_leftovers as of_rattler
 from ..system.safe_read import dist_of, read_object
 
 #: What conda (`conda.gateways.connection.download`), and conda up to 24 and mamba, call a download that is not done.
@@ -48,7 +48,7 @@ _TRASH_DETAIL = "set aside by an install or removal that did not come to its end
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Stray:
+class NamedLeftover:
     """What bears the name of a leftover: why it is one, and the dist that it is of, where its name tells.
 
     held: the process that holds it, if it is a lock. unreadable: why that can't be told.
@@ -62,7 +62,7 @@ class Stray:
     unreadable: str | None = None
 
 
-def is_left_aside(item: os.DirEntry[str]) -> bool:
+def is_leftover_name(item: os.DirEntry[str]) -> bool:
     """Return whether something bears a name that clients give to what they leave aside at work, and is no package."""
     name = item.name
     # Asked of all that lies in a cache.
@@ -85,7 +85,7 @@ def _is_package(item: os.DirEntry[str]) -> bool:
     return False
 
 
-def strays(cache: Cache) -> Iterator[Stray]:
+def leftovers_by_name(cache: Cache) -> Iterator[NamedLeftover]:
     """Give all that bears the name of a leftover in a cache, sorted by name; links and devices are none."""
     try:
         with os.scandir(cache.real_path) as listing:
@@ -93,29 +93,31 @@ def strays(cache: Cache) -> Iterator[Stray]:
     except OSError as error:
         failures.note(error)
         return
-    found = [_asked(cache, Stray(*known)) for known in of_rattler(cache, items)]
+    found = [_asked(cache, NamedLeftover(*known)) for known in of_rattler(cache, items)]
     # Nearly everything in a cache bears no such name.
     for item in items:
-        if is_left_aside(item):
+        if is_leftover_name(item):
             found += _left_aside(item)
         elif is_lock_name(item.name) and is_lock(item.path):
-            found.append(_asked(cache, Stray(item.name, ReasonKind.TRASH, "a lock that no process holds any more")))
-    yield from sorted(found, key=lambda stray: stray.name)
+            found.append(
+                _asked(cache, NamedLeftover(item.name, ReasonKind.TRASH, "a lock that no process holds any more"))
+            )
+    yield from sorted(found, key=lambda named_leftover: named_leftover.name)
 
 
-def _asked(cache: Cache, stray: Stray) -> Stray:
+def _asked(cache: Cache, named_leftover: NamedLeftover) -> NamedLeftover:
     """Return a stray with the process that holds it, if it is a lock."""
-    if stray.kind is not ReasonKind.TRASH:
-        return stray
+    if named_leftover.kind is not ReasonKind.TRASH:
+        return named_leftover
     try:
-        held = holder(os.path.join(cache.real_path, stray.name))
+        held = holder(os.path.join(cache.real_path, named_leftover.name))
     except OSError as error:
         failures.note(error)
-        return replace(stray, unreadable=f"whether a process holds it can't be told: {error.strerror}")
-    return replace(stray, held=held, detail="a lock" if held else stray.detail)
+        return replace(named_leftover, unreadable=f"whether a process holds it can't be told: {error.strerror}")
+    return replace(named_leftover, held=held, detail="a lock" if held else named_leftover.detail)
 
 
-def _left_aside(item: os.DirEntry[str]) -> Iterator[Stray]:
+def _left_aside(item: os.DirEntry[str]) -> Iterator[NamedLeftover]:
     name = item.name
     is_file, is_directory = item.is_file(follow_symlinks=False), item.is_dir(follow_symlinks=False)
     suffix = next((suffix for suffix in (*_PARTIAL, _EXTRACTING) if name.endswith(suffix)), None)
@@ -123,12 +125,14 @@ def _left_aside(item: os.DirEntry[str]) -> Iterator[Stray]:
         stem = name.removesuffix(suffix)
         dist = archive_dist(stem)
         if dist is not None and is_file:
-            yield Stray(name, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist)
+            yield NamedLeftover(name, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist)
         elif suffix == _EXTRACTING and is_dist_name(stem) and is_directory:
-            yield Stray(name, ReasonKind.INCOMPLETE_EXTRACTION, "an extraction that was cut off", stem)
+            yield NamedLeftover(name, ReasonKind.INCOMPLETE_EXTRACTION, "an extraction that was cut off", stem)
     elif not _is_marked(name):
         if is_directory and _is_scratch(item.path):
-            yield Stray(name, ReasonKind.INCOMPLETE_EXTRACTION, "a temporary directory of an install that was cut off")
+            yield NamedLeftover(
+                name, ReasonKind.INCOMPLETE_EXTRACTION, "a temporary directory of an install that was cut off"
+            )
     elif is_file or is_directory:
         yield from _trash(name)
 
@@ -145,7 +149,7 @@ def _is_scratch(path: str) -> bool:
     return False
 
 
-def _trash(name: str) -> Iterator[Stray]:
+def _trash(name: str) -> Iterator[NamedLeftover]:
     suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
     mark = suffix or next((word for word in _WORDS if word in name), None)
     if mark is None:
@@ -154,4 +158,4 @@ def _trash(name: str) -> Iterator[Stray]:
     dist = archive_dist(of) or of
     known = dist if is_dist_name(dist) else None
     if known is not None or suffix is None or name == _TRASH:
-        yield Stray(name, ReasonKind.TRASH, _TRASH_DETAIL, known)
+        yield NamedLeftover(name, ReasonKind.TRASH, _TRASH_DETAIL, known)

@@ -22,7 +22,7 @@ from ...core.rules.leftover_policy import Archive, Leftover
 from ...core.rules.reachability import SoftLinks, references
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
-from ..packages.inspection import BATCH, Batch, Looked, Looking, Memory, batches
+from ..packages.inspection import BATCH, Batch, Inspected, Inspecting, Memory, batches
 from ..packages.integrity import Damage, archive_record
 from ..packages.match_spec import matching
 from ..packages.package_identity import Names
@@ -32,8 +32,8 @@ from ..packages.removal_evidence import with_sticky_obstacle
 from ..system.measure import Measure
 from ..system.mounts import mount_points
 from ..system.safe_read import read_object
-from ..system.worker import Crew
-from .leftover_names import strays
+from ..system.worker import WorkerPool
+from .leftover_names import leftovers_by_name
 
 #: Waiting for the disk and hashing go on beside each other.
 _THREADS = 4
@@ -72,11 +72,11 @@ def find_leftovers(
     search: Search,
     memory: Memory,
     progress: Callable[[int], None],
-    crew: Crew | None = None,
+    workers: WorkerPool | None = None,
 ) -> Found:
     """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
-    `progress` is told how many more entries are done; a `crew` makes it faster. Nothing is written, and no symbolic
+    `progress` is told how many more entries are done; a `workers` makes it faster. Nothing is written, and no symbolic
     link followed.
     """
     places = inventory.judged
@@ -93,7 +93,7 @@ def find_leftovers(
             cache.real_path, _looked_at(cache, inventory, referenced, search), urls(cache.real_path), batch_size
         )
     ]
-    for batch, looks in zip(tasks, _looks(tasks, search, progress, crew)):
+    for batch, looks in zip(tasks, _looks(tasks, search, progress, workers)):
         for entry, looked in zip(batch.entries, looks):
             memory.learn(looked)
             if looked.damages:
@@ -119,31 +119,31 @@ def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], 
 
 
 def _looks(
-    tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], crew: Crew | None
-) -> Iterable[list[Looked]]:
+    tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], workers: WorkerPool | None
+) -> Iterable[list[Inspected]]:
     """Return what is seen, batch for batch."""
     if search.hashes:
         yield from _thorough_looks(tasks, progress)
         return
-    work = Looking(mount_points(), progress=progress)
-    if crew is None:
+    work = Inspecting(mount_points(), progress=progress)
+    if workers is None:
         yield from map(work.do, tasks)
         return
-    crew.begin(work, tasks)
-    yield from crew.finish()
+    workers.begin(work, tasks)
+    yield from workers.finish()
 
 
-def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Looked]]:
+def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Inspected]]:
     """Return what is seen, batch for batch, when all contents are read.
 
     Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
     """
     enough = Event()
-    work = Looking(mount_points(), contents=enough.is_set)
+    work = Inspecting(mount_points(), contents=enough.is_set)
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             try:
-                found: Iterable[list[Looked]] = pool.map(work.do, tasks)
+                found: Iterable[list[Inspected]] = pool.map(work.do, tasks)
             except RuntimeError:
                 # No more threads are to be had.
                 found = map(work.do, tasks)
@@ -157,11 +157,14 @@ def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> 
 
 def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:
     for cache in caches:
-        for stray in strays(cache):
-            part, damage = Part(PartKind.LEFTOVER, stray.name), Damage(stray.kind, stray.detail)
-            leftover = _leftover(cache, part, damage, stray.dist, measure)
-            unreadable = leftover.unreadable or stray.unreadable
-            yield replace(leftover, held=stray.held, unreadable=unreadable)
+        for named_leftover in leftovers_by_name(cache):
+            part, damage = (
+                Part(PartKind.LEFTOVER, named_leftover.name),
+                Damage(named_leftover.kind, named_leftover.detail),
+            )
+            leftover = _leftover(cache, part, damage, named_leftover.dist, measure)
+            unreadable = leftover.unreadable or named_leftover.unreadable
+            yield replace(leftover, held=named_leftover.held, unreadable=unreadable)
 
 
 def _by_content(

@@ -30,7 +30,7 @@ def held_elsewhere(evidence: Iterable[Evidence], entries: Collection[Entry]) -> 
     return tuple(replace(item, outside=0) if item.entry in entries else item for item in evidence)
 
 
-def doubles(
+def redundant(
     caches: Iterable[Cache], evidence: Iterable[Evidence], progress: Callable[[int], None], *, records: bool
 ) -> tuple[Evidence, ...]:
     """Return the evidence on the extracted directories of those entries whose archive is here and sound.
@@ -47,11 +47,11 @@ def doubles(
     for done, item in enumerate(evidence):
         progress(done)
         if item.doubt is None and item.unreadable is None and not item.aliases:
-            found.append(_double(of_path[item.entry.cache], item, records))
+            found.append(_redundant_part(of_path[item.entry.cache], item, records))
     return tuple(double for double in found if double is not None)
 
 
-def _double(cache: Cache, item: Evidence, records: bool) -> Evidence | None:
+def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | None:
     """Return the evidence on the extracted directory alone, None if it has to stay as it is."""
     extracted = next((part for part in item.entry.parts if part.kind is PartKind.EXTRACTED), None)
     archives = {part.name for part in item.entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link}

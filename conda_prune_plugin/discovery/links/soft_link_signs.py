@@ -17,7 +17,7 @@ from ...core.model import Cache, Inventory, Root
 from ...core.notices import Notice
 from ...core.rules.reachability import NO_SOFT_LINKS, SoftLinks
 from ...failures import suppress
-from ..system.worker import Crew
+from ..system.worker import WorkerPool
 from .soft_links import Walk, by_real_path, environments_of, soft_links
 
 #: Where a package of a noarch python has its modules, and its scripts (CEP 20): in the environment they lie elsewhere.
@@ -33,23 +33,23 @@ _Samples = Mapping[str, Mapping[str, "list[str]"]]
 class SoftLinkSearch:
     """Looks for what environments soft-link: in all of them, or in those that show a sign of soft links.
 
-    A crew with a helper makes the latter faster.
+    a worker pool with a helper makes the latter faster.
     """
 
-    def __init__(self, roots: Iterable[Root], caches: tuple[Cache, ...], crew: Crew | None = None) -> None:
+    def __init__(self, roots: Iterable[Root], caches: tuple[Cache, ...], workers: WorkerPool | None = None) -> None:
         self._prefixes = environments_of(roots)
         self._caches = caches
         self._complete: SoftLinks | None = None
-        self._crew = crew
+        self._workers = workers
         self._begun: Signs | None = None
         self._signed: set[str] = set()
         self._asked: frozenset[str] | None = None
 
     def begin(self, samples: Iterable[str]) -> None:
         """Have the helper look for signs while this process does something else, if there is one."""
-        if self._crew is not None and self._crew.helped:
+        if self._workers is not None and self._workers.helped:
             signs = Signs(by_real_path(self._prefixes), self._caches, tuple(samples))
-            self._crew.begin(signs, list(signs.prefixes), ahead=len(signs.prefixes))
+            self._workers.begin(signs, list(signs.prefixes), ahead=len(signs.prefixes))
             self._begun = signs
 
     @property
@@ -75,9 +75,9 @@ class SoftLinkSearch:
         return soft_links(sorted(self._signed), self._caches, progress) if self._signed else NO_SOFT_LINKS
 
     def _finish(self) -> None:
-        """Take what the helper has seen, so that the crew is free for other work."""
-        if self._begun is not None and self._crew is not None:
-            shown = zip(self._begun.prefixes.values(), self._crew.finish())
+        """Take what the helper has seen, so that the worker pool is free for other work."""
+        if self._begun is not None and self._workers is not None:
+            shown = zip(self._begun.prefixes.values(), self._workers.finish())
             self._signed.update(path for path, is_sign in shown if is_sign)
             self._asked = frozenset(self._begun.samples)
             self._begun = None
@@ -112,7 +112,7 @@ def with_signs(prefixes: Iterable[str], caches: tuple[Cache, ...], samples: Iter
 
 
 class Signs:
-    """Looks for signs of soft links in environments, given by their real paths; the work of a crew.
+    """Looks for signs of soft links in environments, given by their real paths; the work of a worker pool.
 
     prefixes: their real paths with those that they are known by. samples: the paths of files within packages.
     """
@@ -130,7 +130,7 @@ class Signs:
         """Return whether an environment shows a sign."""
         return any(self._is_sign(link, prefix) for link in _links(prefix, self._wanted))
 
-    do_apart = do
+    do_in_worker = do
 
     def take(self, answer: bool) -> bool:
         """Return what was seen in the other process."""

@@ -12,7 +12,7 @@ from ...core.model import Cache, Root, RootKind, RootState
 from ...core.rules.reachability import SoftLinks
 from ...failures import suppress
 from ..system.mounts import KERNEL
-from ..system.worker import Crew
+from ..system.worker import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,23 @@ class Seen:
 
 
 def soft_links(
-    prefixes: Iterable[str], caches: tuple[Cache, ...], progress: Callable[[int], None], crew: Crew | None = None
+    prefixes: Iterable[str],
+    caches: tuple[Cache, ...],
+    progress: Callable[[int], None],
+    workers: WorkerPool | None = None,
 ) -> SoftLinks:
     """Look for soft links into the caches in every directory of the environments with these paths.
 
     That takes one listing a directory, and asks nothing of files. `progress` is called with the number of directories
-    seen so far; a `crew` makes it faster.
+    seen so far; a `workers` makes it faster.
     """
     walk = Walk(by_real_path(prefixes), caches, progress)
     tasks = list(walk.prefixes)
-    if crew is None:
+    if workers is None:
         found = [walk.do(prefix) for prefix in tasks]
     else:
-        crew.begin(walk, tasks)
-        found = crew.finish()
+        workers.begin(walk, tasks)
+        found = workers.finish()
     entries: dict[tuple[str, str], set[str]] = {}
     for prefix, seen in zip(tasks, found):
         for entry in seen.entries:
@@ -75,7 +78,7 @@ def by_real_path(prefixes: Iterable[str]) -> dict[str, str]:
 
 
 class Walk:
-    """Walks through environments, given by their real paths; the work of a crew.
+    """Walks through environments, given by their real paths; the work of a worker pool.
 
     prefixes: their real paths with those that they are known by. caches: without what lies in them.
     """
@@ -104,7 +107,7 @@ class Walk:
         entries = frozenset((link.cache, link.name.casefold()) for link in self.links(prefix))
         return Seen(entries, not self._unreadable, self._seen - before)
 
-    do_apart = do
+    do_in_worker = do
 
     def take(self, answer: Seen) -> Seen:
         """Return what was seen in the other process."""

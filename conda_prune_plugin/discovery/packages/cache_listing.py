@@ -20,7 +20,7 @@ from ...errors import NoSuchDirectoryError, NotACacheError
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.mamba_nested import nested_directories
-from ..leftovers.leftover_names import is_left_aside
+from ..leftovers.leftover_names import is_leftover_name
 
 _NONE: Mapping[str, Client] = {}
 
@@ -111,7 +111,7 @@ def _nested(cache: Cache) -> Iterator[Cache]:
 
 def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
     name = item.name
-    if name.startswith(".") or is_left_aside(item):
+    if name.startswith(".") or is_leftover_name(item):
         return
     # A junction (Windows) calls itself a directory and is a link.
     is_link = item.is_symlink() or (ON_WINDOWS and irremovable(item.stat(follow_symlinks=False)) is not None)

@@ -36,7 +36,7 @@ _HISTORY = os.path.join(META, "history")
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Inspected:
     """What a look at an entry has shown.
 
     measurements and descriptions: by path, of what could be read.
@@ -60,7 +60,7 @@ class Memory:
         self._measurements: dict[str, Measurement] = {}
         self._descriptions: dict[str, Description] = {}
 
-    def learn(self, looked: Looked) -> None:
+    def learn(self, looked: Inspected) -> None:
         """Remember what a look has shown."""
         self._measurements.update(looked.measurements)
         self._descriptions.update(looked.descriptions)
@@ -122,12 +122,12 @@ class Batch:
     suffixes: tuple[str, ...]
 
 
-def look(batch: Batch, entry: Entry, mounts: frozenset[str], *, contents: Enough | None = None) -> Looked:
+def inspect(batch: Batch, entry: Entry, mounts: frozenset[str], *, contents: Enough | None = None) -> Inspected:
     """Look at the extracted directory and the archives of an entry of a batch; no symbolic link is followed.
 
     mounts: the mount points. contents: read them all, as long as that is not enough.
     """
-    looking = _Look(batch, entry, mounts, contents)
+    looking = _Inspection(batch, entry, mounts, contents)
     damages: dict[Part, Damage] = {}
     for part in entry.parts:
         try:
@@ -139,7 +139,7 @@ def look(batch: Batch, entry: Entry, mounts: frozenset[str], *, contents: Enough
         else:
             if damage is not None:
                 damages[part] = damage
-    return Looked(looking.measurements, looking.descriptions, damages, looking.sure)
+    return Inspected(looking.measurements, looking.descriptions, damages, looking.sure)
 
 
 #: So many that handing them over costs little, and so few that nobody waits for the other one's last.
@@ -155,8 +155,8 @@ def batches(directory: str, entries: Sequence[Entry], urls: Mapping[str, str], s
         yield Batch(directory, some, {name: urls[name] for name in names if name in urls}, suffixes)
 
 
-class Looking:
-    """The work of looking at batches of entries, for a crew; `progress` is told how many more were looked at here."""
+class Inspecting:
+    """The work of looking at batches of entries, for a worker pool; `progress` is told how many were looked at here."""
 
     def __init__(
         self,
@@ -169,27 +169,27 @@ class Looking:
         self._contents = contents
         self._progress = progress
 
-    def __reduce__(self) -> tuple[type[Looking], tuple[frozenset[str]]]:
+    def __reduce__(self) -> tuple[type[Inspecting], tuple[frozenset[str]]]:
         # Nobody sees the progress of the other process, which reads no contents: that is for threads.
-        return Looking, (self._mounts,)
+        return Inspecting, (self._mounts,)
 
-    def do(self, batch: Batch) -> list[Looked]:
+    def do(self, batch: Batch) -> list[Inspected]:
         """Return what is seen at each entry."""
         found = []
         for entry in batch.entries:
-            found.append(look(batch, entry, self._mounts, contents=self._contents))
+            found.append(inspect(batch, entry, self._mounts, contents=self._contents))
             self._progress(1)
         return found
 
-    do_apart = do
+    do_in_worker = do
 
-    def take(self, found: list[Looked]) -> list[Looked]:
+    def take(self, found: list[Inspected]) -> list[Inspected]:
         """Return what was seen in the other process."""
         self._progress(len(found))
         return found
 
 
-class _Look:
+class _Inspection:
     """What the looks at the parts of one entry share."""
 
     def __init__(self, batch: Batch, entry: Entry, mounts: frozenset[str], contents: Enough | None) -> None:

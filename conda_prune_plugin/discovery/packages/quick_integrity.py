@@ -8,14 +8,14 @@ from ... import failures
 from .integrity import directory_damage
 
 
-class Glancing:
-    """The work of glancing at some directories at a time, for a crew; `progress` is told how many more were seen."""
+class QuickCheck:
+    """The work of glancing at some directories at a time, for a worker pool; `progress` is told how many were seen."""
 
     def __init__(self, progress: Callable[[int], object] = lambda directories: None) -> None:
         self._progress = progress
 
-    def __reduce__(self) -> tuple[type[Glancing], tuple[()]]:
-        return Glancing, ()
+    def __reduce__(self) -> tuple[type[QuickCheck], tuple[()]]:
+        return QuickCheck, ()
 
     def do(self, directories: Sequence[str]) -> list[bool]:
         """Return which of the directories call for a closer look."""
@@ -23,7 +23,7 @@ class Glancing:
         self._progress(len(found))
         return found
 
-    do_apart = do
+    do_in_worker = do
 
     def take(self, found: list[bool]) -> list[bool]:
         """Return what was seen in the other process."""

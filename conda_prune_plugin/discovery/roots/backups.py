@@ -21,7 +21,7 @@ from ...failures import suppress
 from ..system.safe_read import read_regular
 
 
-def set_aside(directories: Iterable[str], notices: list[Notice]) -> Iterator[str]:
+def environment_backups(directories: Iterable[str], notices: list[Notice]) -> Iterator[str]:
     """Give the prefixes of all environments that are set aside; those that are being deleted are none any more."""
     for directory in with_noted_places(directories, notices):
         state = os.path.join(directory, STATE)
@@ -32,7 +32,7 @@ def set_aside(directories: Iterable[str], notices: list[Notice]) -> Iterator[str
                     yield prefix
 
 
-def is_set_aside(prefix: str) -> bool:
+def is_environment_backup(prefix: str) -> bool:
     """Return whether a prefix is that of an environment that was set aside."""
     return os.path.basename(os.path.dirname(os.path.dirname(prefix))) == STATE
 

@@ -64,13 +64,13 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
 
 
 class Reading:
-    """The work of reading environments, for a crew: a task is a prefix and the environment's name."""
+    """The work of reading environments, for a worker pool: a task is a prefix and the environment's name."""
 
     def do(self, task: tuple[str, str | None]) -> tuple[Root, tuple[Notice, ...]]:
         """Return an environment as a root, and what was odd about it."""
         return read_environment(*task)
 
-    do_apart = do
+    do_in_worker = do
 
     def take(self, answer: tuple[Root, tuple[Notice, ...]]) -> tuple[Root, tuple[Notice, ...]]:
         """Return what the other process has read."""

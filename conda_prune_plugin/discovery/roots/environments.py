@@ -14,8 +14,8 @@ from ...core.notices import Notice
 from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
 from ..system.mounts import KERNEL
-from ..system.worker import Crew
-from .backups import set_aside
+from ..system.worker import WorkerPool
+from .backups import environment_backups
 from .conda_meta import Reading
 from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
@@ -29,7 +29,7 @@ _Task = tuple[str, "str | None"]
 class Sources:
     """Where environments may be; absolute paths.
 
-    neighbours: name and registry of other users of a cache, and that cache.
+    other_users: name and registry of other users of a cache, and that cache.
     registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
     envs_dirs: where an environment is known by its name; places: where it is not.
     prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
@@ -41,7 +41,7 @@ class Sources:
 
     registries: tuple[str, ...] = ()
     other_registries: tuple[str, ...] = ()
-    neighbours: tuple[tuple[str, str, str], ...] = ()
+    other_users: tuple[tuple[str, str, str], ...] = ()
     envs_dirs: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
@@ -66,8 +66,8 @@ class Sources:
     @property
     def all_registries(self) -> tuple[str, ...]:
         """The registries of all users, each once."""
-        neighbours = (registry for _, registry, _ in self.neighbours)
-        return tuple(dict.fromkeys((*self.registries, *neighbours, *self.other_registries)))
+        other_users = (registry for _, registry, _ in self.other_users)
+        return tuple(dict.fromkeys((*self.registries, *other_users, *self.other_registries)))
 
 
 def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
@@ -165,31 +165,31 @@ def _behind_link(path: str, names: Iterable[str]) -> list[str]:
 
 
 class Reader:
-    """Reads environments by a crew, some of them ahead of time: while this process still imports what it needs.
+    """Reads environments by a worker pool, some of them ahead of time: while this process still imports what it needs.
 
-    crew: whom it reads by. since: when it began with that, in nanoseconds since the epoch; None if it has not.
+    workers: whom it reads by. since: when it began with that, in nanoseconds since the epoch; None if it has not.
     """
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, workers: WorkerPool) -> None:
         self.since: int | None = None
-        self.crew = crew
+        self.workers = workers
         self._begun: tuple[_Task, ...] = ()
 
     def begin(self, sources: Sources) -> None:
         """Begin with the environments that are known already, if there is a second process to do that."""
-        if self.crew.helped:
+        if self.workers.helped:
             self.since = time.time_ns()
             self._begun = Survey(sources).tasks()
             # What it does not come to in the meantime is done by both.
-            self.crew.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
+            self.workers.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
 
     def read(self, tasks: Sequence[_Task]) -> list[tuple[Root, tuple[Notice, ...]]]:
         """Return what `read_environment` does for each task; what was read ahead is not read again."""
-        found = dict(zip(self._begun, self.crew.finish()))
+        found = dict(zip(self._begun, self.workers.finish()))
         self._begun = ()
         rest = [task for task in tasks if task not in found]
-        self.crew.begin(Reading(), rest)
-        found.update(zip(rest, self.crew.finish()))
+        self.workers.begin(Reading(), rest)
+        found.update(zip(rest, self.workers.finish()))
         return [found[task] for task in tasks]
 
 
@@ -230,7 +230,7 @@ class Survey:
             yield from self.listing.environments(place)
         yield from self._registered
         # What was set aside lies beside what is still registered, with or without a note.
-        yield from set_aside((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
+        yield from environment_backups((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
         for place in self._beside:
             yield from self.listing.environments(place)
 
@@ -246,7 +246,7 @@ def read_roots(
     notices: list[Notice] = []
     roots = []
     tasks = survey.tasks()
-    for root, odd in (reader or Reader(Crew(at_once=False))).read(tasks):
+    for root, odd in (reader or Reader(WorkerPool(at_once=False))).read(tasks):
         roots.append(root)
         notices += odd
     return tuple(sorted(roots, key=lambda root: root.path)), (*survey.notices, *notices)
@@ -267,7 +267,7 @@ def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
 
 def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
     found: list[str] = []
-    neighbours = {registry: (name, cache) for name, registry, cache in sources.neighbours}
+    other_users = {registry: (name, cache) for name, registry, cache in sources.other_users}
     for registry in sources.all_registries:
         overlong: list[int] = []
         try:
@@ -276,8 +276,8 @@ def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
             notices += _overlong(registry, overlong)
         except OSError as error:
             failures.note(error)
-            if registry in neighbours:
-                notices.append(_unseen_neighbour(*neighbours[registry], registry, error))
+            if registry in other_users:
+                notices.append(_unseen_other_user(*other_users[registry], registry, error))
                 continue
             message = (
                 f"The registry {registry} can't be read: {error.strerror}. "
@@ -296,7 +296,7 @@ def _overlong(registry: str, lines: Sequence[int]) -> Iterator[Notice]:
         yield Notice("overlong-line", message, registry)
 
 
-def _unseen_neighbour(name: str, cache: str, registry: str, error: OSError) -> Notice:
+def _unseen_other_user(name: str, cache: str, registry: str, error: OSError) -> Notice:
     message = (
         f"{name} uses the package cache {cache} too, and the registry {registry} can't be read ({error.strerror}): "
         "what environments of that user soft-link from the cache is not known. Root, or that user, sees them."

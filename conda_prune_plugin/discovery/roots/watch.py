@@ -16,7 +16,7 @@ from ...core.rules.reachability import SoftLinks, references
 from ...errors import UnreadableEnvironmentError
 from ..links.soft_link_signs import with_signs
 from ..links.soft_links import environments_of, soft_links
-from ..system.worker import Crew
+from ..system.worker import WorkerPool
 from .backups import note_names
 from .conda_meta import with_contents
 from .environments import Reader, Sources, Survey, read_roots
@@ -86,19 +86,21 @@ class RootWatch:
             self._references = references(self.roots)
         return self._references
 
-    def soft_links(self, progress: Callable[[int], None] = lambda seen: None, crew: Crew | None = None) -> SoftLinks:
+    def soft_links(
+        self, progress: Callable[[int], None] = lambda seen: None, workers: WorkerPool | None = None
+    ) -> SoftLinks:
         """Return what environments soft-link at this moment, also those that are being made: links come before records.
 
         All of them are walked through. A directory that has been without a ``conda-meta`` from the beginning is no
         environment any more, or never was: it may be as large as a disk, so it is walked through if it shows a sign
-        of soft links. `progress` is called with the number of directories seen so far; a `crew` makes it faster.
+        of soft links. `progress` is called with the number of directories seen so far; a `workers` makes it faster.
         """
         self.references()
         known = self._prefixes()
         present = [root for root in self.roots if root.state is not RootState.MISSING]
         walked = {*environments_of(present), *(known - self._first)}
         walked.update(with_signs(sorted(known - walked), self._caches))
-        return soft_links(sorted(walked), self._caches, progress, crew)
+        return soft_links(sorted(walked), self._caches, progress, workers)
 
     def _prefixes(self) -> frozenset[str]:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""

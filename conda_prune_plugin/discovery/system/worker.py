@@ -31,18 +31,18 @@ _PATIENCE = 1000
 
 _SCRIPT = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from conda_prune_plugin.discovery.system.worker_main import help_out; help_out()"
+    "from conda_prune_plugin.discovery.system.worker_main import serve; serve()"
 )
 _BESIDE = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 
 
 class Work(Protocol):
-    """What a crew does with each task. It is pickled for the second process, as are tasks and answers."""
+    """What a worker pool does with each task. It is pickled for the second process, as are tasks and answers."""
 
     def do(self, task: Any) -> Any:
         """Do a task in the first process."""
 
-    def do_apart(self, task: Any) -> Any:
+    def do_in_worker(self, task: Any) -> Any:
         """Do a task in the second process, and return the answer.
 
         On `ImportError` the first process does the task; whatever else is raised ends this one.
@@ -56,7 +56,7 @@ class Work(Protocol):
 _MANY = 400
 
 
-class Crew:
+class WorkerPool:
     """Does tasks in this process and, where that pays, in another one; a context manager that ends the other one.
 
     at_once: start the other one now. Do that, or call `start`, before there is anything to do, so that it is ready.
@@ -65,22 +65,22 @@ class Crew:
     def __init__(self, *, at_once: bool = True) -> None:
         self._tasks: Sequence[Any] = ()
         self._waiting: list[int] = []
-        self._helper: _Helper | None = None
+        self._worker: _Worker | None = None
         self._meanwhile: Callable[[], object] | None = None
         if at_once:
             self.start()
 
     def start(self, module: str | None = None) -> None:
         """Start the other process, which imports the module of the work that it is to do, if that is known."""
-        if self._helper is None and _processors() > 1 and hasattr(select, "poll"):
-            self._helper = _start()
-        if self._helper and module:
-            self._helper.learn(module)
+        if self._worker is None and _processors() > 1 and hasattr(select, "poll"):
+            self._worker = _start()
+        if self._worker and module:
+            self._worker.learn(module)
 
     @property
     def helped(self) -> bool:
         """Whether there is another process."""
-        return self._helper is not None
+        return self._worker is not None
 
     def begin(self, work: Work, tasks: Sequence[Any], *, alone: bool = False, ahead: int = _AHEAD_AT_FIRST) -> None:
         """Take on tasks; the helper begins with `ahead` of them, unless they are to be done `alone`."""
@@ -89,8 +89,8 @@ class Crew:
         self._waiting = list(reversed(range(len(tasks))))
         if alone:
             self._dismiss()
-        if self._helper and len(tasks) > 1:
-            self._helper.learn(work)
+        if self._worker and len(tasks) > 1:
+            self._worker.learn(work)
             self._hand_over(ahead)
 
     def meanwhile(self, do: Callable[[], object]) -> None:
@@ -99,20 +99,20 @@ class Crew:
 
     def finish(self) -> list[Any]:
         """Return the results in the order of the tasks."""
-        if self._meanwhile and self._helper and self._helper.busy:
+        if self._meanwhile and self._worker and self._worker.busy:
             self._meanwhile()
             self._meanwhile = None
         found: dict[int, Any] = {}
         while len(found) < len(self._tasks):
-            helper = self._helper
-            if self._waiting and not (helper and helper.has_answer()):
+            worker = self._worker
+            if self._waiting and not (worker and worker.has_answer()):
                 number = self._waiting.pop()
                 found[number] = self._work.do(self._tasks[number])
-            elif helper:
+            elif worker:
                 try:
-                    number, answer = helper.answer()
+                    number, answer = worker.answer()
                 except (EOFError, pickle.UnpicklingError):
-                    self._waiting += reversed(helper.busy)
+                    self._waiting += reversed(worker.busy)
                     self._dismiss()
                     continue
                 self._hand_over()
@@ -123,16 +123,16 @@ class Crew:
         return [found[number] for number in range(len(self._tasks))]
 
     def _hand_over(self, ahead: int = _AHEAD) -> None:
-        while self._waiting and self._helper and len(self._helper.busy) < ahead:
+        while self._waiting and self._worker and len(self._worker.busy) < ahead:
             number = self._waiting.pop()
-            self._helper.give(number, self._tasks[number])
+            self._worker.give(number, self._tasks[number])
 
     def _dismiss(self) -> None:
-        if self._helper:
-            self._helper.end()
-            self._helper = None
+        if self._worker:
+            self._worker.end()
+            self._worker = None
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -148,7 +148,7 @@ def worthwhile(caches: Iterable[str]) -> bool:
     return found >= _MANY
 
 
-class _Helper:
+class _Worker:
     """The second process, as the first one sees it. `busy`: the numbers of the tasks that it was given."""
 
     def __init__(self, process: subprocess.Popen[bytes], questions: int, answers: int) -> None:
@@ -240,7 +240,7 @@ class _Helper:
         self._process.communicate()
 
 
-def _start() -> _Helper | None:
+def _start() -> _Worker | None:
     # Isolated: nothing but the standard library and this package. Paths are to mean the same to both, whatever the
     # environment, which it does not look at, says of UTF-8.
     command = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _SCRIPT, _BESIDE]
@@ -254,7 +254,7 @@ def _start() -> _Helper | None:
         return None
     _enlarge(process.stdout)
     os.set_blocking(process.stdin.fileno(), False)
-    return _Helper(process, process.stdin.fileno(), process.stdout.fileno())
+    return _Worker(process, process.stdin.fileno(), process.stdout.fileno())
 
 
 def _enlarge(pipe: IO[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The second process of a `crew`.
+"""The second process of a `workers`.
 
 A module of its own, since the second process is to be at work before the first one is: it imports only what it needs.
 """
@@ -19,7 +19,7 @@ from ... import failures
 LENGTH = struct.Struct("<Q")
 
 
-def help_out() -> None:
+def serve() -> None:
     """Be the second process: do what standard input asks for until it ends."""
     # None of what is made here refers to itself.
     gc.disable()
@@ -36,7 +36,7 @@ def help_out() -> None:
             work = import_module(question) if isinstance(question, str) else question
             continue
         try:
-            answer = work.do_apart(question)
+            answer = work.do_in_worker(question)
         except ImportError:
             # What seldom is needed comes with conda, which need not be here.
             answer = None

@@ -27,7 +27,7 @@ from ...core.usage.usage_report import (
 )
 from ..system.measure import identity, measure
 from ..system.mounts import Mount, mount_of, mounted_in, mounts
-from ..system.worker import Crew
+from ..system.worker import WorkerPool
 from .pip_files import PipPackage, pip_packages, sizes
 from .walker import Task, Walker, Walking
 
@@ -81,7 +81,7 @@ class Scan:
 class Survey:
     """Walks the caches, then the environments; what the caches hold can be asked for in between."""
 
-    def __init__(self, inventory: Inventory, crew: Crew, progress: Callable[[int], None]) -> None:
+    def __init__(self, inventory: Inventory, workers: WorkerPool, progress: Callable[[int], None]) -> None:
         places = tops(inventory)
         self._caches = [place for place in places.values() if isinstance(place, Cache)]
         self._roots = sorted(
@@ -94,7 +94,7 @@ class Survey:
         thorough = any(mounted_in(path, None, self._points - {path}) for path in paths)
         self._inodes = Inodes()
         self._walker = Walker(self._inodes, self._boundaries, thorough=thorough, progress=progress)
-        self._crew = crew
+        self._workers = workers
         self._progress = progress
         self._scanned: tuple[CacheScan, ...] = ()
 
@@ -103,7 +103,7 @@ class Survey:
         parts: dict[str, dict[str, Tree]] = {cache.real_path: _directory(cache.real_path) for cache in self._caches}
         tasks = [task for cache in self._caches for task in _cache_tasks(cache)]
         self._begin(tasks)
-        for task, trees in zip(tasks, self._crew.finish()):
+        for task, trees in zip(tasks, self._workers.finish()):
             parts[task.top].update(trees)
         self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
         paths = map(real_path, self._roots)
@@ -111,7 +111,7 @@ class Survey:
 
     def _begin(self, tasks: Sequence[Task]) -> None:
         # What is mounted inside makes a tree depend on what was met in the others.
-        self._crew.begin(Walking(self._walker, self._progress), tasks, alone=self._walker.thorough)
+        self._workers.begin(Walking(self._walker, self._progress), tasks, alone=self._walker.thorough)
 
     def measured(self, path: str) -> Measurement:
         """Return what lies at a path of a cache, as `measure.measure` does. Raises `OSError` as it does."""
@@ -129,7 +129,7 @@ class Survey:
         # As long as the inodes are those of the caches only; the other process walks meanwhile.
         pip = {root: pip_packages(root, self._inodes) for root in self._roots}
         pip_sizes = {root: sizes(root, packages) for root, packages in pip.items()}
-        trees = (trees[""] for trees in self._crew.finish())
+        trees = (trees[""] for trees in self._workers.finish())
         environments = tuple(zip(self._roots, trees))
         return Scan(self._inodes, self._scanned, environments, self._mounts, self._boundaries, pip, pip_sizes)
 

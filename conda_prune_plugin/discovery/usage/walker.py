@@ -141,7 +141,7 @@ class Walker:
 
     def walk(self, top: str, task: Task) -> Tree:
         """Return what a tree holds. No symbolic link is followed."""
-        tally = _Tally(self.inodes, self.thorough, self._progress)
+        tally = _TreeTally(self.inodes, self.thorough, self._progress)
         # Bytes: names that nobody looks at need no decoding.
         first = os.fsencode(top)
         metadata = tuple(os.path.join(first, name, b"") for name in _METADATA)
@@ -170,7 +170,7 @@ class Walker:
     def _list(
         directory: bytes,
         row_of: Callable[[int], int | None],
-        tally: _Tally,
+        tally: _TreeTally,
         evident: bool,
         pending: list[bytes],
     ) -> None:
@@ -205,7 +205,7 @@ class Walker:
 
 
 class Walking:
-    """The work of a walker, for a crew: rows of the other process's table of inodes become rows of ours.
+    """The work of a walker, for a worker pool: rows of the other process's table of inodes become rows of ours.
 
     progress: is told how many files the other process has counted.
     """
@@ -224,7 +224,7 @@ class Walking:
         """Return what the names of a task hold."""
         return self._walker.work(task)
 
-    def do_apart(self, task: Task) -> tuple[dict[str, Tree], tuple[Sequence[int], ...]]:
+    def do_in_worker(self, task: Task) -> tuple[dict[str, Tree], tuple[Sequence[int], ...]]:
         """Return what the names of a task hold, and the inodes that were not known before."""
         mark = len(self._walker.inodes)
         return self._walker.work(task), self._walker.inodes.since(mark)
@@ -244,7 +244,7 @@ class Walking:
         return replace(tree, rows=array("I", ours))
 
 
-class _Tally:
+class _TreeTally:
     """The running sums of one walk."""
 
     def __init__(self, inodes: Inodes, thorough: bool, progress: Callable[[int], None]) -> None:

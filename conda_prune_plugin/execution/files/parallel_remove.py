@@ -40,17 +40,17 @@ def delete_all(jobs: Iterable[Job], files: int, progress: Callable[[int], None])
         for job in jobs:
             job(progress)
         return
-    crew = _Crew(jobs, progress)
-    with _interruption_put_off(crew.stopped):
-        others = _started(crew.work, THREADS - 1)
-        crew.work()
+    workers = _Threads(jobs, progress)
+    with _interruption_put_off(workers.stopped):
+        others = _started(workers.work, THREADS - 1)
+        workers.work()
         for thread in others:
             thread.join()
-    if crew.error is not None:
-        raise crew.error
+    if workers.error is not None:
+        raise workers.error
 
 
-class _Crew:
+class _Threads:
     """What the threads share: the jobs that are left, and why they stop before that."""
 
     def __init__(self, jobs: Iterable[Job], progress: Callable[[int], None]) -> None:

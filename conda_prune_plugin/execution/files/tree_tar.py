@@ -39,7 +39,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class MemberStatus:
     """What changes when somebody changes a file: enough to know that what was archived is what is there now."""
 
     name: str
@@ -76,10 +76,10 @@ def walk(parent: Directory, name: str, shown: str) -> Iterator[tuple[Directory, 
                 levels.append((below, f"{path}/{item}", sorted(name for name, _ in below.names())))
 
 
-def stamps(parent: Directory, name: str, shown: str) -> list[Stamp]:
+def stamps(parent: Directory, name: str, shown: str) -> list[MemberStatus]:
     """Return the stamps of a tree. The time of its top is left out: a rename may change it."""
     return [
-        Stamp(path, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns if path != shown else 0)
+        MemberStatus(path, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns if path != shown else 0)
         for _, _, path, status in walk(parent, name, shown)
     ]
 

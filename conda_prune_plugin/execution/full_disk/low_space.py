@@ -29,10 +29,10 @@ from ..files.dir_fd import Directory
 from ..files.remove_tree import remove
 from ..locks.client_locks import EntryLockedError, entry_locks
 from ..locks.run_lock import Patience
-from ..ports import Tools
+from ..ports import Ports
 from ..quarantine.quarantine import (
-    Aside,
     Changed,
+    Quarantined,
     require_as_planned,
     require_unchanged,
     require_unlinked,
@@ -93,7 +93,7 @@ def _unused(directory: Directory) -> tuple[int, int] | None:
     return status.f_ffree, status.f_bfree
 
 
-class Room:
+class SpaceMaker:
     """What a run may remove of one cache to make room.
 
     others: those in the cache; outcomes: what became of them.
@@ -101,56 +101,56 @@ class Room:
 
     def __init__(
         self,
-        asides: Sequence[Aside],
+        in_quarantine: Sequence[Quarantined],
         others: Sequence[Other],
         outcomes: dict[Other, OtherOutcome],
         ledger: Ledger,
-        tools: Tools,
+        ports: Ports,
     ) -> None:
-        self._asides = asides
+        self._in_quarantine = in_quarantine
         self._others = others
         self._outcomes = outcomes
         self._ledger = ledger
-        self._tools = tools
+        self._ports = ports
 
     def make(self, cache: Directory) -> Iterator[None]:
         """Remove one thing after the other; stops after each. The caller holds the locks whenever it goes on."""
         with cache:
-            for aside, part in self._parts(cache, directories=False):
-                if self._remove(aside, part, cache, part.name):
+            for quarantined, part in self._parts(cache, directories=False):
+                if self._remove(quarantined, part, cache, part.name):
                     yield
             for other in self._others:
-                self._outcomes[other] = outcome = remove_one(other, cache, self._tools)
+                self._outcomes[other] = outcome = remove_one(other, cache, self._ports)
                 if outcome.result is Result.REMOVED:
                     yield
-            for aside, part in self._parts(cache, directories=True):
-                if self._remove(aside, part, cache, part.name + TRASH):
+            for quarantined, part in self._parts(cache, directories=True):
+                if self._remove(quarantined, part, cache, part.name + TRASH):
                     yield
 
-    def _parts(self, cache: Directory, *, directories: bool) -> list[tuple[Aside, Part]]:
+    def _parts(self, cache: Directory, *, directories: bool) -> list[tuple[Quarantined, Part]]:
         """Return the parts that may go early, those with the fewest files first.
 
         The lock file that rattler keeps beside a package goes with its directory, after it.
         """
         found = []
-        for aside in sorted(self._asides, key=lambda aside: aside.decision.files):
-            for part in aside.parts:
+        for quarantined in sorted(self._in_quarantine, key=lambda quarantined: quarantined.decision.files):
+            for part in quarantined.parts:
                 is_directory = cache.exists(part.name) and S_ISDIR(cache.status(part.name).st_mode)
                 # Of one that leaves a file behind only a run with room can leave that.
-                if aside.decision.remainder is not None and part.kind is PartKind.EXTRACTED:
+                if quarantined.decision.remainder is not None and part.kind is PartKind.EXTRACTED:
                     continue
                 if (is_directory or part.kind is PartKind.LOCK) == directories:
-                    found.append((aside, part))
+                    found.append((quarantined, part))
         return found
 
-    def _remove(self, aside: Aside, part: Part, cache: Directory, doomed: str) -> bool:
+    def _remove(self, quarantined: Quarantined, part: Part, cache: Directory, doomed: str) -> bool:
         """Remove a part as `doomed`, its name while it is deleted; return False if it stays, to be judged in turn."""
-        decision = aside.decision
-        if aside.ended or (part.kind is PartKind.LOCK and len(aside.parts) > 1):
+        decision = quarantined.decision
+        if quarantined.ended or (part.kind is PartKind.LOCK and len(quarantined.parts) > 1):
             return False
         try:
-            self._require_unused(aside)
-            require_unchanged(decision, cache, aside.early)
+            self._require_unused(quarantined)
+            require_unchanged(decision, cache, quarantined.early)
             with entry_locks(cache, [part.name]):
                 if doomed != part.name:
                     cache.move(part.name, cache, doomed)
@@ -158,10 +158,10 @@ class Room:
             failures.note(error)
             return False
         try:
-            for each in aside.parts:
-                aside.measurements[each] = self._tools.measure(*cache.at(doomed if each == part else each.name))
-            require_as_planned(aside)
-            self._require_unused(aside)
+            for each in quarantined.parts:
+                quarantined.measurements[each] = self._ports.measure(*cache.at(doomed if each == part else each.name))
+            require_as_planned(quarantined)
+            self._require_unused(quarantined)
         except (Changed, OSError, KeyboardInterrupt) as error:
             if doomed != part.name:
                 cache.move(doomed, cache, part.name)
@@ -169,27 +169,29 @@ class Room:
                 raise
             return False
         cache.sync()
-        self._delete(aside, part, cache, doomed)
+        self._delete(quarantined, part, cache, doomed)
         return True
 
-    def _require_unused(self, aside: Aside) -> None:
-        decision = aside.decision
-        require_unreferenced(decision, self._tools.references())
+    def _require_unused(self, quarantined: Quarantined) -> None:
+        decision = quarantined.decision
+        require_unreferenced(decision, self._ports.references())
         # No file of an environment leads into an archive.
-        if any(part.kind is not PartKind.ARCHIVE for part in aside.parts):
-            require_unlinked(decision, self._tools.soft_links())
+        if any(part.kind is not PartKind.ARCHIVE for part in quarantined.parts):
+            require_unlinked(decision, self._ports.soft_links())
 
-    def _delete(self, aside: Aside, part: Part, cache: Directory, doomed: str) -> None:
+    def _delete(self, quarantined: Quarantined, part: Part, cache: Directory, doomed: str) -> None:
         try:
-            remove(cache, doomed, self._tools.progress)
+            remove(cache, doomed, self._ports.progress)
         except (OSError, KeyboardInterrupt) as error:
             why = reason(error) if isinstance(error, OSError) else "interrupted"
-            aside.begun.add(part)
-            aside.ended = aside.outcome(Result.FAILED, f"it was not deleted completely; {doomed} is left of it: {why}")
+            quarantined.begun.add(part)
+            quarantined.ended = quarantined.outcome(
+                Result.FAILED, f"it was not deleted completely; {doomed} is left of it: {why}"
+            )
             if isinstance(error, KeyboardInterrupt):
                 raise
             return
-        aside.early.add(part)
-        aside.deleted[part] = self._ledger.remove(aside.measurements[part])
-        if not aside.parts:
-            aside.ended = aside.outcome(Result.REMOVED)
+        quarantined.early.add(part)
+        quarantined.deleted[part] = self._ledger.remove(quarantined.measurements[part])
+        if not quarantined.parts:
+            quarantined.ended = quarantined.outcome(Result.REMOVED)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 from ... import failures
 from ...core.accounting import Ledger
-from ...core.envs.environment_use import Departed
+from ...core.envs.environment_use import RemovedEnvironment
 from ...core.evidence import Measurement
 from ...core.layout import TRASH
 from ...core.model import Result
 from ...errors import reason
-from ..environment_preflight import Departure, Tools, cleared_to_go, require_movable
+from ..environment_preflight import EnvironmentPorts, EnvironmentRemoval, preflight, require_movable
 from ..files.dir_fd import Directory
 from ..files.remove_tree import remove
 from ..quarantine.quarantine import Changed
@@ -29,7 +29,7 @@ _RECORDS = "conda-meta"
 
 
 @dataclass(slots=True)
-class EnvironmentRoom:
+class EnvironmentSpaceMaker:
     """The environments in one directory that may make room.
 
     may_go: they are not to be kept as a backup. ledger: counts what comes back.
@@ -37,8 +37,8 @@ class EnvironmentRoom:
     warnings: what went wrong outside of them.
     """
 
-    departures: Sequence[Departure]
-    tools: Tools
+    removals: Sequence[EnvironmentRemoval]
+    ports: EnvironmentPorts
     may_go: bool
     ledger: Ledger = field(default_factory=Ledger)
     begun: dict[str, Measurement] = field(default_factory=dict)
@@ -48,64 +48,64 @@ class EnvironmentRoom:
     def make(self, place: Directory) -> Iterator[None]:
         """Remove one thing after the other; stops after each. The caller holds the locks whenever it goes on."""
         with place:
-            for departure in self.departures if self.may_go else ():
-                if self._doom(departure, place):
-                    yield from self._empty(departure, place)
-            for departure in self.departures:
-                if departure.path in self.begun and self._removed(departure, place, departure.name + TRASH):
-                    self.gone.add(departure.path)
+            for removal in self.removals if self.may_go else ():
+                if self._doom(removal, place):
+                    yield from self._empty(removal, place)
+            for removal in self.removals:
+                if removal.path in self.begun and self._removed(removal, place, removal.name + TRASH):
+                    self.gone.add(removal.path)
                     yield
 
-    def _doom(self, departure: Departure, place: Directory) -> bool:
+    def _doom(self, removal: EnvironmentRemoval, place: Directory) -> bool:
         """Rename an environment to trash if it may go; why it may not is found once more in its turn."""
         try:
             # Before the scripts of its packages are run. The user's own files can't be moved out without room.
-            if departure.details.get(OWN_FILES) or place.exists(departure.name + TRASH):
+            if removal.details.get(OWN_FILES) or place.exists(removal.name + TRASH):
                 return False
-            measurement = cleared_to_go(departure, place, self.tools)
-            require_movable(place, departure.name, place, departure.name + TRASH)
-            if trouble := self.tools.farewell(departure.path):
-                self.warnings.setdefault(departure.path, []).append(trouble)
-            place.move(departure.name, place, departure.name + TRASH)
+            measurement = preflight(removal, place, self.ports)
+            require_movable(place, removal.name, place, removal.name + TRASH)
+            if trouble := self.ports.removal_hooks(removal.path):
+                self.warnings.setdefault(removal.path, []).append(trouble)
+            place.move(removal.name, place, removal.name + TRASH)
         except (Changed, OSError) as error:
             failures.note(error)
             return False
-        self.begun[departure.path] = measurement
+        self.begun[removal.path] = measurement
         place.sync()
         return True
 
-    def _empty(self, departure: Departure, place: Directory) -> Iterator[None]:
+    def _empty(self, removal: EnvironmentRemoval, place: Directory) -> Iterator[None]:
         """Remove all but the records, the files first."""
-        with place.child(departure.name + TRASH) as prefix:
+        with place.child(removal.name + TRASH) as prefix:
             for name, _ in sorted(prefix.names(), key=lambda item: (item[1], item[0])):
-                if name != _RECORDS and self._removed(departure, prefix, name):
+                if name != _RECORDS and self._removed(removal, prefix, name):
                     yield
 
-    def _removed(self, departure: Departure, directory: Directory, name: str) -> bool:
+    def _removed(self, removal: EnvironmentRemoval, directory: Directory, name: str) -> bool:
         try:
-            remove(directory, name, self.tools.progress)
+            remove(directory, name, self.ports.progress)
         except OSError as error:
-            self.warnings.setdefault(departure.path, []).append(f"{name} could not be removed: {reason(error)}")
+            self.warnings.setdefault(removal.path, []).append(f"{name} could not be removed: {reason(error)}")
             return False
         return True
 
-    def take_over(self, departure: Departure, place: Directory, folder: Directory, doomed: str) -> None:
+    def take_over(self, removal: EnvironmentRemoval, place: Directory, folder: Directory, doomed: str) -> None:
         """Move what is left of an environment that made room into the folder of its run, to be deleted there."""
-        if departure.path not in self.gone:
-            place.move(departure.name + TRASH, folder, doomed)
+        if removal.path not in self.gone:
+            place.move(removal.name + TRASH, folder, doomed)
 
-    def outcomes(self, stopper: str | None) -> dict[str, Departed]:
+    def outcomes(self, stopper: str | None) -> dict[str, RemovedEnvironment]:
         """Return what became of the environments if nothing else could begin; `stopper`: why, None for the user."""
-        return {departure.path: self._outcome(departure, stopper) for departure in self.departures}
+        return {removal.path: self._outcome(removal, stopper) for removal in self.removals}
 
-    def _outcome(self, departure: Departure, stopper: str | None) -> Departed:
-        path, warnings = departure.path, list(self.warnings.get(departure.path, ()))
+    def _outcome(self, removal: EnvironmentRemoval, stopper: str | None) -> RemovedEnvironment:
+        path, warnings = removal.path, list(self.warnings.get(removal.path, ()))
         if path in self.gone:
             warnings.append("there was no room for its exports, so it can't be restored")
             freed = self.ledger.remove(self.begun[path])
-            return Departed(path, Result.REMOVED, freed, warning="; ".join(warnings))
+            return RemovedEnvironment(path, Result.REMOVED, freed, warning="; ".join(warnings))
         error, result = stopper or "interrupted before it", Result.FAILED if stopper else Result.SKIPPED
         if path in self.begun:
             result = Result.FAILED
             error = f"{stopper or 'interrupted'}; remove what is left of it like an environment: {path}{TRASH}"
-        return Departed(path, result, error=error, warning="; ".join(warnings) or None)
+        return RemovedEnvironment(path, result, error=error, warning="; ".join(warnings) or None)

@@ -20,7 +20,7 @@ from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory
 from ..files.remove_tree import remove
-from ..files.tree_tar import Stamp, file_digest, pack, read_members, stamps, unpack
+from ..files.tree_tar import MemberStatus, file_digest, pack, read_members, stamps, unpack
 from ..state.receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
 
 SUFFIX = ".tar.zst"
@@ -34,7 +34,7 @@ class Preserved:
     """A decision whose archive is complete and verified; `stamps` tell whether the entry has changed since."""
 
     archived: Archived
-    stamps: tuple[Stamp, ...]
+    stamps: tuple[MemberStatus, ...]
 
 
 def make_folder(path: str) -> Directory:
@@ -76,7 +76,7 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
     return Preserved(Archived(name, digest, size), tuple(before))
 
 
-def stamps_of(directory: Directory, names: Mapping[str, str]) -> tuple[Stamp, ...]:
+def stamps_of(directory: Directory, names: Mapping[str, str]) -> tuple[MemberStatus, ...]:
     """Return the stamps of several trees; `names` maps what they are called in the cache to where they are now."""
     return tuple(stamp for shown, name in names.items() for stamp in stamps(directory, name, shown))
 

@@ -20,7 +20,7 @@ from .archive import Preserved, holds_archives, make_folder
 
 
 @dataclass(slots=True)
-class Site:
+class CacheSession:
     """One cache of a run.
 
     numbers: the names that parts have in the run's folder.
@@ -103,7 +103,7 @@ class Site:
 
 
 @contextmanager
-def opened_site(cache: Cache, decisions: Sequence[Remove], run: Run, patience: Patience) -> Iterator[Site]:
+def opened_session(cache: Cache, decisions: Sequence[Remove], run: Run, patience: Patience) -> Iterator[CacheSession]:
     """Open a cache for a run: locked, and with the receipt written. Leaves nothing behind that is not needed.
 
     Raises `StateError` or `LockTimeoutError`.
@@ -119,14 +119,14 @@ def opened_site(cache: Cache, decisions: Sequence[Remove], run: Run, patience: P
         try:
             stack.callback(remove_empty, state, run.id)
             folder = stack.enter_context(state.make_own(run.id))
-            site = Site(directory, folder, receipt, numbers, archives)
-            stack.callback(site.close)
+            session = CacheSession(directory, folder, receipt, numbers, archives)
+            stack.callback(session.close)
             write_receipt(folder, receipt)
             reserve_receipt(folder)
         except OSError as error:
             raise unusable(os.path.join(state.path, run.id), error) from error
         state.sync()
-        yield site
+        yield session
 
 
 def _write_copy(archives: Directory, receipt: Receipt) -> None:

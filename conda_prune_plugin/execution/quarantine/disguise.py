@@ -21,7 +21,7 @@ _INDEX = "index.json"
 _CONCEALED = "index.json.conda-prune"
 
 
-def conceal(folder: Directory, numbers: Iterable[str]) -> None:
+def disguise(folder: Directory, numbers: Iterable[str]) -> None:
     """Make what bears numbers in a run's folder look like no packages; where that can't be it is a backup as well.
 
     In a cache that several users change it is left as it is: not each who may move it back could undo that.
@@ -33,7 +33,7 @@ def conceal(folder: Directory, numbers: Iterable[str]) -> None:
             _rename(folder, number, _INDEX, _CONCEALED)
 
 
-def give_back(folder: Directory, number: str, cache: Directory, name: str) -> None:
+def undisguise(folder: Directory, number: str, cache: Directory, name: str) -> None:
     """Move what bears a number in a run's folder to its name in the cache, as it was.
 
     Raises `FileExistsError` if that is taken, or another `OSError`; it is in the folder then.

@@ -22,8 +22,8 @@ from ..files.dir_fd import Directory
 from ..locks.client_locks import EntryLockedError, entry_locks
 from ..state.state_dir import DOOMED
 from .archive import Preserved, file_sum, stamps_of
-from .cache_session import Site
-from .disguise import give_back
+from .cache_session import CacheSession
+from .disguise import undisguise
 
 #: What is added to the outcome of what stays without a part of it.
 _HAD_TO_GO = "had to go first, to make room on a full disk"
@@ -34,7 +34,7 @@ class Changed(Exception):
 
 
 @dataclass(slots=True)
-class Aside:
+class Quarantined:
     """A decision whose parts are being moved aside.
 
     measurements: what the parts hold, measured where they were moved to.
@@ -42,12 +42,12 @@ class Aside:
     begun: the parts whose deletion has begun; removed: those of which nothing is left; failed: why that could not be.
     deleted: the bytes that came back with those that are gone.
     early: the parts that were removed before the cache could be opened, to make room (see `room`).
-    site: the cache, once it is open. started: its turn has come.
+    session: the cache, once it is open. started: its turn has come.
     ended: what became of it in the end.
     """
 
     decision: Remove
-    site: Site = field(init=False)
+    session: CacheSession = field(init=False)
     started: bool = False
     early: set[Part] = field(default_factory=set)
     preserved: Preserved | None = None
@@ -76,7 +76,7 @@ class Aside:
 
     def number(self, part: Part) -> str:
         """Return the name of a part in the run's folder."""
-        return self.site.numbers[part.name]
+        return self.session.numbers[part.name]
 
     def doomed(self, part: Part) -> str:
         """Return the name that a part bears in the run's folder while it is deleted."""
@@ -105,8 +105,10 @@ class Aside:
         return Outcome(self.decision.entry, result, files, sum(self.deleted.values()), error)
 
 
-def set_aside(
-    aside: Aside, references: Mapping[str, Sequence[Root]], measure: Callable[[str, int | None], Measurement] | None
+def move_to_quarantine(
+    quarantined: Quarantined,
+    references: Mapping[str, Sequence[Root]],
+    measure: Callable[[str, int | None], Measurement] | None,
 ) -> Outcome | None:
     """Move the parts of a decision into the run's folder; return an outcome if that was not to be.
 
@@ -114,29 +116,31 @@ def set_aside(
     measure: compares what was moved, file by file, with what was planned. What is only backed up loses nothing by a
         link that was made meanwhile.
     """
-    decision, site = aside.decision, aside.site
+    decision, session = quarantined.decision, quarantined.session
     try:
         require_unreferenced(decision, references)
-        require_unchanged(decision, site.cache, aside.early)
-        names = [part.name for part in aside.parts]
-        with entry_locks(site.cache, names):
-            for part in aside.parts:
-                site.take_in(part.name)
+        require_unchanged(decision, session.cache, quarantined.early)
+        names = [part.name for part in quarantined.parts]
+        with entry_locks(session.cache, names):
+            for part in quarantined.parts:
+                session.take_in(part.name)
         if measure is not None:
-            for part in aside.parts:
-                aside.measured(part, measure(*site.folder.at(aside.number(part))))
-            require_as_planned(aside)
-            aside.sha256 = _unrecorded_hash(aside)
-        _require_as_archived(aside)
+            for part in quarantined.parts:
+                quarantined.measured(part, measure(*session.folder.at(quarantined.number(part))))
+            require_as_planned(quarantined)
+            quarantined.sha256 = _unrecorded_hash(quarantined)
+        _require_as_archived(quarantined)
     except Changed as change:
-        return put_back(aside, Result.SKIPPED, str(change))
+        return put_back(quarantined, Result.SKIPPED, str(change))
     except EntryLockedError as error:
-        return put_back(aside, Result.SKIPPED, str(error))
+        return put_back(quarantined, Result.SKIPPED, str(error))
     except OSError as error:
-        if error.errno == errno.EXDEV and site.cache.own_status().st_dev == site.folder.own_status().st_dev:
+        if error.errno == errno.EXDEV and session.cache.own_status().st_dev == session.folder.own_status().st_dev:
             # Within one file system that is an overlay's way to say that it would have to copy up a whole tree.
-            return put_back(aside, Result.SKIPPED, "it lies in a lower layer of an overlay; removing frees nothing")
-        return put_back(aside, Result.FAILED, reason(error))
+            return put_back(
+                quarantined, Result.SKIPPED, "it lies in a lower layer of an overlay; removing frees nothing"
+            )
+        return put_back(quarantined, Result.FAILED, reason(error))
     return None
 
 
@@ -177,53 +181,55 @@ def require_unlinked(decision: Remove, softly: SoftLinks) -> None:
             raise Changed(f"{path} has it, and can't be listed completely to see whether it has soft links into it")
 
 
-def put_back(aside: Aside, result: Result, why: str) -> Outcome:
+def put_back(quarantined: Quarantined, result: Result, why: str) -> Outcome:
     """Move what lies whole in the run's folder back to its place; the outcome is a failure if that fails."""
     failed = []
-    backup = aside.site.receipt.run.disposal is Disposal.BACKUP
+    backup = quarantined.session.receipt.run.disposal is Disposal.BACKUP
     then = "and stays in the backup" if backup else "which the next run tries again"
-    for part in aside.decision.parts:
-        number = aside.number(part)
+    for part in quarantined.decision.parts:
+        number = quarantined.number(part)
         try:
-            if aside.site.folder.exists(number):
-                give_back(aside.site.folder, number, aside.site.cache, part.name)
+            if quarantined.session.folder.exists(number):
+                undisguise(quarantined.session.folder, number, quarantined.session.cache, part.name)
         except OSError as error:
             failed.append(f"{part.name} could not be put back, {then}: {reason(error)}")
-    return aside.outcome(Result.FAILED if failed else result, "; ".join([why, *failed]))
+    return quarantined.outcome(Result.FAILED if failed else result, "; ".join([why, *failed]))
 
 
-def give_up(aside: Aside) -> Outcome:
+def give_up(quarantined: Quarantined) -> Outcome:
     """Put back what is whole when everything has to stop."""
-    folder = aside.site.folder
+    folder = quarantined.session.folder
     half = []
-    for part in aside.parts:
-        if part in aside.begun:
-            if folder.exists(aside.doomed(part)):
+    for part in quarantined.parts:
+        if part in quarantined.begun:
+            if folder.exists(quarantined.doomed(part)):
                 half.append(part.name)
             else:
                 # It went in the very moment of the interruption; it gave back at least this much.
-                aside.deleted.setdefault(part, aside.measurements[part].single)
-        elif folder.exists(aside.doomed(part)):
-            folder.move(aside.doomed(part), folder, aside.number(part))
+                quarantined.deleted.setdefault(part, quarantined.measurements[part].single)
+        elif folder.exists(quarantined.doomed(part)):
+            folder.move(quarantined.doomed(part), folder, quarantined.number(part))
     if half:
-        return put_back(aside, Result.FAILED, f"interrupted while {half[0]} was deleted, which the next run finishes")
-    if aside.deleted and set(aside.deleted) == set(aside.decision.parts):
-        return aside.outcome(aside.disposed)
-    if gone := ", ".join(part.name for part in aside.deleted if part not in aside.early):
-        return put_back(aside, Result.FAILED, f"interrupted after {gone} was deleted")
-    return put_back(aside, Result.SKIPPED, "interrupted; it is at its place")
+        return put_back(
+            quarantined, Result.FAILED, f"interrupted while {half[0]} was deleted, which the next run finishes"
+        )
+    if quarantined.deleted and set(quarantined.deleted) == set(quarantined.decision.parts):
+        return quarantined.outcome(quarantined.disposed)
+    if gone := ", ".join(part.name for part in quarantined.deleted if part not in quarantined.early):
+        return put_back(quarantined, Result.FAILED, f"interrupted after {gone} was deleted")
+    return put_back(quarantined, Result.SKIPPED, "interrupted; it is at its place")
 
 
-def require_as_planned(aside: Aside) -> None:
+def require_as_planned(quarantined: Quarantined) -> None:
     """Compare what was measured with what was planned. Raises `Changed`.
 
     What was moved nobody can change by its path any more.
     """
-    decision = aside.decision
-    for measurement in aside.measurements.values():
+    decision = quarantined.decision
+    for measurement in quarantined.measurements.values():
         if measurement.obstacle is not None:
             raise Changed(measurement.obstacle)
-    held = list(aside.measurements.values())
+    held = list(quarantined.measurements.values())
     if (sum(item.files for item in held), sum(item.apparent for item in held)) != (decision.files, decision.apparent):
         raise Changed("what is in it has changed since it was planned")
     known = dict(decision.known_links)
@@ -231,15 +237,15 @@ def require_as_planned(aside: Aside) -> None:
         raise Changed("something has linked its files since it was planned")
 
 
-def _unrecorded_hash(aside: Aside) -> str | None:
-    archives = [part for part in aside.parts if part.kind is PartKind.ARCHIVE]
-    if aside.decision.sha256 is not None or len(archives) != 1:
+def _unrecorded_hash(quarantined: Quarantined) -> str | None:
+    archives = [part for part in quarantined.parts if part.kind is PartKind.ARCHIVE]
+    if quarantined.decision.sha256 is not None or len(archives) != 1:
         return None
-    return file_sum(aside.site.folder, aside.number(archives[0]))[0]
+    return file_sum(quarantined.session.folder, quarantined.number(archives[0]))[0]
 
 
-def _require_as_archived(aside: Aside) -> None:
-    if aside.preserved is not None:
-        names = {part.name: aside.number(part) for part in aside.parts}
-        if stamps_of(aside.site.folder, names) != aside.preserved.stamps:
+def _require_as_archived(quarantined: Quarantined) -> None:
+    if quarantined.preserved is not None:
+        names = {part.name: quarantined.number(part) for part in quarantined.parts}
+        if stamps_of(quarantined.session.folder, names) != quarantined.preserved.stamps:
             raise Changed("it has changed since it was archived")

@@ -22,7 +22,7 @@ from ..files.tree_tar import pack, unpack, walk
 
 
 @contextmanager
-def workshop(place: Directory, name: str) -> Iterator[str]:
+def staging_directory(place: Directory, name: str) -> Iterator[str]:
     """Give the path of a directory to make something in: in the end it bears the name in `place`, and is its owner's.
 
     Raises `OSError`.

@@ -10,7 +10,7 @@ from ...core.layout import STATE
 from ...failures import suppress
 from ..files.dir_fd import Directory
 
-STAMP = "last-automatic-check"
+LAST_CHECK = "last-automatic-check"
 
 #: How long a look is good for, in seconds.
 _PERIOD = 86_400.0
@@ -25,7 +25,7 @@ def claim(caches: Iterable[str], now: float) -> bool:
     for cache in caches:
         try:
             # A time in the future is that of a clock that was wrong.
-            if abs(now - os.stat(os.path.join(cache, STATE, STAMP)).st_mtime) < _PERIOD:
+            if abs(now - os.stat(os.path.join(cache, STATE, LAST_CHECK)).st_mtime) < _PERIOD:
                 return False
         except OSError as error:
             failures.note(error)
@@ -39,6 +39,6 @@ def _write(cache: str) -> None:
     with Directory.open(failures.realpath(cache)) as directory, directory.make_own(STATE) as state:
         # Anew: in a shared cache it may be somebody else's.
         with suppress(FileNotFoundError):
-            state.unlink(STAMP)
-        os.close(state.open_file(STAMP, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        state.hand_over(STAMP)
+            state.unlink(LAST_CHECK)
+        os.close(state.open_file(LAST_CHECK, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        state.hand_over(LAST_CHECK)

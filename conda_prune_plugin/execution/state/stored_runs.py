@@ -181,7 +181,7 @@ def is_ours(name: str) -> bool:
     return name in known or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
 
 
-def require_unchanged(locked: LockedCache, stored: StoredRun) -> StoredRun:
+def require_unchanged_run(locked: LockedCache, stored: StoredRun) -> StoredRun:
     """Return a run as it is now that its cache is locked. Raises `StateError` if it is not whole any more."""
     run = read_run(locked.cache, locked.state, stored.id)
     if run is None or run.receipt is None or not run.complete:

@@ -25,7 +25,7 @@ from ...discovery.system.measure import identity, measure
 from ...discovery.usage.file_owners import contents
 from ...discovery.usage.survey import Scan
 from ...errors import ProtectedEnvironmentError
-from ...execution.environment_preflight import LOST, Departure
+from ...execution.environment_preflight import LOST, EnvironmentRemoval
 from ...execution.state.saved_own_files import OWN_FILES
 from ...execution.state.stored_runs import OWN_BYTES
 from ..run_as_owner import export_as_owner
@@ -33,14 +33,14 @@ from ..runs.state_dirs import place_of
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
-    """An environment that goes, its departure, and what no rebuild brings back.
+class PlannedRemoval:
+    """An environment that goes, its removal, and what no rebuild brings back.
 
     kept: the bytes on disk of the user's own files, which don't come back.
     """
 
     environment: Environment
-    departure: Departure
+    removal: EnvironmentRemoval
     export: Export
     losses: Losses
     kept: int = 0
@@ -86,7 +86,7 @@ def why_protected(found: Iterable[Protection]) -> str:
     return "; ".join(item.detail for item in found)
 
 
-def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
+def planned_removals(environment: Environment, scan: Scan, now: float) -> PlannedRemoval:
     """Return an environment with all that its removal needs. Raises `OSError` if it is gone."""
     # What remains of a half-removed one does not tell how to rebuild it.
     half = environment.root.state is RootState.HALF_REMOVED
@@ -95,7 +95,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
     last = last_evidence(environment, now)
     losses = _losses(environment, exported, scan)
     kept = _held(environment.path, losses.kept)
-    departure = Departure(
+    removal = EnvironmentRemoval(
         place=place_of(environment.path),
         name=os.path.basename(environment.path),
         identity=identity(os.lstat(environment.path)),
@@ -116,7 +116,7 @@ def leaving(environment: Environment, scan: Scan, now: float) -> Leaving:
         last_used=last.time if last else None,
         reasons=((last.kind.value, last.detail),) if last else (),
     )
-    return Leaving(environment, departure, exported, losses, kept)
+    return PlannedRemoval(environment, removal, exported, losses, kept)
 
 
 def objection(path: str) -> str | None:

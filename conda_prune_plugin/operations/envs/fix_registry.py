@@ -21,7 +21,7 @@ from ...execution.files.environments_txt_lines import take_out
 from ..env_registration import register_found
 from ..interaction import Interaction
 from ..runs.run_store import new_run_id, stopped_notice
-from .eligibility import Leaving, allowed
+from .eligibility import PlannedRemoval, allowed
 from .list_envs import Listing
 from .remove_envs import PreparedRemoval, carry_out_removal, protection_notices, with_details, with_forecast
 
@@ -120,7 +120,7 @@ def _is_leftover(environment: Environment) -> bool:
     return any(problem.kind == "interrupted" for problem in environment.problems)
 
 
-def _harmless(removals: Iterable[Leaving]) -> tuple[tuple[Leaving, ...], list[Notice]]:
+def _harmless(removals: Iterable[PlannedRemoval]) -> tuple[tuple[PlannedRemoval, ...], list[Notice]]:
     """Return the environments that hold nothing but files of packages, and what to say of the others, which stay."""
     found = []
     notices = []

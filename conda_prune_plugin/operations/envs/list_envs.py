@@ -16,11 +16,11 @@ from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.own_file_search import Boundaries, find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
 from ...discovery.inventory import begin, discover
-from ...discovery.roots.backups import is_set_aside
-from ...discovery.system.worker import Crew
+from ...discovery.roots.backups import is_environment_backup
+from ...discovery.system.worker import WorkerPool
 from ...discovery.usage.survey import Scan, Survey, make_usage
 from ...execution.recover import cut_off_runs, needs_recovery
-from ..env_registration import unregister_departed
+from ..env_registration import unregister_removed
 from ..interaction import Interaction
 from ..options import EnvsOptions
 from ..prune.measure_usage import find_environment
@@ -47,8 +47,8 @@ class Listing:
     result: EnvsResult
 
 
-def list_environments(options: EnvsOptions, interaction: Interaction, crew: Crew) -> Listing:
-    """Find all environments and look for evidence of their use, walking with a crew.
+def list_environments(options: EnvsOptions, interaction: Interaction, workers: WorkerPool) -> Listing:
+    """Find all environments and look for evidence of their use, walking with a worker pool.
 
     If something is to be changed, what an earlier removal left is finished first. Raises `PruneError`.
     """
@@ -56,15 +56,15 @@ def list_environments(options: EnvsOptions, interaction: Interaction, crew: Crew
     recovered, complete = _finish_earlier_removals(options, settings, interaction)
     reporter = interaction.reporter
     progress = reporter.phase("Looking for environments")
-    inventory = discover(options.request, progress, begin(crew)).inventory
+    inventory = discover(options.request, progress, begin(workers)).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
-    removable = [root for root in roots if not is_set_aside(root.path)]
+    removable = [root for root in roots if not is_environment_backup(root.path)]
     named = tuple(find_environment(removable, name) for name in options.environments)
-    survey = Survey(replace(inventory, roots=roots), crew, reporter.counter("Counting files"))
+    survey = Survey(replace(inventory, roots=roots), workers, reporter.counter("Counting files"))
     survey.walk_caches()
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
     scan = survey.walk_environments()
-    usages = [item for item in make_usage(scan, plan).environments if not is_set_aside(item.root.path)]
+    usages = [item for item in make_usage(scan, plan).environments if not is_environment_backup(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)
     boundaries, asked = Boundaries(scan.boundaries), frozenset(named)
     environments = tuple(
@@ -107,7 +107,7 @@ def _finish_earlier_removals(
             complete &= finished
     # --fix-registry does so with a copy.
     if changes and options.remove:
-        unregister_departed(settings.registries, found)
+        unregister_removed(settings.registries, found)
     return notices, complete
 
 

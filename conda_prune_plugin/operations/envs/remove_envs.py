@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import realpath
 
-from ...core.envs.environment_use import Departed, Environment, Protection
+from ...core.envs.environment_use import Environment, Protection, RemovedEnvironment
 from ...core.envs.envs_result import EnvsResult
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
 from ...core.usage.disk_usage import released
 from ...discovery.system.measure import measure
-from ...execution.environment_preflight import Tools
+from ...execution.environment_preflight import EnvironmentPorts
 from ..env_registration import unregister
 from ..interaction import Interaction
 from ..prune.preflight import refuse_running
 from ..prune.what_if import plan_without
-from ..run_as_owner import farewell_as_owner, take_away_as_owners
+from ..run_as_owner import removal_hooks_as_owner, remove_environments_as_owners
 from ..runs.run_store import new_run_id
 from ..runs.state_dirs import forget_places, note_place
-from .eligibility import Leaving, allowed, leaving, objection, refuse_protected, why_protected
+from .eligibility import PlannedRemoval, allowed, objection, planned_removals, refuse_protected, why_protected
 from .list_envs import Listing
 
 
@@ -33,7 +33,7 @@ class PreparedRemoval:
     """
 
     listing: Listing
-    removals: tuple[Leaving, ...]
+    removals: tuple[PlannedRemoval, ...]
     disposal: Disposal
     result: EnvsResult
 
@@ -63,13 +63,13 @@ def protection_notices(protected: Iterable[tuple[Environment, Sequence[Protectio
 
 def with_details(
     listing: Listing, eligible: Iterable[Environment], result: EnvsResult
-) -> tuple[tuple[Leaving, ...], EnvsResult]:
+) -> tuple[tuple[PlannedRemoval, ...], EnvsResult]:
     """Return what the removal of each environment needs; one that is gone meanwhile is reported and stops no other."""
-    removals: list[Leaving] = []
+    removals: list[PlannedRemoval] = []
     notices: list[Notice] = []
     for environment in eligible:
         try:
-            removals.append(leaving(environment, listing.scan, result.now))
+            removals.append(planned_removals(environment, listing.scan, result.now))
         except OSError as error:
             message = f"{environment.path} can't be removed: {error.strerror or error}."
             notices.append(Notice("removal", message, environment.path))
@@ -79,7 +79,7 @@ def with_details(
 
 def with_forecast(
     listing: Listing,
-    removals: tuple[Leaving, ...],
+    removals: tuple[PlannedRemoval, ...],
     disposal: Disposal,
     result: EnvsResult,
     interaction: Interaction,
@@ -119,10 +119,10 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
     options, settings = prepared.listing.options, prepared.listing.settings
     started = time.time()
     run = Run(new_run_id(started), started, prepared.disposal)
-    files = sum(item.departure.files for item in prepared.removals)
-    tools = Tools(
+    files = sum(item.removal.files for item in prepared.removals)
+    tools = EnvironmentPorts(
         objection=(lambda path: None) if options.force else objection,
-        farewell=farewell_as_owner,
+        removal_hooks=removal_hooks_as_owner,
         unregister=lambda path: unregister(settings.registries, path),
         note=lambda place: note_place(settings, place, run),
         measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
@@ -130,7 +130,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
         patience=interaction.patience(options.lock_timeout),
     )
     try:
-        removed = take_away_as_owners([item.departure for item in prepared.removals], run, tools)
+        removed = remove_environments_as_owners([item.removal for item in prepared.removals], run, tools)
     finally:
         forget_places(settings)
     interaction.reporter.clear()
@@ -145,7 +145,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
     )
 
 
-def _warnings(outcomes: Sequence[Departed]) -> list[Notice]:
+def _warnings(outcomes: Sequence[RemovedEnvironment]) -> list[Notice]:
     return [
         Notice("removal", f"{outcome.path}: {outcome.warning}.", outcome.path)
         for outcome in outcomes

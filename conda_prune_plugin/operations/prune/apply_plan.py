@@ -12,10 +12,10 @@ from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal, Run
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.measure import measure
-from ...discovery.system.worker import Crew
+from ...discovery.system.worker import WorkerPool
 from ...errors import PruneError
 from ...execution.locks.run_lock import Patience
-from ...execution.ports import Tools
+from ...execution.ports import Ports
 from ...execution.recover import needs_recovery
 from ...execution.sweep import Execution
 from ...presentation.terminal.progress import Reporter
@@ -37,14 +37,14 @@ def apply_plan(
     """
     removing = reporter.counter("Removing files", plan.files)
     # It starts while packages are moved, and shares the walk through all environments that comes after.
-    with Crew(at_once=bool(plan.remove) and len(plan.inventory.roots) >= _MANY) as crew:
+    with WorkerPool(at_once=bool(plan.remove) and len(plan.inventory.roots) >= _MANY) as workers:
 
         def looking() -> SoftLinks:
-            found = watch.soft_links(reporter.phase("Looking for soft links"), crew)
+            found = watch.soft_links(reporter.phase("Looking for soft links"), workers)
             reporter.clear()
             return found
 
-        tools = Tools(
+        tools = Ports(
             references=watch.references,
             soft_links=looking,
             measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),

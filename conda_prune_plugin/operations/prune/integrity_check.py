@@ -14,8 +14,8 @@ from ...core.rules.leftover_policy import Leftover
 from ...core.rules.reachability import references
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
 from ...discovery.packages.inspection import Memory
-from ...discovery.packages.quick_integrity import Glancing
-from ...discovery.system.worker import Crew
+from ...discovery.packages.quick_integrity import QuickCheck
+from ...discovery.system.worker import WorkerPool
 from ...presentation.terminal.progress import Reporter
 
 #: How many packages one of two processes looks at before it asks for more.
@@ -44,7 +44,7 @@ def _in_use(keep: Keep) -> bool:
     return is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in keep.reasons)
 
 
-def damaged_in_use(inventory: Inventory, reporter: Reporter, crew: Crew) -> tuple[Notice, ...]:
+def damaged_in_use(inventory: Inventory, reporter: Reporter, workers: WorkerPool) -> tuple[Notice, ...]:
     """Look at the packages in use, by names and sizes, and return a warning for each that is damaged.
 
     A plan that was made without a look at them removes none of them: nothing goes that was not shown in a dry run.
@@ -55,14 +55,14 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter, crew: Crew) -> tupl
     progress = reporter.counter("Checking packages in use", len(trees))
     paths = [path for path, _ in trees]
     chunks = [paths[first : first + _AT_A_TIME] for first in range(0, len(paths), _AT_A_TIME)]
-    crew.begin(Glancing(progress), chunks)
-    odd = chain.from_iterable(crew.finish())
+    workers.begin(QuickCheck(progress), chunks)
+    odd = chain.from_iterable(workers.finish())
     doubted = {entry for entry, is_odd in zip((entry for _, entry in trees), odd) if is_odd}
     suspects = tuple(
         replace(cache, entries=tuple(filter(doubted.__contains__, cache.entries))) for cache in inventory.caches
     )
     closer = replace(inventory, caches=suspects, unsearched=frozenset())
-    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None, crew)
+    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None, workers)
     reporter.clear()
     archives = _with_archive(found.inventory)
     return tuple(_notice(item.entry, item.detail, archives) for item in _packages(found.leftovers))

@@ -48,7 +48,9 @@ def measure_usage(options: UsageOptions, reporter: Reporter, beginning: Beginnin
     inventory = discover(options.request, reporter.phase("Looking for environments"), beginning).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = None if options.environment is None else find_environment(environments, options.environment)
-    survey = Survey(replace(inventory, roots=environments), beginning.reader.crew, reporter.counter("Counting files"))
+    survey = Survey(
+        replace(inventory, roots=environments), beginning.reader.workers, reporter.counter("Counting files")
+    )
     survey.walk_caches()
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
     scan = survey.walk_environments()

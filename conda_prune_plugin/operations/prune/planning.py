@@ -16,7 +16,7 @@ from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
 from ...discovery.packages.match_spec import version_key
 from ...discovery.system.measure import Measure
-from ...discovery.system.worker import Crew
+from ...discovery.system.worker import WorkerPool
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
 from .integrity_check import kept_though_damaged
@@ -34,13 +34,13 @@ def make_prune_plan(
     reporter: Reporter,
     now: float,
     measured: Measure | None = None,
-    crew: Crew | None = None,
+    workers: WorkerPool | None = None,
 ) -> tuple[Plan, tuple[Notice, ...]]:
     """Return the plan for the caches at the time `now`, and what the user should know about it.
 
-    `measured` gives what has been measured already; a `crew` makes it faster.
+    `measured` gives what has been measured already; a `workers` makes it faster.
     """
-    findings = examine(inventory, _scope(options), reporter, now, measured, crew)
+    findings = examine(inventory, _scope(options), reporter, now, measured, workers)
     policy = _policy(options, findings)
     plan = make_plan(
         findings.inventory,
@@ -78,7 +78,7 @@ def _policy(options: PlanOptions, findings: Findings) -> Policy:
         version_key=version_key,
         include_irreplaceable=options.include_irreplaceable,
         unlinked=findings.unlinked,
-        doubles=findings.doubles,
+        redundant=findings.redundant,
         tarballs=findings.tarballs,
         budget=_budget(options, findings),
     )

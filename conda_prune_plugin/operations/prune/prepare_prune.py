@@ -17,7 +17,7 @@ from ...discovery.inventory import Beginning, Discovery, begin, discover
 from ...discovery.packages.cache_size import held
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import can_look
-from ...discovery.system.worker import Crew
+from ...discovery.system.worker import WorkerPool
 from ..interaction import Interaction, Output
 from ..options import PruneOptions
 from .integrity_check import damaged_in_use
@@ -77,15 +77,15 @@ def prepare(
     beginning: of the discovery, if it has begun. meanwhile: something to do while a second process is at work.
     """
     interaction = replace(interaction, output=output_of(options, interaction.output))
-    beginning = beginning or begin(Crew(at_once=False))
-    crew = beginning.reader.crew
+    beginning = beginning or begin(WorkerPool(at_once=False))
+    workers = beginning.reader.workers
     # Nobody is to wait for an answer with a second process at hand.
-    with crew:
+    with workers:
         discovery, recovered, complete = _discover(options, interaction, beginning)
         refuse_destination(options.destination, discovery.inventory.caches)
         if meanwhile is not None:
-            crew.meanwhile(meanwhile)
-        plan, remarks = _plan(options, interaction, discovery, crew)
+            workers.meanwhile(meanwhile)
+        plan, remarks = _plan(options, interaction, discovery, workers)
         shrinkage = None
         if options.preset is not None:
             shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
@@ -98,7 +98,7 @@ def prepare(
             shrinkage,
             failed=not complete,
         )
-        prepared = replace(prepared, notices=(*prepared.notices, *_warnings(prepared, crew)))
+        prepared = replace(prepared, notices=(*prepared.notices, *_warnings(prepared, workers)))
         if options.ignore_unreadable:
             failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
         return prepared
@@ -149,10 +149,10 @@ def _discover(
 
 
 def _plan(
-    options: PruneOptions, interaction: Interaction, discovery: Discovery, crew: Crew
+    options: PruneOptions, interaction: Interaction, discovery: Discovery, workers: WorkerPool
 ) -> tuple[Plan, tuple[Notice, ...]]:
     inventory, reporter = discovery.inventory, interaction.reporter
-    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), crew=crew)
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), workers=workers)
     if interaction.output.verbosity:
         from ...discovery.links.link_types import measure_links
 
@@ -162,12 +162,12 @@ def _plan(
     return plan, remarks
 
 
-def _warnings(prepared: PreparedPrune, crew: Crew) -> tuple[Notice, ...]:
+def _warnings(prepared: PreparedPrune, workers: WorkerPool) -> tuple[Notice, ...]:
     """Return what the user should know before the plan is carried out."""
     plan, dry_run = prepared.plan, prepared.output.dry_run
     notices: tuple[Notice, ...] = ()
     if plan.changes and (dry_run or prepared.ignore_running or not can_look()):
         notices += running_notices(plan.inventory.caches)
     if plan.remove and not dry_run and not prepared.options.search.everything:
-        notices += damaged_in_use(plan.inventory, prepared.interaction.reporter, crew)
+        notices += damaged_in_use(plan.inventory, prepared.interaction.reporter, workers)
     return notices

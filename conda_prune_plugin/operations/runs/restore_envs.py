@@ -13,7 +13,7 @@ from ...discovery.clients.conda import conda_settings
 from ...execution.restore_backups import Restored, restore
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
-from ...execution.state.stored_runs import StoredRun, require_unchanged
+from ...execution.state.stored_runs import StoredRun, require_unchanged_run
 from ..conda_hooks import register
 from ..env_registration import is_registered, unregister
 from .rebuild_env import interrupted, rebuild
@@ -27,9 +27,9 @@ def restore_environments(
     progress: Callable[[int], None],
 ) -> Restored:
     """Bring back the wanted environments of a run. Raises `StateError`."""
-    run = require_unchanged(locked, stored)
+    run = require_unchanged_run(locked, stored)
     entries = [entry for entry in run.entries if wanted(entry)]
-    assert run.receipt is not None  # noqa: S101  # `require_unchanged` has seen to it.
+    assert run.receipt is not None  # noqa: S101  # `require_unchanged_run` has seen to it.
     if run.receipt.run.disposal is Disposal.BACKUP:
         return _moved_back(locked, run, entries, wanted, progress)
     registries = conda_settings().registries
