@@ -72,9 +72,9 @@ def test_the_second_process_takes_the_standard_library_and_not_what_is_installed
 @pytest.mark.parametrize("utf8", ["0", "1"])
 def test_paths_mean_the_same_to_both_processes(utf8: str) -> None:
     code = (
-        "from tasks import Encoding; from conda_prune_plugin.discovery.system import worker as crew\n"
-        f"crew._SCRIPT = {worker_module._SCRIPT!r}; crew._processors = lambda: 2\n"
-        "with crew.Crew() as both:\n"
+        "from tasks import Encoding; from conda_prune_plugin.discovery.system import worker\n"
+        f"worker._SCRIPT = {worker_module._SCRIPT!r}; worker._processors = lambda: 2\n"
+        "with worker.WorkerPool() as both:\n"
         "    both.begin(Encoding(), [b'here', b'there'])\n"
         "    print(set(both.finish()), both.helped)"
     )
