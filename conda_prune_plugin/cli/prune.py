@@ -60,6 +60,12 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     add_places(parser)
     _add_others(parser.add_argument_group("other programs"))
     add_ci(parser.add_argument_group("in continuous integration"))
+    parser.add_argument(
+        "--sort",
+        choices=("size", "age", "name"),
+        default="size",
+        help="The order of the packages to remove: the largest (default), longest unused or alphabetically first.",
+    )
     add_output_and_prompt_options(parser)
 
 
@@ -118,7 +124,7 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..operations.interaction import Output
         from .arguments import prune_options
 
-        result = prune_with(prune_options(arguments), Output.from_context(), beginning)
+        result = prune_with(prune_options(arguments), Output.from_context(), beginning, sort=arguments.sort)
         return DECLINED if result is None else result.exit_code
 
 
@@ -129,11 +135,13 @@ def prune_with(
     *,
     print_json: bool = True,
     declined: str = "Nothing was removed.",
+    sort: str = "size",
 ) -> PruneResult | None:
     """Plan, show the plan, ask, carry it out and show what became of it; return that, or None if the answer was no.
 
     beginning: of the discovery, if it has begun. print_json: print the JSON document if one was asked for; otherwise
     the caller makes it a part of its own (see `prune_output.document_of`). declined: what to print after a no.
+    sort: the order of what goes.
 
     Raises `PruneError`.
     """
@@ -145,7 +153,7 @@ def prune_with(
     is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:
         prepared = prepare(options, interaction, beginning, meanwhile=import_text if is_text else None)
-        show_plan(prepared)
+        show_plan(prepared, sort)
         if prepared.changes:
             check_may_run(prepared)
             if not confirm(question(prepared), prepared.interaction, declined):

@@ -90,7 +90,19 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
             lock.name == RATTLER_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
         )
         client = Client.RATTLER if by_rattler else Client.CONDA
-    return Cache(path, real_path, client, os.access(real_path, os.W_OK | os.X_OK), entries, top)
+    writable = os.access(real_path, os.W_OK | os.X_OK)
+    return Cache(path, real_path, client, writable, entries, top, None if writable else _owner(real_path))
+
+
+def _owner(real_path: str) -> str | None:
+    """Return the user who may remove what the caller may not, if it is another."""
+    try:
+        import pwd
+
+        user = os.stat(real_path).st_uid
+        return None if user == os.geteuid() else pwd.getpwuid(user).pw_name
+    except (ImportError, OSError, KeyError):
+        return None
 
 
 def _locked(lock: Part) -> str:
