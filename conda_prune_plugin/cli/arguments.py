@@ -89,6 +89,11 @@ def usage_options(arguments: argparse.Namespace) -> UsageOptions:
             "--export can't be combined with --json, --html or --packages.",
             hint="Each writes a document of its own: run the command once for each.",
         )
+    if arguments.summary and (arguments.export is not None or arguments.by_package or arguments.environment):
+        raise UsageError(
+            "--summary can't be combined with NAME, --packages or --export.",
+            hint="It summarizes everything. Leave one of them out.",
+        )
     return UsageOptions(
         **_planning(arguments),
         environment=arguments.environment,

@@ -130,9 +130,7 @@ def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int) 
     """Print what stays and why, what goes, and what that frees."""
     if plan.keep:
         _show_kept(out, plan, verbosity)
-    withheld = tuple(_withheld(plan))
-    for cache, size in withheld:
-        _show_withheld(out, cache, size)
+    withheld = show_withheld(out, plan)
     if plan.remove or plan.other:
         freed = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
         purged = " once purged" if disposal is Disposal.BACKUP and plan.remove else ""
@@ -173,22 +171,21 @@ def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
             out.print(f"    and {len(lone) - _NAMED:,} more (-v shows all)")
 
 
-def _withheld(plan: Plan) -> Iterator[tuple[Cache, int]]:
-    """Give each cache in which only a lack of permission keeps unused packages, with the bytes that these take."""
+def show_withheld(out: Console, plan: Plan) -> bool:
+    """Print how much of each cache only a lack of permission keeps, and who can free it; return whether any is."""
+    withheld = False
     for cache in plan.inventory.caches:
-        if not cache.writable:
-            held = [decision.reclaimable for decision in plan.keep if decision.entry.cache == cache.path]
-            if size := sum(held):
-                yield cache, size
-
-
-def _show_withheld(out: Console, cache: Cache, size: int) -> None:
-    where = f"{format_size(size)} in {printable(cache.path)}"
-    if cache.owner is None:
-        out.print(Text(f"{where} can't be freed: you don't have permission to change this cache.", overflow="fold"))
-        return
-    out.print(Text(f"{where} can be freed by its owner ({printable(cache.owner)}):", overflow="fold"))
-    out.print(Text(f"    {_as_owner(cache)}", overflow="fold"))
+        size = sum(decision.reclaimable for decision in plan.keep if decision.entry.cache == cache.path)
+        if cache.writable or not size:
+            continue
+        withheld, where = True, f"{format_size(size)} in {printable(cache.path)}"
+        if cache.owner is None:
+            line = f"{where} can't be freed: you don't have permission to change this cache."
+            out.print(Text(line, overflow="fold"))
+        else:
+            out.print(Text(f"{where} can be freed by its owner ({printable(cache.owner)}):", overflow="fold"))
+            out.print(Text(f"    {_as_owner(cache)}", overflow="fold"))
+    return withheld
 
 
 def _as_owner(cache: Cache) -> str:
