@@ -31,6 +31,7 @@ from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove
 from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.units import format_age, format_size, plural
+from .terminal.console import print_command
 from .terminal.notice_groups import grouped, take_for_told
 from .terminal.printable import printable
 from .terminal.tables import show_columns
@@ -184,14 +185,14 @@ def show_withheld(out: Console, plan: Plan) -> bool:
             out.print(Text(line, overflow="fold"))
         else:
             out.print(Text(f"{where} can be freed by its owner ({printable(cache.owner)}):", overflow="fold"))
-            out.print(Text(f"    {_as_owner(cache)}", overflow="fold"))
+            print_command(out, _as_owner(cache))
     return withheld
 
 
 def _as_owner(cache: Cache) -> str:
     """Return the command that frees what the owner of a cache may remove."""
     user = "" if cache.owner == "root" else f"-u {shlex.quote(cache.owner or '')} "
-    return printable(f"sudo {user}conda prune --pkgs-dir {shlex.quote(cache.path)}")
+    return f"sudo {user}conda prune --pkgs-dir {shlex.quote(cache.path)}"
 
 
 def show_check(out: Console, check: Check, plan: Plan) -> None:
@@ -236,7 +237,7 @@ def show_notices(err: Console, notices: Iterable[Notice]) -> None:
     for warning in grouped(notices):
         err.print(Text.assemble(("warning: ", "yellow"), printable(warning.message)))
         if warning.command:
-            err.print(f"    {warning.command}")
+            print_command(err, warning.command)
 
 
 def show_outcomes(
@@ -260,7 +261,8 @@ def show_outcomes(
             )
     if not quiet:
         for line in (*(_done(plan, run, outcomes, undoable) if outcomes else ()), *_done_besides(others)):
-            out.print(line)
+            # Not wrapped: it may hold a command to copy.
+            out.print(line, soft_wrap=True)
 
 
 #: So many failures with one cause are shown one by one.
@@ -343,14 +345,14 @@ def _show_cache(
     if going:
         _show_removals(out, going, now)
     if verbosity and staying:
-        _show_decisions(out, ("  keep", "because"), staying)
+        _show_decisions(out, ("  keep", "because"), staying, whole=verbosity > 1)
     if verbosity > 1 and going:
-        _show_decisions(out, ("  remove", "because"), going)
+        _show_decisions(out, ("  remove", "because"), going, whole=True)
 
 
 def _remarks(going: Sequence[Remove]) -> Iterator[str]:
     """Give the lines that explain marks in the table, and what goes though its package is in use."""
-    if any(decision.last_used_from is LastUsedFrom.EXTRACTION and not _is_in_use(decision) for decision in going):
+    if any(decision.last_used_from is LastUsedFrom.EXTRACTION and not is_in_use(decision) for decision in going):
         shows = "links leave no time on this system" if ON_WINDOWS else "no hard link shows a later use"
         yield f"  * age of the files: {shows}"
     kinds = Counter(decision.reasons[0].kind for decision in going)
@@ -360,7 +362,7 @@ def _remarks(going: Sequence[Remove]) -> Iterator[str]:
         yield f"  {doubled:,} of these in use, with an archive that stays"
 
 
-def _is_in_use(decision: Remove) -> bool:
+def is_in_use(decision: Remove) -> bool:
     """Return whether something goes of a package that stays in use."""
     return any(reason.kind in _OF_PACKAGES_IN_USE for reason in decision.reasons)
 
@@ -385,8 +387,10 @@ def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> Non
         out.print(f"    frees {frees}, {parts}, files: {files}, unused for: {unused.strip()}")
 
 
-def _show_decisions(out: Console, headings: tuple[str, str], decisions: Sequence[Keep | Remove]) -> None:
-    rows = [(f"  {printable(decision.entry.dist)}", printable(_why(decision))) for decision in decisions]
+def _show_decisions(
+    out: Console, headings: tuple[str, str], decisions: Sequence[Keep | Remove], *, whole: bool
+) -> None:
+    rows = [(f"  {printable(decision.entry.dist)}", printable(_why(decision, whole))) for decision in decisions]
     if max(len(name) for name, _ in rows) + _NARROWEST_REASON > out.width:
         for name, reason in rows:
             out.print(Text(f"{name}: {reason}", overflow="fold"))
@@ -399,11 +403,32 @@ def _show_decisions(out: Console, headings: tuple[str, str], decisions: Sequence
     out.print(table)
 
 
-def _why(decision: Keep | Remove) -> str:
-    reasons = [reason_text(reason) for reason in decision.reasons]
+def _why(decision: Keep | Remove, whole: bool) -> str:
+    reasons = list(reason_texts(decision.reasons, whole=whole, more="-vv"))
     if isinstance(decision, Remove):
         reasons.append(f"comes from {decision.source}" if decision.source else "of unknown origin")
     return "; ".join(reasons)
+
+
+#: So many environments that use a package are named; how a reason names one.
+_ENVIRONMENTS, _USED_BY = 3, "used by "
+
+
+def reason_texts(reasons: Sequence[Reason], *, whole: bool, more: str = "-v") -> Iterator[str]:
+    """Give reasons in words; many environments that use a package are one, unless the `whole` is wanted.
+
+    more: the option that shows the whole.
+    """
+    alike = [reason for reason in reasons if reason.detail.startswith(_USED_BY)]
+    if whole or len(alike) <= _ENVIRONMENTS:
+        yield from map(reason_text, reasons)
+        return
+    names = ", ".join(reason.detail.removeprefix(_USED_BY) for reason in alike[:_ENVIRONMENTS])
+    links = Counter(_LINKED[reason.link] for reason in alike if reason.link)
+    how = [words if count == len(alike) else f"{count:,} {words}" for words, count in links.most_common()]
+    rest = f"{len(alike) - _ENVIRONMENTS:,} more"
+    yield f"{_USED_BY}{names} and {rest} ({', '.join([*how, f'{more} lists all'])})"
+    yield from (reason_text(reason) for reason in reasons if reason not in alike)
 
 
 def reason_text(reason: Reason) -> str:
@@ -423,7 +448,7 @@ def _part(entry: Entry, part: Part) -> str:
 
 
 def _last_used(decision: Remove, now: float) -> str:
-    if _is_in_use(decision):
+    if is_in_use(decision):
         return "in use "
     if decision.last_used is None:
         return "unknown "
