@@ -315,6 +315,9 @@ def targets_of(arguments: argparse.Namespace) -> Target:
     for given, target in table:
         if given:
             targets |= target
+    if arguments.repair and not targets:
+        # It repairs, and removes nothing that was not asked for.
+        return Target.REPAIR
     if arguments.verify or arguments.repair:
         targets = (targets or DEFAULT) | Target.LEFTOVERS
     return (targets or DEFAULT) | (Target.UNLINKED if arguments.unlinked else Target(0))

@@ -12,7 +12,7 @@ from ..core.model import Entry, LastUsedFrom, ReasonKind, Root, RootKind, RootSt
 from ..core.notices import Notice
 from ..core.plan import Remove
 from ..core.rules.explanation import Explanation, KeptAlone
-from ..core.units import format_age, format_size, plural
+from ..core.units import format_age, format_size
 from .plan_json import SCHEMA, iso_time, reason_document, root_document, warnings_document
 from .plan_text import LINES, is_in_use, reason_texts
 from .terminal.printable import printable

@@ -56,7 +56,7 @@ def find_other(
     found, staying = _told_apart(places, measure)
     if staying:
         what = plural(len(staying), "temporary or log file or index cache", "temporary or log files or index caches")
-        message = f"{what} can't be read, or not removed by you, and will stay; the first: {staying[0]}."
+        message = f"Kept {what}: no permission. The first is {staying[0]}."
         notices.append(Notice("read-only", message, staying[0]))
     return tuple(found), tuple(notices)
 
@@ -113,7 +113,7 @@ def _tempfiles(
             temporary = in_environment(prefix)
         except RecursionError:
             # os.walk calls itself for each directory until Python 3.12.
-            message = f"In {prefix} directories lie too deep for the search for temporary files: what is there stays."
+            message = f"Kept the temporary files in {prefix}: its directories are nested too deeply to search."
             notices.append(Notice("unreadable-directory", message, prefix))
             continue
         files = {path for path in temporary.files - seen if not path.startswith(inside)}
@@ -132,7 +132,7 @@ def _tempfiles(
 
 def _staying(young: Sequence[str], held: Mapping[str, str]) -> Iterator[Notice]:
     if young:
-        message = f"{plural(len(young), 'temporary file')} changed too recently to be removed (--min-age)."
+        message = f"Kept {plural(len(young), 'temporary file')}: changed too recently (include them with --min-age 0)."
         yield Notice("recent-tempfiles", message, "")
     if held:
         path, process = next(iter(held.items()))

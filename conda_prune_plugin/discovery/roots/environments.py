@@ -11,6 +11,7 @@ from ... import failures
 from ...core.layout import META
 from ...core.model import Root
 from ...core.notices import Notice
+from ...core.units import plural
 from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
 from ..system.mounts import KERNEL
@@ -116,8 +117,8 @@ def search_environments(
     notices = []
     if unreadable:
         message = (
-            f"Below {top} {len(unreadable)} directories can't be read (the first is {unreadable[0]}); "
-            "an environment inside them would not be found."
+            f"Can't read {plural(len(unreadable), 'directory', 'directories')} below {top}, such as {unreadable[0]}. "
+            "Environments inside are unknown."
         )
         notices.append(Notice("unreadable-directory", message, unreadable[0], hides_roots=True))
     return tuple(found), tuple(notices)
@@ -281,7 +282,7 @@ def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
                 continue
             message = (
                 f"The registry {registry} can't be read: {error.strerror}. "
-                "Environments that only it lists are not known; name them with --root."
+                "Environments that only it lists are unknown. Name them with --root."
             )
             own = registry in sources.registries
             notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
@@ -298,8 +299,8 @@ def _overlong(registry: str, lines: Sequence[int]) -> Iterator[Notice]:
 
 def _unseen_other_user(name: str, cache: str, registry: str, error: OSError) -> Notice:
     message = (
-        f"{name} uses the package cache {cache} too, and the registry {registry} can't be read ({error.strerror}): "
-        "what environments of that user soft-link from the cache is not known. Root, or that user, sees them."
+        f"{name} also uses the package cache {cache}, and the registry {registry} can't be read ({error.strerror}), "
+        "so packages that environments of that user soft-link are not protected. Run this as root to see them."
     )
     return Notice("unreadable-neighbour", message, registry, hides_roots=True)
 

@@ -29,7 +29,6 @@ from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..options import RestoreOptions
 from .state_dirs import places
 
-
 #: So many runs are named that an ambiguous id may mean.
 _NAMED = 3
 
