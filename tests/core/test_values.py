@@ -25,7 +25,19 @@ from conda_prune_plugin.core.dist_names import (
 )
 from conda_prune_plugin.core.model import Inventory, OtherKind, PartKind, ReasonKind, Result, Verdict
 from conda_prune_plugin.core.notices import ESTIMATED, LAYERED, Notice
-from conda_prune_plugin.core.plan import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label, what_goes
+from conda_prune_plugin.core.plan import (
+    Keep,
+    Other,
+    Outcome,
+    Plan,
+    Reason,
+    Remove,
+    Repair,
+    counted,
+    label,
+    other_counted,
+    what_goes,
+)
 from conda_prune_plugin.core.precision import Precision, hedge, precision
 from conda_prune_plugin.core.rules.reachability import SoftLinks
 from conda_prune_plugin.core.rules.targets import Target, kinds
@@ -314,17 +326,32 @@ def test_what_goes_is_told_in_a_few_words() -> None:
     index, log, temporary = (_other(kind) for kind in (OtherKind.INDEX_CACHE, OtherKind.LOGFILES, OtherKind.TEMPFILES))
 
     assert what_goes(_plan()) == ""
-    assert what_goes(_plan(one)) == "1 entry"
-    assert what_goes(_plan(one, two, leftover)) == "2 entries and 1 leftover"
+    assert what_goes(_plan(one)) == "1 package"
+    assert what_goes(_plan(one, two, leftover)) == "2 packages and 1 leftover"
     assert what_goes(_plan(leftover, leftover)) == "2 leftovers"
     assert (
         what_goes(_plan(one, other=(log, index, temporary)))
-        == "1 entry, 1 index cache, 1 temporary file and 1 log file"
+        == "1 package, 1 index cache, 1 temporary file and 1 log file"
     )
     assert (
         what_goes(_plan(other=(index, index, temporary, temporary, log, log)))
         == "2 index caches, 2 temporary files and 2 log files"
     )
+
+
+def test_parts_of_packages_are_not_counted_as_packages() -> None:
+    tree, archive = Part(PartKind.EXTRACTED, "a-1-0"), Part(PartKind.ARCHIVE, "a-1-0.conda")
+    older, lock = Part(PartKind.ARCHIVE, "a-1-0.tar.bz2"), Part(PartKind.LOCK, "a-1-0.lock")
+    entry = Entry("/pkgs", "a-1-0", (tree, archive, older, lock))
+
+    def going(*parts: Part) -> Remove:
+        return replace(a_removal(entry), parts=parts)
+
+    assert counted([going(tree, archive, older, lock)]) == "1 package"
+    assert counted([going(archive, older)]) == "2 package archives"
+    assert counted([going(tree, lock), going(archive)]) == "1 extracted package and 1 package archive"
+    assert counted([]) == other_counted([]) == ""
+    assert other_counted([_other(OtherKind.LOGFILES)]) == "1 log file"
 
 
 def test_a_plan_counts_all_that_goes() -> None:

@@ -101,7 +101,11 @@ def _owner(real_path: str) -> str | None:
 
         user = os.stat(real_path).st_uid
         return None if user == os.geteuid() else pwd.getpwuid(user).pw_name
-    except (ImportError, OSError, KeyError):
+    # Windows has no such module, and not every user has a name.
+    except (ImportError, KeyError):
+        return None
+    except OSError as error:
+        failures.note(error, real_path)
         return None
 
 

@@ -19,8 +19,8 @@ _HINTS = {
     "": "Make it readable, or go on with --ignore-unreadable: only packages it soft-links can be harmed. "
     "Nothing was removed.",
     MISSING: "Mount its disk, or name its new place with --root if you moved it, or clean up the registry with `conda "
-    "prune envs --fix-registry` if you deleted it, or go on with --ignore-unreadable: only packages it soft-links can be "
-    "harmed. Nothing was removed.",
+    "prune envs --fix-registry` if you deleted it, or go on with --ignore-unreadable: only packages it soft-links can "
+    "be harmed. Nothing was removed.",
     UNREGISTERED: "Set register_envs to true once all environments are registered, or go on with --ignore-unreadable: "
     "only packages that unknown environments soft-link can be harmed. Nothing was removed.",
 }
@@ -87,8 +87,8 @@ def refuse_running(caches: Sequence[Cache]) -> None:
     if notices := tuple(map(_running, installing(cache.real_path for cache in caches))):
         raise RunningError(
             " ".join(notice.message for notice in notices),
-            hint="Wait until it is done, or go on with --yes --ignore-running: packages it is about to link may be removed, "
-            "and it would fail. Nothing was removed.",
+            hint="Wait until it is done, or go on with --yes --ignore-running: packages it is about to link may be "
+            "removed, and it would fail. Nothing was removed.",
         )
 
 
