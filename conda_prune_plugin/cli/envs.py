@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .options import CHOICES, Value, add_lock_timeout, add_places
+from .parsing.shared_options import CHOICES, Value, add_lock_timeout, add_places
 
 if TYPE_CHECKING:
     from ..core.envs.envs_result import EnvsResult
@@ -131,7 +131,7 @@ def execute(arguments: argparse.Namespace) -> int:
         workers.meanwhile(partial(import_module, "..presentation.envs_output", __package__))
         from ..operations.envs.list_envs import list_environments
         from ..operations.interaction import Output, interacting
-        from .arguments import envs_options
+        from .parsing.arguments import envs_options
 
         options = envs_options(arguments)
         with interacting(Output.from_context()) as interaction:
@@ -202,9 +202,9 @@ def _prune(
 
     from ..errors import INTERRUPTED, PruneError
     from ..operations.runs.run_store import stopped_notice
-    from .arguments import prune_options_after_removal
+    from .parsing.arguments import prune_options_after_removal
     from .prune import DECLINED, prune_with
-    from .prune_output import document_of
+    from .prune_screen import document_of
 
     document: Mapping[str, Any] | None = None
     try:

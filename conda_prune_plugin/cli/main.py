@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from .bad_usage import Family, explained
+from .parsing.bad_usage import Family, explained
 
 if TYPE_CHECKING:
     from ..errors import PruneError

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .options import CHOICES, Value, add_places
+from .parsing.shared_options import CHOICES, Value, add_places
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -98,7 +98,7 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..discovery.inventory import begin
 
         beginning = begin(workers)
-        from .arguments import prune_command, usage_options
+        from .parsing.arguments import prune_command, usage_options
 
         options = usage_options(arguments)
         if options.export is not None:

@@ -11,18 +11,25 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .. import settings
-from ..core.rules.policy import DEFAULT_MIN_AGE
-from ..core.rules.targets import ALL, DEFAULT, Target
-from ..core.run import Check, Disposal
-from ..core.units import parse_age, parse_size, size_as_typed
-from ..discovery.leftovers.leftover_search import Search
-from ..discovery.packages import match_spec
-from ..errors import ProtectedEnvironmentError, UsageError
-from ..execution.locks.run_lock import DEFAULT_PATIENCE
-from ..operations.options import EnvsOptions, PruneOptions, PurgeOptions, RestoreOptions, UsageOptions, WhyOptions
+from ... import settings
+from ...core.rules.policy import DEFAULT_MIN_AGE
+from ...core.rules.targets import ALL, DEFAULT, Target
+from ...core.run import Check, Disposal
+from ...core.units import parse_age, parse_size, size_as_typed
+from ...discovery.leftovers.leftover_search import Search
+from ...discovery.packages import match_spec
+from ...errors import ProtectedEnvironmentError, UsageError
+from ...execution.locks.run_lock import DEFAULT_PATIENCE
+from ...operations.options import (
+    EnvsOptions,
+    PruneOptions,
+    PurgeOptions,
+    RestoreOptions,
+    UsageOptions,
+    WhyOptions,
+)
 from .ci_presets import refuse_contrary, targets_of_preset
-from .options import CHOICES
+from .shared_options import CHOICES
 
 T = TypeVar("T")
 
