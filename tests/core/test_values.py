@@ -420,7 +420,7 @@ def test_a_list_of_environments_reports_no_change_and_no_failure() -> None:
     result = EnvsResult((), 0, {}, 0.0)
 
     assert (result.remove, result.outcomes, result.fix, result.run) == ((), (), None, None)
-    assert not (result.failed or result.interrupted)
+    assert (result.failed, result.interrupted) == (False, False)
 
 
 def test_nothing_may_go_from_a_cache_all_of_whose_entries_are_unsearched() -> None:

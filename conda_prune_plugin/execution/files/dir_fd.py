@@ -181,7 +181,7 @@ class Directory:
             raise
         try:
             status = os.fstat(fd)
-            # Not without need: a change of the inode looks like a use of the package (`core.last_use`).
+            # Not without need: a change of the inode looks like a use of the package (`core.evidence`).
             if (status.st_uid, status.st_gid) != owner and (stat.S_ISDIR(status.st_mode) or status.st_nlink == 1):
                 give(fd, owner)
         finally:
