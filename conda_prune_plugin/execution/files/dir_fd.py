@@ -190,8 +190,8 @@ class Directory:
     def share(self, fd: int) -> None:
         """Make a new file readable for every user who may read this directory, whatever the umask.
 
-        It gets the owner of this directory. The file is open, because any user who may change this directory can replace
-        it by a link to another file at any moment.
+        It gets the owner of this directory. The file is open, because any user who may change this directory can
+        replace it by a link to another file at any moment.
         """
         here = self.own_status()
         if not ON_WINDOWS:
