@@ -1,4 +1,4 @@
-"""Carry out a prepared prune, do what comes after it, and return what became of it."""
+"""Carry out a prepared prune and what follows it, and return the result."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _settled(result: PruneResult, prepared: PreparedPrune, run: Run) -> PruneRes
     try:
         result = _with_shrinkage(result, prepared)
         if result.shrinkage is not None and not result.failed:
-            from ..runs.purge import forget
+            from ..runs.purge_runs import forget
 
             # Nobody comes back to a job to undo its run.
             options = prepared.options

@@ -1,11 +1,11 @@
-"""``--ci``: what its presets choose, and that they don't go with what chooses otherwise."""
+"""The presets of ``--ci``: the targets of each, and the options that contradict them."""
 
 from __future__ import annotations
 
 import argparse
 
-from ..core.rules.targets import ALL, DEFAULT, OTHER, Target
-from ..errors import UsageError
+from ...core.rules.targets import ALL, DEFAULT, OTHER, Target
+from ...errors import UsageError
 
 #: What each preset removes, if conda can do without it.
 _TARGETS = {
