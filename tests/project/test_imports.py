@@ -1,4 +1,4 @@
-"""The house: imports go one way only, and the plugin costs other commands nothing."""
+"""Imports go one way only, and the plugin costs other commands nothing."""
 
 from __future__ import annotations
 
