@@ -260,7 +260,7 @@ def _question_of_fix(prepared: PreparedFix) -> str:
 
 
 def _exit_code(result: EnvsResult) -> int:
-    from ..operations.runs.run_store import exit_code
+    from ..errors import exit_code
 
     return exit_code(failed=result.failed, interrupted=result.interrupted)
 
