@@ -37,7 +37,7 @@ def health_check() -> Any:
 def check(prefix: str, verbose: bool) -> None:
     """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
     from ..core.units import format_size
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     plan = _plan(configured_options())
     findings = _findings(plan, verbose)
@@ -112,7 +112,7 @@ def _fixing() -> PruneOptions:
     """Return what ``conda prune --leftovers --repair`` means. Raises `SettingError`."""
     from ..core.rules.targets import Target
     from ..discovery.leftovers.leftover_search import Search
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     targets = Target.LEFTOVERS | Target.TEMPFILES
     return configured_options(targets=targets, search=Search(everything=True, repair=True))

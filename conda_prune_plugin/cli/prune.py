@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import options as common
-from .options import add_ci, add_lock_timeout, add_policies, add_roots, add_targets
+from .parsing import shared_options as common
+from .parsing.shared_options import add_ci, add_lock_timeout, add_policies, add_roots, add_targets
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -116,7 +116,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
         beginning = begin(workers)
         from ..operations.interaction import Output
-        from .arguments import prune_options
+        from .parsing.arguments import prune_options
 
         result = prune_with(prune_options(arguments), Output.from_context(), beginning)
         return DECLINED if result is None else result.exit_code
@@ -140,7 +140,7 @@ def prune_with(
     from ..operations.interaction import confirm, interacting
     from ..operations.prune.prepare_prune import check_may_run, prepare
     from ..operations.prune.run_prune import carry_out, finish_without_changes
-    from .prune_output import import_text, question, show_plan, show_result
+    from .prune_screen import import_text, question, show_plan, show_result
 
     is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:

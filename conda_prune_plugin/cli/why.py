@@ -43,7 +43,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
     from conda.cli.helpers import add_output_and_prompt_options
 
-    from .options import add_policies
+    from .parsing.shared_options import add_policies
     from .prune import add_places
 
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -71,7 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..operations.interaction import Output, interacting
     from ..operations.prune.explain import explain
-    from .arguments import why_options
+    from .parsing.arguments import why_options
 
     options, output = why_options(arguments), Output.from_context()
     with interacting(output) as interaction:

@@ -14,15 +14,8 @@ from ..core.rules.leftover_policy import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
 from .leftovers.conda_clean import find_other
-from .leftovers.leftover_search import (
-    DEFAULT_SEARCH,
-    Found,
-    Search,
-    find_leftovers,
-    with_archives,
-    with_choices,
-    with_links,
-)
+from .leftovers.leftover_evidence import with_archives, with_choices, with_links
+from .leftovers.leftover_search import DEFAULT_SEARCH, Found, Search, find_leftovers
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
 from .packages.inspection import Memory

@@ -13,7 +13,7 @@ from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .quarantine.archive import purge_folder
-from .state.receipt import FILES, drop_files, withdraw_receipt
+from .state.receipt_file import FILES, drop_files, withdraw_receipt
 from .state.state_dir import DOOMED, LockedCache, remove_empty
 from .state.stored_runs import StoredRun, require_unchanged_run
 from .state.unfinished_rebuild import drop_note

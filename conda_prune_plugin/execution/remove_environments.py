@@ -38,7 +38,8 @@ from .files.remove_tree import remove
 from .full_disk.low_space import freed_at_once, opened_with_room
 from .full_disk.low_space_environments import EnvironmentSpaceMaker
 from .quarantine.quarantine import Changed
-from .state.receipt import Held, Receipt, ReceiptEntry, RunState, reserve_receipt, withdraw_receipt, write_receipt
+from .state.receipt import Held, Receipt, ReceiptEntry, RunState
+from .state.receipt_file import reserve_receipt, withdraw_receipt, write_receipt
 from .state.saved_exports import EXPORTS, write_exports
 from .state.saved_own_files import move_out
 from .state.state_dir import DOOMED, LockedCache, locked, remove_empty, unusable

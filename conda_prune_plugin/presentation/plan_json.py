@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from os.path import basename, join
 from typing import Any
 
+from ..core.accounting import precision
 from ..core.model import Cache, OtherKind, PartKind, Root
 from ..core.notices import Notice
 from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, Repair
-from ..core.precision import precision
 from ..core.run import Check, Run, Shrinkage
 
 #: Changes only if a field must change its meaning; fields are added without.

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..core.accounting import hedge
 from ..core.file_status import ON_WINDOWS
 from ..core.model import Cache, Client, Entry, LastUsedFrom, LinkKind, OtherKind, Part, PartKind, ReasonKind, Result
 from ..core.notices import Notice
 from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, what_goes
-from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.units import format_age, format_size, plural
 from .terminal.notice_groups import grouped, take_for_told

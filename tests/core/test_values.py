@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conda_prune_plugin.core import file_status
+from conda_prune_plugin.core.accounting import Precision, hedge, precision
 from conda_prune_plugin.core.dist_names import (
     extended,
     is_dist_name,
@@ -26,7 +27,6 @@ from conda_prune_plugin.core.dist_names import (
 from conda_prune_plugin.core.model import Inventory, OtherKind, PartKind, ReasonKind, Result, Verdict
 from conda_prune_plugin.core.notices import ESTIMATED, LAYERED, Notice
 from conda_prune_plugin.core.plan import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label, what_goes
-from conda_prune_plugin.core.precision import Precision, hedge, precision
 from conda_prune_plugin.core.rules.reachability import SoftLinks
 from conda_prune_plugin.core.rules.targets import Target, kinds
 from conda_prune_plugin.core.run import Check

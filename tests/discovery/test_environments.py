@@ -29,12 +29,8 @@ from conda_prune_plugin.discovery.packages import package_urls, provenance
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.inspection import Memory
 from conda_prune_plugin.discovery.packages.removal_evidence import archives_beside
-from conda_prune_plugin.discovery.roots.environments import (
-    Sources,
-    read_roots,
-    require_environments,
-    search_environments,
-)
+from conda_prune_plugin.discovery.roots.environment_search import search_environments
+from conda_prune_plugin.discovery.roots.environments import Sources, read_roots, require_environments
 from conda_prune_plugin.discovery.roots.environments_txt import registered_prefixes
 from conda_prune_plugin.discovery.system.safe_read import LARGEST
 from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError

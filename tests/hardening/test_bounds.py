@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conda_prune_plugin.core.envs.environment_use import Environment, Mentions, alike
+from conda_prune_plugin.core.envs.environment_use import Environment, alike
 from conda_prune_plugin.core.envs.envs_result import EnvsResult
+from conda_prune_plugin.core.envs.prefix_mentions import Mentions
 from conda_prune_plugin.core.model import Inventory, Root, RootState
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPackages
@@ -24,7 +25,7 @@ from conda_prune_plugin.discovery.roots.nearby_environments import beside
 from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
 from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends
 from conda_prune_plugin.execution.files.environments_txt_lines import take_out
-from conda_prune_plugin.presentation.envs_output import envs_document
+from conda_prune_plugin.presentation.envs_json import envs_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

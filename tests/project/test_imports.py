@@ -6,6 +6,8 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,39 @@ def test_imports_go_down_only(module: Path) -> None:
     ours = {name[1:] for name in _imports(module) if name.startswith(".")}
 
     assert ours <= ALLOWED[_part(module)]
+
+
+def _top_level_imports(module: Path) -> set[Path]:
+    """Return the modules of this package that a module imports when it is imported."""
+    found = set()
+    for node in ast.parse((PACKAGE / module).read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            room = module.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            found |= {Path(f"{room}.py"), *(room / f"{alias.name}.py" for alias in node.names)}
+    return found & set(MODULES)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: _top_level_imports(module) for module in MODULES}
+
+    # Raises `CycleError`, which names the circle.
+    assert set(TopologicalSorter(graph).static_order()) == set(MODULES)
+
+
+def test_no_name_of_a_module_is_given_twice() -> None:
+    counts = Counter(module.name for module in MODULES)
+
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_no_room_holds_more_than_fifteen_modules_and_rooms() -> None:
+    rooms = {PACKAGE, *((PACKAGE / module).parent for module in MODULES)}
+    sizes = {
+        str(room.relative_to(PACKAGE)): len([entry for entry in room.iterdir() if not entry.name.startswith("__")])
+        for room in rooms
+    }
+
+    assert {room: size for room, size in sizes.items() if size > 15} == {}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -210,10 +245,12 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.plugin",
         "conda_prune_plugin.cli",
         "conda_prune_plugin.cli.main",
+        "conda_prune_plugin.cli.failure_report",
         "conda_prune_plugin.core",
         "conda_prune_plugin.core.suggestion",
-        "conda_prune_plugin.cli.bad_usage",
-        "conda_prune_plugin.cli.options",
+        "conda_prune_plugin.cli.parsing",
+        "conda_prune_plugin.cli.parsing.bad_usage",
+        "conda_prune_plugin.cli.parsing.shared_options",
         "conda_prune_plugin.cli.demo",
         "conda_prune_plugin.cli.envs",
         "conda_prune_plugin.cli.help_command",

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from ... import failures
-from ...core.envs.environment_use import Mentions, Pointer
+from ...core.envs.environment_use import Pointer
+from ...core.envs.prefix_mentions import Mentions
 from ...failures import suppress
 from ..system.safe_read import read_regular
 

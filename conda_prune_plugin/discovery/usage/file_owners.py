@@ -24,7 +24,7 @@ from ..roots.half_removed import CachedPackages
 from ..system.safe_read import read_object
 from .pip_files import PipPackage
 from .survey import Scan
-from .walker import entries
+from .tree_entries import entries
 
 #: So many of the files that nobody owns are named.
 _STRANGERS = 10

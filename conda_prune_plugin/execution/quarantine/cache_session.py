@@ -14,7 +14,8 @@ from ...core.run import Disposal, Run
 from ...errors import StateError
 from ..files.dir_fd import Directory, lacks_room
 from ..locks.run_lock import Patience
-from ..state.receipt import Receipt, RunState, begun, reserve_receipt, withdraw_receipt, write_receipt, yield_reserve
+from ..state.receipt import Receipt, RunState, begun
+from ..state.receipt_file import reserve_receipt, withdraw_receipt, write_receipt, yield_reserve
 from ..state.state_dir import locked_state, opened, remove_empty, unusable
 from .archive import Preserved, holds_archives, make_folder
 

@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from ...core.dist_names import is_file_name
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from .receipt import FILES, ReceiptEntry
+from .receipt import ReceiptEntry
+from .receipt_file import FILES
 from .stored_runs import StoredRun
 
 #: In a receipt's details the paths of these files, below the prefix and with slashes.

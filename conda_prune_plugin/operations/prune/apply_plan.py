@@ -20,7 +20,7 @@ from ...execution.recover import needs_recovery
 from ...execution.sweep import Execution
 from ...presentation.terminal.progress import Reporter
 from ..run_as_owner import execute_as_owners, recover_as_owner, remove_other_as_owners, repair_as_owners
-from ..runs.purge import purge_old
+from ..runs.purge_runs import purge_old
 from ..runs.refetch import extraction
 from ..runs.run_store import stopped_notice
 

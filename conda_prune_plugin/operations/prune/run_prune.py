@@ -107,7 +107,7 @@ def _settled(result: PruneResult, prepared: PreparedPrune, run: Run) -> PruneRes
     try:
         result = _with_shrinkage(result, prepared)
         if result.shrinkage is not None and not result.failed:
-            from ..runs.purge import forget
+            from ..runs.purge_runs import forget
 
             # Nobody comes back to a job to undo its run.
             options = prepared.options

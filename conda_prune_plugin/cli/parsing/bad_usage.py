@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.suggestion import nearest
+from ...core.suggestion import nearest
 
 
 @dataclass(frozen=True, slots=True)

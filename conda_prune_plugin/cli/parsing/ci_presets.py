@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..core.rules.targets import ALL, DEFAULT, OTHER, Target
-from ..errors import UsageError
+from ...core.rules.targets import ALL, DEFAULT, OTHER, Target
+from ...errors import UsageError
 
 #: What each preset removes, if conda can do without it.
 _TARGETS = {
