@@ -64,8 +64,9 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
+    from ..errors import exit_code
     from ..operations.interaction import Output, interacting
-    from ..operations.runs.run_store import exit_code, list_runs
+    from ..operations.runs.run_store import list_runs
     from .parsing.arguments import restore_options
 
     options, output = restore_options(arguments), Output.from_context()

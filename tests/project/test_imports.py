@@ -1,4 +1,4 @@
-"""The house: imports go one way only, and the plugin costs other commands nothing."""
+"""Imports go one way only, and the plugin costs other commands nothing."""
 
 from __future__ import annotations
 
@@ -249,6 +249,34 @@ def test_other_commands_of_conda_load_the_hooks_only() -> None:
         "conda_prune_plugin.settings",
         "conda_prune_plugin.embedded",
         "conda_prune_plugin.plugin",
+    }
+
+
+def test_a_dry_run_loads_nothing_that_removes(tmp_path: Path) -> None:
+    (tmp_path / "pkgs").mkdir()
+    (tmp_path / "pkgs" / "urls.txt").touch()
+    script = (
+        "import sys\n"
+        "from conda_prune_plugin.embedded import main\n"
+        "assert main(['prune', '--dry-run']) == 0\n"
+        "print(sorted(name for name in sys.modules if name.startswith('conda_prune_plugin.execution.')))\n"
+    )
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "CONDA_PKGS_DIRS": str(tmp_path / "pkgs"),
+        "CONDA_ENVS_DIRS": str(tmp_path / "envs"),
+    }
+
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+
+    # How long to wait for a lock is an option.
+    assert set(ast.literal_eval(done.stdout.strip().splitlines()[-1])) <= {
+        "conda_prune_plugin.execution.files",
+        "conda_prune_plugin.execution.files.dir_fd",
+        "conda_prune_plugin.execution.files.ownership",
+        "conda_prune_plugin.execution.locks",
+        "conda_prune_plugin.execution.locks.run_lock",
     }
 
 
