@@ -16,8 +16,8 @@ from ..core.rules.policy import DEFAULT_MIN_AGE
 from ..core.rules.targets import ALL, DEFAULT, Target
 from ..core.run import Check, Disposal
 from ..core.units import parse_age, parse_size, size_as_typed
+from ..discovery.clients import conda_specs
 from ..discovery.leftovers.leftover_search import Search
-from ..discovery.packages import match_spec
 from ..errors import ProtectedEnvironmentError, UsageError
 from ..execution.locks.run_lock import DEFAULT_PATIENCE
 from ..operations.options import EnvsOptions, PruneOptions, PurgeOptions, RestoreOptions, UsageOptions, WhyOptions
@@ -260,14 +260,14 @@ def _value(
 def _specs(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     """Return the texts if each is a package specification. Raises `UsageError`, naming the option."""
     try:
-        match_spec.require_specs(texts)
+        conda_specs.require_specs(texts)
     except ValueError as error:
         raise UsageError(f"{option}: {error.args[0]}.", hint=_HINT) from error
     return tuple(texts)
 
 
 def _spec(text: str) -> str:
-    match_spec.entry_matcher(text)
+    conda_specs.entry_matcher(text)
     return text
 
 

@@ -11,12 +11,12 @@ import atexit
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from .bad_usage import Family, explained
+from .options import wants_json
 
 if TYPE_CHECKING:
     from ..errors import PruneError
@@ -190,9 +190,7 @@ def _executed(arguments: argparse.Namespace) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; errors of ours and of conda's become messages."""
-    from conda import CondaError
-
-    from ..errors import InterruptedByUserError, PruneError
+    from ..errors import CondaError, InterruptedByUserError, PruneError, is_of_configuration, refused_by_conda
 
     try:
         _require_honoured(arguments)
@@ -204,11 +202,11 @@ def _run_command(arguments: argparse.Namespace) -> int:
         hint = str(interrupt) or "The next run completes or rolls back whatever was unfinished."
         return _report(InterruptedByUserError("Interrupted.", hint=hint))
     except CondaError as error:
-        return _report(_refused_by_conda(error))
+        return _report(refused_by_conda(error))
     except (AttributeError, TypeError) as error:
-        if not _is_of_configuration(error):
+        if not is_of_configuration(error):
             raise
-        return _report(_refused_by_conda(error))
+        return _report(refused_by_conda(error))
 
 
 def _told_of_failures(code: int) -> int:
@@ -231,35 +229,13 @@ def _told_of_failures(code: int) -> int:
     return code or int(bool(failures.noted()))
 
 
-def _is_of_configuration(error: Exception) -> bool:
-    """Return whether conda failed at a value of its configuration: for some it has no error of its own."""
-    module = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    return module == "conda.common.configuration"
-
-
-def _refused_by_conda(error: Exception) -> PruneError:
-    """Return an error of conda's own in the form of ours."""
-    from conda.common.configuration import ConfigurationError
-
-    from ..errors import CondaRefusedError
-
-    hint = "What was begun the next run finishes or takes back."
-    if isinstance(error, ConfigurationError) or _is_of_configuration(error):
-        hint = "`conda config --show-sources` shows what conda is configured to do, and where that is written."
-    # On one line: conda's messages have several.
-    message = " ".join(str(error).split())
-    return CondaRefusedError(f"conda failed: {type(error).__name__}: {message}", hint=hint)
-
-
 def _report(error: PruneError, *, heard: bool = True) -> int:
     """Tell of an error, and return its exit code; `heard`: somebody reads standard output, as far as is known."""
-    from conda.base.context import context
-
     from ..presentation.github import annotation
     from ..presentation.json_output import document_begun
     from ..presentation.terminal.printable import is_github
 
-    told = context.json and heard and not document_begun() and _report_in_json(error)
+    told = wants_json() and heard and not document_begun() and _report_in_json(error)
 
     if is_github(os.environ):
         with suppress(OSError):

@@ -22,12 +22,13 @@ from ...core.rules.leftover_policy import Archive, Leftover
 from ...core.rules.reachability import SoftLinks, references
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
+from ..clients.conda_context import local_builds
 from ..packages.inspection import BATCH, Batch, Inspected, Inspecting, Memory, batches
 from ..packages.integrity import Damage, archive_record
 from ..packages.match_spec import matching
 from ..packages.package_identity import Names
 from ..packages.package_urls import read_urls
-from ..packages.provenance import irreplaceable, local_builds
+from ..packages.provenance import irreplaceable
 from ..packages.removal_evidence import with_sticky_obstacle
 from ..system.measure import Measure
 from ..system.mounts import mount_points
