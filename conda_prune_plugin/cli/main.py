@@ -157,7 +157,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _executed(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error becomes a message."""
-    from ..errors import SystemRefusedError
+    from ..errors import refused_by_system
     from ..presentation.terminal.streams import settle
 
     try:
@@ -175,14 +175,7 @@ def _executed(arguments: argparse.Namespace) -> int:
         except OSError:
             _silence(sys.stdout)
             heard = False
-        where = f" ({error.filename})" if error.filename else ""
-        return _report(
-            SystemRefusedError(
-                f"The system refused something: {error.strerror or error}{where}.",
-                hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
-            ),
-            heard=heard,
-        )
+        return _report(refused_by_system(error), heard=heard)
     finally:
         _forget_what_was_not_heard()
     return code
