@@ -2,7 +2,7 @@
 
 A listing, a status or a file that can't be had is survived nearly everywhere: what can't be seen is kept. If it is
 missing, or closed to this user, that is all there is to say. If the disk fails, the user asked for an answer and got
-none. So whatever catches an `OSError` hands it to `note`, by `suppress` or itself; `tests/project/test_house.py`
+none. So whatever catches an `OSError` hands it to `note`, by `suppress` or itself; `tests/project/test_imports.py`
 demands it. The questions that `os.path` answers with "no" whatever goes wrong are asked here too.
 """
 

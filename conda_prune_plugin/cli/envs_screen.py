@@ -39,7 +39,7 @@ def question_of_fix(prepared: PreparedFix) -> str:
 
 def exit_code_of(result: EnvsResult) -> int:
     """Return the exit code of the command."""
-    from ..operations.runs.run_store import exit_code
+    from ..errors import exit_code
 
     return exit_code(failed=result.failed, interrupted=result.interrupted)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ...core.notices import Notice
 from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.run import Check, Run, Shrinkage
+from ...errors import exit_code
 from .prepare_prune import PreparedPrune, measure_caches
 
 _UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't fetch again what was removed there."
@@ -42,8 +43,6 @@ class PruneResult:
         """0, 1 if something failed, 3 if a check found more to reclaim, or 130 if the user stopped it."""
         if self.check is not None and self.check.exceeded(self.plan.reclaimable):
             return _EXCEEDED
-        from ..runs.run_store import exit_code
-
         return exit_code(failed=self.failed, interrupted=self.interrupted)
 
 

@@ -15,7 +15,7 @@ from ...core.run import RunSummary
 from ...core.units import plural
 from ...discovery.clients.conda import conda_settings
 from ...discovery.packages.cache_listing import find_caches
-from ...errors import INTERRUPTED, NoSuchRunError, PruneError, reason
+from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.locks.run_lock import Patience
 from ...execution.recover import needs_recovery
 from ...execution.state.receipt import ReceiptEntry
@@ -145,7 +145,7 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
     if spec is None:
         return lambda entry: True
-    from ...discovery.packages.match_spec import entry_matcher
+    from ...discovery.clients.conda_specs import entry_matcher
 
     fits = entry_matcher(spec)
 
@@ -194,13 +194,6 @@ def _unlisted_notice(stored: StoredRun) -> Notice:
         "nor purge touches. Delete them if you don't need them."
     )
     return Notice("unlisted", message, stored.path)
-
-
-def exit_code(*, failed: bool, interrupted: bool) -> int:
-    """Return the exit code of a command that has reported what it did."""
-    if interrupted:
-        return INTERRUPTED
-    return 1 if failed else 0
 
 
 def interrupted_notice(path: str = "") -> Notice:
