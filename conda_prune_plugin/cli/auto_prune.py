@@ -68,7 +68,7 @@ def _hint(plan: Plan) -> str:
 
 
 def _prune() -> str | None:
-    """Prune with a backup, unless somebody else is at work, and return what was done."""
+    """Prune with a backup, unless another process is at work, and return what was done."""
     from ..core.model import Result
     from ..core.run import Disposal
     from ..core.units import format_size, plural

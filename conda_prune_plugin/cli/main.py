@@ -169,7 +169,7 @@ def _executed(arguments: argparse.Namespace) -> int:
         code = report_failures(_run_command(arguments))
         settle(sys.stdout)
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of our output has seen enough.
         silence(sys.stdout, sys.stderr)
         return 1
     except OSError as error:
