@@ -1,4 +1,4 @@
-"""``prune_auto``: what happens after conda's own commands, at most once a day.
+"""``prune_auto``: prune after conda's own commands, at most once a day.
 
 conda does not guard what a plugin does there: an exception would become the outcome of the user's command. So none
 leaves this module. Without the setting, and for the rest of the day, it costs a look at the setting and at one file.
@@ -54,7 +54,7 @@ def _due(output: Output, silent: bool) -> str | None:
         plan, _ = discover_and_plan(configured_options(), interaction.reporter)
     if plan.reclaimable > threshold:
         return _hint(plan) if mode == "hint" else _prune()
-    # However little there is to prune, what was moved aside must not stay for good.
+    # However little there is to prune, what was moved to quarantine must not stay for good.
     return None if mode == "hint" else _purge()
 
 

@@ -1,4 +1,4 @@
-"""What ``conda doctor`` says of the package caches, and what ``conda doctor --fix`` does about it."""
+"""The health check for ``conda doctor``, and the fix for ``conda doctor --fix``."""
 
 from __future__ import annotations
 

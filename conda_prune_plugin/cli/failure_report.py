@@ -1,4 +1,4 @@
-"""Errors of a command: as text, as JSON, or as an annotation on GitHub."""
+"""Report the error that ended a command: as text, as JSON, or as an annotation on GitHub."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def report_failures(code: int) -> int:
     """Name where the disk has failed, as far as no warning has, and return the exit code that says so."""
     from .. import failures
     from ..presentation.github import annotation
-    from ..presentation.terminal.notice_groups import grouped, untold_failures
+    from ..presentation.terminal.notice_groups import grouped, unreported_failures
     from ..presentation.terminal.printable import is_github
 
-    if untold := untold_failures():
+    if unreported := unreported_failures():
         from ..presentation.terminal.console import console
         from ..presentation.terminal.printable import printable
 
-        for shown in grouped(untold):
+        for shown in grouped(unreported):
             with suppress(OSError):
                 if is_github(os.environ):
                     print(annotation("error", shown.message), file=sys.stderr)
@@ -93,7 +93,7 @@ def _report_in_json(error: PruneError) -> bool:
 
 
 def settle_standard_error() -> None:
-    """Keep what standard error had no room for from being the exit code: the interpreter would try once more."""
+    """Keep what standard error had no space for from being the exit code: the interpreter would try once more."""
     from ..presentation.terminal.streams import settle
 
     try:

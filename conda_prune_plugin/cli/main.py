@@ -1,4 +1,4 @@
-"""The parser of ``conda prune`` and the way to its commands.
+"""The parser of ``conda prune``, and the dispatch to its commands.
 
 It is built for ``conda prune`` only (see `plugin`), for ``--help`` and wrong usage too: nothing is imported here that
 is not needed for that.
@@ -151,14 +151,14 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error becomes a message."""
     from .. import failures
     from ..presentation.json_output import expect_document
-    from ..presentation.terminal.streams import waiting_for_room
+    from ..presentation.terminal.streams import waiting_for_space
 
     expect_document()
     failures.begin()
     # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    with waiting_for_room():
+    with waiting_for_space():
         return _executed(arguments)
 
 

@@ -1,4 +1,4 @@
-"""``conda prune``: its options, and one run of it: prepare, show the plan, ask, carry out, show the result."""
+"""``conda prune``: its parser, and one run: prepare, show the plan, ask, carry out, show the result."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def prune_with(
     """Plan, show the plan, ask, carry it out and show what became of it; return that, or None if the answer was no.
 
     beginning: of the discovery, if it has begun. print_json: print the JSON document if one was asked for; otherwise
-    the caller makes it a part of its own (see `prune_output.document_of`). declined: what to print after a no.
+    the caller makes it a part of its own (see `prune_screen.document_of`). declined: what to print after a no.
 
     Raises `PruneError`.
     """

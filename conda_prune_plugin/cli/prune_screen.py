@@ -1,4 +1,4 @@
-"""What ``conda prune`` shows: plan, question and result, as text, as JSON and as annotations on GitHub."""
+"""What ``conda prune`` shows: plan, question and result, as text, JSON and annotations on GitHub."""
 
 from __future__ import annotations
 

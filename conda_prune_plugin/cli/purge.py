@@ -1,4 +1,4 @@
-"""``conda prune purge``: delete for good what earlier runs left to be restored."""
+"""``conda prune purge``: delete backups and receipts of earlier runs for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``conda prune restore``: list what can be put back, and put it back."""
+"""``conda prune restore``: list the runs that can be restored, and restore one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``conda prune usage``: its options, and what it shows of where the disk goes."""
+"""``conda prune usage``: its parser, and the choice of text, JSON, HTML or export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``conda prune why``: its options, and what it shows of the reasons."""
+"""``conda prune why``: its parser, and the choice of text or JSON."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _show(result: Explanations, output: Output) -> None:
     from ..presentation.why_output import show_why, why_document
 
     found, alone = result.found, result.alone
-    places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in result.holders.items()}
+    places = {entry: [(link.path, link.environment) for link in held] for entry, held in result.locations.items()}
     if output.json:
         from ..presentation.json_output import print_document
 

@@ -1,4 +1,4 @@
-"""From the command line's words and conda's settings to an inventory, and the watch over its roots."""
+"""Make the inventory of caches and roots, and watch the roots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deleting for good what runs have left: backups, archives elsewhere, receipts."""
+"""Delete what runs left for good: backups, archives elsewhere, receipts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def purge(
 ) -> Purged:
     """Delete what one run has left in one cache. Raises `StateError`.
 
-    Each part gets the mark of what is being deleted first, so that a purge that is cut off is finished by the next run.
+    Each part is marked for deletion first, so that the next run completes an interrupted purge.
     """
     run = require_unchanged_run(locked, stored)
     freed = 0

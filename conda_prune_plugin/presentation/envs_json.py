@@ -1,4 +1,4 @@
-"""Environments with their evidence, and what became of those that were removed, as JSON."""
+"""The JSON document of ``conda prune envs``."""
 
 from __future__ import annotations
 

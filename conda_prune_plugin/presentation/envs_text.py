@@ -1,4 +1,4 @@
-"""Environments with their evidence, and what became of those that were removed: as text."""
+"""Environments, evidence of their use and results of removals, as text."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from conda_prune_plugin.cli.main import execute
 from conda_prune_plugin.core.model import ReasonKind
 from conda_prune_plugin.core.rules.reachability import candidates, references
 from conda_prune_plugin.demo.demo_packages import File
-from conda_prune_plugin.discovery.leftovers.leftover_search import Found, Search, find_leftovers
+from conda_prune_plugin.discovery.leftovers.leftover_search import LeftoverSearchResult, Search, find_leftovers
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.inspection import Inspected, Inspecting, Memory
 from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
@@ -244,7 +244,7 @@ def odd(tiny: Tiny) -> Inventory:
     return tiny.inventory()
 
 
-def _seen(inventory: Inventory, workers: WorkerPool | None) -> tuple[Found, tuple[Evidence, ...]]:
+def _seen(inventory: Inventory, workers: WorkerPool | None) -> tuple[LeftoverSearchResult, tuple[Evidence, ...]]:
     memory = Memory()
     found = find_leftovers(inventory, references(inventory.roots), Search(), memory, lambda done: None, workers)
     entries = candidates(found.inventory, references(inventory.roots))

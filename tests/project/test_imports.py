@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import io
 import os
+import re
 import subprocess
 import sys
+import tokenize
 from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -50,6 +54,26 @@ CONDA = {"cli", "demo", "discovery", "embedded", "errors", "operations", "plugin
 IMPURE = {"io", "pathlib", "shutil", "subprocess", "time", "datetime", "sys", "random", "logging", "json", "rich"}
 
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+
+#: Names of conda, and of its plugins, that docstrings and comments refer to.
+OF_CONDA = {
+    "CondaPluginManager.has_package_extension",
+    "CondaVerificationError",
+    "Configuration",
+    "Context.conda_build_local_paths",
+    "History.construct_states",
+    "PackageCacheData._make_single_record",
+    "PackageCacheData.first_writable",
+    "PackageCacheData.get_all_extracted_entries",
+    "ProgressiveFetchExtract",
+    "confirm_yn",
+    "list_all_known_prefixes",
+    "make_menu",
+    "rm_rf",
+    "unregister_env",
+    "urls.txt",
+}
 
 
 def _part(module: Path) -> str:
@@ -111,6 +135,40 @@ def test_no_room_holds_more_than_fifteen_modules_and_rooms() -> None:
     }
 
     assert {room: size for room, size in sizes.items() if size > 15} == {}
+
+
+def test_names_in_docstrings_and_comments_exist() -> None:
+    used = {name for module in MODULES for name in _names((PACKAGE / module).read_text())}
+    used |= {module.stem for module in MODULES} | set(dir(builtins))
+
+    unknown = {
+        f"{module}: {name}"
+        for module in MODULES
+        for name in _QUOTED.findall(_remarks((PACKAGE / module).read_text()))
+        if not name.startswith("conda") and name not in OF_CONDA and not used.issuperset(name.split("."))
+    }
+
+    assert unknown == set()
+
+
+#: A name in single backticks; in double ones stands what is typed, printed or stored.
+_QUOTED = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)")
+
+
+def _remarks(source: str) -> str:
+    """Return the comments and docstrings of a module."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return "\n".join(
+        token.string
+        for token in tokens
+        if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and token.string.startswith('"""'))
+    )
+
+
+def _names(source: str) -> set[str]:
+    """Return every name that a module uses in code."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

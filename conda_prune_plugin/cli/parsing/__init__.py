@@ -1,1 +1,1 @@
-"""From the words of a command line to values: options, what they mean together, and what to say of wrong ones."""
+"""Turn the words of a command line into values, and explain wrong ones."""

@@ -1,4 +1,4 @@
-"""From words to values: what the command line and ``.condarc`` say, as options of the operations.
+"""Turn the command line and ``.condarc`` into the options of the operations.
 
 The only place where an `argparse.Namespace` becomes values, and where wrong ones are refused.
 """

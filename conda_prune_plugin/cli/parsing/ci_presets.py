@@ -1,4 +1,4 @@
-"""``--ci``: what its presets choose, and that they don't go with what chooses otherwise."""
+"""The presets of ``--ci``: the targets of each, and the options that contradict them."""
 
 from __future__ import annotations
 

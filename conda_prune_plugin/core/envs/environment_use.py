@@ -1,4 +1,4 @@
-"""Environments with the evidence of their use, and what protects them from removal."""
+"""Environments with evidence of their use, and their protection from removal."""
 
 from __future__ import annotations
 

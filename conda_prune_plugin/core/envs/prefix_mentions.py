@@ -1,4 +1,4 @@
-"""Find in the text of files the prefixes of environments that they name."""
+"""Find prefixes of environments in texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files outside of an environment that lead into it: kernels, editors, shells, schedules, scripts. Reads only.
+"""Files outside of an environment that point into it: kernels, editors, shells, schedules, scripts. Reads only.
 
 Looked at are the usual places of this user and of the machine, the projects that direnv and VS Code know of, and the
 directory that an environment lies in. What is larger than any such file, or not readable, is passed over.

@@ -1,4 +1,4 @@
-"""What decides on leftovers besides their names and content: specifications, archives to repair from, soft links."""
+"""Evidence on leftovers: specifications that match them, archives to repair from, soft links."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def with_archives(
 def with_links(
     leftovers: Sequence[Leftover], roots: Sequence[Root], softly: SoftLinks, whole: Collection[Entry]
 ) -> tuple[Leftover, ...]:
-    """Return the leftovers with the environments that soft-link them, or what they were set aside from.
+    """Return the leftovers with the environments that soft-link them, or the packages that they were.
 
     One that names what a leftover is of, and could not be listed completely, may do so. whole: the entries that were
     looked at and found whole.

@@ -1,4 +1,4 @@
-"""Finding what failed installs and removals have left in the caches.
+"""Find leftovers of failed installs and removals in the caches.
 
 By name: partial downloads and trash. By their content: extracted directories and archives that are not whole, which
 are taken out of their entries then, so that what is left of these is decided on by itself.
@@ -55,7 +55,7 @@ DEFAULT_SEARCH = Search()
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LeftoverSearchResult:
     """The leftovers, the inventory without them, and the entries that were looked at and are whole."""
 
     inventory: Inventory
@@ -70,7 +70,7 @@ def find_leftovers(
     memory: Memory,
     progress: Callable[[int], None],
     workers: WorkerPool | None = None,
-) -> Found:
+) -> LeftoverSearchResult:
     """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
     `progress` is told how many more entries are done; a `workers` makes it faster. Nothing is written, and no symbolic
@@ -87,15 +87,15 @@ def find_leftovers(
         # rattler and pixi keep no archives, and mend what is incomplete themselves.
         if search.contents and cache.client != Client.RATTLER
         for batch in batches(
-            cache.real_path, _looked_at(cache, inventory, referenced, search), urls(cache.real_path), batch_size
+            cache.real_path, _inspected_entries(cache, inventory, referenced, search), urls(cache.real_path), batch_size
         )
     ]
-    for batch, looks in zip(tasks, _looks(tasks, search, progress, workers)):
-        for entry, looked in zip(batch.entries, looks):
-            memory.learn(looked)
-            if looked.damages:
-                damages[entry] = looked.damages
-            elif looked.sure:
+    for batch, inspections in zip(tasks, _inspections(tasks, search, progress, workers)):
+        for entry, inspected in zip(batch.entries, inspections):
+            memory.learn(inspected)
+            if inspected.damages:
+                damages[entry] = inspected.damages
+            elif inspected.sure:
                 whole.add(entry)
     caches = tuple(
         replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
@@ -103,10 +103,10 @@ def find_leftovers(
     )
     by_content = _by_content(inventory.caches, damages, referenced, urls, memory)
     leftovers = (*_by_name(places, memory.measured), *by_content)
-    return Found(replace(inventory, caches=caches), leftovers, frozenset(whole))
+    return LeftoverSearchResult(replace(inventory, caches=caches), leftovers, frozenset(whole))
 
 
-def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], search: Search) -> list[Entry]:
+def _inspected_entries(cache: Cache, inventory: Inventory, referenced: Collection[str], search: Search) -> list[Entry]:
     return [
         entry
         for entry in cache.entries
@@ -115,12 +115,12 @@ def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], 
     ]
 
 
-def _looks(
+def _inspections(
     tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], workers: WorkerPool | None
 ) -> Iterable[list[Inspected]]:
     """Return what is seen, batch for batch."""
     if search.hashes:
-        yield from _thorough_looks(tasks, progress)
+        yield from _thorough_inspections(tasks, progress)
         return
     work = Inspecting(mount_points(), progress=progress)
     if workers is None:
@@ -130,7 +130,7 @@ def _looks(
     yield from workers.finish()
 
 
-def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Inspected]]:
+def _thorough_inspections(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Inspected]]:
     """Return what is seen, batch for batch, when all contents are read.
 
     Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
@@ -144,9 +144,9 @@ def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> 
             except RuntimeError:
                 # No more threads are to be had.
                 found = map(work.do, tasks)
-            for looks in found:
-                progress(len(looks))
-                yield looks
+            for inspections in found:
+                progress(len(inspections))
+                yield inspections
         finally:
             # A Ctrl-C need not wait for what the threads still read.
             enough.set()

@@ -1,4 +1,4 @@
-"""Where environments may be: registries, directories of environments, and what the user names or has searched."""
+"""Find environments: in registries, in directories of environments, and where the user says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .backups import environment_backups
 from .conda_meta import Reading
 from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
-from .nearby_environments import beside
+from .nearby_environments import nearby_envs_dirs
 
 #: An environment to be read: its path, and its name if it is known by one.
 _Task = tuple[str, "str | None"]
@@ -35,7 +35,7 @@ class Sources:
     named: the user's word that these are environments.
     current: the directory that the program runs in, where there is one.
     forgotten: registered prefixes that are taken for not registered.
-    caches: where notes of environments that were set aside may lie.
+    caches: where notes of backups of environments may be.
     """
 
     registries: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Sources:
 
     @property
     def noting(self) -> tuple[str, ...]:
-        """Where notes of environments that were set aside may lie: in the state of these directories."""
+        """Where notes of backups of environments may be: in the state of these directories."""
         registries = map(os.path.dirname, self.all_registries)
         tops = (place.top for place in self.own_places if len(place.below) == 1)
         return tuple(dict.fromkeys((*tops, *self.caches, *registries)))
@@ -132,8 +132,8 @@ class Survey:
         self.listing = Listing()
         self._odd: list[Notice] = []
         self._registered = _registered(sources, self._odd)
-        self._beside = _beside(sources, self._registered)
-        self.places = (*sources.own_places, *self._beside)
+        self._nearby = _nearby(sources, self._registered)
+        self.places = (*sources.own_places, *self._nearby)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -157,9 +157,9 @@ class Survey:
         for place in sources.own_places:
             yield from self.listing.environments(place)
         yield from self._registered
-        # What was set aside lies beside what is still registered, with or without a note.
+        # A backup lies next to what is still registered, with or without a note.
         yield from environment_backups((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
-        for place in self._beside:
+        for place in self._nearby:
             yield from self.listing.environments(place)
 
 
@@ -185,10 +185,10 @@ def known_prefixes(sources: Sources) -> frozenset[str]:
     return frozenset(prefix for prefix, _ in Survey(sources).tasks())
 
 
-def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
+def _nearby(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
     # Of prefixes that merely may exist, a missing one was not renamed.
     prefixes = filter(has_records, sources.prefixes)
-    found = beside((*sources.named, *prefixes, *registered), sources.current)
+    found = nearby_envs_dirs((*sources.named, *prefixes, *registered), sources.current)
     own = frozenset(sources.own_places)
     return tuple(place for place in found if replace(place, mixed=False) not in own)
 

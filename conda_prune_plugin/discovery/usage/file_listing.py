@@ -1,4 +1,4 @@
-"""Every file of caches and environments by name, for programs that browse disk usage."""
+"""List every file of caches and environments, for programs that browse disk usage."""
 
 from __future__ import annotations
 

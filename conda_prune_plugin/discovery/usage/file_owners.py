@@ -1,4 +1,4 @@
-"""What an environment is made of: whose each of its files is, by the records of conda and of pip.
+"""Assign each file of an environment to its package, by the records of conda and pip.
 
 Here the records are opened, which `usage` does only where somebody asks for packages.
 """

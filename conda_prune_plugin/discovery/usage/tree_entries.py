@@ -1,4 +1,4 @@
-"""Everything in a tree by name, with its status."""
+"""List everything in a tree with its status."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def entries(
             if item.is_dir(follow_symlinks=False):
                 pending.append(name)
             else:
-                yield from _asked(name, item)
+                yield from _with_status(name, item)
 
 
-def _asked(name: str, item: os.DirEntry[str]) -> Iterator[tuple[str, os.stat_result | None, EntryState]]:
+def _with_status(name: str, item: os.DirEntry[str]) -> Iterator[tuple[str, os.stat_result | None, EntryState]]:
     """Give an entry with its status, unless it is gone since it was listed."""
     try:
         status = listed_status(item)

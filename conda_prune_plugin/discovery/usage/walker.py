@@ -1,4 +1,4 @@
-"""Walking trees for their bytes: an inode that is known already is recognised in the listing and takes no stat."""
+"""Walk trees and count bytes: an inode that is already known is recognised in the listing, without a stat."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class _TreeTally:
         self._inodes = inodes
         self._thorough = thorough
         self._progress = progress
-        self._singles = self._directories = self._lengths = self._single = self._told = 0
+        self._singles = self._directories = self._lengths = self._single = self._reported = 0
         self._accessed = self._changed = 0.0
         self._foreign: str | None = None
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
@@ -214,9 +214,9 @@ class _TreeTally:
         self._single += allocated(status)
         if not kept and self._foreign is None and status.st_uid != self._user and not may_empty(status):
             self._foreign = os.fsdecode(path)
-        if len(self.rows) - self._told >= _STEP:
+        if len(self.rows) - self._reported >= _STEP:
             self._progress(_STEP)
-            self._told += _STEP
+            self._reported += _STEP
 
     def note(self, path: bytes, error: OSError) -> None:
         """Note what can't be read, unless it is only gone since it was listed."""
@@ -226,7 +226,7 @@ class _TreeTally:
 
     def tree(self) -> Tree:
         """Return the sums."""
-        self._progress(max(self._files - self._told, 0))
+        self._progress(max(self._files - self._reported, 0))
         return Tree(
             files=self._files,
             directories=self._directories,

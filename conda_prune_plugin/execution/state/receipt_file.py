@@ -20,7 +20,7 @@ from .state_dir import DOOMED, MAKING, REBUILDING
 
 RECEIPT = "receipt.json"
 
-#: The receipt while it is written; cut off, it says nothing.
+#: The receipt while it is written; interrupted, it says nothing.
 UNFINISHED = RECEIPT + ".new"
 
 #: Where the user's own files of deleted environments are kept (`own_files`), and while these are deleted.
@@ -50,7 +50,7 @@ def write_receipt(folder: Directory, receipt: Receipt) -> None:
 
 
 def reserve_receipt(folder: Directory) -> None:
-    """Take the room that the receipt needs when it is written again at the end of a run. Raises `OSError`.
+    """Take the space that the receipt needs when it is written again at the end of a run. Raises `OSError`.
 
     The next `write_receipt` puts it to use; what a kill leaves of it is an unfinished receipt like any other.
     """

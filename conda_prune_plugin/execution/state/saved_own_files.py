@@ -1,4 +1,4 @@
-"""Keeping the user's own files of an environment that is deleted: in ``<run>/environment-files/<name>/``.
+"""The user's own files of removed environments, in ``<run>/environment-files/<name>/``.
 
 They are moved out of the environment when its deletion is decided (it bears the mark `DOOMED`) and before anything of
 it is deleted. The receipt lists them, so whoever finishes an interrupted deletion moves out the rest first. Each is

@@ -1,4 +1,4 @@
-"""The runs that have left something in a cache: backups, receipts, and runs that were cut off. Reads only."""
+"""Runs that left something in a cache: backups, receipts, or interrupted. Reads only."""
 
 from __future__ import annotations
 

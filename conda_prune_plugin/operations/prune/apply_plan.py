@@ -1,4 +1,4 @@
-"""Carrying out what ``conda prune`` has planned, and finishing what earlier runs left. A dry run never imports this."""
+"""Carry out the plan of ``conda prune``, and complete interrupted runs. A dry run never imports this."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def apply_plan(
 def finish_earlier_runs(
     caches: Iterable[Cache], patience: Patience, reporter: Reporter
 ) -> tuple[bool, tuple[Notice, ...], bool]:
-    """Finish what was cut off; return whether there was something, what to say of it, and whether all is finished."""
+    """Complete interrupted runs; return whether there were any, notices on them, and whether all are complete."""
     cut_off = [cache for cache in caches if cache.writable and needs_recovery(cache)]
     notices: list[Notice] = []
     complete = True

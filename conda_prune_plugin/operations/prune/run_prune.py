@@ -1,4 +1,4 @@
-"""Carry out a prepared prune, do what comes after it, and return what became of it."""
+"""Carry out a prepared prune and what follows it, and return the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own files of an environment that is rebuilt: what there is to say of them."""
+"""Report on the user's own files of an environment that is rebuilt."""
 
 from __future__ import annotations
 

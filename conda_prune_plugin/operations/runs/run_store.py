@@ -1,4 +1,4 @@
-"""The runs that ``conda prune restore`` and ``conda prune purge`` work on."""
+"""Find the runs that ``conda prune restore`` and ``conda prune purge`` work on."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
-    """Finish what was cut off, and take stock then; also return whether all of it could be finished."""
+    """Finish what was interrupted, and take stock then; also return whether all of it could be finished."""
     from ..run_as_owner import recover_as_owner
 
     stock = take_stock(pkgs_dirs)
