@@ -76,6 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def main_afresh(arguments: Sequence[str]) -> int:
+    """Run conda's command line as if in a process of its own, which would take longer than most commands."""
+    from conda.base.context import reset_context
+    from conda.core.package_cache_data import PackageCacheData
+    from conda.core.prefix_data import PrefixData
+
+    reset_context()
+    PackageCacheData.clear()
+    PrefixData._cache_.clear()
+    return main(arguments)
+
+
 def _conda_main() -> Callable[..., int | None] | None:
     """Import conda and return its command line; None if there is no conda."""
     try:

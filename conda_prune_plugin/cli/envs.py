@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .parsing.shared_options import CHOICES, Value, add_lock_timeout, add_places
+from .parsing.shared_options import (
+    CHOICES,
+    Value,
+    add_lock_timeout,
+    add_output_and_prompt_options,
+    add_places,
+    conda_output,
+)
 
 if TYPE_CHECKING:
     from ..core.envs.envs_result import EnvsResult
@@ -51,8 +58,6 @@ ABOVE = CHOICES | {"ignore_unreadable"}
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from conda.cli.helpers import add_output_and_prompt_options
-
     parser: argparse.ArgumentParser = commands.add_parser(
         "envs",
         help="List environments with evidence of use, or remove some.",
@@ -128,12 +133,12 @@ def execute(arguments: argparse.Namespace) -> int:
         # What shows the result takes long to import: that is done while the other process counts files.
         workers.meanwhile(partial(import_module, "..presentation.envs_text", __package__))
         from ..operations.envs.list_envs import list_environments
-        from ..operations.interaction import Output, interacting
+        from ..operations.interaction import interacting
         from .envs_screen import EnvsScreen, exit_code_of
         from .parsing.arguments import envs_options
 
         options = envs_options(arguments)
-        with interacting(Output.from_context()) as interaction:
+        with interacting(conda_output()) as interaction:
             listing, screen = list_environments(options, interaction, workers), EnvsScreen(interaction.output)
             if options.fix_registry:
                 return _fix(listing, interaction, screen)

@@ -15,14 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .failure_report import (
-    is_of_configuration,
-    refused_by_conda,
-    report_error,
-    report_failures,
-    settle_standard_error,
-    silence,
-)
+from .failure_report import report_error, report_failures, settle_standard_error, silence
 from .parsing.bad_usage import Family, explained
 
 if TYPE_CHECKING:
@@ -197,9 +190,7 @@ def _executed(arguments: argparse.Namespace) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; errors of ours and of conda's become messages."""
-    from conda import CondaError
-
-    from ..errors import InterruptedByUserError, PruneError
+    from ..errors import CondaError, InterruptedByUserError, PruneError, is_of_configuration, refused_by_conda
 
     try:
         _require_honoured(arguments)
