@@ -223,7 +223,7 @@ def test_a_line_of_another_user_chooses_no_environment(theirs: Theirs, owner: in
     assert (notice["kind"], prefix.exists()) == ("protected", True)
     assert str(theirs.sandbox.registry) in notice["message"]
     # It is listed all the same, and may be named.
-    assert str(prefix) in [item["path"] for item in theirs.run("prune", "envs", "--json")["envs"]]
+    assert str(prefix) in [item["path"] for item in theirs.run("prune", "envs", "--json")["environments"]]
     theirs.run("prune", "envs", str(prefix), "--remove", "--force", "--yes", "--json")
     assert not prefix.exists()
 
