@@ -341,5 +341,6 @@ def _note(session: CacheSession, in_quarantine: Sequence[Quarantined]) -> None:
         quarantined.decision.label: quarantined.preserved for quarantined in in_quarantine if quarantined.preserved
     }
     hashes = {quarantined.decision.label: quarantined.sha256 for quarantined in in_quarantine if quarantined.sha256}
-    if preserved or hashes:
-        session.note(preserved, hashes)
+    others = {name: known for quarantined in in_quarantine for name, known in quarantined.archive_hashes.items()}
+    if preserved or hashes or others:
+        session.note(preserved, hashes, others)
