@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .. import failures
+
 if TYPE_CHECKING:
     from ..core.plan import Plan
     from ..operations.options import PruneOptions
@@ -39,6 +41,7 @@ def check(prefix: str, verbose: bool) -> None:
     from ..core.units import format_size
     from .arguments import configured_options
 
+    failures.begin()
     plan = _plan(configured_options())
     findings = _findings(plan, verbose)
     if findings:
@@ -59,14 +62,16 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
     from ..core.plan import what_goes
     from ..core.units import plural
     from ..operations.interaction import Output, forget_typed, may_ask, require_answer
+    from .main import told_of_failures
     from .prune import prune_with
 
     output = Output.from_context()
+    failures.begin()
     options = _fixing()
     plan = _plan(options)
     if not plan.changes:
         print("There is nothing in the package caches that can be removed or repaired now.")
-        return 0
+        return told_of_failures(0)
     if not output.dry_run:
         mended = plural(len(plan.repair), "damaged package") if plan.repair else ""
         done = [f"remove {what_goes(plan)}" if plan.remove else "", f"extract {mended} anew" if mended else ""]
@@ -77,13 +82,14 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
             forget_typed()
         confirm(question)
     result = prune_with(options, replace(output, json=False, yes=True))
-    return 1 if result is None else result.exit_code
+    return told_of_failures(1 if result is None else result.exit_code)
 
 
 def _findings(plan: Plan, verbose: bool) -> list[str]:
     """Return what is wrong, line by line."""
     from ..core.units import format_size, plural
     from ..operations.prune.integrity_check import kept_though_damaged
+    from ..presentation.terminal.notice_groups import untold_failures
     from ..presentation.terminal.printable import printable
 
     leftovers = [decision for decision in plan.remove if decision.leftover]
@@ -95,6 +101,7 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
         )
     if verbose:
         lines += [f"{decision.paths[0]}: {decision.reasons[0].detail}" for decision in leftovers]
+    lines += [notice.message for notice in untold_failures()]
     return list(map(printable, lines))
 
 

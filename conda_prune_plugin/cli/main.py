@@ -161,7 +161,7 @@ def _executed(arguments: argparse.Namespace) -> int:
     from ..presentation.terminal.streams import settle
 
     try:
-        code = _told_of_failures(_run_command(arguments))
+        code = told_of_failures(_run_command(arguments))
         settle(sys.stdout)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
@@ -211,7 +211,7 @@ def _run_command(arguments: argparse.Namespace) -> int:
         return _report(_refused_by_conda(error))
 
 
-def _told_of_failures(code: int) -> int:
+def told_of_failures(code: int) -> int:
     """Name where the disk has failed, as far as no warning has, and return the exit code that says so."""
     from .. import failures
     from ..presentation.github import annotation

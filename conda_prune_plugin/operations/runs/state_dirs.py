@@ -64,4 +64,4 @@ def forget_places(settings: Settings) -> None:
 
 def _place(path: str) -> Cache:
     real_path = failures.realpath(path)
-    return Cache(path, real_path, Client.ENVIRONMENTS, os.access(real_path, os.W_OK | os.X_OK), ())
+    return Cache(path, real_path, Client.ENVIRONMENTS, failures.may_write(real_path), ())
