@@ -134,7 +134,7 @@ def configured_options(**values: Any) -> PruneOptions:
 
     Raises `SettingError` for a wrong setting, `TypeError` for an option that there is not.
     """
-    from .cli.arguments import configured_options as from_settings
+    from .cli.parsing.arguments import configured_options as from_settings
 
     with _silent():
         return from_settings(**values)
@@ -277,16 +277,21 @@ def _silent(*, yes: bool = False, dry_run: bool = False) -> Iterator[Interaction
 
 
 def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
-    """Finish what earlier runs left in the caches, which a plan must not."""
-    from .operations.prune.apply_plan import finish_earlier_runs
+    """Finish what earlier runs left, which a plan must not."""
+    from .discovery.clients.conda import conda_settings
+    from .operations.runs.state_dirs import places
+    from .operations.runs.unfinished_runs import finish_runs
 
+    settings, options, caches = conda_settings(), prepared.options, prepared.plan.inventory.caches
+    if not options.pkgs_dirs:
+        caches += places(settings, caches)
     interaction = prepared.interaction
-    patience = interaction.patience(prepared.options.lock_timeout)
-    something, notices, complete = finish_earlier_runs(prepared.plan.inventory.caches, patience, interaction.reporter)
-    if not something:
+    progress = interaction.reporter.counter("Finishing an earlier run")
+    finished = finish_runs(settings, caches, interaction.patience(options.lock_timeout), progress)
+    if not finished.changed:
         return prepared
     others = (notice for notice in prepared.notices if notice.kind != "cut-off-run")
-    return replace(prepared, notices=(*others, *notices), failed=prepared.failed or not complete)
+    return replace(prepared, notices=(*others, *finished.notices), failed=prepared.failed or not finished.complete)
 
 
 def _with_failures(notices: Iterable[Notice]) -> tuple[Notice, ...]:

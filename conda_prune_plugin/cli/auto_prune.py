@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from .. import settings
+from .. import failures, settings
 from ..operations.interaction import Output, interacting
 from .parsing.shared_options import conda_output
 
@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 _BUILDING = "CONDA_BUILD"
 
 
+#: So many failures of the disk are named beside the user's own command.
+_MOST = 3
+
+
 def after_command() -> None:
     """Do what the setting says, if it is time to. Raises nothing."""
     output = conda_output()
     silent = output.json or output.quiet
+    failures.begin()
     try:
         if line := _due(output, silent):
             _say(line, silent)
+        if failures.noted():
+            from ..presentation.terminal.notice_groups import unreported_failures
+
+            for notice in unreported_failures()[:_MOST]:
+                _say(f"conda prune (setting prune_auto): {notice.message}", silent)
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001
         # Whatever it is, the user's command has succeeded.
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .. import failures
+
 if TYPE_CHECKING:
     from ..core.plan import Plan
     from ..operations.options import PruneOptions
@@ -37,6 +39,7 @@ def check(prefix: str, verbose: bool) -> None:
     from ..core.units import format_size
     from .parsing.arguments import configured_options
 
+    failures.begin()
     plan = _plan(configured_options())
     findings = _findings(plan, verbose)
     if findings:
@@ -57,15 +60,17 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
     from ..core.plan import what_goes
     from ..core.units import plural
     from ..operations.interaction import forget_typed, may_ask, require_answer
+    from .failure_report import report_failures
     from .parsing.shared_options import conda_output
     from .prune import prune_with
 
     output = conda_output()
+    failures.begin()
     options = _fixing()
     plan = _plan(options)
     if not plan.changes:
         print("There is nothing in the package caches that can be removed or repaired now.")
-        return 0
+        return report_failures(0)
     if not output.dry_run:
         mended = plural(len(plan.repair), "damaged package") if plan.repair else ""
         done = [f"remove {what_goes(plan)}" if plan.remove else "", f"extract {mended} anew" if mended else ""]
@@ -76,13 +81,14 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
             forget_typed()
         confirm(question)
     result = prune_with(options, replace(output, json=False, yes=True))
-    return 1 if result is None else result.exit_code
+    return report_failures(1 if result is None else result.exit_code)
 
 
 def _findings(plan: Plan, verbose: bool) -> list[str]:
     """Return what is wrong, line by line."""
     from ..core.units import format_size, plural
     from ..operations.prune.integrity_check import kept_though_damaged
+    from ..presentation.terminal.notice_groups import unreported_failures
     from ..presentation.terminal.printable import printable
 
     leftovers = [decision for decision in plan.remove if decision.leftover]
@@ -94,6 +100,7 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
         )
     if verbose:
         lines += [f"{decision.paths[0]}: {decision.reasons[0].detail}" for decision in leftovers]
+    lines += [notice.message for notice in unreported_failures()]
     return list(map(printable, lines))
 
 

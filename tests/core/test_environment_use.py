@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -244,3 +245,18 @@ def test_what_can_t_be_read_whole_is_nobody_s_duplicate() -> None:
     roots = [Root(f"/{state}", None, state, frozenset("a")) for state in RootState]
 
     assert alike(roots) == {"/ok": ("/ok",)}
+
+
+@pytest.mark.parametrize("by_age", [True, False])
+def test_what_only_another_user_lists_is_never_chosen_but_may_be_named(by_age: bool) -> None:
+    foreign = replace(_environment(), listed_by="/home/b/.conda/environments.txt")
+
+    (found,) = protections(foreign, by_age=by_age, named=False)
+
+    assert (found.kind, found.kind in ABSOLUTE) == (ProtectionKind.OTHER_REGISTRY, True)
+    assert found.detail == (
+        "only /home/b/.conda/environments.txt, another user's, leads to it; name it to remove it: "
+        f"conda prune envs {foreign.path}"
+    )
+    assert protections(foreign, by_age=False, named=True) == protections(foreign, by_age=False) == ()
+    assert protections(_environment(), by_age=False, named=False) == ()

@@ -215,9 +215,11 @@ def test_a_file_that_stays_keeps_the_inode_that_it_shares(
 
 def test_a_removal_says_what_stays_of_the_directory() -> None:
     kept = Remainder(("info", "record"), 1, 7, apparent=30, single=400)
-    (removal,) = make_plan(an_inventory(BOTH), [evidence_on(BOTH, remainder=kept)], Policy(), NOW).remove
+    others = (("a-1-0.tar.bz2", "https://host/a-1-0.tar.bz2"),)
+    evidence = evidence_on(BOTH, remainder=kept, other_sources=others)
+    (removal,) = make_plan(an_inventory(BOTH), [evidence], Policy(), NOW).remove
 
-    assert removal.remainder == kept
+    assert (removal.remainder, removal.other_sources) == (kept, others)
 
 
 def _plan(*remove: Remove, keep: tuple[Keep, ...] = (), other: tuple[Other, ...] = ()) -> Plan:

@@ -56,6 +56,11 @@ class Settings:
     current: str | None
     other_caches: Mapping[str, Client]
 
+    @property
+    def noting(self) -> tuple[str, ...]:
+        """The directories in whose state runs are noted; the first is that of this user's registry."""
+        return (os.path.dirname(self.registries[0]), *self.envs_dirs, *self.pkgs_dirs)
+
 
 def conda_settings() -> Settings:
     """Return conda's settings and where other clients are, without a conda of its own also other installations."""

@@ -180,7 +180,7 @@ def _measured(kind: OtherKind, top: str, path: str, measure: Measure) -> Other |
 def _may_remove(path: str) -> bool:
     """Return whether this user may take something out of the directory that it is in."""
     above = os.path.dirname(path)
-    if not os.access(above, os.W_OK | os.X_OK):
+    if not failures.may_write(above):
         return False
     directory, status = os.stat(above), os.lstat(path)
     if not directory.st_mode & stat.S_ISVTX or not hasattr(os, "geteuid"):

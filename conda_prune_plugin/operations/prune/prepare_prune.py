@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import STATE
+from ...core.model import Inventory, RootKind
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import with_links
 from ...core.run import Shrinkage
+from ...discovery.clients.conda import Settings
 from ...discovery.inventory import Beginning, Discovery, begin, discover
 from ...discovery.packages.cache_size import held
 from ...discovery.roots.watch import RootWatch
@@ -131,21 +133,33 @@ def _discover(
     """
     words = "Looking for environments"
     discovery = discover(options.request, interaction.reporter.phase(words), beginning)
-    caches = discovery.inventory.caches
-    if not any(failures.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
+    settings, caches = beginning.settings, discovery.inventory.caches
+    if not _have_state(settings, discovery.inventory):
         return discovery, (), True
+    from ..runs.state_dirs import places
+    from ..runs.unfinished_runs import finish_runs, unfinished_notices
+
+    # Who names caches means nothing else.
+    if not options.pkgs_dirs:
+        caches += places(settings, caches)
     if not interaction.may_change:
-        from ...execution.recover import cut_off_runs
-        from ..runs.run_store import cut_off_notice
-
-        return discovery, tuple(cut_off_notice(run) for cache in caches for run in cut_off_runs(cache)), True
-    from .apply_plan import finish_earlier_runs
-
+        return discovery, unfinished_notices(caches), True
     patience = interaction.patience(options.lock_timeout)
-    something, notices, complete = finish_earlier_runs(caches, patience, interaction.reporter)
-    if something:
+    finished = finish_runs(settings, caches, patience, interaction.reporter.counter("Finishing an earlier run"))
+    if finished.changed:
         discovery = discover(options.request, interaction.reporter.phase(words))
-    return discovery, notices, complete
+    return discovery, finished.notices, finished.complete
+
+
+def _have_state(settings: Settings, inventory: Inventory) -> bool:
+    """Return whether any run has left something, or a note of it, where this command looks: most have nothing."""
+    environments = (root.path for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
+    directories = {
+        *(cache.real_path for cache in inventory.caches),
+        *settings.noting,
+        *map(os.path.dirname, environments),
+    }
+    return any(failures.lexists(os.path.join(directory, STATE)) for directory in directories)
 
 
 def _plan(
