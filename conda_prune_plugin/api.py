@@ -62,9 +62,9 @@ from .operations.options import PlanOptions, PruneOptions, RestoreOptions, Usage
 from .operations.prune.measure_usage import UsageResult
 from .operations.prune.prepare_prune import PreparedPrune
 from .operations.prune.run_prune import PruneResult
-from .operations.runs.restore import RestoreResult
+from .operations.runs.restore_runs import RestoreResult
 from .operations.runs.run_store import RunList
-from .presentation.terminal.notice_groups import take_for_told, untold_failures
+from .presentation.terminal.notice_groups import mark_as_shown, unreported_failures
 
 __all__ = [
     "ALL",
@@ -134,7 +134,7 @@ def configured_options(**values: Any) -> PruneOptions:
 
     Raises `SettingError` for a wrong setting, `TypeError` for an option that there is not.
     """
-    from .cli.arguments import configured_options as from_settings
+    from .cli.parsing.arguments import configured_options as from_settings
 
     with _silent():
         return from_settings(**values)
@@ -246,7 +246,7 @@ def restore(options: RestoreOptions, *, dry_run: bool = False) -> RestoreResult:
 
     Raises `UsageError`, `NoSuchRunError`, `LockTimeoutError` or `StateError`.
     """
-    from .operations.runs.restore import restore_run
+    from .operations.runs.restore_runs import restore_run
 
     options = _checked(options)
     if options.run is None:
@@ -292,8 +292,8 @@ def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
 def _with_failures(notices: Iterable[Notice]) -> tuple[Notice, ...]:
     """Return notices with those on the places where the disk has failed and that none of them names."""
     notices = tuple(notices)
-    take_for_told(notices)
-    return (*notices, *untold_failures())
+    mark_as_shown(notices)
+    return (*notices, *unreported_failures())
 
 
 _Options = TypeVar("_Options", PlanOptions, PruneOptions, UsageOptions, RestoreOptions)

@@ -1,4 +1,4 @@
-"""The hooks, nothing else.
+"""conda's plugin hooks, and nothing else.
 
 conda imports this module at every command, so it imports nothing but `hookimpl`; everything else is imported inside of
 the hooks when it is needed. A test measures that in a fresh interpreter.

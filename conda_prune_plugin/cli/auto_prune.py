@@ -1,4 +1,4 @@
-"""``prune_auto``: what happens after conda's own commands, at most once a day.
+"""``prune_auto``: prune after conda's own commands, at most once a day.
 
 conda does not guard what a plugin does there: an exception would become the outcome of the user's command. So none
 leaves this module. Without the setting, and for the rest of the day, it costs a look at the setting and at one file.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import settings
 from ..operations.interaction import Output, interacting
-from .options import conda_output
+from .parsing.shared_options import conda_output
 
 if TYPE_CHECKING:
     from ..core.plan import Plan
@@ -48,13 +48,13 @@ def _due(output: Output, silent: bool) -> str | None:
     if not claim(pkgs_dirs(), time.time()):
         return None
     from ..operations.prune.planning import discover_and_plan
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     with interacting(output) as interaction:
         plan, _ = discover_and_plan(configured_options(), interaction.reporter)
     if plan.reclaimable > threshold:
         return _hint(plan) if mode == "hint" else _prune()
-    # However little there is to prune, what was moved aside must not stay for good.
+    # However little there is to prune, what was moved to quarantine must not stay for good.
     return None if mode == "hint" else _purge()
 
 
@@ -73,7 +73,7 @@ def _prune() -> str | None:
     from ..core.run import Disposal
     from ..core.units import format_size, plural
     from ..errors import LockTimeoutError, RunningError
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
     from .prune import prune_with
 
     quiet = Output(json=True, dry_run=False, yes=True, quiet=True, verbosity=0)
@@ -101,7 +101,7 @@ def _purge() -> str | None:
     """Purge what is old enough by the setting ``prune_purge_after``, and return what was done."""
     from ..errors import LockTimeoutError
     from ..execution.locks.run_lock import Patience
-    from ..operations.runs.purge import purge_old
+    from ..operations.runs.purge_runs import purge_old
 
     if (age := settings.PURGE_AFTER.value()) is None:
         return None

@@ -46,7 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ..errors import DemoError, UsageError
-    from .options import conda_output
+    from .parsing.shared_options import conda_output
 
     if conda_output().json:
         raise UsageError("The demo is a story for people and has no JSON form.", hint="Leave out --json.")

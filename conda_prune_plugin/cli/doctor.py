@@ -1,4 +1,4 @@
-"""What ``conda doctor`` says of the package caches, and what ``conda doctor --fix`` does about it."""
+"""The health check for ``conda doctor``, and the fix for ``conda doctor --fix``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def health_check(kind: Callable[..., Any]) -> Any:
 def check(prefix: str, verbose: bool) -> None:
     """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
     from ..core.units import format_size
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     plan = _plan(configured_options())
     findings = _findings(plan, verbose)
@@ -57,7 +57,7 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
     from ..core.plan import what_goes
     from ..core.units import plural
     from ..operations.interaction import forget_typed, may_ask, require_answer
-    from .options import conda_output
+    from .parsing.shared_options import conda_output
     from .prune import prune_with
 
     output = conda_output()
@@ -101,7 +101,7 @@ def _plan(options: PruneOptions) -> Plan:
     """Return the plan of ``conda prune`` with these options, packages in use looked at in any case."""
     from ..operations.interaction import interacting
     from ..operations.prune.planning import discover_and_plan
-    from .options import conda_output
+    from .parsing.shared_options import conda_output
 
     options = replace(options, search=replace(options.search, everything=True))
     with interacting(conda_output()) as interaction:
@@ -112,7 +112,7 @@ def _fixing() -> PruneOptions:
     """Return what ``conda prune --leftovers --repair`` means. Raises `SettingError`."""
     from ..core.rules.targets import Target
     from ..discovery.leftovers.leftover_search import Search
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     targets = Target.LEFTOVERS | Target.TEMPFILES
     return configured_options(targets=targets, search=Search(everything=True, repair=True))

@@ -1,12 +1,12 @@
-"""``conda prune``: its options, and one run of it: prepare, show the plan, ask, carry out, show the result."""
+"""``conda prune``: its parser, and one run: prepare, show the plan, ask, carry out, show the result."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import options as common
-from .options import (
+from .parsing import shared_options as common
+from .parsing.shared_options import (
     add_ci,
     add_lock_timeout,
     add_output_and_prompt_options,
@@ -120,7 +120,7 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..discovery.inventory import begin
 
         beginning = begin(workers)
-        from .arguments import prune_options
+        from .parsing.arguments import prune_options
 
         result = prune_with(prune_options(arguments), conda_output(), beginning)
         return DECLINED if result is None else result.exit_code
@@ -137,14 +137,14 @@ def prune_with(
     """Plan, show the plan, ask, carry it out and show what became of it; return that, or None if the answer was no.
 
     beginning: of the discovery, if it has begun. print_json: print the JSON document if one was asked for; otherwise
-    the caller makes it a part of its own (see `prune_output.document_of`). declined: what to print after a no.
+    the caller makes it a part of its own (see `prune_screen.document_of`). declined: what to print after a no.
 
     Raises `PruneError`.
     """
     from ..operations.interaction import confirm, interacting
     from ..operations.prune.prepare_prune import check_may_run, prepare
     from ..operations.prune.run_prune import carry_out, finish_without_changes
-    from .prune_output import import_text, question, show_plan, show_result
+    from .prune_screen import import_text, question, show_plan, show_result
 
     is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:

@@ -1,4 +1,4 @@
-"""``conda prune usage``: its options, and what it shows of where the disk goes."""
+"""``conda prune usage``: its parser, and the choice of text, JSON, HTML or export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .options import CHOICES, Value, add_output_and_prompt_options, add_places, conda_output
+from .parsing.shared_options import CHOICES, Value, add_output_and_prompt_options, add_places, conda_output
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -96,12 +96,12 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..discovery.inventory import begin
 
         beginning = begin(workers)
-        from .arguments import prune_command, usage_options
+        from .parsing.arguments import usage_options
 
         options = usage_options(arguments)
         if options.export is not None:
             return _export(options, beginning)
-        return _run(options, beginning, prune_command(arguments))
+        return _run(options, beginning, _prune_command(arguments))
 
 
 def _export(options: UsageOptions, beginning: Beginning) -> int:
@@ -125,6 +125,24 @@ def _is_pipe(stream: TextIO) -> bool:
         return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def _prune_command(arguments: argparse.Namespace) -> str:
+    """Return the command that frees what is shown as reclaimable: `conda prune` with the options that chose it."""
+    import shlex
+
+    words = ["conda", "prune"]
+    for name in (*sorted(CHOICES), "min_age", "pkgs_dir", "root", "search"):
+        value = getattr(arguments, name, None)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif isinstance(value, list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None:
+            # What `Value` keeps: the option as it was typed, and its text.
+            words += [str(word) for word in value]
+    return shlex.join(words)
 
 
 def _run(options: UsageOptions, beginning: Beginning, command: str) -> int:

@@ -1,4 +1,4 @@
-"""What earlier revisions of an environment held, from its ``conda-meta/history``."""
+"""Read the packages of an environment's earlier revisions from ``conda-meta/history``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
 def _roots(environment: Root, revisions: Sequence[AbstractSet[str]], count: int) -> Iterator[Root]:
     """Give the wanted revisions as roots, the newest first; the oldest of very many together, as one.
 
-    Raises `ValueError` for a revision that makes no sense, as conda raises `CondaHistoryError`.
+    Raises `ValueError` for a revision that makes no sense, as conda raises ``CondaHistoryError``.
     """
     last = len(revisions) - 1
     first = max(last - count, 0)

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the types of their values; conda's own among them."""
+"""Options that several commands have, conda's own among them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..operations.interaction import Output
+    from ...operations.interaction import Output
 
 #: The options that choose packages, by the names of their values: who plans honours them also before its own name.
 CHOICES = frozenset(
@@ -50,7 +50,7 @@ def conda_output() -> Output:
     """Return what conda made of its own options, of its environment variables and of ``.condarc``."""
     from conda.base.context import context
 
-    from ..operations.interaction import Output
+    from ...operations.interaction import Output
 
     return Output(
         json=bool(context.json),
