@@ -55,6 +55,12 @@ def activate() -> bool:
     return True
 
 
+def activate_for_commands() -> None:
+    """As `activate`, and ready for what loads conda's plugins."""
+    if activate():
+        _leave_out_conda_lock()
+
+
 def is_embedded() -> bool:
     """Return whether ``import conda`` gives the embedded copy."""
     return any(isinstance(finder, _Finder) for finder in sys.meta_path)
@@ -76,14 +82,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def main_afresh(arguments: Sequence[str]) -> int:
+    """Run conda's command line as if in a process of its own, which would take longer than most commands."""
+    from conda.base.context import reset_context
+    from conda.core.package_cache_data import PackageCacheData
+    from conda.core.prefix_data import PrefixData
+
+    reset_context()
+    PackageCacheData.clear()
+    PrefixData._cache_.clear()
+    return main(arguments)
+
+
 def _conda_main() -> Callable[..., int | None] | None:
     """Import conda and return its command line; None if there is no conda."""
     try:
-        activate()
+        activate_for_commands()
     except ModuleNotFoundError:
         return None
-    if is_embedded():
-        _leave_out_conda_lock()
     from conda.cli.main import main as conda_main
 
     found: Callable[..., int | None] = conda_main
@@ -173,7 +189,7 @@ class _Alias(importlib.abc.Loader):
 
 
 def _is_spawned() -> bool:
-    """Return whether a process that `multiprocessing` spawned is importing its parent's main program right now.
+    """Return whether a process that ``multiprocessing`` spawned is importing its parent's main program right now.
 
     It does that under the name ``__mp_main__`` (multiprocessing.spawn.prepare), which elsewhere is ``__main__`` itself.
     """

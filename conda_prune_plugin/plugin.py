@@ -1,4 +1,4 @@
-"""The hooks, nothing else.
+"""conda's plugin hooks, and nothing else.
 
 conda imports this module at every command, so it imports nothing but `hookimpl`; everything else is imported inside of
 the hooks when it is needed. A test measures that in a fresh interpreter.
@@ -43,9 +43,11 @@ def conda_post_commands():  # type: ignore[no-untyped-def]
 @hookimpl
 def conda_health_checks():  # type: ignore[no-untyped-def]
     """Register what ``conda doctor`` says of the package caches."""
+    from conda.plugins.types import CondaHealthCheck
+
     from .cli.doctor import health_check
 
-    yield health_check()
+    yield health_check(CondaHealthCheck)
 
 
 def _configure_parser(parser):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""The settings in ``.condarc`` (under ``plugins:``) and ``CONDA_PLUGINS_...``: their registration and their values.
+"""The settings in ``.condarc`` (below ``plugins:``) and ``CONDA_PLUGINS_...``: registration and values.
 
 conda asks for the registration at every command, and knows types, files and precedence. It does not know which file a
 wrong value comes from (it says ``<<merged>>``), so that is looked up here.
@@ -85,7 +85,7 @@ def _count(value: int) -> int:
 
 
 def _specs(values: Iterable[str]) -> tuple[str, ...]:
-    from .discovery.packages.match_spec import require_specs
+    from .discovery.clients.conda_specs import require_specs
 
     values = tuple(values)
     require_specs(values)
@@ -100,7 +100,7 @@ def _paths(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _auto(value: str) -> str:
-    # For YAML 1.1 `on` and `off` are other words for `true` and `false`, and some that write .condarc think so.
+    # For YAML 1.1 ``on`` and ``off`` are other words for ``true`` and ``false``, and some that write .condarc think so.
     word = {"true": "on", "false": "off"}.get(value.lower(), value.lower())
     if word not in ("off", "hint", "on"):
         raise ValueError("it has to be off, hint or on")

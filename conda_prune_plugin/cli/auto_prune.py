@@ -1,4 +1,4 @@
-"""``prune_auto``: what happens after conda's own commands, at most once a day.
+"""``prune_auto``: prune after conda's own commands, at most once a day.
 
 conda does not guard what a plugin does there: an exception would become the outcome of the user's command. So none
 leaves this module. Without the setting, and for the rest of the day, it costs a look at the setting and at one file.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import failures, settings
 from ..operations.interaction import Output, interacting
+from .parsing.shared_options import conda_output
 
 if TYPE_CHECKING:
     from ..core.plan import Plan
@@ -27,16 +28,16 @@ _MOST = 3
 
 def after_command() -> None:
     """Do what the setting says, if it is time to. Raises nothing."""
-    output = Output.from_context()
+    output = conda_output()
     silent = output.json or output.quiet
     failures.begin()
     try:
         if line := _due(output, silent):
             _say(line, silent)
         if failures.noted():
-            from ..presentation.terminal.notice_groups import untold_failures
+            from ..presentation.terminal.notice_groups import unreported_failures
 
-            for notice in untold_failures()[:_MOST]:
+            for notice in unreported_failures()[:_MOST]:
                 _say(f"conda prune (setting prune_auto): {notice.message}", silent)
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001
         # Whatever it is, the user's command has succeeded.
@@ -51,20 +52,19 @@ def _due(output: Output, silent: bool) -> str | None:
     if mode == "off" or output.dry_run or os.environ.get(_BUILDING) or (silent and mode == "hint"):
         return None
     threshold = settings.AUTO_THRESHOLD.value()
-    from conda.base.context import context
-
+    from ..discovery.clients.conda_context import pkgs_dirs
     from ..execution.state.last_check import claim
 
-    if not claim(context.pkgs_dirs, time.time()):
+    if not claim(pkgs_dirs(), time.time()):
         return None
     from ..operations.prune.planning import discover_and_plan
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     with interacting(output) as interaction:
         plan, _ = discover_and_plan(configured_options(), interaction.reporter)
     if plan.reclaimable > threshold:
         return _hint(plan) if mode == "hint" else _prune()
-    # However little there is to prune, what was moved aside must not stay for good.
+    # However little there is to prune, what was moved to quarantine must not stay for good.
     return None if mode == "hint" else _purge()
 
 
@@ -83,7 +83,7 @@ def _prune() -> str | None:
     from ..core.run import Disposal
     from ..core.units import format_size, plural
     from ..errors import LockTimeoutError, RunningError
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
     from .prune import prune_with
 
     quiet = Output(json=True, dry_run=False, yes=True, quiet=True, verbosity=0)
@@ -111,7 +111,7 @@ def _purge() -> str | None:
     """Purge what is old enough by the setting ``prune_purge_after``, and return what was done."""
     from ..errors import LockTimeoutError
     from ..execution.locks.run_lock import Patience
-    from ..operations.runs.purge import purge_old
+    from ..operations.runs.purge_runs import purge_old
 
     if (age := settings.PURGE_AFTER.value()) is None:
         return None

@@ -46,9 +46,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ..errors import DemoError, UsageError
-    from ..operations.interaction import Output
+    from .parsing.shared_options import conda_output
 
-    if Output.from_context().json:
+    if conda_output().json:
         raise UsageError("The demo is a story for people and has no JSON form.", hint="Leave out --json.")
     if arguments.keep is None:
         _require_one_place(tempfile.gettempdir(), "Set TMPDIR to a directory with a plain path.")

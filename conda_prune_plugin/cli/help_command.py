@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from .bad_usage import Family, command_hint
+from .parsing.bad_usage import Family, command_hint
 
 
 class Version(argparse.Action):

@@ -1,12 +1,20 @@
-"""``conda prune``: its options, and one run of it: prepare, show the plan, ask, carry out, show the result."""
+"""``conda prune``: its parser, and one run: prepare, show the plan, ask, carry out, show the result."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import options as common
-from .options import add_ci, add_lock_timeout, add_policies, add_roots, add_targets
+from .parsing import shared_options as common
+from .parsing.shared_options import (
+    add_ci,
+    add_lock_timeout,
+    add_output_and_prompt_options,
+    add_policies,
+    add_roots,
+    add_targets,
+    conda_output,
+)
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -49,8 +57,6 @@ examples:
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    from conda.cli.helpers import add_output_and_prompt_options
-
     parser.description = DESCRIPTION
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -104,21 +110,19 @@ def _add_others(group: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from conda.base.context import context
-
+    from ..discovery.clients.conda_context import pkgs_dirs
     from ..discovery.system.worker import WorkerPool, worthwhile
 
     with WorkerPool(at_once=False) as workers:
-        if worthwhile(arguments.pkgs_dir or context.pkgs_dirs):
+        if worthwhile(arguments.pkgs_dir or pkgs_dirs()):
             # It starts, and begins to read environments, while this process imports the rest.
             workers.start("conda_prune_plugin.discovery.packages.inspection")
         from ..discovery.inventory import begin
 
         beginning = begin(workers)
-        from ..operations.interaction import Output
-        from .arguments import prune_options
+        from .parsing.arguments import prune_options
 
-        result = prune_with(prune_options(arguments), Output.from_context(), beginning)
+        result = prune_with(prune_options(arguments), conda_output(), beginning)
         return DECLINED if result is None else result.exit_code
 
 
@@ -133,14 +137,14 @@ def prune_with(
     """Plan, show the plan, ask, carry it out and show what became of it; return that, or None if the answer was no.
 
     beginning: of the discovery, if it has begun. print_json: print the JSON document if one was asked for; otherwise
-    the caller makes it a part of its own (see `prune_output.document_of`). declined: what to print after a no.
+    the caller makes it a part of its own (see `prune_screen.document_of`). declined: what to print after a no.
 
     Raises `PruneError`.
     """
     from ..operations.interaction import confirm, interacting
     from ..operations.prune.prepare_prune import check_may_run, prepare
     from ..operations.prune.run_prune import carry_out, finish_without_changes
-    from .prune_output import import_text, question, show_plan, show_result
+    from .prune_screen import import_text, question, show_plan, show_result
 
     is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:

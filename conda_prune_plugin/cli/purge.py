@@ -1,4 +1,4 @@
-"""``conda prune purge``: delete for good what earlier runs left to be restored."""
+"""``conda prune purge``: delete backups and receipts of earlier runs for good."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .options import Value, add_lock_timeout, add_pkgs_dir
+from .parsing.shared_options import Value, add_lock_timeout, add_output_and_prompt_options, add_pkgs_dir, conda_output
 
 if TYPE_CHECKING:
     from ..core.run import RunSummary
     from ..operations.interaction import Output
-    from ..operations.runs.purge import PurgeResult
+    from ..operations.runs.purge_runs import PurgeResult
 
 DESCRIPTION = """\
 Delete for good what earlier runs of `conda prune` left to be restored: backups
@@ -39,8 +39,6 @@ ABOVE = frozenset[str]()
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from conda.cli.helpers import add_output_and_prompt_options
-
     parser: argparse.ArgumentParser = commands.add_parser(
         "purge",
         help="Delete backups for good.",
@@ -62,11 +60,11 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..operations.interaction import Output, confirm, interacting
-    from ..operations.runs.purge import carry_out_purge, prepare_purge
-    from .arguments import purge_options
+    from ..operations.interaction import confirm, interacting
+    from ..operations.runs.purge_runs import carry_out_purge, prepare_purge
+    from .parsing.arguments import purge_options
 
-    options, output = purge_options(arguments), Output.from_context()
+    options, output = purge_options(arguments), conda_output()
     with interacting(output) as interaction:
         prepared = prepare_purge(options, interaction)
         result = prepared.result

@@ -1,4 +1,4 @@
-"""``conda prune restore``: list what can be put back, and put it back."""
+"""``conda prune restore``: list the runs that can be restored, and restore one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .options import Value, add_lock_timeout, add_pkgs_dir
+from .parsing.shared_options import Value, add_lock_timeout, add_output_and_prompt_options, add_pkgs_dir, conda_output
 
 if TYPE_CHECKING:
     from ..operations.interaction import Output
-    from ..operations.runs.restore import RestoreResult
+    from ..operations.runs.restore_runs import RestoreResult
     from ..operations.runs.run_store import RunList
 
 DESCRIPTION = """\
@@ -42,8 +42,6 @@ ABOVE = frozenset[str]()
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from conda.cli.helpers import add_output_and_prompt_options
-
     parser: argparse.ArgumentParser = commands.add_parser(
         "restore",
         help="List what was pruned, or put it back.",
@@ -64,15 +62,16 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..operations.interaction import Output, interacting
-    from ..operations.runs.run_store import exit_code, list_runs
-    from .arguments import restore_options
+    from ..errors import exit_code
+    from ..operations.interaction import interacting
+    from ..operations.runs.run_store import list_runs
+    from .parsing.arguments import restore_options
 
-    options, output = restore_options(arguments), Output.from_context()
+    options, output = restore_options(arguments), conda_output()
     if options.run is None:
         _show_list(list_runs(options), output)
         return 0
-    from ..operations.runs.restore import restore_run
+    from ..operations.runs.restore_runs import restore_run
 
     with interacting(output) as interaction:
         result = restore_run(options, interaction)

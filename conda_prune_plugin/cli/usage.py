@@ -1,4 +1,4 @@
-"""``conda prune usage``: its options, and what it shows of where the disk goes."""
+"""``conda prune usage``: its parser, and the choice of text, JSON, HTML or export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .options import CHOICES, Value, add_places
+from .parsing.shared_options import CHOICES, Value, add_output_and_prompt_options, add_places, conda_output
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -47,8 +47,6 @@ ABOVE = CHOICES
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from conda.cli.helpers import add_output_and_prompt_options
-
     parser: argparse.ArgumentParser = commands.add_parser(
         "usage",
         help="Show where the disk goes.",
@@ -98,24 +96,24 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..discovery.inventory import begin
 
         beginning = begin(workers)
-        from .arguments import prune_command, usage_options
+        from .parsing.arguments import usage_options
 
         options = usage_options(arguments)
         if options.export is not None:
             return _export(options, beginning)
-        return _run(options, beginning, prune_command(arguments))
+        return _run(options, beginning, _prune_command(arguments))
 
 
 def _export(options: UsageOptions, beginning: Beginning) -> int:
     """Write what ncdu reads, of one environment or of everything."""
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import list_files
     from ..presentation.plan_text import show_notices
     from ..presentation.terminal.console import console
     from ..presentation.usage.ncdu import write_ncdu
 
     # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
-    with interacting(Output.from_context(), progress=not _is_pipe(sys.stdout)) as interaction:
+    with interacting(conda_output(), progress=not _is_pipe(sys.stdout)) as interaction:
         trees, notices = list_files(options, interaction.reporter, beginning)
         notices += tuple(write_ncdu(sys.stdout, trees, now=time.time()))
     show_notices(console(sys.stderr), notices)
@@ -129,12 +127,30 @@ def _is_pipe(stream: TextIO) -> bool:
         return False
 
 
+def _prune_command(arguments: argparse.Namespace) -> str:
+    """Return the command that frees what is shown as reclaimable: `conda prune` with the options that chose it."""
+    import shlex
+
+    words = ["conda", "prune"]
+    for name in (*sorted(CHOICES), "min_age", "pkgs_dir", "root", "search"):
+        value = getattr(arguments, name, None)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif isinstance(value, list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None:
+            # What `Value` keeps: the option as it was typed, and its text.
+            words += [str(word) for word in value]
+    return shlex.join(words)
+
+
 def _run(options: UsageOptions, beginning: Beginning, command: str) -> int:
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import measure_usage
     from ..operations.prune.report_file import ReportFile
 
-    output = Output.from_context()
+    output = conda_output()
     with interacting(output) as interaction:
         file = None if options.html is None else ReportFile(options.html)
         result = measure_usage(options, interaction.reporter, beginning)

@@ -1,4 +1,4 @@
-"""``conda prune why``: its options, and what it shows of the reasons."""
+"""``conda prune why``: its parser, and the choice of text or JSON."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ ABOVE = frozenset[str]()
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from conda.cli.helpers import add_output_and_prompt_options
-
-    from .options import add_policies
+    from .parsing.shared_options import add_output_and_prompt_options, add_policies
     from .prune import add_places
 
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -69,11 +67,12 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.prune.explain import explain
-    from .arguments import why_options
+    from .parsing.arguments import why_options
+    from .parsing.shared_options import conda_output
 
-    options, output = why_options(arguments), Output.from_context()
+    options, output = why_options(arguments), conda_output()
     with interacting(output) as interaction:
         result = explain(options, interaction.reporter)
     _show(result, output)
@@ -84,7 +83,7 @@ def _show(result: Explanations, output: Output) -> None:
     from ..presentation.why_output import show_why, why_document
 
     found, alone = result.found, result.alone
-    places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in result.holders.items()}
+    places = {entry: [(link.path, link.environment) for link in held] for entry, held in result.locations.items()}
     if output.json:
         from ..presentation.json_output import print_document
 

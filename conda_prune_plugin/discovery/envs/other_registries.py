@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from ...core.model import Root
 from ...failures import is_below, suppress
-from ..clients.conda import Settings, registry
+from ..clients.conda import Settings
+from ..clients.conda_context import registry
 from ..clients.other_users import find_other_users
 from ..inventory import Request, known_sources
 from ..packages.cache_listing import find_caches

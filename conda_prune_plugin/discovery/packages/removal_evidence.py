@@ -1,4 +1,4 @@
-"""Opening, measuring and doubting the entries that no root names."""
+"""Gather evidence on entries that no root names: open them, measure them, and note any doubt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from ...core.layout import INDEX, META
 from ...core.model import Cache, Entry, Part, PartKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
+from ..clients.conda_context import local_builds
 from ..clients.rattler import recorded_sha256
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
 from .archive_metadata import dist_in_archive
 from .inspection import Memory
 from .package_urls import read_urls, without_credentials
-from .provenance import irreplaceable, local_builds
+from .provenance import irreplaceable
 
 
 def gather_evidence(
@@ -57,7 +58,7 @@ def gather_evidence(
     )
 
 
-def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
+def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
     """Return the evidence on the archives alone of those of the entries that have an extracted directory too."""
     both = [entry for entry in entries if {part.kind for part in entry.parts} == {PartKind.EXTRACTED, PartKind.ARCHIVE}]
     alone = {replace(entry, parts=tuple(part for part in entry.parts if not _extracted(part))): entry for entry in both}

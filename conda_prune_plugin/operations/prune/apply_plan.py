@@ -1,4 +1,4 @@
-"""Carrying out what ``conda prune`` has planned. A dry run never imports this."""
+"""Carry out the plan of ``conda prune``. A dry run never imports this."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...execution.ports import Ports
 from ...execution.sweep import Execution
 from ...presentation.terminal.progress import Reporter
 from ..run_as_owner import execute_as_owners, remove_other_as_owners, repair_as_owners
-from ..runs.purge import purge_old
+from ..runs.purge_runs import purge_old
 from ..runs.refetch import extraction
 from ..runs.run_store import stopped_notice
 

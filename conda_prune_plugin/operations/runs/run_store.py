@@ -1,4 +1,4 @@
-"""The runs that ``conda prune restore`` and ``conda prune purge`` work on."""
+"""Find the runs that ``conda prune restore`` and ``conda prune purge`` work on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...core.run import RunSummary
 from ...core.units import plural
 from ...discovery.clients.conda import conda_settings
 from ...discovery.packages.cache_listing import find_caches
-from ...errors import INTERRUPTED, NoSuchRunError, PruneError, reason
+from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.locks.run_lock import Patience
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_own_files import count_own_files
@@ -70,7 +70,7 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
-    """Finish what was cut off, and take stock then; also return whether all of it could be finished."""
+    """Finish what was interrupted, and take stock then; also return whether all of it could be finished."""
     stock = take_stock(pkgs_dirs)
     finished = finish_runs(conda_settings(), stock.caches, patience, progress)
     if not finished.notices:
@@ -137,7 +137,7 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
     if spec is None:
         return lambda entry: True
-    from ...discovery.packages.match_spec import entry_matcher
+    from ...discovery.clients.conda_specs import entry_matcher
 
     fits = entry_matcher(spec)
 
@@ -171,13 +171,6 @@ def _unlisted_notice(stored: StoredRun) -> Notice:
         "nor purge touches. Delete them if you don't need them."
     )
     return Notice("unlisted", message, stored.path)
-
-
-def exit_code(*, failed: bool, interrupted: bool) -> int:
-    """Return the exit code of a command that has reported what it did."""
-    if interrupted:
-        return INTERRUPTED
-    return 1 if failed else 0
 
 
 def interrupted_notice(path: str = "") -> Notice:

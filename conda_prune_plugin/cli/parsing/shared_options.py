@@ -1,9 +1,12 @@
-"""Options that several commands have, and the types of their values."""
+"""Options that several commands have, conda's own among them."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...operations.interaction import Output
 
 #: The options that choose packages, by the names of their values: who plans honours them also before its own name.
 CHOICES = frozenset(
@@ -34,6 +37,35 @@ class Value(argparse.Action):
     ) -> None:
         """Store the pair."""
         setattr(namespace, self.dest, (option, values))
+
+
+def add_output_and_prompt_options(parser: argparse.ArgumentParser) -> None:
+    """Add conda's own options for output and prompts: ``--json``, ``--dry-run``, ``--yes`` and so on."""
+    from conda.cli import helpers
+
+    helpers.add_output_and_prompt_options(parser)
+
+
+def conda_output() -> Output:
+    """Return what conda made of its own options, of its environment variables and of ``.condarc``."""
+    from conda.base.context import context
+
+    from ...operations.interaction import Output
+
+    return Output(
+        json=bool(context.json),
+        dry_run=bool(context.dry_run),
+        yes=bool(context.always_yes),
+        quiet=bool(context.quiet),
+        verbosity=int(context.verbosity or 0),
+    )
+
+
+def wants_json() -> bool:
+    """Return whether JSON was asked for, also where another of conda's settings is wrong."""
+    from conda.base.context import context
+
+    return bool(context.json)
 
 
 def directory(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a command line that argparse refuses: the option or the word at fault, and what was meant.
+"""Explain a command line that argparse refuses: name the option or word at fault, and suggest what was meant.
 
 argparse takes the value of an option that it doesn't know for a command, and complains about that.
 """
@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.suggestion import nearest
+from ...core.suggestion import nearest
 
 
 @dataclass(frozen=True, slots=True)

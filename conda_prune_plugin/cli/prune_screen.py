@@ -1,4 +1,4 @@
-"""What ``conda prune`` shows: plan, question and result, as text, as JSON and as annotations on GitHub."""
+"""What ``conda prune`` shows: plan, question and result, as text, JSON and annotations on GitHub."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+from ..core.accounting import hedge
 from ..core.notices import Notice
 from ..core.plan import what_goes
-from ..core.precision import hedge
 from ..core.run import Disposal
 from ..core.units import format_size, plural
 from ..operations.interaction import Output
