@@ -277,21 +277,20 @@ def _silent(*, yes: bool = False, dry_run: bool = False) -> Iterator[Interaction
 
 
 def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
-    """Finish what earlier runs left, which a plan must not."""
+    """Finish what earlier runs left in caches and beside environments, which a plan must not."""
     from .discovery.clients.conda import conda_settings
-    from .operations.runs.state_dirs import places
+    from .operations.prune.prepare_prune import places_with_state
     from .operations.runs.unfinished_runs import finish_runs
 
-    settings, options, caches = conda_settings(), prepared.options, prepared.plan.inventory.caches
-    if not options.pkgs_dirs:
-        caches += places(settings, caches)
-    interaction = prepared.interaction
-    progress = interaction.reporter.counter("Finishing an earlier run")
-    finished = finish_runs(settings, caches, interaction.patience(options.lock_timeout), progress)
+    interaction, settings = prepared.interaction, conda_settings()
+    patience = interaction.patience(prepared.options.lock_timeout)
+    state = places_with_state(prepared.options, settings, prepared.plan.inventory)
+    finished = finish_runs(settings, state, patience, lambda files: None)
     if not finished.changed:
         return prepared
     others = (notice for notice in prepared.notices if notice.kind != "cut-off-run")
-    return replace(prepared, notices=(*others, *finished.notices), failed=prepared.failed or not finished.complete)
+    failed = prepared.failed or not finished.complete
+    return replace(prepared, notices=(*others, *finished.notices), failed=failed)
 
 
 def _with_failures(notices: Iterable[Notice]) -> tuple[Notice, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import STATE
-from ...core.model import Inventory, RootKind
+from ...core.model import Cache, Inventory, RootKind
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import with_links
@@ -133,33 +133,35 @@ def _discover(
     """
     words = "Looking for environments"
     discovery = discover(options.request, interaction.reporter.phase(words), beginning)
-    settings, caches = beginning.settings, discovery.inventory.caches
-    if not _have_state(settings, discovery.inventory):
+    settings = beginning.settings
+    state = places_with_state(options, settings, discovery.inventory)
+    if not state:
         return discovery, (), True
-    from ..runs.state_dirs import places
     from ..runs.unfinished_runs import finish_runs, unfinished_notices
 
-    # Who names caches means nothing else.
-    if not options.pkgs_dirs:
-        caches += places(settings, caches)
     if not interaction.may_change:
-        return discovery, unfinished_notices(caches), True
+        return discovery, unfinished_notices(state), True
     patience = interaction.patience(options.lock_timeout)
-    finished = finish_runs(settings, caches, patience, interaction.reporter.counter("Finishing an earlier run"))
+    finished = finish_runs(settings, state, patience, interaction.reporter.counter("Finishing an earlier run"))
     if finished.changed:
         discovery = discover(options.request, interaction.reporter.phase(words))
     return discovery, finished.notices, finished.complete
 
 
-def _have_state(settings: Settings, inventory: Inventory) -> bool:
-    """Return whether any run has left something, or a note of it, where this command looks: most have nothing."""
+def places_with_state(options: PruneOptions, settings: Settings, inventory: Inventory) -> tuple[Cache, ...]:
+    """Return where runs may have left something: caches, and directories of environments; none if there is no trace."""
     environments = (root.path for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     directories = {
         *(cache.real_path for cache in inventory.caches),
         *settings.noting,
         *map(os.path.dirname, environments),
     }
-    return any(failures.lexists(os.path.join(directory, STATE)) for directory in directories)
+    if not any(failures.lexists(os.path.join(directory, STATE)) for directory in directories):
+        return ()
+    from ..runs.state_dirs import places
+
+    # Who names caches means nothing else.
+    return inventory.caches if options.pkgs_dirs else inventory.caches + places(settings, inventory.caches)
 
 
 def _plan(
