@@ -143,6 +143,14 @@ def refused_by_conda(error: Exception) -> PruneError:
     return CondaRefusedError(f"conda failed: {type(error).__name__}: {message}", hint=hint)
 
 
+def refused_by_system(error: OSError) -> PruneError:
+    """Return an error of the operating system that nothing was prepared for in the form of ours."""
+    return SystemRefusedError(
+        f"The system refused something: {reason(error)}.",
+        hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
+    )
+
+
 def reason(error: OSError) -> str:
     """Return what an error says, with the path that it is about."""
     where = f" ({error.filename})" if isinstance(error.filename, str) else ""

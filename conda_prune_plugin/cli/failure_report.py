@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from .parsing.shared_options import wants_json
+
 if TYPE_CHECKING:
     from ..errors import PruneError
 
@@ -36,7 +38,6 @@ def report_error(error: PruneError, *, heard: bool = True) -> int:
     from ..presentation.github import annotation
     from ..presentation.json_output import document_begun
     from ..presentation.terminal.printable import is_github
-    from .parsing.shared_options import wants_json
 
     told = wants_json() and heard and not document_begun() and _report_in_json(error)
 

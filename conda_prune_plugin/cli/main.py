@@ -15,7 +15,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .failure_report import report_error, report_failures, settle_standard_error, silence
+from .failure_report import (
+    report_error,
+    report_failures,
+    settle_standard_error,
+    silence,
+)
 from .parsing.bad_usage import Family, explained
 
 if TYPE_CHECKING:
@@ -157,7 +162,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _executed(arguments: argparse.Namespace) -> int:
     """Run the command that was given and return the exit code; every error becomes a message."""
-    from ..errors import SystemRefusedError
+    from ..errors import refused_by_system
     from ..presentation.terminal.streams import settle
 
     try:
@@ -175,14 +180,7 @@ def _executed(arguments: argparse.Namespace) -> int:
         except OSError:
             silence(sys.stdout)
             heard = False
-        where = f" ({error.filename})" if error.filename else ""
-        return report_error(
-            SystemRefusedError(
-                f"The system refused something: {error.strerror or error}{where}.",
-                hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
-            ),
-            heard=heard,
-        )
+        return report_error(refused_by_system(error), heard=heard)
     finally:
         settle_standard_error()
     return code

@@ -41,6 +41,7 @@ ALLOWED = {
         "presentation",
         "settings",
     },
+    "api": {"cli", "core", "discovery", "embedded", "errors", "failures", "operations", "presentation"},
     "plugin": {"cli", "operations", "settings"},
     "embedded": set(),
     "errors": set(),

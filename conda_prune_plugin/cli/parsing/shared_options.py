@@ -1,4 +1,4 @@
-"""Options that several commands have; conda's own among them."""
+"""Options that several commands have, conda's own among them."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
 def _roots(environment: Root, revisions: Sequence[AbstractSet[str]], count: int) -> Iterator[Root]:
     """Give the wanted revisions as roots, the newest first; the oldest of very many together, as one.
 
-    Raises `ValueError`, where conda has an error of its own, for a revision that makes no sense.
+    Raises `ValueError` for a revision that makes no sense, as conda raises ``CondaHistoryError``.
     """
     last = len(revisions) - 1
     first = max(last - count, 0)
