@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK: argcomplete's global completion looks for this in the file of the command ``conda-prune``.
 """Which conda to run: the installed one, else the copy that the PyPI package conda-lock ships.
 
 conda itself is not on PyPI, but conda-lock carries an unmodified conda 24.7.1 as ``conda_lock._vendor.conda``. After

@@ -32,12 +32,10 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
     from . import demo, envs, help_command, prune, purge, restore, usage, why
 
-    # However it was called: as `conda prune`, as `conda-prune`, or as a module.
+    # The same name for `conda prune`, `conda-prune` and the module.
     parser.prog = "conda prune"
     prune.configure_parser(parser)
-    parser.add_argument(
-        "-V", "--version", action=help_command.Version, help="Show the version of conda prune and exit."
-    )
+    parser.add_argument("-V", "--version", action=help_command.Version, help="Show the version and exit.")
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
     family = Family(parser, commands.choices, {})
