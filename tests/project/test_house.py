@@ -189,6 +189,7 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.cli.demo",
         "conda_prune_plugin.cli.envs",
         "conda_prune_plugin.cli.help_command",
+        "conda_prune_plugin.cli.help_text",
         "conda_prune_plugin.cli.prune",
         "conda_prune_plugin.cli.purge",
         "conda_prune_plugin.cli.restore",
