@@ -37,14 +37,15 @@ def _wrapped(lines: list[str], width: int, indent: str) -> Iterable[str]:
     first_example = next((number for number, line in enumerate(lines) if line.startswith(" ")), len(lines))
     text = " ".join(lines[:first_example])
     yield from textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    inner = f"{indent}      "
     for line in lines[first_example:]:
-        parts = _EXAMPLE.fullmatch(line)
-        if len(line) <= width or parts is None:
+        if len(line) <= width:
             yield f"{indent}{line}"
-        else:
+            continue
+        if parts := _EXAMPLE.fullmatch(line):
             yield f"{indent}{parts['command']}"
-            inner = f"{indent}      "
-            yield from textwrap.wrap(parts["meaning"], width, initial_indent=inner, subsequent_indent=inner)
+        meaning = parts["meaning"] if parts else line.strip()
+        yield from textwrap.wrap(meaning, width, initial_indent=inner, subsequent_indent=inner)
 
 
 def add_command(commands: Any, name: str, summary: str, operands: str, description: str, epilog: str = "") -> Any:
