@@ -1,4 +1,4 @@
-"""What ``conda doctor`` says of the package caches, and what ``conda doctor --fix`` does about it."""
+"""The health check of the package caches for ``conda doctor`` and ``conda doctor --fix``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from ..core.plan import Plan
     from ..operations.options import PruneOptions
 
-#: The names of conda's marks have moved; the marks are the same in all versions.
+#: conda's marks. Their names differ between versions of conda.
 _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"
 
-#: How it is called in ``conda doctor --fix NAME``.
+#: The name in ``conda doctor --fix NAME``.
 NAME = "package-caches"
 
 
 def health_check() -> Any:
-    """Return the health check, with a fixer where conda knows of such (from 26.1)."""
+    """Return the health check, with a fixer if this conda supports fixers (from 26.1)."""
     from inspect import signature
 
     from conda.plugins.types import CondaHealthCheck
@@ -35,7 +35,7 @@ def health_check() -> Any:
 
 
 def check(prefix: str, verbose: bool) -> None:
-    """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
+    """Print the problems of the package caches, for any environment. Writes nothing."""
     from ..core.units import format_size
     from .arguments import configured_options
 
@@ -52,9 +52,9 @@ def check(prefix: str, verbose: bool) -> None:
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:
-    """Remove leftovers and repair damaged packages once conda has asked; return the exit code.
+    """Remove leftovers and repair damaged packages after conda's confirmation; return the exit code.
 
-    Raises `ConfirmationError`: conda takes ``--json`` for a yes.
+    Raises `ConfirmationError` with ``--json``, which conda would take for a yes.
     """
     from ..core.plan import what_goes
     from ..core.units import plural
@@ -81,7 +81,7 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
 
 
 def _findings(plan: Plan, verbose: bool) -> list[str]:
-    """Return what is wrong, line by line."""
+    """Return the problems, one line each."""
     from ..core.units import format_size, plural
     from ..operations.prune.integrity_check import kept_though_damaged
     from ..presentation.terminal.printable import printable
@@ -99,7 +99,7 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
 
 
 def _plan(options: PruneOptions) -> Plan:
-    """Return the plan of ``conda prune`` with these options, packages in use looked at in any case."""
+    """Return the plan of ``conda prune`` with these options, with packages in use checked too."""
     from ..operations.interaction import Output, interacting
     from ..operations.prune.planning import discover_and_plan
 
@@ -109,7 +109,7 @@ def _plan(options: PruneOptions) -> Plan:
 
 
 def _fixing() -> PruneOptions:
-    """Return what ``conda prune --leftovers --repair`` means. Raises `SettingError`."""
+    """Return the options of ``conda prune --leftovers --repair``. Raises `SettingError`."""
     from ..core.rules.targets import Target
     from ..discovery.leftovers.leftover_search import Search
     from .arguments import configured_options
