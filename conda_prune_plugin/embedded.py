@@ -28,9 +28,9 @@ _VENDORED = "conda_lock._vendor.conda"
 _DIRECTORY = os.path.join("_vendor", "conda")
 
 _NO_CONDA = """\
-conda-prune: there is no conda that it could use.
-Install it into an environment that has conda:   conda install -n base conda-prune
-or, on a machine without conda, from PyPI:       pip install 'conda-prune[embedded]'
+conda-prune: no conda found.
+Install conda-prune into an environment with conda, or install it with its own:
+  pip install 'conda-prune[embedded]'
 """
 
 

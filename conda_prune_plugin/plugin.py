@@ -16,7 +16,7 @@ def conda_subcommands():  # type: ignore[no-untyped-def]
 
     yield CondaSubcommand(
         name="prune",
-        summary="Remove packages that no environment uses from the package caches.",
+        summary="Remove cached packages that no environment uses.",
         action=_execute,
         configure_parser=_configure_parser,
     )

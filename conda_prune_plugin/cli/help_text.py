@@ -89,7 +89,9 @@ def add_output_options(
     }
     # argparse has no other way to ask for the options of a group.
     for action in group._group_actions:  # noqa: SLF001
-        action.help = texts.get(action.dest) or argparse.SUPPRESS
+        # What conda itself hides stays hidden.
+        if action.help != argparse.SUPPRESS:
+            action.help = texts.get(action.dest) or argparse.SUPPRESS
 
 
 class FullHelp(argparse.Action):

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 DECLINED = 1
 
 DESCRIPTION = """\
-Remove packages that no environment uses from conda's package caches.
+Remove cached packages that no environment uses.
 
-Finds your environments and package caches, shows the unused packages and the
-space that removing them frees, and asks before it removes anything.
+Finds your environments and conda's package caches, shows the unused packages
+and how much space removing them frees, and asks before it removes anything.
 """
 
 #: The options that the short help lists: the ten that people use most, and where to find the rest.
