@@ -174,7 +174,7 @@ class _Alias(importlib.abc.Loader):
 
 
 def _is_spawned() -> bool:
-    """Return whether a process that `multiprocessing` spawned is importing its parent's main program right now.
+    """Return whether a process that ``multiprocessing`` spawned is importing its parent's main program right now.
 
     It does that under the name ``__mp_main__`` (multiprocessing.spawn.prepare), which elsewhere is ``__main__`` itself.
     """

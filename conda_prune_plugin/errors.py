@@ -10,6 +10,11 @@ from conda import CondaError
 INTERRUPTED = 130
 
 
+def exit_code(*, failed: bool, interrupted: bool) -> int:
+    """Return the exit code of a command that has reported what it did."""
+    return INTERRUPTED if interrupted else int(failed)
+
+
 class PruneError(CondaError):
     """Refused, or something failed: nothing was changed by what raised it.
 

@@ -1,4 +1,4 @@
-"""The hooks, nothing else.
+"""conda's plugin hooks, and nothing else.
 
 conda imports this module at every command, so it imports only `hookimpl` and what conda has imported already. The hooks
 import the rest when they need it. A test measures that in a fresh interpreter.

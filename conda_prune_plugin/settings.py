@@ -1,4 +1,4 @@
-"""The settings in ``.condarc`` (under ``plugins:``) and ``CONDA_PLUGINS_...``: their registration and their values.
+"""The settings in ``.condarc`` (below ``plugins:``) and ``CONDA_PLUGINS_...``: registration and values.
 
 conda asks for the registration at every command, and handles types, files and precedence. It doesn't know which file an
 invalid value comes from (it says ``<<merged>>``), so that is looked up here.

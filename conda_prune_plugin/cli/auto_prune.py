@@ -48,7 +48,7 @@ def _due(output: Output, silent: bool) -> str | None:
     if not claim(context.pkgs_dirs, time.time()):
         return None
     from ..operations.prune.planning import discover_and_plan
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     with interacting(output) as interaction:
         plan, _ = discover_and_plan(configured_options(), interaction.reporter)
@@ -73,7 +73,7 @@ def _prune() -> str | None:
     from ..core.run import Disposal
     from ..core.units import format_size, plural
     from ..errors import LockTimeoutError, RunningError
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
     from .prune import prune_with
 
     quiet = Output(json=True, dry_run=False, yes=True, quiet=True, verbosity=0)
@@ -101,7 +101,7 @@ def _purge() -> str | None:
     """Purge backups older than the setting ``prune_purge_after``, and return a line about it."""
     from ..errors import LockTimeoutError
     from ..execution.locks.run_lock import Patience
-    from ..operations.runs.purge import purge_old
+    from ..operations.runs.purge_runs import purge_old
 
     if (age := settings.PURGE_AFTER.value()) is None:
         return None

@@ -1,4 +1,4 @@
-"""The health check of the package caches for ``conda doctor`` and ``conda doctor --fix``."""
+"""The health check for ``conda doctor``, and the fix for ``conda doctor --fix``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def health_check() -> Any:
 def check(prefix: str, verbose: bool) -> None:
     """Print the problems of the package caches, for any environment. Writes nothing."""
     from ..core.units import format_size
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     plan = _plan(configured_options())
     findings = _findings(plan, verbose)
@@ -112,7 +112,7 @@ def _fixing() -> PruneOptions:
     """Return the options of ``conda prune --leftovers --repair``. Raises `SettingError`."""
     from ..core.rules.targets import Target
     from ..discovery.leftovers.leftover_search import Search
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     targets = Target.LEFTOVERS | Target.TEMPFILES
     return configured_options(targets=targets, search=Search(everything=True, repair=True))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import help_text
-from .options import CHOICES, Value, add_backup, add_ignore_running, add_lock_timeout, add_min_age, add_places
+from .parsing.shared_options import (
+    CHOICES,
+    Value,
+    add_backup,
+    add_ignore_running,
+    add_lock_timeout,
+    add_min_age,
+    add_places,
+)
 
 if TYPE_CHECKING:
     from ..core.envs.envs_result import EnvsResult
-    from ..operations.envs.fix_registry import PreparedFix
     from ..operations.envs.list_envs import Listing
-    from ..operations.envs.remove_envs import PreparedRemoval
     from ..operations.interaction import Interaction, Output
+    from .envs_screen import EnvsScreen
 
 DESCRIPTION = """\
 List environments and when they were last used, or remove some.
@@ -119,14 +125,15 @@ def execute(arguments: argparse.Namespace) -> int:
     # The worker starts while this process imports the rest.
     with WorkerPool() as workers:
         # Importing the presentation takes long, so it is done while the worker counts files.
-        workers.meanwhile(partial(import_module, "..presentation.envs_output", __package__))
+        workers.meanwhile(partial(import_module, "..presentation.envs_text", __package__))
         from ..operations.envs.list_envs import list_environments
         from ..operations.interaction import Output, interacting
-        from .arguments import envs_options
+        from .envs_screen import EnvsScreen, exit_code_of
+        from .parsing.arguments import envs_options
 
         options = envs_options(arguments)
         with interacting(Output.from_context()) as interaction:
-            listing, screen = list_environments(options, interaction, workers), _Screen(interaction.output)
+            listing, screen = list_environments(options, interaction, workers), EnvsScreen(interaction.output)
             if options.fix_registry:
                 return _fix(listing, interaction, screen)
             if options.remove:
@@ -134,12 +141,13 @@ def execute(arguments: argparse.Namespace) -> int:
             screen.show_environments(listing.result)
             if interaction.output.json:
                 screen.show_changes(listing.result)
-            return _exit_code(listing.result)
+            return exit_code_of(listing.result)
 
 
-def _remove(listing: Listing, interaction: Interaction, screen: _Screen, arguments: argparse.Namespace) -> int:
+def _remove(listing: Listing, interaction: Interaction, screen: EnvsScreen, arguments: argparse.Namespace) -> int:
     from ..operations.envs.remove_envs import carry_out_removal, check_may_run, prepare_removal
     from ..operations.interaction import confirm
+    from .envs_screen import exit_code_of, question
 
     output = interaction.output
     prepared = prepare_removal(listing, interaction)
@@ -147,7 +155,7 @@ def _remove(listing: Listing, interaction: Interaction, screen: _Screen, argumen
     if output.dry_run or not prepared.removals:
         return screen.show_changes(prepared.result)
     check_may_run(prepared, interaction)
-    if not confirm(_question(prepared), interaction):
+    if not confirm(question(prepared), interaction):
         return 1
     # Once more: time has passed since the question.
     check_may_run(prepared, interaction)
@@ -159,20 +167,7 @@ def _remove(listing: Listing, interaction: Interaction, screen: _Screen, argumen
         result, pruned = _prune(arguments, result, interaction)
     if output.json:
         screen.show_changes(result, pruned)
-    return _exit_code(result)
-
-
-def _question(prepared: PreparedRemoval) -> str:
-    from ..core.run import Disposal
-    from ..core.units import format_size, plural
-    from ..presentation.terminal.printable import printable
-
-    environments = [item.environment for item in prepared.removals]
-    names = ", ".join(printable(item.root.name or item.path) for item in environments)
-    noun, size = plural(len(environments), "environment"), format_size(prepared.result.released)
-    if prepared.disposal is Disposal.BACKUP:
-        return f"Move {noun} aside: {names} ({size}, which stay on the disk until they are purged)?"
-    return f"Remove {noun}: {names} ({size})?"
+    return exit_code_of(result)
 
 
 def _prune_is_due(listing: Listing, result: EnvsResult, output: Output) -> bool:
@@ -193,9 +188,9 @@ def _prune(
 
     from ..errors import INTERRUPTED, PruneError
     from ..operations.runs.run_store import stopped_notice
-    from .arguments import prune_options_after_removal
+    from .parsing.arguments import prune_options_after_removal
     from .prune import DECLINED, prune_with
-    from .prune_output import document_of
+    from .prune_screen import document_of
 
     document: Mapping[str, Any] | None = None
     try:
@@ -221,10 +216,11 @@ def _prune(
     return replace(result, failed=failed, interrupted=result.interrupted or code == INTERRUPTED), document
 
 
-def _fix(listing: Listing, interaction: Interaction, screen: _Screen) -> int:
+def _fix(listing: Listing, interaction: Interaction, screen: EnvsScreen) -> int:
     from ..operations.envs.fix_registry import carry_out_fix, prepare_fix
     from ..operations.envs.remove_envs import check_may_run
     from ..operations.interaction import confirm
+    from .envs_screen import question_of_fix
 
     prepared = prepare_fix(listing, interaction)
     broken = prepared.removal.removals
@@ -234,62 +230,8 @@ def _fix(listing: Listing, interaction: Interaction, screen: _Screen) -> int:
     # An environment that another conda is creating looks like one whose creation was interrupted.
     if broken:
         check_may_run(prepared.removal, interaction)
-    if not confirm(_question_of_fix(prepared), interaction, "Nothing was removed or changed."):
+    if not confirm(question_of_fix(prepared), interaction, "Nothing was removed or changed."):
         return 1
     if broken:
         check_may_run(prepared.removal, interaction)
     return screen.show_changes(carry_out_fix(prepared, interaction))
-
-
-def _question_of_fix(prepared: PreparedFix) -> str:
-    from ..core.units import plural
-
-    broken = len(prepared.removal.removals)
-    wanted = [f"take {plural(prepared.count, 'line')} out of the registry"] if prepared.count else []
-    wanted += [f"move {plural(broken, 'broken environment')} aside"] if broken else []
-    return f"{' and '.join(wanted).capitalize()}?"
-
-
-def _exit_code(result: EnvsResult) -> int:
-    from ..operations.runs.run_store import exit_code
-
-    return exit_code(failed=result.failed, interrupted=result.interrupted)
-
-
-class _Screen:
-    """Shows results step by step and each notice once. JSON is one document at the end."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._shown = 0
-
-    def show_environments(self, result: EnvsResult) -> None:
-        """Show the environments, and what is about to be done with them."""
-        from ..presentation.envs_output import show_environments
-        from ..presentation.terminal.console import console
-
-        if not self._output.json:
-            whole, quiet = self._output.verbosity > 0, self._output.quiet
-            show_environments(console(sys.stdout), result, whole=whole, quiet=quiet)
-            self._show_notices(result)
-
-    def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:
-        """Show the outcomes and return the exit code; `pruned` is the JSON document of a prune afterwards."""
-        from ..presentation.envs_output import envs_document, show_changes
-        from ..presentation.json_output import print_document
-        from ..presentation.terminal.console import console
-
-        if self._output.json:
-            print_document(envs_document(result, dry_run=self._output.dry_run, pruned=pruned))
-        else:
-            show_changes(console(sys.stdout), console(sys.stderr), result, quiet=self._output.quiet)
-            self._show_notices(result)
-        return _exit_code(result)
-
-    def _show_notices(self, result: EnvsResult) -> None:
-        from ..presentation.plan_text import show_notices
-        from ..presentation.terminal.console import console
-
-        sys.stdout.flush()
-        show_notices(console(sys.stderr), result.notices[self._shown :])
-        self._shown = len(result.notices)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from . import help_text
-from .bad_usage import Family, command_hint
+from .parsing.bad_usage import Family, command_hint
 
 
 class Version(argparse.Action):

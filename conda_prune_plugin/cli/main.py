@@ -11,15 +11,22 @@ import atexit
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .bad_usage import Family, explained
+from .failure_report import (
+    is_of_configuration,
+    refused_by_conda,
+    report_error,
+    report_failures,
+    settle_standard_error,
+    silence,
+)
+from .parsing.bad_usage import Family, explained
 
 if TYPE_CHECKING:
-    from ..errors import PruneError
+    pass
 
 #: The number of new objects before the garbage collector looks for reference cycles.
 _RARELY = 1_000_000
@@ -101,7 +108,7 @@ def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
 
         message, hint = explained(parser, given, message, family)
         # Not raised: conda hasn't set up its error handling yet.
-        sys.exit(_report(UsageError(message, hint=hint)))
+        sys.exit(report_error(UsageError(message, hint=hint)))
 
     def parse(
         arguments: Sequence[str] | None = None, *rest: Any, **options: Any
@@ -142,14 +149,14 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code; every error becomes a message."""
     from .. import failures
     from ..presentation.json_output import expect_document
-    from ..presentation.terminal.streams import waiting_for_room
+    from ..presentation.terminal.streams import waiting_for_space
 
     expect_document()
     failures.begin()
     # A stream that the caller closed is None here. Its output is discarded.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    with waiting_for_room():
+    with waiting_for_space():
         return _executed(arguments)
 
 
@@ -159,11 +166,11 @@ def _executed(arguments: argparse.Namespace) -> int:
     from ..presentation.terminal.streams import settle
 
     try:
-        code = _told_of_failures(_run_command(arguments))
+        code = report_failures(_run_command(arguments))
         settle(sys.stdout)
     except BrokenPipeError:
         # The reader of our output has closed it.
-        _silence(sys.stdout, sys.stderr)
+        silence(sys.stdout, sys.stderr)
         return 1
     except OSError as error:
         # For example a full disk behind standard output, or a directory that can't be listed any more.
@@ -171,10 +178,10 @@ def _executed(arguments: argparse.Namespace) -> int:
         try:
             settle(sys.stdout)
         except OSError:
-            _silence(sys.stdout)
+            silence(sys.stdout)
             heard = False
         where = f" ({error.filename})" if error.filename else ""
-        return _report(
+        return report_error(
             SystemRefusedError(
                 f"The system refused something: {error.strerror or error}{where}.",
                 hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
@@ -182,7 +189,7 @@ def _executed(arguments: argparse.Namespace) -> int:
             heard=heard,
         )
     finally:
-        _forget_what_was_not_heard()
+        settle_standard_error()
     return code
 
 
@@ -196,110 +203,14 @@ def _run_command(arguments: argparse.Namespace) -> int:
         _require_honoured(arguments)
         return int(arguments.prune_command(arguments))
     except PruneError as error:
-        return _report(error)
+        return report_error(error)
     except KeyboardInterrupt as interrupt:
         # At a question it carries the message for the answer no.
         hint = str(interrupt) or "The next run completes or rolls back whatever was unfinished."
-        return _report(InterruptedByUserError("Interrupted.", hint=hint))
+        return report_error(InterruptedByUserError("Interrupted.", hint=hint))
     except CondaError as error:
-        return _report(_refused_by_conda(error))
+        return report_error(refused_by_conda(error))
     except (AttributeError, TypeError) as error:
-        if not _is_of_configuration(error):
+        if not is_of_configuration(error):
             raise
-        return _report(_refused_by_conda(error))
-
-
-def _told_of_failures(code: int) -> int:
-    """Report disk errors that no warning has reported, and return the exit code, 1 if the disk failed."""
-    from .. import failures
-    from ..presentation.github import annotation
-    from ..presentation.terminal.notice_groups import grouped, untold_failures
-    from ..presentation.terminal.printable import is_github
-
-    if untold := untold_failures():
-        from ..presentation.terminal.console import console
-        from ..presentation.terminal.printable import printable
-
-        for shown in grouped(untold):
-            with suppress(OSError):
-                if is_github(os.environ):
-                    print(annotation("error", shown.message), file=sys.stderr)
-                else:
-                    console(sys.stderr).print(f"error: {printable(shown.message)}", style="red")
-    return code or int(bool(failures.noted()))
-
-
-def _is_of_configuration(error: Exception) -> bool:
-    """Return True if conda failed on a value of its configuration; for some it has no error of its own."""
-    module = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    return module == "conda.common.configuration"
-
-
-def _refused_by_conda(error: Exception) -> PruneError:
-    """Return conda's error in the form of ours."""
-    from conda.common.configuration import ConfigurationError
-
-    from ..errors import CondaRefusedError
-
-    hint = "What was begun the next run finishes or takes back."
-    if isinstance(error, ConfigurationError) or _is_of_configuration(error):
-        hint = "`conda config --show-sources` shows what conda is configured to do, and where that is written."
-    # On one line: conda's messages have several lines.
-    message = " ".join(str(error).split())
-    return CondaRefusedError(f"conda failed: {type(error).__name__}: {message}", hint=hint)
-
-
-def _report(error: PruneError, *, heard: bool = True) -> int:
-    """Report an error and return its exit code; `heard`: False if standard output is known to be unreadable."""
-    from conda.base.context import context
-
-    from ..presentation.github import annotation
-    from ..presentation.json_output import document_begun
-    from ..presentation.terminal.printable import is_github
-
-    told = context.json and heard and not document_begun() and _report_in_json(error)
-
-    if is_github(os.environ):
-        with suppress(OSError):
-            print(annotation("error", f"{error.message}\n{error.hint}"), file=sys.stderr)
-    elif not told:
-        from ..presentation.terminal.console import console
-        from ..presentation.terminal.printable import printable
-
-        err = console(sys.stderr)
-        with suppress(OSError):
-            err.print(f"error: {printable(error.message)}", style="red")
-            err.print(printable(error.hint))
-    return error.return_code
-
-
-def _report_in_json(error: PruneError) -> bool:
-    """Print an error as JSON and return True if that worked or the reader is gone; the disk may be full."""
-    import json
-
-    from ..presentation.terminal.streams import settle
-
-    try:
-        print(json.dumps(error.dump_map(), indent=2, sort_keys=True, default=str))
-        settle(sys.stdout)
-    except OSError as failure:
-        _silence(sys.stdout)
-        # The reader of a closed pipe wants no more output.
-        return isinstance(failure, BrokenPipeError)
-    return True
-
-
-def _forget_what_was_not_heard() -> None:
-    """Discard errors that couldn't be written: the interpreter would try again and change the exit code."""
-    from ..presentation.terminal.streams import settle
-
-    try:
-        settle(sys.stderr)
-    except OSError:
-        _silence(sys.stderr)
-
-
-def _silence(*streams: TextIO) -> None:
-    """Discard further output to a stream that can't be written, also at the interpreter's exit."""
-    for stream in streams:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return report_error(refused_by_conda(error))

@@ -6,8 +6,16 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from . import help_text
-from . import options as common
-from .options import add_backup, add_ci, add_ignore_running, add_lock_timeout, add_policies, add_roots, add_targets
+from .parsing import shared_options as common
+from .parsing.shared_options import (
+    add_backup,
+    add_ci,
+    add_ignore_running,
+    add_lock_timeout,
+    add_policies,
+    add_roots,
+    add_targets,
+)
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -129,7 +137,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
         beginning = begin(workers)
         from ..operations.interaction import Output
-        from .arguments import prune_options
+        from .parsing.arguments import prune_options
 
         result = prune_with(prune_options(arguments), Output.from_context(), beginning)
         return DECLINED if result is None else result.exit_code
@@ -146,7 +154,7 @@ def prune_with(
     """Plan, show the plan, ask, carry it out and show the result; return it, or None if the user declined.
 
     beginning: the discovery, if it was started already. print_json: print the JSON document if --json was given;
-    otherwise the caller makes it a part of its own (see `prune_output.document_of`). declined: the message if the
+    otherwise the caller makes it a part of its own (see `prune_screen.document_of`). declined: the message if the
     user declines.
 
     Raises `PruneError`.
@@ -154,7 +162,7 @@ def prune_with(
     from ..operations.interaction import confirm, interacting
     from ..operations.prune.prepare_prune import check_may_run, prepare
     from ..operations.prune.run_prune import carry_out, finish_without_changes
-    from .prune_output import import_text, question, show_plan, show_result
+    from .prune_screen import import_text, question, show_plan, show_result
 
     is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:

@@ -1,4 +1,4 @@
-"""``conda prune purge``: delete backups of earlier runs for good."""
+"""``conda prune purge``: delete backups and receipts of earlier runs for good."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import help_text
-from .options import Value, add_lock_timeout, add_pkgs_dir
+from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir
 
 if TYPE_CHECKING:
     from ..core.run import RunSummary
     from ..operations.interaction import Output
-    from ..operations.runs.purge import PurgeResult
+    from ..operations.runs.purge_runs import PurgeResult
 
 DESCRIPTION = """\
 Delete what earlier runs left for `conda prune restore`: backups of packages and
@@ -60,8 +60,8 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..operations.interaction import Output, confirm, interacting
-    from ..operations.runs.purge import carry_out_purge, prepare_purge
-    from .arguments import purge_options
+    from ..operations.runs.purge_runs import carry_out_purge, prepare_purge
+    from .parsing.arguments import purge_options
 
     options, output = purge_options(arguments), Output.from_context()
     with interacting(output) as interaction:

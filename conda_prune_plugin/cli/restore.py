@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from . import help_text
-from .options import Value, add_lock_timeout, add_pkgs_dir
+from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir
 
 if TYPE_CHECKING:
     from ..operations.interaction import Output
-    from ..operations.runs.restore import RestoreResult
+    from ..operations.runs.restore_runs import RestoreResult
     from ..operations.runs.run_store import RunList
 
 DESCRIPTION = """\
@@ -58,15 +58,16 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
+    from ..errors import exit_code
     from ..operations.interaction import Output, interacting
-    from ..operations.runs.run_store import exit_code, list_runs
-    from .arguments import restore_options
+    from ..operations.runs.run_store import list_runs
+    from .parsing.arguments import restore_options
 
     options, output = restore_options(arguments), Output.from_context()
     if options.run is None:
         _show_list(list_runs(options), output)
         return 0
-    from ..operations.runs.restore import restore_run
+    from ..operations.runs.restore_runs import restore_run
 
     with interacting(output) as interaction:
         result = restore_run(options, interaction)

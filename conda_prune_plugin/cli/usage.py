@@ -1,4 +1,4 @@
-"""``conda prune usage``: its options, and the disk usage it shows."""
+"""``conda prune usage``: its parser, and the choice of text, JSON, HTML or export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from . import help_text
-from .options import CHOICES, add_min_age, add_places
+from .parsing.shared_options import CHOICES, add_min_age, add_places
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -92,12 +92,12 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..discovery.inventory import begin
 
         beginning = begin(workers)
-        from .arguments import prune_command, usage_options
+        from .parsing.arguments import usage_options
 
         options = usage_options(arguments)
         if options.export is not None:
             return _export(options, beginning)
-        return _run(options, beginning, prune_command(arguments))
+        return _run(options, beginning, _prune_command(arguments))
 
 
 def _export(options: UsageOptions, beginning: Beginning) -> int:
@@ -121,6 +121,24 @@ def _is_pipe(stream: TextIO) -> bool:
         return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def _prune_command(arguments: argparse.Namespace) -> str:
+    """Return the command that frees what is shown as reclaimable: `conda prune` with the options that chose it."""
+    import shlex
+
+    words = ["conda", "prune"]
+    for name in (*sorted(CHOICES), "min_age", "pkgs_dir", "root", "search"):
+        value = getattr(arguments, name, None)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif isinstance(value, list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None:
+            # What `Value` keeps: the option as it was typed, and its text.
+            words += [str(word) for word in value]
+    return shlex.join(words)
 
 
 def _run(options: UsageOptions, beginning: Beginning, command: str) -> int:

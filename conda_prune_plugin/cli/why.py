@@ -1,4 +1,4 @@
-"""``conda prune why``: its options, and the explanations it shows."""
+"""``conda prune why``: its parser, and the choice of text or JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ABOVE = frozenset[str]()
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from .options import add_places, add_policies, add_roots
+    from .parsing.shared_options import add_places, add_policies, add_roots
 
     parser: argparse.ArgumentParser = help_text.add_command(
         commands,
@@ -72,7 +72,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..operations.interaction import Output, interacting
     from ..operations.prune.explain import explain
-    from .arguments import why_options
+    from .parsing.arguments import why_options
 
     options, output = why_options(arguments), Output.from_context()
     with interacting(output) as interaction:
@@ -85,7 +85,7 @@ def _show(result: Explanations, output: Output) -> None:
     from ..presentation.why_output import show_why, why_document
 
     found, alone = result.found, result.alone
-    places = {entry: [(holder.path, holder.environment) for holder in held] for entry, held in result.holders.items()}
+    places = {entry: [(link.path, link.environment) for link in held] for entry, held in result.locations.items()}
     if output.json:
         from ..presentation.json_output import print_document
 

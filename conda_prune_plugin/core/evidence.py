@@ -1,4 +1,4 @@
-"""What was found out about one entry: identities, sizes, when it was last used."""
+"""Evidence on one entry: identity, size, last use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was decided, why, and what became of it: reasons, the plan, outcomes. Units are those of `model`."""
+"""The plan and its outcomes: decisions with their reasons. Units are those of `model`."""
 
 from __future__ import annotations
 

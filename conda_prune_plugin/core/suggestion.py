@@ -1,4 +1,4 @@
-"""What somebody may have meant."""
+"""Suggest the word that was probably meant."""
 
 from __future__ import annotations
 

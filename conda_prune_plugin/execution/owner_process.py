@@ -1,4 +1,4 @@
-"""Work in a place of another user, done by a child process that has become that user.
+"""Work in another user's directory, in a child process that has become that user.
 
 Root that changes a package cache or a directory of environments of another user does so with that user's own rights, as
 cron and sshd do: whatever the user has planted there (links, receipts, archives, swapped directories), the kernel

@@ -1,4 +1,4 @@
-"""What an operation needs of the outside: what conda was asked for, somebody to tell, somebody to ask.
+"""What an operation needs to interact: conda's options for output, progress, messages, questions.
 
 conda's own `confirm_yn` takes the end of its input for a yes.
 """
@@ -42,7 +42,7 @@ class Output:
         )
 
 
-def teller(output: Output, reporter: Reporter) -> Callable[[str], None]:
+def message_printer(output: Output, reporter: Reporter) -> Callable[[str], None]:
     """Return what says something to the user while the work goes on."""
 
     def tell(message: str) -> None:
@@ -69,7 +69,7 @@ class Interaction:
 
     def tell(self, message: str) -> None:
         """Say something while the work goes on."""
-        teller(self.output, self.reporter)(message)
+        message_printer(self.output, self.reporter)(message)
 
     def patience(self, seconds: float) -> Patience:
         """Return how long to wait for locks; the user is told on standard error."""

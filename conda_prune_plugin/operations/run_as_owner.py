@@ -1,4 +1,4 @@
-"""What is changed in a place of another user, done as that user (`execution.owner_process`), for all commands.
+"""Change another user's directories as that user (`execution.owner_process`), for all commands.
 
 Archives in a directory of root's own (``--backup-to``) are written and read by root, since their owner can't: see
 `_needs_root`.

@@ -1,4 +1,4 @@
-"""Tables and sentences for people."""
+"""The plan of a prune and its outcomes, as text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..core.accounting import hedge
 from ..core.file_status import ON_WINDOWS
 from ..core.model import Cache, Client, Entry, LastUsedFrom, LinkKind, OtherKind, Part, PartKind, ReasonKind, Result
 from ..core.notices import Notice
 from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, what_goes
-from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.units import format_age, format_size, plural
-from .terminal.notice_groups import grouped, take_for_told
+from .terminal.notice_groups import grouped, mark_as_shown
 from .terminal.printable import printable
 from .terminal.tables import show_columns
 
@@ -123,7 +123,7 @@ _OTHER = {
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
     """Print warnings, those of one kind that are many as one."""
     notices = tuple(notices)
-    take_for_told(notices)
+    mark_as_shown(notices)
     for warning in grouped(notices):
         err.print(Text.assemble(("warning: ", "yellow"), printable(warning.message)))
         if warning.command:
@@ -146,7 +146,7 @@ def show_outcomes(
     hedge: how true the freed bytes are (`size_precision.hedge`).
     """
     if not quiet:
-        for line in (*(_done(run, outcomes, hedge, undoable) if outcomes else ()), *_done_besides(others)):
+        for line in (*(_done(run, outcomes, hedge, undoable) if outcomes else ()), *_other_results(others)):
             out.print(line)
     show_failures(err, outcomes)
     for outcome in others:
@@ -187,7 +187,7 @@ def _done(run: Run, outcomes: Sequence[Outcome], hedge: str, undoable: bool) -> 
         yield f"To undo it: conda prune restore {run.id}{how}"
 
 
-def _done_besides(others: Sequence[OtherOutcome]) -> Iterator[str]:
+def _other_results(others: Sequence[OtherOutcome]) -> Iterator[str]:
     done = [outcome for outcome in others if outcome.result is Result.REMOVED]
     if others:
         files = plural(sum(outcome.files for outcome in done), "file")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conda_prune_plugin.core import file_status
+from conda_prune_plugin.core.accounting import Precision, hedge, precision
 from conda_prune_plugin.core.dist_names import (
     extended,
     is_dist_name,
@@ -23,13 +24,14 @@ from conda_prune_plugin.core.dist_names import (
     plain_dist,
     recorded_names,
 )
+from conda_prune_plugin.core.envs.envs_result import EnvsResult
 from conda_prune_plugin.core.model import Inventory, OtherKind, PartKind, ReasonKind, Result, Verdict
 from conda_prune_plugin.core.notices import ESTIMATED, LAYERED, Notice
 from conda_prune_plugin.core.plan import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label, what_goes
-from conda_prune_plugin.core.precision import Precision, hedge, precision
 from conda_prune_plugin.core.rules.reachability import SoftLinks
 from conda_prune_plugin.core.rules.targets import Target, kinds
 from conda_prune_plugin.core.run import Check
+from conda_prune_plugin.core.suggestion import nearest
 from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, size_as_typed
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import (
@@ -402,6 +404,23 @@ def test_usage_is_exact_where_all_was_counted_and_blocks_are_not_shared_unseen(c
 
 def test_a_limit_is_exceeded_by_more_only() -> None:
     assert [Check(10, "10 B").exceeded(size) for size in (9, 10, 11)] == [False, False, True]
+
+
+def test_a_limit_is_shown_as_it_was_typed_or_else_in_binary_units() -> None:
+    assert (Check(5_000_000, "5 MB").shown, Check(2048).shown) == ("5 MB", "2.0 KiB")
+
+
+def test_a_misspelled_word_suggests_the_most_similar_one() -> None:
+    words = ("envs", "purge", "restore", "usage")
+
+    assert [nearest(word, iter(words)) for word in ("restor", "usgae", "numpy")] == ["restore", "usage", None]
+
+
+def test_a_list_of_environments_reports_no_change_and_no_failure() -> None:
+    result = EnvsResult((), 0, {}, 0.0)
+
+    assert (result.remove, result.outcomes, result.fix, result.run) == ((), (), None, None)
+    assert (result.failed, result.interrupted) == (False, False)
 
 
 def test_nothing_may_go_from_a_cache_all_of_whose_entries_are_unsearched() -> None:

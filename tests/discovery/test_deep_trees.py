@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tiny import Tiny, tiny_on
 
-from conda_prune_plugin.discovery.roots.environments import search_environments
+from conda_prune_plugin.discovery.roots.environment_search import search_environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

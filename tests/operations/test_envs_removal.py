@@ -69,8 +69,8 @@ class Two:
 def _removal(prefix: Path) -> EnvironmentRemoval:
     exports = {"explicit.txt": b"@EXPLICIT\n"}
     meta = (prefix / "conda-meta").stat()
-    stamp = (meta.st_ino, meta.st_mtime_ns)
-    return EnvironmentRemoval(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), stamp, exports, {})
+    signature = (meta.st_ino, meta.st_mtime_ns)
+    return EnvironmentRemoval(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), signature, exports, {})
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_an_environment_whose_conda_meta_comes_or_goes_after_the_look_stays(two:
     removal = _removal(first)
     if change == "made":
         # Half removed when it was looked at; somebody creates it anew.
-        removal = replace(removal, stamp=None)
+        removal = replace(removal, signature=None)
     else:
         shutil.rmtree(first / "conda-meta")
 

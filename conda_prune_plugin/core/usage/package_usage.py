@@ -1,4 +1,4 @@
-"""Who uses what: the bytes of caches and environments, package by package."""
+"""Disk usage by package, over caches and environments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files conda takes for archives of packages, and which entries the names of files mean."""
+"""Recognise package archives by file name, and the entries that they belong to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What conda itself says of its configuration: caches, environment directories, prefixes, registries.
+"""conda's configuration: caches, environment directories, prefixes, registries.
 
 Nothing here lists an environment or a cache through conda: `list_all_known_prefixes` rewrites the registry, and
 `PackageCacheData.first_writable` creates directories.

@@ -1,4 +1,4 @@
-"""Who else uses a package cache: users whose environments only their own registries list.
+"""Other users of a package cache, whose environments only their own registries list.
 
 Hard links tell of environments wherever they are, and copies need nothing; but what somebody else soft-links from a
 cache only his environments tell. So in a cache that others may change the registries of those are read who own

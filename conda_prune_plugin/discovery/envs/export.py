@@ -1,4 +1,4 @@
-"""All that is needed to rebuild an environment, as files; nothing is written here.
+"""Export an environment: everything that is needed to rebuild it, as the content of files. Nothing is written here.
 
 conda's own export is not called: in the versions before 25.5 it reads an environment in a way that deletes records of
 pip's packages (`PrefixData` with interoperability). A test compares this one with what it prints.

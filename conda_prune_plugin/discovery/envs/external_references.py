@@ -1,4 +1,4 @@
-"""Files outside of an environment that lead into it: kernels, editors, shells, schedules, scripts. Reads only.
+"""Files outside of an environment that point into it: kernels, editors, shells, schedules, scripts. Reads only.
 
 Looked at are the usual places of this user and of the machine, the projects that direnv and VS Code know of, and the
 directory that an environment lies in. What is larger than any such file, or not readable, is passed over.
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from ... import failures
-from ...core.envs.environment_use import Mentions, Pointer
+from ...core.envs.environment_use import Pointer
+from ...core.envs.prefix_mentions import Mentions
 from ...failures import suppress
 from ..system.safe_read import read_regular
 

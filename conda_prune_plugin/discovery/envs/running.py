@@ -11,7 +11,8 @@ import os
 from collections.abc import Iterable, Mapping
 
 from ... import failures
-from ...core.envs.environment_use import Mentions, Running
+from ...core.envs.environment_use import Running
+from ...core.envs.prefix_mentions import Mentions
 from ...failures import suppress
 from ..system.processes import processes
 

@@ -1,4 +1,4 @@
-"""What an environment's own files, the registries and the running machine say about its use. Reads only."""
+"""Evidence of an environment's use, from its own files, the registries and running processes. Reads only."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _problems(root: Root, *, base: bool) -> Iterable[Problem]:
     if root.state is RootState.UNREADABLE:
         yield Problem("unreadable", "its records can't be read")
     elif root.state is RootState.HALF_REMOVED:
-        if root.stamp is None:
+        if root.signature is None:
             yield Problem("half-removed", f"it is half removed: files of packages remain, but {META} is missing")
         else:
             what = f"its creation or removal was interrupted: {META} has no records and no history"

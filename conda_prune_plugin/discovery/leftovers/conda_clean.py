@@ -1,4 +1,4 @@
-"""What ``conda clean`` finds besides packages: index caches, temporary files, log files.
+"""The targets of ``conda clean`` besides packages: index caches, temporary files, log files.
 
 Its own finders are called, with one thing changed. They ask a function of their module for the caches, which opens
 every ``urls.txt`` for appending to see whether it may, and misses caches without one: they are given our caches. Its
@@ -53,7 +53,7 @@ def find_other(
         files, remarks = _tempfiles(caches, indexed, roots, oldest, progress)
         places += ((OtherKind.TEMPFILES, *place) for place in files)
         notices += remarks
-    found, staying = _told_apart(places, measure)
+    found, staying = _removable_and_not(places, measure)
     if staying:
         what = plural(len(staying), "temporary or log file or index cache", "temporary or log files or index caches")
         message = f"{what} can't be read, or not removed by you, and will stay; the first: {staying[0]}."
@@ -140,7 +140,7 @@ def _staying(young: Sequence[str], held: Mapping[str, str]) -> Iterator[Notice]:
         yield Notice("locked", message, path)
 
 
-def _told_apart(places: Iterable[tuple[OtherKind, str, str]], measure: Measure) -> tuple[list[Other], list[str]]:
+def _removable_and_not(places: Iterable[tuple[OtherKind, str, str]], measure: Measure) -> tuple[list[Other], list[str]]:
     """Return the decisions to remove these kinds, tops and paths, and the paths of what this user can't remove."""
     found: list[Other] = []
     staying: list[str] = []

@@ -1,4 +1,4 @@
-"""Temporary files that clients leave in environments, and in the index caches: found by name, each with its source.
+"""Find temporary files of clients in environments and index caches by name; each pattern names its source.
 
 conda's own finder (`conda.cli.main_clean.find_tempfiles`) knows two endings, and calls itself for each directory; this
 walks in the same way and knows what the other clients make too.

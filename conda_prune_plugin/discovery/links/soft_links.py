@@ -1,4 +1,4 @@
-"""Soft links from environments into the caches: the only links that nothing but the environment itself tells of."""
+"""Soft links from environments into the caches, which only the environments themselves show."""
 
 from __future__ import annotations
 

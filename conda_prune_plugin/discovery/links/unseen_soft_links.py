@@ -1,4 +1,4 @@
-"""Whether an environment that is not known may hold soft links into the caches."""
+"""Whether an unknown environment may soft-link from the caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Package caches and their entries, by one listing of each directory.
+"""List package caches and their entries, with one listing of each directory.
 
 `PackageCacheData` is not asked: to load a writable cache it extracts archives, deletes what it can't read and writes
 ``info/repodata_record.json``. A differential test holds this listing against its answer.

@@ -1,4 +1,4 @@
-"""Asking channels whether they still have a package, through conda's own fetching of their indexes.
+"""Ask channels whether they still have a package, through conda's own index fetching.
 
 conda keeps these in the package cache. A plan must not write there, so this cache of an index is a temporary one.
 """

@@ -1,4 +1,4 @@
-"""One look at an entry: what it holds on disk, what it says of itself, and whether it is whole.
+"""Inspect an entry in one pass: measure it, read its metadata, check its integrity.
 
 Nothing is asked twice: one listing a directory, one stat a file, one reading of each piece of metadata serve all three.
 """

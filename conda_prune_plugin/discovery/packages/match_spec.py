@@ -1,4 +1,4 @@
-"""conda's package specifications against the entries of the caches."""
+"""Match package specifications of conda against the entries of the caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the packages in a cache came from."""
+"""Read where the packages in a cache were downloaded from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a package can be fetched again from where it came from."""
+"""Whether a package can be downloaded again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening, measuring and doubting the entries that no root names."""
+"""Gather evidence on entries that no root names: open them, measure them, and note any doubt."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def gather_evidence(
     )
 
 
-def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
+def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
     """Return the evidence on the archives alone of those of the entries that have an extracted directory too."""
     both = [entry for entry in entries if {part.kind for part in entry.parts} == {PartKind.EXTRACTED, PartKind.ARCHIVE}]
     alone = {replace(entry, parts=tuple(part for part in entry.parts if not _extracted(part))): entry for entry in both}

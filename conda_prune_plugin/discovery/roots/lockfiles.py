@@ -1,4 +1,4 @@
-"""What lockfiles name: ``@EXPLICIT`` files, ``conda-lock.yml``, ``pixi.lock`` and ``environment.yml``.
+"""Read the packages that lockfiles name: ``@EXPLICIT`` files, ``conda-lock.yml``, ``pixi.lock``, ``environment.yml``.
 
 A file tells its format by its content. Packages are known by the file name in their url, which is their dist; hashes
 are not compared: an entry of the same name with another hash stays as well.

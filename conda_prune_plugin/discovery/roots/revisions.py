@@ -1,4 +1,4 @@
-"""What earlier revisions of an environment held, from its ``conda-meta/history``."""
+"""Read the packages of an environment's earlier revisions from ``conda-meta/history``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watch over roots: whether an environment came or changed while a run works."""
+"""Watch the roots: notice an environment that appears or changes during a run."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class RootWatch:
         since = time.time_ns() if reader is None or reader.since is None else reader.since
         self.roots, self.notices = self._read(survey, reader)
         self._hidden = self._hiding(self.notices)
-        stamps = {os.path.join(root.path, META): _settled(root.stamp, since) for root in self.roots}
-        self._signature = {**signature, **stamps}
+        signatures = {os.path.join(root.path, META): _settled(root.signature, since) for root in self.roots}
+        self._signature = {**signature, **signatures}
         absent = (
             root.path for root in self.roots if root.state is RootState.MISSING and not failures.lexists(root.path)
         )
@@ -124,11 +124,11 @@ class RootWatch:
         return {**self._sign(survey.listing), **registries}, survey
 
     def _sign_registries(self) -> _Signature:
-        return {path: _stamp(path) for path in self._sources.all_registries}
+        return {path: _signature_of(path) for path in self._sources.all_registries}
 
     def _sign(self, listing: Listing) -> _Signature:
         signature = self._sign_registries()
-        signature |= {path: _stamp(path) for path in (os.path.join(root.path, META) for root in self.roots)}
+        signature |= {path: _signature_of(path) for path in (os.path.join(root.path, META) for root in self.roots)}
         # Not by the time of its change: the removal itself works in a cache's state.
         signature |= {os.path.join(path, STATE): (0, hash(note_names(path))) for path in self._sources.noting}
         for place in self._places:
@@ -138,25 +138,25 @@ class RootWatch:
                 os.path.join(path, META)
                 for path in listing.candidates(place, None if place.mixed else _signing(directories))
             )
-            stamps = {path: _stamp(path) for path in metas if path not in signature}
+            signatures = {path: _signature_of(path) for path in metas if path not in signature}
             if place.mixed:
                 # What else comes and goes there is of no interest.
-                signature |= {path: stamp for path, stamp in stamps.items() if stamp is not None}
+                signature |= {path: value for path, value in signatures.items() if value is not None}
             else:
                 # Also of what is no environment yet: a directory of environments changes before its newest has a
                 # conda-meta.
-                signature |= stamps | directories
+                signature |= signatures | directories
         return signature
 
 
 def _signing(signature: _Signature) -> Callable[[str], None]:
     def sign(path: str) -> None:
-        signature[path] = _stamp(path)
+        signature[path] = _signature_of(path)
 
     return sign
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _signature_of(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
     except OSError as error:
@@ -165,10 +165,10 @@ def _stamp(path: str) -> tuple[int, int] | None:
     return _settled((status.st_ino, status.st_mtime_ns), time.time_ns())
 
 
-def _settled(stamp: tuple[int, int] | None, since: int) -> tuple[int, int] | None:
+def _settled(signature: tuple[int, int] | None, since: int) -> tuple[int, int] | None:
     """Return a stamp that was taken at `since` or later, or one that is like no other where it says too little."""
-    recent = stamp is not None and since - _TICK < stamp[1] < time.time_ns() + _TICK
-    return (stamp[0], -next(_unlike)) if stamp is not None and recent else stamp
+    recent = signature is not None and since - _TICK < signature[1] < time.time_ns() + _TICK
+    return (signature[0], -next(_unlike)) if signature is not None and recent else signature
 
 
 #: Numbers that no stamp has.

@@ -1,4 +1,4 @@
-"""Other processes that install packages right now: conda locks no cache, so they have to be looked for.
+"""Find other processes that are installing packages right now, since conda locks no cache.
 
 Looked at are the command lines of all processes: in ``/proc`` where there is one, else as ``ps`` prints them. Where
 neither is to be had (Windows) none is found.

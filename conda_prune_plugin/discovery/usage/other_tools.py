@@ -1,4 +1,4 @@
-"""What else conda's tools and their neighbours have cached: measured and told, never touched."""
+"""Measure the caches of related tools. They are reported and never changed."""
 
 from __future__ import annotations
 

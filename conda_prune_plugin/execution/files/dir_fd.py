@@ -1,4 +1,4 @@
-"""A directory held open, so that what is done below it stays below it.
+"""A directory held open, so that everything done in it stays in it.
 
 Names are single components and are looked up in the open directory itself (``openat(2)`` and its family), so no
 symbolic link put in the way between the check and the deed leads anywhere else. Where the platform has no such calls
@@ -33,7 +33,7 @@ BY_DESCRIPTOR = (
 _NO_LINK = (errno.ELOOP, errno.EMLINK)
 
 
-def lacks_room(error: OSError) -> bool:
+def lacks_space(error: OSError) -> bool:
     """Return True if an operation failed because the disk is full or a quota is used up, of blocks or of inodes."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
@@ -181,7 +181,7 @@ class Directory:
             raise
         try:
             status = os.fstat(fd)
-            # Not without need: a change of the inode looks like a use of the package (`core.last_use`).
+            # Not without need: a change of the inode looks like a use of the package (`core.evidence`).
             if (status.st_uid, status.st_gid) != owner and (stat.S_ISDIR(status.st_mode) or status.st_nlink == 1):
                 give(fd, owner)
         finally:

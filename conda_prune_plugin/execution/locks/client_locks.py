@@ -24,7 +24,7 @@ from ... import failures
 from ...core.layout import RATTLER_LOCK
 from ...core.model import Cache, Client
 from ...failures import suppress
-from ..files.dir_fd import Directory, lacks_room
+from ..files.dir_fd import Directory, lacks_space
 from .run_lock import Patience, acquire
 
 try:
@@ -183,7 +183,7 @@ def _locked(
 ) -> int | None:
     """Return a descriptor of a lock file that is locked; closing it releases the lock.
 
-    None if there is none and no room to make one, or if we are not allowed to lock it, which is told: a cache that we
+    None if there is none and no space to make one, or if we are not allowed to lock it, which is told: a cache that we
     may change otherwise is not given up for that.
 
     Raises `LockTimeoutError` or `OSError`.
@@ -193,6 +193,6 @@ def _locked(
     except PermissionError:
         patience.notify(f"{os.path.join(directory.path, name)} can't be locked: permission denied. Continuing without.")
     except OSError as error:
-        if not lacks_room(error):
+        if not lacks_space(error):
             raise
     return None

@@ -1,4 +1,4 @@
-"""One run at a time on a cache, and none while another client of the cache holds it.
+"""Lock a cache: one run at a time, and none while another client holds it.
 
 The protocol. Whoever changes a cache (prune, restore, purge, recovery) holds, from before its first change until after
 its last and taken in this order:
@@ -9,7 +9,7 @@ its last and taken in this order:
 2. mamba's lock and rattler's (`client_locks`), which those take around a whole installation.
 
 On a full disk there may be no inode for the file of the first lock. Then the cache directory itself is locked, by
-``flock(2)`` (`exclusive_in_place`): two runs that both make room don't compete. It is no substitute for the file where
+``flock(2)`` (`exclusive_in_place`): two runs that both free space don't compete. It is no substitute for the file where
 a third run could make that in the meantime: what such runs have in common they change by single renames and unlinks,
 and each run skips what it no longer finds as planned. The directory isn't locked otherwise, since every user who may
 read a cache could then hold up its owner.

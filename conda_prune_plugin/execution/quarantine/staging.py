@@ -1,4 +1,4 @@
-"""Where something is made for us by what knows only paths, as conda's download and extraction do.
+"""A staging directory for code that knows only paths, such as conda's download and extraction.
 
 Whoever may change a directory that a path leads through can lead it elsewhere at any moment, so that root writes there.
 A path through ``/proc/self/fd`` does not help: conda's extraction resolves it. So root lets things be made in a

@@ -1,4 +1,4 @@
-"""Notes of where environments were set aside.
+"""Notes of where backups of environments are.
 
 An environment is moved by one rename, so it stays in the directory that it was in, and once it is out of the registry
 nothing leads there any more. So each run is noted in the state (``.conda-prune``) of every directory that a later run

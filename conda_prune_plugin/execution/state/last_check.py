@@ -1,4 +1,4 @@
-"""When the caches were last looked at on their own: the time of an empty file below one of them."""
+"""When the caches were last checked automatically: the time of an empty file below one of them."""
 
 from __future__ import annotations
 

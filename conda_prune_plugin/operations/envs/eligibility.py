@@ -1,4 +1,4 @@
-"""Which environments go: chosen, not protected, exported, and with what would be lost."""
+"""Decide which environments may be removed: chosen, not protected, and exported; list what would be lost."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def planned_removals(environment: Environment, scan: Scan, now: float) -> Planne
         place=place_of(environment.path),
         name=os.path.basename(environment.path),
         identity=identity(os.lstat(environment.path)),
-        stamp=environment.root.stamp,
+        signature=environment.root.signature,
         exports=exported.files,
         details={
             "prefix": environment.path,

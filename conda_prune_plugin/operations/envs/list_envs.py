@@ -1,4 +1,4 @@
-"""The environments with the evidence of their use, and what the caches hold because of them."""
+"""List environments with evidence of their use, and what the caches hold because of them."""
 
 from __future__ import annotations
 

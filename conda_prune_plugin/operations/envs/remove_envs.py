@@ -1,4 +1,4 @@
-"""Remove environments, or move them aside: what is to be removed, and then the removal."""
+"""Prepare and carry out the removal of environments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carrying out what ``conda prune`` has planned, and finishing what earlier runs left. A dry run never imports this."""
+"""Carry out the plan of ``conda prune``, and complete interrupted runs. A dry run never imports this."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...execution.recover import needs_recovery
 from ...execution.sweep import Execution
 from ...presentation.terminal.progress import Reporter
 from ..run_as_owner import execute_as_owners, recover_as_owner, remove_other_as_owners, repair_as_owners
-from ..runs.purge import purge_old
+from ..runs.purge_runs import purge_old
 from ..runs.refetch import extraction
 from ..runs.run_store import stopped_notice
 
@@ -67,7 +67,7 @@ def apply_plan(
 def finish_earlier_runs(
     caches: Iterable[Cache], patience: Patience, reporter: Reporter
 ) -> tuple[bool, tuple[Notice, ...], bool]:
-    """Finish what was cut off; return whether there was something, what to say of it, and whether all is finished."""
+    """Complete interrupted runs; return whether there were any, notices on them, and whether all are complete."""
     cut_off = [cache for cache in caches if cache.writable and needs_recovery(cache)]
     notices: list[Notice] = []
     complete = True

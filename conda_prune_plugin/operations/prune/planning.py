@@ -1,4 +1,4 @@
-"""Plan a prune: examine the caches, and let the planner decide on what was found."""
+"""Plan a prune: examine the caches and let the planner decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare a prune: finish earlier runs, discover, plan, and find out what stands in its way."""
+"""Prepare a prune: complete interrupted runs, discover, plan, and check for obstacles."""
 
 from __future__ import annotations
 

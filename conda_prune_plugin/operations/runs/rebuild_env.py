@@ -1,4 +1,4 @@
-"""Making an environment again from what was exported before it was removed.
+"""Rebuild a removed environment from its exports.
 
 conda itself creates it from the ``@EXPLICIT`` file, in a process of its own: first offline, from what the caches still
 hold, then, unless conda is configured to be offline, with the network. pip, if the environment has it, installs what it
@@ -39,7 +39,7 @@ from ...execution.state.unfinished_rebuild import OwnWorkError, clear, unfinishe
 from .restore_own_files import first_names, own_files_alone, own_files_back, where_own_files_are
 
 #: So much of what a failed command has said is repeated, in characters.
-_TOLD = 400
+_MOST_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +255,6 @@ def _runner(here: LockedCache, beat: Callable[[], None]) -> _Run:
         if code == 0:
             return None
         said = " ".join(output.decode("utf-8", "replace").split())
-        return said[-_TOLD:] or f"exit code {code}"
+        return said[-_MOST_CHARACTERS:] or f"exit code {code}"
 
     return run

@@ -1,4 +1,4 @@
-"""Fetching packages again that were deleted: conda's own download and extraction, into a directory of ours.
+"""Fetch deleted packages again, with conda's own download and extraction, into a staging directory.
 
 conda's higher level (`ProgressiveFetchExtract` and its actions) is not used: it loads all package caches, which
 extracts archives and deletes what it can't read in them, chooses the cache itself, and copies from ``file://`` channels

@@ -1,4 +1,4 @@
-"""The runs that ``conda prune restore`` and ``conda prune purge`` work on."""
+"""Find the runs that ``conda prune restore`` and ``conda prune purge`` work on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...core.run import RunSummary
 from ...core.units import plural
 from ...discovery.clients.conda import conda_settings
 from ...discovery.packages.cache_listing import find_caches
-from ...errors import INTERRUPTED, NoSuchRunError, PruneError, reason
+from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.locks.run_lock import Patience
 from ...execution.recover import needs_recovery
 from ...execution.state.receipt import ReceiptEntry
@@ -70,7 +70,7 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
-    """Finish what was cut off, and take stock then; also return whether all of it could be finished."""
+    """Finish what was interrupted, and take stock then; also return whether all of it could be finished."""
     from ..run_as_owner import recover_as_owner
 
     stock = take_stock(pkgs_dirs)
@@ -194,13 +194,6 @@ def _unlisted_notice(stored: StoredRun) -> Notice:
         "nor purge touches. Delete them if you don't need them."
     )
     return Notice("unlisted", message, stored.path)
-
-
-def exit_code(*, failed: bool, interrupted: bool) -> int:
-    """Return the exit code of a command that has reported what it did."""
-    if interrupted:
-        return INTERRUPTED
-    return 1 if failed else 0
 
 
 def interrupted_notice(path: str = "") -> Notice:

@@ -1,4 +1,4 @@
-"""Directories of environments with runs in them, each standing in for a cache."""
+"""Directories of environments that hold runs, each treated like a cache."""
 
 from __future__ import annotations
 

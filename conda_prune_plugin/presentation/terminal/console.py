@@ -1,4 +1,4 @@
-"""A console on a stream: no markup, no guesses."""
+"""A console on a stream, without markup or guesses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-#: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
+#: Wide enough for every line when nobody looks at a terminal: ``grep`` wants a row to be one line.
 _UNBOUNDED = 10_000
 
 

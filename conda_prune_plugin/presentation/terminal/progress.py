@@ -1,4 +1,4 @@
-"""Progress on standard error, for what takes longer than a second."""
+"""Progress on standard error, for anything longer than a second."""
 
 from __future__ import annotations
 

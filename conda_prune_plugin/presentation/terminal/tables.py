@@ -1,4 +1,4 @@
-"""Tables that fit: what is too wide for the terminal is stacked, and nothing of it is lost."""
+"""Tables that fit the terminal: names that are too wide get lines of their own."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence
     widths = [max(map(cell_len, column)) for column in zip(headings, *(row.cells for row in rows))]
     right = sum(widths) + _GAP * len(widths)
     names = max(cell_len(first), *(cell_len(row.name) for row in rows))
-    beside = names + right <= out.width
+    fits = names + right <= out.width
     stacked = right + 4 <= out.width
-    if beside:
+    if fits:
         out.print(Text(first.ljust(names) + _aligned(headings, widths), style="dim"))
     elif stacked:
         out.print(Text(first, style="dim"))
         out.print(Text("    " + _aligned(headings, widths), style="dim"))
     for row in rows:
-        if beside:
+        if fits:
             out.print(Text(set_cell_size(row.name, names) + _aligned(row.cells, widths)))
         else:
             out.print(Text(row.name, overflow="fold"))

@@ -1,4 +1,4 @@
-"""Where the disk goes, for people in a terminal."""
+"""Disk usage, as text."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def _show_bars(out: Console, environments: Sequence[EnvironmentUsage]) -> None:
         f"{format_size(item.account.own):>10} {own} {format_size(item.account.shared):>10} {shared}"
         for item in environments
     ]
-    room = out.width - max(map(len, sizes)) - 3
-    width = min(max(map(cell_len, names)), max(room - _NARROWEST_BAR, 12))
+    space = out.width - max(map(len, sizes)) - 3
+    width = min(max(map(cell_len, names)), max(space - _NARROWEST_BAR, 12))
     largest = max(item.account.allocated for item in environments)
     for name, size, item in zip(names, sizes, environments):
-        filled = bar(item.account.own, item.account.shared, largest, min(room - width, _WIDEST_BAR), (own, shared))
+        filled = bar(item.account.own, item.account.shared, largest, min(space - width, _WIDEST_BAR), (own, shared))
         if cell_len(name) <= width:
             out.print(Text.assemble(set_cell_size(name, width), size, " ", *filled))
         else:
@@ -63,7 +63,7 @@ def _show_bars(out: Console, environments: Sequence[EnvironmentUsage]) -> None:
 
 
 def bar(own: int, shared: int, largest: int, width: int, marks: tuple[str, str]) -> list[tuple[str, str]]:
-    """Return a bar of two parts as text and styles; what is not nothing has at least one mark, if there is room."""
+    """Return a bar of two parts as text and styles; what is not nothing has at least one mark, if there is space."""
     if width < _NARROWEST_BAR or not largest:
         return []
     first = max(round(own / largest * width), 1 if own else 0)

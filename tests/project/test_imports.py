@@ -1,11 +1,17 @@
-"""The house: imports go one way only, and the plugin costs other commands nothing."""
+"""Imports go one way only, and the plugin costs other commands nothing."""
 
 from __future__ import annotations
 
 import ast
+import builtins
+import io
 import os
+import re
 import subprocess
 import sys
+import tokenize
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -50,6 +56,26 @@ IMPURE = {"io", "pathlib", "shutil", "subprocess", "time", "datetime", "sys", "r
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
 
+#: Names of conda, and of its plugins, that docstrings and comments refer to.
+OF_CONDA = {
+    "CondaPluginManager.has_package_extension",
+    "CondaVerificationError",
+    "Configuration",
+    "Context.conda_build_local_paths",
+    "History.construct_states",
+    "PackageCacheData._make_single_record",
+    "PackageCacheData.first_writable",
+    "PackageCacheData.get_all_extracted_entries",
+    "ProgressiveFetchExtract",
+    "confirm_yn",
+    "list_all_known_prefixes",
+    "make_menu",
+    "rm_rf",
+    "unregister_env",
+    "urls.txt",
+}
+
+
 def _part(module: Path) -> str:
     return module.parts[0].removesuffix(".py")
 
@@ -76,6 +102,73 @@ def test_imports_go_down_only(module: Path) -> None:
     ours = {name[1:] for name in _imports(module) if name.startswith(".")}
 
     assert ours <= ALLOWED[_part(module)]
+
+
+def _top_level_imports(module: Path) -> set[Path]:
+    """Return the modules of this package that a module imports when it is imported."""
+    found = set()
+    for node in ast.parse((PACKAGE / module).read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            room = module.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            found |= {Path(f"{room}.py"), *(room / f"{alias.name}.py" for alias in node.names)}
+    return found & set(MODULES)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: _top_level_imports(module) for module in MODULES}
+
+    # Raises `CycleError`, which names the circle.
+    assert set(TopologicalSorter(graph).static_order()) == set(MODULES)
+
+
+def test_no_name_of_a_module_is_given_twice() -> None:
+    counts = Counter(module.name for module in MODULES)
+
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_no_room_holds_more_than_fifteen_modules_and_rooms() -> None:
+    rooms = {PACKAGE, *((PACKAGE / module).parent for module in MODULES)}
+    sizes = {
+        str(room.relative_to(PACKAGE)): len([entry for entry in room.iterdir() if not entry.name.startswith("__")])
+        for room in rooms
+    }
+
+    assert {room: size for room, size in sizes.items() if size > 15} == {}
+
+
+def test_names_in_docstrings_and_comments_exist() -> None:
+    used = {name for module in MODULES for name in _names((PACKAGE / module).read_text())}
+    used |= {module.stem for module in MODULES} | set(dir(builtins))
+
+    unknown = {
+        f"{module}: {name}"
+        for module in MODULES
+        for name in _QUOTED.findall(_remarks((PACKAGE / module).read_text()))
+        if not name.startswith("conda") and name not in OF_CONDA and not used.issuperset(name.split("."))
+    }
+
+    assert unknown == set()
+
+
+#: A name in single backticks; in double ones stands what is typed, printed or stored.
+_QUOTED = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)")
+
+
+def _remarks(source: str) -> str:
+    """Return the comments and docstrings of a module."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return "\n".join(
+        token.string
+        for token in tokens
+        if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and token.string.startswith('"""'))
+    )
+
+
+def _names(source: str) -> set[str]:
+    """Return every name that a module uses in code."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -159,6 +252,34 @@ def test_other_commands_of_conda_load_the_hooks_only() -> None:
     }
 
 
+def test_a_dry_run_loads_nothing_that_removes(tmp_path: Path) -> None:
+    (tmp_path / "pkgs").mkdir()
+    (tmp_path / "pkgs" / "urls.txt").touch()
+    script = (
+        "import sys\n"
+        "from conda_prune_plugin.embedded import main\n"
+        "assert main(['prune', '--dry-run']) == 0\n"
+        "print(sorted(name for name in sys.modules if name.startswith('conda_prune_plugin.execution.')))\n"
+    )
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "CONDA_PKGS_DIRS": str(tmp_path / "pkgs"),
+        "CONDA_ENVS_DIRS": str(tmp_path / "envs"),
+    }
+
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+
+    # How long to wait for a lock is an option.
+    assert set(ast.literal_eval(done.stdout.strip().splitlines()[-1])) <= {
+        "conda_prune_plugin.execution.files",
+        "conda_prune_plugin.execution.files.dir_fd",
+        "conda_prune_plugin.execution.files.ownership",
+        "conda_prune_plugin.execution.locks",
+        "conda_prune_plugin.execution.locks.run_lock",
+    }
+
+
 def _loaded_by_parsing(before: str, command: str) -> set[str]:
     script = (
         "import sys\n"
@@ -182,10 +303,12 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.plugin",
         "conda_prune_plugin.cli",
         "conda_prune_plugin.cli.main",
+        "conda_prune_plugin.cli.failure_report",
         "conda_prune_plugin.core",
         "conda_prune_plugin.core.suggestion",
-        "conda_prune_plugin.cli.bad_usage",
-        "conda_prune_plugin.cli.options",
+        "conda_prune_plugin.cli.parsing",
+        "conda_prune_plugin.cli.parsing.bad_usage",
+        "conda_prune_plugin.cli.parsing.shared_options",
         "conda_prune_plugin.cli.demo",
         "conda_prune_plugin.cli.envs",
         "conda_prune_plugin.cli.help_command",

@@ -28,13 +28,9 @@ from conda_prune_plugin.discovery.clients.installations import usual_installatio
 from conda_prune_plugin.discovery.packages import package_urls, provenance
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.inspection import Memory
-from conda_prune_plugin.discovery.packages.removal_evidence import archives_beside
-from conda_prune_plugin.discovery.roots.environments import (
-    Sources,
-    read_roots,
-    require_environments,
-    search_environments,
-)
+from conda_prune_plugin.discovery.packages.removal_evidence import redundant_archives
+from conda_prune_plugin.discovery.roots.environment_search import search_environments
+from conda_prune_plugin.discovery.roots.environments import Sources, read_roots, require_environments
 from conda_prune_plugin.discovery.roots.environments_txt import registered_prefixes
 from conda_prune_plugin.discovery.system.safe_read import LARGEST
 from conda_prune_plugin.errors import NoSuchDirectoryError, NotACacheError
@@ -635,6 +631,6 @@ def test_an_entry_whose_directory_is_removed_meanwhile_keeps_its_archive_and_sto
     entries = [entry for cache in inventory.caches for entry in cache.entries]
     shutil.rmtree(tiny.cache / "a-1-0")
 
-    found = archives_beside(inventory.caches, entries, Memory())
+    found = redundant_archives(inventory.caches, entries, Memory())
 
     assert [item.entry.dist for item in found] == ["b-1-0"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..core.rules.targets import ALL, DEFAULT, OTHER, Target
-from ..errors import UsageError
+from ...core.rules.targets import ALL, DEFAULT, OTHER, Target
+from ...errors import UsageError
 
 #: The targets of each preset; `targets_of_preset` leaves out those that conda needs.
 _TARGETS = {

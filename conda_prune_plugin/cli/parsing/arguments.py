@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from .. import settings
-from ..core.rules.policy import DEFAULT_MIN_AGE
-from ..core.rules.targets import ALL, DEFAULT, Target
-from ..core.run import Check, Disposal
-from ..core.units import parse_age, parse_size, size_as_typed
-from ..discovery.leftovers.leftover_search import Search
-from ..discovery.packages import match_spec
-from ..errors import ProtectedEnvironmentError, UsageError
-from ..execution.locks.run_lock import DEFAULT_PATIENCE
-from ..operations.options import EnvsOptions, PruneOptions, PurgeOptions, RestoreOptions, UsageOptions, WhyOptions
+from ... import settings
+from ...core.rules.policy import DEFAULT_MIN_AGE
+from ...core.rules.targets import ALL, DEFAULT, Target
+from ...core.run import Check, Disposal
+from ...core.units import parse_age, parse_size, size_as_typed
+from ...discovery.leftovers.leftover_search import Search
+from ...errors import ProtectedEnvironmentError, UsageError
+from ...operations.options import (
+    EnvsOptions,
+    PruneOptions,
+    PurgeOptions,
+    RestoreOptions,
+    UsageOptions,
+    WhyOptions,
+)
 from .ci_presets import refuse_contrary, targets_of_preset
-from .options import CHOICES
-
-T = TypeVar("T")
+from .values import HINT, lock_timeout_of, parse_count, parsed, spec_of, specs_of, value_of
 
 #: Values that replace settings and the default minimum age with ``--ci``, because everything in a job is new. Options
 #: override them.
 _WITH_PRESET = {"min_age": 0.0, "older_than": 0.0, "keep_newest": 0}
 
-_HINT = "`conda prune --help-all` explains the options."
 _ENVS_HINT = "`conda prune envs --help` explains the options."
 
 
@@ -40,7 +41,7 @@ def prune_options(arguments: argparse.Namespace) -> PruneOptions:
     if preset is not None:
         refuse_contrary(preset, arguments)
     check = parsed(arguments.check, lambda text: Check(parse_size(text), size_as_typed(text)), None)
-    lock_timeout = _lock_timeout(arguments)
+    lock_timeout = lock_timeout_of(arguments)
     # A preset leaves no backup, because nothing is restored after a job.
     disposal, destination = (Disposal.DELETE, None) if preset is not None else _disposal(arguments)
     settings.require_all()
@@ -109,7 +110,7 @@ def why_options(arguments: argparse.Namespace) -> WhyOptions:
         )
     if arguments.find == "":
         raise UsageError("--find needs a directory.", hint="`conda prune why --help` explains the options.")
-    specs = _specs("SPEC", arguments.specs)
+    specs = specs_of("SPEC", arguments.specs)
     return WhyOptions(**_planning(arguments), specs=specs, every=bool(arguments.all), find=arguments.find)
 
 
@@ -121,7 +122,7 @@ def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
     _require_sense(arguments)
     planning = _planning(arguments)
     unused_for = parsed(arguments.unused_for, parse_age, None)
-    lock_timeout = _lock_timeout(arguments)
+    lock_timeout = lock_timeout_of(arguments)
     # A list doesn't fail because of a setting that it doesn't use.
     changing = arguments.remove or arguments.fix_registry
     backup = settings.BACKUP.value() if arguments.backup is None and changing else arguments.backup
@@ -149,9 +150,9 @@ def restore_options(arguments: argparse.Namespace) -> RestoreOptions:
         return RestoreOptions(pkgs_dirs=tuple(arguments.pkgs_dir))
     return RestoreOptions(
         run=arguments.run,
-        only=parsed(arguments.only, _spec, None),
+        only=parsed(arguments.only, spec_of, None),
         pkgs_dirs=tuple(arguments.pkgs_dir),
-        lock_timeout=_lock_timeout(arguments),
+        lock_timeout=lock_timeout_of(arguments),
     )
 
 
@@ -162,56 +163,13 @@ def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
             "Name the runs to purge, or give either --older-than or --all.",
             hint="`conda prune restore` lists the runs that there are.",
         )
-    lock_timeout = _lock_timeout(arguments)
+    lock_timeout = lock_timeout_of(arguments)
     return PurgeOptions(
         runs=tuple(arguments.runs),
         older_than=parsed(arguments.older_than, parse_age, None),
         pkgs_dirs=tuple(arguments.pkgs_dir),
         lock_timeout=lock_timeout,
     )
-
-
-def prune_command(arguments: argparse.Namespace) -> str:
-    """Return the command that frees the reclaimable space shown: `conda prune` with the same options."""
-    words = ["conda", "prune"]
-    for name in (*sorted(CHOICES), "min_age", "pkgs_dir", "root", "search"):
-        value = getattr(arguments, name, None)
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [option] * value
-        elif isinstance(value, list):
-            words += [word for item in value for word in (option, str(item))]
-        elif value is not None:
-            # `Value` keeps the option as it was typed, and its text.
-            words += [str(word) for word in value]
-    return shlex.join(words)
-
-
-def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) -> T:
-    """Return the parsed value of an option kept by `options.Value`, or the default without the option.
-
-    Raises `UsageError`, naming the option.
-    """
-    if pair is None:
-        return default
-    option, text = pair
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}.", hint=_HINT) from error
-
-
-def parse_timeout(text: str) -> float:
-    """Return the seconds in ``90``, ``90s`` or ``5m``. Raises `ValueError`."""
-    text = text.strip()
-    return float(text) if text.isascii() and text.isdecimal() else parse_age(text)
-
-
-def parse_count(text: str) -> int:
-    """Return a whole number, 0 or more. Raises `ValueError` with a message for the user."""
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is not a whole number; write for instance 0, 1 or 2")
-    return int(text)
 
 
 def _planning(
@@ -224,13 +182,13 @@ def _planning(
     return {
         "targets": targets,
         "search": search or Search(),
-        "only": _specs("--only", arguments.only),
+        "only": specs_of("--only", arguments.only),
         "check_remote": bool(arguments.check_remote),
         "max_size": parsed(arguments.max_size, parse_size, None),
         "free": parsed(arguments.free, parse_size, None),
         "min_age": parsed(arguments.min_age, parse_age, preset.get("min_age", DEFAULT_MIN_AGE)),
-        "older_than": _value(arguments.older_than, parse_age, settings.OLDER_THAN, preset.get("older_than")) or 0.0,
-        "keep_newest": _value(arguments.keep_newest, parse_count, settings.KEEP_NEWEST, preset.get("keep_newest")),
+        "older_than": value_of(arguments.older_than, parse_age, settings.OLDER_THAN, preset.get("older_than")) or 0.0,
+        "keep_newest": value_of(arguments.keep_newest, parse_count, settings.KEEP_NEWEST, preset.get("keep_newest")),
         "include_irreplaceable": bool(arguments.include_irreplaceable),
         "pkgs_dirs": tuple(arguments.pkgs_dir),
         "roots": tuple(arguments.root),
@@ -239,40 +197,9 @@ def _planning(
         "lockfiles": tuple(arguments.lockfile),
         # Lists add up: an option must not lift the protection of a setting.
         "configured_keep": settings.KEEP.value(),
-        "keep": _specs("--keep", arguments.keep),
-        "keep_revisions": _value(arguments.keep_revisions, parse_count, settings.KEEP_REVISIONS),
+        "keep": specs_of("--keep", arguments.keep),
+        "keep_revisions": value_of(arguments.keep_revisions, parse_count, settings.KEEP_REVISIONS),
     }
-
-
-def _value(
-    pair: tuple[str, str] | None, parse: Callable[[str], T], setting: settings.Setting[T], instead: T | None = None
-) -> T:
-    """Return the value of the option, of the preset (`instead`), or of the setting, in this order.
-
-    Raises `UsageError` or `SettingError`.
-    """
-    if pair is not None:
-        default: T = setting.default
-        return parsed(pair, parse, default)
-    return setting.value() if instead is None else instead
-
-
-def _specs(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the texts if all are package specifications. Raises `UsageError`, naming the option."""
-    try:
-        match_spec.require_specs(texts)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error.args[0]}.", hint=_HINT) from error
-    return tuple(texts)
-
-
-def _spec(text: str) -> str:
-    match_spec.entry_matcher(text)
-    return text
-
-
-def _lock_timeout(arguments: argparse.Namespace) -> float:
-    return parsed(arguments.lock_timeout, parse_timeout, DEFAULT_PATIENCE)
 
 
 def _disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
@@ -286,7 +213,7 @@ def _disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
             hint="--backup moves packages aside in the cache, --backup-to archives them elsewhere and deletes them.",
         )
     if not arguments.backup_to:
-        raise UsageError("--backup-to needs a directory.", hint=_HINT)
+        raise UsageError("--backup-to needs a directory.", hint=HINT)
     return Disposal.ARCHIVE, os.path.abspath(os.path.expanduser(arguments.backup_to))
 
 

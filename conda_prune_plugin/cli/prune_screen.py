@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+from ..core.accounting import hedge
 from ..core.notices import Notice
 from ..core.plan import what_goes
-from ..core.precision import hedge
 from ..core.run import Disposal
 from ..core.units import format_size, plural
 from ..operations.interaction import Output

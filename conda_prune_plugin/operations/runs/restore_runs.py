@@ -1,4 +1,4 @@
-"""Put back what a run took out of the package caches, and the environments that it removed."""
+"""Restore the packages and environments that a run removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delete for good what runs left to be restored: those that are named, and those that a setting calls old."""
+"""Purge runs: those that are named, and those that are old by a setting."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def prepare_purge(options: PurgeOptions, interaction: Interaction) -> PreparedPu
         patience = interaction.patience(options.lock_timeout)
         stock, complete = finished_stock(options.pkgs_dirs, patience, progress)
         interaction.reporter.clear()
-        # A purge that was cut off may have left only these.
+        # A purge that was interrupted may have left only these.
         forget_places(conda_settings())
     else:
         stock = take_stock(options.pkgs_dirs)
@@ -79,9 +79,9 @@ def carry_out_purge(prepared: PreparedPurge, interaction: Interaction) -> PurgeR
 
 
 def purge_old(
-    pkgs_dirs: Iterable[str], age: float, patience: Patience, progress: Callable[[int], None], sparing: str | None
+    pkgs_dirs: Iterable[str], age: float, patience: Patience, progress: Callable[[int], None], except_run: str | None
 ) -> tuple[tuple[Notice, ...], bool]:
-    """Purge the runs that are at least so many seconds old, but the one with the id `sparing`.
+    """Purge the runs that are at least so many seconds old, but the one with the id `except_run`.
 
     Those with the user's own files stay: the setting ``prune_purge_after`` is no decision about these.
 
@@ -90,7 +90,7 @@ def purge_old(
     Raises `StateError` or `LockTimeoutError`.
     """
     chosen = _chosen(take_stock(pkgs_dirs), (), age, time.time())
-    old = [runs for runs in chosen if runs[0].id != sparing and not summary(runs).own_files]
+    old = [runs for runs in chosen if runs[0].id != except_run and not summary(runs).own_files]
     outcomes = _purged(old, patience, progress)
     notices = []
     for outcome in outcomes:

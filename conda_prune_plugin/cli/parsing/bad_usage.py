@@ -1,4 +1,4 @@
-"""Explain a command line that argparse refuses: the wrong option or word, and the nearest right one.
+"""Explain a command line that argparse refuses: name the option or word at fault, and suggest what was meant.
 
 argparse takes the value of an unknown option for a command, and would complain about that.
 """
@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.suggestion import nearest
+from ...core.suggestion import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import re
 import subprocess
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from machine import Machine
 
 TOP = Path(__file__).parents[2]
+PACKAGE = TOP / "conda_prune_plugin"
+ARCHITECTURE = (TOP / "docs" / "architecture.md").read_text()
 README = (TOP / "README.md").read_text()
 DOCUMENTS = {
     path.name: path.read_text()
@@ -32,6 +36,12 @@ OF_DEVELOPERS = {"CONTRIBUTING.md", "reliability.md"}
 
 #: The most lines that a reader of the README is asked to look through.
 LONGEST = 150
+
+#: Every document that names files of the project.
+NAMING = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md"), *(TOP / "tests").rglob("README.md")])
+
+#: The first directories of a path that a document may name: of the checkout, or of the package.
+_ROOMS = "|".join(sorted({path.parent.name for path in [*TOP.glob("*/*.py"), *PACKAGE.glob("*/*.py")]} | {"docs"}))
 
 
 def _shape(text: str) -> list[str]:
@@ -113,6 +123,68 @@ def test_links_between_the_documents_lead_somewhere(name: str) -> None:
     directory = TOP if (TOP / name).exists() else TOP / "docs"
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", DOCUMENTS[name]):
         assert (directory / target).exists(), target
+
+
+def _exists(name: str, document: Path) -> bool:
+    """Return whether there is what a document calls by a path, or by a name alone."""
+    if "/" not in name:
+        return any(
+            name == path.name for place in ("", "benchmarks", "conda_prune_plugin", "tests") for path in _all(place)
+        )
+    return any(any(place.glob(name.rstrip("/"))) for place in (TOP, PACKAGE, document.parent))
+
+
+def _all(place: str) -> list[Path]:
+    return [*(TOP / place).rglob("*.py")] if place else [*TOP.glob("*.py")]
+
+
+@pytest.mark.parametrize("document", NAMING, ids=lambda path: str(path.relative_to(TOP)))
+def test_every_file_and_module_that_a_document_names_exists(document: Path) -> None:
+    text = document.read_text()
+    paths = set(re.findall(rf"(?<![\w./:@-])(?:(?:{_ROOMS})/[\w./*-]*[\w*]|[\w./*-]*\w\.py)(?![\w/])", text))
+    modules = set(re.findall(r"\bconda_prune_plugin(?:\.[a-z_]\w*)+", text))
+
+    assert [path for path in sorted(paths) if not _exists(path, document)] == []
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _rows(heading: str) -> list[list[str]]:
+    """Return the cells of the tables below a heading of the page on the architecture."""
+    section = ARCHITECTURE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in section.splitlines() if line[:1] == "|"]
+
+
+def test_the_architecture_lists_every_room_with_its_modules() -> None:
+    listed = {row[0].strip("`/"): set(re.findall(r"`(\w+\.py)`", row[2])) for row in _rows("Rooms") if ".py" in row[-1]}
+    rooms: dict[str, set[str]] = {}
+    for module in PACKAGE.rglob("*.py"):
+        if module.parent != PACKAGE and module.name != "__init__.py":
+            rooms.setdefault(str(module.parent.relative_to(PACKAGE)), set()).add(module.name)
+
+    assert {room: modules for room, modules in listed.items() if room in rooms} == rooms
+
+
+def test_the_architecture_says_what_every_file_that_imports_conda_imports_it_for() -> None:
+    importing = set()
+    for module in PACKAGE.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(module.read_text())))
+        named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        named |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+        if any(name.split(".")[0] == "conda" for name in named):
+            importing.add(str(module.relative_to(PACKAGE)))
+    used = [
+        row for row in _rows("conda's API: where it is used, or why not") if row[1] not in ("", "no", "used", "---")
+    ]
+    told = {path for _, _, where in used for path in re.findall(r"`([\w/]+\.py)`", where)}
+
+    assert importing <= told
+    for what, _, where in used:
+        texts = [
+            (PACKAGE / path).read_text() for path in re.findall(r"`([\w/]+\.py)`", where) if (PACKAGE / path).exists()
+        ]
+        for name in re.findall(r"`([\w.]+)`", what):
+            assert any(name.rsplit(".", 1)[-1] in text for text in texts), name
 
 
 COMMANDS = ("", "usage", "why", "envs", "restore", "purge", "demo")

@@ -13,7 +13,6 @@ from conda_prune_plugin.core.envs.environment_use import (
     Environment,
     EvidenceKind,
     LastEvidence,
-    Mentions,
     Pointer,
     ProtectionKind,
     Running,
@@ -23,6 +22,7 @@ from conda_prune_plugin.core.envs.environment_use import (
     protections,
 )
 from conda_prune_plugin.core.envs.own_files import OwnFiles
+from conda_prune_plugin.core.envs.prefix_mentions import Mentions
 from conda_prune_plugin.core.model import Root, RootState
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPackages
