@@ -53,7 +53,7 @@ def conda_health_checks():  # type: ignore[no-untyped-def]
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
     """Put the options off until the parser is used: conda has every parser made at every command."""
     if "_ARGCOMPLETE" in os.environ:
-        from .cli import completion
+        from .cli.parsing import completion
 
         # Another command's line is left to whatever else completes it.
         if (words := completion.asked_of(os.environ)) is not None:

@@ -7,7 +7,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from . import help_text
+from .parsing import help_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import help_text
+from .parsing import help_text
 from .parsing.shared_options import (
     CHOICES,
     Value,

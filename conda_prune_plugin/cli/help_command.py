@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from . import help_text
+from .parsing import help_text
 from .parsing.bad_usage import Family, command_hint
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import help_text
+from .parsing import help_text
 from .parsing import shared_options as common
 from .parsing.shared_options import (
     add_backup,

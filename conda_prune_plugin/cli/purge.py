@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import help_text
+from .parsing import help_text
 from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from . import help_text
+from .parsing import help_text
 from .parsing.shared_options import CHOICES, add_min_age, add_places
 
 if TYPE_CHECKING:

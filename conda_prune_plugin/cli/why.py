@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import help_text
+from .parsing import help_text
 
 if TYPE_CHECKING:
     from ..operations.interaction import Output

@@ -44,6 +44,13 @@ def directory(text: str) -> str:
     return text
 
 
+def add_output_and_prompt_options(parser: argparse.ArgumentParser) -> None:
+    """Add conda's own options for output and prompts: ``--json``, ``--dry-run``, ``--yes`` and so on."""
+    from conda.cli import helpers
+
+    helpers.add_output_and_prompt_options(parser)
+
+
 def add_pkgs_dir(group: Any) -> None:
     """Add ``--pkgs-dir``."""
     group.add_argument(

@@ -31,11 +31,10 @@ def complete(parser: argparse.ArgumentParser, words: int) -> None:
     except ImportError:
         # Without it the command would run. The shell shows nothing of this.
         raise SystemExit(1) from None
-    from conda.cli.helpers import add_parser_help
+    from ..main import configure_parser
 
-    from .main import configure_parser
-
-    add_parser_help(parser)
+    # conda adds it afterwards.
+    parser.add_argument("-h", "--help", action="help")
     configure_parser(parser)
     _attach(parser, ())
     os.environ["_ARGCOMPLETE"] = str(words)
@@ -68,8 +67,8 @@ def _attach(parser: argparse.ArgumentParser, commands: Iterable[str]) -> None:
 
 def environments() -> list[str]:
     """Return the environments in conda's directories by name, and other registered ones by path."""
-    from ..discovery.clients.conda import conda_settings
-    from ..discovery.roots.environments_txt import registered_prefixes
+    from ...discovery.clients.conda import conda_settings
+    from ...discovery.roots.environments_txt import registered_prefixes
 
     settings = conda_settings()
     names: dict[str, None] = {}
@@ -89,8 +88,8 @@ def environments() -> list[str]:
 
 def runs() -> list[str]:
     """Return the ids of the runs that can be restored or purged, the newest first after ``last``."""
-    from ..operations.options import RestoreOptions
-    from ..operations.runs.run_store import list_runs
+    from ...operations.options import RestoreOptions
+    from ...operations.runs.run_store import list_runs
 
     found = [run.id for run in list_runs(RestoreOptions()).runs]
     return ["last", *reversed(found)][:_MOST] if found else []
@@ -98,10 +97,10 @@ def runs() -> list[str]:
 
 def packages() -> list[str]:
     """Return the names of the packages in the caches."""
-    from conda.base.context import context
+    from ...discovery.clients.conda import conda_settings
 
     names: set[str] = set()
-    for cache in context.pkgs_dirs:
+    for cache in conda_settings().pkgs_dirs:
         with suppress(OSError):
             parts = (name.rsplit("-", 2) for name in os.listdir(cache))
             names.update(part[0] for part in parts if len(part) == 3 and part[0])

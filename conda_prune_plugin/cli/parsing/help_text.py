@@ -76,9 +76,11 @@ def add_output_options(
     Those without a text are accepted, because scripts give them to every command, but the help doesn't list them: they
     change nothing there.
     """
-    from conda.cli.helpers import add_output_and_prompt_options
+    from .shared_options import add_output_and_prompt_options
 
-    group = add_output_and_prompt_options(parser)
+    add_output_and_prompt_options(parser)
+    # argparse has no other way to ask for the newest group and its options.
+    group = parser._action_groups[-1]  # noqa: SLF001
     group.title = "output and prompts"
     texts = {
         "json": "Print the result as JSON.",
@@ -87,7 +89,6 @@ def add_output_options(
         "dry_run": dry_run,
         "yes": yes,
     }
-    # argparse has no other way to ask for the options of a group.
     for action in group._group_actions:  # noqa: SLF001
         # What conda itself hides stays hidden.
         if action.help != argparse.SUPPRESS:
