@@ -100,7 +100,7 @@ def _paths(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _auto(value: str) -> str:
-    # In YAML 1.1 `on` and `off` mean `true` and `false`, and some programs write .condarc that way.
+    # In YAML 1.1 ``on`` and ``off`` mean ``true`` and ``false``, and some programs write .condarc that way.
     word = {"true": "on", "false": "off"}.get(value.lower(), value.lower())
     if word not in ("off", "hint", "on"):
         raise ValueError("it has to be off, hint or on")
