@@ -45,9 +45,11 @@ def conda_post_commands():  # type: ignore[no-untyped-def]
 @hookimpl
 def conda_health_checks():  # type: ignore[no-untyped-def]
     """Register what ``conda doctor`` says of the package caches."""
+    from conda.plugins.types import CondaHealthCheck
+
     from .cli.doctor import health_check
 
-    yield health_check()
+    yield health_check(CondaHealthCheck)
 
 
 def _configure_parser(parser):  # type: ignore[no-untyped-def]

@@ -85,7 +85,7 @@ def _count(value: int) -> int:
 
 
 def _specs(values: Iterable[str]) -> tuple[str, ...]:
-    from .discovery.packages.match_spec import require_specs
+    from .discovery.clients.conda_specs import require_specs
 
     values = tuple(values)
     require_specs(values)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import settings
 from ..operations.interaction import Output, interacting
+from .parsing.shared_options import conda_output
 
 if TYPE_CHECKING:
     from ..core.plan import Plan
@@ -23,7 +24,7 @@ _BUILDING = "CONDA_BUILD"
 
 def after_command() -> None:
     """Check and prune as the setting says, if a check is due. Raises nothing."""
-    output = Output.from_context()
+    output = conda_output()
     silent = output.json or output.quiet
     try:
         if line := _due(output, silent):
@@ -41,11 +42,10 @@ def _due(output: Output, silent: bool) -> str | None:
     if mode == "off" or output.dry_run or os.environ.get(_BUILDING) or (silent and mode == "hint"):
         return None
     threshold = settings.AUTO_THRESHOLD.value()
-    from conda.base.context import context
-
+    from ..discovery.clients.conda_context import pkgs_dirs
     from ..execution.state.last_check import claim
 
-    if not claim(context.pkgs_dirs, time.time()):
+    if not claim(pkgs_dirs(), time.time()):
         return None
     from ..operations.prune.planning import discover_and_plan
     from .parsing.arguments import configured_options

@@ -44,9 +44,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ..errors import DemoError, UsageError
-    from ..operations.interaction import Output
+    from .parsing.shared_options import conda_output
 
-    if Output.from_context().json:
+    if conda_output().json:
         raise UsageError("The demo has no JSON output.", hint="Run it without --json.")
     if arguments.keep is None:
         _require_one_place(tempfile.gettempdir(), "Set TMPDIR to a directory with a plain path.")

@@ -19,19 +19,17 @@ _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"
 NAME = "package-caches"
 
 
-def health_check() -> Any:
-    """Return the health check, with a fixer if this conda supports fixers (from 26.1)."""
+def health_check(kind: Callable[..., Any]) -> Any:
+    """Return the health check, with a fixer if conda's class `kind` supports fixers (from 26.1)."""
     from inspect import signature
 
-    from conda.plugins.types import CondaHealthCheck
-
-    known = signature(CondaHealthCheck).parameters
+    known = signature(kind).parameters
     more = {
         "fixer": fix,
         "summary": "Find leftovers and damaged packages in the package caches",
         "fix": "Remove the leftovers and extract damaged packages anew (conda prune --leftovers --repair)",
     }
-    return CondaHealthCheck(name=NAME, action=check, **{name: value for name, value in more.items() if name in known})
+    return kind(name=NAME, action=check, **{name: value for name, value in more.items() if name in known})
 
 
 def check(prefix: str, verbose: bool) -> None:
@@ -58,10 +56,11 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
     """
     from ..core.plan import what_goes
     from ..core.units import plural
-    from ..operations.interaction import Output, forget_typed, may_ask, require_answer
+    from ..operations.interaction import forget_typed, may_ask, require_answer
+    from .parsing.shared_options import conda_output
     from .prune import prune_with
 
-    output = Output.from_context()
+    output = conda_output()
     options = _fixing()
     plan = _plan(options)
     if not plan.changes:
@@ -100,11 +99,12 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
 
 def _plan(options: PruneOptions) -> Plan:
     """Return the plan of ``conda prune`` with these options, with packages in use checked too."""
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.prune.planning import discover_and_plan
+    from .parsing.shared_options import conda_output
 
     options = replace(options, search=replace(options.search, everything=True))
-    with interacting(Output.from_context()) as interaction:
+    with interacting(conda_output()) as interaction:
         return discover_and_plan(options, interaction.reporter)[0]
 
 

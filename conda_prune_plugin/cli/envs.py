@@ -15,6 +15,7 @@ from .parsing.shared_options import (
     add_lock_timeout,
     add_min_age,
     add_places,
+    conda_output,
 )
 
 if TYPE_CHECKING:
@@ -127,12 +128,12 @@ def execute(arguments: argparse.Namespace) -> int:
         # Importing the presentation takes long, so it is done while the worker counts files.
         workers.meanwhile(partial(import_module, "..presentation.envs_text", __package__))
         from ..operations.envs.list_envs import list_environments
-        from ..operations.interaction import Output, interacting
+        from ..operations.interaction import interacting
         from .envs_screen import EnvsScreen, exit_code_of
         from .parsing.arguments import envs_options
 
         options = envs_options(arguments)
-        with interacting(Output.from_context()) as interaction:
+        with interacting(conda_output()) as interaction:
             listing, screen = list_environments(options, interaction, workers), EnvsScreen(interaction.output)
             if options.fix_registry:
                 return _fix(listing, interaction, screen)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
+
+from .parsing.shared_options import wants_json
 
 if TYPE_CHECKING:
     from ..errors import PruneError
@@ -32,35 +33,13 @@ def report_failures(code: int) -> int:
     return code or int(bool(failures.noted()))
 
 
-def is_of_configuration(error: Exception) -> bool:
-    """Return True if conda failed on a value of its configuration; for some it has no error of its own."""
-    module = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    return module == "conda.common.configuration"
-
-
-def refused_by_conda(error: Exception) -> PruneError:
-    """Return conda's error in the form of ours."""
-    from conda.common.configuration import ConfigurationError
-
-    from ..errors import CondaRefusedError
-
-    hint = "What was begun the next run finishes or takes back."
-    if isinstance(error, ConfigurationError) or is_of_configuration(error):
-        hint = "`conda config --show-sources` shows what conda is configured to do, and where that is written."
-    # On one line: conda's messages have several lines.
-    message = " ".join(str(error).split())
-    return CondaRefusedError(f"conda failed: {type(error).__name__}: {message}", hint=hint)
-
-
 def report_error(error: PruneError, *, heard: bool = True) -> int:
     """Report an error and return its exit code; `heard`: False if standard output is known to be unreadable."""
-    from conda.base.context import context
-
     from ..presentation.github import annotation
     from ..presentation.json_output import document_begun
     from ..presentation.terminal.printable import is_github
 
-    told = context.json and heard and not document_begun() and _report_in_json(error)
+    told = wants_json() and heard and not document_begun() and _report_in_json(error)
 
     if is_github(os.environ):
         with suppress(OSError):

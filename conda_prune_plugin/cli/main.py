@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .failure_report import (
-    is_of_configuration,
-    refused_by_conda,
     report_error,
     report_failures,
     settle_standard_error,
@@ -162,7 +160,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _executed(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code; every error becomes a message."""
-    from ..errors import SystemRefusedError
+    from ..errors import refused_by_system
     from ..presentation.terminal.streams import settle
 
     try:
@@ -180,14 +178,7 @@ def _executed(arguments: argparse.Namespace) -> int:
         except OSError:
             silence(sys.stdout)
             heard = False
-        where = f" ({error.filename})" if error.filename else ""
-        return report_error(
-            SystemRefusedError(
-                f"The system refused something: {error.strerror or error}{where}.",
-                hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
-            ),
-            heard=heard,
-        )
+        return report_error(refused_by_system(error), heard=heard)
     finally:
         settle_standard_error()
     return code
@@ -195,9 +186,7 @@ def _executed(arguments: argparse.Namespace) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code; our errors and conda's become messages."""
-    from conda import CondaError
-
-    from ..errors import InterruptedByUserError, PruneError
+    from ..errors import CondaError, InterruptedByUserError, PruneError, is_of_configuration, refused_by_conda
 
     try:
         _require_honoured(arguments)

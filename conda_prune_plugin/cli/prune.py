@@ -15,6 +15,7 @@ from .parsing.shared_options import (
     add_policies,
     add_roots,
     add_targets,
+    conda_output,
 )
 
 if TYPE_CHECKING:
@@ -125,21 +126,19 @@ def _add_others(group: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from conda.base.context import context
-
+    from ..discovery.clients.conda_context import pkgs_dirs
     from ..discovery.system.worker import WorkerPool, worthwhile
 
     with WorkerPool(at_once=False) as workers:
-        if worthwhile(arguments.pkgs_dir or context.pkgs_dirs):
+        if worthwhile(arguments.pkgs_dir or pkgs_dirs()):
             # It starts, and begins to read environments, while this process imports the rest.
             workers.start("conda_prune_plugin.discovery.packages.inspection")
         from ..discovery.inventory import begin
 
         beginning = begin(workers)
-        from ..operations.interaction import Output
         from .parsing.arguments import prune_options
 
-        result = prune_with(prune_options(arguments), Output.from_context(), beginning)
+        result = prune_with(prune_options(arguments), conda_output(), beginning)
         return DECLINED if result is None else result.exit_code
 
 

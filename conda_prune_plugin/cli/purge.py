@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .parsing import help_text
-from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir
+from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir, conda_output
 
 if TYPE_CHECKING:
     from ..core.run import RunSummary
@@ -59,11 +59,11 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..operations.interaction import Output, confirm, interacting
+    from ..operations.interaction import confirm, interacting
     from ..operations.runs.purge_runs import carry_out_purge, prepare_purge
     from .parsing.arguments import purge_options
 
-    options, output = purge_options(arguments), Output.from_context()
+    options, output = purge_options(arguments), conda_output()
     with interacting(output) as interaction:
         prepared = prepare_purge(options, interaction)
         result = prepared.result

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .parsing import help_text
-from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir
+from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir, conda_output
 
 if TYPE_CHECKING:
     from ..operations.interaction import Output
@@ -59,11 +59,11 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..errors import exit_code
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.runs.run_store import list_runs
     from .parsing.arguments import restore_options
 
-    options, output = restore_options(arguments), Output.from_context()
+    options, output = restore_options(arguments), conda_output()
     if options.run is None:
         _show_list(list_runs(options), output)
         return 0

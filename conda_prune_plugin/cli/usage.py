@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .parsing import help_text
-from .parsing.shared_options import CHOICES, add_min_age, add_places
+from .parsing.shared_options import CHOICES, add_min_age, add_places, conda_output
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -102,14 +102,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _export(options: UsageOptions, beginning: Beginning) -> int:
     """Write the files of one environment, or of everything, in ncdu's format."""
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import list_files
     from ..presentation.plan_text import show_notices
     from ..presentation.terminal.console import console
     from ..presentation.usage.ncdu import write_ncdu
 
     # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
-    with interacting(Output.from_context(), progress=not _is_pipe(sys.stdout)) as interaction:
+    with interacting(conda_output(), progress=not _is_pipe(sys.stdout)) as interaction:
         trees, notices = list_files(options, interaction.reporter, beginning)
         notices += tuple(write_ncdu(sys.stdout, trees, now=time.time()))
     show_notices(console(sys.stderr), notices)
@@ -142,11 +142,11 @@ def _prune_command(arguments: argparse.Namespace) -> str:
 
 
 def _run(options: UsageOptions, beginning: Beginning, command: str) -> int:
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import measure_usage
     from ..operations.prune.report_file import ReportFile
 
-    output = Output.from_context()
+    output = conda_output()
     with interacting(output) as interaction:
         file = None if options.html is None else ReportFile(options.html)
         result = measure_usage(options, interaction.reporter, beginning)

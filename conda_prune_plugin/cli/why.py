@@ -70,11 +70,12 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..operations.interaction import Output, interacting
+    from ..operations.interaction import interacting
     from ..operations.prune.explain import explain
     from .parsing.arguments import why_options
+    from .parsing.shared_options import conda_output
 
-    options, output = why_options(arguments), Output.from_context()
+    options, output = why_options(arguments), conda_output()
     with interacting(output) as interaction:
         result = explain(options, interaction.reporter)
     _show(result, output)

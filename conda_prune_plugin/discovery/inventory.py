@@ -11,7 +11,8 @@ from ..core.model import Cache, Entry, Inventory, Root, RootKind, RootState
 from ..core.notices import SOFT_LINKS_POSSIBLE, Notice
 from ..core.rules.reachability import references
 from ..core.units import plural
-from .clients.conda import Settings, conda_settings, registry, unregistered_notices
+from .clients.conda import Settings, conda_settings, unregistered_notices
+from .clients.conda_context import registry
 from .clients.other_users import find_other_users
 from .clients.rattler import is_rattlers
 from .links.unseen_soft_links import why_soft_links

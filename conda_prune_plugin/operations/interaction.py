@@ -28,19 +28,6 @@ class Output:
     quiet: bool
     verbosity: int
 
-    @classmethod
-    def from_context(cls) -> Output:
-        """Return what conda made of command line, environment and ``.condarc``."""
-        from conda.base.context import context
-
-        return cls(
-            json=bool(context.json),
-            dry_run=bool(context.dry_run),
-            yes=bool(context.always_yes),
-            quiet=bool(context.quiet),
-            verbosity=int(context.verbosity or 0),
-        )
-
 
 def message_printer(output: Output, reporter: Reporter) -> Callable[[str], None]:
     """Return what says something to the user while the work goes on."""

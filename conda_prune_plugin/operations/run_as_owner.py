@@ -36,8 +36,9 @@ from ..execution.state.receipt import ReceiptEntry
 from ..execution.state.state_dir import locked
 from ..execution.state.stored_runs import StoredRun
 from ..execution.sweep import Execution, execute
+from .conda_fetch import preload
 from .conda_hooks import run_removal_hooks
-from .runs.refetch import fetch, preload
+from .runs.refetch import fetch
 from .runs.restore_envs import restore_environments
 
 #: What `Export` says of an environment.

@@ -52,14 +52,11 @@ def _needed_offline() -> Target:
     archive gets into it only if conda has no record of it and extracts it to make one, without the SHA-256. From 24.9
     on only complete directories serve both.
     """
-    from conda import __version__
-    from conda.base.context import context
-    from conda.models.version import VersionOrder
+    from ...discovery.clients.conda_context import is_older_than, solver
 
-    version = VersionOrder(__version__)
-    if context.solver == "classic" and version < VersionOrder("25.7"):
-        return Target(0) if version < VersionOrder("24.9") else Target.REDUNDANT
-    return Target.RECORDS if context.solver == "libmamba" else Target.RECORDS | Target.INDEX_CACHE
+    if solver() == "classic" and is_older_than("25.7"):
+        return Target(0) if is_older_than("24.9") else Target.REDUNDANT
+    return Target.RECORDS if solver() == "libmamba" else Target.RECORDS | Target.INDEX_CACHE
 
 
 def refuse_contrary(preset: str, arguments: argparse.Namespace) -> None:

@@ -1,9 +1,12 @@
-"""Options that several commands share, and the types of their values."""
+"""Options that several commands share, conda's own among them, and the types of their values."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...operations.interaction import Output
 
 #: The options that choose packages, by the names of their values. Commands that plan a prune honour them also before
 #: their own name.
@@ -37,18 +40,40 @@ class Value(argparse.Action):
         setattr(namespace, self.dest, (option, values))
 
 
-def directory(text: str) -> str:
-    """Return the name of a directory, which doesn't have to exist; for argparse."""
-    if not text:
-        raise argparse.ArgumentTypeError("a directory name is required")
-    return text
-
-
 def add_output_and_prompt_options(parser: argparse.ArgumentParser) -> None:
     """Add conda's own options for output and prompts: ``--json``, ``--dry-run``, ``--yes`` and so on."""
     from conda.cli import helpers
 
     helpers.add_output_and_prompt_options(parser)
+
+
+def conda_output() -> Output:
+    """Return the values of conda's output options, from the command line, the environment and ``.condarc``."""
+    from conda.base.context import context
+
+    from ...operations.interaction import Output
+
+    return Output(
+        json=bool(context.json),
+        dry_run=bool(context.dry_run),
+        yes=bool(context.always_yes),
+        quiet=bool(context.quiet),
+        verbosity=int(context.verbosity or 0),
+    )
+
+
+def wants_json() -> bool:
+    """Return True if JSON was requested, even if another of conda's settings is invalid."""
+    from conda.base.context import context
+
+    return bool(context.json)
+
+
+def directory(text: str) -> str:
+    """Return the name of a directory, which doesn't have to exist; for argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("a directory name is required")
+    return text
 
 
 def add_pkgs_dir(group: Any) -> None:

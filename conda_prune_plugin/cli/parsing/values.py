@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ... import settings
 from ...core.units import parse_age
-from ...discovery.packages import match_spec
+from ...discovery.clients import conda_specs
 from ...errors import UsageError
 from ...execution.locks.run_lock import DEFAULT_PATIENCE
 
@@ -60,7 +60,7 @@ def value_of(
 def specs_of(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     """Return the texts if all are package specifications. Raises `UsageError`, naming the option."""
     try:
-        match_spec.require_specs(texts)
+        conda_specs.require_specs(texts)
     except ValueError as error:
         raise UsageError(f"{option}: {error.args[0]}.", hint=HINT) from error
     return tuple(texts)
@@ -68,7 +68,7 @@ def specs_of(option: str, texts: Sequence[str]) -> tuple[str, ...]:
 
 def spec_of(text: str) -> str:
     """Return the text if it is a package specification. Raises `ValueError`."""
-    match_spec.entry_matcher(text)
+    conda_specs.entry_matcher(text)
     return text
 
 

@@ -10,21 +10,25 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from conda.base.context import context
-from conda.core.envs_manager import get_user_environments_txt_file
-
 from ... import failures
 from ...core.model import Client
 from ...core.notices import Notice
 from ...embedded import is_embedded
 from ..roots.envs_dirs import EnvsDir
+from .conda_context import (
+    REGISTER,
+    build_work_dir,
+    envs_dirs,
+    pkgs_dirs,
+    registry,
+    root_prefix,
+    target_prefix,
+    where_not_registered,
+)
 from .installations import Installation, settings_files, usual_installations
 from .mamba_pixi import other_clients, pixi_cache_roots
 from .other_users import other_homes
 from .tool_environments import tool_places
-
-#: conda's setting for whether a new environment gets a line in the registry.
-_REGISTER = "register_envs"
 
 #: The kind of the notice on a configuration that switches it off.
 UNREGISTERED = "unregistered-environments"
@@ -58,21 +62,22 @@ def conda_settings() -> Settings:
     installations: tuple[Installation, ...] = usual_installations(os.environ) if is_embedded() else ()
     others = other_clients(os.environ)
     active = os.environ.get("CONDA_PREFIX")
-    prefixes = (context.root_prefix, active, context.target_prefix)
+    root, caches = root_prefix(), pkgs_dirs()
+    prefixes = (root, active, target_prefix())
     homes = tuple(other_homes())
-    envs_dirs = _unique(context.envs_dirs, *(place.envs_dirs for place in installations), others.envs_dirs)
+    directories = _unique(envs_dirs(), *(place.envs_dirs for place in installations), others.envs_dirs)
     values = {
-        "croot": (str(context.croot),),
-        "envs_dir": envs_dirs,
+        "croot": (build_work_dir(),),
+        "envs_dir": directories,
         "pixi_cache": pixi_cache_roots(os.environ),
-        "root": (str(context.root_prefix),),
+        "root": (root,),
     }
     return Settings(
-        pkgs_dirs=_unique(context.pkgs_dirs, *(place.pkgs_dirs for place in installations)),
-        envs_dirs=envs_dirs,
+        pkgs_dirs=_unique(caches, *(place.pkgs_dirs for place in installations)),
+        envs_dirs=directories,
         places=(*others.places, *tool_places(os.environ, values, homes)),
         current=_current(),
-        root_prefix=str(context.root_prefix),
+        root_prefix=root,
         prefixes=_unique(
             (os.path.abspath(prefix) for prefix in prefixes if prefix),
             (place.prefix for place in installations),
@@ -81,24 +86,20 @@ def conda_settings() -> Settings:
         registries=(registry("~"),),
         other_registries=tuple(registry(home) for home in homes),
         # conda may be told to use one of them: then it is conda's too.
-        other_caches={path: client for path, client in others.caches.items() if path not in context.pkgs_dirs},
+        other_caches={path: client for path, client in others.caches.items() if path not in caches},
     )
 
 
 def unregistered_notices() -> tuple[Notice, ...]:
     """Return a warning for each configuration by which conda doesn't register the environments that it creates."""
-    told: dict[str, None] = {}
-    if not context.register_envs:
-        told |= {str(source): None for source, values in context.raw_data.items() if _REGISTER in values}
-        told = told or {"conda's configuration": None}
-    told |= {path: None for path, values in settings_files(os.environ, _REGISTER) if values.get(_REGISTER) is False}
-    return tuple(map(_unregistered, told))
+    others = (path for path, values in settings_files(os.environ, REGISTER) if values.get(REGISTER) is False)
+    return tuple(map(_unregistered, dict.fromkeys((*where_not_registered(), *others))))
 
 
 def _unregistered(source: str) -> Notice:
     where = "The environment variable CONDA_REGISTER_ENVS" if source == "envvars" else source
     message = (
-        f"{where} sets {_REGISTER} to false: environments created with it are listed nowhere. "
+        f"{where} sets {REGISTER} to false: environments created with it are listed nowhere. "
         "Name them with --root, or where they are with --search."
     )
     return Notice(UNREGISTERED, message, source if os.path.isabs(source) else "", hides_roots=True)
@@ -110,11 +111,6 @@ def _current() -> str | None:
     except OSError as error:
         failures.note(error)
         return None
-
-
-def registry(home: str) -> str:
-    """Return the path of the registry in a home."""
-    return str(get_user_environments_txt_file(home))
 
 
 def _unique(*groups: object) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """The targets of ``conda clean`` besides packages: index caches, temporary files, log files.
 
-Its own finders are called, with one thing changed. They ask a function of their module for the caches, which opens
-every ``urls.txt`` for appending to see whether it may, and misses caches without one: they are given our caches. Its
-finder of temporary files knows conda's alone, and takes what a package has brought: they are found by
+Its own finders of the first and the last are called, for our caches (`clients.conda_files`). Its finder of temporary
+files knows conda's alone, and takes what a package has brought: they are found by
 `temporary_files`.
 """
 
@@ -11,10 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import FunctionType
-from typing import cast
-
-from conda.cli import main_clean
 
 from ... import failures
 from ...core.model import Cache, Client, OtherKind, Root, RootKind, RootState
@@ -23,6 +18,7 @@ from ...core.plan import Other
 from ...core.rules.targets import Target
 from ...core.units import plural
 from ...failures import suppress
+from ..clients.conda_files import index_caches, log_files
 from ..system.measure import Measure
 from ..system.privileges import is_root_to
 from .temporary_files import finished_list, free_locks, in_environment, in_index_cache, owned
@@ -45,9 +41,9 @@ def find_other(
     notices: list[Notice] = []
     places: list[tuple[OtherKind, str, str]] = []
     if Target.INDEX_CACHE in targets:
-        places += ((OtherKind.INDEX_CACHE, *place) for place in _in_caches(main_clean.find_index_cache, writable))
+        places += ((OtherKind.INDEX_CACHE, *place) for place in index_caches(writable))
     if Target.LOGFILES in targets:
-        places += ((OtherKind.LOGFILES, *place) for place in _in_caches(main_clean.find_logfiles, writable))
+        places += ((OtherKind.LOGFILES, *place) for place in log_files(writable))
     if Target.TEMPFILES in targets:
         indexed = {} if Target.INDEX_CACHE in targets else writable
         files, remarks = _tempfiles(caches, indexed, roots, oldest, progress)
@@ -59,16 +55,6 @@ def find_other(
         message = f"{what} can't be read, or not removed by you, and will stay; the first: {staying[0]}."
         notices.append(Notice("read-only", message, staying[0]))
     return tuple(found), tuple(notices)
-
-
-def _in_caches(finder: Callable[[], list[str]], caches: Mapping[str, Cache]) -> Iterator[tuple[str, str]]:
-    """Give cache and path of what a finder of conda's finds in these caches."""
-    plain = cast(FunctionType, finder)
-    ours = {**plain.__globals__, "find_pkgs_dirs": lambda: list(caches)}
-    for path in FunctionType(plain.__code__, ours)():
-        top = next((top for top in caches if path.startswith(os.path.join(top, ""))), None)
-        if top is not None:
-            yield top, path
 
 
 def _tempfiles(

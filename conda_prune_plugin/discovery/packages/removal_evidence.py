@@ -18,13 +18,14 @@ from ...core.layout import INDEX, META
 from ...core.model import Cache, Entry, Part, PartKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
+from ..clients.conda_context import local_builds
 from ..clients.rattler import recorded_sha256
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
 from .archive_metadata import dist_in_archive
 from .inspection import Memory
 from .package_urls import read_urls, without_credentials
-from .provenance import irreplaceable, local_builds
+from .provenance import irreplaceable
 
 
 def gather_evidence(

@@ -22,7 +22,8 @@ from ...core.model import Cache, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...errors import LockfileError, UsageError
 from ..clients.archive_names import archive_dist
-from ..packages.match_spec import matching, parse_spec
+from ..clients.conda_specs import PackageSpec
+from ..packages.match_spec import matching
 from ..packages.package_identity import Names
 from ..system.safe_read import read_regular
 
@@ -224,7 +225,7 @@ def _environment(path: str, dependencies: list[Node]) -> Iterator[tuple[str, int
             continue
         text = _text(dependency) or ""
         try:
-            parse_spec(text)
+            PackageSpec(text)
         except ValueError as error:
             _broken(path, _line(dependency), str(error))
         yield text, _line(dependency)

@@ -12,9 +12,9 @@ from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget
 from ...core.rules.targets import kinds
 from ...core.units import format_size
+from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
-from ...discovery.packages.match_spec import version_key
 from ...discovery.system.measure import Measure
 from ...discovery.system.worker import WorkerPool
 from ...presentation.terminal.progress import Reporter

@@ -145,7 +145,7 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
     if spec is None:
         return lambda entry: True
-    from ...discovery.packages.match_spec import entry_matcher
+    from ...discovery.clients.conda_specs import entry_matcher
 
     fits = entry_matcher(spec)
 
