@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK: argcomplete's global completion looks for this in the file of the command ``conda-prune``.
 """Which conda to run: the installed one, else the copy that the PyPI package conda-lock ships.
 
 conda itself is not on PyPI, but conda-lock carries an unmodified conda 24.7.1 as ``conda_lock._vendor.conda``. After
@@ -27,9 +28,9 @@ _VENDORED = "conda_lock._vendor.conda"
 _DIRECTORY = os.path.join("_vendor", "conda")
 
 _NO_CONDA = """\
-conda-prune: there is no conda that it could use.
-Install it into an environment that has conda:   conda install -n base conda-prune
-or, on a machine without conda, from PyPI:       pip install 'conda-prune[embedded]'
+conda-prune: no conda found.
+Install conda-prune into an environment with conda, or install it with its own:
+  pip install 'conda-prune[embedded]'
 """
 
 
@@ -55,6 +56,12 @@ def activate() -> bool:
     return True
 
 
+def activate_for_commands() -> None:
+    """As `activate`, and ready for what loads conda's plugins."""
+    if activate():
+        _leave_out_conda_lock()
+
+
 def is_embedded() -> bool:
     """Return whether ``import conda`` gives the embedded copy."""
     return any(isinstance(finder, _Finder) for finder in sys.meta_path)
@@ -76,14 +83,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def main_afresh(arguments: Sequence[str]) -> int:
+    """Run conda's command line as if in a process of its own, which would take longer than most commands."""
+    from conda.base.context import reset_context
+    from conda.core.package_cache_data import PackageCacheData
+    from conda.core.prefix_data import PrefixData
+
+    reset_context()
+    PackageCacheData.clear()
+    PrefixData._cache_.clear()
+    return main(arguments)
+
+
 def _conda_main() -> Callable[..., int | None] | None:
     """Import conda and return its command line; None if there is no conda."""
     try:
-        activate()
+        activate_for_commands()
     except ModuleNotFoundError:
         return None
-    if is_embedded():
-        _leave_out_conda_lock()
     from conda.cli.main import main as conda_main
 
     found: Callable[..., int | None] = conda_main
@@ -173,7 +190,7 @@ class _Alias(importlib.abc.Loader):
 
 
 def _is_spawned() -> bool:
-    """Return whether a process that `multiprocessing` spawned is importing its parent's main program right now.
+    """Return whether a process that ``multiprocessing`` spawned is importing its parent's main program right now.
 
     It does that under the name ``__mp_main__`` (multiprocessing.spawn.prepare), which elsewhere is ``__main__`` itself.
     """

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
-from conda import CondaError
+from conda import CondaError as CondaError  # noqa: PLC0414  # Everybody else takes it from here.
 
 #: The exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT.
 INTERRUPTED = 130
+
+
+def exit_code(*, failed: bool, interrupted: bool) -> int:
+    """Return the exit code of a command that has reported what it did."""
+    return INTERRUPTED if interrupted else int(failed)
 
 
 class PruneError(CondaError):
@@ -117,6 +123,32 @@ class NoRoomError(StateError):
 
 class DemoError(PruneError):
     """The demonstration could not be set up."""
+
+
+def is_of_configuration(error: Exception) -> bool:
+    """Return whether conda failed at a value of its configuration: for some it has no error of its own."""
+    module = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return module == "conda.common.configuration"
+
+
+def refused_by_conda(error: Exception) -> PruneError:
+    """Return an error of conda's own in the form of ours."""
+    from conda.common.configuration import ConfigurationError
+
+    hint = "What was begun the next run finishes or takes back."
+    if isinstance(error, ConfigurationError) or is_of_configuration(error):
+        hint = "`conda config --show-sources` shows what conda is configured to do, and where that is written."
+    # On one line: conda's messages have several.
+    message = " ".join(str(error).split())
+    return CondaRefusedError(f"conda failed: {type(error).__name__}: {message}", hint=hint)
+
+
+def refused_by_system(error: OSError) -> PruneError:
+    """Return an error of the operating system that nothing was prepared for in the form of ours."""
+    return SystemRefusedError(
+        f"The system refused something: {reason(error)}.",
+        hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
+    )
 
 
 def reason(error: OSError) -> str:

@@ -1,8 +1,8 @@
-"""Errors of the disk that a command survives: noted where they are caught, named at its end, which is exit code 1 then.
+"""Disk errors that a command survives: noted where they are caught, reported at the end with exit code 1.
 
 A listing, a status or a file that can't be had is survived nearly everywhere: what can't be seen is kept. If it is
 missing, or closed to this user, that is all there is to say. If the disk fails, the user asked for an answer and got
-none. So whatever catches an `OSError` hands it to `note`, by `suppress` or itself; `tests/project/test_house.py`
+none. So whatever catches an `OSError` hands it to `note`, by `suppress` or itself; `tests/project/test_imports.py`
 demands it. The questions that `os.path` answers with "no" whatever goes wrong are asked here too.
 """
 
@@ -57,7 +57,7 @@ class Failure:
 #: In the order in which they came: a dictionary for its keys. Threads of a command share it.
 _noted: dict[Failure, None] = {}
 _accepted: set[str] = set()
-_told: set[str] = set()
+_reported: set[str] = set()
 
 #: What stands for an answer of the disk where the user has asked for what lies there.
 _OF_ACCESS = frozenset({errno.EACCES, errno.EPERM})
@@ -65,7 +65,7 @@ _OF_ACCESS = frozenset({errno.EACCES, errno.EPERM})
 
 def begin() -> None:
     """Forget what an earlier command of this process has noted."""
-    for remembered in (_noted, _accepted, _told):
+    for remembered in (_noted, _accepted, _reported):
         remembered.clear()
 
 
@@ -102,13 +102,13 @@ def accept(paths: Iterable[str]) -> None:
 
 def tell(paths: Iterable[str]) -> None:
     """Take failures at or below some paths for told: a warning has named the place."""
-    _told.update(paths)
+    _reported.update(paths)
 
 
-def untold() -> tuple[Failure, ...]:
+def unreported() -> tuple[Failure, ...]:
     """Return what was noted and neither accepted nor told; it counts as told from now on."""
-    found = tuple(failure for failure in noted() if not is_below(failure.path, _told))
-    _told.update(failure.path for failure in found)
+    found = tuple(failure for failure in noted() if not is_below(failure.path, _reported))
+    _reported.update(failure.path for failure in found)
     return found
 
 
@@ -198,3 +198,22 @@ def realpath(path: str) -> str:
     except OSError as error:
         note(error)
         return os.path.realpath(path)
+
+
+def may_write(directory: str) -> bool:
+    """Return what `os.access` says of changing the names in a directory.
+
+    That tells no error, so where it says no the system is asked again by a call that does.
+    """
+    mode = os.W_OK | os.X_OK
+    if os.access(directory, mode):
+        return True
+    if os.name == "nt":
+        return False
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).access(os.fsencode(directory), mode) == 0:
+        return True
+    number = ctypes.get_errno()
+    note(OSError(number, os.strerror(number), directory))
+    return False

@@ -1,4 +1,4 @@
-"""What ``conda doctor`` says of the package caches, and what ``conda doctor --fix`` does about it."""
+"""The health check for ``conda doctor``, and the fix for ``conda doctor --fix``."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .. import failures
+
 if TYPE_CHECKING:
     from ..core.plan import Plan
     from ..operations.options import PruneOptions
 
-#: The names of conda's marks have moved; the marks are the same in all versions.
+#: conda's marks. Their names differ between versions of conda.
 _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"
 
-#: How it is called in ``conda doctor --fix NAME``.
+#: The name in ``conda doctor --fix NAME``.
 NAME = "package-caches"
 
 
-def health_check() -> Any:
-    """Return the health check, with a fixer where conda knows of such (from 26.1)."""
+def health_check(kind: Callable[..., Any]) -> Any:
+    """Return the health check, with a fixer if conda's class `kind` supports fixers (from 26.1)."""
     from inspect import signature
 
-    from conda.plugins.types import CondaHealthCheck
-
-    known = signature(CondaHealthCheck).parameters
+    known = signature(kind).parameters
     more = {
         "fixer": fix,
         "summary": "Find leftovers and damaged packages in the package caches",
         "fix": "Remove the leftovers and extract damaged packages anew (conda prune --leftovers --repair)",
     }
-    return CondaHealthCheck(name=NAME, action=check, **{name: value for name, value in more.items() if name in known})
+    return kind(name=NAME, action=check, **{name: value for name, value in more.items() if name in known})
 
 
 def check(prefix: str, verbose: bool) -> None:
-    """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
+    """Print the problems of the package caches, for any environment. Writes nothing."""
     from ..core.units import format_size
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
+    failures.begin()
     plan = _plan(configured_options())
     findings = _findings(plan, verbose)
     if findings:
@@ -52,21 +53,24 @@ def check(prefix: str, verbose: bool) -> None:
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:
-    """Remove leftovers and repair damaged packages once conda has asked; return the exit code.
+    """Remove leftovers and repair damaged packages after conda's confirmation; return the exit code.
 
-    Raises `ConfirmationError`: conda takes ``--json`` for a yes.
+    Raises `ConfirmationError` with ``--json``, which conda would take for a yes.
     """
     from ..core.plan import what_goes
     from ..core.units import plural
-    from ..operations.interaction import Output, forget_typed, may_ask, require_answer
+    from ..operations.interaction import forget_typed, may_ask, require_answer
+    from .failure_report import report_failures
+    from .parsing.shared_options import conda_output
     from .prune import prune_with
 
-    output = Output.from_context()
+    output = conda_output()
+    failures.begin()
     options = _fixing()
     plan = _plan(options)
     if not plan.changes:
         print("There is nothing in the package caches that can be removed or repaired now.")
-        return 0
+        return report_failures(0)
     if not output.dry_run:
         mended = plural(len(plan.repair), "damaged package") if plan.repair else ""
         done = [f"remove {what_goes(plan)}" if plan.remove else "", f"extract {mended} anew" if mended else ""]
@@ -77,13 +81,14 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
             forget_typed()
         confirm(question)
     result = prune_with(options, replace(output, json=False, yes=True))
-    return 1 if result is None else result.exit_code
+    return report_failures(1 if result is None else result.exit_code)
 
 
 def _findings(plan: Plan, verbose: bool) -> list[str]:
-    """Return what is wrong, line by line."""
+    """Return the problems, one line each."""
     from ..core.units import format_size, plural
     from ..operations.prune.integrity_check import kept_though_damaged
+    from ..presentation.terminal.notice_groups import unreported_failures
     from ..presentation.terminal.printable import printable
 
     leftovers = [decision for decision in plan.remove if decision.leftover]
@@ -95,24 +100,26 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
         )
     if verbose:
         lines += [f"{decision.paths[0]}: {decision.reasons[0].detail}" for decision in leftovers]
+    lines += [notice.message for notice in unreported_failures()]
     return list(map(printable, lines))
 
 
 def _plan(options: PruneOptions) -> Plan:
-    """Return the plan of ``conda prune`` with these options, packages in use looked at in any case."""
-    from ..operations.interaction import Output, interacting
+    """Return the plan of ``conda prune`` with these options, with packages in use checked too."""
+    from ..operations.interaction import interacting
     from ..operations.prune.planning import discover_and_plan
+    from .parsing.shared_options import conda_output
 
     options = replace(options, search=replace(options.search, everything=True))
-    with interacting(Output.from_context()) as interaction:
+    with interacting(conda_output()) as interaction:
         return discover_and_plan(options, interaction.reporter)[0]
 
 
 def _fixing() -> PruneOptions:
-    """Return what ``conda prune --leftovers --repair`` means. Raises `SettingError`."""
+    """Return the options of ``conda prune --leftovers --repair``. Raises `SettingError`."""
     from ..core.rules.targets import Target
     from ..discovery.leftovers.leftover_search import Search
-    from .arguments import configured_options
+    from .parsing.arguments import configured_options
 
     targets = Target.LEFTOVERS | Target.TEMPFILES
     return configured_options(targets=targets, search=Search(everything=True, repair=True))

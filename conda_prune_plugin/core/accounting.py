@@ -1,4 +1,4 @@
-"""Counting bytes by inode.
+"""Count bytes by inode, and say how far a count can be relied on.
 
 An inode's blocks come back when its last link goes, wherever that link lies: in the same entry, in another entry or in
 an environment. A `Ledger` follows a sequence of removals and says for each what it gives back.
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from .evidence import Measurement, Remainder, SharedInode
+from .model import Word
+from .notices import ESTIMATED, LAYERED, Notice
 
 #: Device and inode number.
 InodeKey = tuple[int, int]
@@ -65,3 +67,27 @@ def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:
 def unexplained(measurement: Measurement, outside: Mapping[InodeKey, int]) -> int:
     """Return how many files of a part have links that `outside` counts as explained by nothing."""
     return sum(1 for inode in measurement.shared if outside.get((inode.device, inode.inode), 0) > 0)
+
+
+class Precision(Word):
+    """How far a size can be relied on."""
+
+    EXACT = "exact"
+    ABOUT = "about"
+    AT_MOST = "at-most"
+
+
+_HEDGES = {Precision.EXACT: "", Precision.ABOUT: "about ", Precision.AT_MOST: "at most "}
+
+
+def precision(notices: Iterable[Notice]) -> Precision:
+    """Return how far the sizes can be relied on that notices were given with."""
+    kinds = {notice.kind for notice in notices}
+    if LAYERED in kinds:
+        return Precision.AT_MOST
+    return Precision.ABOUT if ESTIMATED in kinds else Precision.EXACT
+
+
+def hedge(notices: Iterable[Notice]) -> str:
+    """Return what has to stand before a size, with a space behind it; nothing where it is exact."""
+    return _HEDGES[precision(notices)]

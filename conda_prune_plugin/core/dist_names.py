@@ -1,4 +1,4 @@
-"""Names of distributions, of their files, and of what lies beside them.
+"""Names of distributions, and of the files that belong to them.
 
 conda accepts a record only from a file named ``name-version-build.json`` (``PrefixData._load_single_record``), and
 an extracted directory and its archives bear the same ``name-version-build``, called `dist` here. Comparing these

@@ -1,4 +1,4 @@
-"""What the status of a file says, on every platform.
+"""Read a file's status the same way on every platform.
 
 Windows has no blocks, inode changes and owners to tell of, and a second kind of link to a directory beside the symbolic
 one: the junction, which calls itself a directory (a reparse point, ``st_file_attributes``). macOS has files that are

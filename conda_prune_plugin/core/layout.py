@@ -1,4 +1,4 @@
-"""Names of files and directories in caches and environments, as conda and other clients have them."""
+"""File names in caches and environments, as conda and other clients write them."""
 
 from __future__ import annotations
 

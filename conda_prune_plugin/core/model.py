@@ -1,4 +1,4 @@
-"""The words of the design as values: caches, entries, roots, what was measured and found.
+"""The vocabulary of the design as values: caches, entries, roots, references.
 
 Sizes are integers in bytes, times are seconds since the epoch as floats, paths are absolute strings. A path that is
 not valid UTF-8 carries its odd bytes as surrogates, as `os.fsdecode` gives them.
@@ -203,7 +203,7 @@ class Root:
 
     path: of the environment, of the revision's environment, or of the lockfile; empty for a rule.
     name: the environment's, if it has one; the revision's with it; the text of a rule.
-    stamp: what tells whether an environment has changed since it was read.
+    signature: what tells whether an environment has changed since it was read.
     notes: for the dists of which there is more to say than that this root names them, such as the line of a lockfile.
     aliases: which of the dists are only other names of a record, as its url gives them, and what that record is called.
     """
@@ -213,7 +213,7 @@ class Root:
     state: RootState
     dists: frozenset[str] = field(repr=False)
     kind: RootKind = RootKind.ENVIRONMENT
-    stamp: tuple[int, int] | None = field(default=None, repr=False)
+    signature: tuple[int, int] | None = field(default=None, repr=False)
     notes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

@@ -1,4 +1,4 @@
-"""What the user should know: notices, and the kinds that more than one place asks for."""
+"""Notices: what the user should know, and the kinds that more than one module needs."""
 
 from __future__ import annotations
 

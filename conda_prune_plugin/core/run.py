@@ -1,4 +1,4 @@
-"""Runs: what one execution disposes of and how, and what it has left to be restored."""
+"""Runs: how one execution disposes of packages, and what it left to restore."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .units import format_size
 class Disposal(Word):
     """What becomes of what a run takes out of a cache.
 
-    `BACKUP`: it stays aside in the cache, whole, until it is restored or purged. `ARCHIVE`: it is deleted once a
-    compressed archive of it lies elsewhere.
+    `BACKUP`: it stays in the cache's quarantine, complete, until it is restored or purged. `ARCHIVE`: it is deleted
+    once a compressed archive of it lies elsewhere.
     """
 
     DELETE = "delete"
@@ -41,7 +41,7 @@ class RunSummary:
     run: what it says of itself; None if that can't be understood.
     entries: how many can be restored; `dists` are their names.
     stored: the bytes that purging it gives back.
-    complete: it came to its end; one that was cut off has to be finished first.
+    complete: it came to its end; one that was interrupted has to be finished first.
     environments: it took environments away, and not packages out of caches.
     unexplained: there is something of it that nothing explains, so that it is left alone.
     own_files: how many files and directories of the user's own work it holds, which nothing else brings back.

@@ -1,4 +1,4 @@
-"""Bytes and ages, as people write and read them."""
+"""Parse and format bytes and ages."""
 
 from __future__ import annotations
 

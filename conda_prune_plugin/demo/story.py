@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ..embedded import activate, main
+from ..embedded import activate, main, main_afresh
 from .demo_packages import PLACEHOLDER, File, HardLink, Package, SymLink, build_channel
 from .sandbox import Sandbox
 
@@ -115,14 +115,14 @@ class Story:
         print(f"$ {''.join(f'{key}={value} ' for key, value in changes.items())}conda {shown}", flush=True)
         output = io.StringIO()
         with _variables(changes), redirect_stdout(output), redirect_stderr(output):
-            code = _fresh(*command, "--yes", "--quiet")
+            code = main_afresh((*command, "--yes", "--quiet"))
         if code:
             raise SystemExit(f"{output.getvalue()}\nconda failed with exit code {code}")
 
     def _json(self, *command: str) -> Any:
         output = io.StringIO()
         with redirect_stdout(output):
-            code = _fresh(*command, "--json")
+            code = main_afresh((*command, "--json"))
         if code:
             raise SystemExit(f"{output.getvalue()}\nconda failed with exit code {code}")
         return json.loads(output.getvalue())
@@ -134,18 +134,6 @@ class Story:
             for path in sorted(self._sandbox.envs.rglob("*"))
             if path.is_symlink() or path.is_file()
         }
-
-
-def _fresh(*command: str) -> int:
-    """Run conda as if in a process of its own, which would take longer than most of these commands."""
-    from conda.base.context import reset_context
-    from conda.core.package_cache_data import PackageCacheData
-    from conda.core.prefix_data import PrefixData
-
-    reset_context()
-    PackageCacheData.clear()
-    PrefixData._cache_.clear()
-    return main(command)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Reads the disk into values of the core; writes nothing, anywhere."""
+"""Read the disk into values of the core. Nothing here writes."""

@@ -14,21 +14,14 @@ from ..core.rules.leftover_policy import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
 from .leftovers.conda_clean import find_other
-from .leftovers.leftover_search import (
-    DEFAULT_SEARCH,
-    Found,
-    Search,
-    find_leftovers,
-    with_archives,
-    with_choices,
-    with_links,
-)
+from .leftovers.leftover_evidence import with_archives, with_choices, with_links
+from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
 from .packages.inspection import Memory
 from .packages.match_spec import matching
 from .packages.package_identity import Names
-from .packages.removal_evidence import archives_beside, gather_evidence
+from .packages.removal_evidence import gather_evidence, redundant_archives
 from .system.measure import Measure
 from .system.worker import WorkerPool
 
@@ -68,7 +61,7 @@ class Scope:
 class Findings:
     """The evidence on what may go.
 
-    inventory: without the leftovers, which are decided on by themselves. evidence: on packages. unlinked, doubles,
+    inventory: without the leftovers, which are decided on by themselves. evidence: on packages. unlinked, redundant,
     tarballs: what of these may go though environments have it (see `Policy`). chosen: what `Scope.only` matches; None
     without. other: what is not a package. held: what the caches hold in bytes, 0 if that was not asked for.
     """
@@ -164,14 +157,14 @@ class _Examination:
             notices=(*self._unmatched(), *packages.notices, *unseen, *remarks),
         )
 
-    def _find_leftovers(self, inventory: Inventory) -> Found:
+    def _find_leftovers(self, inventory: Inventory) -> LeftoverSearchResult:
         asked = bool(self._scope.targets & (Target.LEFTOVERS | Target.REPAIR))
         if not asked and not self._search.everything:
-            return Found(inventory)
+            return LeftoverSearchResult(inventory)
         words = "Verifying packages" if self._search.hashes else "Looking for leftovers"
         progress = self._progress.counter(words)
         found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress, self._workers)
-        return found if asked else Found(inventory, whole=found.whole)
+        return found if asked else LeftoverSearchResult(inventory, whole=found.whole)
 
     def _package_evidence(self) -> _PackageEvidence:
         targets, inventory = self._scope.targets, self._inventory
@@ -227,7 +220,7 @@ class _Examination:
             for entry in self._found.whole
             if (entry.dist in self._referenced or entry in linked) and entry not in spared
         ]
-        return archives_beside(self._inventory.caches, entries, self._memory)
+        return redundant_archives(self._inventory.caches, entries, self._memory)
 
     def _held(self) -> int:
         """Return what the caches of which something may go hold: every file of them is looked at."""

@@ -1,4 +1,4 @@
-"""From the command line's words and conda's settings to an inventory, and the watch over its roots."""
+"""Make the inventory of caches and roots, and watch the roots."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from ..core.model import Cache, Entry, Inventory, Root, RootKind, RootState
 from ..core.notices import SOFT_LINKS_POSSIBLE, Notice
 from ..core.rules.reachability import references
 from ..core.units import plural
-from .clients.conda import Settings, conda_settings, registry, unregistered_notices
+from .clients.conda import Settings, conda_settings, unregistered_notices
+from .clients.conda_context import registry
 from .clients.other_users import find_other_users
 from .clients.rattler import is_rattlers
 from .links.unseen_soft_links import why_soft_links
 from .packages.cache_listing import find_caches
 from .packages.match_spec import matching
 from .packages.package_identity import Names
-from .roots.environments import Reader, Sources, require_environments, search_environments
+from .roots.environment_search import search_environments
+from .roots.environments import Reader, Sources, require_environments
 from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .roots.revisions import earlier_revisions
 from .roots.watch import RootWatch, _no_cache

@@ -1,1 +1,1 @@
-"""Carries a plan out and returns outcomes. Prints nothing, imports no conda."""
+"""Carry a plan out and return outcomes. Prints nothing, imports no conda."""

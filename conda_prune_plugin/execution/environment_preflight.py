@@ -1,4 +1,4 @@
-"""What is known of an environment that is to be removed, and the last checks before it goes."""
+"""Last checks before an environment is removed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class EnvironmentRemoval:
     """One environment that is to be taken away.
 
     place: the directory that it lies in; `name` is its name there.
-    identity: what it was when it was looked at; `stamp` that of its ``conda-meta``, by inode and time of modification,
-        None if it had none.
+    identity: what it was when it was looked at; `signature` that of its ``conda-meta``, by inode and time of
+        modification, None if it had none.
     own, apparent: bytes. exports: files by name. details: for the receipt, as JSON has it.
     """
 
     place: Cache
     name: str
     identity: Identity
-    stamp: tuple[int, int] | None
+    signature: tuple[int, int] | None
     exports: Mapping[str, bytes] = field(repr=False)
     details: Mapping[str, Any] = field(repr=False, hash=False)
     own: int = 0
@@ -109,6 +109,6 @@ def _changed(removal: EnvironmentRemoval, place: Directory) -> str | None:
     with place.child(removal.name) as prefix:
         meta = prefix.status("conda-meta") if prefix.exists("conda-meta") else None
         # Where there was none, an environment may have been created since.
-        if removal.stamp != (meta and (meta.st_ino, meta.st_mtime_ns)):
+        if removal.signature != (meta and (meta.st_ino, meta.st_mtime_ns)):
             return "it has changed since it was looked at"
     return None

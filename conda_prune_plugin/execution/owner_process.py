@@ -1,4 +1,4 @@
-"""Work in a place of another user, done by a child process that has become that user.
+"""Work in another user's directory, in a child process that has become that user.
 
 Root that changes a package cache or a directory of environments of another user does so with that user's own rights, as
 cron and sshd do: whatever the user has planted there (links, receipts, archives, swapped directories), the kernel
@@ -57,7 +57,7 @@ class User:
 
 
 def owner_to_become(path: str) -> User | None:
-    """Return the user whom root has to become to work in a directory; None for whoever works there as themselves.
+    """Return the user whom root has to become to work in a directory; None for a user who works there as themselves.
 
     Raises `OSError` if there is no such directory.
     """

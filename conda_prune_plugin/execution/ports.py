@@ -1,4 +1,4 @@
-"""What execution is handed from outside: it prints nothing and imports no conda."""
+"""Callbacks that execution needs from outside, because it imports neither conda nor a user interface."""
 
 from __future__ import annotations
 

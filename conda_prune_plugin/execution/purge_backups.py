@@ -1,4 +1,4 @@
-"""Deleting for good what runs have left: backups, archives elsewhere, receipts."""
+"""Delete what runs left for good: backups, archives elsewhere, receipts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .quarantine.archive import purge_folder
-from .state.receipt import FILES, drop_files, withdraw_receipt
+from .state.receipt_file import FILES, drop_files, withdraw_receipt
 from .state.state_dir import DOOMED, LockedCache, remove_empty
 from .state.stored_runs import StoredRun, require_unchanged_run
 from .state.unfinished_rebuild import drop_note
@@ -36,7 +36,7 @@ def purge(
 ) -> Purged:
     """Delete what one run has left in one cache. Raises `StateError`.
 
-    Each part gets the mark of what is being deleted first, so that a purge that is cut off is finished by the next run.
+    Each part is marked for deletion first, so that the next run completes an interrupted purge.
     """
     run = require_unchanged_run(locked, stored)
     freed = 0

@@ -1,9 +1,9 @@
-"""Finishing what an earlier run left when it was cut off.
+"""Complete or roll back interrupted runs.
 
-The receipt of a cut-off run tells what was moved aside. What was being deleted is deleted to the end; everything else
-is whole and goes back to its place, where the next plan decides on it anew. Where conda has put the same package again
-in the meantime nothing is overwritten: the copy set aside, which was to go anyway, is deleted, and one that was to be
-a backup becomes one. What is gone stays in the receipt, to be restored from where it came.
+The receipt of an interrupted run lists what was moved to quarantine. A deletion that had begun is completed; everything
+else is complete and is put back, and the next plan decides on it again. Where conda has installed the same package in
+the meantime nothing is overwritten: the copy in quarantine, which was to be removed anyway, is deleted, and one that
+was to be a backup becomes one. What was deleted stays in the receipt, to be restored from where it came.
 """
 
 from __future__ import annotations
@@ -19,25 +19,15 @@ from ..core.run import Disposal
 from ..core.units import plural
 from ..errors import reason
 from ..failures import suppress
-from .files.dir_fd import Directory, lacks_room
+from .files.dir_fd import Directory, lacks_space
 from .files.remove_except import reduce
 from .files.remove_tree import remove
 from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder
 from .quarantine.disguise import undisguise
-from .state.receipt import (
-    DOOMED_FILES,
-    RECEIPT,
-    UNFINISHED,
-    Held,
-    Receipt,
-    ReceiptEntry,
-    RunState,
-    read_receipt,
-    withdraw_receipt,
-    write_receipt,
-)
+from .state.receipt import Held, Receipt, ReceiptEntry, RunState
+from .state.receipt_file import DOOMED_FILES, RECEIPT, UNFINISHED, read_receipt, withdraw_receipt, write_receipt
 from .state.saved_exports import DOOMED_EXPORTS, EXPORTS
 from .state.saved_own_files import move_out
 from .state.state_dir import DOOMED, MAKING, LockedCache, locked, remove_empty, run_names, state_path
@@ -49,12 +39,12 @@ _NAMED = 10
 
 
 def cut_off_runs(cache: Cache) -> tuple[StoredRun, ...]:
-    """Return the runs in a cache that were cut off, or are going on right now. Nothing is written."""
+    """Return the runs in a cache that were interrupted, or are going on right now. Nothing is written."""
     return tuple(run for run in stored_runs(cache) if not run.complete or run.rebuilding)
 
 
 def needs_recovery(cache: Cache) -> bool:
-    """Return whether anything is left of a run that was cut off, be it only a lock or our empty directory."""
+    """Return whether anything is left of a run that was interrupted, be it only a lock or our empty directory."""
     try:
         names = os.listdir(state_path(cache))
     except OSError as error:
@@ -91,8 +81,8 @@ def recover(
             except (OSError, ValueError) as error:
                 message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
                 message += f" {run.remedy}" if run.unexplained else ""
-                # What only lacks room is done when there is some, which the command that runs now may make.
-                complete &= isinstance(error, OSError) and lacks_room(error)
+                # What only lacks space is done when there is some, which the command that runs now may make.
+                complete &= isinstance(error, OSError) and lacks_space(error)
             notices.append(Notice("cut-off-run", message, run.path))
     return tuple(notices), complete
 
@@ -127,11 +117,11 @@ def own_work_message(work: OwnWorkError) -> str:
 def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
     """Finish one run and return what was done; what fails stops nothing else of it.
 
-    Raises `OSError`, or `ValueError` if the receipt can't be understood: the run stays one that was cut off.
+    Raises `OSError`, or `ValueError` if the receipt can't be understood: the run stays one that was interrupted.
     """
     names = {name for name, _ in folder.names() if is_ours(name)}
     if not names - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}:
-        # It was cut off before it had even a receipt.
+        # It was interrupted before it had even a receipt.
         withdraw_receipt(folder)
         return f"The run {run} was cut off before it changed anything."
     receipt = read_receipt(folder)

@@ -1,17 +1,18 @@
-"""Taking environments away: exported, set aside by one rename, and deleted then unless they are a backup.
+"""Remove environments: export them, move them to quarantine by one rename, then delete them or keep a backup.
 
 What makes it safe to be killed at any step, in this order:
 
-1. the exports and the receipt are written into ``<directory of the environment>/.conda-prune/<run>/`` and synced;
-2. the environment is renamed into that folder: it is whole at its place before, and wholly set aside after. The same
-   directory is the same file system, so this is one step, and links, modes and times stay;
-3. a backup is declared one in the receipt; what is to be deleted gets the mark of that. A run that is cut off before
-   this is given back by the next one (`recover`), after it it is finished;
+1. the folder ``<directory of the environment>/.conda-prune/<run>/`` is made and noted where later runs look; the
+   exports and the receipt are written into it and synced;
+2. the environment is renamed into that folder, its quarantine. The same directory is the same file system, so this is
+   one step, and links, modes and times stay;
+3. a backup is declared one in the receipt; what is to be deleted is marked for deletion. The next run rolls back a run
+   that was interrupted before this step (`recover`), and completes one that was interrupted after it;
 4. only then the line in the registry goes: what is given back never has to be registered again;
 5. of what is marked the user's own files are moved out into the run's folder (`own_files`);
 6. then it is deleted, by the one function that deletes.
 
-On a full disk there may be no room for the first step; see `low_space_environments`.
+On a full disk there may be no space for the first step; see `low_space_environments`.
 
 ``conda remove --all`` (24.7 to 26.9 alike) unlinks file by file, runs the pre-unlink scripts of packages, removes menu
 items, calls `rm_rf` for what is left, and unregisters. Killed, it leaves half an environment. Of all this only the
@@ -35,10 +36,11 @@ from ..errors import PruneError, reason
 from .environment_preflight import EnvironmentPorts, EnvironmentRemoval, preflight, require_movable
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
-from .full_disk.low_space import freed_at_once, opened_with_room
+from .full_disk.low_space import freed_at_once, opened_with_space
 from .full_disk.low_space_environments import EnvironmentSpaceMaker
 from .quarantine.quarantine import Changed
-from .state.receipt import Held, Receipt, ReceiptEntry, RunState, reserve_receipt, withdraw_receipt, write_receipt
+from .state.receipt import Held, Receipt, ReceiptEntry, RunState
+from .state.receipt_file import reserve_receipt, withdraw_receipt, write_receipt
 from .state.saved_exports import EXPORTS, write_exports
 from .state.saved_own_files import move_out
 from .state.state_dir import DOOMED, LockedCache, locked, remove_empty, unusable
@@ -61,7 +63,7 @@ def remove_environments(removals: Sequence[EnvironmentRemoval], run: Run, ports:
     """Take environments away.
 
     Raises `StateError` or `LockTimeoutError` before anything of any directory of environments is changed. Where
-    something had to go before, to make room, such an error is the outcome of what stays.
+    something had to go before, to free space, such an error is the outcome of what stays.
     """
     by_place: dict[str, list[EnvironmentRemoval]] = {}
     for removal in removals:
@@ -71,41 +73,43 @@ def remove_environments(removals: Sequence[EnvironmentRemoval], run: Run, ports:
     with ExitStack() as stack:
         # All are locked, and have their exports and receipts, before the first one is changed.
         batches: list[_Batch] = []
-        rooms: list[EnvironmentSpaceMaker] = []
+        space_makers: list[EnvironmentSpaceMaker] = []
         for mine in by_place.values():
-            # What is to be kept must not be deleted to make room for that.
-            rooms.append(room := EnvironmentSpaceMaker(mine, ports, may_go=run.disposal is Disposal.DELETE))
+            # What is to be kept must not be deleted to free space for that.
+            space_makers.append(
+                space_maker := EnvironmentSpaceMaker(mine, ports, may_go=run.disposal is Disposal.DELETE)
+            )
             try:
-                opened = partial(_opened, stack, room, run)
-                batches.append(opened_with_room(mine[0].place, opened, room.make, ports.patience))
+                opened = partial(_opened, stack, space_maker, run)
+                batches.append(opened_with_space(mine[0].place, opened, space_maker.make, ports.patience))
             except (PruneError, KeyboardInterrupt) as error:
-                if not any(each.begun for each in rooms):
+                if not any(each.begun for each in space_makers):
                     raise
                 interrupted |= isinstance(error, KeyboardInterrupt)
-                outcomes |= room.outcomes(error.message if isinstance(error, PruneError) else None)
+                outcomes |= space_maker.outcomes(error.message if isinstance(error, PruneError) else None)
         for batch in batches:
             interrupted = batch.run(interrupted=interrupted)
             outcomes |= batch.outcomes
     return RemovalResult(tuple(outcomes[removal.path] for removal in removals), interrupted)
 
 
-def _opened(stack: ExitStack, room: EnvironmentSpaceMaker, run: Run) -> _Batch:
+def _opened(stack: ExitStack, space_maker: EnvironmentSpaceMaker, run: Run) -> _Batch:
     """Return a removal that has begun in one directory of environments, which is locked until the stack is closed."""
     with ExitStack() as attempt:
-        here = attempt.enter_context(locked(room.removals[0].place, room.ports.patience))
-        batch = attempt.enter_context(_begun(here, room, run))
+        here = attempt.enter_context(locked(space_maker.removals[0].place, space_maker.ports.patience))
+        batch = attempt.enter_context(_begun(here, space_maker, run))
         stack.push(attempt.pop_all())
         return batch
 
 
 @contextmanager
-def _begun(here: LockedCache, room: EnvironmentSpaceMaker, run: Run) -> Iterator[_Batch]:
+def _begun(here: LockedCache, space_maker: EnvironmentSpaceMaker, run: Run) -> Iterator[_Batch]:
     """Begin a removal in one directory of environments; leaves nothing behind that is not needed."""
     with ExitStack() as stack:
         stack.callback(remove_empty, here.state, run.id)
         try:
             folder = stack.enter_context(here.state.make_own(run.id))
-            batch = _Batch(here, folder, room, run)
+            batch = _Batch(here, folder, space_maker, run)
             stack.callback(batch.withdraw)
             batch.begin()
         except OSError as error:
@@ -116,18 +120,18 @@ def _begun(here: LockedCache, room: EnvironmentSpaceMaker, run: Run) -> Iterator
 class _Batch:
     """The steps of a removal in one directory of environments."""
 
-    def __init__(self, here: LockedCache, folder: Directory, room: EnvironmentSpaceMaker, run: Run) -> None:
-        removals = room.removals
+    def __init__(self, here: LockedCache, folder: Directory, space_maker: EnvironmentSpaceMaker, run: Run) -> None:
+        removals = space_maker.removals
         self._here = here
         self._folder = folder
         self._run = run
-        self._ports = room.ports
-        self._room = room
+        self._ports = space_maker.ports
+        self._space_maker = space_maker
         self._removals = removals
-        self._ledger = room.ledger
+        self._ledger = space_maker.ledger
         self._numbers = {removal.path: str(number) for number, removal in enumerate(removals)}
         self._moved: dict[str, Measurement] = {}
-        self._warnings = room.warnings
+        self._warnings = space_maker.warnings
         self._settled: set[str] = set()
         self._unregistered: set[str] = set()
         self._troubles: dict[str, str] = {}
@@ -136,23 +140,36 @@ class _Batch:
         self.outcomes: dict[str, RemovedEnvironment] = {}
 
     def begin(self) -> None:
-        """Write exports, receipt and note; take over what is left of environments that made room.
+        """Write exports, receipt and note; take over what is left of environments that freed space.
 
         Raises `OSError` or `StateError`.
         """
+        noted = self._noted()
         for removal in self._removals:
             write_exports(self._folder, removal.former, removal.exports)
         write_receipt(self._folder, self._receipt)
         reserve_receipt(self._folder)
         self._here.state.sync()
         self._here.directory.sync()
-        # Behind the folder, without which a note is obsolete, and before the first move.
-        self._ports.note(self._removals[0].place.path)
+        if not noted:
+            self._ports.note(self._removals[0].place.path)
         for removal in self._removals:
-            if removal.path in self._room.begun:
-                self._room.take_over(removal, self._here.directory, self._folder, self._doomed(removal.path))
-                self._moved[removal.path] = self._room.begun[removal.path]
+            if removal.path in self._space_maker.begun:
+                self._space_maker.take_over(removal, self._here.directory, self._folder, self._doomed(removal.path))
+                self._moved[removal.path] = self._space_maker.begun[removal.path]
                 self._settled.add(removal.path)
+
+    def _noted(self) -> bool:
+        """Note the run where later ones look, and return whether that worked; on a full disk there may be room later.
+
+        Behind the run's folder, without which a note is obsolete, and before anything lies in it: killed then, and the
+        environments deleted by other means, nothing else leads to it.
+        """
+        try:
+            self._ports.note(self._removals[0].place.path)
+        except PruneError:
+            return False
+        return True
 
     def run(self, *, interrupted: bool) -> bool:
         """Take the environments away, if nothing was interrupted before; return whether anything is now."""
@@ -161,7 +178,7 @@ class _Batch:
                 raise KeyboardInterrupt
             for removal in self._removals:
                 if removal.path not in self._settled:
-                    self._set_aside(removal)
+                    self._move_to_quarantine(removal)
             self._settle()
         except KeyboardInterrupt:
             interrupted = True
@@ -186,7 +203,7 @@ class _Batch:
         if not self._settled:
             withdraw_receipt(self._folder)
 
-    def _set_aside(self, removal: EnvironmentRemoval) -> None:
+    def _move_to_quarantine(self, removal: EnvironmentRemoval) -> None:
         number = self._numbers[removal.path]
         try:
             measurement = preflight(removal, self._here.directory, self._ports)
@@ -213,7 +230,7 @@ class _Batch:
         self.outcomes[removal.path] = RemovedEnvironment(removal.path, result, error=why)
 
     def _settle(self) -> None:
-        """Make it final: from here on a run that is cut off is finished and not given back."""
+        """Make it final: from here on a run that is interrupted is finished and not given back."""
         self._here.directory.sync()
         self._folder.sync()
         if not self._moved:
@@ -253,7 +270,7 @@ class _Batch:
             try:
                 if interrupted:
                     raise KeyboardInterrupt
-                if path not in self._room.gone:
+                if path not in self._space_maker.gone:
                     self._keep_own_files(path)
                     remove(self._folder, self._doomed(path), self._ports.progress)
             except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""Removing index caches, temporary files and log files.
+"""Remove index caches, temporary files and log files.
 
-Nothing of these is moved aside first: conda makes them anew, and takes no harm from a half of one. Each is reached by
-its names from the cache or environment that it lies in, one open directory after the other.
+None of these is moved to quarantine first: conda creates them again, and an incomplete one does no harm. Each is opened
+from its cache or environment, one directory after the other.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _removed(top: str, mine: Sequence[Other], cache: Cache | None, ports: Ports)
 
 
 def _lock(stack: ExitStack, cache: Cache, ports: Ports) -> None:
-    """Lock a cache; nothing that is removed here needs any state, which a full disk has no room for."""
+    """Lock a cache; nothing that is removed here needs any state, which a full disk has no space for."""
     try:
         stack.enter_context(locked(cache, ports.patience))
     except NoRoomError:

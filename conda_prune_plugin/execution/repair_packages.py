@@ -1,8 +1,8 @@
-"""Extracting damaged packages anew, from the archive that lies beside them.
+"""Repair damaged packages by extracting their archives again.
 
-The new directory is made whole in the run's folder, then the old one is moved aside and the new one to its place: two
-renames. Killed at any instant, the next run deletes what was being made, and gives the old directory back where its
-place is still empty, as the receipt says (see `recover`).
+The new directory is completed in the run's folder, then the old one is moved to quarantine and the new one to its
+place: two renames. After a kill at any instant the next run deletes what was being made, and puts the old directory
+back where its place is still empty, as the receipt says (see `recover`).
 """
 
 from __future__ import annotations

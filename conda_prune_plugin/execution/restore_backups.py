@@ -1,4 +1,4 @@
-"""Putting back what a run took out of a cache. Nothing that is there is ever overwritten.
+"""Restore what a run removed from a cache. Nothing that exists is ever overwritten.
 
 A backup comes back by the rename that made it one. Archives, and packages that are fetched again, are made whole in
 the run's folder first, in a directory that is marked as unfinished; when all of it is on the disk, each is moved to its
@@ -24,7 +24,8 @@ from .ports import Fetch, UnfetchableError
 from .quarantine.archive import extract, file_sum, verify
 from .quarantine.disguise import undisguise
 from .quarantine.staging import staging_directory
-from .state.receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
+from .state.receipt import Held, Receipt, ReceiptEntry
+from .state.receipt_file import withdraw_receipt, write_receipt
 from .state.state_dir import MAKING, LockedCache, remove_empty
 from .state.stored_runs import StoredRun, require_unchanged_run
 
@@ -145,7 +146,7 @@ class _Restoration:
             return
         with self._making() as making:
             for number, entry in enumerate(entries):
-                self._make_apart(entry, making, str(number))
+                self._make_in_staging(entry, making, str(number))
                 progress(1)
             # Their contents have to be on the disk before their names are.
             if hasattr(os, "sync"):
@@ -188,10 +189,10 @@ class _Restoration:
                 done.errors.append(reason(error))
         done.tried = True
 
-    def _make_apart(self, entry: ReceiptEntry, making: Directory, number: str) -> None:
+    def _make_in_staging(self, entry: ReceiptEntry, making: Directory, number: str) -> None:
         """Make the missing parts of an entry in a directory of its own, and leave nothing else there.
 
-        On a full disk what could not be made whole would take the room of the entries that come after it.
+        On a full disk what could not be made whole would take the space of the entries that come after it.
         """
         done = self._done[entry] = _Progress()
         try:

@@ -1,4 +1,4 @@
-"""Carrying a plan out: first everything is moved aside, each entry by renames, then what was moved is deleted or kept.
+"""Carry out a plan: move every entry to quarantine, then delete what was moved or keep it as a backup.
 
 Killed at any instant, an entry is whole at its place or gone from it, and the receipt tells the next run which: see
 `recover`. Where a crash of the system could turn the order of changes around, directories are synced in between.
@@ -16,12 +16,13 @@ from functools import partial
 from ..core.accounting import Ledger
 from ..core.model import Cache, Part, Result
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove
+from ..core.rules.reachability import NO_SOFT_LINKS
 from ..core.run import Disposal, Run
 from ..errors import PruneError, reason
 from .files.parallel_remove import delete_all
 from .files.remove_except import reduce
 from .files.remove_tree import remove
-from .full_disk.low_space import SpaceMaker, opened_with_room
+from .full_disk.low_space import SpaceMaker, opened_with_space
 from .ports import Ports
 from .quarantine.archive import discard, preserve
 from .quarantine.cache_session import CacheSession, opened_session
@@ -48,8 +49,8 @@ class Execution:
 
     interrupted: the user stopped it.
     unsettled: what could not be written down at the end, which the next run makes up for.
-    others: the same for what is no entry; of the plan's only those that had to go to make room.
-    unrecorded: the caches that had no room for a receipt even when everything was removed.
+    others: the same for what is no entry; of the plan's only those that had to go to free space.
+    unrecorded: the caches that had no space for a receipt even when everything was removed.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -72,7 +73,7 @@ def execute(plan: Plan, run: Run, ports: Ports) -> Execution:
     is not deleted yet is put back.
 
     Raises `StateError` or `LockTimeoutError` before anything is changed, and what ``tools.references`` raises. Where
-    something had to go before, to make room, an error at the beginning is the outcome of what stays.
+    something had to go before, to free space, an error at the beginning is the outcome of what stays.
     """
     execution = _Execution(plan, run, ports)
     interrupted = False
@@ -110,7 +111,7 @@ class _Execution:
 
     @property
     def early(self) -> bool:
-        """Whether anything was removed before the caches could be opened, to make room."""
+        """Whether anything was removed before the caches could be opened, to free space."""
         return bool(self._others) or any(quarantined.gone for quarantined in self._in_quarantine)
 
     def _open_quarantine(self) -> list[Quarantined]:
@@ -129,7 +130,7 @@ class _Execution:
         return Execution(tuple(outcomes), interrupted, unsettled, tuple(self._others.values()), self._unrecorded())
 
     def _unrecorded(self) -> tuple[str, ...]:
-        """Return the caches that had no room for a receipt of what was removed."""
+        """Return the caches that had no space for a receipt of what was removed."""
         gone = {
             quarantined.decision.entry.cache
             for quarantined in self._in_quarantine
@@ -138,21 +139,23 @@ class _Execution:
         return tuple(sorted(gone - self._sessions.keys()))
 
     def open(self, stack: ExitStack) -> None:
-        """Open all caches of the plan; on a full disk remove one thing after the other until there is room for that."""
+        """Open all caches of the plan; on a full disk remove one thing after the other until there is space."""
         by_cache: dict[str, list[Quarantined]] = {}
         for quarantined in self._in_quarantine:
             by_cache.setdefault(quarantined.decision.entry.cache, []).append(quarantined)
         caches = [cache for cache in self._plan.inventory.caches if cache.path in by_cache]
         for number, cache in enumerate(caches):
             mine = by_cache[cache.path]
-            # What is to be kept elsewhere must not be deleted to make room for that.
+            # What is to be kept elsewhere must not be deleted to free space for that.
             spare = mine if self._run.disposal is Disposal.DELETE else ()
             others = [other for other in self._plan.other if other.top == cache.real_path]
-            room = SpaceMaker(spare, others, self._others, self._ledger, self._ports)
+            space_maker = SpaceMaker(spare, others, self._others, self._ledger, self._ports)
             opened = partial(
                 self._opened, stack, cache, [quarantined.decision for quarantined in mine], self._run_in(number)
             )
-            session = self._sessions[cache.path] = opened_with_room(cache, opened, room.make, self._ports.patience)
+            session = self._sessions[cache.path] = opened_with_space(
+                cache, opened, space_maker.make, self._ports.patience
+            )
             for quarantined in mine:
                 quarantined.session = session
                 session.unsettled |= quarantined.gone
@@ -166,8 +169,9 @@ class _Execution:
         return replace(self._run, destination=os.path.join(self._run.destination, self._run.id, str(number)))
 
     def clear_out(self) -> None:
-        """Move everything aside, and put back what is not as it was planned."""
+        """Move everything to quarantine, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
+        self._spare_linked()
         references = self._ports.references()
         asked = time.monotonic()
         for quarantined in self._in_quarantine:
@@ -187,15 +191,25 @@ class _Execution:
             session.folder.sync()
             session.cache.sync()
 
-    def _put_used_back(self) -> None:
-        """Put back what environments soft-link or reference, now that nothing new can be linked from it.
+    def _spare_linked(self) -> None:
+        """Leave at its place what environments soft-link, whatever the plan was made from: all are walked through."""
+        waiting = [quarantined for quarantined in self._in_quarantine if quarantined.ended is None]
+        softly = self._ports.soft_links() if waiting else NO_SOFT_LINKS
+        for quarantined in waiting:
+            try:
+                require_unlinked(quarantined.decision, softly)
+            except Changed as change:
+                quarantined.ended = quarantined.outcome(Result.SKIPPED, str(change))
 
-        Certain, whatever the plan was made from: all environments are walked through. A link may lead on through a link
-        within a package; such a chain is seen to its end when the package is back, so that is asked again then.
+    def _put_used_back(self) -> None:
+        """Put back what environments soft-link or reference since, now that nothing new can be linked from it.
+
+        A link may lead on through a link within a package; such a chain is seen to its end when the package is back, so
+        that is asked again then.
         """
         while self._open_quarantine() and self._put_linked_back():
             pass
-        # Whoever made a reference before the move has it recorded by now.
+        # A process that made a reference before the move has it recorded by now.
         references = self._ports.references()
         self._dropped(lambda decision: require_unreferenced(decision, references))
 
@@ -233,13 +247,13 @@ class _Execution:
             discard(quarantined.session.archives, quarantined.decision)
 
     def dispose(self) -> None:
-        """Delete what was moved aside, or declare it a backup."""
+        """Delete what was moved to quarantine, or declare it a backup."""
         backup = self._run.disposal is Disposal.BACKUP
         for session in self._sessions.values():
             mine = [quarantined for quarantined in self._open_quarantine() if quarantined.session is session]
             try:
                 if backup:
-                    # From then on it is a backup, and no longer a run that was cut off.
+                    # From then on it is a backup, and no longer a run that was interrupted.
                     session.finish(quarantined.decision for quarantined in mine)
                 else:
                     _note(session, mine)
@@ -341,5 +355,6 @@ def _note(session: CacheSession, in_quarantine: Sequence[Quarantined]) -> None:
         quarantined.decision.label: quarantined.preserved for quarantined in in_quarantine if quarantined.preserved
     }
     hashes = {quarantined.decision.label: quarantined.sha256 for quarantined in in_quarantine if quarantined.sha256}
-    if preserved or hashes:
-        session.note(preserved, hashes)
+    others = {name: known for quarantined in in_quarantine for name, known in quarantined.archive_hashes.items()}
+    if preserved or hashes or others:
+        session.note(preserved, hashes, others)

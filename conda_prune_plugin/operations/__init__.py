@@ -1,1 +1,1 @@
-"""What each command does: takes values, calls discovery, the core and execution, and shows the results."""
+"""What each command does: takes options, calls discovery, the core and execution, and returns results."""

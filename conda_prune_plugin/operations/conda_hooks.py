@@ -1,4 +1,4 @@
-"""What conda itself does outside of an environment when it removes or makes one.
+"""conda's actions outside of an environment when it removes or creates one.
 
 The functions are those that its transactions call (`conda.core.link.UnlinkLinkTransaction`); the transactions
 themselves unlink the files one by one, which `execution.remove_environments` does better.

@@ -1,4 +1,4 @@
-"""The lines of this user's registries: those that `conda prune envs` takes out, and those that it adds instead."""
+"""Remove lines from this user's registries, and add lines for environments that only those lines made known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operation needs of the outside: what conda was asked for, somebody to tell, somebody to ask.
+"""What an operation needs to interact: conda's options for output, progress, messages, questions.
 
 conda's own `confirm_yn` takes the end of its input for a yes.
 """
@@ -28,21 +28,8 @@ class Output:
     quiet: bool
     verbosity: int
 
-    @classmethod
-    def from_context(cls) -> Output:
-        """Return what conda made of command line, environment and ``.condarc``."""
-        from conda.base.context import context
 
-        return cls(
-            json=bool(context.json),
-            dry_run=bool(context.dry_run),
-            yes=bool(context.always_yes),
-            quiet=bool(context.quiet),
-            verbosity=int(context.verbosity or 0),
-        )
-
-
-def teller(output: Output, reporter: Reporter) -> Callable[[str], None]:
+def message_printer(output: Output, reporter: Reporter) -> Callable[[str], None]:
     """Return what says something to the user while the work goes on."""
 
     def tell(message: str) -> None:
@@ -69,7 +56,7 @@ class Interaction:
 
     def tell(self, message: str) -> None:
         """Say something while the work goes on."""
-        teller(self.output, self.reporter)(message)
+        message_printer(self.output, self.reporter)(message)
 
     def patience(self, seconds: float) -> Patience:
         """Return how long to wait for locks; the user is told on standard error."""

@@ -1,7 +1,7 @@
-"""What each command is asked to do, as values: no words, no settings, no parser.
+"""Options of each operation, as frozen values.
 
-Sizes are in bytes, ages and times to wait in seconds. `cli.arguments` makes these from the command line and from
-``.condarc``; a program makes them itself (see `conda_prune_plugin.api`).
+Sizes are in bytes, ages and times to wait in seconds. `cli.parsing.arguments` makes these from the command line and
+from ``.condarc``; a program makes them itself (see `conda_prune_plugin.api`).
 """
 
 from __future__ import annotations

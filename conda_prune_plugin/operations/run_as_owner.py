@@ -1,4 +1,4 @@
-"""What is changed in a place of another user, done as that user (`execution.owner_process`), for all commands.
+"""Change another user's directories as that user (`execution.owner_process`), for all commands.
 
 Archives in a directory of root's own (``--backup-to``) are written and read by root, since their owner can't: see
 `_needs_root`.
@@ -36,8 +36,9 @@ from ..execution.state.receipt import ReceiptEntry
 from ..execution.state.state_dir import locked
 from ..execution.state.stored_runs import StoredRun
 from ..execution.sweep import Execution, execute
+from .conda_fetch import preload
 from .conda_hooks import run_removal_hooks
-from .runs.refetch import fetch, preload
+from .runs.refetch import fetch
 from .runs.restore_envs import restore_environments
 
 #: What `Export` says of an environment.

@@ -1,1 +1,1 @@
-"""Turns a plan and its outcomes into JSON and text, both from the same values."""
+"""Show plans and results as text, JSON and HTML, all from the same values."""

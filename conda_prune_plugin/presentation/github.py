@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a run: annotations, and a table in the job's summary.
+"""Output for GitHub Actions: annotations, and a table in the job's summary.
 
 An annotation is a line of output that the runner takes for a command. It does so on both streams (actions/runner,
 ScriptHandler.cs), so ours go to standard error: standard output is for results.
@@ -15,7 +15,7 @@ from ..core.notices import Notice
 from ..core.plan import Outcome, Plan
 from ..core.run import Check, Shrinkage
 from ..core.units import format_size, plural
-from .terminal.notice_groups import take_for_told
+from .terminal.notice_groups import mark_as_shown
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -98,7 +98,7 @@ def _code(text: str) -> str:
 def annotate(notices: Iterable[Notice], outcomes: Sequence[Outcome] = ()) -> None:
     """Make an annotation of each warning, and of what was skipped or failed."""
     notices = tuple(notices)
-    take_for_told(notices)
+    mark_as_shown(notices)
     for line in annotated(notices, outcomes):
         print(line, file=sys.stderr, flush=True)
 

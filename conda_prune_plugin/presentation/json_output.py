@@ -1,4 +1,4 @@
-"""The one JSON document of a command, as text that people can read too."""
+"""Print a command's one JSON document, indented for people."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def _with_failures(document: Mapping[str, Any]) -> Mapping[str, Any]:
     if not failures.noted():
         return document
     from .plan_json import warnings_document
-    from .terminal.notice_groups import take_for_told, untold_failures
+    from .terminal.notice_groups import mark_as_shown, unreported_failures
 
     warnings = document["warnings"]
-    take_for_told(Notice(item["kind"], item["message"], item["path"] or "") for item in warnings)
-    return {**document, "success": False, "warnings": [*warnings, *warnings_document(untold_failures())]}
+    mark_as_shown(Notice(item["kind"], item["message"], item["path"] or "") for item in warnings)
+    return {**document, "success": False, "warnings": [*warnings, *warnings_document(unreported_failures())]}
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C mean nothing: all that was to be stopped is done. Whoever reads standard output can still close it."""
+    """Let Ctrl-C mean nothing: all that was to be stopped is done. The reader of standard output can still close it."""
     before = signal.getsignal(signal.SIGINT)
     # Only the main thread gets to know of it, and what is not Python's own could not be put back.
     if before is None or threading.current_thread() is not threading.main_thread():

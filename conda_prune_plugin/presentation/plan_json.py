@@ -1,4 +1,4 @@
-"""The JSON document of the contract."""
+"""The JSON document of ``conda prune``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import datetime, timezone
 from os.path import basename, join
 from typing import Any
 
+from ..core.accounting import precision
 from ..core.model import Cache, OtherKind, PartKind, Root
 from ..core.notices import Notice
 from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, Repair
-from ..core.precision import precision
 from ..core.run import Check, Run, Shrinkage
 
 #: Changes only if a field must change its meaning; fields are added without.
 SCHEMA = 1
 
 #: The documents of reasons, by the identity of these: thousands of entries are kept for the same few environments.
-_Told = dict[int, dict[str, Any]]
+_RecordsShown = dict[int, dict[str, Any]]
 
 
 def prune_document(
@@ -34,7 +34,7 @@ def prune_document(
     shrinkage: Shrinkage | None = None,
 ) -> dict[str, Any]:
     """Return the document of `conda prune --json`: sizes in bytes, times in ISO 8601 and UTC, paths absolute."""
-    told: _Told = {}
+    told: _RecordsShown = {}
     return {
         "schema": SCHEMA,
         "success": success,
@@ -142,7 +142,7 @@ def root_document(root: Root) -> dict[str, Any]:
     }
 
 
-def _remove(decision: Remove, told: _Told) -> dict[str, Any]:
+def _remove(decision: Remove, told: _RecordsShown) -> dict[str, Any]:
     return {
         "dist": decision.entry.dist,
         "cache": decision.entry.cache,
@@ -158,7 +158,7 @@ def _remove(decision: Remove, told: _Told) -> dict[str, Any]:
     }
 
 
-def _keep(decision: Keep, told: _Told) -> dict[str, Any]:
+def _keep(decision: Keep, told: _RecordsShown) -> dict[str, Any]:
     return {
         "dist": decision.entry.dist,
         "cache": decision.entry.cache,
@@ -167,7 +167,7 @@ def _keep(decision: Keep, told: _Told) -> dict[str, Any]:
     }
 
 
-def _reasons(reasons: Sequence[Reason], told: _Told) -> list[dict[str, Any]]:
+def _reasons(reasons: Sequence[Reason], told: _RecordsShown) -> list[dict[str, Any]]:
     return [told.get(id(reason)) or told.setdefault(id(reason), reason_document(reason)) for reason in reasons]
 
 

@@ -1,4 +1,4 @@
-"""Tables and sentences for people."""
+"""The plan of a prune and its outcomes, as text."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..core.accounting import hedge
 from ..core.file_status import ON_WINDOWS
 from ..core.model import (
     Cache,
@@ -28,11 +29,10 @@ from ..core.model import (
 )
 from ..core.notices import Notice
 from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, counted, other_counted, what_goes
-from ..core.precision import hedge
 from ..core.run import Check, Disposal, Run, Shrinkage
 from ..core.units import format_age, format_size, plural
 from .terminal.console import print_command
-from .terminal.notice_groups import grouped, take_for_told
+from .terminal.notice_groups import grouped, mark_as_shown
 from .terminal.printable import printable
 from .terminal.tables import show_columns
 
@@ -233,7 +233,7 @@ _OTHER = {
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
     """Print warnings, those of one kind that are many as one."""
     notices = tuple(notices)
-    take_for_told(notices)
+    mark_as_shown(notices)
     for warning in grouped(notices):
         err.print(Text.assemble(("warning: ", "yellow"), printable(warning.message)))
         if warning.command:
@@ -260,7 +260,7 @@ def show_outcomes(
                 Text.assemble((outcome.result.value, style), printable(f": {outcome.other.path}: {outcome.error}"))
             )
     if not quiet:
-        for line in (*(_done(plan, run, outcomes, undoable) if outcomes else ()), *_done_besides(others)):
+        for line in (*(_done(plan, run, outcomes, undoable) if outcomes else ()), *_other_results(others)):
             # Not wrapped: it may hold a command to copy.
             out.print(line, soft_wrap=True)
 
@@ -328,7 +328,7 @@ def _done(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) -> 
         yield f"To undo: conda prune restore {run.id}{how}"
 
 
-def _done_besides(others: Sequence[OtherOutcome]) -> Iterator[str]:
+def _other_results(others: Sequence[OtherOutcome]) -> Iterator[str]:
     done = [outcome for outcome in others if outcome.result is Result.REMOVED]
     if others:
         what = other_counted(outcome.other for outcome in done) or "no index caches, temporary files or logs"

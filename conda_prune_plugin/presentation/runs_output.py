@@ -1,4 +1,4 @@
-"""Runs that can be restored or purged, and what became of them, as text and as JSON."""
+"""Runs, and the outcomes of restoring or purging them, as text and JSON."""
 
 from __future__ import annotations
 

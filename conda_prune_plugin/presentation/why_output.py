@@ -1,4 +1,4 @@
-"""Explanations, as text and as the JSON document of the contract."""
+"""Explanations, as text and JSON."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_an_interruption_that_conda_does_not_answer_is_answered_in_one_line(
     interrupted = "signal.signal(signal.SIGINT, signal.default_int_handler); signal.raise_signal(signal.SIGINT)"
     (tmp_path / "conda" / f"{module}.py").write_text(f"import signal\n{code.format(interrupted)}\n")
 
-    said = _python("from conda_prune_plugin.embedded import prune; raise SystemExit(prune())", path=tmp_path, code=1)
+    said = _python("from conda_prune_plugin.embedded import prune; raise SystemExit(prune())", path=tmp_path, code=130)
 
     assert said == "conda-prune: interrupted.\n"
 

@@ -24,7 +24,7 @@ from conda_prune_plugin.cli.main import execute
 from conda_prune_plugin.core.model import ReasonKind
 from conda_prune_plugin.core.rules.reachability import candidates, references
 from conda_prune_plugin.demo.demo_packages import File
-from conda_prune_plugin.discovery.leftovers.leftover_search import Found, Search, find_leftovers
+from conda_prune_plugin.discovery.leftovers.leftover_search import LeftoverSearchResult, Search, find_leftovers
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.inspection import Inspected, Inspecting, Memory
 from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
@@ -73,7 +73,7 @@ def _loaded(imports: str) -> set[str]:
 
 
 def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
-    loaded = _loaded("import conda_prune_plugin.cli.prune_output")
+    loaded = _loaded("import conda_prune_plugin.cli.prune_screen")
     # A conda that runs from a checkout has its version looked up by setuptools-scm, which imports rich.
     parts = [name for name in sorted(loaded) if name.startswith("conda.")]
     without_us = _loaded(f"import {', '.join(parts)}")
@@ -244,7 +244,7 @@ def odd(tiny: Tiny) -> Inventory:
     return tiny.inventory()
 
 
-def _seen(inventory: Inventory, workers: WorkerPool | None) -> tuple[Found, tuple[Evidence, ...]]:
+def _seen(inventory: Inventory, workers: WorkerPool | None) -> tuple[LeftoverSearchResult, tuple[Evidence, ...]]:
     memory = Memory()
     found = find_leftovers(inventory, references(inventory.roots), Search(), memory, lambda done: None, workers)
     entries = candidates(found.inventory, references(inventory.roots))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conda_prune_plugin.core.envs.environment_use import Environment, Mentions, alike
+from conda_prune_plugin.core.envs.environment_use import Environment, alike
 from conda_prune_plugin.core.envs.envs_result import EnvsResult
+from conda_prune_plugin.core.envs.prefix_mentions import Mentions
 from conda_prune_plugin.core.model import Inventory, Root, RootState
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPackages
@@ -20,11 +21,11 @@ from conda_prune_plugin.discovery.envs.use_evidence import gather
 from conda_prune_plugin.discovery.packages.integrity import file_sha256
 from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
 from conda_prune_plugin.discovery.roots.environments_txt import LARGEST_REGISTRY, MOST_LINES, registered_prefixes
-from conda_prune_plugin.discovery.roots.nearby_environments import beside
+from conda_prune_plugin.discovery.roots.nearby_environments import nearby_envs_dirs
 from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
 from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends
 from conda_prune_plugin.execution.files.environments_txt_lines import take_out
-from conda_prune_plugin.presentation.envs_output import envs_document
+from conda_prune_plugin.presentation.envs_json import envs_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ def test_the_evidence_of_twice_as_many_environments_takes_twice_the_steps(nested
             lambda one: f"a-{one}-0",
         )
         inventory, settings = Inventory((), tuple(usage.root for usage in usages)), conda_settings()
-        return lambda: gather(usages, inventory, settings)
+        return lambda: gather(usages, inventory, settings, {})
 
     work(10)()
     once, twice = (_steps(work(number)) for number in (1_000, 2_000))
@@ -77,7 +78,7 @@ def test_what_lies_inside_of_an_environment_is_found_in_the_order_of_the_invento
     top = str(tmp_path)
     usages = _environments(3, lambda one: top + ("", "/b", "/a")[one], lambda one: "a-1-0")
 
-    found = gather(usages, Inventory((), tuple(usage.root for usage in usages)), conda_settings())
+    found = gather(usages, Inventory((), tuple(usage.root for usage in usages)), conda_settings(), {})
 
     assert [item.holds for item in found] == [(f"{top}/b", f"{top}/a"), (), ()]
 
@@ -241,7 +242,7 @@ def test_the_nearest_directory_above_a_missing_path_is_found_by_halves() -> None
 def test_neighbours_of_missing_environments_with_very_many_names_are_looked_for_in_few_steps() -> None:
     prefix = "/gone" + "/a" * 1_500
 
-    assert _steps(lambda: beside((prefix,))) < 200
+    assert _steps(lambda: nearby_envs_dirs((prefix,))) < 200
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -130,7 +130,7 @@ def test_each_command_frees_space(disk: tuple[Kind, Path], tmp_path: Path, comma
 
     assert free(kind, directory) > before
     gone = there - full.there()
-    # Whether `--ci cache` takes index caches depends on the solver (`cli.ci_presets`).
+    # Whether `--ci cache` takes index caches depends on the solver (`cli.parsing.ci_presets`).
     optional = {"index"} if command == "--ci cache" else set()
     assert gone - optional == goes - optional, full.text()
     full.require_unharmed()

@@ -19,7 +19,7 @@ from conda.models.version import VersionOrder
 from machine import PACKAGES, PYTHON, Answer, Machine, allocated, contents, listing
 from tiny import Tiny, tiny_on
 
-from conda_prune_plugin.cli.ci_presets import targets_of_preset
+from conda_prune_plugin.cli.parsing.ci_presets import targets_of_preset
 from conda_prune_plugin.core.rules.targets import Target
 from conda_prune_plugin.demo.demo_packages import build_channel
 

@@ -13,8 +13,8 @@ import pytest
 from machine import Machine, allocated, contents, copy_tree, listing
 from tiny import Tiny
 
-from conda_prune_plugin.cli.arguments import targets_of
-from conda_prune_plugin.cli.options import add_targets
+from conda_prune_plugin.cli.parsing.arguments import targets_of
+from conda_prune_plugin.cli.parsing.shared_options import add_targets
 from conda_prune_plugin.core.rules.targets import ALL, DEFAULT, Target
 
 if TYPE_CHECKING:

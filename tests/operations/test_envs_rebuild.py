@@ -114,7 +114,7 @@ def test_what_is_interrupted_leaves_nothing_behind(moody: Machine) -> None:
         _interrupt(process)
         output = process.communicate()[0]
 
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "interrupted" in output
     _require_nothing_left(moody)
     (moody.home / "wait").unlink()

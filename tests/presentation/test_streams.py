@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conda_prune_plugin.presentation.terminal.streams import settle, waiting_for_room
+from conda_prune_plugin.presentation.terminal.streams import settle, waiting_for_space
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_it_is_complete_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with (tmp_path / "printed").open("w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         stream.write("before\n")
-        with waiting_for_room():
+        with waiting_for_space():
             room += [3, -errno.ENOSPC, -errno.EDQUOT]
             for word in ("one", "two", "three"):
                 print(word, flush=True)
@@ -50,7 +50,7 @@ def test_a_disk_that_stays_full_is_an_error_in_the_end(
 ) -> None:
     with (tmp_path / "printed").open("w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        with waiting_for_room():
+        with waiting_for_space():
             room += [-errno.ENOSPC] * 2
             print("lost", flush=True)
             with pytest.raises(OSError, match="No space"):
@@ -60,7 +60,7 @@ def test_a_disk_that_stays_full_is_an_error_in_the_end(
 def test_any_other_error_is_one_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: list[int]) -> None:
     with (tmp_path / "printed").open("w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        with waiting_for_room():
+        with waiting_for_space():
             room.append(-errno.EIO)
             with pytest.raises(OSError, match="Input/output"):
                 print("lost", flush=True)
@@ -70,5 +70,5 @@ def test_what_is_no_file_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     reading, writing = os.pipe()
     with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
-        with waiting_for_room():
+        with waiting_for_space():
             assert sys.stdout is pipe

@@ -45,7 +45,8 @@ def _main() -> int:
     from conda_prune_plugin.embedded import activate, main
 
     activate()
-    from conda_prune_plugin.cli import arguments, doctor
+    from conda_prune_plugin.cli import doctor
+    from conda_prune_plugin.cli.parsing import arguments
 
     setattr(arguments, "DEFAULT_MIN_AGE", 0.0)  # noqa: B010
     if sys.argv[1:] == [FIX]:

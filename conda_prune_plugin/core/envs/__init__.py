@@ -1,1 +1,1 @@
-"""Rules on environments: what tells of their use, and what protects them."""
+"""Rules on environments: evidence of use, and protection from removal."""

@@ -1,9 +1,8 @@
-"""Environments with the evidence of their use, and what protects them from removal."""
+"""Environments with evidence of their use, and their protection from removal."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..model import Result, Root, RootState, Word
@@ -44,9 +43,18 @@ class ProtectionKind(Word):
     POINTER = "pointer"
     OWN_FILES = "own-files"
     UNKNOWN_USE = "unknown-use"
+    OTHER_REGISTRY = "other-registry"
 
 
-ABSOLUTE = frozenset({ProtectionKind.BASE, ProtectionKind.HOLDS, ProtectionKind.LINK, ProtectionKind.STATE})
+ABSOLUTE = frozenset(
+    {
+        ProtectionKind.BASE,
+        ProtectionKind.HOLDS,
+        ProtectionKind.LINK,
+        ProtectionKind.STATE,
+        ProtectionKind.OTHER_REGISTRY,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,8 @@ class Environment:
     """One environment and all that is known of its use; times in seconds since the epoch.
 
     own_files: the user's own work in it.
-    registered: a registry of this user lists it. frozen: it bears the marker of CEP 22.
+    registered: a registry of this user lists it.
+    listed_by: the registry of another user, if only such a one leads to it. frozen: it bears the marker of CEP 22.
     active: it is activated in the shell that this program was started from.
     holds: what lies inside of it and is not its own: another environment, a cache, a home, the interpreter that runs
         this.
@@ -102,6 +111,7 @@ class Environment:
     problems: tuple[Problem, ...] = ()
     alike: tuple[str, ...] = ()
     own_files: OwnFiles | None = None
+    listed_by: str | None = None
 
     @property
     def root(self) -> Root:
@@ -166,16 +176,22 @@ def is_unused_for(environment: Environment, age: float, now: float) -> bool:
     return last is not None and now - last.time >= age
 
 
-def protections(environment: Environment, *, by_age: bool) -> tuple[Protection, ...]:
-    """Return what speaks against a removal; `by_age`: the environment was not named but chosen for its age."""
+def protections(environment: Environment, *, by_age: bool, named: bool = True) -> tuple[Protection, ...]:
+    """Return what speaks against a removal.
+
+    by_age: the environment was chosen for its age. named: the user has named it, and no other rule chose it.
+    """
     state, kind = environment.root.state, ProtectionKind
     unknown = by_age and not environment.usage.keeps_access
+    other = environment.listed_by
+    foreign = f"only {other}, another user's, leads to it; name it to remove it: conda prune envs {environment.path}"
     single = (
         (kind.BASE, environment.base, "it is the base environment of an installation"),
         (kind.LINK, environment.is_link, "its prefix is a symbolic link; name the directory that it leads to"),
         (kind.STATE, state in (RootState.MISSING, RootState.UNREADABLE), f"it is {state}"),
         (kind.ACTIVE, environment.active, "it is active; deactivate it first"),
         (kind.FROZEN, environment.frozen, "it is frozen (conda-meta/frozen)"),
+        (kind.OTHER_REGISTRY, not named and other is not None, foreign),
         (kind.UNKNOWN_USE, unknown, "its file system keeps no times of access, so nobody knows when it was used"),
     )
     return (
@@ -243,59 +259,3 @@ class RemovedEnvironment:
     error: str | None = None
     exports: str | None = None
     warning: str | None = None
-
-
-class Mentions:
-    """Finds in texts the prefixes that they name; of nested ones only the innermost counts.
-
-    home: what ``~``, ``$HOME`` and their like stand for. The time for a text does not depend on how many prefixes
-    there are: one pattern of all of them would try one after the other at each path.
-    """
-
-    def __init__(self, prefixes: Sequence[str], names: Mapping[str, str], home: str) -> None:
-        self._home = home
-        self._names = names
-        self._prefixes = frozenset(prefixes)
-        # Where a prefix may begin, and what may be the beginning of one, up to each place where a path may end.
-        firsts = "".join(map(re.escape, sorted({prefix[0] for prefix in prefixes})))
-        self._start = re.compile(rf"(?<![\w.-])[{firsts}]") if firsts else None
-        self._beginnings = frozenset(prefix[: end.start()] for prefix in prefixes for end in _END.finditer(prefix, 1))
-
-    def paths(self, text: str) -> frozenset[str]:
-        """Return the prefixes that a text names by their path."""
-        if self._start is None:
-            return frozenset()
-        text = _HOME.sub(lambda found: self._home + found["end"], text)
-        found = set()
-        start = self._start.search(text)
-        while start is not None:
-            prefix = self._longest_at(text, start.start())
-            found.add(prefix)
-            start = self._start.search(text, start.end() if prefix is None else start.start() + len(prefix))
-        return frozenset(prefix for prefix in found if prefix is not None)
-
-    def activated(self, text: str) -> frozenset[str]:
-        """Return the prefixes that a shell script names by path, or activates or runs by name."""
-        named = {name for groups in _BY_NAME.findall(text) for name in groups}
-        return self.paths(text) | {self._names[name] for name in named if name in self._names}
-
-    def _longest_at(self, text: str, start: int) -> str | None:
-        """Return the longest prefix that stands at a place of a text and ends where a path may end."""
-        longest = None
-        for end in _END.finditer(text, start + 1):
-            path = text[start : end.start()]
-            if path in self._prefixes:
-                longest = path
-            if path not in self._beginnings:
-                break
-        return longest
-
-
-#: Where a path may end: before what separates names, or at the end of the text.
-_END = re.compile(r"(?=[/\s\"'`:;,)\]}<>|&?#\\]|$)")
-_HOME = re.compile(r"(?:~|\$HOME|\$\{HOME\}|\$\{env:HOME\}|\$\{userHome\}|\$USER_HOME\$|%h)(?P<end>/)")
-_BY_NAME = re.compile(
-    r"(?m)^[^#\n]*?\b(?:(?:conda|mamba|micromamba|source)\s+activate\s+[\"']?([\w.+-]+)"
-    r"|(?:conda|mamba|micromamba)\s+run\s+(?:-\S+\s+)*?(?:-n|--name)[ =][\"']?([\w.+-]+)"
-    r"|layout\s+(?:ana|mini|micro)?conda\s+[\"']?([\w.+-]+))"
-)

@@ -1,4 +1,4 @@
-"""What became of ``conda prune envs``, as values, whatever it is shown as."""
+"""The result of ``conda prune envs``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own work in an environment: files that no package has, outside the places where programs write.
+"""The user's own work in an environment: files of no package, outside the directories that programs write to.
 
 Such an environment is removed only with ``--force``, and these files are kept then. Three things tell of them: a git
 repository; a file older than the environment, which nothing in it can have made; more than `FEW` other files.

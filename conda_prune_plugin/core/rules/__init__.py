@@ -1,1 +1,1 @@
-"""What may be removed, and why: references, rules, ranking, and the plan made of them."""
+"""Decide what may be removed, and why: references, rules, ranking, and the plan."""

@@ -1,4 +1,4 @@
-"""What each root alone keeps."""
+"""Find what only one root keeps."""
 
 from __future__ import annotations
 

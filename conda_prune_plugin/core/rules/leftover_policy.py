@@ -1,4 +1,4 @@
-"""Leftovers: what failed installs and removals leave in a cache, and the rules by which it goes or stays."""
+"""Leftovers of failed installs and removals, and the rules by which they are kept or removed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Leftover:
     changed: the newest change of anything in it, in seconds since the epoch.
     measurement: None if it can't be read, which `unreadable` explains then.
     linked: the paths of the environments that have symbolic links into it, or where that can't be ruled out.
-    lacking: for what was set aside, those that have them into the place of the package that it was, which is not whole.
+    lacking: for trash, those that have links to the package that it was, which is missing or incomplete.
     chosen: it is of what ``--only`` names, where that was given. kept: the rule of ``--keep`` that it falls under.
     archive: what it is to be extracted from anew, if roots have it and that was asked for.
     irreplaceable: why what is left of a package can't be had again, None if it can.
@@ -100,7 +100,7 @@ def _in_use(subject: _LeftoverSubject) -> Iterable[Reason]:
 
 
 def _stands_in(subject: _LeftoverSubject) -> Iterable[Reason]:
-    """Give the environments for which what was set aside may be all that is left of a package."""
+    """Give the environments for which trash may be all that is left of a package."""
     names = {root.path: root.name for root in subject.roots if root.kind is RootKind.ENVIRONMENT}
     for path in subject.leftover.lacking:
         detail = f"{names.get(path) or path} has soft links to {subject.leftover.of}, which is not whole (--repair)"

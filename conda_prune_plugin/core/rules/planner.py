@@ -1,4 +1,4 @@
-"""From an inventory and the evidence on its candidates to a plan: one decision, with reasons, for every entry."""
+"""Make a plan from an inventory and evidence: one decision, with reasons, for every entry."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def make_plan(
         if subject.entry in going:
             remove.append(_removal(subject, by_entry[subject.entry], ledger))
         else:
-            found = reasons[subject.entry] or with_references(subject, (_SPARED,))
+            found = reasons[subject.entry] or with_references(subject, (_NOT_NEEDED_FOR_LIMIT,))
             keep.append(Keep(subject.entry, _verdict(found), found, _withheld(subject, found, others)))
     mended = repairs(leftovers, keep, referenced)
     return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), mended)
@@ -93,7 +93,7 @@ def _leftovers(
     )
 
 
-_SPARED = Reason(ReasonKind.NOT_SELECTED, "what was used less recently is enough (--max-size, --free)")
+_NOT_NEEDED_FOR_LIMIT = Reason(ReasonKind.NOT_SELECTED, "what was used less recently is enough (--max-size, --free)")
 
 
 def with_links(plan: Plan, links: Links) -> Plan:
@@ -188,4 +188,5 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         accepted=frozenset(root for roots in subject.roots.values() for root in roots),
         beside=evidence.beside,
         remainder=evidence.remainder,
+        other_sources=evidence.other_sources,
     )

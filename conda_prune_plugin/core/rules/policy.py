@@ -1,4 +1,4 @@
-"""The rules by which an entry stays, as a table over a pure function.
+"""The rules that keep an entry: a table of pure functions.
 
 Every rule looks at one `Subject` and gives the reasons it has for keeping it; an entry goes when no rule objects. All
 rules that apply are reported, so that lifting one does not bring the next one as a surprise.

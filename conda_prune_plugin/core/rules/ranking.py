@@ -1,4 +1,4 @@
-"""What has to be decided over all entries at once: the newest versions of each name, and how much has to go."""
+"""Rules over all entries at once: the newest versions of each name, and least recently used first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marking: which roots reference which entries, by name alone."""
+"""Mark: which roots reference which entries, by name alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user wants removed, as one value: the targets of the command line."""
+"""Targets: what the user wants removed, as one value."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Target(Flag):
     PACKAGES, TARBALLS: extracted directories and archives of entries that nothing references. ALL_TARBALLS: the
     archives of reachable entries too, where their extracted directory is whole. UNLINKED: also reachable entries that
     no environment shares a file with. HARD_LINKED: and those whose files environments hard-link, which keep them then.
-    DOUBLES: the extracted directories of reachable entries that no environment soft-links and whose archive is sound;
-    RECORDS: with conda's records of the archives in them. INDEX_CACHE, TEMPFILES and LOGFILES are not in
-    the entries of a cache. REPAIR: nothing goes, and what is damaged and in use is extracted again.
+    REDUNDANT: the extracted directories of reachable entries that no environment soft-links and whose archive is sound;
+    RECORDS: with conda's records of the archives in them. INDEX_CACHE, TEMPFILES and LOGFILES are not in the entries of
+    a cache. REPAIR: nothing goes, and what is damaged and in use is extracted again.
     """
 
     PACKAGES = auto()

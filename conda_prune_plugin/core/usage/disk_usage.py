@@ -1,4 +1,4 @@
-"""What trees take on disk, counted by inode.
+"""Disk usage of trees, counted by inode.
 
 A tree here is any set of directory entries, such as an environment without the environments and caches inside of it;
 no directory entry is in two trees. An inode's blocks belong to a tree alone, are its *own*, when all links of the

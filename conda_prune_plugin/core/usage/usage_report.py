@@ -1,4 +1,4 @@
-"""Where the disk goes, as values: what `conda prune usage` shows, whatever it is shown as."""
+"""The result of ``conda prune usage``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who keeps what where: conda, mamba, pixi, rattler and the tools that build on them."""
+"""Where each client keeps its caches and environments: conda, mamba, pixi, rattler, and tools that build on them."""

@@ -1,4 +1,4 @@
-"""Which files conda takes for archives of packages, and which entries the names of files mean."""
+"""Recognise package archives by file name, and the entries that they belong to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from ...core import dist_names
 from ...core.layout import ARCHIVE_SUFFIXES
+from .conda_context import archive_extractors
 
 #: A wheel, which conda-pypi installs as it is. Records may name one where this conda knows nothing of wheels.
 WHEEL = ".whl"
@@ -20,19 +21,15 @@ def archive_suffixes() -> tuple[str, ...]:
 
     Plugins that extract packages decide that (the hook ``conda_package_extractors``), where conda has the hook.
     """
-    from conda.base.context import context
-
-    if not _has_hook():
+    known = archive_extractors()
+    if known is None:
         return ARCHIVE_SUFFIXES
-    known = context.plugin_manager.get_package_extractors()
-    return (*filter(known.__contains__, ARCHIVE_SUFFIXES), *sorted(known.keys() - set(ARCHIVE_SUFFIXES)))
+    return (*filter(known.__contains__, ARCHIVE_SUFFIXES), *sorted(known - set(ARCHIVE_SUFFIXES)))
 
 
 @functools.cache
 def _has_hook() -> bool:
-    from conda.base.context import context
-
-    return hasattr(context.plugin_manager, "get_package_extractors")
+    return archive_extractors() is not None
 
 
 def archive_dist(file_name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What conda itself says of its configuration: caches, environment directories, prefixes, registries.
+"""conda's configuration: caches, environment directories, prefixes, registries.
 
 Nothing here lists an environment or a cache through conda: `list_all_known_prefixes` rewrites the registry, and
 `PackageCacheData.first_writable` creates directories.
@@ -10,21 +10,25 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from conda.base.context import context
-from conda.core.envs_manager import get_user_environments_txt_file
-
 from ... import failures
 from ...core.model import Client
 from ...core.notices import Notice
 from ...embedded import is_embedded
 from ..roots.envs_dirs import EnvsDir
+from .conda_context import (
+    REGISTER,
+    build_work_dir,
+    envs_dirs,
+    pkgs_dirs,
+    registry,
+    root_prefix,
+    target_prefix,
+    where_not_registered,
+)
 from .installations import Installation, settings_files, usual_installations
 from .mamba_pixi import other_clients, pixi_cache_roots
 from .other_users import other_homes
 from .tool_environments import tool_places
-
-#: conda's setting for whether a new environment gets a line in the registry.
-_REGISTER = "register_envs"
 
 #: The kind of the notice on a configuration that switches it off.
 UNREGISTERED = "unregistered-environments"
@@ -36,7 +40,7 @@ class Settings:
 
     prefixes: the root prefix, the active and the target environment.
     registries: files that list one environment a line: this user's, and for root, as conda does it
-        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whoever is running.
+        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whichever user runs it.
     places: where environments are that go by no name: those of the tools that build on conda.
     current: the directory that the program runs in; None where it was removed.
     other_caches: those of other clients than conda.
@@ -52,27 +56,33 @@ class Settings:
     current: str | None
     other_caches: Mapping[str, Client]
 
+    @property
+    def noting(self) -> tuple[str, ...]:
+        """The directories in whose state runs are noted; the first is that of this user's registry."""
+        return (os.path.dirname(self.registries[0]), *self.envs_dirs, *self.pkgs_dirs)
+
 
 def conda_settings() -> Settings:
     """Return conda's settings and where other clients are, without a conda of its own also other installations."""
     installations: tuple[Installation, ...] = usual_installations(os.environ) if is_embedded() else ()
     others = other_clients(os.environ)
     active = os.environ.get("CONDA_PREFIX")
-    prefixes = (context.root_prefix, active, context.target_prefix)
+    root, caches = root_prefix(), pkgs_dirs()
+    prefixes = (root, active, target_prefix())
     homes = tuple(other_homes())
-    envs_dirs = _unique(context.envs_dirs, *(place.envs_dirs for place in installations), others.envs_dirs)
+    directories = _unique(envs_dirs(), *(place.envs_dirs for place in installations), others.envs_dirs)
     values = {
-        "croot": (str(context.croot),),
-        "envs_dir": envs_dirs,
+        "croot": (build_work_dir(),),
+        "envs_dir": directories,
         "pixi_cache": pixi_cache_roots(os.environ),
-        "root": (str(context.root_prefix),),
+        "root": (root,),
     }
     return Settings(
-        pkgs_dirs=_unique(context.pkgs_dirs, *(place.pkgs_dirs for place in installations)),
-        envs_dirs=envs_dirs,
+        pkgs_dirs=_unique(caches, *(place.pkgs_dirs for place in installations)),
+        envs_dirs=directories,
         places=(*others.places, *tool_places(os.environ, values, homes)),
         current=_current(),
-        root_prefix=str(context.root_prefix),
+        root_prefix=root,
         prefixes=_unique(
             (os.path.abspath(prefix) for prefix in prefixes if prefix),
             (place.prefix for place in installations),
@@ -81,24 +91,20 @@ def conda_settings() -> Settings:
         registries=(registry("~"),),
         other_registries=tuple(registry(home) for home in homes),
         # conda may be told to use one of them: then it is conda's too.
-        other_caches={path: client for path, client in others.caches.items() if path not in context.pkgs_dirs},
+        other_caches={path: client for path, client in others.caches.items() if path not in caches},
     )
 
 
 def unregistered_notices() -> tuple[Notice, ...]:
     """Return a warning for each configuration by which conda doesn't register the environments that it creates."""
-    told: dict[str, None] = {}
-    if not context.register_envs:
-        told |= {str(source): None for source, values in context.raw_data.items() if _REGISTER in values}
-        told = told or {"conda's configuration": None}
-    told |= {path: None for path, values in settings_files(os.environ, _REGISTER) if values.get(_REGISTER) is False}
-    return tuple(map(_unregistered, told))
+    others = (path for path, values in settings_files(os.environ, REGISTER) if values.get(REGISTER) is False)
+    return tuple(map(_unregistered, dict.fromkeys((*where_not_registered(), *others))))
 
 
 def _unregistered(source: str) -> Notice:
     where = "The environment variable CONDA_REGISTER_ENVS" if source == "envvars" else source
     message = (
-        f"{where} sets {_REGISTER} to false, so environments created with it are unknown. "
+        f"{where} sets {REGISTER} to false, so environments created with it are unknown. "
         "Name them with --root, or the directories they are in with --search."
     )
     return Notice(UNREGISTERED, message, source if os.path.isabs(source) else "", hides_roots=True)
@@ -110,11 +116,6 @@ def _current() -> str | None:
     except OSError as error:
         failures.note(error)
         return None
-
-
-def registry(home: str) -> str:
-    """Return the path of the registry in a home."""
-    return str(get_user_environments_txt_file(home))
 
 
 def _unique(*groups: object) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Installations in the usual places, for machines where the conda that runs is not the conda that installed."""
+"""Find conda installations in the usual places, for when the running conda is not the one that installed."""
 
 from __future__ import annotations
 

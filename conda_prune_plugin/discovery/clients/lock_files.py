@@ -1,4 +1,4 @@
-"""Lock files of mamba and of old versions of conda: how they are named, and whether a process holds them. Reads only.
+"""Lock files of mamba and of old versions of conda: their names, and whether a process holds them. Reads only.
 
 mamba locks what it works on by ``fcntl`` on byte 21 of a file, which it removes at the end if it has made it
 (``LockFileOwner`` in ``libmamba/src/core/util.cpp``): ``<archive>.lock`` while it extracts one, in an environment
@@ -63,7 +63,7 @@ def holder(path: str) -> str | None:
     if by_pid is not None:
         return _living(int(by_pid[1] or by_pid[2]))
     if fcntl is None:
-        # What is locked can't be opened or removed here (`_locking` of Microsoft's C runtime).
+        # What is locked can't be opened or removed here (``_locking`` of Microsoft's C runtime).
         return None
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

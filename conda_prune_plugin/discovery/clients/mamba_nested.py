@@ -1,4 +1,4 @@
-"""The directories of a nested cache, as mamba and micromamba have them from 2.6 on.
+"""The directories of a nested cache, as mamba and micromamba lay them out since 2.6.
 
 A package lies in a directory named after the url that it came from, below the cache that is configured
 (``package_cache_folder_relative_path`` in ``libmamba/src/core/package_cache.cpp``):
@@ -28,7 +28,7 @@ _FOREIGN = frozenset({"repodata.json", "repodata.json.zst", "channeldata.json", 
 #: Directories of clients in a cache where no packages are: mamba's and conda's index cache.
 _NO_PACKAGES = frozenset({"cache"})
 
-#: What tells of packages where none is extracted: the list that mamba keeps, and what we have moved aside.
+#: What tells of packages where none is extracted: the list that mamba keeps, and what is in quarantine.
 _TRACES = frozenset({"urls.txt", STATE})
 
 

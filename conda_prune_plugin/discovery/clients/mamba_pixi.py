@@ -1,4 +1,4 @@
-"""Where mamba and micromamba, pixi and rattler have their caches and environments, by their own rules.
+"""Caches and environments of mamba, micromamba, pixi and rattler, by their own rules.
 
 mamba and micromamba (``libmamba/src/api/configuration.cpp``): ``<root prefix>/pkgs`` and ``~/.mamba/pkgs``, or what
 ``pkgs_dirs`` says; environments in ``<root prefix>/envs`` and ``envs_dirs``, and in conda's registry. The root prefix

@@ -1,4 +1,4 @@
-"""Where the tools that build on conda keep their environments: one table, a line for each tool.
+"""Where tools that build on conda keep their environments: a table with a line for each tool.
 
 Most tools create environments through conda or mamba, which register them; but a tool may rename them afterwards, be
 told not to register, or link packages itself. So each place is looked at by the tool's own rules.

@@ -1,1 +1,1 @@
-"""Evidence of an environment's use, and what it takes to make it again."""
+"""Evidence of an environment's use, and what is needed to rebuild it."""

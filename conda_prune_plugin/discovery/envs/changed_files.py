@@ -1,4 +1,4 @@
-"""What was changed in an environment since the program that was making it was killed."""
+"""Find files of an environment that were changed since its creation was interrupted."""
 
 from __future__ import annotations
 

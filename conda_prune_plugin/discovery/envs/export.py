@@ -1,4 +1,4 @@
-"""All that is needed to rebuild an environment, as files; nothing is written here.
+"""Export an environment: everything that is needed to rebuild it, as the content of files. Nothing is written here.
 
 conda's own export is not called: in the versions before 25.5 it reads an environment in a way that deletes records of
 pip's packages (`PrefixData` with interoperability). A test compares this one with what it prints.
@@ -18,6 +18,9 @@ from ... import failures
 from ...core.layout import META
 from ...core.model import Root
 from ...failures import suppress
+from ..clients import conda_channels
+from ..clients.conda_context import platform
+from ..clients.conda_files import in_link_order
 from ..system.safe_read import read_object, read_regular
 from .pip_requirements import PythonPackage, python_packages
 
@@ -110,13 +113,9 @@ def _dist(record: Mapping[str, Any]) -> str:
 
 def _sorted(records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the records in the order in which they can be linked: each behind what it depends on."""
-    from conda.models.prefix_graph import PrefixGraph
-    from conda.models.records import PrefixRecord
-
     by_dist = {_dist(record): record for record in records}
     try:
-        ordered = PrefixGraph(PrefixRecord(**record) for record in records).graph
-        return [by_dist[f"{item.name}-{item.version}-{item.build}"] for item in ordered]
+        return [by_dist["-".join(parts)] for parts in in_link_order(records)]
     except Exception:  # noqa: BLE001
         # conda's models and MatchSpec raise whatever they like on odd records; conda sorts again when it installs.
         return records
@@ -125,18 +124,16 @@ def _sorted(records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[PythonPackage]) -> bytes:
     """Return what ``conda env export`` prints (`conda.env.env.from_environment` of 24.7)."""
     import ruamel.yaml
-    from conda.base.context import context
-    from conda.models.channel import Channel
 
     by_name = sorted(records, key=lambda record: str(record["name"]))
     dependencies: list[Any] = ["=".join(str(record[key]) for key in ("name", "version", "build")) for record in by_name]
     if pip := [f"{package.name.lower()}=={package.version}" for package in python if package.version]:
         dependencies.append({"pip": pip})
-    channels = list(context.channels)
+    channels = list(conda_channels.configured_channels())
     for record in by_name:
         # A channel that conda can't make sense of is none that it could install from.
         with suppress(Exception):
-            channel = str(Channel(_masked(record["channel"] or record["url"] or "")).canonical_name)
+            channel = conda_channels.channel_name(conda_channels.masked(record["channel"] or record["url"] or ""))
             if channel not in channels:
                 channels.insert(0, channel)
     document: dict[str, Any] = {"name": root.name or root.path, "channels": channels, "dependencies": dependencies}
@@ -162,18 +159,16 @@ def _variables(root: Root) -> Mapping[str, str]:
 
 def _explicit(records: Iterable[Mapping[str, Any]]) -> bytes:
     """Return an ``@EXPLICIT`` file. conda 24.7 reads no other hash than MD5 in it."""
-    from conda.base.context import context
-
     lines = [
         "# Made by conda prune. To make the environment again: conda create --name NAME --file THIS_FILE",
-        f"# platform: {context.subdir}",
+        f"# platform: {platform()}",
         "@EXPLICIT",
     ]
     for record in records:
         if url := record["url"]:
             md5, sha256 = record["md5"], record["sha256"]
             digest = f"#{md5}" if md5 else f"#sha256:{sha256}" if sha256 else ""
-            lines.append(_masked(url) + digest)
+            lines.append(conda_channels.masked(url) + digest)
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 
@@ -183,9 +178,3 @@ def _requirements(packages: Iterable[PythonPackage]) -> bytes:
         for package in packages
     ]
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _masked(url: str) -> str:
-    from conda.common.url import mask_anaconda_token, remove_auth
-
-    return str(mask_anaconda_token(remove_auth(url)))

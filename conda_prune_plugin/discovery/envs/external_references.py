@@ -1,4 +1,4 @@
-"""Files outside of an environment that lead into it: kernels, editors, shells, schedules, scripts. Reads only.
+"""Files outside of an environment that point into it: kernels, editors, shells, schedules, scripts. Reads only.
 
 Looked at are the usual places of this user and of the machine, the projects that direnv and VS Code know of, and the
 directory that an environment lies in. What is larger than any such file, or not readable, is passed over.
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from ... import failures
-from ...core.envs.environment_use import Mentions, Pointer
+from ...core.envs.environment_use import Pointer
+from ...core.envs.prefix_mentions import Mentions
 from ...failures import suppress
 from ..system.safe_read import read_regular
 
@@ -135,7 +136,7 @@ def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, 
             content = text()
             named = mentions.activated(content) if by_name else mentions.paths(content)
             for prefix in {real.get(name, name) for name in named}:
-                # Its own files are no evidence that somebody else wants it; a link to one of them from outside is.
+                # Its own files are no evidence that another program wants it; a link to one of them from outside is.
                 if not failures.realpath(os.path.dirname(path)).startswith(os.path.join(failures.realpath(prefix), "")):
                     found[prefix][Pointer(kind, path)] = None
 

@@ -1,4 +1,4 @@
-"""Looks for the user's own work in environments. Records are opened only where something may be such."""
+"""Search environments for the user's own work. Records are opened only where there may be some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pip needs to install again what it has put into an environment.
+"""Requirements for pip to reinstall what it installed into an environment.
 
 Read from what every installer leaves: ``name-version.dist-info`` with ``METADATA``, ``RECORD`` and, where it did not
 come from an index, ``direct_url.json`` (PEP 610); and ``*.egg-link`` of old development installs.
@@ -60,18 +60,18 @@ def python_packages(prefix: str, conda_s: frozenset[str]) -> tuple[PythonPackage
     """Return what pip has installed into an environment; `conda_s` are the paths of conda's own files below it."""
     found: list[PythonPackage] = []
     for pattern in _SITE_PACKAGES:
-        for site in sorted(glob.glob(os.path.join(glob.escape(prefix), pattern))):
-            found += _in_site(prefix, site, conda_s)
+        for site_packages in sorted(glob.glob(os.path.join(glob.escape(prefix), pattern))):
+            found += _in_site_packages(prefix, site_packages, conda_s)
     return tuple(sorted(found, key=lambda item: item.name.lower()))
 
 
-def _in_site(prefix: str, site: str, conda_s: frozenset[str]) -> Iterator[PythonPackage]:
-    for path in sorted(glob.glob(os.path.join(glob.escape(site), "*.dist-info"))):
+def _in_site_packages(prefix: str, site_packages: str, conda_s: frozenset[str]) -> Iterator[PythonPackage]:
+    for path in sorted(glob.glob(os.path.join(glob.escape(site_packages), "*.dist-info"))):
         metadata = os.path.relpath(os.path.join(path, "METADATA"), prefix).replace(os.sep, "/")
         if metadata not in conda_s:
             with suppress(OSError, ValueError, KeyError):
                 yield _package(prefix, path)
-    for link in sorted(glob.glob(os.path.join(glob.escape(site), "*.egg-link"))):
+    for link in sorted(glob.glob(os.path.join(glob.escape(site_packages), "*.egg-link"))):
         with suppress(OSError):
             source = read_regular(link).decode("utf-8", "replace").split("\n")[0].strip()
             name = os.path.basename(link).removesuffix(".egg-link")

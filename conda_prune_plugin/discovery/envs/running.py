@@ -1,7 +1,7 @@
 """Processes that run from an environment, or have it activated.
 
 Where there is a ``/proc``, a process counts for an environment if its executable, one of its arguments, its working
-directory or a library that it has mapped lies in it, or if ``CONDA_PREFIX`` names it; of somebody else's process only
+directory or a library that it has mapped lies in it, or if ``CONDA_PREFIX`` names it; of another user's process only
 the arguments can be seen. Elsewhere the arguments are what ``ps`` prints.
 """
 
@@ -11,7 +11,8 @@ import os
 from collections.abc import Iterable, Mapping
 
 from ... import failures
-from ...core.envs.environment_use import Mentions, Running
+from ...core.envs.environment_use import Running
+from ...core.envs.prefix_mentions import Mentions
 from ...failures import suppress
 from ..system.processes import processes
 

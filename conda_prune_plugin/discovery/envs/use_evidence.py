@@ -1,4 +1,4 @@
-"""What an environment's own files, the registries and the running machine say about its use. Reads only."""
+"""Evidence of an environment's use, from its own files, the registries and running processes. Reads only."""
 
 from __future__ import annotations
 
@@ -33,8 +33,13 @@ _REVISION = re.compile(rb"^==> (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) <==", re.MULTILI
 _INTERPRETERS = ("bin/python", "python.exe")
 
 
-def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: Settings) -> tuple[Environment, ...]:
-    """Return the environments with all evidence, in the given order."""
+def gather(
+    usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: Settings, foreign: Mapping[str, str]
+) -> tuple[Environment, ...]:
+    """Return the environments with all evidence, in the given order.
+
+    foreign: those that only another user's registry leads to, each with that.
+    """
     roots = [usage.root for usage in usages]
     prefixes = [root.path for root in roots]
     names = {root.name: root.path for root in roots if root.name is not None}
@@ -63,6 +68,7 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
                 holds=inner.below(real),
                 problems=tuple(_problems(root, base=base)),
                 alike=same.get(root.path, ()),
+                listed_by=foreign.get(root.path),
             )
         )
     return tuple(found)
@@ -166,7 +172,7 @@ def _problems(root: Root, *, base: bool) -> Iterable[Problem]:
     if root.state is RootState.UNREADABLE:
         yield Problem("unreadable", "its records can't be read")
     elif root.state is RootState.HALF_REMOVED:
-        if root.stamp is None:
+        if root.signature is None:
             yield Problem("half-removed", f"it is half removed: files of packages remain, but {META} is missing")
         else:
             what = f"its creation or removal was interrupted: {META} has no records and no history"

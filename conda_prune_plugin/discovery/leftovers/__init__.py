@@ -1,1 +1,1 @@
-"""What failed installs and removals leave, and what else `conda clean` removes."""
+"""Leftovers of failed installs and removals, and the other targets of `conda clean`."""

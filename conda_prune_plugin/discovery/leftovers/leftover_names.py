@@ -63,7 +63,7 @@ class NamedLeftover:
 
 
 def is_leftover_name(item: os.DirEntry[str]) -> bool:
-    """Return whether something bears a name that clients give to what they leave aside at work, and is no package."""
+    """Return whether something has a name that clients give to temporary files and trash, and is no package."""
     name = item.name
     # Asked of all that lies in a cache.
     if _is_marked(name):
@@ -93,20 +93,22 @@ def leftovers_by_name(cache: Cache) -> Iterator[NamedLeftover]:
     except OSError as error:
         failures.note(error)
         return
-    found = [_asked(cache, NamedLeftover(*known)) for known in of_rattler(cache, items)]
+    found = [_with_lock_holder(cache, NamedLeftover(*known)) for known in of_rattler(cache, items)]
     # Nearly everything in a cache bears no such name.
     for item in items:
         if is_leftover_name(item):
-            found += _left_aside(item)
+            found += _named_leftovers(item)
         elif is_lock_name(item.name) and is_lock(item.path):
             found.append(
-                _asked(cache, NamedLeftover(item.name, ReasonKind.TRASH, "a lock that no process holds any more"))
+                _with_lock_holder(
+                    cache, NamedLeftover(item.name, ReasonKind.TRASH, "a lock that no process holds any more")
+                )
             )
     yield from sorted(found, key=lambda named_leftover: named_leftover.name)
 
 
-def _asked(cache: Cache, named_leftover: NamedLeftover) -> NamedLeftover:
-    """Return a stray with the process that holds it, if it is a lock."""
+def _with_lock_holder(cache: Cache, named_leftover: NamedLeftover) -> NamedLeftover:
+    """Return a leftover with the process that holds it, if it is a lock."""
     if named_leftover.kind is not ReasonKind.TRASH:
         return named_leftover
     try:
@@ -117,7 +119,7 @@ def _asked(cache: Cache, named_leftover: NamedLeftover) -> NamedLeftover:
     return replace(named_leftover, held=held, detail="a lock" if held else named_leftover.detail)
 
 
-def _left_aside(item: os.DirEntry[str]) -> Iterator[NamedLeftover]:
+def _named_leftovers(item: os.DirEntry[str]) -> Iterator[NamedLeftover]:
     name = item.name
     is_file, is_directory = item.is_file(follow_symlinks=False), item.is_dir(follow_symlinks=False)
     suffix = next((suffix for suffix in (*_PARTIAL, _EXTRACTING) if name.endswith(suffix)), None)

@@ -1,4 +1,4 @@
-"""Finding what failed installs and removals have left in the caches.
+"""Find leftovers of failed installs and removals in the caches.
 
 By name: partial downloads and trash. By their content: extracted directories and archives that are not whole, which
 are taken out of their entries then, so that what is left of these is decided on by itself.
@@ -17,17 +17,15 @@ from threading import Event
 from ... import failures
 from ...core.dist_names import recorded_names
 from ...core.layout import RECORD
-from ...core.model import Cache, Client, Entry, Inventory, Part, PartKind, ReasonKind, Root
-from ...core.rules.leftover_policy import Archive, Leftover
-from ...core.rules.reachability import SoftLinks, references
+from ...core.model import Cache, Client, Entry, Inventory, Part, PartKind
+from ...core.rules.leftover_policy import Leftover
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
+from ..clients.conda_context import local_builds
 from ..packages.inspection import BATCH, Batch, Inspected, Inspecting, Memory, batches
-from ..packages.integrity import Damage, archive_record
-from ..packages.match_spec import matching
-from ..packages.package_identity import Names
+from ..packages.integrity import Damage
 from ..packages.package_urls import read_urls
-from ..packages.provenance import irreplaceable, local_builds
+from ..packages.provenance import irreplaceable
 from ..packages.removal_evidence import with_sticky_obstacle
 from ..system.measure import Measure
 from ..system.mounts import mount_points
@@ -58,7 +56,7 @@ DEFAULT_SEARCH = Search()
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LeftoverSearchResult:
     """The leftovers, the inventory without them, and the entries that were looked at and are whole."""
 
     inventory: Inventory
@@ -73,7 +71,7 @@ def find_leftovers(
     memory: Memory,
     progress: Callable[[int], None],
     workers: WorkerPool | None = None,
-) -> Found:
+) -> LeftoverSearchResult:
     """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
     `progress` is told how many more entries are done; a `workers` makes it faster. Nothing is written, and no symbolic
@@ -90,15 +88,15 @@ def find_leftovers(
         # rattler and pixi keep no archives, and mend what is incomplete themselves.
         if search.contents and cache.client != Client.RATTLER
         for batch in batches(
-            cache.real_path, _looked_at(cache, inventory, referenced, search), urls(cache.real_path), batch_size
+            cache.real_path, _inspected_entries(cache, inventory, referenced, search), urls(cache.real_path), batch_size
         )
     ]
-    for batch, looks in zip(tasks, _looks(tasks, search, progress, workers)):
-        for entry, looked in zip(batch.entries, looks):
-            memory.learn(looked)
-            if looked.damages:
-                damages[entry] = looked.damages
-            elif looked.sure:
+    for batch, inspections in zip(tasks, _inspections(tasks, search, progress, workers)):
+        for entry, inspected in zip(batch.entries, inspections):
+            memory.learn(inspected)
+            if inspected.damages:
+                damages[entry] = inspected.damages
+            elif inspected.sure:
                 whole.add(entry)
     caches = tuple(
         replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
@@ -106,10 +104,10 @@ def find_leftovers(
     )
     by_content = _by_content(inventory.caches, damages, referenced, urls, memory)
     leftovers = (*_by_name(places, memory.measured), *by_content)
-    return Found(replace(inventory, caches=caches), leftovers, frozenset(whole))
+    return LeftoverSearchResult(replace(inventory, caches=caches), leftovers, frozenset(whole))
 
 
-def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], search: Search) -> list[Entry]:
+def _inspected_entries(cache: Cache, inventory: Inventory, referenced: Collection[str], search: Search) -> list[Entry]:
     return [
         entry
         for entry in cache.entries
@@ -118,12 +116,12 @@ def _looked_at(cache: Cache, inventory: Inventory, referenced: Collection[str], 
     ]
 
 
-def _looks(
+def _inspections(
     tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], workers: WorkerPool | None
 ) -> Iterable[list[Inspected]]:
     """Return what is seen, batch for batch."""
     if search.hashes:
-        yield from _thorough_looks(tasks, progress)
+        yield from _thorough_inspections(tasks, progress)
         return
     work = Inspecting(mount_points(), progress=progress)
     if workers is None:
@@ -133,7 +131,7 @@ def _looks(
     yield from workers.finish()
 
 
-def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Inspected]]:
+def _thorough_inspections(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Inspected]]:
     """Return what is seen, batch for batch, when all contents are read.
 
     Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
@@ -147,9 +145,9 @@ def _thorough_looks(tasks: Sequence[Batch], progress: Callable[[int], None]) -> 
             except RuntimeError:
                 # No more threads are to be had.
                 found = map(work.do, tasks)
-            for looks in found:
-                progress(len(looks))
-                yield looks
+            for inspections in found:
+                progress(len(inspections))
+                yield inspections
         finally:
             # A Ctrl-C need not wait for what the threads still read.
             enough.set()
@@ -237,79 +235,3 @@ def _newest_change(top: str) -> float:
         if stat.S_ISDIR(status.st_mode):
             pending += [os.path.join(path, name) for name in os.listdir(path)]
     return newest
-
-
-def with_choices(
-    leftovers: Sequence[Leftover], caches: Sequence[Cache], keep: Sequence[str], only: Sequence[str], names: Names
-) -> tuple[Leftover, ...]:
-    """Return the leftovers with what the specifications of ``--keep`` and ``--only`` say of the dists they are of.
-
-    What a leftover is of is known from names alone; on doubt it is kept, and is not chosen.
-    """
-    of = {item: Entry(item.entry.cache, item.of or item.entry.dist, item.entry.parts) for item in leftovers}
-    places = [
-        replace(cache, entries=tuple(dict.fromkeys(entry for entry in of.values() if entry.cache == cache.path)))
-        for cache in caches
-    ]
-    rules = {text: matching((text,), places, doubtful=True, names=names) for text in dict.fromkeys(keep)}
-    chosen = matching(only, places, doubtful=False, names=names) if only else frozenset(of.values())
-
-    def choose(item: Leftover) -> Leftover:
-        rule = next((text for text, matched in rules.items() if of[item] in matched), None)
-        return replace(item, kept=rule, chosen=of[item] in chosen)
-
-    return tuple(map(choose, leftovers))
-
-
-def with_archives(
-    leftovers: Sequence[Leftover], inventory: Inventory, referenced: Collection[str]
-) -> tuple[Leftover, ...]:
-    """Return the leftovers, damaged directories that are referenced with the archive that is beside them."""
-    caches = {cache.path: cache for cache in inventory.caches}
-    entries = {(entry.cache, entry.dist): entry for cache in inventory.caches for entry in cache.entries}
-
-    def find(item: Leftover) -> Leftover:
-        entry = entries.get((item.entry.cache, item.entry.dist))
-        archives = [part for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link] if entry else []
-        # What bears another name than its package is nothing that conda has extracted.
-        if not item.holds_files or item.of != item.entry.dist or item.of not in referenced or not archives:
-            return item
-        directory = os.path.join(caches[item.entry.cache].real_path, item.entry.dist)
-        records = {part.name: archive_record(directory, part.name) for part in archives}
-        # The one that it came from, if that is known and there are two.
-        name = max(records, key=lambda name: bool(records[name]))
-        record = records[name]
-        sha256 = record.get("sha256")
-        return replace(
-            item,
-            archive=Archive(name, sha256 if isinstance(sha256, str) else None, record or None),
-        )
-
-    return tuple(map(find, leftovers))
-
-
-def with_links(
-    leftovers: Sequence[Leftover], roots: Sequence[Root], softly: SoftLinks, whole: Collection[Entry]
-) -> tuple[Leftover, ...]:
-    """Return the leftovers with the environments that soft-link them, or what they were set aside from.
-
-    One that names what a leftover is of, and could not be listed completely, may do so. whole: the entries that were
-    looked at and found whole.
-    """
-    if not softly.entries and not softly.unseen:
-        return tuple(leftovers)
-    referenced = references(roots)
-    sound = {(entry.cache, entry.dist) for entry in whole if entry.parts[0].kind is PartKind.EXTRACTED}
-
-    def find(item: Leftover) -> Leftover:
-        cache, dist = item.entry.cache, item.of or ""
-        doubtful = tuple(root.path for root in referenced.get(dist, ()) if root.path in softly.unseen)
-        linked = softly.environments(cache, item.entry.parts)
-        if item.holds_files:
-            return replace(item, linked=tuple(dict.fromkeys(linked + doubtful)))
-        if item.kind is not ReasonKind.TRASH or not dist or (cache, dist) in sound:
-            return replace(item, linked=linked)
-        lacking = softly.environments(cache, (Part(PartKind.EXTRACTED, dist),))
-        return replace(item, linked=linked, lacking=tuple(dict.fromkeys(lacking + doubtful)))
-
-    return tuple(map(find, leftovers))

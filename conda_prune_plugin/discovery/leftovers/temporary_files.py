@@ -1,4 +1,4 @@
-"""Temporary files that clients leave in environments, and in the index caches: found by name, each with its source.
+"""Find temporary files of clients in environments and index caches by name; each pattern names its source.
 
 conda's own finder (`conda.cli.main_clean.find_tempfiles`) knows two endings, and calls itself for each directory; this
 walks in the same way and knows what the other clients make too.
@@ -11,18 +11,17 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from conda.base.constants import CONDA_TEMP_EXTENSIONS
-
 from ... import failures
 from ...core.layout import META
 from ...failures import suppress
+from ..clients.conda_context import temporary_endings
 from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..system.safe_read import read_object, read_regular
 from ..usage.pip_files import recorded_files
 
 #: conda's own endings (``.c~``, ``.trash``), and what could not be deleted: by conda (``unlink_or_rename_to_trash`` in
 #: ``conda/gateways/disk/delete.py``), by mamba (``remove_or_rename`` in ``libmamba/src/core/util.cpp``).
-_TRASH = re.compile(rf"(?:{'|'.join(map(re.escape, CONDA_TEMP_EXTENSIONS))}|\.conda_trash(?:_\d+)?|\.mamba_trash)\Z")
+_TRASH = re.compile(rf"(?:{'|'.join(map(re.escape, temporary_endings()))}|\.conda_trash(?:_\d+)?|\.mamba_trash)\Z")
 
 #: A link that conda makes to try what a file system can (``conda/gateways/disk/test.py``; ``try_hard_link`` in
 #: ``conda/install.py`` until 4.2). It lies at the top of an environment.

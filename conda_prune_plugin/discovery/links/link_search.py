@@ -1,4 +1,4 @@
-"""Who holds the inodes of entries: which links lie in an environment, and where those lie that nothing explains."""
+"""Find the hard links to an entry's files: in environments, and anywhere below a directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..system.mounts import mount_points
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LinkLocation:
     """A file outside of the caches that is the same as one of an entry, and the environment that it lies in."""
 
     path: str
@@ -48,12 +48,12 @@ def count_links(directory: str, inodes: frozenset[InodeKey], skip: frozenset[str
     return found
 
 
-def find_holders(
+def find_links(
     directory: str,
     entries: Mapping[Entry, Iterable[Measurement]],
     skip: frozenset[str],
     progress: Callable[[int], None],
-) -> dict[Entry, tuple[Holder, ...]]:
+) -> dict[Entry, tuple[LinkLocation, ...]]:
     """Return for each entry the files below a directory that share an inode with it.
 
     Raises `NoSuchDirectoryError` if the directory can't be listed.
@@ -71,11 +71,11 @@ def find_holders(
     for entry, measurements in entries.items():
         for key in {(inode.device, inode.inode) for m in measurements for inode in m.shared}:
             of_entry.setdefault(key, []).append(entry)
-    found: dict[Entry, list[Holder]] = {}
+    found: dict[Entry, list[LinkLocation]] = {}
     for path, key in _names(top, frozenset(of_entry), skip, progress):
         for entry in of_entry[key]:
-            found.setdefault(entry, []).append(Holder(path, _environment_of(path)))
-    return {entry: tuple(sorted(holders, key=lambda holder: holder.path)) for entry, holders in found.items()}
+            found.setdefault(entry, []).append(LinkLocation(path, _environment_of(path)))
+    return {entry: tuple(sorted(links, key=lambda link: link.path)) for entry, links in found.items()}
 
 
 def _names(

@@ -1,4 +1,4 @@
-"""How an environment holds the files of an entry, measured on the files.
+"""How an environment links the files of an entry, measured on the files.
 
 ``link.type`` of a record is what was asked for per package, not what happened per file, and mamba always writes 1.
 """

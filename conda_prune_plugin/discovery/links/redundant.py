@@ -1,4 +1,4 @@
-"""What a cache has twice, or an environment has too: what may go though it is in use."""
+"""Packages in use that may go: duplicates in a cache, and those that environments don't share files with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which environments have soft links into the caches, seen by a few listings of each and not by a walk through all.
+"""Find environments that soft-link from the caches by listing a few directories of each, instead of walking it.
 
 A client that soft-links does so for a whole package, so a link shows where most packages have something, or at a file
 that a package in the cache has. A single link that was made by hand, deep inside of an environment, shows no sign: it
@@ -43,7 +43,7 @@ class SoftLinkSearch:
         self._workers = workers
         self._begun: Signs | None = None
         self._signed: set[str] = set()
-        self._asked: frozenset[str] | None = None
+        self._asked_names: frozenset[str] | None = None
 
     def begin(self, samples: Iterable[str]) -> None:
         """Have the helper look for signs while this process does something else, if there is one."""
@@ -69,8 +69,8 @@ class SoftLinkSearch:
         self._finish()
         if self._complete is not None:
             return self._complete
-        wanted = set(samples).difference(self._asked or ())
-        if wanted or self._asked is None:
+        wanted = set(samples).difference(self._asked_names or ())
+        if wanted or self._asked_names is None:
             self._signed.update(with_signs(self._prefixes, self._caches, wanted))
         return soft_links(sorted(self._signed), self._caches, progress) if self._signed else NO_SOFT_LINKS
 
@@ -79,7 +79,7 @@ class SoftLinkSearch:
         if self._begun is not None and self._workers is not None:
             shown = zip(self._begun.prefixes.values(), self._workers.finish())
             self._signed.update(path for path, is_sign in shown if is_sign)
-            self._asked = frozenset(self._begun.samples)
+            self._asked_names = frozenset(self._begun.samples)
             self._begun = None
 
 

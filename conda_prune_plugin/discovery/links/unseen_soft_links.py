@@ -1,18 +1,14 @@
-"""Whether an environment that is not known may hold soft links into the caches."""
+"""Whether an unknown environment may soft-link from the caches."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
 
-from conda.base.context import context
-
 from ...core.model import Cache, Root
+from ..clients.conda_context import SOFT_LINKS, soft_link_settings
 from ..clients.installations import settings_files
 from .soft_links import Walk, by_real_path, environments_of
-
-#: conda's and mamba's settings by which they make soft links.
-_SETTINGS = ("allow_softlinks", "always_softlink")
 
 
 def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> str | None:
@@ -21,11 +17,10 @@ def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: C
     Looked at are the settings of the conda that runs, the configuration files in the home and of the installations
     in the usual places, and every file of every environment that is known, up to the first soft link.
     """
-    for setting in _SETTINGS:
-        if getattr(context, setting):
-            return f"conda's setting {setting} is on"
+    for setting in soft_link_settings():
+        return f"conda's setting {setting} is on"
     for path, values in settings_files(os.environ):
-        for setting in _SETTINGS:
+        for setting in SOFT_LINKS:
             if values.get(setting) is True:
                 return f"{path} sets {setting}"
     walk = Walk(by_real_path(environments_of(roots)), caches, progress)

@@ -1,1 +1,1 @@
-"""Package caches and their entries: names, metadata, integrity, origin."""
+"""Package caches and their entries: names, metadata, integrity, provenance."""

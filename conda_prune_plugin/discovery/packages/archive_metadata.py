@@ -1,4 +1,4 @@
-"""What an archive says of itself that conda did not download: it may be anything with such a name."""
+"""Metadata of an archive that conda did not download, and that may be anything."""
 
 from __future__ import annotations
 

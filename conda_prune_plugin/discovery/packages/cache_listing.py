@@ -1,4 +1,4 @@
-"""Package caches and their entries, by one listing of each directory.
+"""List package caches and their entries, with one listing of each directory.
 
 `PackageCacheData` is not asked: to load a writable cache it extracts archives, deletes what it can't read and writes
 ``info/repodata_record.json``. A differential test holds this listing against its answer.
@@ -90,7 +90,7 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
             lock.name == RATTLER_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
         )
         client = Client.RATTLER if by_rattler else Client.CONDA
-    writable = os.access(real_path, os.W_OK | os.X_OK)
+    writable = failures.may_write(real_path)
     return Cache(path, real_path, client, writable, entries, top, None if writable else _owner(real_path))
 
 

@@ -1,4 +1,4 @@
-"""How much caches hold."""
+"""Measure the size of whole caches."""
 
 from __future__ import annotations
 

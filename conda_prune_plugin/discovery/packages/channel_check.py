@@ -1,4 +1,4 @@
-"""Asking channels whether they still have a package, through conda's own fetching of their indexes.
+"""Ask channels whether they still have a package, through conda's own index fetching.
 
 conda keeps these in the package cache. A plan must not write there, so this cache of an index is a temporary one.
 """
@@ -11,13 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from conda.base.constants import REPODATA_FN
-from conda.base.context import context
-from conda.gateways.repodata import RepodataFetch, get_repo_interface
-from conda.models.channel import Channel
-
 from ...core.evidence import Evidence
 from ...core.notices import Notice
+from ..clients.conda_channels import fetch_index
+from ..clients.conda_context import is_offline
 from .package_urls import without_credentials
 
 #: Of a ``repodata.json``: the records of ``.tar.bz2`` and of ``.conda`` archives.
@@ -72,14 +69,13 @@ def _channel(item: Evidence) -> str:
 
 
 def _fetch(channel: str, place: Path) -> _Index:
-    if context.offline and not channel.startswith("file:"):
+    if is_offline() and not channel.startswith("file:"):
         return _Index(failure="conda is offline")
     try:
-        fetch = RepodataFetch(place, Channel(channel), REPODATA_FN, repo_interface_cls=get_repo_interface())
-        index, _ = fetch.fetch_latest_parsed()
+        index = fetch_index(channel, place)
     except Exception as error:  # noqa: BLE001 - conda's parsing and its error texts end on odd input with anything.
         return _Index(failure=_words(error))
-    if not isinstance(index, dict) or not _KEYS & index.keys():
+    if index is None or not _KEYS & index.keys():
         return _Index(failure="it gave no index")
     records: dict[str, Mapping[str, Any]] = {}
     parts = {key: index.get(key, {}) for key in sorted(_KEYS)}

@@ -1,4 +1,4 @@
-"""What an extracted directory says of itself: the identity that conda takes from it.
+"""Metadata of an extracted directory: the identity that conda reads from it.
 
 `PackageCacheData._make_single_record` takes ``info/repodata_record.json`` first, which has what the channel said, and
 ``info/index.json``, which the package brought, only without it. It is not called here: it makes a record in 0.2 ms,

@@ -1,4 +1,4 @@
-"""How a file of a package looks once it is installed: where it lies, and what conda and Python make of it.
+"""Compare a package's file with the installed one: its path, and what conda and Python change in it.
 
 Written after ``conda/core/path_actions.py`` and ``conda/core/portability.py`` (noarch paths, prefixes), and PEP 552
 (compiled modules).

@@ -1,4 +1,4 @@
-"""Whether a package is whole: an extracted directory against its own list of files, an archive against its record.
+"""Check a package's integrity: an extracted directory against its list of files, an archive against its record.
 
 The quick check takes names and sizes; the thorough one reads everything and compares hashes. conda takes a directory
 with an ``info/index.json`` for a package, however little of it is left, and fails when it links from it

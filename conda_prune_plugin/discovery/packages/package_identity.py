@@ -1,4 +1,4 @@
-"""The names that the entries of caches are known by: those of the channel, of environments, and of their directory."""
+"""The names an entry is known by: in its channel, in environments, and its directory's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the packages in a cache came from."""
+"""Read where the packages in a cache were downloaded from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from ... import failures
 from ...core.layout import URLS
+from ..clients.conda_channels import masked
 from ..system.safe_read import read_regular
 
 #: A url with neither login nor token (``/t/``), which conda's functions give back as it is; they take their time.
@@ -34,9 +35,7 @@ def without_credentials(url: str | None) -> str | None:
     """Return a url without login and token; None for what can't be a url."""
     if url and is_plain(url):
         return url
-    from conda.common.url import mask_anaconda_token, remove_auth
-
     try:
-        return str(mask_anaconda_token(remove_auth(url))) if url else None
+        return masked(url) if url else None
     except ValueError:
         return None

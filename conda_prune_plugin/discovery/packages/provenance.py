@@ -1,4 +1,4 @@
-"""Whether a package can be fetched again from where it came from."""
+"""Whether a package can be downloaded again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import url2pathname
 
-from conda.base.context import context
-
 from ... import failures
 from .package_urls import is_plain
 
@@ -18,11 +16,6 @@ _REMOTE = frozenset({"http", "https", "ftp", "s3", "gs", "oci"})
 
 #: Where conda-build puts what it builds, below the root prefix or the home (`Context.conda_build_local_paths`).
 _BUILDS = "conda-bld"
-
-
-def local_builds() -> tuple[str, ...]:
-    """Return the directories where packages are that were built on this machine."""
-    return tuple(str(path) for path in context.conda_build_local_paths)
 
 
 def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:

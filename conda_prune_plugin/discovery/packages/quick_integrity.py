@@ -1,4 +1,4 @@
-"""A glance at extracted directories that are expected to be whole: by names and sizes, one stat a file and no more."""
+"""Check extracted directories quickly, by names and sizes: one stat a file. Most are expected to be complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .integrity import directory_damage
 
 
 class QuickCheck:
-    """The work of glancing at some directories at a time, for a worker pool; `progress` is told how many were seen."""
+    """The check of a batch of directories, for a worker pool; `progress` takes how many were checked."""
 
     def __init__(self, progress: Callable[[int], object] = lambda directories: None) -> None:
         self._progress = progress
@@ -19,7 +19,7 @@ class QuickCheck:
 
     def do(self, directories: Sequence[str]) -> list[bool]:
         """Return which of the directories call for a closer look."""
-        found = [_is_odd(directory) for directory in directories]
+        found = [_needs_inspection(directory) for directory in directories]
         self._progress(len(found))
         return found
 
@@ -31,7 +31,7 @@ class QuickCheck:
         return found
 
 
-def _is_odd(directory: str) -> bool:
+def _needs_inspection(directory: str) -> bool:
     try:
         return directory_damage(directory) is not None
     except OSError as error:

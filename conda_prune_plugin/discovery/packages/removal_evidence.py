@@ -1,4 +1,4 @@
-"""Opening, measuring and doubting the entries that no root names."""
+"""Gather evidence on entries that no root names: open them, measure them, and note any doubt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from ...core.layout import INDEX, META
 from ...core.model import Cache, Entry, Part, PartKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
+from ..clients.conda_context import local_builds
 from ..clients.rattler import recorded_sha256
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
 from .archive_metadata import dist_in_archive
 from .inspection import Memory
 from .package_urls import read_urls, without_credentials
-from .provenance import irreplaceable, local_builds
+from .provenance import irreplaceable
 
 
 def gather_evidence(
@@ -57,7 +58,7 @@ def gather_evidence(
     )
 
 
-def archives_beside(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
+def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
     """Return the evidence on the archives alone of those of the entries that have an extracted directory too."""
     both = [entry for entry in entries if {part.kind for part in entry.parts} == {PartKind.EXTRACTED, PartKind.ARCHIVE}]
     alone = {replace(entry, parts=tuple(part for part in entry.parts if not _extracted(part))): entry for entry in both}
@@ -117,6 +118,7 @@ def _examine(
         metadata = _metadata(entry, paths, urls, memory)
         url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
         checked = recorded_sha256(cache, entry) if url is None and metadata.doubt is None else None
+        others = _other_archives(entry, url, urls)
         return Evidence(
             entry=entry,
             measurements=with_sticky_obstacle(cache, measurements),
@@ -129,11 +131,29 @@ def _examine(
             doubt=metadata.doubt,
             # Of what is not understood nothing more has to be said. rattler never records a url in its cache, but the
             # hash that a channel or a lockfile has: there it can be had again.
-            irreplaceable=irreplaceable(url, builds) if metadata.doubt is None and checked is None else None,
+            irreplaceable=_irreplaceable(url, others, builds) if metadata.doubt is None and checked is None else None,
+            other_sources=tuple((name, masked) for name, it in others.items() if (masked := without_credentials(it))),
         )
     except OSError as error:
         failures.note(error)
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
+
+
+def _other_archives(entry: Entry, url: str | None, urls: Mapping[str, str]) -> Mapping[str, str | None]:
+    """Return the archives that do not come from a package's url, each with the url that conda has noted for it."""
+    if url is None:
+        return {}
+    fetched = url.rsplit("/", 1)[-1]
+    archives = (part.name for part in entry.parts if part.kind is PartKind.ARCHIVE)
+    return {name: urls.get(name) for name in archives if name != fetched}
+
+
+def _irreplaceable(url: str | None, others: Mapping[str, str | None], builds: Sequence[str]) -> str | None:
+    """Return why a package or one of its archives can't be fetched again, None if all of it probably can."""
+    if why := irreplaceable(url, builds):
+        return why
+    reasons = ((name, irreplaceable(other, builds)) for name, other in others.items())
+    return next((f"{name}: {why}" for name, why in reasons if why), None)
 
 
 def _metadata(entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], memory: Memory) -> _Metadata:

@@ -1,1 +1,1 @@
-"""What keeps packages: environments, their earlier revisions, lockfiles."""
+"""Roots, which keep packages: environments, their earlier revisions, lockfiles."""

@@ -1,4 +1,4 @@
-"""Environments that were set aside as a backup: whole, and with all their links into the caches.
+"""Environments in backups: complete, and with all their links into the caches.
 
 Each stays a root as long as it is held: a restore brings it back by a rename, and what it soft-links has to be there
 then. Purging the backup releases what only it references.
@@ -22,7 +22,7 @@ from ..system.safe_read import read_regular
 
 
 def environment_backups(directories: Iterable[str], notices: list[Notice]) -> Iterator[str]:
-    """Give the prefixes of all environments that are set aside; those that are being deleted are none any more."""
+    """Give the prefixes of all environments in backups; one that is being deleted is no environment any more."""
     for directory in with_noted_places(directories, notices):
         state = os.path.join(directory, STATE)
         for run in _names(state):
@@ -33,7 +33,7 @@ def environment_backups(directories: Iterable[str], notices: list[Notice]) -> It
 
 
 def is_environment_backup(prefix: str) -> bool:
-    """Return whether a prefix is that of an environment that was set aside."""
+    """Return whether a prefix is that of an environment in a backup."""
     return os.path.basename(os.path.dirname(os.path.dirname(prefix))) == STATE
 
 

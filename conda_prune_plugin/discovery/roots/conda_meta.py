@@ -1,4 +1,4 @@
-"""What the ``conda-meta`` of one environment lists.
+"""Read the packages that an environment's ``conda-meta`` lists.
 
 A record is named ``name-version-build.json``, and conda accepts it only under that name, so the listing says what an
 environment references. Opened is only what the listing leaves in doubt: a record whose name is no dist, and one too
@@ -41,14 +41,14 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
     meta = os.path.join(prefix, META)
     try:
         # Before it is listed: what changes meanwhile has another stamp.
-        stamp = _stamp(meta)
+        signature = _signature_of(meta)
         names, doubtful = _records(meta)
     except OSError as error:
         failures.note(error)
         return _without_records(prefix, name, error)
     # A history makes an environment for conda and mamba, be it empty; records protect what they name without one.
     if not names and not has_history(prefix):
-        return Root(prefix, name, RootState.HALF_REMOVED, frozenset(), stamp=stamp), ()
+        return Root(prefix, name, RootState.HALF_REMOVED, frozenset(), signature=signature), ()
     dists = {name.removesuffix(_SUFFIX) for name in names}
     notices = []
     for path in (os.path.join(meta, name) for name in doubtful):
@@ -60,7 +60,7 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
             if failures.lexists(path):
                 notices.append(_corrupt_record(path, prefix))
     state = RootState.CORRUPT if notices else RootState.OK
-    return Root(prefix, name, state, frozenset(dists), stamp=stamp), tuple(notices)
+    return Root(prefix, name, state, frozenset(dists), signature=signature), tuple(notices)
 
 
 class Reading:
@@ -108,7 +108,7 @@ def _names(record: Mapping[str, Any]) -> Iterator[str]:
             yield from entry_names(place)
 
 
-def _stamp(meta: str) -> tuple[int, int]:
+def _signature_of(meta: str) -> tuple[int, int]:
     status = os.stat(meta)
     return status.st_ino, status.st_mtime_ns
 

@@ -1,26 +1,24 @@
-"""Where environments may be: registries, directories of environments, and what the user names or has searched."""
+"""Find environments: in registries, in directories of environments, and where the user says."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import META
 from ...core.model import Root
 from ...core.notices import Notice
-from ...core.units import plural
 from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
-from ..system.mounts import KERNEL
 from ..system.worker import WorkerPool
 from .backups import environment_backups
 from .conda_meta import Reading
 from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
-from .nearby_environments import beside
+from .nearby_environments import nearby_envs_dirs
 
 #: An environment to be read: its path, and its name if it is known by one.
 _Task = tuple[str, "str | None"]
@@ -37,7 +35,7 @@ class Sources:
     named: the user's word that these are environments.
     current: the directory that the program runs in, where there is one.
     forgotten: registered prefixes that are taken for not registered.
-    caches: where notes of environments that were set aside may lie.
+    caches: where notes of backups of environments may be.
     """
 
     registries: tuple[str, ...] = ()
@@ -54,7 +52,7 @@ class Sources:
 
     @property
     def noting(self) -> tuple[str, ...]:
-        """Where notes of environments that were set aside may lie: in the state of these directories."""
+        """Where notes of backups of environments may be: in the state of these directories."""
         registries = map(os.path.dirname, self.all_registries)
         tops = (place.top for place in self.own_places if len(place.below) == 1)
         return tuple(dict.fromkeys((*tops, *self.caches, *registries)))
@@ -92,77 +90,6 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
             path=prefix,
         )
     return tuple(found)
-
-
-def search_environments(
-    directory: str, skip: frozenset[str], progress: Callable[[int], None]
-) -> tuple[tuple[str, ...], tuple[Notice, ...]]:
-    """Return all environments below a directory, itself included, in any depth; symbolic links are not followed.
-
-    skip: real paths that are not searched, the package caches. `progress` is called with the number of directories
-    seen so far.
-
-    Raises `NoSuchDirectoryError` if the directory can't be listed.
-    """
-    # An empty name would be the current directory: nobody means that.
-    top = os.path.abspath(os.path.expanduser(directory)) if directory else ""
-    found: list[str] = []
-    unreadable: list[str] = []
-    for seen, (path, names) in enumerate(_directories(top, skip | KERNEL, unreadable)):
-        progress(seen)
-        # A link to nowhere too: an environment that can't be read, not none.
-        if META in names:
-            found.append(path)
-        found += _behind_link(path, names)
-    notices = []
-    if unreadable:
-        message = (
-            f"Can't read {plural(len(unreadable), 'directory', 'directories')} below {top}, such as {unreadable[0]}. "
-            "Environments inside are unknown."
-        )
-        notices.append(Notice("unreadable-directory", message, unreadable[0], hides_roots=True))
-    return tuple(found), tuple(notices)
-
-
-def _directories(top: str, skip: frozenset[str], unreadable: list[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """Give a directory and all that are searched below it, each with the names in it; collect those not to be listed.
-
-    Not by os.walk, which calls itself for each directory until Python 3.12.
-    """
-    pending = [top]
-    while pending:
-        path = pending.pop()
-        try:
-            with os.scandir(path) as listing:
-                items = {item.name: item.is_dir(follow_symlinks=False) for item in listing}
-        except OSError as error:
-            failures.note(error)
-            if path == top:
-                raise NoSuchDirectoryError(
-                    f"{path} can't be searched for environments: {error.strerror}.",
-                    hint="Give --search a directory that exists and that you may read.",
-                    path=path,
-                ) from error
-            # If it is not gone since it was listed.
-            if not isinstance(error, FileNotFoundError):
-                unreadable.append(path)
-            continue
-        yield path, frozenset(items)
-        below = (os.path.join(path, name) for name, is_directory in items.items() if is_directory and name != META)
-        pending += (inner for inner in below if inner not in skip)
-
-
-def _behind_link(path: str, names: Iterable[str]) -> list[str]:
-    """Return the environments of a pixi project that lie elsewhere: its ``.pixi/envs`` is a link then."""
-    envs = os.path.join(path, "envs")
-    if os.path.basename(path) != ".pixi" or "envs" not in names or not failures.islink(envs):
-        return []
-    try:
-        return [os.path.join(envs, name) for name in sorted(os.listdir(envs))]
-    except OSError as error:
-        failures.note(error)
-        # Perhaps on a disk that is not mounted.
-        return [envs]
 
 
 class Reader:
@@ -205,8 +132,8 @@ class Survey:
         self.listing = Listing()
         self._odd: list[Notice] = []
         self._registered = _registered(sources, self._odd)
-        self._beside = _beside(sources, self._registered)
-        self.places = (*sources.own_places, *self._beside)
+        self._nearby = _nearby(sources, self._registered)
+        self.places = (*sources.own_places, *self._nearby)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -230,9 +157,9 @@ class Survey:
         for place in sources.own_places:
             yield from self.listing.environments(place)
         yield from self._registered
-        # What was set aside lies beside what is still registered, with or without a note.
+        # A backup lies next to what is still registered, with or without a note.
         yield from environment_backups((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
-        for place in self._beside:
+        for place in self._nearby:
             yield from self.listing.environments(place)
 
 
@@ -258,10 +185,10 @@ def known_prefixes(sources: Sources) -> frozenset[str]:
     return frozenset(prefix for prefix, _ in Survey(sources).tasks())
 
 
-def _beside(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
+def _nearby(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
     # Of prefixes that merely may exist, a missing one was not renamed.
     prefixes = filter(has_records, sources.prefixes)
-    found = beside((*sources.named, *prefixes, *registered), sources.current)
+    found = nearby_envs_dirs((*sources.named, *prefixes, *registered), sources.current)
     own = frozenset(sources.own_places)
     return tuple(place for place in found if replace(place, mixed=False) not in own)
 

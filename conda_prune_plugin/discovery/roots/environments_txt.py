@@ -1,4 +1,4 @@
-"""Registries of environments, such as ``~/.conda/environments.txt``."""
+"""Read registries of environments, such as ``~/.conda/environments.txt``."""
 
 from __future__ import annotations
 

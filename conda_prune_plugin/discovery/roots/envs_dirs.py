@@ -1,4 +1,4 @@
-"""Patterns of paths where environments lie, and one listing of each directory that they lead through.
+"""Patterns of directories that hold environments, with one listing of each directory on the way.
 
 A pattern either belongs to a tool, and then whatever lies there is taken for an environment unless the opposite is
 certain, or it leads through directories with other things in them (a home, ``/opt``, a project), and then only what has

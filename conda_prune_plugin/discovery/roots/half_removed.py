@@ -1,4 +1,4 @@
-"""Half-removed environments: directories without records in which files of packages remain.
+"""Half-removed environments: directories without records that still hold files of packages.
 
 An interrupted ``conda remove --all`` or ``rm -rf`` leaves one, since a directory is removed in the order of its listing
 and ``conda-meta`` may go first; so does an interrupted creation. Nothing but the files tells it from a directory of the
@@ -79,7 +79,7 @@ def settled(roots: Iterable[Root], caches: tuple[Cache, ...]) -> tuple[tuple[Roo
 
 
 def _settled(root: Root, packages: CachedPackages) -> Root:
-    has_meta = root.stamp is not None
+    has_meta = root.signature is not None
     # micromamba makes its base without a history.
     if has_meta and is_root_prefix(root.path):
         return replace(root, state=RootState.OK)

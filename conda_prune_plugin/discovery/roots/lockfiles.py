@@ -1,4 +1,4 @@
-"""What lockfiles name: ``@EXPLICIT`` files, ``conda-lock.yml``, ``pixi.lock`` and ``environment.yml``.
+"""Read the packages that lockfiles name: ``@EXPLICIT`` files, ``conda-lock.yml``, ``pixi.lock``, ``environment.yml``.
 
 A file tells its format by its content. Packages are known by the file name in their url, which is their dist; hashes
 are not compared: an entry of the same name with another hash stays as well.
@@ -22,7 +22,8 @@ from ...core.model import Cache, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...errors import LockfileError, UsageError
 from ..clients.archive_names import archive_dist
-from ..packages.match_spec import matching, parse_spec
+from ..clients.conda_specs import PackageSpec
+from ..packages.match_spec import matching
 from ..packages.package_identity import Names
 from ..system.safe_read import read_regular
 
@@ -61,7 +62,7 @@ def read_lockfile(name: str) -> Lockfile:
     """
     if not name:
         # The name of the present directory otherwise, which nobody means.
-        raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help` explains the options.")
+        raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help-all` explains the options.")
     path = os.path.abspath(os.path.expanduser(name))
     try:
         text = read_regular(path).decode("utf-8-sig")
@@ -224,7 +225,7 @@ def _environment(path: str, dependencies: list[Node]) -> Iterator[tuple[str, int
             continue
         text = _text(dependency) or ""
         try:
-            parse_spec(text)
+            PackageSpec(text)
         except ValueError as error:
             _broken(path, _line(dependency), str(error))
         yield text, _line(dependency)

@@ -1,4 +1,4 @@
-"""Where environments lie that a known one gives away: beside it, inside it, and in the projects that it belongs to.
+"""Find environments near a known one: next to it, inside it, and in its project.
 
 An environment renamed by hand or by a tool lies next to where it was, and the registry still names the old path. Tools
 that work in projects look for one in the current directory and those above it.
@@ -21,7 +21,7 @@ _MOST_TAILS = 16
 _LONGEST_TAIL = 64
 
 
-def beside(prefixes: Iterable[str], current: str | None = None) -> tuple[EnvsDir, ...]:
+def nearby_envs_dirs(prefixes: Iterable[str], current: str | None = None) -> tuple[EnvsDir, ...]:
     """Return where environments may be by known prefixes, missing ones included, and by the current directory."""
     found: dict[EnvsDir, None] = {}
     tails: dict[str, set[tuple[str, ...]]] = {}

@@ -1,4 +1,4 @@
-"""What earlier revisions of an environment held, from its ``conda-meta/history``."""
+"""Read the packages of an environment's earlier revisions from ``conda-meta/history``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
-from conda.exceptions import CondaError, CondaHistoryError
-from conda.history import History, is_diff
-
 from ... import failures
 from ...core.dist_names import is_dist_name
 from ...core.layout import META
 from ...core.model import Root, RootKind, RootState
 from ...core.notices import Notice
 from ..clients.archive_names import archive_dist
+from ..clients.conda_files import is_diff, parse_history
 from ..system.safe_read import read_regular
 
 #: So many revisions of one environment are roots of their own; those before them are one.
@@ -43,10 +41,8 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
         return (), (_unreadable(path, error),)
     try:
         _require_understood(content)
-        # The user of conda's class has to do without its context manager, which writes.
-        revisions = [content for _, content, _ in History(environment.path).parse()]
-        return tuple(_roots(environment, revisions, count)), ()
-    except (CondaError, OSError, ValueError) as error:
+        return tuple(_roots(environment, parse_history(environment.path), count)), ()
+    except (OSError, ValueError) as error:
         failures.note(error)
         dists = frozenset(filter(None, map(_named, content.decode("utf-8", "replace").splitlines())))
         message = (
@@ -61,7 +57,7 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
 def _roots(environment: Root, revisions: Sequence[AbstractSet[str]], count: int) -> Iterator[Root]:
     """Give the wanted revisions as roots, the newest first; the oldest of very many together, as one.
 
-    Raises `CondaHistoryError`, as conda does, for a revision that makes no sense.
+    Raises `ValueError` for a revision that makes no sense, as conda raises ``CondaHistoryError``.
     """
     last = len(revisions) - 1
     first = max(last - count, 0)
@@ -93,7 +89,7 @@ def _states(revisions: Iterable[AbstractSet[str]]) -> Iterator[tuple[AbstractSet
         added = {line[1:] for line in content if line.startswith("+")}
         removed = {line[1:] for line in content if line.startswith("-")}
         if len(added) + len(removed) < len(content):
-            raise CondaHistoryError("a revision has both packages and changes")
+            raise ValueError("a revision has both packages and changes")
         state -= removed
         state |= added
         yield state, added

@@ -1,4 +1,4 @@
-"""The watch over roots: whether an environment came or changed while a run works."""
+"""Watch the roots: notice an environment that appears or changes during a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...core.notices import MISSING, Notice
 from ...core.rules.reachability import SoftLinks, references
 from ...errors import UnreadableEnvironmentError
 from ..links.soft_link_signs import with_signs
-from ..links.soft_links import environments_of, soft_links
+from ..links.soft_links import Seen, environments_of, soft_links
 from ..system.worker import WorkerPool
 from .backups import note_names
 from .conda_meta import with_contents
@@ -57,12 +57,14 @@ class RootWatch:
         since = time.time_ns() if reader is None or reader.since is None else reader.since
         self.roots, self.notices = self._read(survey, reader)
         self._hidden = self._hiding(self.notices)
-        stamps = {os.path.join(root.path, META): _settled(root.stamp, since) for root in self.roots}
-        self._signature = {**signature, **stamps}
+        signatures = {os.path.join(root.path, META): _settled(root.signature, since) for root in self.roots}
+        self._signature = {**signature, **signatures}
         absent = (
             root.path for root in self.roots if root.state is RootState.MISSING and not failures.lexists(root.path)
         )
         self._first = self._prefixes().difference(absent)
+        # What environments link, by their real paths: a second look lists only what has changed since.
+        self._linked: dict[str, Seen] = {}
         # Made when somebody asks: a dry run does not.
         self._references: Mapping[str, tuple[Root, ...]] | None = None
 
@@ -93,14 +95,15 @@ class RootWatch:
 
         All of them are walked through. A directory that has been without a ``conda-meta`` from the beginning is no
         environment any more, or never was: it may be as large as a disk, so it is walked through if it shows a sign
-        of soft links. `progress` is called with the number of directories seen so far; a `workers` makes it faster.
+        of soft links. Asked again, it lists only what has changed since. `progress` is called with the number of
+        directories seen so far; a `workers` makes it faster.
         """
         self.references()
         known = self._prefixes()
         present = [root for root in self.roots if root.state is not RootState.MISSING]
         walked = {*environments_of(present), *(known - self._first)}
         walked.update(with_signs(sorted(known - walked), self._caches))
-        return soft_links(sorted(walked), self._caches, progress, workers)
+        return soft_links(sorted(walked), self._caches, progress, workers, self._linked)
 
     def _prefixes(self) -> frozenset[str]:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""
@@ -124,11 +127,11 @@ class RootWatch:
         return {**self._sign(survey.listing), **registries}, survey
 
     def _sign_registries(self) -> _Signature:
-        return {path: _stamp(path) for path in self._sources.all_registries}
+        return {path: _signature_of(path) for path in self._sources.all_registries}
 
     def _sign(self, listing: Listing) -> _Signature:
         signature = self._sign_registries()
-        signature |= {path: _stamp(path) for path in (os.path.join(root.path, META) for root in self.roots)}
+        signature |= {path: _signature_of(path) for path in (os.path.join(root.path, META) for root in self.roots)}
         # Not by the time of its change: the removal itself works in a cache's state.
         signature |= {os.path.join(path, STATE): (0, hash(note_names(path))) for path in self._sources.noting}
         for place in self._places:
@@ -138,25 +141,25 @@ class RootWatch:
                 os.path.join(path, META)
                 for path in listing.candidates(place, None if place.mixed else _signing(directories))
             )
-            stamps = {path: _stamp(path) for path in metas if path not in signature}
+            signatures = {path: _signature_of(path) for path in metas if path not in signature}
             if place.mixed:
                 # What else comes and goes there is of no interest.
-                signature |= {path: stamp for path, stamp in stamps.items() if stamp is not None}
+                signature |= {path: value for path, value in signatures.items() if value is not None}
             else:
                 # Also of what is no environment yet: a directory of environments changes before its newest has a
                 # conda-meta.
-                signature |= stamps | directories
+                signature |= signatures | directories
         return signature
 
 
 def _signing(signature: _Signature) -> Callable[[str], None]:
     def sign(path: str) -> None:
-        signature[path] = _stamp(path)
+        signature[path] = _signature_of(path)
 
     return sign
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _signature_of(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
     except OSError as error:
@@ -165,10 +168,10 @@ def _stamp(path: str) -> tuple[int, int] | None:
     return _settled((status.st_ino, status.st_mtime_ns), time.time_ns())
 
 
-def _settled(stamp: tuple[int, int] | None, since: int) -> tuple[int, int] | None:
+def _settled(signature: tuple[int, int] | None, since: int) -> tuple[int, int] | None:
     """Return a stamp that was taken at `since` or later, or one that is like no other where it says too little."""
-    recent = stamp is not None and since - _TICK < stamp[1] < time.time_ns() + _TICK
-    return (stamp[0], -next(_unlike)) if stamp is not None and recent else stamp
+    recent = signature is not None and since - _TICK < signature[1] < time.time_ns() + _TICK
+    return (signature[0], -next(_unlike)) if signature is not None and recent else signature
 
 
 #: Numbers that no stamp has.

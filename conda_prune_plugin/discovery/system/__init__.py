@@ -1,1 +1,1 @@
-"""What the machine tells: files read safely, mounts, processes, privileges, worker processes."""
+"""The machine: safe reading, mounts, processes, privileges, worker processes."""

@@ -1,4 +1,4 @@
-"""Paths of very many names, which cost a system call for each of them when they are followed name by name.
+"""Paths with very many names, which cost a system call for each name when followed one by one.
 
 A line of a registry may have two thousand names in four kilobytes, and another user may have written thousands of such
 lines.

@@ -1,4 +1,4 @@
-"""What a part of an entry holds on disk, in one pass with one stat a file."""
+"""Measure a part of an entry on disk in one pass, with one stat a file."""
 
 from __future__ import annotations
 
@@ -145,12 +145,12 @@ class _Tally:
             if statuses is not None:
                 statuses[prefix + item.name] = status
             if TELLS_OBSTACLES:
-                self._look_for_obstacle(os.path.join(self._top, prefix, item.name), status)
+                self._find_obstacle(os.path.join(self._top, prefix, item.name), status)
             mode = status.st_mode
             if is_directory(status) if ON_WINDOWS else stat.S_ISDIR(mode):
                 below.append(prefix + item.name)
                 if status.st_dev != self._device or status.st_uid != self._user:
-                    self._look_for_reasons(below[-1], status)
+                    self._find_reasons(below[-1], status)
             else:
                 files += 1
                 apparent += status.st_size
@@ -170,7 +170,7 @@ class _Tally:
 
     def add_file(self, path: str, status: os.stat_result) -> None:
         """Count a file that is a part by itself."""
-        self._look_for_obstacle(path, status)
+        self._find_obstacle(path, status)
         self._files += 1
         self._apparent += status.st_size
         if status.st_nlink == 1:
@@ -187,9 +187,9 @@ class _Tally:
     def add_top(self, status: os.stat_result) -> None:
         """Count the directory that the tree begins with."""
         self._single += allocated(status)
-        self._look_for_reasons("", status)
+        self._find_reasons("", status)
 
-    def _look_for_reasons(self, path: str, status: os.stat_result) -> None:
+    def _find_reasons(self, path: str, status: os.stat_result) -> None:
         """Look whether a directory can't be emptied."""
         if status.st_dev != self._device:
             # Seen in this way where there is no table of mounts, or it is too late to look into that.
@@ -197,7 +197,7 @@ class _Tally:
         if self._obstacle is None and status.st_uid != self._user and not may_empty(status):
             self._note(f"the directory {self._path(path)} belongs to somebody else")
 
-    def _look_for_obstacle(self, path: str, status: os.stat_result) -> None:
+    def _find_obstacle(self, path: str, status: os.stat_result) -> None:
         if obstacle := irremovable(status):
             self._note(f"{path} {obstacle}")
 

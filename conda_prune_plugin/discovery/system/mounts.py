@@ -1,4 +1,4 @@
-"""Mount points, of which a device number does not tell: a bind mount shows the same file system at another place."""
+"""Mount points: a bind mount has the same device number, so that alone does not tell."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""To what we are root: the root of a container that a user has started is not to what belongs to others outside.
+"""Whether this process is root, also over files from outside a user's container.
 
 What they own shows there as the property of one user and one group, who stand for all that the container does not know
 (user_namespaces(7)). Where it knows these two as well nobody can tell the one from the other: then it
-is taken for somebody else's.
+is taken for another user's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading files that somebody else wrote, or put there: never waiting, never more than makes sense."""
+"""Read files that another user may have written: without waiting, and only up to a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How true the bytes are that caches are said to give back: not on every file system, and not on every system."""
+"""How precise reclaimable sizes are, which depends on the file system."""
 
 from __future__ import annotations
 

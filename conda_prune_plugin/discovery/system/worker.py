@@ -1,4 +1,4 @@
-"""Doing many tasks in two processes: most of the time goes into system calls, which one process makes one by one.
+"""A worker process that shares the scan, which is bound by system calls.
 
 The second process (`worker_main`) is a fresh interpreter that imports the work's module and nothing of conda. Through
 its standard input it gets the `Work` as it is at that time, then one task after the other, and answers on its standard
@@ -33,7 +33,7 @@ _SCRIPT = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from conda_prune_plugin.discovery.system.worker_main import serve; serve()"
 )
-_BESIDE = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
+_PACKAGE_PARENT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 
 
 class Work(Protocol):
@@ -243,7 +243,7 @@ class _Worker:
 def _start() -> _Worker | None:
     # Isolated: nothing but the standard library and this package. Paths are to mean the same to both, whatever the
     # environment, which it does not look at, says of UTF-8.
-    command = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _SCRIPT, _BESIDE]
+    command = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _SCRIPT, _PACKAGE_PARENT]
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)

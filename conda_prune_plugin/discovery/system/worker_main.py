@@ -1,4 +1,4 @@
-"""The second process of a `workers`.
+"""The main loop of a worker process.
 
 A module of its own, since the second process is to be at work before the first one is: it imports only what it needs.
 """

@@ -1,4 +1,4 @@
-"""Every file of caches and environments by name, for programs that browse disk usage."""
+"""List every file of caches and environments, for programs that browse disk usage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from ...core.file_status import EntryState
 from ...core.model import Inventory
 from .survey import real_path, tops
-from .walker import entries
+from .tree_entries import entries
 
 #: A directory entry of a tree, as `walker.entries` gives it.
 Listed = tuple[str, "os.stat_result | None", EntryState]

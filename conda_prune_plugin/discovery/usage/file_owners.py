@@ -1,4 +1,4 @@
-"""What an environment is made of: whose each of its files is, by the records of conda and of pip.
+"""Assign each file of an environment to its package, by the records of conda and pip.
 
 Here the records are opened, which `usage` does only where somebody asks for packages.
 """
@@ -24,9 +24,9 @@ from ..roots.half_removed import CachedPackages
 from ..system.safe_read import read_object
 from .pip_files import PipPackage
 from .survey import Scan
-from .walker import entries
+from .tree_entries import entries
 
-#: So many of the files that nobody owns are named.
+#: So many of the files of no package are named.
 _STRANGERS = 10
 
 

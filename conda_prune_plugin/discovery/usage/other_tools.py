@@ -1,4 +1,4 @@
-"""What else conda's tools and their neighbours have cached: measured and told, never touched."""
+"""Measure the caches of related tools. They are reported and never changed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 import platformdirs
-from conda.base.context import context
 
 from ... import failures
 from ...core.usage.disk_usage import Inodes, occupied
 from ...core.usage.usage_report import OtherCache, ToolKind
+from ..clients.conda_context import build_work_dir, local_builds
 from ..clients.mamba_pixi import pixi_cache_roots
 from .walker import Task, Walker
 
@@ -64,7 +64,7 @@ def _places(environ: Mapping[str, str]) -> Iterator[tuple[ToolKind, str, str]]:
     Sources: `conda.base.context.Context.croot`; ``conda_pypi/convert_tree.py``; ``libmamba/src/api/clean.cpp``;
     ``crates/pixi_cli/src/clean.rs``; the documentation of pip and uv on their caches.
     """
-    for path in (context.croot, *context.conda_build_local_paths):
+    for path in (build_work_dir(), *local_builds()):
         yield ToolKind.CONDA_BUILD, _absolute(path), "conda build purge"
     channel = platformdirs.user_data_dir("conda-pypi")
     # It has no command for that, and makes the channel anew.

@@ -1,4 +1,4 @@
-"""Packages that pip, or another installer than conda, has put into an environment.
+"""Packages that pip, or another installer than conda, installed into an environment.
 
 Every installer leaves a directory ``name-version.dist-info`` with its own name in ``INSTALLER`` and all files in
 ``RECORD`` (PEP 376, PEP 627). conda's packages of Python projects have it too: those are told by what costs little.
@@ -74,8 +74,8 @@ def sizes(root: Root, packages: tuple[PipPackage, ...]) -> PipPackages:
 def _dist_infos(prefix: str) -> Iterator[tuple[str, str]]:
     """Give the ``name-version`` and the path of every ``.dist-info``."""
     for pattern in _SITE_PACKAGES:
-        for site in glob.iglob(pattern, root_dir=prefix):
-            with suppress(OSError), os.scandir(os.path.join(prefix, site)) as listing:
+        for site_packages in glob.iglob(pattern, root_dir=prefix):
+            with suppress(OSError), os.scandir(os.path.join(prefix, site_packages)) as listing:
                 for item in listing:
                     if item.name.endswith(_SUFFIX) and item.is_dir(follow_symlinks=False):
                         yield item.name.removesuffix(_SUFFIX), item.path
@@ -96,7 +96,7 @@ def _is_conda_s(name: str, path: str, ours: Callable[[], frozenset[str]], inodes
 
 
 def _files(prefix: str, path: str) -> Iterator[str]:
-    site = os.path.relpath(os.path.dirname(path), prefix)
+    site_packages = os.path.relpath(os.path.dirname(path), prefix)
     try:
         text = read_regular(os.path.join(path, "RECORD")).decode("utf-8", "replace")
         rows = [row for row in csv.reader(io.StringIO(text)) if row]
@@ -104,7 +104,7 @@ def _files(prefix: str, path: str) -> Iterator[str]:
         failures.note(error)
         return
     for row in rows:
-        name = os.path.normpath(os.path.join(site, row[0]))
+        name = os.path.normpath(os.path.join(site_packages, row[0]))
         # Outside of the prefix, as for an editable install, it is not the environment's.
         if not os.path.isabs(name) and not name.startswith(os.pardir):
             yield name

@@ -1,4 +1,4 @@
-"""Everything on disk that belongs to caches and environments, walked once."""
+"""Walk all caches and environments once, for their disk usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walking trees for their bytes: an inode that is known already is recognised in the listing and takes no stat."""
+"""Walk trees and count bytes: an inode that is already known is recognised in the listing, without a stat."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.file_status import ON_WINDOWS, EntryState, allocated, is_directory, listed_status
+from ...core.file_status import ON_WINDOWS, allocated, is_directory, listed_status
 from ...core.usage.disk_usage import Inodes, Tree
 from ..system.measure import may_empty
 
@@ -36,73 +36,6 @@ class Task:
     top: str
     names: tuple[str, ...] = ("",)
     trusted: bool = False
-
-
-def entries(
-    top: str, boundaries: frozenset[tuple[int, int]], without: frozenset[str] = frozenset()
-) -> Iterator[tuple[str, os.stat_result | None, EntryState]]:
-    """Give everything in a tree by name, as `Walker.walk` counts it: each directory, its files, then its directories.
-
-    The names are paths below the top, with slashes; that of the top is empty. No status: it could not be asked for.
-    without: names that are left out.
-    """
-    met: set[tuple[int, int]] = set()
-    pending = [""]
-    while pending:
-        directory = pending.pop()
-        path = os.path.join(top, directory) if directory else top
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            failures.note(error)
-            yield directory, None, EntryState.UNREADABLE
-            continue
-        if not is_directory(status):
-            # A junction, which is listed as a directory.
-            yield directory, status, EntryState.COMPLETE
-            continue
-        key = (status.st_dev, status.st_ino)
-        if directory and (key in boundaries or key in met):
-            yield directory, status, EntryState.ELSEWHERE
-            continue
-        met.add(key)
-        listed, state = _listed(path)
-        yield directory, status, state
-        for item in listed:
-            name = f"{directory}/{item.name}" if directory else item.name
-            if name in without:
-                continue
-            if item.is_dir(follow_symlinks=False):
-                pending.append(name)
-            else:
-                yield from _asked(name, item)
-
-
-def _asked(name: str, item: os.DirEntry[str]) -> Iterator[tuple[str, os.stat_result | None, EntryState]]:
-    """Give an entry with its status, unless it is gone since it was listed."""
-    try:
-        status = listed_status(item)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        failures.note(error)
-        yield name, None, EntryState.UNREADABLE
-    else:
-        yield name, status, EntryState.COMPLETE
-
-
-def _listed(path: str) -> tuple[list[os.DirEntry[str]], EntryState]:
-    """Return what a directory lists, as far as it can be read."""
-    listed: list[os.DirEntry[str]] = []
-    try:
-        with os.scandir(path) as listing:
-            listed.extend(listing)
-    except OSError as error:
-        failures.note(error)
-        return listed, EntryState.UNREADABLE
-    return listed, EntryState.COMPLETE
 
 
 class Walker:
@@ -252,7 +185,7 @@ class _TreeTally:
         self._inodes = inodes
         self._thorough = thorough
         self._progress = progress
-        self._singles = self._directories = self._lengths = self._single = self._told = 0
+        self._singles = self._directories = self._lengths = self._single = self._reported = 0
         self._accessed = self._changed = 0.0
         self._foreign: str | None = None
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
@@ -281,9 +214,9 @@ class _TreeTally:
         self._single += allocated(status)
         if not kept and self._foreign is None and status.st_uid != self._user and not may_empty(status):
             self._foreign = os.fsdecode(path)
-        if len(self.rows) - self._told >= _STEP:
+        if len(self.rows) - self._reported >= _STEP:
             self._progress(_STEP)
-            self._told += _STEP
+            self._reported += _STEP
 
     def note(self, path: bytes, error: OSError) -> None:
         """Note what can't be read, unless it is only gone since it was listed."""
@@ -293,7 +226,7 @@ class _TreeTally:
 
     def tree(self) -> Tree:
         """Return the sums."""
-        self._progress(max(self._files - self._told, 0))
+        self._progress(max(self._files - self._reported, 0))
         return Tree(
             files=self._files,
             directories=self._directories,

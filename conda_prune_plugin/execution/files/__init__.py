@@ -1,1 +1,1 @@
-"""Changing single files and trees by directory descriptors."""
+"""Change files and trees through directory descriptors."""

@@ -1,4 +1,4 @@
-"""A directory held open, so that what is done below it stays below it.
+"""A directory held open, so that everything done in it stays in it.
 
 Names are single components and are looked up in the open directory itself (``openat(2)`` and its family), so no
 symbolic link put in the way between the check and the deed leads anywhere else. Where the platform has no such calls
@@ -33,7 +33,7 @@ BY_DESCRIPTOR = (
 _NO_LINK = (errno.ELOOP, errno.EMLINK)
 
 
-def lacks_room(error: OSError) -> bool:
+def lacks_space(error: OSError) -> bool:
     """Return True if an operation failed because the disk is full or a quota is used up, of blocks or of inodes."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
@@ -152,11 +152,11 @@ class Directory:
     def make_own(self, name: str) -> Directory:
         """Open a directory of our own in this one, made if need be.
 
-        Who may change this directory may change that one, and it belongs to whom this one belongs: root that works in
-        somebody's cache must not lock him out.
+        It gets the permissions and the owner of this directory: root that works in another user's cache must not lock
+        that user out.
         """
         if not self.exists(name):
-            with suppress(FileExistsError):  # Somebody else may make it at this moment.
+            with suppress(FileExistsError):  # Another process may make it at this moment.
                 self.mkdir(name)
                 with self.child(name) as made:
                     # With the sticky and the group bit: in a shared cache they say who may do what.
@@ -181,17 +181,17 @@ class Directory:
             raise
         try:
             status = os.fstat(fd)
-            # Not without need: a change of the inode looks like a use of the package (`core.last_use`).
+            # Not without need: a change of the inode looks like a use of the package (`core.evidence`).
             if (status.st_uid, status.st_gid) != owner and (stat.S_ISDIR(status.st_mode) or status.st_nlink == 1):
                 give(fd, owner)
         finally:
             os.close(fd)
 
     def share(self, fd: int) -> None:
-        """Let those read a new file that may read this directory, whatever the umask: they have to know what was done.
+        """Make a new file readable for every user who may read this directory, whatever the umask.
 
-        It belongs to whom this directory belongs. The file is open: whoever may change this directory can put a link to
-        another one under its name at any moment.
+        It gets the owner of this directory. The file is open, because any user who may change this directory can
+        replace it by a link to another file at any moment.
         """
         here = self.own_status()
         if not ON_WINDOWS:
@@ -239,7 +239,7 @@ class Directory:
     def restore_status(self, name: str, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
         """Set mode, time of modification and, for root, owner of what bears a name; a link is not followed.
 
-        In a directory of somebody else root makes nothing that is not his, and nothing that runs as another user: he
+        In a directory of another user root makes nothing that is not his, and nothing that runs as another user: he
         may have written himself what mode and owner come from.
         """
         here = self.own_status()
@@ -298,7 +298,7 @@ class Directory:
 
     @contextmanager
     def writable(self) -> Iterator[None]:
-        """Let the owner change the directory meanwhile. Raises `OSError` for somebody who is not the owner."""
+        """Let the owner change the directory meanwhile. Raises `OSError` for a user who is not the owner."""
         mode = stat.S_IMODE(self.own_status().st_mode)
         self.chmod(mode | stat.S_IRWXU)
         try:

@@ -1,4 +1,4 @@
-"""Taking lines out of a registry of environments (``~/.conda/environments.txt``), and nothing else.
+"""Remove lines from a registry of environments (``~/.conda/environments.txt``).
 
 conda's own `unregister_env` is not called: it also drops every line whose environment is not there at this moment,
 such as those on a disk that is not mounted. Like conda's, this can lose a line that a `conda create` appends between

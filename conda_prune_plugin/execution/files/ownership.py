@@ -1,4 +1,4 @@
-"""Whose something is that we make: only root can give it to others."""
+"""Give files that root creates to the owner of their directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deleting many trees: a few threads, each with a tree of its own, since the kernel's part runs without Python's lock.
+"""Delete many trees in a few threads, since the kernel's part runs without Python's lock.
 
 Every deletion is one call of `remove_tree.remove`, as where there is one thread only.
 """

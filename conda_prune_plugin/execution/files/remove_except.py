@@ -1,4 +1,4 @@
-"""Deleting an extracted directory except for one file, with which it returns to its place in the cache.
+"""Delete an extracted directory except for one file, and put that back into the cache.
 
 All of it happens in the run's folder, under the name of what is being deleted: killed at any instant, the next run does
 the rest (see `recover`), and until then the archive alone is in the cache.

@@ -1,4 +1,4 @@
-"""The one function that deletes."""
+"""Delete a tree. Nothing else in the package deletes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def remove(
 def _lift(level: _Level, top: _Level, numbers: Iterator[int]) -> None:
     """Move a directory that lies too deep up to the top of what is being deleted, to be deleted from there."""
     name = level.subdirectories.pop()
-    # Some are taken where an earlier deletion was cut off.
+    # Some are taken where an earlier deletion was interrupted.
     lifted = next(free for number in numbers if not top.directory.exists(free := f"{LIFTED}{number}"))
     level.directory.move(name, top.directory, lifted)
     top.subdirectories.append(lifted)

@@ -1,4 +1,4 @@
-"""A tree on disk as a list of members, and the same tree in a tar file.
+"""Pack a tree into a tar file and unpack it, with the status of every member.
 
 What makes two trees the same here: names, kinds, modes, owners, times of modification to the nanosecond, lengths,
 contents, targets of symbolic links, and which names are hard links of one file. Extended attributes are not kept.
@@ -76,7 +76,7 @@ def walk(parent: Directory, name: str, shown: str) -> Iterator[tuple[Directory, 
                 levels.append((below, f"{path}/{item}", sorted(name for name, _ in below.names())))
 
 
-def stamps(parent: Directory, name: str, shown: str) -> list[MemberStatus]:
+def member_statuses(parent: Directory, name: str, shown: str) -> list[MemberStatus]:
     """Return the stamps of a tree. The time of its top is left out: a rename may change it."""
     return [
         MemberStatus(path, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns if path != shown else 0)

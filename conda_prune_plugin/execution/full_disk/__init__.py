@@ -1,1 +1,1 @@
-"""Making room where neither an inode nor a block is free."""
+"""Free space on a disk without a free inode or block."""

@@ -1,13 +1,13 @@
-"""Making room on a full disk, where neither an inode nor a block is free for the state of a run.
+"""Free space for a run's state on a disk without a free inode or block.
 
 What a plan removes anyway is removed where it lies, the cheapest first and one by one, until the state can be written;
-then everything goes on as usual, and the receipt tells of what went before it. Nothing of this takes room itself:
+then everything goes on as usual, and the receipt tells of what went before it. Nothing of this takes space itself:
 
 1. an archive or another single file, by one unlink;
 2. an index cache or a log file, which conda makes anew;
 3. an extracted directory. It is renamed within the cache to a name that conda and `leftovers.leftover_names` know as
-   trash, so that nothing half-deleted ever bears a package's name, checked there like what is set aside, and then
-   deleted. What a kill leaves of it is a leftover.
+   trash, so that nothing half-deleted ever bears a package's name, checked there like an entry in quarantine, and
+   then deleted. What a kill leaves of it is a leftover.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _BACKGROUND = 0.2
 _PAUSE = 0.01
 
 
-def opened_with_room(
-    cache: Cache, opened: Callable[[], _Opened], make_room: Callable[[Directory], Iterator[None]], patience: Patience
+def opened_with_space(
+    cache: Cache, opened: Callable[[], _Opened], make_space: Callable[[Directory], Iterator[None]], patience: Patience
 ) -> _Opened:
-    """Return what `opened` returns, after as many steps of `make_room` as that needs; it gets the cache.
+    """Return what `opened` returns, after as many steps of `make_space` as that needs; it gets the cache.
 
     Raises what `opened` raises: `NoRoomError` if all steps were not enough.
     """
@@ -63,7 +63,7 @@ def opened_with_room(
     while True:
         # Released before each try, which takes locks of its own.
         with locked_in_place(cache, patience) as directory:
-            steps = steps or make_room(directory.again())
+            steps = steps or make_space(directory.again())
             try:
                 with freed_at_once(directory):
                     next(steps)
@@ -94,7 +94,7 @@ def _unused(directory: Directory) -> tuple[int, int] | None:
 
 
 class SpaceMaker:
-    """What a run may remove of one cache to make room.
+    """What a run may remove of one cache to free space.
 
     others: those in the cache; outcomes: what became of them.
     """
@@ -136,7 +136,7 @@ class SpaceMaker:
         for quarantined in sorted(self._in_quarantine, key=lambda quarantined: quarantined.decision.files):
             for part in quarantined.parts:
                 is_directory = cache.exists(part.name) and S_ISDIR(cache.status(part.name).st_mode)
-                # Of one that leaves a file behind only a run with room can leave that.
+                # Of one that leaves a file behind only a run with space can leave that.
                 if quarantined.decision.remainder is not None and part.kind is PartKind.EXTRACTED:
                     continue
                 if (is_directory or part.kind is PartKind.LOCK) == directories:

@@ -1,8 +1,8 @@
-"""Making room for a removal of environments on a full disk, out of these environments.
+"""Free space for the removal of environments on a full disk, from these environments.
 
-Exports and receipt come first wherever there is room for them (`environments`). Where there is none, an environment is
-renamed beside its place to what conda and we know as trash, so that nothing half-deleted bears its name, and loses one
-item of its top directory after the other until there is room. Its records come last, because a removal that is killed
+Exports and receipt come first wherever there is space for them (`remove_environments`). Where there is none, an
+environment is renamed to what conda and we know as trash, so that nothing half-deleted bears its name, and loses one
+item of its top directory after the other until there is space. Its records come last, because a removal that is killed
 in between is done again from them: the trash is an environment as long as it has them, and is removed like one. Only if
 all the rest is not enough they go too, and then nothing but this process knows what was in it.
 """
@@ -30,7 +30,7 @@ _RECORDS = "conda-meta"
 
 @dataclass(slots=True)
 class EnvironmentSpaceMaker:
-    """The environments in one directory that may make room.
+    """The environments in one directory that may free space.
 
     may_go: they are not to be kept as a backup. ledger: counts what comes back.
     begun: by path, those that are no environments any more, as they were measured before. gone: nothing is left of it.
@@ -59,7 +59,7 @@ class EnvironmentSpaceMaker:
     def _doom(self, removal: EnvironmentRemoval, place: Directory) -> bool:
         """Rename an environment to trash if it may go; why it may not is found once more in its turn."""
         try:
-            # Before the scripts of its packages are run. The user's own files can't be moved out without room.
+            # Before the scripts of its packages are run. The user's own files can't be moved out without space.
             if removal.details.get(OWN_FILES) or place.exists(removal.name + TRASH):
                 return False
             measurement = preflight(removal, place, self.ports)
@@ -90,7 +90,7 @@ class EnvironmentSpaceMaker:
         return True
 
     def take_over(self, removal: EnvironmentRemoval, place: Directory, folder: Directory, doomed: str) -> None:
-        """Move what is left of an environment that made room into the folder of its run, to be deleted there."""
+        """Move what is left of an environment that freed space into the folder of its run, to be deleted there."""
         if removal.path not in self.gone:
             place.move(removal.name + TRASH, folder, doomed)
 

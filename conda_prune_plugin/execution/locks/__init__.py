@@ -1,1 +1,1 @@
-"""Locks on a cache: ours, and those of other clients."""
+"""Locks on a cache: this program's, and those of other clients."""

@@ -1,4 +1,4 @@
-"""A command that never outlives the process that runs it, and never runs on without its lock.
+"""Run a command that never outlives its parent or its lock.
 
 Between the two stands a process of ours, started from this file alone. It holds the reading end of a pipe whose writing
 end only the caller has: at the end of the caller, however it ended, the kernel closes that, and the command is killed

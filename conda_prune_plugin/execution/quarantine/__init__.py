@@ -1,1 +1,1 @@
-"""Where something is moved before it is deleted or kept as a backup."""
+"""Quarantine: entries are moved there before they are deleted or kept as a backup."""

@@ -20,8 +20,9 @@ from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory
 from ..files.remove_tree import remove
-from ..files.tree_tar import MemberStatus, file_digest, pack, read_members, stamps, unpack
-from ..state.receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
+from ..files.tree_tar import MemberStatus, file_digest, member_statuses, pack, read_members, unpack
+from ..state.receipt import Archived, Receipt
+from ..state.receipt_file import RECEIPT, read_receipt, withdraw_receipt
 
 SUFFIX = ".tar.zst"
 
@@ -31,10 +32,10 @@ _UNFINISHED = ".partial"
 
 @dataclass(frozen=True, slots=True)
 class Preserved:
-    """A decision whose archive is complete and verified; `stamps` tell whether the entry has changed since."""
+    """A decision whose archive is complete and verified; `member_statuses` tell whether the entry has changed since."""
 
     archived: Archived
-    stamps: tuple[MemberStatus, ...]
+    member_statuses: tuple[MemberStatus, ...]
 
 
 def make_folder(path: str) -> Directory:
@@ -57,7 +58,7 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
     unfinished = name + _UNFINISHED
     names = [part.name for part in decision.parts]
     try:
-        before = stamps_of(cache, {name: name for name in names})
+        before = statuses_of(cache, {name: name for name in names})
         fd = folder.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as stream:
             with _zstd().open(stream, "wb") as compressed, _tar(compressed, "w") as tar:
@@ -76,9 +77,9 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
     return Preserved(Archived(name, digest, size), tuple(before))
 
 
-def stamps_of(directory: Directory, names: Mapping[str, str]) -> tuple[MemberStatus, ...]:
+def statuses_of(directory: Directory, names: Mapping[str, str]) -> tuple[MemberStatus, ...]:
     """Return the stamps of several trees; `names` maps what they are called in the cache to where they are now."""
-    return tuple(stamp for shown, name in names.items() for stamp in stamps(directory, name, shown))
+    return tuple(status for shown, name in names.items() for status in member_statuses(directory, name, shown))
 
 
 def discard(folder: Directory, decision: Remove) -> None:
@@ -144,26 +145,35 @@ def purge_folder(receipt: Receipt) -> int:
                 f"for good, make {os.path.dirname(destination)} and purge again"
             )
         return 0
-    freed = 0
     with Directory.open(failures.realpath(path)) as folder:
         if not (folder.exists(RECEIPT) or holds_archives(folder)):
             return 0  # Nothing of it is left, and nothing proves whose folder it is.
-        try:
-            theirs = read_receipt(folder)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} is not known to be the folder of this run's archives: {error}") from error
-        if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
-            raise ValueError(f"{path} is not the folder of this run's archives")
-        for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
-            if folder.exists(name):
-                status = folder.status(name)
-                remove(folder, name)
-                freed += allocated(status) if status.st_nlink == 1 else 0
-        # Last of all: it is the proof.
-        withdraw_receipt(folder)
+        freed = _remove_archives(folder, receipt)
     for empty in folders:
         with suppress(OSError):
             os.rmdir(empty)
+    return freed
+
+
+def _remove_archives(folder: Directory, receipt: Receipt) -> int:
+    """Delete the archives in a run's folder and the receipt there; return the freed bytes.
+
+    Raises `OSError`, or `ValueError` if the folder is not that of the run.
+    """
+    path, freed = receipt.run.destination, 0
+    try:
+        theirs = read_receipt(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not known to be the folder of this run's archives: {error}") from error
+    if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
+        raise ValueError(f"{path} is not the folder of this run's archives")
+    for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
+        if folder.exists(name):
+            status = folder.status(name)
+            remove(folder, name)
+            freed += allocated(status) if status.st_nlink == 1 else 0
+    # Last of all: it is the proof.
+    withdraw_receipt(folder)
     return freed
 
 

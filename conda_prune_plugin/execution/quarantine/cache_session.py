@@ -1,4 +1,4 @@
-"""A cache while a run works on it: locked, with the run's folder and its receipt."""
+"""A cache during a run: locked, with the run's folder and its receipt."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from ...core.model import Cache
 from ...core.plan import Remove
 from ...core.run import Disposal, Run
 from ...errors import StateError
-from ..files.dir_fd import Directory, lacks_room
+from ..files.dir_fd import Directory, lacks_space
 from ..locks.run_lock import Patience
-from ..state.receipt import Receipt, RunState, begun, reserve_receipt, withdraw_receipt, write_receipt, yield_reserve
+from ..state.receipt import Receipt, RunState, begun
+from ..state.receipt_file import reserve_receipt, withdraw_receipt, write_receipt, yield_reserve
 from ..state.state_dir import locked_state, opened, remove_empty, unusable
 from .archive import Preserved, holds_archives, make_folder
 
@@ -44,20 +45,25 @@ class CacheSession:
         try:
             self.cache.move(name, self.folder, number)
         except OSError as error:
-            if not lacks_room(error) or not yield_reserve(self.folder):
+            if not lacks_space(error) or not yield_reserve(self.folder):
                 raise
             self.cache.move(name, self.folder, number)
 
-    def note(self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str]) -> None:
+    def note(
+        self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str], archive_hashes: Mapping[str, str]
+    ) -> None:
         """Write into the receipt, before anything is deleted, what was found out since: archives and hashes, by label.
 
-        Raises `OSError`.
+        archive_hashes: by the name of an archive. Raises `OSError`.
         """
         entries = tuple(
             replace(
                 entry,
                 archived=preserved[entry.label].archived if entry.label in preserved else None,
                 sha256=hashes.get(entry.label, entry.sha256),
+                other_sources=tuple(
+                    replace(other, sha256=archive_hashes.get(other.name)) for other in entry.other_sources
+                ),
             )
             for entry in self.receipt.entries
         )
@@ -67,9 +73,9 @@ class CacheSession:
         """Write into the receipt that the run is done, with what is out of the cache now.
 
         What could not be put back lies in the folder, and nothing else would explain it there: it belongs to a backup,
-        and any other run counts as cut off, so that the next one gives it back.
+        and any other run counts as interrupted, so that the next one gives it back.
 
-        Raises `OSError`: the run then counts as cut off, and the next one finishes it.
+        Raises `OSError`: the run then counts as interrupted, and the next one finishes it.
         """
         # By the names of their parts: a leftover may be of the same dist as an entry.
         names = frozenset(part.name for decision in gone for part in decision.parts)

@@ -1,4 +1,4 @@
-"""Keeping other clients from taking a backup for packages.
+"""Keep other clients from mistaking a backup for packages.
 
 ``mamba clean --packages`` from 2.6 on looks into every directory below a cache, hidden ones too, and deletes each that
 has an ``info/index.json`` and that no environment has by the directory's name (``libmamba/src/api/clean.cpp``). In a
@@ -18,7 +18,7 @@ from ..files.dir_fd import Directory
 
 _INFO = "info"
 _INDEX = "index.json"
-_CONCEALED = "index.json.conda-prune"
+_DISGUISED = "index.json.conda-prune"
 
 
 def disguise(folder: Directory, numbers: Iterable[str]) -> None:
@@ -30,7 +30,7 @@ def disguise(folder: Directory, numbers: Iterable[str]) -> None:
         return
     for number in numbers:
         with suppress(OSError):
-            _rename(folder, number, _INDEX, _CONCEALED)
+            _rename(folder, number, _INDEX, _DISGUISED)
 
 
 def undisguise(folder: Directory, number: str, cache: Directory, name: str) -> None:
@@ -40,7 +40,7 @@ def undisguise(folder: Directory, number: str, cache: Directory, name: str) -> N
     """
     if cache.exists(name):
         raise FileExistsError(f"{name} exists in {cache.path}")
-    _rename(folder, number, _CONCEALED, _INDEX)
+    _rename(folder, number, _DISGUISED, _INDEX)
     folder.move(number, cache, name)
 
 
@@ -55,7 +55,7 @@ def _rename(folder: Directory, number: str, old: str, new: str) -> None:
         with info:
             status = info.own_status()
             ours = not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid)
-            if not ours and new == _CONCEALED:
+            if not ours and new == _DISGUISED:
                 return  # Its times could not be set again.
             try:
                 _move(info, old, new)

@@ -1,4 +1,4 @@
-"""Moving what a decision takes out of a cache aside, checking it there, and putting it back.
+"""Move an entry to quarantine, check it there, and put it back.
 
 A decision is checked twice. Before the move: its parts are what was planned, nobody holds a lock on it, and no root
 names it by now. After the move, when no new link can be made by its path any more: no file has got a link that the
@@ -21,7 +21,7 @@ from ...errors import reason
 from ..files.dir_fd import Directory
 from ..locks.client_locks import EntryLockedError, entry_locks
 from ..state.state_dir import DOOMED
-from .archive import Preserved, file_sum, stamps_of
+from .archive import Preserved, file_sum, statuses_of
 from .cache_session import CacheSession
 from .disguise import undisguise
 
@@ -35,13 +35,14 @@ class Changed(Exception):
 
 @dataclass(slots=True)
 class Quarantined:
-    """A decision whose parts are being moved aside.
+    """A decision whose parts are being moved to quarantine.
 
     measurements: what the parts hold, measured where they were moved to.
     sha256: the hash of the only archive, where nothing else has recorded it, to check what a restore fetches.
+    archive_hashes: by name, those of the archives that come from elsewhere than the package.
     begun: the parts whose deletion has begun; removed: those of which nothing is left; failed: why that could not be.
     deleted: the bytes that came back with those that are gone.
-    early: the parts that were removed before the cache could be opened, to make room (see `room`).
+    early: the parts that were removed before the cache could be opened, to free space (see `low_space`).
     session: the cache, once it is open. started: its turn has come.
     ended: what became of it in the end.
     """
@@ -52,6 +53,7 @@ class Quarantined:
     early: set[Part] = field(default_factory=set)
     preserved: Preserved | None = None
     sha256: str | None = None
+    archive_hashes: dict[str, str] = field(default_factory=dict)
     measurements: dict[Part, Measurement] = field(default_factory=dict)
     begun: set[Part] = field(default_factory=set)
     removed: set[Part] = field(default_factory=set)
@@ -129,6 +131,7 @@ def move_to_quarantine(
                 quarantined.measured(part, measure(*session.folder.at(quarantined.number(part))))
             require_as_planned(quarantined)
             quarantined.sha256 = _unrecorded_hash(quarantined)
+            quarantined.archive_hashes = _hashes_of_others(quarantined)
         _require_as_archived(quarantined)
     except Changed as change:
         return put_back(quarantined, Result.SKIPPED, str(change))
@@ -244,8 +247,17 @@ def _unrecorded_hash(quarantined: Quarantined) -> str | None:
     return file_sum(quarantined.session.folder, quarantined.number(archives[0]))[0]
 
 
+def _hashes_of_others(quarantined: Quarantined) -> dict[str, str]:
+    others = {name for name, _ in quarantined.decision.other_sources}
+    return {
+        part.name: file_sum(quarantined.session.folder, quarantined.number(part))[0]
+        for part in quarantined.parts
+        if part.name in others
+    }
+
+
 def _require_as_archived(quarantined: Quarantined) -> None:
     if quarantined.preserved is not None:
         names = {part.name: quarantined.number(part) for part in quarantined.parts}
-        if stamps_of(quarantined.session.folder, names) != quarantined.preserved.stamps:
+        if statuses_of(quarantined.session.folder, names) != quarantined.preserved.member_statuses:
             raise Changed("it has changed since it was archived")

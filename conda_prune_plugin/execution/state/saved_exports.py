@@ -1,6 +1,6 @@
-"""The files to rebuild environments from, in ``<run>/environment-exports/<name>/`` beside the receipt.
+"""Exports of removed environments, in ``<run>/environment-exports/<name>/`` next to the receipt.
 
-They may hold passwords (environment variables, urls), so nobody else may read them.
+They may hold passwords (environment variables, urls), so no other user may read them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write_exports(folder: Directory, name: str, files: Mapping[str, bytes]) -> N
 
 
 def drop_exports(folder: Directory) -> None:
-    """Delete all exports of a run, marked first, so that a deletion that is cut off is known. Raises `OSError`."""
+    """Delete all exports of a run, marked first, so that a deletion that is interrupted is known. Raises `OSError`."""
     if folder.exists(EXPORTS):
         folder.move(EXPORTS, folder, DOOMED_EXPORTS)
     if folder.exists(DOOMED_EXPORTS):

@@ -1,8 +1,8 @@
-"""Keeping the user's own files of an environment that is deleted: in ``<run>/environment-files/<name>/``.
+"""The user's own files of removed environments, in ``<run>/environment-files/<name>/``.
 
 They are moved out of the environment when its deletion is decided (it bears the mark `DOOMED`) and before anything of
-it is deleted. The receipt lists them, so whoever finishes an interrupted deletion moves out the rest first. Each is
-moved by one rename: it lies in the environment or in the run's folder, never in both and never in neither.
+it is deleted. The receipt lists them, so the run that completes an interrupted deletion moves out the rest first. Each
+is moved by one rename: it lies in the environment or in the run's folder, never in both and never in neither.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from ...core.dist_names import is_file_name
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from .receipt import FILES, ReceiptEntry
+from .receipt import ReceiptEntry
+from .receipt_file import FILES
 from .stored_runs import StoredRun
 
 #: In a receipt's details the paths of these files, below the prefix and with slashes.

@@ -1,4 +1,4 @@
-"""The program's own state below a cache: ``<cache>/.conda-prune/<run>/`` with a receipt and what was moved aside.
+"""The program's own state below a cache: ``<cache>/.conda-prune/<run>/``, with a receipt and what is in quarantine.
 
 conda ignores the directory. What lies in a run's folder bears numbers as names, and a backup is concealed from clients
 that look for packages in all directories (`disguise`). A number with `DOOMED` behind it is being deleted or
@@ -17,7 +17,7 @@ from ...core.layout import STATE
 from ...core.model import Cache, Client
 from ...errors import NoRoomError, StateError
 from ...failures import suppress
-from ..files.dir_fd import Directory, lacks_room
+from ..files.dir_fd import Directory, lacks_space
 from ..locks.client_locks import cache_locks
 from ..locks.run_lock import NAME as LOCK
 from ..locks.run_lock import Patience, exclusive, exclusive_in_place
@@ -105,19 +105,19 @@ def _locked_by_file(
 ) -> tuple[bool, int | None]:
     """Take our own lock, and return whether by its file, and the descriptor that holds it.
 
-    If there is no room for the file, the directory is locked instead.
+    If there is no space for the file, the directory is locked instead.
     """
     try:
         return True, stack.enter_context(exclusive(state, directory, patience))
     except OSError as error:
-        if not lacks_room(error):
+        if not lacks_space(error):
             raise
         return False, stack.enter_context(exclusive_in_place(directory, patience))
 
 
 @contextmanager
 def locked_in_place(cache: Cache, patience: Patience) -> Iterator[Directory]:
-    """Open a cache with those locks on it held that need no room on a full disk.
+    """Open a cache with those locks on it held that need no space on a full disk.
 
     Raises `StateError` or `LockTimeoutError`.
     """
@@ -156,9 +156,9 @@ def _remove_lock(state: Directory) -> None:
 
 
 def unusable(path: str, error: OSError) -> StateError:
-    """Return the error for state that can't be written: of a kind of its own when it is for lack of room."""
+    """Return the error for state that can't be written: of a kind of its own when it is for lack of space."""
     message = f"{path} can't be used: {error.strerror or error}."
-    if lacks_room(error):
+    if lacks_space(error):
         hint = "Free a few kilobytes there, for instance by deleting one archive (.conda, .tar.bz2) from the cache."
         return NoRoomError(message, hint=hint, path=path)
     return StateError(

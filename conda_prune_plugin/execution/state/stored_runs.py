@@ -1,4 +1,4 @@
-"""The runs that have left something in a cache: backups, receipts, and runs that were cut off. Reads only."""
+"""Runs that left something in a cache: backups, receipts, or interrupted. Reads only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ...core.run import Disposal, Run
 from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
+from .receipt import Held, Receipt, ReceiptEntry, RunState
+from .receipt_file import FILES, RECEIPT, UNFINISHED, read_receipt
 from .saved_exports import DOOMED_EXPORTS, EXPORTS
 from .state_dir import DOOMED, REBUILDING, LockedCache, run_names, state_path
 

@@ -1,4 +1,4 @@
-"""An environment that is being rebuilt, marked until it is whole.
+"""Mark an environment that is being rebuilt until it is complete.
 
 conda writes the path of an environment into files of its packages, so it has to be made at its place and can't be
 renamed there. What makes it safe to be killed at any step, in this order:

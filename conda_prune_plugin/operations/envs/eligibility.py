@@ -1,4 +1,4 @@
-"""Which environments go: chosen, not protected, exported, and with what would be lost."""
+"""Decide which environments may be removed: chosen, not protected, and exported; list what would be lost."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class PlannedRemoval:
 
 
 def allowed(
-    chosen: Iterable[Environment], *, by_age: bool, force: bool
+    chosen: Iterable[Environment], *, by_age: bool, named: bool, force: bool
 ) -> tuple[tuple[Environment, ...], tuple[tuple[Environment, tuple[Protection, ...]], ...]]:
     """Return the environments that may go, and of the others what protects them.
 
-    by_age: they were chosen for that, and not named.
+    by_age: they were chosen for that. named: the user has named them.
     """
     going, staying = [], []
     for environment in chosen:
-        found = protections(environment, by_age=by_age)
+        found = protections(environment, by_age=by_age, named=named)
         holding = tuple(item for item in found if not force or item.kind in ABSOLUTE)
         if holding:
             staying.append((environment, holding))
@@ -99,7 +99,7 @@ def planned_removals(environment: Environment, scan: Scan, now: float) -> Planne
         place=place_of(environment.path),
         name=os.path.basename(environment.path),
         identity=identity(os.lstat(environment.path)),
-        stamp=environment.root.stamp,
+        signature=environment.root.signature,
         exports=exported.files,
         details={
             "prefix": environment.path,

@@ -1,4 +1,4 @@
-"""Clean the registries of environments, and move aside what interrupted creations left."""
+"""Clean the registries of environments, and move leftovers of interrupted creations to quarantine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Lines = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class PreparedFix:
-    """The lines that are to be taken out, and the broken environments to be moved aside; nothing has been changed."""
+    """The lines to be removed, and the broken environments to be moved to quarantine; nothing has been changed."""
 
     lines: _Lines
     removal: PreparedRemoval
@@ -59,7 +59,7 @@ def prepare_fix(listing: Listing, interaction: Interaction) -> PreparedFix:
     }
     lines = {registry: prefixes for registry, prefixes in lines.items() if prefixes}
     broken, protected = allowed(
-        [item for item in listing.environments if _is_leftover(item)], by_age=False, force=force
+        [item for item in listing.environments if _is_leftover(item)], by_age=False, named=False, force=force
     )
     notices += protection_notices(protected)
     result = replace(result, shown=broken, fix=lines, notices=(*result.notices, *notices))
@@ -70,7 +70,7 @@ def prepare_fix(listing: Listing, interaction: Interaction) -> PreparedFix:
 
 
 def carry_out_fix(prepared: PreparedFix, interaction: Interaction) -> EnvsResult:
-    """Take lines out of registries and move environments aside; return the result with what became of both.
+    """Remove lines from registries and move environments to quarantine; return the result with what became of both.
 
     Raises `StateError` or `LockTimeoutError` if nothing has been changed.
     """

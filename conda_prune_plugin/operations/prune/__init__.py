@@ -1,1 +1,1 @@
-"""Pruning the caches: plan, checks before removal, removal, and what is told of it."""
+"""Prune the caches: plan, preflight, removal."""

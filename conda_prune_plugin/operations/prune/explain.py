@@ -1,4 +1,4 @@
-"""Explain what the plan says of packages: discover, plan, and measure what holds them."""
+"""Explain the plan's decisions: discover, plan, and measure the links to packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...core.model import Entry, Inventory, ReasonKind, RootKind
 from ...core.notices import Notice
 from ...core.rules.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ...core.rules.planner import with_links
-from ...discovery.links.link_search import Holder, count_links, find_holders, measure_entries
+from ...discovery.links.link_search import LinkLocation, count_links, find_links, measure_entries
 from ...discovery.links.link_types import measure_links
 from ...discovery.packages.match_spec import matching
 from ...discovery.packages.package_identity import Names
@@ -26,12 +26,12 @@ from .planning import discover_and_plan
 class Explanations:
     """What a plan says of the entries that were asked for.
 
-    holders: what holds hard links of an entry, if that was looked for. alone: what each root alone keeps, if that was
+    locations: what holds hard links of an entry, if that was looked for. alone: what each root alone keeps, if that was
     asked for. complete: each specification matches something.
     """
 
     found: tuple[Explanation, ...]
-    holders: Mapping[Entry, Sequence[Holder]]
+    locations: Mapping[Entry, Sequence[LinkLocation]]
     alone: tuple[KeptAlone, ...] | None
     notices: tuple[Notice, ...]
     complete: bool
@@ -44,10 +44,10 @@ def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
     inventory = decided_on(plan)
     notices = (*inventory.notices, *remarks)
     entries, unmatched = _matching(options.specs, inventory)
-    holders: dict[Entry, tuple[Holder, ...]] = {}
+    locations: dict[Entry, tuple[LinkLocation, ...]] = {}
     if options.find is not None:
         linked = _linked(explanations(plan).values(), entries if options.specs else None)
-        holders = _find(options.find, linked, inventory, reporter)
+        locations = _find(options.find, linked, inventory, reporter)
         entries = (*entries, *(entry for entry in linked if entry not in entries))
     asked = frozenset(entries)
     kept = [decision for decision in plan.keep if decision.entry in asked]
@@ -59,7 +59,7 @@ def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
     alone = _alone(inventory, reporter) if options.every else None
     reporter.clear()
     found = tuple(measured[entry] for entry in entries)
-    return Explanations(found, holders, alone, (*notices, *unmatched), complete=not unmatched)
+    return Explanations(found, locations, alone, (*notices, *unmatched), complete=not unmatched)
 
 
 def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, ...], tuple[Notice, ...]]:
@@ -103,10 +103,10 @@ def _linked(decided: Iterable[Explanation], among: Sequence[Entry] | None) -> tu
 
 def _find(
     directory: str, entries: Sequence[Entry], inventory: Inventory, reporter: Reporter
-) -> dict[Entry, tuple[Holder, ...]]:
+) -> dict[Entry, tuple[LinkLocation, ...]]:
     skip = frozenset(cache.real_path for cache in inventory.caches)
     progress = reporter.phase(f"Looking for links below {directory}")
-    found = find_holders(directory, measure_entries(inventory.caches, entries), skip, progress)
+    found = find_links(directory, measure_entries(inventory.caches, entries), skip, progress)
     return {entry: found.get(entry, ()) for entry in entries}
 
 

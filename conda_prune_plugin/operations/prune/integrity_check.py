@@ -1,4 +1,4 @@
-"""What the user has to know of packages in use that are not whole."""
+"""Notices on damaged packages that are in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure where the disk goes: discover, walk, plan. Nothing is written."""
+"""Measure disk usage: discover, walk, plan. Nothing is written."""
 
 from __future__ import annotations
 

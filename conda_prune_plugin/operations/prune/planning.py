@@ -1,10 +1,12 @@
-"""Plan a prune: examine the caches, and let the planner decide on what was found."""
+"""Plan a prune: examine the caches and let the planner decide."""
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 
-from ...core.model import Inventory
+from ...core.model import Inventory, ReasonKind
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import make_plan
@@ -12,9 +14,9 @@ from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget
 from ...core.rules.targets import Target, kinds
 from ...core.units import format_size
+from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
-from ...discovery.packages.match_spec import version_key
 from ...discovery.system.measure import Measure
 from ...discovery.system.worker import WorkerPool
 from ...presentation.terminal.progress import Reporter
@@ -52,10 +54,26 @@ def make_prune_plan(
         findings.soft_links,
     )
     reporter.clear()
-    return plan, (
-        *findings.notices,
+    remarks = (
         *kept_though_damaged(plan, verified=options.search.hashes),
+        *_too_deep(plan),
         *_missed(plan, policy.budget),
+    )
+    return plan, (*findings.notices, *remarks)
+
+
+def _too_deep(plan: Plan) -> tuple[Notice, ...]:
+    """Return a warning for each package that can't be judged because a path in it is longer than the system takes."""
+    said = os.strerror(errno.ENAMETOOLONG)
+    return tuple(
+        Notice(
+            "too-deep",
+            f"{path} was kept: a path in it is too long for this system. If you don't need it, delete it with rm -r.",
+            path,
+        )
+        for decision in plan.keep
+        for path in (os.path.join(decision.entry.cache, decision.entry.dist),)
+        if any(reason.kind is ReasonKind.UNREADABLE and reason.detail.endswith(said) for reason in decision.reasons)
     )
 
 

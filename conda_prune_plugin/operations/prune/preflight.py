@@ -1,4 +1,4 @@
-"""What has to be in order before anything is removed."""
+"""Checks before anything is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of a report: looked at before the work begins, and written whole or not at all."""
+"""The file of a report: checked before the work begins, and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class ReportFile:
 
     def write(self, text: str) -> None:
         """Write the report beside its place first, then put it there. Raises `ReportError`."""
-        beside = f"{self.path}.{secrets.token_hex(4)}.part"
+        temporary = f"{self.path}.{secrets.token_hex(4)}.part"
         try:
-            with open(beside, "x", encoding="utf-8", errors="backslashreplace") as stream:
+            with open(temporary, "x", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(text)
-            os.replace(beside, self.path)
+            os.replace(temporary, self.path)
         except OSError as error:
             with suppress(OSError):
-                os.unlink(beside)
+                os.unlink(temporary)
             raise ReportError(
                 f"The report can't be written to {self.path}: {error.strerror}.",
                 hint="Give --html another place.",

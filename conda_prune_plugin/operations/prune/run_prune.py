@@ -1,4 +1,4 @@
-"""Carry out a prepared prune, do what comes after it, and return what became of it."""
+"""Carry out a prepared prune and what follows it, and return the result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ...core.notices import Notice
 from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.run import Check, Run, Shrinkage
+from ...errors import exit_code
 from .prepare_prune import PreparedPrune, measure_caches
 
 _UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't fetch again what was removed there."
@@ -42,8 +43,6 @@ class PruneResult:
         """0, 1 if something failed, 3 if a check found more to reclaim, or 130 if the user stopped it."""
         if self.check is not None and self.check.exceeded(self.plan.reclaimable):
             return _EXCEEDED
-        from ..runs.run_store import exit_code
-
         return exit_code(failed=self.failed, interrupted=self.interrupted)
 
 
@@ -108,7 +107,7 @@ def _settled(result: PruneResult, prepared: PreparedPrune, run: Run) -> PruneRes
     try:
         result = _with_shrinkage(result, prepared)
         if result.shrinkage is not None and not result.failed:
-            from ..runs.purge import forget
+            from ..runs.purge_runs import forget
 
             # Nobody comes back to a job to undo its run.
             options = prepared.options

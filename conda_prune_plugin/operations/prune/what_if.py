@@ -1,4 +1,4 @@
-"""What a prune of the caches would give back if some environments were gone."""
+"""Estimate what a prune would free if some environments were removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making an environment again from what was exported before it was removed.
+"""Rebuild a removed environment from its exports.
 
 conda itself creates it from the ``@EXPLICIT`` file, in a process of its own: first offline, from what the caches still
 hold, then, unless conda is configured to be offline, with the network. pip, if the environment has it, installs what it
@@ -21,6 +21,7 @@ from ...core.layout import META
 from ...core.model import Entry, Part, Result
 from ...core.plan import Outcome
 from ...core.units import plural
+from ...discovery.clients.conda_context import is_offline
 from ...discovery.envs.changed_files import changed_after
 from ...discovery.envs.export import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
 from ...discovery.envs.pip_requirements import python_packages
@@ -39,7 +40,7 @@ from ...execution.state.unfinished_rebuild import OwnWorkError, clear, unfinishe
 from .restore_own_files import first_names, own_files_alone, own_files_back, where_own_files_are
 
 #: So much of what a failed command has said is repeated, in characters.
-_TOLD = 400
+_MOST_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,6 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
     It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing. What a
     rebuild that was killed has left is removed first.
     """
-    from conda.base.context import context
-
     prefix = os.path.join(stored.cache.path, entry.dist)
     exports = os.path.join(stored.path, EXPORTS, entry.dist)
     if not failures.isfile(os.path.join(exports, EXPLICIT)):
@@ -73,7 +72,7 @@ def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuil
         told = own_files_alone(here, stored, entry)
         return _rebuilt(stored, entry, Result.FAILED, f"{exports} does not hold what it was to be rebuilt from", *told)
     why = None
-    for offline in dict.fromkeys((True, bool(context.offline))):
+    for offline in dict.fromkeys((True, is_offline())):
         try:
             with here.state.child(stored.id) as folder:
                 clear(here.directory, folder, changed_after)
@@ -232,9 +231,7 @@ def _pip_packages(exports: str) -> list[dict[str, Any]]:
 
 
 def _offline() -> list[str]:
-    from conda.base.context import context
-
-    return ["--no-index"] if context.offline else []
+    return ["--no-index"] if is_offline() else []
 
 
 def _python(prefix: str) -> str:
@@ -255,6 +252,6 @@ def _runner(here: LockedCache, beat: Callable[[], None]) -> _Run:
         if code == 0:
             return None
         said = " ".join(output.decode("utf-8", "replace").split())
-        return said[-_TOLD:] or f"exit code {code}"
+        return said[-_MOST_CHARACTERS:] or f"exit code {code}"
 
     return run

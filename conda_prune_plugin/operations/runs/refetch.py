@@ -1,26 +1,21 @@
-"""Fetching packages again that were deleted: conda's own download and extraction, into a directory of ours.
-
-conda's higher level (`ProgressiveFetchExtract` and its actions) is not used: it loads all package caches, which
-extracts archives and deletes what it can't read in them, chooses the cache itself, and copies from ``file://`` channels
-without a look at the hash.
-"""
+"""Fetch deleted packages again: what is fetched and extracted has to be what the receipt says."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from importlib import import_module
+from dataclasses import replace
 
 from ...core.layout import INDEX, RECORD
 from ...discovery.clients.archive_names import archive_dist, archive_suffixes, is_wheel
+from ...discovery.clients.conda_channels import with_credentials
+from ...discovery.clients.conda_context import is_offline
 from ...discovery.packages.archive_metadata import dist_in_archive, require_contained
 from ...discovery.packages.integrity import directory_damage, file_sha256, never
 from ...discovery.system.safe_read import dist_of, read_object
 from ...execution.ports import Extraction, Fetch, UnfetchableError
 from ...execution.state.receipt import ReceiptEntry
-
-#: What `conda.common.url.mask_anaconda_token` leaves of a token.
-_MASKED_TOKEN = "/t/<TOKEN>"  # noqa: S105
+from ..conda_fetch import download, extract, write_record
 
 
 def fetch() -> Fetch:
@@ -31,29 +26,6 @@ def fetch() -> Fetch:
 def extraction() -> Extraction:
     """Return how damaged packages are extracted anew."""
     return Extraction(_sound, _damage)
-
-
-#: What works on packages and environments, and is imported only when it is needed.
-_NEEDED = (
-    "conda.core.envs_manager",
-    "conda.core.link",
-    "conda.core.prefix_data",
-    "conda.gateways.connection.download",
-    "conda.gateways.disk.create",
-    "conda.models.prefix_graph",
-    "conda_package_handling.api",
-    "conda_package_streaming.package_streaming",
-    # Of the names in zip files and urls.
-    "encodings.ascii",
-    "encodings.cp437",
-    "encodings.idna",
-)
-
-
-def preload() -> None:
-    """Import what works on packages: a process that becomes another user may not be able to read it any more."""
-    for name in _NEEDED:
-        import_module(name)
 
 
 def _sound(entry: ReceiptEntry, archive: str, target: str) -> None:
@@ -70,31 +42,30 @@ def _damage(path: str) -> str | None:
 
 def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
     """Download the archive of an entry; conda compares it with its hash. Raises `UnfetchableError`."""
-    from conda.base.context import context
-    from conda.exceptions import CondaError
-    from conda.gateways.connection.download import download
-
-    if entry.source is None:
+    other = next((other for other in entry.other_sources if other.name == name), None)
+    source, sha256 = (entry.source, entry.sha256) if other is None else (other.url, other.sha256)
+    # The record is that of the archive that the package was extracted from.
+    record = (entry.record or {}) if other is None else {}
+    if source is None:
         raise UnfetchableError("it is not known where it came from")
-    if entry.source.rsplit("/", 1)[-1] != name:
+    if source.rsplit("/", 1)[-1] != name:
         raise UnfetchableError(f"it is not known where {name} came from")
-    record = entry.record or {}
-    url = _with_credentials(entry.source)
-    if context.offline and not url.startswith("file:"):
-        raise UnfetchableError(f"conda is offline, and it came from {entry.source}")
+    url = with_credentials(source)
+    if is_offline() and not url.startswith("file:"):
+        raise UnfetchableError(f"conda is offline, and it came from {source}")
     try:
         size = record.get("size")
         download(
             url,
             os.path.join(directory, name),
             md5=record["md5"] if isinstance(record.get("md5"), str) else None,
-            sha256=entry.sha256,
+            sha256=sha256,
             size=size if isinstance(size, int) else None,
         )
-        if url.startswith("file:"):
-            _require_package(entry, os.path.join(directory, name))
-    except (CondaError, OSError) as error:
-        raise UnfetchableError(f"{entry.source} can't be fetched: {_one_line(error)}") from error
+        if url.startswith("file:") or (other is not None and sha256 is None):
+            _require_package(replace(entry, source=source, sha256=sha256), os.path.join(directory, name))
+    except OSError as error:
+        raise UnfetchableError(f"{source} can't be fetched: {_one_line(error)}") from error
 
 
 def _require_package(entry: ReceiptEntry, path: str) -> None:
@@ -118,12 +89,10 @@ def _require_package(entry: ReceiptEntry, path: str) -> None:
 
 def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     """Extract an archive, and write the record that conda writes after an extraction. Raises `UnfetchableError`."""
-    from conda.gateways.disk.create import write_as_json_to_file
-
     try:
         if archive_dist(archive) is not None:
             require_contained(archive)
-        _extract(archive, target)
+        extract(archive, target)
         found = dist_of(read_object(os.path.join(target, INDEX)))
     except Exception as error:
         # zipfile, tarfile, bz2, zstd and conda-package-handling each have errors of their own for broken content.
@@ -132,35 +101,8 @@ def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
     if found != entry.dist and entry.sha256 is None and not is_wheel(archive):
         raise UnfetchableError(f"{archive} holds {found}")
     if entry.record is not None:
-        write_as_json_to_file(os.path.join(target, RECORD), entry.record)
-
-
-def _extract(archive: str, target: str) -> None:
-    from conda.base.context import context
-
-    # conda 26 extracts by plugins and will drop the function that did it before.
-    if hasattr(context.plugin_manager, "extract_package"):
-        context.plugin_manager.extract_package(archive, target)
-        return
-    from conda.gateways.disk.create import extract_tarball
-
-    extract_tarball(archive, target)
+        write_record(os.path.join(target, RECORD), entry.record)
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _with_credentials(url: str) -> str:
-    """Return a url with the login or token that conda's configuration has for its channel; receipts have none."""
-    from conda.base.context import context
-    from conda.models.channel import Channel
-
-    plain = url.replace(_MASKED_TOKEN, "")
-    configured = (*map(Channel, context.channels), *context.custom_channels.values())
-    for channel in configured:
-        for with_credentials in channel.urls(with_credentials=True, subdirs=("noarch",)):
-            base = Channel(with_credentials).base_url
-            if base and plain.startswith(f"{base}/"):
-                return str(with_credentials.removesuffix("/noarch") + plain.removeprefix(base))
-    return plain

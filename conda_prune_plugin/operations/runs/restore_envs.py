@@ -1,4 +1,4 @@
-"""Bringing environments back: a backup by its rename, what was deleted by rebuilding it."""
+"""Restore environments: a backup by renaming it, a deleted one by rebuilding it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own files of an environment that is rebuilt: what there is to say of them."""
+"""Report on the user's own files of an environment that is rebuilt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ... import failures
 from ...core.layout import META
 from ...core.units import plural
 from ...errors import reason
-from ...execution.state.receipt import FILES, ReceiptEntry
+from ...execution.state.receipt import ReceiptEntry
+from ...execution.state.receipt_file import FILES
 from ...execution.state.saved_own_files import bring_back
 from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun

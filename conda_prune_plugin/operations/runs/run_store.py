@@ -1,4 +1,4 @@
-"""The runs that ``conda prune restore`` and ``conda prune purge`` work on."""
+"""Find the runs that ``conda prune restore`` and ``conda prune purge`` work on."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from ...core.units import plural
 from ...discovery.clients.conda import conda_settings
 from ...discovery.envs.export import EXPLICIT
 from ...discovery.packages.cache_listing import find_caches
-from ...errors import INTERRUPTED, NoSuchRunError, PruneError, reason
+from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.locks.run_lock import Patience
-from ...execution.recover import needs_recovery
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_exports import EXPORTS
 from ...execution.state.saved_own_files import count_own_files
@@ -28,6 +27,7 @@ from ...execution.state.state_dir import LockedCache, locked
 from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..options import RestoreOptions
 from .state_dirs import places
+from .unfinished_runs import cut_off_notice, finish_runs
 
 #: So many runs are named that an ambiguous id may mean.
 _NAMED = 3
@@ -77,23 +77,15 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
-    """Finish what was cut off, and take stock then; also return whether all of it could be finished."""
-    from ..run_as_owner import recover_as_owner
-
+    """Finish what was interrupted, and take stock then; also return whether all of it could be finished."""
     stock = take_stock(pkgs_dirs)
-    done: list[Notice] = []
-    complete = True
-    for cache in stock.caches:
-        if cache.writable and needs_recovery(cache):
-            notices, finished = recover_as_owner(cache, patience, progress)
-            done += notices
-            complete &= finished
-    if not done:
+    finished = finish_runs(conda_settings(), stock.caches, patience, progress)
+    if not finished.notices:
         return stock, True
     stock = take_stock(pkgs_dirs)
-    left_alone = {notice.path for notice in done}
+    left_alone = {notice.path for notice in finished.notices}
     notices = tuple(notice for notice in stock.notices if notice.path not in left_alone)
-    return Stock(stock.caches, stock.runs, (*done, *notices)), complete
+    return Stock(stock.caches, stock.runs, (*finished.notices, *notices)), finished.complete
 
 
 def summary(runs: Sequence[StoredRun]) -> RunSummary:
@@ -167,7 +159,7 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     """Return whether an entry matches a package specification; without one, all do. Raises `ValueError`."""
     if spec is None:
         return lambda entry: True
-    from ...discovery.packages.match_spec import entry_matcher
+    from ...discovery.clients.conda_specs import entry_matcher
 
     fits = entry_matcher(spec)
 
@@ -195,33 +187,12 @@ def all_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[Mappin
         yield {path: stack.enter_context(locked(cache, patience)) for path, cache in caches.items()}
 
 
-def cut_off_notice(stored: StoredRun) -> Notice:
-    """Return the warning about a run that did not come to its end, or of which nothing tells whether it did."""
-    if stored.unexplained:
-        message = (
-            f"Run {stored.id} in {stored.cache.path} has no readable receipt, so it is left alone. {stored.remedy}"
-        )
-        return Notice("cut-off-run", message, stored.path)
-    message = (
-        f"Run {stored.id} in {stored.cache.path} is unfinished: interrupted, or still running. "
-        "The next prune, restore or purge completes it."
-    )
-    return Notice("cut-off-run", message, stored.path)
-
-
 def _unlisted_notice(stored: StoredRun) -> Notice:
     message = (
         f"{stored.path} holds {plural(len(stored.unlisted), 'item')} not listed in its receipt, which neither restore "
         "nor purge touches. Delete them if you don't need them."
     )
     return Notice("unlisted", message, stored.path)
-
-
-def exit_code(*, failed: bool, interrupted: bool) -> int:
-    """Return the exit code of a command that has reported what it did."""
-    if interrupted:
-        return INTERRUPTED
-    return 1 if failed else 0
 
 
 def interrupted_notice(path: str = "") -> Notice:

@@ -1,1 +1,1 @@
-"""What a terminal shows: console, tables, progress, output streams."""
+"""The terminal: console, tables, progress, output streams."""

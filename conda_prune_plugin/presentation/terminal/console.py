@@ -1,4 +1,4 @@
-"""A console on a stream: no markup, no guesses."""
+"""A console on a stream, without markup or guesses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from .printable import printable
 
-#: Wide enough for every line when nobody looks at a terminal: `grep` wants a row to be one line.
+#: Wide enough for every line when nobody looks at a terminal: ``grep`` wants a row to be one line.
 _UNBOUNDED = 10_000
 
 

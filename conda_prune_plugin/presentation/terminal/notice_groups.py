@@ -1,4 +1,4 @@
-"""Many warnings of one kind as one: a count, the first few paths, and the command that helps. JSON has all of them."""
+"""Group notices of one kind: a count, the first few paths, and the command that helps. JSON has all of them."""
 
 from __future__ import annotations
 
@@ -85,15 +85,15 @@ _GROUPS = {
 }
 
 
-def untold_failures() -> tuple[Notice, ...]:
+def unreported_failures() -> tuple[Notice, ...]:
     """Return a warning for each place where the disk failed that no other warning has named."""
     return tuple(
         Notice("disk-error", f"The disk failed at {failure.path or 'an unknown path'}: {failure.reason}.", failure.path)
-        for failure in failures.untold()
+        for failure in failures.unreported()
     )
 
 
-def take_for_told(notices: Iterable[Notice]) -> None:
+def mark_as_shown(notices: Iterable[Notice]) -> None:
     """Name no place a second time that a warning says can't be read."""
     failures.tell(notice.path for notice in notices if notice.kind.startswith("unreadable-") and notice.path)
 

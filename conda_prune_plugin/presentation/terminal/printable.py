@@ -1,4 +1,4 @@
-"""Text that does nothing in a terminal, or in a log of GitHub Actions, but be read."""
+"""Make text safe to print in a terminal or in a log of GitHub Actions."""
 
 from __future__ import annotations
 

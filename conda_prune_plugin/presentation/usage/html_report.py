@@ -1,4 +1,4 @@
-"""The HTML report: one file with everything in it, which asks nothing of any other place.
+"""The HTML report: one self-contained file.
 
 The page is a tree of elements (`html_report.html`, filled here), and only the serializer writes markup: no name of a
 package, environment or file can become any. The policy of the page lets nothing run but the one script, by its hash.

@@ -1,8 +1,8 @@
-"""Every file as ncdu exports it, for ncdu, gdu and what else reads that (`ncdu -f`).
+"""Export every file in ncdu's format, for ncdu, gdu and others (`ncdu -f`).
 
 The format is version 1.2 of https://dev.yorhel.nl/ncdu/jsonfmt: a directory is an array of its info block and what is
-in it; `asize` is the length and `dsize` the blocks on disk, in bytes; `dev` is left out where it is the parent's; only
-what is no directory and has several links carries `hlnkc` and `nlink`, and counts once by `dev` and `ino`.
+in it; ``asize`` is the length and ``dsize`` the blocks on disk, in bytes; ``dev`` is left out where it is the parent's;
+only what is no directory and has several links carries ``hlnkc`` and ``nlink``, and counts once by ``dev`` and ``ino``.
 """
 
 from __future__ import annotations

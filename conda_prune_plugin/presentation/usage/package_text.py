@@ -1,4 +1,4 @@
-"""Packages and single environments, for people in a terminal."""
+"""Disk usage of packages and single environments, as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the HTML report draws: the parts of caches and environments, each byte in exactly one of them."""
+"""The parts of caches and environments in the HTML report, each byte in exactly one of them."""
 
 from __future__ import annotations
 

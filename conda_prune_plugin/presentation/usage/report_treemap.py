@@ -1,4 +1,4 @@
-"""The treemap of the HTML report, as SVG: rectangles by squarify, in places, with labels that keep their size.
+"""The treemap of the HTML report, as SVG: squarified rectangles with labels of constant size.
 
 Heights are pixels and widths are percentages, so the picture fills its column. It is laid out twice, for wide and for
 narrow windows, and the style sheet shows one of them.
@@ -17,7 +17,7 @@ from ...core.units import format_size, plural
 from ..terminal.printable import visible
 from .report_parts import STANDINGS, Part, Standing
 
-#: The lines at the top of a place that name it, in pixels; a place with less room has none.
+#: The lines at the top of a place that name it, in pixels; a place with less space has none.
 _HEADING = 22.0
 _LEAST_HEADED = (70.0, 60.0)
 

@@ -1,4 +1,4 @@
-"""Where the disk goes, for people in a terminal."""
+"""Disk usage, as text."""
 
 from __future__ import annotations
 

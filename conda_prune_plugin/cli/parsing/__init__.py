@@ -1,0 +1,1 @@
+"""Turn the words of a command line into values, and explain wrong ones."""

@@ -1,0 +1,162 @@
+"""Purge runs: those that are named, and those that are old by a setting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ...core.model import Result
+from ...core.notices import Notice
+from ...core.run import PurgeOutcome, Run, RunSummary
+from ...core.units import format_size
+from ...discovery.clients.conda import conda_settings
+from ...discovery.system.measure import measure
+from ...errors import NoSuchRunError, PruneError
+from ...execution.locks.run_lock import Patience
+from ...execution.purge_backups import purge
+from ...execution.state.stored_runs import StoredRun
+from ..interaction import Interaction
+from ..options import PurgeOptions
+from ..run_as_owner import needs_other_user, purge_as_owner
+from .run_store import Stock, all_locked, finished_stock, named_run, summary, take_stock
+from .state_dirs import forget_places
+
+#: What one run has left, cache by cache.
+_Stored = tuple[StoredRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeResult:
+    """What was purged, or would be: no `outcomes` if nothing was changed.
+
+    failed: a run could not be purged, or an earlier one not finished.
+    """
+
+    runs: tuple[RunSummary, ...]
+    outcomes: tuple[PurgeOutcome, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPurge:
+    """The runs that were chosen; nothing of them has been changed so far."""
+
+    options: PurgeOptions
+    chosen: tuple[_Stored, ...]
+    result: PurgeResult
+
+
+def prepare_purge(options: PurgeOptions, interaction: Interaction) -> PreparedPurge:
+    """Choose runs; if the user has agreed already, finish interrupted ones first.
+
+    Raises `NoSuchRunError`, `StateError` or `LockTimeoutError`.
+    """
+    output, complete = interaction.output, True
+    if output.yes and not output.dry_run:
+        progress = interaction.reporter.counter("Finishing an earlier run")
+        patience = interaction.patience(options.lock_timeout)
+        stock, complete = finished_stock(options.pkgs_dirs, patience, progress)
+        interaction.reporter.clear()
+        # A purge that was interrupted may have left only these.
+        forget_places(conda_settings())
+    else:
+        stock = take_stock(options.pkgs_dirs)
+    chosen = tuple(_chosen(stock, options.runs, options.older_than, time.time()))
+    result = PurgeResult(tuple(map(summary, chosen)), notices=stock.notices, failed=not complete)
+    return PreparedPurge(options, chosen, result)
+
+
+def carry_out_purge(prepared: PreparedPurge, interaction: Interaction) -> PurgeResult:
+    """Delete what the chosen runs have left. Raises `StateError` or `LockTimeoutError`."""
+    result, patience = prepared.result, interaction.patience(prepared.options.lock_timeout)
+    outcomes = tuple(_purged(prepared.chosen, patience, interaction.reporter.counter("Removing files")))
+    interaction.reporter.clear()
+    failed = result.failed or any(outcome.result is Result.FAILED for outcome in outcomes)
+    return PurgeResult(result.runs, outcomes, result.notices, failed)
+
+
+def purge_old(
+    pkgs_dirs: Iterable[str], age: float, patience: Patience, progress: Callable[[int], None], except_run: str | None
+) -> tuple[tuple[Notice, ...], bool]:
+    """Purge the runs that are at least so many seconds old, but the one with the id `except_run`.
+
+    Those with the user's own files stay: the setting ``prune_purge_after`` is no decision about these.
+
+    Returns what was done, and whether all of it could be.
+
+    Raises `StateError` or `LockTimeoutError`.
+    """
+    chosen = _chosen(take_stock(pkgs_dirs), (), age, time.time())
+    old = [runs for runs in chosen if runs[0].id != except_run and not summary(runs).own_files]
+    outcomes = _purged(old, patience, progress)
+    notices = []
+    for outcome in outcomes:
+        run_id, freed = outcome.summary.id, format_size(outcome.freed)
+        message = f"The run {run_id} is older than the setting prune_purge_after and was purged; {freed} freed."
+        if outcome.error is not None:
+            message = f"The run {run_id} could not be purged: {outcome.error}"
+        notices.append(Notice("purged", message, outcome.summary.caches[0]))
+    return tuple(notices), all(outcome.error is None for outcome in outcomes)
+
+
+def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> None:
+    """Remove the receipts of a run that nobody will undo, where that can be done; one that stays does no harm."""
+    with suppress(PruneError, OSError):
+        _purged(_chosen(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
+
+
+def _chosen(stock: Stock, names: Iterable[str], age: float | None, now: float) -> list[_Stored]:
+    """Return the complete runs that were named, or that are of an age, or else all. Raises `NoSuchRunError`."""
+    if named := [named_run(stock, name) for name in names]:
+        for runs in named:
+            _require_complete(runs)
+        return list(dict.fromkeys(named))
+    summaries = [(runs, summary(runs)) for runs in stock.runs]
+    return [
+        runs
+        for runs, told in summaries
+        if told.complete and told.run and (age is None or now - told.run.started >= age)
+    ]
+
+
+def _require_complete(runs: _Stored) -> None:
+    """Raise `NoSuchRunError` for a run that has not come to its end, or of which nothing tells whether it did."""
+    if unexplained := next((stored for stored in runs if stored.unexplained), None):
+        raise NoSuchRunError(
+            f"The run {unexplained.id} is left alone: its receipt is missing or can't be understood.",
+            hint=unexplained.remedy,
+            path=unexplained.path,
+        )
+    if not summary(runs).complete:
+        raise NoSuchRunError(
+            f"The run {runs[0].id} was cut off, or still goes on.",
+            hint="The next `conda prune` that may write finishes what was cut off.",
+            path=runs[0].path,
+        )
+
+
+def _purged(
+    chosen: Sequence[Sequence[StoredRun]], patience: Patience, progress: Callable[[int], None]
+) -> list[PurgeOutcome]:
+    """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
+    outcomes = []
+    ours = [stored for runs in chosen for stored in runs if not needs_other_user(stored)]
+    with all_locked(ours, patience) as locked:
+        for runs in chosen:
+            done = []
+            for stored in runs:
+                if needs_other_user(stored):
+                    done.append(purge_as_owner(stored, patience, progress))
+                    continue
+                here = locked[stored.cache.path]
+                purged = purge(here, stored, lambda path, fd: measure(path, dir_fd=fd), progress)
+                done.append((purged.freed, purged.error))
+            errors = [error for _, error in done if error]
+            result = Result.FAILED if errors else Result.PURGED
+            freed = sum(freed for freed, _ in done)
+            outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
+    forget_places(conda_settings())
+    return outcomes
