@@ -111,10 +111,9 @@ def _below(item: Environment, result: EnvsResult, *, whole: bool) -> Iterable[st
         yield from (f"    {line}" for line in lines[:limit])
         if len(lines) > limit:
             yield f"    and {len(lines) - limit:,} more (-v lists all)"
-    if (other := next((path for path in item.alike if path != item.path), None)) is not None and _first_of_group(
-        item, result.shown
-    ):
-        more = len(item.alike) - 2
+    others = [path for path in item.alike if path != item.path]
+    if others and _first_of_group(item, result.shown):
+        more = len(others) - 1
         rest = f" and {more:,} more" + ("" if whole else " (-v lists all)") if more else ""
         yield f"    same packages as {printable(others[0])}{rest}"
 
