@@ -71,7 +71,7 @@ _KEPT_BECAUSE = {
 }
 
 #: Why nothing can be removed from a cache that the user can't write to.
-_NO_PERMISSION = "no permission to remove them"
+_NO_PERMISSION = "you don't have permission to remove them"
 
 #: What goes though its package stays in use.
 _OF_PACKAGES_IN_USE = frozenset({ReasonKind.UNLINKED, ReasonKind.TARBALL, ReasonKind.EXTRACTED})
@@ -296,7 +296,7 @@ def _failures(alike: Sequence[Outcome], cause: str) -> Iterator[str]:
         return
     names = ", ".join(outcome.entry.dist for outcome in alike[:_FEW])
     same = len({outcome.error for outcome in alike}) == 1
-    why = alike[0].error if same else f"{alike[0].error} (and alike)"
+    why = alike[0].error if same else f"{alike[0].error} (and similar)"
     nouns = ("environment", "environments") if _of_environments(alike) else ("package", "packages")
     yield f"{plural(len(alike), *nouns)} ({names}, ...): {why}"
 
