@@ -97,7 +97,7 @@ def show_why(
         for reason in reason_texts(item.reasons, whole=whole):
             _line(out, f"{'kept' if item.removal is None else 'removable'}: {reason}")
         if item.removal is not None:
-            _line(out, f"{_since(item.removal, now)}frees {format_size(item.removal.reclaimable)}")
+            _line(out, f"frees {format_size(item.removal.reclaimable)}{_since(item.removal, now)}")
         for line in _held(places.get(item.entry)):
             _line(out, line)
     if not found and alone is None:
@@ -120,16 +120,16 @@ def _line(out: Console, text: str) -> None:
 
 
 def _since(removal: Remove, now: float) -> str:
-    """Return when a package was last used, for what frees bytes to follow; nothing of one that is in use."""
+    """Return when a package was last used, to follow what it frees; nothing of one that is in use."""
     if is_in_use(removal):
         return ""
     if removal.last_used is None:
-        return "last used: unknown; "
+        return "; last used: unknown"
     age = format_age(now - removal.last_used)
     time = iso_time(removal.last_used) or "unknown"
     if removal.last_used_from is LastUsedFrom.LINK:
-        return f"last hard link made or removed {age} ago ({time}); "
-    return f"files are {age} old ({time}), no hard link shows a later use; "
+        return f"; last hard link made or removed {age} ago ({time})"
+    return f"; age of the files: {age} ({time}), no hard link shows a later use"
 
 
 def _held(places: Sequence[tuple[str, str | None]] | None) -> Iterable[str]:

@@ -185,7 +185,8 @@ def _show_totals(out: Console, usage: Usage, verbosity: int) -> None:
     apparent = f" ({format_size(usage.apparent)} apparent)" if verbosity else ""
     size = f"{at_most}{format_size(usage.allocated)}{apparent}"
     out.print(f"{environments} and {plural(len(usage.caches), 'cache')} take {size}.")
-    out.print(f"`conda prune` frees {at_most}{format_size(usage.reclaimable)} now.")
+    frees = f"{at_most}{format_size(usage.reclaimable)}" if usage.reclaimable else "nothing"
+    out.print(f"`conda prune` frees {frees} now.")
     show_withheld(out, usage.plan)
     if recent := sum(item.recent for item in usage.caches):
         packages = plural(recent, "more unused package is", "more unused packages are")
