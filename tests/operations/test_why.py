@@ -259,7 +259,7 @@ def test_hostile_names_are_printed_on_one_line(empty: Machine) -> None:
     assert answer.code == 0, answer.err
     assert "\x1b" not in answer.out
     assert r"a-1-0 in " in answer.out
-    assert r"ca\nche \x1b[31m: unknown" in answer.out
+    assert r"ca\nche \x1b[31m: can't be judged" in answer.out
 
 
 @pytest.mark.parametrize(
