@@ -121,18 +121,26 @@ def new_run_id(now: float) -> str:
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{moment}{secrets.token_hex(2)}"
 
 
-def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
+def named_run(stock: Stock, name: str, *, purging: bool = False) -> tuple[StoredRun, ...]:
     """Return a run by its id or the beginning of it, or by ``last`` the caller's newest with something to restore.
+
+    One that is to be purged may be restored already: archives elsewhere stay.
 
     In a shared cache another user may have written any receipt.
 
     Raises `NoSuchRunError`.
     """
     if name == "last":
-        restorable = [runs for runs in map(_trusted, stock.runs) if any(_is_restorable(stored) for stored in runs)]
+        restorable = [
+            runs
+            for runs in map(_trusted, stock.runs)
+            if any(_is_restorable(stored, purging=purging) for stored in runs)
+        ]
         if restorable:
             return restorable[-1]
-        raise NoSuchRunError("Nothing left to restore.", hint="`conda prune restore` lists all runs.")
+        raise NoSuchRunError(
+            f"Nothing left to {'purge' if purging else 'restore'}.", hint="`conda prune restore` lists the runs."
+        )
     exact = [runs for runs in stock.runs if runs[0].id == name]
     alike = exact or [runs for runs in stock.runs if name and runs[0].id.startswith(name)]
     if len(alike) == 1:
@@ -145,9 +153,11 @@ def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
     raise NoSuchRunError(f"There is no run {name}.", hint="`conda prune restore` lists all runs.")
 
 
-def _is_restorable(stored: StoredRun) -> bool:
+def _is_restorable(stored: StoredRun, *, purging: bool) -> bool:
     """Return whether a run of the caller has something that is not at its place, or own files of the user."""
-    return stored.own and bool(stored.entries) and (not stored.in_place or bool(count_own_files(stored)))
+    if not stored.own or not stored.entries:
+        return False
+    return purging or not stored.in_place or bool(count_own_files(stored))
 
 
 def _trusted(runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
