@@ -277,16 +277,20 @@ def _silent(*, yes: bool = False, dry_run: bool = False) -> Iterator[Interaction
 
 
 def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
-    """Finish what earlier runs left in the caches, which a plan must not."""
-    from .operations.prune.apply_plan import finish_earlier_runs
+    """Finish what earlier runs left in caches and beside environments, which a plan must not."""
+    from .discovery.clients.conda import conda_settings
+    from .operations.prune.prepare_prune import places_with_state
+    from .operations.runs.unfinished_runs import finish_runs
 
-    interaction = prepared.interaction
+    interaction, settings = prepared.interaction, conda_settings()
     patience = interaction.patience(prepared.options.lock_timeout)
-    something, notices, complete = finish_earlier_runs(prepared.plan.inventory.caches, patience, interaction.reporter)
-    if not something:
+    state = places_with_state(prepared.options, settings, prepared.plan.inventory)
+    finished = finish_runs(settings, state, patience, lambda files: None)
+    if not finished.changed:
         return prepared
     others = (notice for notice in prepared.notices if notice.kind != "cut-off-run")
-    return replace(prepared, notices=(*others, *notices), failed=prepared.failed or not complete)
+    failed = prepared.failed or not finished.complete
+    return replace(prepared, notices=(*others, *finished.notices), failed=failed)
 
 
 def _with_failures(notices: Iterable[Notice]) -> tuple[Notice, ...]:

@@ -198,3 +198,22 @@ def realpath(path: str) -> str:
     except OSError as error:
         note(error)
         return os.path.realpath(path)
+
+
+def may_write(directory: str) -> bool:
+    """Return what `os.access` says of changing the names in a directory.
+
+    That tells no error, so where it says no the system is asked again by a call that does.
+    """
+    mode = os.W_OK | os.X_OK
+    if os.access(directory, mode):
+        return True
+    if os.name == "nt":
+        return False
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).access(os.fsencode(directory), mode) == 0:
+        return True
+    number = ctypes.get_errno()
+    note(OSError(number, os.strerror(number), directory))
+    return False

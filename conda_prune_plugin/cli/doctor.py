@@ -8,19 +8,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .. import failures
+
 if TYPE_CHECKING:
     from ..core.plan import Plan
     from ..operations.options import PruneOptions
 
-#: The names of conda's marks have moved; the marks are the same in all versions.
+#: conda's marks. Their names differ between versions of conda.
 _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"
 
-#: How it is called in ``conda doctor --fix NAME``.
+#: The name in ``conda doctor --fix NAME``.
 NAME = "package-caches"
 
 
 def health_check(kind: Callable[..., Any]) -> Any:
-    """Return the health check, with a fixer where conda's class of such knows one (from 26.1)."""
+    """Return the health check, with a fixer if conda's class `kind` supports fixers (from 26.1)."""
     from inspect import signature
 
     known = signature(kind).parameters
@@ -33,10 +35,11 @@ def health_check(kind: Callable[..., Any]) -> Any:
 
 
 def check(prefix: str, verbose: bool) -> None:
-    """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
+    """Print the problems of the package caches, for any environment. Writes nothing."""
     from ..core.units import format_size
     from .parsing.arguments import configured_options
 
+    failures.begin()
     plan = _plan(configured_options())
     findings = _findings(plan, verbose)
     if findings:
@@ -50,22 +53,24 @@ def check(prefix: str, verbose: bool) -> None:
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:
-    """Remove leftovers and repair damaged packages once conda has asked; return the exit code.
+    """Remove leftovers and repair damaged packages after conda's confirmation; return the exit code.
 
-    Raises `ConfirmationError`: conda takes ``--json`` for a yes.
+    Raises `ConfirmationError` with ``--json``, which conda would take for a yes.
     """
     from ..core.plan import what_goes
     from ..core.units import plural
     from ..operations.interaction import forget_typed, may_ask, require_answer
+    from .failure_report import report_failures
     from .parsing.shared_options import conda_output
     from .prune import prune_with
 
     output = conda_output()
+    failures.begin()
     options = _fixing()
     plan = _plan(options)
     if not plan.changes:
         print("There is nothing in the package caches that can be removed or repaired now.")
-        return 0
+        return report_failures(0)
     if not output.dry_run:
         mended = plural(len(plan.repair), "damaged package") if plan.repair else ""
         done = [f"remove {what_goes(plan)}" if plan.remove else "", f"extract {mended} anew" if mended else ""]
@@ -76,13 +81,14 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
             forget_typed()
         confirm(question)
     result = prune_with(options, replace(output, json=False, yes=True))
-    return 1 if result is None else result.exit_code
+    return report_failures(1 if result is None else result.exit_code)
 
 
 def _findings(plan: Plan, verbose: bool) -> list[str]:
-    """Return what is wrong, line by line."""
+    """Return the problems, one line each."""
     from ..core.units import format_size, plural
     from ..operations.prune.integrity_check import kept_though_damaged
+    from ..presentation.terminal.notice_groups import unreported_failures
     from ..presentation.terminal.printable import printable
 
     leftovers = [decision for decision in plan.remove if decision.leftover]
@@ -94,11 +100,12 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
         )
     if verbose:
         lines += [f"{decision.paths[0]}: {decision.reasons[0].detail}" for decision in leftovers]
+    lines += [notice.message for notice in unreported_failures()]
     return list(map(printable, lines))
 
 
 def _plan(options: PruneOptions) -> Plan:
-    """Return the plan of ``conda prune`` with these options, packages in use looked at in any case."""
+    """Return the plan of ``conda prune`` with these options, with packages in use checked too."""
     from ..operations.interaction import interacting
     from ..operations.prune.planning import discover_and_plan
     from .parsing.shared_options import conda_output
@@ -109,7 +116,7 @@ def _plan(options: PruneOptions) -> Plan:
 
 
 def _fixing() -> PruneOptions:
-    """Return what ``conda prune --leftovers --repair`` means. Raises `SettingError`."""
+    """Return the options of ``conda prune --leftovers --repair``. Raises `SettingError`."""
     from ..core.rules.targets import Target
     from ..discovery.leftovers.leftover_search import Search
     from .parsing.arguments import configured_options

@@ -38,7 +38,7 @@ class Measurement:
     single: allocated bytes of directories and of inodes with one link.
     shared: the inodes with more than one link.
     payload_ctime: newest inode change of the files outside ``info/``: the last time one was linked or unlinked.
-    obstacle: why it can't be removed whole (somebody else's directory, a mount point), or None.
+    obstacle: why it can't be removed whole (another user's directory, a mount point), or None.
     sample: the relative path of a file that an environment would link, to ask environments for.
     """
 
@@ -76,7 +76,8 @@ class Evidence:
     aliases: the other dists that its metadata gives.
     fetched: the newest time of fetching or extraction.
     outside: links to its files that neither the caches nor the entry itself explain.
-    source: the url it was fetched from, credentials masked.
+    source: the url it was fetched from, credentials masked. other_sources: those of its archives of other names, with
+        these names.
     record: the content of its ``info/repodata_record.json``, for a restore that fetches it again; credentials masked.
     irreplaceable: why it can't be fetched again, if that is so.
     beside: the parts that stay when the measured ones go, and that have to stay what they are for that.
@@ -97,6 +98,7 @@ class Evidence:
     beside: tuple[tuple[Part, Identity], ...] = ()
     aliases: tuple[str, ...] = ()
     remainder: Remainder | None = None
+    other_sources: tuple[tuple[str, str], ...] = ()
 
 
 def last_use(evidence: Evidence) -> tuple[float | None, LastUsedFrom | None]:

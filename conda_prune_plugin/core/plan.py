@@ -56,6 +56,7 @@ class Remove:
 
     reclaimable: allocated bytes whose last link goes with this decision, given that those before it in the plan
         were carried out; the sum over a plan is what the file system gives back.
+    other_sources: the urls of archives that `source` does not name, with their names.
     names: the dists that a root would reference it by.
     known_links: by device and inode, how many hard links to its files lie outside of it, all in other entries.
     accepted: the roots that reference it, as they were, though they share no file with what goes.
@@ -80,6 +81,7 @@ class Remove:
     accepted: frozenset[Root] = frozenset()
     beside: tuple[tuple[Part, Identity], ...] = ()
     remainder: Remainder | None = None
+    other_sources: tuple[tuple[str, str], ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:

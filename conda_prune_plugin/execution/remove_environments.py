@@ -2,7 +2,8 @@
 
 What makes it safe to be killed at any step, in this order:
 
-1. the exports and the receipt are written into ``<directory of the environment>/.conda-prune/<run>/`` and synced;
+1. the folder ``<directory of the environment>/.conda-prune/<run>/`` is made and noted where later runs look; the
+   exports and the receipt are written into it and synced;
 2. the environment is renamed into that folder, its quarantine. The same directory is the same file system, so this is
    one step, and links, modes and times stay;
 3. a backup is declared one in the receipt; what is to be deleted is marked for deletion. The next run rolls back a run
@@ -143,19 +144,32 @@ class _Batch:
 
         Raises `OSError` or `StateError`.
         """
+        noted = self._noted()
         for removal in self._removals:
             write_exports(self._folder, removal.former, removal.exports)
         write_receipt(self._folder, self._receipt)
         reserve_receipt(self._folder)
         self._here.state.sync()
         self._here.directory.sync()
-        # Behind the folder, without which a note is obsolete, and before the first move.
-        self._ports.note(self._removals[0].place.path)
+        if not noted:
+            self._ports.note(self._removals[0].place.path)
         for removal in self._removals:
             if removal.path in self._space_maker.begun:
                 self._space_maker.take_over(removal, self._here.directory, self._folder, self._doomed(removal.path))
                 self._moved[removal.path] = self._space_maker.begun[removal.path]
                 self._settled.add(removal.path)
+
+    def _noted(self) -> bool:
+        """Note the run where later ones look, and return whether that worked; on a full disk there may be room later.
+
+        Behind the run's folder, without which a note is obsolete, and before anything lies in it: killed then, and the
+        environments deleted by other means, nothing else leads to it.
+        """
+        try:
+            self._ports.note(self._removals[0].place.path)
+        except PruneError:
+            return False
+        return True
 
     def run(self, *, interrupted: bool) -> bool:
         """Take the environments away, if nothing was interrupted before; return whether anything is now."""

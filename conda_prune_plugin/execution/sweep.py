@@ -16,6 +16,7 @@ from functools import partial
 from ..core.accounting import Ledger
 from ..core.model import Cache, Part, Result
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove
+from ..core.rules.reachability import NO_SOFT_LINKS
 from ..core.run import Disposal, Run
 from ..errors import PruneError, reason
 from .files.parallel_remove import delete_all
@@ -170,6 +171,7 @@ class _Execution:
     def clear_out(self) -> None:
         """Move everything to quarantine, and put back what is not as it was planned."""
         backup = self._run.disposal is Disposal.BACKUP
+        self._spare_linked()
         references = self._ports.references()
         asked = time.monotonic()
         for quarantined in self._in_quarantine:
@@ -189,15 +191,25 @@ class _Execution:
             session.folder.sync()
             session.cache.sync()
 
-    def _put_used_back(self) -> None:
-        """Put back what environments soft-link or reference, now that nothing new can be linked from it.
+    def _spare_linked(self) -> None:
+        """Leave at its place what environments soft-link, whatever the plan was made from: all are walked through."""
+        waiting = [quarantined for quarantined in self._in_quarantine if quarantined.ended is None]
+        softly = self._ports.soft_links() if waiting else NO_SOFT_LINKS
+        for quarantined in waiting:
+            try:
+                require_unlinked(quarantined.decision, softly)
+            except Changed as change:
+                quarantined.ended = quarantined.outcome(Result.SKIPPED, str(change))
 
-        Certain, whatever the plan was made from: all environments are walked through. A link may lead on through a link
-        within a package; such a chain is seen to its end when the package is back, so that is asked again then.
+    def _put_used_back(self) -> None:
+        """Put back what environments soft-link or reference since, now that nothing new can be linked from it.
+
+        A link may lead on through a link within a package; such a chain is seen to its end when the package is back, so
+        that is asked again then.
         """
         while self._open_quarantine() and self._put_linked_back():
             pass
-        # Whoever made a reference before the move has it recorded by now.
+        # A process that made a reference before the move has it recorded by now.
         references = self._ports.references()
         self._dropped(lambda decision: require_unreferenced(decision, references))
 
@@ -343,5 +355,6 @@ def _note(session: CacheSession, in_quarantine: Sequence[Quarantined]) -> None:
         quarantined.decision.label: quarantined.preserved for quarantined in in_quarantine if quarantined.preserved
     }
     hashes = {quarantined.decision.label: quarantined.sha256 for quarantined in in_quarantine if quarantined.sha256}
-    if preserved or hashes:
-        session.note(preserved, hashes)
+    others = {name: known for quarantined in in_quarantine for name, known in quarantined.archive_hashes.items()}
+    if preserved or hashes or others:
+        session.note(preserved, hashes, others)

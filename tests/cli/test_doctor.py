@@ -8,6 +8,7 @@ from inspect import signature
 import pytest
 from ageless import FIX, ageless
 from conda.plugins.types import CondaHealthCheck
+from crash import run_failing
 from machine import Machine, listing
 
 from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
@@ -78,3 +79,17 @@ def test_conda_doctor_runs_the_fixer(sick: Machine) -> None:
     assert "Repaired 1 package" in answer.out
     assert not _is_sick(sick)
     assert os.listdir(sick.entry("it-1-0") / "lib")
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("fix", [False, True])
+def test_what_the_disk_failed_at_is_named(sick: Machine, fix: bool) -> None:
+    failing = str(sick.entry("it-1-0") / "info" / "paths.json")
+    command = ("doctor", "-n", "e", *(("--fix", "package-caches", "--yes") if fix else ()))
+    if fix and "fixer" not in signature(CondaHealthCheck).parameters:
+        pytest.skip("this conda knows no fixers")
+
+    end = run_failing(sick, command, lambda call, path: "error=EIO" if path == failing else "")
+
+    assert f"The disk failed at {failing}" in end.output
+    assert end.code == int(fix)

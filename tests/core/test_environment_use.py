@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -216,6 +217,14 @@ def test_a_name_counts_where_it_is_activated(text: str, found: set[str]) -> None
     assert Mentions(("/envs/work",), {"work": "/envs/work"}, "/home/me").activated(text) == found
 
 
+def test_a_prefix_within_a_longer_one_is_not_named_with_it() -> None:
+    assert Mentions(("/x/(a)/e", "/e"), {}, "/home/me").paths("cd /x/(a)/e") == {"/x/(a)/e"}
+
+
+def test_a_prefix_may_be_a_single_character() -> None:
+    assert Mentions(("/",), {}, "/home/me").paths("cd / x") == {"/"}
+
+
 def test_where_there_is_no_environment_no_text_names_one() -> None:
     assert Mentions((), {}, "/home/me").activated("/ ~/ conda activate x") == frozenset()
 
@@ -244,3 +253,18 @@ def test_what_can_t_be_read_whole_is_nobody_s_duplicate() -> None:
     roots = [Root(f"/{state}", None, state, frozenset("a")) for state in RootState]
 
     assert alike(roots) == {"/ok": ("/ok",)}
+
+
+@pytest.mark.parametrize("by_age", [True, False])
+def test_what_only_another_user_lists_is_never_chosen_but_may_be_named(by_age: bool) -> None:
+    foreign = replace(_environment(), listed_by="/home/b/.conda/environments.txt")
+
+    (found,) = protections(foreign, by_age=by_age, named=False)
+
+    assert (found.kind, found.kind in ABSOLUTE) == (ProtectionKind.OTHER_REGISTRY, True)
+    assert found.detail == (
+        "only /home/b/.conda/environments.txt, another user's, leads to it; name it to remove it: "
+        f"conda prune envs {foreign.path}"
+    )
+    assert protections(foreign, by_age=False, named=True) == protections(foreign, by_age=False) == ()
+    assert protections(_environment(), by_age=False, named=False) == ()

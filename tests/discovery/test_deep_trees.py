@@ -82,3 +82,21 @@ def test_temporary_files_that_conda_does_not_come_to_are_told_and_hide_no_others
     assert [item["path"] for item in plan["other"]["tempfiles"]] == reached
     told = [item["path"] for item in plan["warnings"] if item["kind"] == "unreadable-directory"]
     assert told == ([] if sys.version_info >= (3, 12) else [str(tiny.envs / "e")])
+
+
+def test_a_package_with_a_path_longer_than_the_system_takes_is_kept_and_named(empty: Machine, tiny: Tiny) -> None:
+    tree = tiny.add("deep-1-0")
+    fd = os.open(tree, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=fd)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(fd)
+
+    plan = empty.prune("--dry-run", "--json").json
+    told = empty.prune("--yes").err
+    subprocess.run(["rm", "-r", tree], check=True)  # noqa: S607
+
+    assert [item["path"] for item in plan["warnings"] if item["kind"] == "too-deep"] == [str(tree)]
+    assert f"{tree} was kept" in " ".join(told.split())

@@ -17,7 +17,7 @@ from conda_prune_plugin.core.model import Inventory, Root, RootState
 from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 from conda_prune_plugin.discovery.links.soft_link_signs import SoftLinkSearch, with_signs, with_unseen
-from conda_prune_plugin.discovery.links.soft_links import soft_links
+from conda_prune_plugin.discovery.links.soft_links import Seen, soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.roots.environments import Sources
 from conda_prune_plugin.discovery.roots.watch import RootWatch
@@ -370,3 +370,51 @@ def test_a_helper_sees_the_signs_that_one_process_sees_and_is_free_afterwards(ti
         assert softly == soft_links([root.path for root in roots], caches, lambda seen: None)
         assert set(softly.entries) == {(str(tiny.cache), "linked-1-0")}
         assert soft_links([root.path for root in roots], caches, lambda seen: None, workers) == softly
+
+
+def test_a_second_look_lists_only_what_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = Tiny(tmp_path)
+    tree = tiny.add("a-1-0")
+    prefix = tiny.use("e", "a-1-0")
+    for name in ("one", "two"):
+        (prefix / "share" / name).mkdir(parents=True)
+    watch, memory = tiny.watch(), {}  # type: ignore[var-annotated]
+    caches = tiny.inventory(watch).caches
+    listed: list[str] = []
+    listing = os.scandir
+
+    def scandir(path: str) -> Any:
+        listed.append(os.path.relpath(path, prefix))
+        return listing(path)
+
+    # Otherwise what was made just now is not trusted.
+    monkeypatch.setattr("conda_prune_plugin.discovery.links.soft_links._TICK", -(10**18))
+    monkeypatch.setattr(os, "scandir", scandir)
+    first = soft_links([str(prefix)], caches, lambda seen: None, memory=memory)
+    everything = sorted(listed)
+    listed.clear()
+    soft_links([str(prefix)], caches, lambda seen: None, memory=memory)
+    unchanged = list(listed)
+    (prefix / "share" / "two" / "mine").symlink_to(tree / "lib")
+    (prefix / "share" / "three").mkdir()
+    second = soft_links([str(prefix)], caches, lambda seen: None, memory=memory)
+
+    assert {"share/one", "share/two", "lib"} <= set(everything)
+    assert (first.entries, unchanged, sorted(listed)) == ({}, [], ["share", "share/three", "share/two"])
+    assert {name for _, name in second.entries} == {"a-1-0"}
+
+
+def test_what_was_changed_just_now_is_listed_again(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path)
+    tree = tiny.add("a-1-0")
+    prefix = tiny.use("e", "a-1-0")
+    memory: dict[str, Seen] = {}
+    caches = tiny.inventory(tiny.watch()).caches
+
+    soft_links([str(prefix)], caches, lambda seen: None, memory=memory)
+    before = prefix.joinpath("lib").stat()
+    prefix.joinpath("lib", "mine").symlink_to(tree / "lib")
+    os.utime(prefix / "lib", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert set(memory[os.path.realpath(prefix)].directories.values()) == {None}
+    assert soft_links([str(prefix)], caches, lambda seen: None, memory=memory).entries

@@ -171,7 +171,7 @@ def test_a_directory_that_can_not_be_written_is_refused_before_anything_changes(
 def test_a_note_of_another_user_leads_to_roots_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "place"
     (place / ".conda-prune" / RUN / "0" / "conda-meta").mkdir(parents=True)
-    remember([], str(tmp_path / "home"), str(place), RUN)
+    remember([str(tmp_path / "home")], str(place), RUN)
     home = (str(tmp_path / "home"),)
     assert with_noted_places(home, [], own=True) == (*home, str(place))
 
@@ -200,7 +200,7 @@ def test_a_note_goes_with_its_run_and_an_unfinished_one_at_once(tmp_path: Path) 
     place = tmp_path / "place"
     (place / ".conda-prune" / RUN).mkdir(parents=True)
     home = tmp_path / "home"
-    remember([], str(home), str(place), RUN)
+    remember([str(home)], str(place), RUN)
     (home / ".conda-prune" / f"place-{RUN}-00000000.new").touch()
 
     forget([str(home)])
@@ -213,5 +213,5 @@ def test_a_note_goes_with_its_run_and_an_unfinished_one_at_once(tmp_path: Path) 
 
 def test_no_line_can_hold_a_place_with_a_newline(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="newline"):
-        remember([], str(tmp_path), "/a\n/etc", RUN)
+        remember([str(tmp_path)], "/a\n/etc", RUN)
     assert json.dumps(os.listdir(tmp_path)) == "[]"

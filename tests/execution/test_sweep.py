@@ -218,6 +218,43 @@ def test_an_entry_that_is_linked_at_the_last_moment_is_put_back_as_it_was(tiny: 
     assert tiny.names() == {"a-1-0", "a-1-0.conda", "urls.txt"}
 
 
+def test_what_is_soft_linked_though_the_plan_does_not_know_never_leaves_its_place(tiny: Tiny) -> None:
+    tree = tiny.add("a-1-0")
+    tiny.add("b-1-0")
+    plan = tiny.plan()
+    prefix = tiny.use("e", "b-1-0", link=False, record=False)
+    (prefix / "share" / "deep").mkdir(parents=True)
+    (prefix / "share" / "deep" / "mine").symlink_to(tree / "lib" / "one")
+    before = (tree.stat().st_ino, tree.stat().st_ctime_ns)
+    moved: list[int] = []
+    tiny.before_measuring = lambda name: moved.append(len(os.listdir(tiny.cache)))
+
+    outcomes = {outcome.entry.dist: outcome for outcome in tiny.execute(plan).outcomes}
+
+    assert (outcomes["a-1-0"].result, outcomes["b-1-0"].result) == (Result.SKIPPED, Result.REMOVED)
+    assert str(prefix) in str(outcomes["a-1-0"].error)
+    # A rename would have changed it.
+    assert (tree.stat().st_ino, tree.stat().st_ctime_ns) == before
+    assert len(moved) == 1
+
+
+@pytest.mark.parametrize("place", ["share/deep", "share/new", "bin"])
+def test_a_soft_link_that_is_made_while_packages_are_moved_brings_its_package_back(tiny: Tiny, place: str) -> None:
+    tree = tiny.add("a-1-0")
+    plan = tiny.plan()
+    prefix = tiny.use("e", "a-1-0", link=False, record=False)
+    (prefix / "share" / "deep").mkdir(parents=True)
+
+    def link(name: str) -> None:
+        (prefix / place).mkdir(parents=True, exist_ok=True)
+        (prefix / place / "mine").symlink_to(tree / "lib" / "one")
+
+    tiny.before_measuring = link
+    outcome = tiny.execute(plan).outcomes[0]
+
+    assert (outcome.result, (prefix / place / "mine").read_bytes()) == (Result.SKIPPED, b"1" * 5000)
+
+
 def test_what_cannot_be_put_back_is_a_failure_and_not_lost(tiny: Tiny) -> None:
     tiny.add("a-1-0")
     plan = tiny.plan()

@@ -208,8 +208,7 @@ def _environment_of_links(theirs: Theirs, root: Path, chance: random.Random) -> 
 def _registry_names_root(theirs: Theirs, root: Path, _: random.Random) -> None:
     registry = theirs.sandbox.registry
     registry.parent.mkdir(parents=True, exist_ok=True)
-    # Not the territory: an environment of root's that root does not know of is known by such a line.
-    registry.write_text(f"{root / 'lib'}\n{root.parent}\n/root\n{theirs.tiny.envs / 'e'}\n")
+    registry.write_text(f"{root}\n{root / 'lib'}\n{root.parent}\n/root\n{theirs.tiny.envs / 'e'}\n")
 
 
 def _note_leads_to_root(theirs: Theirs, root: Path, _: random.Random) -> None:

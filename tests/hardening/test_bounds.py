@@ -66,7 +66,7 @@ def test_the_evidence_of_twice_as_many_environments_takes_twice_the_steps(nested
             lambda one: f"a-{one}-0",
         )
         inventory, settings = Inventory((), tuple(usage.root for usage in usages)), conda_settings()
-        return lambda: gather(usages, inventory, settings)
+        return lambda: gather(usages, inventory, settings, {})
 
     work(10)()
     once, twice = (_steps(work(number)) for number in (1_000, 2_000))
@@ -78,7 +78,7 @@ def test_what_lies_inside_of_an_environment_is_found_in_the_order_of_the_invento
     top = str(tmp_path)
     usages = _environments(3, lambda one: top + ("", "/b", "/a")[one], lambda one: "a-1-0")
 
-    found = gather(usages, Inventory((), tuple(usage.root for usage in usages)), conda_settings())
+    found = gather(usages, Inventory((), tuple(usage.root for usage in usages)), conda_settings(), {})
 
     assert [item.holds for item in found] == [(f"{top}/b", f"{top}/a"), (), ()]
 

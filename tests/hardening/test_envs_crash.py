@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.debian, pytest.mark.slow]
 
 #: Whatever else is installed on the machine of the tests meanwhile.
 REMOVE = ("prune", "envs", "e", "--remove", "--yes", "--ignore-running")
+PRUNE = ("prune", "--yes", "--ignore-running")
 BACKUP = (*REMOVE, "--backup")
 RESTORE = ("prune", "restore", "last")
 PURGE = ("prune", "purge", "--all", "--yes")
@@ -158,9 +159,20 @@ def _require_work_once(place: Place) -> None:
         assert [path.read_bytes() for path in copies] == [b"mine"], name
 
 
+def _pruned(place: Place) -> None:
+    """Require that a prune finishes or rolls back what was killed."""
+    end = run(place.sandbox, *PRUNE)
+    assert end.code == 0, end.output
+    assert (str(place.prefix) in place.registry()) == place.prefix.exists()
+    for left in place.sandbox.envs.glob(".conda-prune/*/*"):
+        assert left.name in ("receipt.json", "environment-exports")
+    assert place.prefix.exists() or list(place.sandbox.envs.glob(".conda-prune/*/environment-exports/e/explicit.txt"))
+
+
 #: What comes before, the command that is killed, and what has to work after it.
 SCENES: dict[str, tuple[Callable[[Place], None], Sequence[str], Callable[[Place], None]]] = {
     "remove": (_nothing, REMOVE, _gone),
+    "remove, then prune": (_nothing, (*REMOVE, "--force"), _pruned),
     "backup": (_nothing, BACKUP, _aside_and_back),
     "restore": (_backed_up, RESTORE, _back),
     "purge": (_backed_up, PURGE, _purged),

@@ -207,3 +207,63 @@ def test_a_package_that_was_deleted_is_fetched_as_its_owner(theirs: Theirs) -> N
     assert [item["result"] for item in document["outcomes"]] == ["restored"], document["outcomes"][0]["error"]
     assert (theirs.tiny.cache / channel.name).read_bytes() == channel.read_bytes()
     assert theirs.owners() == {NOBODY}
+
+
+AGE = ("prune", "envs", "--unused-for", "0", "--remove", "--yes", "--json")
+
+
+@pytest.mark.parametrize("command", [AGE, (*AGE, "--force")])
+@pytest.mark.parametrize("owner", [0, NOBODY - 1])
+def test_a_line_of_another_user_chooses_no_environment(theirs: Theirs, owner: int, command: tuple[str, ...]) -> None:
+    prefix = _environment_elsewhere(theirs, owner)
+
+    document = theirs.run(*command)
+
+    (notice,) = [warning for warning in document["warnings"] if warning["path"] == str(prefix)]
+    assert (notice["kind"], prefix.exists()) == ("protected", True)
+    assert str(theirs.sandbox.registry) in notice["message"]
+    # It is listed all the same, and may be named.
+    assert str(prefix) in [item["path"] for item in theirs.run("prune", "envs", "--json")["environments"]]
+    theirs.run("prune", "envs", str(prefix), "--remove", "--force", "--yes", "--json")
+    assert not prefix.exists()
+
+
+def test_what_lies_beside_a_line_of_another_user_is_not_chosen_either(theirs: Theirs) -> None:
+    prefix = _environment_elsewhere(theirs, 0)
+    theirs.sandbox.registry.write_text(f"{prefix.with_name('another')}\n")
+
+    theirs.run(*AGE)
+
+    assert prefix.exists()
+
+
+def test_an_interrupted_creation_of_roots_is_not_set_aside_by_a_line_of_another_user(theirs: Theirs) -> None:
+    prefix = _environment_elsewhere(theirs, 0)
+    for path in (prefix / "conda-meta").iterdir():
+        path.unlink()
+
+    theirs.run("prune", "envs", "--fix-registry", "--force", "--yes", "--json")
+
+    assert (prefix / "conda-meta").is_dir()
+
+
+def test_the_line_of_a_user_counts_for_an_environment_of_that_user(theirs: Theirs) -> None:
+    prefix = _environment_elsewhere(theirs, NOBODY)
+
+    theirs.run(*AGE)
+
+    assert not prefix.exists()
+
+
+def _environment_elsewhere(theirs: Theirs, owner: int) -> Path:
+    """Make an environment of a user outside of the sandbox, in a registry that is another user's."""
+    theirs.tiny.add("a-1-0")
+    made = theirs.tiny.use("e", "a-1-0")
+    prefix = theirs.directory / "apart" / "e"
+    prefix.parent.mkdir()
+    made.rename(prefix)
+    for item in (prefix.parent, prefix, *prefix.rglob("*")):
+        os.chown(item, owner, owner, follow_symlinks=False)
+    theirs.sandbox.registry.parent.mkdir(parents=True, exist_ok=True)
+    theirs.sandbox.registry.write_text(f"{prefix}\n")
+    return prefix

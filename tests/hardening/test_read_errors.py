@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from crash import End, run, run_failing
+from syscalls import ACCESS
 from tiny import Tiny
 
 from conda_prune_plugin.demo.sandbox import Sandbox
@@ -152,3 +153,17 @@ def test_a_state_directory_that_cant_be_read_is_named(place: Place) -> None:
 
         assert end.code == 1
         assert state in end.output
+
+
+@pytest.mark.parametrize("error", ["EIO", "EROFS"])
+def test_a_cache_of_which_the_disk_does_not_say_whether_it_can_be_written_is_no_read_only_one(
+    place: Place, error: str
+) -> None:
+    cache = str(place.sandbox.cache)
+    command = ("prune", "--min-age", "0", "--dry-run", "--json")
+
+    end = run_failing(
+        place.sandbox, command, lambda call, path: f"error={error}" if call in ACCESS and path == cache else "", ACCESS
+    )
+
+    assert (end.code, f"The disk failed at {cache}" in end.output) == ((1, True) if error == "EIO" else (0, False))

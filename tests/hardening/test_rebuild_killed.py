@@ -117,7 +117,7 @@ def test_what_conda_runs_dies_with_a_restore_and_the_next_one_makes_it_whole(
     _require_whole(removed, removed.run(*RESTORE))
 
 
-@pytest.mark.parametrize("command", [PURGE, ("prune", "envs", "other", "--remove", "--yes")])
+@pytest.mark.parametrize("command", [PURGE, ("prune", "--yes"), ("prune", "envs", "other", "--remove", "--yes")])
 def test_every_run_that_writes_there_clears_what_a_killed_restore_has_left(
     removed: Machine, command: tuple[str, ...]
 ) -> None:

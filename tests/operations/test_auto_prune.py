@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -11,6 +12,8 @@ import pytest
 from machine import Answer, Machine, age, listing
 from tiny import tiny_on
 
+from conda_prune_plugin import failures
+from conda_prune_plugin.cli import auto_prune
 from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.execution.state.last_check import LAST_CHECK, claim
 
@@ -196,3 +199,15 @@ def test_a_state_directory_that_leads_elsewhere_is_not_followed(tmp_path: Path) 
 
     assert not claim([str(cache)], time.time())
     assert list(victim.iterdir()) == []
+
+
+def test_what_the_disk_failed_at_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def due(output: object, silent: bool) -> None:
+        failures.note(OSError(errno.EIO, "Input/output error", "/pkgs/a-1-0"))
+
+    monkeypatch.setattr(auto_prune, "_due", due)
+
+    auto_prune.after_command()
+    auto_prune.after_command()
+
+    assert capsys.readouterr().err.count("The disk failed at /pkgs/a-1-0") == 2

@@ -24,9 +24,6 @@ from conda_prune_plugin.execution.state.state_dir import locked
 from conda_prune_plugin.execution.state.stored_runs import stored_runs
 from conda_prune_plugin.operations.runs.run_store import new_run_id
 
-#: One of its archives was put into the cache by hand, so that nobody knows where to fetch that from.
-WITHOUT_SOURCE = frozenset({"bothformats-2.0-0"})
-
 
 def _prune(machine: Machine, *arguments: str | os.PathLike[str], **environ: str) -> Answer:
     """Prune all that nothing uses, be its source known or not, though an environment was deleted by hand."""
@@ -186,11 +183,10 @@ def test_what_was_deleted_is_fetched_again_by_conda(machine: Machine) -> None:
 
     answer = machine.run("prune", "restore", "last", "--json")
 
-    assert answer.code == 1
-    expected = dict.fromkeys(UNREFERENCED, "restored") | dict.fromkeys(WITHOUT_SOURCE, "failed")
-    assert _results(answer) == expected
+    assert answer.code == 0
+    assert _results(answer) == dict.fromkeys(UNREFERENCED, "restored")
     after = contents(machine.cache)
-    for dist in UNREFERENCED - WITHOUT_SOURCE:
+    for dist in UNREFERENCED:
         for path, known in before.items():
             if path.startswith(str(machine.cache / dist)) and not path.endswith("repodata_record.json"):
                 assert after[path] == known
@@ -199,6 +195,34 @@ def test_what_was_deleted_is_fetched_again_by_conda(machine: Machine) -> None:
         archive.unlink()
     machine.install("create", "-n", "again", "--offline", "libalpha=1.0")
     assert (machine.envs / "again" / "conda-meta" / "libalpha-1.0-0.json").exists()
+
+
+def test_an_archive_of_another_format_is_fetched_again_from_its_own_url_with_the_hash_it_had(machine: Machine) -> None:
+    name = "bothformats-2.0-0.tar.bz2"
+    # Without asking for what can't be had again.
+    assert machine.prune("--ignore-unreadable", "--yes").code == 0
+    assert not (machine.cache / name).exists()
+    there = machine.directory / "channel" / "linux-64" / name
+    content = there.read_bytes()
+    there.write_bytes(content + b"x")
+
+    failed = machine.run("prune", "restore", "last", "--only", "bothformats", "--json")
+    there.write_bytes(content)
+    restored = machine.run("prune", "restore", "last", "--only", "bothformats", "--json")
+
+    assert (failed.code, restored.code) == (1, 0), restored.out
+    assert (machine.cache / name).read_bytes() == content
+
+
+def test_an_archive_that_conda_has_noted_no_url_of_is_irreplaceable(machine: Machine) -> None:
+    urls = machine.cache / "urls.txt"
+    lines = urls.read_text().splitlines()
+    urls.write_text("".join(f"{line}\n" for line in lines if "bothformats-2.0-0.tar.bz2" not in line))
+
+    kept = {entry["dist"]: entry["reasons"] for entry in machine.prune("--dry-run", "--json").json["keep"]}
+
+    (reason,) = [one for one in kept["bothformats-2.0-0"] if one["kind"] == "irreplaceable"]
+    assert reason["detail"].startswith("bothformats-2.0-0.tar.bz2: no url is known")
 
 
 def test_without_its_channel_a_package_comes_out_of_the_archive_that_is_still_there(machine: Machine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,8 @@ from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from machine import Answer, Machine
 
 _SAYS = b'#!/bin/bash\necho said\necho "$PKG_NAME $PREFIX" >> ~/left\n'
@@ -91,3 +95,39 @@ def test_where_the_environment_cant_be_moved_no_script_is_run(polite: Machine) -
     assert "lower layer of an overlay" in end.output
     assert not (polite.home / "left").exists()
     assert (polite.envs / "e" / "conda-meta" / "history").is_file()
+
+
+@pytest.mark.debian
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("redirect", ["off", "on"])
+def test_in_a_lower_layer_of_a_real_overlay_no_script_is_run_unless_the_environment_can_go(
+    polite: Machine, redirect: str
+) -> None:
+    layers = polite.directory / "layers"
+    subprocess.run(["mount", "-t", "tmpfs", "none", _made(layers)], check=True)  # noqa: S607
+    try:
+        polite.envs.rename(polite.directory / "lower")
+        lower, upper, work = polite.directory / "lower", _made(layers / "upper"), _made(layers / "work")
+        options = f"lowerdir={lower},upperdir={upper},workdir={work},redirect_dir={redirect}"
+        overlay = ["mount", "-t", "overlay", "-o", options, "none", str(_made(polite.envs))]
+        subprocess.run(overlay, check=True)
+        answer = _remove(polite, "--json")
+        there = (polite.envs / "e" / "conda-meta" / "history").is_file()
+    finally:
+        for mounted in (polite.envs, layers):
+            subprocess.run(["umount", "--lazy", str(mounted)], check=False)  # noqa: S607
+
+    (outcome,) = answer.json["outcomes"]
+    ran = (polite.home / "left").exists()
+    if redirect == "off":
+        assert (answer.code, there, ran) == (1, True, False)
+        assert "lower layer of an overlay" in outcome["error"]
+    else:
+        assert (answer.code, there, ran) == (0, False, True)
+    # The layer below is never changed.
+    assert (lower / "e" / "conda-meta" / "history").is_file()
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory

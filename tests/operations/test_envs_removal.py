@@ -100,6 +100,33 @@ def test_nothing_is_taken_where_one_of_the_directories_can_not_be_used(two: Two)
     assert two.unregistered == []
 
 
+def test_a_removal_is_noted_before_there_is_anything_to_find(two: Two) -> None:
+    """Killed in between, and the environment deleted by hand, only the note leads to its exports."""
+    seen: list[list[str]] = []
+
+    def note(place: str) -> None:
+        seen.append(os.listdir(Path(place, ".conda-prune", "run-1")))
+
+    removals = [_removal(prefix) for prefix in two.prefixes]
+    remove_environments(removals, Run("run-1", 0.0, Disposal.DELETE), replace(two.tools, note=note))
+
+    assert seen == [[], []]
+
+
+def test_what_can_be_noted_only_later_is_noted_before_the_first_move(two: Two) -> None:
+    seen: list[bool] = []
+
+    def note(place: str) -> None:
+        seen.append(Path(place, "e").exists() and Path(place, ".conda-prune", "run-1", "receipt.json").exists())
+        if len(seen) == 1:
+            raise StateError("full", hint="")
+
+    removals = [_removal(prefix) for prefix in two.prefixes[:1]]
+    remove_environments(removals, Run("run-1", 0.0, Disposal.DELETE), replace(two.tools, note=note))
+
+    assert seen == [False, True]
+
+
 def test_nobody_takes_leave_of_what_comes_back(two: Two) -> None:
     left: list[str] = []
     two.removal_hooks = left.append

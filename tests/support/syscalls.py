@@ -53,8 +53,14 @@ CHANGING = (
     "sync",
 )
 
+#: Those by which it asks what it may do.
+ACCESS = ("access", "faccessat", "faccessat2")
+
 #: Those by which a program learns what is on the disk, and those that end the use of a file.
-READING = ("open", "openat", "stat", "lstat", "newfstatat", "statx", "fstat", "getdents64", "read", "readlink", "close")
+READING = (
+    *("open", "openat", "stat", "lstat", "newfstatat", "statx", "fstat", "getdents64", "read", "readlink", "close"),
+    *ACCESS,
+)
 
 #: Which of their arguments are a directory's descriptor and a path; with one number only, the descriptor itself.
 _PLACES = {
@@ -65,6 +71,9 @@ _PLACES = {
     "openat": (0, 1),
     "newfstatat": (0, 1),
     "statx": (0, 1),
+    "access": (None, 0),
+    "faccessat": (0, 1),
+    "faccessat2": (0, 1),
 }
 _LONGEST_PATH = 4096
 

@@ -43,9 +43,18 @@ class ProtectionKind(Word):
     POINTER = "pointer"
     OWN_FILES = "own-files"
     UNKNOWN_USE = "unknown-use"
+    OTHER_REGISTRY = "other-registry"
 
 
-ABSOLUTE = frozenset({ProtectionKind.BASE, ProtectionKind.HOLDS, ProtectionKind.LINK, ProtectionKind.STATE})
+ABSOLUTE = frozenset(
+    {
+        ProtectionKind.BASE,
+        ProtectionKind.HOLDS,
+        ProtectionKind.LINK,
+        ProtectionKind.STATE,
+        ProtectionKind.OTHER_REGISTRY,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,8 @@ class Environment:
     """One environment and all that is known of its use; times in seconds since the epoch.
 
     own_files: the user's own work in it.
-    registered: a registry of this user lists it. frozen: it bears the marker of CEP 22.
+    registered: a registry of this user lists it.
+    listed_by: the registry of another user, if only such a one leads to it. frozen: it bears the marker of CEP 22.
     active: it is activated in the shell that this program was started from.
     holds: what lies inside of it and is not its own: another environment, a cache, a home, the interpreter that runs
         this.
@@ -101,6 +111,7 @@ class Environment:
     problems: tuple[Problem, ...] = ()
     alike: tuple[str, ...] = ()
     own_files: OwnFiles | None = None
+    listed_by: str | None = None
 
     @property
     def root(self) -> Root:
@@ -165,16 +176,22 @@ def is_unused_for(environment: Environment, age: float, now: float) -> bool:
     return last is not None and now - last.time >= age
 
 
-def protections(environment: Environment, *, by_age: bool) -> tuple[Protection, ...]:
-    """Return what speaks against a removal; `by_age`: the environment was not named but chosen for its age."""
+def protections(environment: Environment, *, by_age: bool, named: bool = True) -> tuple[Protection, ...]:
+    """Return what speaks against a removal.
+
+    by_age: the environment was chosen for its age. named: the user has named it, and no other rule chose it.
+    """
     state, kind = environment.root.state, ProtectionKind
     unknown = by_age and not environment.usage.keeps_access
+    other = environment.listed_by
+    foreign = f"only {other}, another user's, leads to it; name it to remove it: conda prune envs {environment.path}"
     single = (
         (kind.BASE, environment.base, "it is the base environment of an installation"),
         (kind.LINK, environment.is_link, "its prefix is a symbolic link; name the directory that it leads to"),
         (kind.STATE, state in (RootState.MISSING, RootState.UNREADABLE), f"it is {state}"),
         (kind.ACTIVE, environment.active, "it is active; deactivate it first"),
         (kind.FROZEN, environment.frozen, "it is frozen (conda-meta/frozen)"),
+        (kind.OTHER_REGISTRY, not named and other is not None, foreign),
         (kind.UNKNOWN_USE, unknown, "its file system keeps no times of access, so nobody knows when it was used"),
     )
     return (

@@ -179,4 +179,5 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         accepted=frozenset(root for roots in subject.roots.values() for root in roots),
         beside=evidence.beside,
         remainder=evidence.remainder,
+        other_sources=evidence.other_sources,
     )

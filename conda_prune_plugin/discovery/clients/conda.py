@@ -40,7 +40,7 @@ class Settings:
 
     prefixes: the root prefix, the active and the target environment.
     registries: files that list one environment a line: this user's, and for root, as conda does it
-        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whoever is running.
+        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whichever user runs it.
     places: where environments are that go by no name: those of the tools that build on conda.
     current: the directory that the program runs in; None where it was removed.
     other_caches: those of other clients than conda.
@@ -55,6 +55,11 @@ class Settings:
     places: tuple[EnvsDir, ...]
     current: str | None
     other_caches: Mapping[str, Client]
+
+    @property
+    def noting(self) -> tuple[str, ...]:
+        """The directories in whose state runs are noted; the first is that of this user's registry."""
+        return (os.path.dirname(self.registries[0]), *self.envs_dirs, *self.pkgs_dirs)
 
 
 def conda_settings() -> Settings:

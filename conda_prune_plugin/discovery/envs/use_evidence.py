@@ -33,8 +33,13 @@ _REVISION = re.compile(rb"^==> (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) <==", re.MULTILI
 _INTERPRETERS = ("bin/python", "python.exe")
 
 
-def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: Settings) -> tuple[Environment, ...]:
-    """Return the environments with all evidence, in the given order."""
+def gather(
+    usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: Settings, foreign: Mapping[str, str]
+) -> tuple[Environment, ...]:
+    """Return the environments with all evidence, in the given order.
+
+    foreign: those that only another user's registry leads to, each with that.
+    """
     roots = [usage.root for usage in usages]
     prefixes = [root.path for root in roots]
     names = {root.name: root.path for root in roots if root.name is not None}
@@ -63,6 +68,7 @@ def gather(usages: Sequence[EnvironmentUsage], inventory: Inventory, settings: S
                 holds=inner.below(real),
                 problems=tuple(_problems(root, base=base)),
                 alike=same.get(root.path, ()),
+                listed_by=foreign.get(root.path),
             )
         )
     return tuple(found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ... import failures
@@ -28,12 +29,20 @@ class SoftLink:
 class Seen:
     """What a walk through one environment has shown.
 
-    entries: cache and case-folded name of what it links. complete: all of it could be listed. directories: how many.
+    entries: cache and case-folded name of what it links. complete: all of it could be listed.
+    directories: those that were listed, each as it was before; None if it may have changed since and look the same.
     """
 
     entries: frozenset[tuple[str, str]]
     complete: bool
-    directories: int
+    directories: Mapping[str, _Stamp | None]
+
+
+#: Inode, modification time, and time of the last status change.
+_Stamp = tuple[int, int, int]
+
+#: As `roots.watch` has it: what changed less long ago may change again and still look the same. In nanoseconds.
+_TICK = 2 * 10**9
 
 
 def soft_links(
@@ -41,24 +50,30 @@ def soft_links(
     caches: tuple[Cache, ...],
     progress: Callable[[int], None],
     workers: WorkerPool | None = None,
+    memory: dict[str, Seen] | None = None,
 ) -> SoftLinks:
     """Look for soft links into the caches in every directory of the environments with these paths.
 
     That takes one listing a directory, and asks nothing of files. `progress` is called with the number of directories
-    seen so far; a `workers` makes it faster.
+    seen so far; a `workers` makes it faster. memory: what an earlier look has seen, by real path: then only what has
+    changed since is listed, which takes one stat a directory; kept up to date.
     """
     walk = Walk(by_real_path(prefixes), caches, progress)
-    tasks = list(walk.prefixes)
-    if workers is None:
+    memory = {} if memory is None else memory
+    known = [prefix for prefix in walk.prefixes if prefix in memory]
+    tasks = [prefix for prefix in walk.prefixes if prefix not in memory]
+    if workers is None or not tasks:
         found = [walk.do(prefix) for prefix in tasks]
     else:
         workers.begin(walk, tasks)
         found = workers.finish()
+    memory.update((prefix, walk.again(prefix, memory[prefix])) for prefix in known)
+    memory.update(zip(tasks, found))
     entries: dict[tuple[str, str], set[str]] = {}
-    for prefix, seen in zip(tasks, found):
-        for entry in seen.entries:
-            entries.setdefault(entry, set()).add(walk.prefixes[prefix])
-    unseen = frozenset(walk.prefixes[prefix] for prefix, seen in zip(tasks, found) if not seen.complete)
+    for prefix, path in walk.prefixes.items():
+        for entry in memory[prefix].entries:
+            entries.setdefault(entry, set()).add(path)
+    unseen = frozenset(path for prefix, path in walk.prefixes.items() if not memory[prefix].complete)
     return SoftLinks({entry: frozenset(paths) for entry, paths in entries.items()}, unseen)
 
 
@@ -96,6 +111,7 @@ class Walk:
         # Caches, and environments that lie inside of others, are looked through on their own.
         self._skip = {*prefixes, *(cache.real_path for cache in caches), *KERNEL}
         self._places = _Places(caches)
+        self._stamps: dict[str, _Stamp | None] = {}
         self._seen = 0
 
     def __reduce__(self) -> tuple[type[Walk], tuple[dict[str, str], tuple[Cache, ...]]]:
@@ -103,15 +119,35 @@ class Walk:
 
     def do(self, prefix: str) -> Seen:
         """Return what an environment links."""
-        self._unreadable, before = False, self._seen
-        entries = frozenset((link.cache, link.name.casefold()) for link in self.links(prefix))
-        return Seen(entries, not self._unreadable, self._seen - before)
+        return self._looked(prefix, [prefix], {})
 
     do_in_worker = do
 
+    def again(self, prefix: str, before: Seen) -> Seen:
+        """Return what an environment links by now: only directories that have changed are listed again."""
+        self._seen += len(before.directories)
+        self._progress(self._seen)
+        unchanged = {path: stamp for path, stamp in before.directories.items() if stamp and _stamp(path) == stamp}
+        if len(unchanged) == len(before.directories):
+            return before
+        changed = [path for path in before.directories if path not in unchanged]
+        now = self._looked(prefix, changed, unchanged)
+        return Seen(before.entries | now.entries, before.complete and now.complete, now.directories)
+
+    def _looked(self, prefix: str, pending: list[str], unchanged: Mapping[str, _Stamp | None]) -> Seen:
+        """Return what directories of an environment link, and those below them that are not known as unchanged."""
+        self._unreadable = False
+        self._stamps = dict(unchanged)
+        since = time.time_ns() - _TICK
+        entries = frozenset((link.cache, link.name.casefold()) for link in self._links(prefix, pending))
+        stamps = {
+            path: None if stamp is None or max(stamp[1:]) > since else stamp for path, stamp in self._stamps.items()
+        }
+        return Seen(entries, not self._unreadable, stamps)
+
     def take(self, answer: Seen) -> Seen:
         """Return what was seen in the other process."""
-        self._seen += answer.directories
+        self._seen += len(answer.directories)
         self._progress(self._seen)
         return answer
 
@@ -120,13 +156,18 @@ class Walk:
 
         Directories that lie elsewhere, on a larger disk say, and are linked from there are looked through too.
         """
-        pending = [prefix]
+        self._stamps = {}
+        return self._links(prefix, [prefix])
+
+    def _links(self, prefix: str, pending: list[str]) -> Iterator[SoftLink]:
         # Links may lead round in circles, so no directory is looked through twice; all these paths are real ones.
-        known = {prefix}
+        known = {*pending, *self._stamps}
         while pending:
             directory = pending.pop()
             self._seen += 1
             self._progress(self._seen)
+            # What is changed from here on is seen by a later look.
+            self._stamps[directory] = _stamp(directory)
             try:
                 with os.scandir(directory) as listing:
                     for item in listing:
@@ -177,6 +218,13 @@ class Walk:
             return None
         path = failures.realpath(link)
         return None if _within(path, (prefix, *self._skip)) else path
+
+
+def _stamp(directory: str) -> _Stamp | None:
+    with suppress(OSError):
+        status = os.stat(directory)
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+    return None
 
 
 def _within(path: str, tops: Iterable[str]) -> bool:

@@ -90,7 +90,7 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
             lock.name == RATTLER_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
         )
         client = Client.RATTLER if by_rattler else Client.CONDA
-    return Cache(path, real_path, client, os.access(real_path, os.W_OK | os.X_OK), entries, top)
+    return Cache(path, real_path, client, failures.may_write(real_path), entries, top)
 
 
 def _locked(lock: Part) -> str:

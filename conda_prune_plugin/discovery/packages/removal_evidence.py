@@ -118,6 +118,7 @@ def _examine(
         metadata = _metadata(entry, paths, urls, memory)
         url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
         checked = recorded_sha256(cache, entry) if url is None and metadata.doubt is None else None
+        others = _other_archives(entry, url, urls)
         return Evidence(
             entry=entry,
             measurements=with_sticky_obstacle(cache, measurements),
@@ -130,11 +131,29 @@ def _examine(
             doubt=metadata.doubt,
             # Of what is not understood nothing more has to be said. rattler never records a url in its cache, but the
             # hash that a channel or a lockfile has: there it can be had again.
-            irreplaceable=irreplaceable(url, builds) if metadata.doubt is None and checked is None else None,
+            irreplaceable=_irreplaceable(url, others, builds) if metadata.doubt is None and checked is None else None,
+            other_sources=tuple((name, masked) for name, it in others.items() if (masked := without_credentials(it))),
         )
     except OSError as error:
         failures.note(error)
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
+
+
+def _other_archives(entry: Entry, url: str | None, urls: Mapping[str, str]) -> Mapping[str, str | None]:
+    """Return the archives that do not come from a package's url, each with the url that conda has noted for it."""
+    if url is None:
+        return {}
+    fetched = url.rsplit("/", 1)[-1]
+    archives = (part.name for part in entry.parts if part.kind is PartKind.ARCHIVE)
+    return {name: urls.get(name) for name in archives if name != fetched}
+
+
+def _irreplaceable(url: str | None, others: Mapping[str, str | None], builds: Sequence[str]) -> str | None:
+    """Return why a package or one of its archives can't be fetched again, None if all of it probably can."""
+    if why := irreplaceable(url, builds):
+        return why
+    reasons = ((name, irreplaceable(other, builds)) for name, other in others.items())
+    return next((f"{name}: {why}" for name, why in reasons if why), None)
 
 
 def _metadata(entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], memory: Memory) -> _Metadata:

@@ -15,7 +15,7 @@ from ...core.notices import MISSING, Notice
 from ...core.rules.reachability import SoftLinks, references
 from ...errors import UnreadableEnvironmentError
 from ..links.soft_link_signs import with_signs
-from ..links.soft_links import environments_of, soft_links
+from ..links.soft_links import Seen, environments_of, soft_links
 from ..system.worker import WorkerPool
 from .backups import note_names
 from .conda_meta import with_contents
@@ -63,6 +63,8 @@ class RootWatch:
             root.path for root in self.roots if root.state is RootState.MISSING and not failures.lexists(root.path)
         )
         self._first = self._prefixes().difference(absent)
+        # What environments link, by their real paths: a second look lists only what has changed since.
+        self._linked: dict[str, Seen] = {}
         # Made when somebody asks: a dry run does not.
         self._references: Mapping[str, tuple[Root, ...]] | None = None
 
@@ -93,14 +95,15 @@ class RootWatch:
 
         All of them are walked through. A directory that has been without a ``conda-meta`` from the beginning is no
         environment any more, or never was: it may be as large as a disk, so it is walked through if it shows a sign
-        of soft links. `progress` is called with the number of directories seen so far; a `workers` makes it faster.
+        of soft links. Asked again, it lists only what has changed since. `progress` is called with the number of
+        directories seen so far; a `workers` makes it faster.
         """
         self.references()
         known = self._prefixes()
         present = [root for root in self.roots if root.state is not RootState.MISSING]
         walked = {*environments_of(present), *(known - self._first)}
         walked.update(with_signs(sorted(known - walked), self._caches))
-        return soft_links(sorted(walked), self._caches, progress, workers)
+        return soft_links(sorted(walked), self._caches, progress, workers, self._linked)
 
     def _prefixes(self) -> frozenset[str]:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""

@@ -49,16 +49,21 @@ class CacheSession:
                 raise
             self.cache.move(name, self.folder, number)
 
-    def note(self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str]) -> None:
+    def note(
+        self, preserved: Mapping[str, Preserved], hashes: Mapping[str, str], archive_hashes: Mapping[str, str]
+    ) -> None:
         """Write into the receipt, before anything is deleted, what was found out since: archives and hashes, by label.
 
-        Raises `OSError`.
+        archive_hashes: by the name of an archive. Raises `OSError`.
         """
         entries = tuple(
             replace(
                 entry,
                 archived=preserved[entry.label].archived if entry.label in preserved else None,
                 sha256=hashes.get(entry.label, entry.sha256),
+                other_sources=tuple(
+                    replace(other, sha256=archive_hashes.get(other.name)) for other in entry.other_sources
+                ),
             )
             for entry in self.receipt.entries
         )

@@ -39,6 +39,7 @@ class Quarantined:
 
     measurements: what the parts hold, measured where they were moved to.
     sha256: the hash of the only archive, where nothing else has recorded it, to check what a restore fetches.
+    archive_hashes: by name, those of the archives that come from elsewhere than the package.
     begun: the parts whose deletion has begun; removed: those of which nothing is left; failed: why that could not be.
     deleted: the bytes that came back with those that are gone.
     early: the parts that were removed before the cache could be opened, to free space (see `low_space`).
@@ -52,6 +53,7 @@ class Quarantined:
     early: set[Part] = field(default_factory=set)
     preserved: Preserved | None = None
     sha256: str | None = None
+    archive_hashes: dict[str, str] = field(default_factory=dict)
     measurements: dict[Part, Measurement] = field(default_factory=dict)
     begun: set[Part] = field(default_factory=set)
     removed: set[Part] = field(default_factory=set)
@@ -129,6 +131,7 @@ def move_to_quarantine(
                 quarantined.measured(part, measure(*session.folder.at(quarantined.number(part))))
             require_as_planned(quarantined)
             quarantined.sha256 = _unrecorded_hash(quarantined)
+            quarantined.archive_hashes = _hashes_of_others(quarantined)
         _require_as_archived(quarantined)
     except Changed as change:
         return put_back(quarantined, Result.SKIPPED, str(change))
@@ -242,6 +245,15 @@ def _unrecorded_hash(quarantined: Quarantined) -> str | None:
     if quarantined.decision.sha256 is not None or len(archives) != 1:
         return None
     return file_sum(quarantined.session.folder, quarantined.number(archives[0]))[0]
+
+
+def _hashes_of_others(quarantined: Quarantined) -> dict[str, str]:
+    others = {name for name, _ in quarantined.decision.other_sources}
+    return {
+        part.name: file_sum(quarantined.session.folder, quarantined.number(part))[0]
+        for part in quarantined.parts
+        if part.name in others
+    }
 
 
 def _require_as_archived(quarantined: Quarantined) -> None:

@@ -13,7 +13,7 @@ lock, and it is obsolete when the run's folder is gone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ... import failures
 from ...core.dist_names import LONGEST_NOTE, UNFINISHED_NOTE, note_name, noted_run
@@ -22,17 +22,17 @@ from ..files.dir_fd import Directory
 from .state_dir import remove_empty
 
 
-def remember(directories: Iterable[str], home: str, place: str, run: str) -> None:
-    """Note a run in a place, in all of the directories that can be written, and in `home`, which is made if need be.
+def remember(directories: Sequence[str], place: str, run: str) -> None:
+    """Note a run in a place, in all directories that can be written; the first of them is made if need be.
 
     Raises `OSError` if there is none, or `ValueError` for a path that no line can hold.
     """
     if "\n" in place:
         raise ValueError(f"{place!r} has a newline in it")
-    _make(home)
+    _make(directories[0])
     noted = False
     trouble: OSError | None = None
-    for path in dict.fromkeys(map(failures.realpath, (home, *directories))):
+    for path in dict.fromkeys(map(failures.realpath, directories)):
         try:
             _note(path, place, run)
             noted = True

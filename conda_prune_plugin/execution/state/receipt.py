@@ -43,11 +43,20 @@ class Archived:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherSource:
+    """Where an archive came from that `source` does not name, and its hash, once it was read."""
+
+    name: str
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptEntry:
     """One entry of a receipt.
 
     files, apparent, reclaimable: as in the plan; sizes in bytes.
-    source, sha256, record: where it came from, as `Evidence` has them.
+    source, sha256, record: where it came from, as `Evidence` has them. other_sources: of its archives of other names.
     reasons: why it went, as kind and detail.
     names: other dists that it was known by.
     remainder: the path in the extracted directory of the file that stays in the cache; empty if everything goes.
@@ -66,6 +75,7 @@ class ReceiptEntry:
     archived: Archived | None = None
     names: tuple[str, ...] = ()
     remainder: tuple[str, ...] = ()
+    other_sources: tuple[OtherSource, ...] = ()
 
     @property
     def leftover(self) -> bool:
@@ -109,6 +119,11 @@ def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
             reasons=tuple((reason.kind.value, reason.detail) for reason in decision.reasons),
             names=tuple(sorted(decision.names - {decision.entry.dist})),
             remainder=() if decision.remainder is None else decision.remainder.path,
+            other_sources=tuple(
+                OtherSource(name, url)
+                for name, url in decision.other_sources
+                if any(part.name == name for part in decision.parts)
+            ),
         )
         for decision in decisions
     )
@@ -147,6 +162,10 @@ def _entry_document(entry: ReceiptEntry) -> dict[str, Any]:
         document["names"] = list(entry.names)
     if entry.remainder:
         document["remainder"] = list(entry.remainder)
+    if entry.other_sources:
+        document["other_sources"] = [
+            {"name": other.name, "url": other.url, "sha256": other.sha256} for other in entry.other_sources
+        ]
     if entry.archived is not None:
         archived = entry.archived
         document["archived"] = {"name": archived.name, "sha256": archived.sha256, "size": archived.size}
@@ -184,6 +203,10 @@ def _entry(document: Mapping[str, Any]) -> ReceiptEntry:
         archived=Archived(str(archived["name"]), str(archived["sha256"]), int(archived["size"])) if archived else None,
         names=tuple(map(str, document.get("names", ()))),
         remainder=tuple(map(_file_name, document.get("remainder", ()))),
+        other_sources=tuple(
+            OtherSource(_file_name(other["name"]), str(other["url"]), _text(other["sha256"]))
+            for other in document.get("other_sources", ())
+        ),
     )
 
 

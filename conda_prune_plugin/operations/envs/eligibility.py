@@ -47,15 +47,15 @@ class PlannedRemoval:
 
 
 def allowed(
-    chosen: Iterable[Environment], *, by_age: bool, force: bool
+    chosen: Iterable[Environment], *, by_age: bool, named: bool, force: bool
 ) -> tuple[tuple[Environment, ...], tuple[tuple[Environment, tuple[Protection, ...]], ...]]:
     """Return the environments that may go, and of the others what protects them.
 
-    by_age: they were chosen for that, and not named.
+    by_age: they were chosen for that. named: the user has named them.
     """
     going, staying = [], []
     for environment in chosen:
-        found = protections(environment, by_age=by_age)
+        found = protections(environment, by_age=by_age, named=named)
         holding = tuple(item for item in found if not force or item.kind in ABSOLUTE)
         if holding:
             staying.append((environment, holding))

@@ -59,7 +59,7 @@ def prepare_fix(listing: Listing, interaction: Interaction) -> PreparedFix:
     }
     lines = {registry: prefixes for registry, prefixes in lines.items() if prefixes}
     broken, protected = allowed(
-        [item for item in listing.environments if _is_leftover(item)], by_age=False, force=force
+        [item for item in listing.environments if _is_leftover(item)], by_age=False, named=False, force=force
     )
     notices += protection_notices(protected)
     result = replace(result, shown=broken, fix=lines, notices=(*result.notices, *notices))

@@ -13,21 +13,20 @@ from ...core.model import Inventory, RootKind
 from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
 from ...discovery.clients.conda import Settings, conda_settings
+from ...discovery.envs.other_registries import only_listed_by_others
 from ...discovery.envs.own_file_search import Boundaries, find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
 from ...discovery.inventory import begin, discover
 from ...discovery.roots.backups import is_environment_backup
 from ...discovery.system.worker import WorkerPool
 from ...discovery.usage.survey import Scan, Survey, make_usage
-from ...execution.recover import cut_off_runs, needs_recovery
 from ..env_registration import unregister_removed
 from ..interaction import Interaction
 from ..options import EnvsOptions
 from ..prune.measure_usage import find_environment
 from ..prune.planning import make_prune_plan
-from ..run_as_owner import recover_as_owner
-from ..runs.run_store import cut_off_notice
 from ..runs.state_dirs import places
+from ..runs.unfinished_runs import finish_runs, unfinished_notices
 
 #: What is missing is told as a line of the registry, and what it may have soft-linked stops no environment's removal.
 _NOT_HERE = (MISSING, SOFT_LINKS_POSSIBLE)
@@ -69,7 +68,7 @@ def list_environments(options: EnvsOptions, interaction: Interaction, workers: W
     boundaries, asked = Boundaries(scan.boundaries), frozenset(named)
     environments = tuple(
         _with_own_files(item, scan, boundaries) if not asked or failures.realpath(item.path) in asked else item
-        for item in gather(usages, inventory, settings)
+        for item in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options.request))
     )
     reporter.clear()
     found = (*inventory.notices, *scan.notices, *remarks)
@@ -87,28 +86,21 @@ def list_environments(options: EnvsOptions, interaction: Interaction, workers: W
 
 def _finish_earlier_removals(
     options: EnvsOptions, settings: Settings, interaction: Interaction
-) -> tuple[list[Notice], bool]:
+) -> tuple[tuple[Notice, ...], bool]:
     """Finish what earlier removals left, if anything may be changed; else say that there is something.
 
     Returns what there is to say, and whether all of it could be finished.
     """
     changes = (options.remove or options.fix_registry) and interaction.may_change
-    patience = interaction.patience(options.lock_timeout)
-    notices: list[Notice] = []
-    complete = True
     found = places(settings)
-    for place in found:
-        if not changes:
-            notices += map(cut_off_notice, cut_off_runs(place))
-        elif place.writable and needs_recovery(place):
-            progress = interaction.reporter.counter("Finishing an earlier run")
-            done, finished = recover_as_owner(place, patience, progress)
-            notices += done
-            complete &= finished
+    if not changes:
+        return unfinished_notices(found), True
+    patience = interaction.patience(options.lock_timeout)
+    finished = finish_runs(settings, found, patience, interaction.reporter.counter("Finishing an earlier run"))
     # --fix-registry does so with a copy.
-    if changes and options.remove:
+    if options.remove:
         unregister_removed(settings.registries, found)
-    return notices, complete
+    return finished.notices, finished.complete
 
 
 def _with_own_files(environment: Environment, scan: Scan, boundaries: Boundaries) -> Environment:

@@ -45,7 +45,7 @@ def prepare_removal(listing: Listing, interaction: Interaction) -> PreparedRemov
     """
     options, result = listing.options, listing.result
     by_name = bool(options.environments)
-    eligible, protected = allowed(result.shown, by_age=not by_name, force=options.force)
+    eligible, protected = allowed(result.shown, by_age=not by_name, named=by_name, force=options.force)
     if by_name:
         refuse_protected(protected)
     result = replace(result, notices=(*result.notices, *protection_notices(protected)))

@@ -1,11 +1,10 @@
-"""Carry out the plan of ``conda prune``, and complete interrupted runs. A dry run never imports this."""
+"""Carry out the plan of ``conda prune``. A dry run never imports this."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ...core.model import Cache
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.reachability import SoftLinks
@@ -16,10 +15,9 @@ from ...discovery.system.worker import WorkerPool
 from ...errors import PruneError
 from ...execution.locks.run_lock import Patience
 from ...execution.ports import Ports
-from ...execution.recover import needs_recovery
 from ...execution.sweep import Execution
 from ...presentation.terminal.progress import Reporter
-from ..run_as_owner import execute_as_owners, recover_as_owner, remove_other_as_owners, repair_as_owners
+from ..run_as_owner import execute_as_owners, remove_other_as_owners, repair_as_owners
 from ..runs.purge_runs import purge_old
 from ..runs.refetch import extraction
 from ..runs.run_store import stopped_notice
@@ -62,20 +60,6 @@ def apply_plan(
         execution = replace(execution, others=others, interrupted=interrupted)
     reporter.clear()
     return execution
-
-
-def finish_earlier_runs(
-    caches: Iterable[Cache], patience: Patience, reporter: Reporter
-) -> tuple[bool, tuple[Notice, ...], bool]:
-    """Complete interrupted runs; return whether there were any, notices on them, and whether all are complete."""
-    cut_off = [cache for cache in caches if cache.writable and needs_recovery(cache)]
-    notices: list[Notice] = []
-    complete = True
-    for cache in cut_off:
-        done, finished = recover_as_owner(cache, patience, reporter.counter("Finishing an earlier run"))
-        notices += done
-        complete &= finished
-    return bool(cut_off), tuple(notices), complete
 
 
 def purge_old_runs(

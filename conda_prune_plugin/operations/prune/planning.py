@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 
-from ...core.model import Inventory
+from ...core.model import Inventory, ReasonKind
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import make_plan
@@ -52,7 +54,23 @@ def make_prune_plan(
         findings.soft_links,
     )
     reporter.clear()
-    return plan, (*findings.notices, *kept_though_damaged(plan), *_missed(plan, policy.budget))
+    remarks = (*kept_though_damaged(plan), *_too_deep(plan), *_missed(plan, policy.budget))
+    return plan, (*findings.notices, *remarks)
+
+
+def _too_deep(plan: Plan) -> tuple[Notice, ...]:
+    """Return a warning for each package that can't be judged because a path in it is longer than the system takes."""
+    said = os.strerror(errno.ENAMETOOLONG)
+    return tuple(
+        Notice(
+            "too-deep",
+            f"{path} was kept: a path in it is too long for this system. If you don't need it, delete it with rm -r.",
+            path,
+        )
+        for decision in plan.keep
+        for path in (os.path.join(decision.entry.cache, decision.entry.dist),)
+        if any(reason.kind is ReasonKind.UNREADABLE and reason.detail.endswith(said) for reason in decision.reasons)
+    )
 
 
 def _scope(options: PlanOptions) -> Scope:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import STATE
+from ...core.model import Cache, Inventory, RootKind
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import with_links
 from ...core.run import Shrinkage
+from ...discovery.clients.conda import Settings
 from ...discovery.inventory import Beginning, Discovery, begin, discover
 from ...discovery.packages.cache_size import held
 from ...discovery.roots.watch import RootWatch
@@ -131,21 +133,35 @@ def _discover(
     """
     words = "Looking for environments"
     discovery = discover(options.request, interaction.reporter.phase(words), beginning)
-    caches = discovery.inventory.caches
-    if not any(failures.lexists(os.path.join(cache.real_path, STATE)) for cache in caches):
+    settings = beginning.settings
+    state = places_with_state(options, settings, discovery.inventory)
+    if not state:
         return discovery, (), True
+    from ..runs.unfinished_runs import finish_runs, unfinished_notices
+
     if not interaction.may_change:
-        from ...execution.recover import cut_off_runs
-        from ..runs.run_store import cut_off_notice
-
-        return discovery, tuple(cut_off_notice(run) for cache in caches for run in cut_off_runs(cache)), True
-    from .apply_plan import finish_earlier_runs
-
+        return discovery, unfinished_notices(state), True
     patience = interaction.patience(options.lock_timeout)
-    something, notices, complete = finish_earlier_runs(caches, patience, interaction.reporter)
-    if something:
+    finished = finish_runs(settings, state, patience, interaction.reporter.counter("Finishing an earlier run"))
+    if finished.changed:
         discovery = discover(options.request, interaction.reporter.phase(words))
-    return discovery, notices, complete
+    return discovery, finished.notices, finished.complete
+
+
+def places_with_state(options: PruneOptions, settings: Settings, inventory: Inventory) -> tuple[Cache, ...]:
+    """Return where runs may have left something: caches, and directories of environments; none if there is no trace."""
+    environments = (root.path for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
+    directories = {
+        *(cache.real_path for cache in inventory.caches),
+        *settings.noting,
+        *map(os.path.dirname, environments),
+    }
+    if not any(failures.lexists(os.path.join(directory, STATE)) for directory in directories):
+        return ()
+    from ..runs.state_dirs import places
+
+    # Who names caches means nothing else.
+    return inventory.caches if options.pkgs_dirs else inventory.caches + places(settings, inventory.caches)
 
 
 def _plan(

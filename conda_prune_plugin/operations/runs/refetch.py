@@ -1,9 +1,10 @@
-"""Fetching packages again that were deleted: what is fetched and extracted has to be what the receipt says."""
+"""Fetch deleted packages again: what is fetched and extracted has to be what the receipt says."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 
 from ...core.layout import INDEX, RECORD
 from ...discovery.clients.archive_names import archive_dist, archive_suffixes, is_wheel
@@ -41,27 +42,30 @@ def _damage(path: str) -> str | None:
 
 def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
     """Download the archive of an entry; conda compares it with its hash. Raises `UnfetchableError`."""
-    if entry.source is None:
+    other = next((other for other in entry.other_sources if other.name == name), None)
+    source, sha256 = (entry.source, entry.sha256) if other is None else (other.url, other.sha256)
+    # The record is that of the archive that the package was extracted from.
+    record = (entry.record or {}) if other is None else {}
+    if source is None:
         raise UnfetchableError("it is not known where it came from")
-    if entry.source.rsplit("/", 1)[-1] != name:
+    if source.rsplit("/", 1)[-1] != name:
         raise UnfetchableError(f"it is not known where {name} came from")
-    record = entry.record or {}
-    url = with_credentials(entry.source)
+    url = with_credentials(source)
     if is_offline() and not url.startswith("file:"):
-        raise UnfetchableError(f"conda is offline, and it came from {entry.source}")
+        raise UnfetchableError(f"conda is offline, and it came from {source}")
     try:
         size = record.get("size")
         download(
             url,
             os.path.join(directory, name),
             md5=record["md5"] if isinstance(record.get("md5"), str) else None,
-            sha256=entry.sha256,
+            sha256=sha256,
             size=size if isinstance(size, int) else None,
         )
-        if url.startswith("file:"):
-            _require_package(entry, os.path.join(directory, name))
+        if url.startswith("file:") or (other is not None and sha256 is None):
+            _require_package(replace(entry, source=source, sha256=sha256), os.path.join(directory, name))
     except OSError as error:
-        raise UnfetchableError(f"{entry.source} can't be fetched: {_one_line(error)}") from error
+        raise UnfetchableError(f"{source} can't be fetched: {_one_line(error)}") from error
 
 
 def _require_package(entry: ReceiptEntry, path: str) -> None:

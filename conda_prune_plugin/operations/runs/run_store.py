@@ -17,13 +17,13 @@ from ...discovery.clients.conda import conda_settings
 from ...discovery.packages.cache_listing import find_caches
 from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.locks.run_lock import Patience
-from ...execution.recover import needs_recovery
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_own_files import count_own_files
 from ...execution.state.state_dir import LockedCache, locked
 from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..options import RestoreOptions
 from .state_dirs import places
+from .unfinished_runs import cut_off_notice, finish_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +71,14 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
     """Finish what was interrupted, and take stock then; also return whether all of it could be finished."""
-    from ..run_as_owner import recover_as_owner
-
     stock = take_stock(pkgs_dirs)
-    done: list[Notice] = []
-    complete = True
-    for cache in stock.caches:
-        if cache.writable and needs_recovery(cache):
-            notices, finished = recover_as_owner(cache, patience, progress)
-            done += notices
-            complete &= finished
-    if not done:
+    finished = finish_runs(conda_settings(), stock.caches, patience, progress)
+    if not finished.notices:
         return stock, True
     stock = take_stock(pkgs_dirs)
-    left_alone = {notice.path for notice in done}
+    left_alone = {notice.path for notice in finished.notices}
     notices = tuple(notice for notice in stock.notices if notice.path not in left_alone)
-    return Stock(stock.caches, stock.runs, (*done, *notices)), complete
+    return Stock(stock.caches, stock.runs, (*finished.notices, *notices)), finished.complete
 
 
 def summary(runs: Sequence[StoredRun]) -> RunSummary:
@@ -171,21 +163,6 @@ def all_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[Mappin
     with ExitStack() as stack:
         caches = {stored.cache.path: stored.cache for stored in runs}
         yield {path: stack.enter_context(locked(cache, patience)) for path, cache in caches.items()}
-
-
-def cut_off_notice(stored: StoredRun) -> Notice:
-    """Return the warning about a run that did not come to its end, or of which nothing tells whether it did."""
-    if stored.unexplained:
-        message = (
-            f"{stored.cache.path} has the run {stored.id}, whose receipt is missing or can't be understood; it is "
-            f"left alone. {stored.remedy}"
-        )
-        return Notice("cut-off-run", message, stored.path)
-    message = (
-        f"{stored.cache.path} has the run {stored.id}, which was cut off or still goes on; "
-        "the next prune, restore or purge that may write finishes what it left."
-    )
-    return Notice("cut-off-run", message, stored.path)
 
 
 def _unlisted_notice(stored: StoredRun) -> Notice:

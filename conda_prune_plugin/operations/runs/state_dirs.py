@@ -31,7 +31,7 @@ def places(settings: Settings, caches: Iterable[Cache] = ()) -> tuple[Cache, ...
     found: dict[str, Cache] = {}
     known = {cache.real_path for cache in caches}
     # An unmounted disk is told when roots are looked for.
-    for path in with_noted_places((*settings.envs_dirs, *_noting(settings), *parents), [], own=True):
+    for path in with_noted_places((*settings.envs_dirs, *settings.noting, *parents), [], own=True):
         if failures.isdir(os.path.join(path, STATE)):
             place = _place(os.path.abspath(path))
             if place.real_path not in known:
@@ -47,29 +47,21 @@ def note_place(settings: Settings, place: str, run: Run) -> None:
     if run.disposal is Disposal.DELETE and failures.realpath(place) in map(failures.realpath, settings.envs_dirs):
         return
     try:
-        notes.remember(_noting(settings), _home(settings), place, run.id)
+        notes.remember(settings.noting, place, run.id)
     except (OSError, ValueError) as error:
         why = error.strerror or error if isinstance(error, OSError) else error
         raise StateError(
             f"Nothing would lead to what is set aside in {place}: no note of it can be written ({why}).",
-            hint=f"Make {_home(settings)} or a package cache writable. Nothing was removed.",
+            hint=f"Make {settings.noting[0]} or a package cache writable. Nothing was removed.",
             path=place,
         ) from error
 
 
 def forget_places(settings: Settings) -> None:
     """Remove the notes of runs of which nothing is left."""
-    notes.forget((_home(settings), *_noting(settings)))
-
-
-def _home(settings: Settings) -> str:
-    return os.path.dirname(settings.registries[0])
-
-
-def _noting(settings: Settings) -> tuple[str, ...]:
-    return (_home(settings), *settings.envs_dirs, *settings.pkgs_dirs)
+    notes.forget(settings.noting)
 
 
 def _place(path: str) -> Cache:
     real_path = failures.realpath(path)
-    return Cache(path, real_path, Client.ENVIRONMENTS, os.access(real_path, os.W_OK | os.X_OK), ())
+    return Cache(path, real_path, Client.ENVIRONMENTS, failures.may_write(real_path), ())
