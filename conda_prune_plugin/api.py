@@ -23,14 +23,13 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .embedded import activate_for_commands
 
 activate_for_commands()
 
 from . import failures
-from .cli.parsing.arguments import configured_options
 from .core.model import Cache, Entry, Inventory, Part, PartKind, ReasonKind, Result, Root, RootKind, RootState, Verdict
 from .core.notices import Notice
 from .core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, Repair
@@ -128,6 +127,17 @@ __all__ = [
     "restore",
     "usage",
 ]
+
+
+def configured_options(**values: Any) -> PruneOptions:
+    """Return options in which what is left out is what the settings in ``.condarc`` and the environment say.
+
+    Raises `SettingError` for a wrong setting, `TypeError` for an option that there is not.
+    """
+    from .cli.parsing.arguments import configured_options as from_settings
+
+    with _silent():
+        return from_settings(**values)
 
 
 def discover(options: PlanOptions | None = None) -> Inventory:
@@ -303,7 +313,7 @@ def _checked(options: _Options) -> _Options:
     """Return options of which all make sense. Raises `UsageError`, naming the field."""
     for field in fields(options):
         name, value = field.name, getattr(options, field.name)
-        if problem := _problem(name, value):
+        if problem := _problem(name, value, several=str(field.type).startswith("tuple")):
             raise UsageError(f"{name}={value!r} makes no sense: {problem}.", hint="See its description in the options.")
     if isinstance(options, PruneOptions):
         to_directory = options.destination is not None
@@ -318,18 +328,18 @@ def _checked(options: _Options) -> _Options:
     return options
 
 
-def _problem(name: str, value: object) -> str | None:
-    """Return what is wrong with the value of an option, None if it makes sense."""
+def _problem(name: str, value: object, *, several: bool) -> str | None:
+    """Return what is wrong with the value of an option, None if it makes sense; `several`: it is a tuple of texts."""
     if name in _FOREIGN and value is not None:
         return "it belongs to the command line"
     if isinstance(value, (int, float)) and not isinstance(value, (bool, Target)) and not 0 <= value < math.inf:
         return "it has to be a number from 0"
-    if name in _SPECS or isinstance(value, tuple):
-        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
-            return "it has to be a tuple of texts"
-        if name in _SPECS:
-            try:
-                require_specs(value)
-            except ValueError as error:
-                return str(error.args[0])
+    if not several:
+        return None
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        return "it has to be a tuple of texts"
+    try:
+        require_specs(value if name in _SPECS else ())
+    except ValueError as error:
+        return str(error.args[0])
     return None

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK: argcomplete's global completion looks for this in the file of the command ``conda-prune``.
 """Which conda to run: the installed one, else the copy that the PyPI package conda-lock ships.
 
 conda itself is not on PyPI, but conda-lock carries an unmodified conda 24.7.1 as ``conda_lock._vendor.conda``. After
@@ -27,9 +28,9 @@ _VENDORED = "conda_lock._vendor.conda"
 _DIRECTORY = os.path.join("_vendor", "conda")
 
 _NO_CONDA = """\
-conda-prune: there is no conda that it could use.
-Install it into an environment that has conda:   conda install -n base conda-prune
-or, on a machine without conda, from PyPI:       pip install 'conda-prune[embedded]'
+conda-prune: no conda found.
+Install conda-prune into an environment with conda, or install it with its own:
+  pip install 'conda-prune[embedded]'
 """
 
 

@@ -1,8 +1,10 @@
 """conda's plugin hooks, and nothing else.
 
-conda imports this module at every command, so it imports nothing but `hookimpl`; everything else is imported inside of
-the hooks when it is needed. A test measures that in a fresh interpreter.
+conda imports this module at every command, so it imports only `hookimpl` and what conda has imported already. The hooks
+import the rest when they need it. A test measures that in a fresh interpreter.
 """
+
+import os
 
 from conda.plugins import hookimpl
 
@@ -14,7 +16,7 @@ def conda_subcommands():  # type: ignore[no-untyped-def]
 
     yield CondaSubcommand(
         name="prune",
-        summary="Remove what no environment needs from the package caches.",
+        summary="Remove cached packages that no environment uses.",
         action=_execute,
         configure_parser=_configure_parser,
     )
@@ -52,6 +54,12 @@ def conda_health_checks():  # type: ignore[no-untyped-def]
 
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
     """Put the options off until the parser is used: conda has every parser made at every command."""
+    if "_ARGCOMPLETE" in os.environ:
+        from .cli.parsing import completion
+
+        # Another command's line is left to whatever else completes it.
+        if (words := completion.asked_of(os.environ)) is not None:
+            completion.complete(parser, words)
     parse = parser.parse_known_args
 
     def parse_known_args(*args, **kwargs):  # type: ignore[no-untyped-def]

@@ -1,7 +1,7 @@
 """The settings in ``.condarc`` (below ``plugins:``) and ``CONDA_PLUGINS_...``: registration and values.
 
-conda asks for the registration at every command, and knows types, files and precedence. It does not know which file a
-wrong value comes from (it says ``<<merged>>``), so that is looked up here.
+conda asks for the registration at every command, and handles types, files and precedence. It doesn't know which file an
+invalid value comes from (it says ``<<merged>>``), so that is looked up here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """One setting: what `parse` makes of the value that conda gives.
+    """One setting; `parse` converts the value that conda gives.
 
-    many: a list, which conda merges out of all places; in an environment variable its items are separated by that.
+    many: the separator of items in an environment variable, for a list, which conda merges from all sources.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Setting(Generic[T]):
     many: str | None = None
 
     def value(self) -> T:
-        """Return what is in effect without options. Raises `SettingError`."""
+        """Return the value in effect. Raises `SettingError`."""
         from conda.common.configuration import ConfigurationError
 
         try:
@@ -100,7 +100,7 @@ def _paths(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _auto(value: str) -> str:
-    # For YAML 1.1 ``on`` and ``off`` are other words for ``true`` and ``false``, and some that write .condarc think so.
+    # In YAML 1.1 ``on`` and ``off`` mean ``true`` and ``false``, and some programs write .condarc that way.
     word = {"true": "on", "false": "off"}.get(value.lower(), value.lower())
     if word not in ("off", "hint", "on"):
         raise ValueError("it has to be off, hint or on")
@@ -113,12 +113,12 @@ def _size(value: str) -> int:
     return parse_size(value)
 
 
-#: conda makes a text of what YAML takes for a number, such as ``0``.
+#: conda converts YAML numbers, such as ``0``, to text.
 _AGE_TYPES = (str, type(None))
 
 KEEP = Setting(
     "prune_keep",
-    "Package specifications (MatchSpec). Packages in the caches that match one are never removed by `conda prune`.",
+    "Package specifications (MatchSpec). `conda prune` never removes packages that match one of them.",
     str,
     (),
     _specs,
@@ -127,43 +127,42 @@ KEEP = Setting(
 )
 OLDER_THAN = Setting(
     "prune_older_than",
-    "`conda prune` removes only what was last used at least this long ago (12h, 30d, 8w, 6mo; 0 for any time).",
+    "`conda prune` removes only packages unused for at least this long (12h, 30d, 8w, 6mo; 0 for any time).",
     _AGE_TYPES,
     None,
     _age,
 )
 KEEP_REVISIONS = Setting(
     "prune_keep_revisions",
-    "`conda prune` keeps what the given number of revisions before the present one held in each environment, for "
-    "`conda install --revision`.",
+    "`conda prune` keeps packages of this many earlier revisions of each environment, for `conda install --revision`.",
     int,
     0,
     _count,
 )
 KEEP_NEWEST = Setting(
     "prune_keep_newest",
-    "`conda prune` keeps this many of the newest versions of each package name.",
+    "`conda prune` keeps this many of the newest versions of each package.",
     int,
     0,
     _count,
 )
 BACKUP = Setting(
     "prune_backup",
-    "Whether `conda prune` moves packages aside, so that they can be restored, instead of deleting them.",
+    "Whether `conda prune` moves packages to a backup instead of deleting them.",
     bool,
     False,
     bool,
 )
 PURGE_AFTER = Setting(
     "prune_purge_after",
-    "Backups of `conda prune` that are older than this (30d, 8w, 6mo) are deleted by its next run; unset: never.",
+    "`conda prune` deletes backups older than this (30d, 8w, 6mo). Unset: never.",
     _AGE_TYPES,
     None,
     _age,
 )
 ROOTS = Setting(
     "prune_roots",
-    "Absolute paths of environments whose packages `conda prune` keeps, in addition to those that conda knows.",
+    "Absolute paths of more environments whose packages `conda prune` keeps.",
     str,
     (),
     _paths,
@@ -172,16 +171,15 @@ ROOTS = Setting(
 )
 AUTO = Setting(
     "prune_auto",
-    "What happens after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
-    "could be reclaimed: nothing (off), a line that says so (hint), or a prune that moves packages aside, so that they "
-    "can be restored (on).",
+    "What to do after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
+    "can be freed: nothing (off), print a line (hint), or prune with a backup (on).",
     str,
     "off",
     _auto,
 )
 AUTO_THRESHOLD = Setting(
     "prune_auto_threshold",
-    "How much has to be reclaimable (500MB, 2.5GiB) before prune_auto does anything.",
+    "prune_auto does nothing unless more than this can be freed (500MB, 2.5GiB).",
     str,
     "1GB",
     _size,
@@ -201,13 +199,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
 
 
 def require_all() -> None:
-    """Check all settings, also those that count only later or elsewhere. Raises `SettingError` for the first wrong."""
+    """Check all settings, also those not used now. Raises `SettingError` for the first invalid one."""
     for setting in SETTINGS:
         setting.value()
 
 
 def register() -> Iterator[CondaSetting]:
-    """Give conda all settings."""
+    """Yield all settings for conda."""
     from conda.common.configuration import PrimitiveParameter, SequenceParameter
     from conda.plugins.types import CondaSetting
 
@@ -221,7 +219,7 @@ def register() -> Iterator[CondaSetting]:
 
 
 def _wrong_value(name: str, error: Any) -> object:
-    """Return the value that one of conda's errors is about; of several errors, the first's."""
+    """Return the invalid value of a conda error, the first one of several errors."""
     first = error.errors[0] if getattr(error, "errors", None) else error
     return first.parameter_value if hasattr(first, "parameter_value") else _raw(name)
 
@@ -237,10 +235,10 @@ def _plugins() -> Any:
 
 
 def _source(name: str, value: object) -> tuple[str, str | None]:
-    """Return in words where a value was set, and the path of the file if it was one."""
+    """Return the source of a value in words, and its path if it is a file."""
     for source, raw in _raw_values(name):
         items = (raw, *raw) if isinstance(raw, (list, tuple)) else (raw,)
-        # What an environment variable says is a list only after it was split.
+        # An environment variable is a list only after splitting.
         if str(value) in map(str, items) or (source == "envvars" and str(value) in str(raw)):
             if source == "envvars":
                 return f"the environment variable CONDA_PLUGINS_{name.upper()}", None
@@ -249,18 +247,18 @@ def _source(name: str, value: object) -> tuple[str, str | None]:
 
 
 def _raw(name: str) -> object:
-    """Return the value of a setting as it was written where it is in effect, None where it is set nowhere."""
+    """Return the raw value of a setting that is in effect, None if it is set nowhere."""
     return next((raw for _, raw in _raw_values(name)), None)
 
 
 def _raw_values(name: str) -> Iterator[tuple[str, Any]]:
-    """Give source and value, as written there, of each place that sets a setting; the one that wins comes first."""
+    """Yield source and raw value of a setting, the one in effect first."""
     for source, parameters in reversed(list(_plugins().raw_data.items())):
         if name in parameters:
             yield str(source), _plain(parameters[name])
 
 
 def _plain(parameter: Any) -> Any:
-    """Return what conda has wrapped, item by item, to remember comments and places."""
+    """Return the value without the objects in which conda keeps comments and positions."""
     raw = getattr(parameter, "_raw_value", parameter)
     return [_plain(item) for item in raw] if isinstance(raw, (list, tuple)) else raw

@@ -1,7 +1,7 @@
-"""``prune_auto``: prune after conda's own commands, at most once a day.
+"""``prune_auto``: the automatic check after conda's own commands, at most once a day.
 
-conda does not guard what a plugin does there: an exception would become the outcome of the user's command. So none
-leaves this module. Without the setting, and for the rest of the day, it costs a look at the setting and at one file.
+conda doesn't catch exceptions of a plugin there: one would make the user's command fail. So none leaves this module.
+Without the setting, and for the rest of the day, the check costs a look at the setting and at one file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .parsing.shared_options import conda_output
 if TYPE_CHECKING:
     from ..core.plan import Plan
 
-#: Set by conda-build while it runs: it may have extracted what no environment references yet.
+#: Set by conda-build while it runs: it may have extracted packages that no environment references yet.
 _BUILDING = "CONDA_BUILD"
 
 
@@ -27,7 +27,7 @@ _MOST = 3
 
 
 def after_command() -> None:
-    """Do what the setting says, if it is time to. Raises nothing."""
+    """Check and prune as the setting says, if a check is due. Raises nothing."""
     output = conda_output()
     silent = output.json or output.quiet
     failures.begin()
@@ -40,14 +40,14 @@ def after_command() -> None:
             for notice in unreported_failures()[:_MOST]:
                 _say(f"conda prune (setting prune_auto): {notice.message}", silent)
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001
-        # Whatever it is, the user's command has succeeded.
+        # Whatever the error, the user's command has succeeded.
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         hint = getattr(error, "hint", "Nothing of your own command is lost by that.")
         _say(f"conda prune (setting prune_auto) gave up: {message} {hint}", silent)
 
 
 def _due(output: Output, silent: bool) -> str | None:
-    """Return what there is to say, if it is time for anything."""
+    """Return the line to print, if a check is due and has something to report."""
     mode = settings.AUTO.value()
     if mode == "off" or output.dry_run or os.environ.get(_BUILDING) or (silent and mode == "hint"):
         return None
@@ -64,7 +64,7 @@ def _due(output: Output, silent: bool) -> str | None:
         plan, _ = discover_and_plan(configured_options(), interaction.reporter)
     if plan.reclaimable > threshold:
         return _hint(plan) if mode == "hint" else _prune()
-    # However little there is to prune, what was moved to quarantine must not stay for good.
+    # Purge old backups even if there is nothing to prune.
     return None if mode == "hint" else _purge()
 
 
@@ -78,7 +78,7 @@ def _hint(plan: Plan) -> str:
 
 
 def _prune() -> str | None:
-    """Prune with a backup, unless somebody else is at work, and return what was done."""
+    """Prune with a backup, unless another program is using the cache, and return a line about it."""
     from ..core.model import Result
     from ..core.run import Disposal
     from ..core.units import format_size, plural
@@ -108,7 +108,7 @@ def _prune() -> str | None:
 
 
 def _purge() -> str | None:
-    """Purge what is old enough by the setting ``prune_purge_after``, and return what was done."""
+    """Purge backups older than the setting ``prune_purge_after``, and return a line about it."""
     from ..errors import LockTimeoutError
     from ..execution.locks.run_lock import Patience
     from ..operations.runs.purge_runs import purge_old

@@ -1,4 +1,4 @@
-"""``conda prune demo``: real packages and environments in a throw-away sandbox, a prune, and the numbers."""
+"""``conda prune demo``: a prune of real packages and environments in a temporary sandbox."""
 
 from __future__ import annotations
 
@@ -7,35 +7,33 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from .parsing import help_text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 DESCRIPTION = """\
-Make a sandbox with real packages and real environments, show what conda clean
-would remove there, prune it, and compare the predicted with the freed bytes.
+Try conda prune in a temporary sandbox with real packages and environments.
 
-Nothing outside of the sandbox is read or written, and it is deleted at the end.
+Shows what `conda clean` would remove there, prunes it, compares the predicted
+with the freed space, and restores everything. Nothing outside the sandbox is
+read or changed. The sandbox is deleted at the end.
 """
 
 
-#: Options that mean something else here than in ``conda prune`` itself.
+#: Options with another meaning here than in ``conda prune`` itself.
 OWN = frozenset({"keep"})
 
-#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+#: Options of ``conda prune`` itself that this command honours before its name.
 ABOVE = frozenset[str]()
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "demo",
-        help="Try it in a throw-away sandbox.",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser: argparse.ArgumentParser = help_text.add_command(
+        commands, "demo", "Try it in a temporary sandbox.", "[OPTIONS]", DESCRIPTION
     )
-    parser.add_argument(
-        "--keep", metavar="DIR", help="Make the sandbox in DIR, which must not exist, and leave it there."
-    )
+    parser.add_argument("--keep", metavar="DIR", help="Create the sandbox in DIR, a new directory, and keep it.")
     parser.set_defaults(prune_command=execute)
     return parser
 
@@ -49,7 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from .parsing.shared_options import conda_output
 
     if conda_output().json:
-        raise UsageError("The demo is a story for people and has no JSON form.", hint="Leave out --json.")
+        raise UsageError("The demo has no JSON output.", hint="Run it without --json.")
     if arguments.keep is None:
         _require_one_place(tempfile.gettempdir(), "Set TMPDIR to a directory with a plain path.")
         with tempfile.TemporaryDirectory(prefix="conda-prune-demo-") as directory:
@@ -60,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> int:
         sandbox.mkdir(parents=True)
     except OSError as error:
         raise DemoError(
-            f"The sandbox can't be made in {sandbox}: {error.strerror}.",
+            f"Can't create the sandbox in {sandbox}: {error.strerror}.",
             hint="Give --keep a directory that does not exist yet.",
             path=str(sandbox),
         ) from error
@@ -69,22 +67,22 @@ def execute(arguments: argparse.Namespace) -> int:
         from ..demo.sandbox import Sandbox
 
         shell = shlex.quote(str(Sandbox(sandbox).write_shell()))
-        print(f"\nThe sandbox stays. This opens a shell whose caches and environments are those in there:\n\n  {shell}")
+        print(f"\nKept the sandbox. To open a shell that uses its caches and environments, run:\n\n  {shell}")
     return code
 
 
 def _require_one_place(path: str, hint: str) -> None:
-    """Refuse a path that conda's variables would take for several paths, or for another one. Raises `DemoError`.
+    """Refuse a path that conda's variables would read as another path, or several. Raises `DemoError`.
 
-    conda splits CONDA_PKGS_DIRS at commas and CONDA_ENVS_DIRS at `os.pathsep`, strips blanks, and expands variables.
+    conda splits CONDA_PKGS_DIRS at commas and CONDA_ENVS_DIRS at `os.pathsep`, strips spaces, and expands variables.
     """
     from ..errors import DemoError
 
     split = [mark for mark in (",", os.pathsep, "$", "\n") if mark in path]
     if split or path != path.strip() or os.path.expandvars(path) != path:
         raise DemoError(
-            f"The sandbox can't be made in {path}: conda would read it as another path, or several.",
-            hint=f"{hint} It must have no comma, {os.pathsep!r}, variable, or blank at its ends.",
+            f"Can't create the sandbox in {path}: conda would read it as another path, or several.",
+            hint=f"{hint} It can't contain a comma, {os.pathsep!r} or a variable, or start or end with a space.",
             path=path,
         )
 
@@ -96,7 +94,7 @@ def _tell(directory: Path) -> int:
     from ..demo.sandbox import Sandbox
 
     command = [sys.executable, "-m", "conda_prune_plugin.demo.story", str(directory)]
-    # Its standard input is empty: nothing in the sandbox may wait for an answer.
+    # With an empty standard input nothing in the sandbox can wait for an answer.
     told = subprocess.run(
         command, env=Sandbox(directory).environ(), cwd=directory, stdin=subprocess.DEVNULL, check=False
     )

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from ..core.plan import Plan
     from ..operations.options import PruneOptions
 
-#: The names of conda's marks have moved; the marks are the same in all versions.
+#: conda's marks. Their names differ between versions of conda.
 _OK, _BAD = "\N{WHITE HEAVY CHECK MARK}", "\N{CROSS MARK}"
 
-#: How it is called in ``conda doctor --fix NAME``.
+#: The name in ``conda doctor --fix NAME``.
 NAME = "package-caches"
 
 
 def health_check(kind: Callable[..., Any]) -> Any:
-    """Return the health check, with a fixer where conda's class of such knows one (from 26.1)."""
+    """Return the health check, with a fixer if conda's class `kind` supports fixers (from 26.1)."""
     from inspect import signature
 
     known = signature(kind).parameters
@@ -35,7 +35,7 @@ def health_check(kind: Callable[..., Any]) -> Any:
 
 
 def check(prefix: str, verbose: bool) -> None:
-    """Print what is wrong with the package caches, whichever environment is asked about; nothing is written."""
+    """Print the problems of the package caches, for any environment. Writes nothing."""
     from ..core.units import format_size
     from .parsing.arguments import configured_options
 
@@ -53,9 +53,9 @@ def check(prefix: str, verbose: bool) -> None:
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:
-    """Remove leftovers and repair damaged packages once conda has asked; return the exit code.
+    """Remove leftovers and repair damaged packages after conda's confirmation; return the exit code.
 
-    Raises `ConfirmationError`: conda takes ``--json`` for a yes.
+    Raises `ConfirmationError` with ``--json``, which conda would take for a yes.
     """
     from ..core.plan import what_goes
     from ..core.units import plural
@@ -85,7 +85,7 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
 
 
 def _findings(plan: Plan, verbose: bool) -> list[str]:
-    """Return what is wrong, line by line."""
+    """Return the problems, one line each."""
     from ..core.units import format_size, plural
     from ..operations.prune.integrity_check import kept_though_damaged
     from ..presentation.terminal.notice_groups import unreported_failures
@@ -105,7 +105,7 @@ def _findings(plan: Plan, verbose: bool) -> list[str]:
 
 
 def _plan(options: PruneOptions) -> Plan:
-    """Return the plan of ``conda prune`` with these options, packages in use looked at in any case."""
+    """Return the plan of ``conda prune`` with these options, with packages in use checked too."""
     from ..operations.interaction import interacting
     from ..operations.prune.planning import discover_and_plan
     from .parsing.shared_options import conda_output
@@ -116,7 +116,7 @@ def _plan(options: PruneOptions) -> Plan:
 
 
 def _fixing() -> PruneOptions:
-    """Return what ``conda prune --leftovers --repair`` means. Raises `SettingError`."""
+    """Return the options of ``conda prune --leftovers --repair``. Raises `SettingError`."""
     from ..core.rules.targets import Target
     from ..discovery.leftovers.leftover_search import Search
     from .parsing.arguments import configured_options

@@ -1,4 +1,4 @@
-"""``conda prune envs``: list environments, remove some, clean registries."""
+"""``conda prune envs``: list environments, remove some, clean up registries."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .parsing import help_text
 from .parsing.shared_options import (
     CHOICES,
     Value,
+    add_backup,
+    add_ignore_running,
     add_lock_timeout,
-    add_output_and_prompt_options,
+    add_min_age,
     add_places,
     conda_output,
 )
@@ -22,50 +25,50 @@ if TYPE_CHECKING:
     from .envs_screen import EnvsScreen
 
 DESCRIPTION = """\
-List environments with the evidence of their use, or take some away.
+List environments and when they were last used, or remove some.
 
-For each: its own and shared bytes, when it was created, changed and last used,
-which processes run from it, what points into it (Jupyter kernels, editors,
-direnv and shell files, cron, systemd, scripts), whether it is frozen, broken or
-has the same packages as another.
+For each environment: own and shared space, when it was created, changed and
+last used, the processes that run from it, what refers to it (Jupyter kernels,
+editors, shell files, cron, systemd, scripts), and whether it is frozen, broken
+or a duplicate of another.
 
---remove first writes what is needed to rebuild an environment into a folder
-that it names, and deletes the environment then, or with --backup moves it aside
-by one rename. `conda prune restore` brings back either. The base environment is
-never removed, and what is active, frozen, running or pointed at only with
---force.
+--remove first exports what is needed to rebuild the environment, then deletes
+it. With --backup it moves the environment aside instead. `conda prune restore`
+undoes both. The base environment is never removed. Environments that are
+active, frozen, running or referred to are removed only with --force.
 """
 
 EPILOG = """\
 examples:
-  conda prune envs                       all environments, the largest first
-  conda prune envs -v work               one of them, with every piece of evidence
-  conda prune envs --unused-for 90d      those that nothing has used for 90 days
-  conda prune envs old test --remove     remove two, after a question
-  conda prune envs old --remove --backup move one aside; frees nothing until purged
+  conda prune envs                        all environments, largest first
+  conda prune envs -v work                one environment in detail
+  conda prune envs --unused-for 90d       environments unused for 90 days
+  conda prune envs old test --remove      remove two environments
+  conda prune envs old --remove --backup  move one aside until it is purged
   conda prune envs --unused-for 1y --remove --prune --yes
-                                         and remove what only they kept in the caches
-  conda prune envs --fix-registry        clean environments.txt of what is gone
+                                          remove and prune, don't ask
+  conda prune envs --fix-registry         clean up environments.txt
 """
 
 
-#: Options that mean something else here than in ``conda prune`` itself.
+#: Options with another meaning here than in ``conda prune`` itself.
 OWN = frozenset[str]()
 
-#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+#: Options of ``conda prune`` itself that this command honours before its name.
 ABOVE = CHOICES | {"ignore_unreadable"}
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: argparse.ArgumentParser = help_text.add_command(
+        commands,
         "envs",
-        help="List environments with evidence of use, or remove some.",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "List environments and their last use, or remove some.",
+        "[OPTIONS] [NAME ...]",
+        DESCRIPTION,
+        EPILOG,
     )
-    parser.add_argument("environments", metavar="NAME", nargs="*", help="Only these, by name or prefix.")
+    parser.add_argument("environments", metavar="NAME", nargs="*", help="Only these environments (name or path).")
     which = parser.add_argument_group("which environments")
     which.add_argument(
         "--unused-for",
@@ -73,52 +76,44 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
         dest="unused_for",
         metavar="AGE",
         action=Value,
-        help="Only those of which all evidence of use is at least this old (12h, 30d, 8w, 6mo).",
+        help="Only environments unused for at least AGE (12h, 30d, 8w, 6mo).",
     )
-    _add_removal(parser.add_argument_group("what to do with them"))
-    add_places(parser).add_argument(
-        "--min-age",
-        metavar="AGE",
-        action=Value,
-        help="What counts as too young to be reclaimable in the caches, as for conda prune (default: 10m).",
+    _add_removal(parser.add_argument_group("removing environments"))
+    add_min_age(add_places(parser))
+    help_text.add_output_options(
+        parser,
+        verbose="Show all evidence of use and complete lists.",
+        dry_run="With --remove or --fix-registry: change nothing.",
+        yes="With --remove or --fix-registry: don't ask.",
     )
-    add_lock_timeout(parser)
-    parser.add_argument(
-        "--ignore-running",
-        action="store_true",
-        help="With --yes: go on though another conda, mamba or pixi is installing something right now.",
-    )
-    add_output_and_prompt_options(parser)
     parser.set_defaults(prune_command=execute)
     return parser
 
 
 def _add_removal(group: Any) -> None:
-    group.add_argument("--remove", action="store_true", help="Remove those named, or those found by --unused-for.")
+    group.add_argument(
+        "--remove", action="store_true", help="Remove the named environments, or those that --unused-for finds."
+    )
     group.add_argument(
         "--force",
         action="store_true",
-        help="Also what is active, frozen, running, or pointed at; with --fix-registry also lines on places that are "
-        "away. Never the base environment.",
+        help="Also remove environments that are active, frozen, running, referred to, or hold files of your own. With "
+        "--fix-registry: also remove lines for missing disks. Never the base environment.",
     )
+    add_backup(group)
     group.add_argument(
-        "--backup",
+        "--prune",
         action="store_true",
-        default=None,
-        help="Move environments aside instead of deleting them; frees nothing until `conda prune purge`.",
-    )
-    group.add_argument(
-        "--no-backup", dest="backup", action="store_false", help="Delete, also if the setting prune_backup says else."
-    )
-    group.add_argument(
-        "--prune", action="store_true", help="Afterwards prune the caches; without it that is asked, with --yes not."
+        help="Prune the caches afterwards. (Asks by default; with --yes the default is no.)",
     )
     group.add_argument(
         "--fix-registry",
         action="store_true",
-        help="Take lines out of environments.txt whose environment is gone, keeping a copy, and move leftovers of "
+        help="Remove lines of missing environments from environments.txt, keeping a copy, and move remains of "
         "interrupted creations aside.",
     )
+    add_lock_timeout(group)
+    add_ignore_running(group)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -128,9 +123,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from ..discovery.system.worker import WorkerPool
 
-    # The second process starts while this one imports the rest.
+    # The worker starts while this process imports the rest.
     with WorkerPool() as workers:
-        # What shows the result takes long to import: that is done while the other process counts files.
+        # Importing the presentation takes long, so it is done while the worker counts files.
         workers.meanwhile(partial(import_module, "..presentation.envs_text", __package__))
         from ..operations.envs.list_envs import list_environments
         from ..operations.interaction import interacting
@@ -163,10 +158,10 @@ def _remove(listing: Listing, interaction: Interaction, screen: EnvsScreen, argu
     check_may_run(prepared, interaction)
     if not confirm(question(prepared), interaction):
         return 1
-    # Once more: the answer may have taken its time.
+    # Once more: time has passed since the question.
     check_may_run(prepared, interaction)
     result, pruned = carry_out_removal(prepared, interaction), None
-    # Text is shown before the prune shows its own; JSON is one document with that of the prune in it.
+    # Text comes before that of the prune; JSON is one document that contains the one of the prune.
     if not output.json:
         screen.show_changes(result)
     if _prune_is_due(listing, result, output):
@@ -177,7 +172,7 @@ def _remove(listing: Listing, interaction: Interaction, screen: EnvsScreen, argu
 
 
 def _prune_is_due(listing: Listing, result: EnvsResult, output: Output) -> bool:
-    """Return whether the caches are to be pruned, or the user is to be asked."""
+    """Return True if the caches should be pruned, or the user should be asked."""
     from ..core.model import Result
     from ..operations.interaction import may_ask
 
@@ -189,7 +184,7 @@ def _prune_is_due(listing: Listing, result: EnvsResult, output: Output) -> bool:
 def _prune(
     arguments: argparse.Namespace, result: EnvsResult, interaction: Interaction
 ) -> tuple[EnvsResult, Mapping[str, Any] | None]:
-    """Prune the caches, which shows a plan and asks; return the result with how that went, and the document of it."""
+    """Prune the caches, which shows a plan and asks; return the updated result and the JSON document of the prune."""
     from dataclasses import replace
 
     from ..errors import INTERRUPTED, PruneError
@@ -209,7 +204,7 @@ def _prune(
         if not interaction.output.json:
             interaction.tell("The caches could not be pruned:")
             raise
-        # The environments are gone all the same, and their outcomes have to be told.
+        # The environments are removed all the same, so their outcomes have to be reported.
         code, document = error.return_code, error.dump_map()
     except (OSError, KeyboardInterrupt) as error:
         if not interaction.output.json:
@@ -217,7 +212,7 @@ def _prune(
         code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         notice = stopped_notice("prune", "The caches could not be pruned", error)
         result = replace(result, notices=(*result.notices, notice))
-    # Without --prune it was a question, to which no is an answer like any other.
+    # Without --prune the user was asked, and declining is not a failure.
     failed = result.failed or (code != 0 and bool(arguments.prune))
     return replace(result, failed=failed, interrupted=result.interrupted or code == INTERRUPTED), document
 
@@ -233,7 +228,7 @@ def _fix(listing: Listing, interaction: Interaction, screen: EnvsScreen) -> int:
     screen.show_environments(prepared.result)
     if interaction.output.dry_run or not (prepared.count or broken):
         return screen.show_changes(prepared.result)
-    # An environment that another conda is creating right now looks like one whose creation was interrupted.
+    # An environment that another conda is creating looks like one whose creation was interrupted.
     if broken:
         check_may_run(prepared.removal, interaction)
     if not confirm(question_of_fix(prepared), interaction, "Nothing was removed or changed."):

@@ -1,4 +1,4 @@
-"""What ``conda prune envs`` shows: environments, questions and results, as text and as JSON."""
+"""Show the environments, questions and results of ``conda prune envs`` as text and JSON."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def exit_code_of(result: EnvsResult) -> int:
 
 
 class EnvsScreen:
-    """Shows results step by step, and each notice once; JSON is one document at the end."""
+    """Shows results step by step and each notice once. JSON is one document at the end."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._shown = 0
 
     def show_environments(self, result: EnvsResult) -> None:
-        """Show what was found and is about to be done."""
+        """Show the environments, and what is about to be done with them."""
         from ..presentation.envs_text import show_environments
         from ..presentation.terminal.console import console
 
@@ -62,7 +62,7 @@ class EnvsScreen:
             self._show_notices(result)
 
     def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:
-        """Show what was done, and return the exit code; `pruned` is the document of a prune afterwards."""
+        """Show the outcomes and return the exit code; `pruned` is the JSON document of a prune afterwards."""
         from ..presentation.envs_json import envs_document
         from ..presentation.envs_text import show_changes
         from ..presentation.json_output import print_document

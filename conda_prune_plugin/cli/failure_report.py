@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def report_failures(code: int) -> int:
-    """Name where the disk has failed, as far as no warning has, and return the exit code that says so."""
+    """Report disk errors that no warning has reported, and return the exit code, 1 if the disk failed."""
     from .. import failures
     from ..presentation.github import annotation
     from ..presentation.terminal.notice_groups import grouped, unreported_failures
@@ -34,7 +34,7 @@ def report_failures(code: int) -> int:
 
 
 def report_error(error: PruneError, *, heard: bool = True) -> int:
-    """Tell of an error, and return its exit code; `heard`: somebody reads standard output, as far as is known."""
+    """Report an error and return its exit code; `heard`: False if standard output is known to be unreadable."""
     from ..presentation.github import annotation
     from ..presentation.json_output import document_begun
     from ..presentation.terminal.printable import is_github
@@ -56,7 +56,7 @@ def report_error(error: PruneError, *, heard: bool = True) -> int:
 
 
 def _report_in_json(error: PruneError) -> bool:
-    """Print the document of an error, and return whether that is all: the disk may be full behind standard output."""
+    """Print an error as JSON and return True if that worked or the reader is gone; the disk may be full."""
     import json
 
     from ..presentation.terminal.streams import settle
@@ -66,13 +66,13 @@ def _report_in_json(error: PruneError) -> bool:
         settle(sys.stdout)
     except OSError as failure:
         silence(sys.stdout)
-        # Whoever has closed a pipe has seen enough.
+        # The reader of a closed pipe wants no more output.
         return isinstance(failure, BrokenPipeError)
     return True
 
 
 def settle_standard_error() -> None:
-    """Keep what standard error had no space for from being the exit code: the interpreter would try once more."""
+    """Discard errors that couldn't be written: the interpreter would try again and change the exit code."""
     from ..presentation.terminal.streams import settle
 
     try:
@@ -82,6 +82,6 @@ def settle_standard_error() -> None:
 
 
 def silence(*streams: TextIO) -> None:
-    """Let nothing more be written to a stream that can't be written to, not even by the interpreter's exit."""
+    """Discard further output to a stream that can't be written, also at the interpreter's exit."""
     for stream in streams:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

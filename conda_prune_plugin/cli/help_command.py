@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 from typing import Any
 
+from .parsing import help_text
 from .parsing.bad_usage import Family, command_hint
 
 
@@ -16,7 +17,7 @@ class Version(argparse.Action):
         super().__init__(option_strings, argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Print it; looked up only now, as that takes long."""
+        """Print it. Looked up only now, because that takes long."""
         from importlib.metadata import version
 
         print(f"conda-prune {version('conda-prune')}")
@@ -25,8 +26,8 @@ class Version(argparse.Action):
 
 def configure_parser(commands: Any, family: Family) -> argparse.ArgumentParser:
     """Add the parser of ``help`` and return it."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "help", help="Show the help of a command.", description="Show the help of a command, or of `conda prune`."
+    parser: argparse.ArgumentParser = help_text.add_command(
+        commands, "help", "Show the help of a command.", "[COMMAND]", "Show the help of a command."
     )
     parser.add_argument("topic", metavar="COMMAND", nargs="?", help="The command (default: conda prune itself).")
     parser.set_defaults(prune_command=partial(_execute, family))

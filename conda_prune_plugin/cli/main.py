@@ -1,7 +1,7 @@
 """The parser of ``conda prune``, and the dispatch to its commands.
 
-It is built for ``conda prune`` only (see `plugin`), for ``--help`` and wrong usage too: nothing is imported here that
-is not needed for that.
+The parser is built for ``conda prune`` only (see `plugin`), but also for ``--help`` and bad usage. So this module
+imports only what these need.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .parsing.bad_usage import Family, explained
 if TYPE_CHECKING:
     pass
 
-#: How many objects are made before the garbage collector looks for those that refer to themselves.
+#: The number of new objects before the garbage collector looks for reference cycles.
 _RARELY = 1_000_000
 
-#: conda's options that every command may be given: those that change nothing have nothing to ask nor to try out.
+#: conda's options that every command accepts. Scripts pass them to all commands, also to those that change nothing.
 _OUTPUT = ("json", "console", "verbosity", "quiet", "dry_run", "yes")
 
 
@@ -37,12 +37,10 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
     from . import demo, envs, help_command, prune, purge, restore, usage, why
 
-    # However it was called: as `conda prune`, as `conda-prune`, or as a module.
+    # The same name for `conda prune`, `conda-prune` and the module.
     parser.prog = "conda prune"
     prune.configure_parser(parser)
-    parser.add_argument(
-        "-V", "--version", action=help_command.Version, help="Show the version of conda prune and exit."
-    )
+    parser.add_argument("-V", "--version", action=help_command.Version, help="Show the version and exit.")
     parser.set_defaults(prune_command=prune.execute)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
     family = Family(parser, commands.choices, {})
@@ -58,9 +56,9 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentParser, own: Collection[str]) -> None:
-    """Let options count that stand before the command's name: its defaults would overwrite them.
+    """Keep options given before the command's name, which the command's defaults would overwrite.
 
-    `own` are those that mean something else there than above.
+    `own`: options with another meaning in the command.
     """
     # argparse has no other way to ask for its options.
     shared = {action.dest for action in parser._actions}  # noqa: SLF001
@@ -72,33 +70,33 @@ def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentPa
 def _not_for(
     parser: argparse.ArgumentParser, command: argparse.ArgumentParser, above: Collection[str]
 ) -> tuple[tuple[str, str, object], ...]:
-    """Return name, option and default of those options of ``conda prune`` itself that a command can't honour."""
+    """Return name, option and default of the options of ``conda prune`` itself that a command can't honour."""
     known = {action.dest for action in command._actions}.union(above, _OUTPUT)  # noqa: SLF001
     found: dict[str, tuple[str, str, object]] = {}
     for action in parser._actions:  # noqa: SLF001
         if action.option_strings and action.dest not in known:
-            # As in argparse, the default of several for one name is that of the first.
+            # As in argparse, the first of several options with one name has the default.
             found.setdefault(action.dest, (action.dest, action.option_strings[-1], action.default))
     return tuple(found.values())
 
 
 def _require_honoured(arguments: argparse.Namespace) -> None:
-    """Refuse options that stand before a command's name and mean nothing to it. Raises `UsageError`."""
+    """Refuse options before a command's name that the command can't honour. Raises `UsageError`."""
     from ..errors import UsageError
 
     for name, option, default in getattr(arguments, "prune_refused", ()):
         if getattr(arguments, name, default) != default:
             raise UsageError(
-                f"{option} means nothing to the command that was given.",
-                hint="Leave it out, or put it behind the command's name if that has an option that is called so.",
+                f"This command doesn't take {option}.",
+                hint="Leave it out. If the command has an option of that name, put it after the command.",
             )
 
 
 def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
-    """Make bad usage an error like all others, a document where JSON was asked for; argparse would print its usage.
+    """Report bad usage like every other error, as JSON if that was requested; argparse would print its usage.
 
-    conda makes the parser, so its methods are replaced instead of overridden; and what a subparser does not know it
-    hands to conda's own parser, whose error would not be ours, so it has to be refused here.
+    conda makes the parser, so its methods are replaced instead of overridden. A subparser hands unknown arguments to
+    conda's own parser, which would report them in its own form, so they are refused here.
     """
     parse_known_args = parser.parse_known_args
     given: list[str] = []
@@ -107,7 +105,7 @@ def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
         from ..errors import UsageError
 
         message, hint = explained(parser, given, message, family)
-        # Not raised: conda has not set up yet what would print it.
+        # Not raised: conda hasn't set up its error handling yet.
         sys.exit(report_error(UsageError(message, hint=hint)))
 
     def parse(
@@ -125,10 +123,10 @@ def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
 
 @contextmanager
 def _rarely_collected() -> Iterator[None]:
-    """Let the garbage collector rest: what conda has imported stays, and next to nothing of ours refers to itself.
+    """Run the garbage collector rarely: conda's modules stay, and next to none of our objects form cycles.
 
-    At the interpreter's exit too: looking through all that there is once more would be half of what that takes.
-    conda may have been called by a program that goes on, which finds the collector as it was.
+    Also at the interpreter's exit, where a collection would take half of the time. The collector is restored
+    afterwards, because the calling program may go on.
     """
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.freeze()
@@ -139,21 +137,21 @@ def _rarely_collected() -> Iterator[None]:
         gc.set_threshold(*before)
         if not frozen:
             gc.unfreeze()
-        # Once, however many commands the program runs.
+        # Once, even if the program runs several commands.
         atexit.unregister(gc.freeze)
         atexit.register(gc.freeze)
 
 
 @_rarely_collected()
 def execute(arguments: argparse.Namespace) -> int:
-    """Run the command that was given and return the exit code; every error becomes a message."""
+    """Run the command and return its exit code; every error becomes a message."""
     from .. import failures
     from ..presentation.json_output import expect_document
     from ..presentation.terminal.streams import waiting_for_space
 
     expect_document()
     failures.begin()
-    # A stream that the caller has closed is None here; what goes to it is lost, as it should be.
+    # A stream that the caller closed is None here. Its output is discarded.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     with waiting_for_space():
@@ -161,7 +159,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _executed(arguments: argparse.Namespace) -> int:
-    """Run the command that was given and return the exit code; every error becomes a message."""
+    """Run the command and return its exit code; every error becomes a message."""
     from ..errors import refused_by_system
     from ..presentation.terminal.streams import settle
 
@@ -169,11 +167,11 @@ def _executed(arguments: argparse.Namespace) -> int:
         code = report_failures(_run_command(arguments))
         settle(sys.stdout)
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of our output has closed it.
         silence(sys.stdout, sys.stderr)
         return 1
     except OSError as error:
-        # A full disk behind standard output, a directory that can't be listed any more.
+        # For example a full disk behind standard output, or a directory that can't be listed any more.
         heard = True
         try:
             settle(sys.stdout)
@@ -187,7 +185,7 @@ def _executed(arguments: argparse.Namespace) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
-    """Run the command that was given and return the exit code; errors of ours and of conda's become messages."""
+    """Run the command and return its exit code; our errors and conda's become messages."""
     from ..errors import CondaError, InterruptedByUserError, PruneError, is_of_configuration, refused_by_conda
 
     try:
@@ -196,7 +194,7 @@ def _run_command(arguments: argparse.Namespace) -> int:
     except PruneError as error:
         return report_error(error)
     except KeyboardInterrupt as interrupt:
-        # At a question it carries what the answer no would have said.
+        # At a question it carries the message for the answer no.
         hint = str(interrupt) or "The next run completes or rolls back whatever was unfinished."
         return report_error(InterruptedByUserError("Interrupted.", hint=hint))
     except CondaError as error:

@@ -1,15 +1,17 @@
-"""``conda prune``: its parser, and one run: prepare, show the plan, ask, carry out, show the result."""
+"""``conda prune``: its options, and one run: prepare, show the plan, ask, carry it out, show the result."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from .parsing import help_text
 from .parsing import shared_options as common
 from .parsing.shared_options import (
+    add_backup,
     add_ci,
+    add_ignore_running,
     add_lock_timeout,
-    add_output_and_prompt_options,
     add_policies,
     add_roots,
     add_targets,
@@ -22,90 +24,104 @@ if TYPE_CHECKING:
     from ..operations.options import PruneOptions
     from ..operations.prune.run_prune import PruneResult
 
-#: The exit code after a no.
+#: The exit code if the user answers no.
 DECLINED = 1
 
 DESCRIPTION = """\
-Remove what no environment needs from conda's package caches.
+Remove cached packages that no environment uses.
 
-Finds every environment and every package cache, shows which packages nothing
-references and how many bytes they really take, asks, and removes them.
-Packages in use stay, however they are linked. The default is to remove the
-extracted directories and the archives of unreferenced packages, and what
-failed installs and removals have left.
+Finds your environments and conda's package caches, shows the unused packages
+and how much space removing them frees, and asks before it removes anything.
 """
 
-EPILOG = """\
+#: The options that the short help lists: the ten that people use most, and where to find the rest.
+COMMON = (
+    "--dry-run",
+    "--yes",
+    "--all",
+    "--only",
+    "--keep",
+    "--older-than",
+    "--keep-newest",
+    "--max-size",
+    "--backup",
+    "--search",
+    "--help",
+    "--help-all",
+    "--version",
+)
+
+EXAMPLES = """\
 examples:
   conda prune --dry-run            show the plan, change nothing
-  conda prune                      show the plan, ask, remove
-  conda prune --tarballs --yes     remove archives of unreferenced packages, don't ask
-  conda prune --all                and index caches, log files, all archives, temporary files
-  conda prune --search /projects   also keep what environments below /projects use
-  conda prune --backup             move packages aside, to be restored or purged
-  conda prune --older-than 30d     remove only what nothing has used for 30 days
-  conda prune --max-size 10GB      remove the longest unused, until the caches hold 10 GB
-  conda prune --lockfile pixi.lock --keep-newest 1
-                                   keep what a lockfile names and the newest of each package
-  conda prune --dry-run -v         say for every package that stays what keeps it
-  conda prune --dry-run -vv        and for every package that goes why, and where it comes from
-  conda prune --check 5GB          exit with 3 if more than 5 GB could go, change nothing
-  conda prune usage                show where the disk goes
-  conda prune demo                 try it in a throw-away sandbox
+  conda prune --older-than 30d     remove packages unused for 30 days
+  conda prune restore last         undo the last run
+"""
+
+SHORT_EPILOG = f"""\
+{EXAMPLES}
+Run `conda prune --help-all` for all options, or `conda prune help COMMAND` for
+a command.
+"""
+
+EPILOG = f"""\
+{EXAMPLES}  conda prune --all                also remove index caches, logs and more
+  conda prune --tarballs --yes     remove archives only, don't ask
+  conda prune --max-size 10GB      shrink the caches to 10 GB
+  conda prune --keep-newest 1      keep the newest version of each package
+  conda prune --lockfile pixi.lock  keep the packages of a lockfile
+  conda prune --search ~/projects  keep packages that ~/projects uses
+  conda prune --backup             move to a backup instead of deleting
+  conda prune --dry-run -v         show why each package is kept
+  conda prune --check 5GB          exit with 3 if more than 5 GB can be freed
 """
 
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.description = DESCRIPTION
-    parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = "conda prune [OPTIONS] [COMMAND]"
+    parser.formatter_class = help_text.HelpFormatter
     add_targets(parser)
     add_policies(parser)
-    _add_undo(parser.add_argument_group("how to undo it"))
+    _add_undo(parser.add_argument_group("backups"))
     add_places(parser)
     _add_others(parser.add_argument_group("other programs"))
-    add_ci(parser.add_argument_group("in continuous integration"))
-    add_output_and_prompt_options(parser)
+    add_ci(parser.add_argument_group("continuous integration"))
+    help_text.add_output_options(
+        parser,
+        verbose="Show why each package is kept; -vv also why each one is removed.",
+        dry_run="Show what would be removed; change nothing.",
+        yes="Don't ask before removing.",
+    )
+    parser.add_argument("--help-all", action=help_text.FullHelp, help="Show all options and exit.")
+    parser.epilog = EPILOG
+    help_text.shorten(parser, COMMON, SHORT_EPILOG)
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name caches and roots."""
+    """Add the options for caches, environments and other things that keep packages."""
     where = common.add_places(parser)
     where.add_argument(
         "--ignore-unreadable",
         action="store_true",
-        help="Go on though an environment, or a place where one may be, can't be read; what only it soft-links may be "
-        "removed.",
+        help="Continue even if an environment can't be read. Packages that only it soft-links may be removed.",
     )
     add_roots(where)
 
 
 def _add_undo(group: Any) -> None:
-    group.add_argument(
-        "--backup",
-        action="store_true",
-        default=None,
-        help="Move packages aside inside the cache instead of deleting them: instant, and `conda prune restore` puts "
-        "them back as they were. Frees nothing until `conda prune purge`.",
-    )
-    group.add_argument(
-        "--no-backup", dest="backup", action="store_false", help="Delete, also if the setting prune_backup says else."
-    )
+    add_backup(group)
     group.add_argument(
         "--backup-to",
         metavar="DIR",
-        help="Write compressed archives of the packages into DIR, read them back, and delete the packages then.",
+        help="Write compressed archives of the packages to DIR, verify them, then delete the packages.",
     )
 
 
 def _add_others(group: Any) -> None:
     add_lock_timeout(group)
-    group.add_argument(
-        "--ignore-running",
-        action="store_true",
-        help="With --yes: go on though another conda, mamba or pixi is installing something right now.",
-    )
+    add_ignore_running(group)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -134,10 +150,11 @@ def prune_with(
     print_json: bool = True,
     declined: str = "Nothing was removed.",
 ) -> PruneResult | None:
-    """Plan, show the plan, ask, carry it out and show what became of it; return that, or None if the answer was no.
+    """Plan, show the plan, ask, carry it out and show the result; return it, or None if the user declined.
 
-    beginning: of the discovery, if it has begun. print_json: print the JSON document if one was asked for; otherwise
-    the caller makes it a part of its own (see `prune_screen.document_of`). declined: what to print after a no.
+    beginning: the discovery, if it was started already. print_json: print the JSON document if --json was given;
+    otherwise the caller makes it a part of its own (see `prune_screen.document_of`). declined: the message if the
+    user declines.
 
     Raises `PruneError`.
     """
@@ -154,7 +171,7 @@ def prune_with(
             check_may_run(prepared)
             if not confirm(question(prepared), prepared.interaction, declined):
                 return None
-            # Once more: the answer may have taken its time.
+            # Once more: time has passed since the question.
             check_may_run(prepared)
             result = carry_out(prepared)
         else:

@@ -1,4 +1,4 @@
-"""What ``conda prune`` shows: plan, question and result, as text, JSON and annotations on GitHub."""
+"""Show the plan, the question and the result of ``conda prune`` as text, JSON and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ..presentation.json_output import print_document
 from ..presentation.plan_json import prune_document
 from ..presentation.terminal.printable import is_github
 
-#: The kinds of notices that are about what was done, and not about the plan.
+#: The kinds of notices about the result, not the plan.
 _OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted"})
 
 
 def import_text() -> None:
-    """Import what shows a plan as text, which takes long: best done while another process looks at packages."""
+    """Import the text presentation. It takes long, so do it while a worker inspects packages."""
     import_module("..presentation.plan_text", __package__)
 
 
 def show_plan(prepared: PreparedPrune) -> None:
-    """Show the plan and what the user should know before it is carried out."""
+    """Show the plan and its notices."""
     output, check = prepared.output, prepared.options.check
     if not (output.json or output.quiet):
         from ..presentation import plan_text
@@ -52,7 +52,7 @@ def question(prepared: PreparedPrune) -> str:
     plan, options = prepared.plan, prepared.options
     entries = what_goes(plan)
     size = f"{plural(plan.files, 'file')}, {hedge(plan.inventory.notices)}{format_size(plan.reclaimable)}"
-    # Nothing is gained by a copy of what conda makes anew.
+    # Other files have no backup, because conda recreates them.
     other = ", and delete what is not a package" if plan.other else ""
     if options.disposal is Disposal.BACKUP and plan.remove:
         return f"Move {entries} aside ({size}, which stay on the disk until they are purged){other}?"
@@ -65,14 +65,14 @@ def question(prepared: PreparedPrune) -> str:
 
 
 def show_result(result: PruneResult, output: Output, *, print_json: bool = True) -> None:
-    """Show what became of the plan; the JSON document only with `print_json`."""
+    """Show the result of a prune; the JSON document only with `print_json`."""
     if not output.json:
         _show_outcomes(result, output)
     elif print_json:
         print_document(document_of(result))
     kinds = _OF_RESULT
     if output.quiet:
-        # So far nobody was told of what was cleared before, which may be all that has failed.
+        # Quiet has hidden the cleanup of earlier runs, which may be the only failure.
         kinds = kinds | {"cut-off-run"} if result.failed else frozenset({"unsettled", "unrecorded"})
     _warn((notice for notice in result.notices if notice.kind in kinds), output)
     if is_github(os.environ):

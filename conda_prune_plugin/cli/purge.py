@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .parsing.shared_options import Value, add_lock_timeout, add_output_and_prompt_options, add_pkgs_dir, conda_output
+from .parsing import help_text
+from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir, conda_output
 
 if TYPE_CHECKING:
     from ..core.run import RunSummary
@@ -15,45 +16,43 @@ if TYPE_CHECKING:
     from ..operations.runs.purge_runs import PurgeResult
 
 DESCRIPTION = """\
-Delete for good what earlier runs of `conda prune` left to be restored: backups
-in the package caches, environments that were set aside, what was exported of
-deleted ones, archives elsewhere, and receipts.
+Delete what earlier runs left for `conda prune restore`: backups of packages and
+environments, exports of deleted environments, archives, and receipts.
 
-Only this gives the bytes of a backup back. `conda prune restore` lists the runs.
+This is what frees the space of a backup. It can't be undone. To list the runs,
+use `conda prune restore`.
 """
 
 EPILOG = """\
 examples:
-  conda prune purge 20260102T030405Z-1a2b   delete what this run left
-  conda prune purge --older-than 30d        delete what is older than 30 days
-  conda prune purge --all --yes             delete everything, don't ask
+  conda prune purge last              delete the backup of the last run
+  conda prune purge --older-than 30d  delete backups older than 30 days
+  conda prune purge --all --yes       delete all backups, don't ask
 """
 
 
-#: Options that mean something else here than in ``conda prune`` itself.
+#: Options with another meaning here than in ``conda prune`` itself.
 OWN = frozenset[str]()
 
-#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+#: Options of ``conda prune`` itself that this command honours before its name.
 ABOVE = frozenset[str]()
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "purge",
-        help="Delete backups for good.",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser: argparse.ArgumentParser = help_text.add_command(
+        commands, "purge", "Delete backups for good.", "[OPTIONS] [RUN ...]", DESCRIPTION, EPILOG
     )
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="A run, or `last` for the newest.")
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="A run, or `last`.")
     parser.add_argument("--all", action="store_true", help="All runs.")
     parser.add_argument(
-        "--older-than", metavar="AGE", action=Value, help="Runs that are at least this old (12h, 30d, 8w, 6mo)."
+        "--older-than", metavar="AGE", action=Value, help="Runs that are at least AGE old (12h, 30d, 8w, 6mo)."
     )
     add_pkgs_dir(parser)
     add_lock_timeout(parser)
-    add_output_and_prompt_options(parser)
+    help_text.add_output_options(
+        parser, dry_run="Show what would be deleted; change nothing.", yes="Don't ask before deleting."
+    )
     parser.set_defaults(prune_command=execute)
     return parser
 

@@ -1,4 +1,4 @@
-"""``conda prune restore``: list the runs that can be restored, and restore one."""
+"""``conda prune restore``: list runs, and undo one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .parsing.shared_options import Value, add_lock_timeout, add_output_and_prompt_options, add_pkgs_dir, conda_output
+from .parsing import help_text
+from .parsing.shared_options import Value, add_lock_timeout, add_pkgs_dir, conda_output
 
 if TYPE_CHECKING:
     from ..operations.interaction import Output
@@ -14,48 +15,43 @@ if TYPE_CHECKING:
     from ..operations.runs.run_store import RunList
 
 DESCRIPTION = """\
-Put back what an earlier `conda prune` took out of the package caches, and
-environments that `conda prune envs` has removed.
+List earlier runs, or undo one: restore the packages and environments it
+removed.
 
-Without RUN: list the runs that can be undone. What was moved aside (--backup)
-comes back as it was, by a rename. What was archived elsewhere (--backup-to) is
-unpacked and compared. What was deleted is fetched from where it came, with a
-check of its hash; an environment that was deleted is made again by conda and pip
-from what was exported. Nothing that is there is ever overwritten.
+Backups (--backup) come back as they were. Archives (--backup-to) are unpacked
+and verified. Deleted packages are downloaded again and their hash is checked.
+Deleted environments are rebuilt by conda and pip from their export. Existing
+files are never overwritten.
 """
 
 EPILOG = """\
 examples:
   conda prune restore                        list the runs
-  conda prune restore last                   undo the newest
-  conda prune restore last --only 'numpy<2'  only some of it
-  conda prune restore last --dry-run         say what would come back
+  conda prune restore last                   undo the last run
+  conda prune restore last --only 'numpy<2'  restore only some packages
+  conda prune restore last --dry-run         show what would be restored
 """
 
 
-#: Options that mean something else here than in ``conda prune`` itself.
+#: Options with another meaning here than in ``conda prune`` itself.
 OWN = frozenset({"only"})
 
-#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+#: Options of ``conda prune`` itself that this command honours before its name.
 ABOVE = frozenset[str]()
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "restore",
-        help="List what was pruned, or put it back.",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser: argparse.ArgumentParser = help_text.add_command(
+        commands, "restore", "List earlier runs, or undo one.", "[OPTIONS] [RUN]", DESCRIPTION, EPILOG
     )
-    parser.add_argument("run", metavar="RUN", nargs="?", help="The run to undo, or `last` for the newest.")
+    parser.add_argument("run", metavar="RUN", nargs="?", help="The run to undo, or `last`.")
     parser.add_argument(
-        "--only", metavar="SPEC", action=Value, help="Only packages that match SPEC, such as numpy or 'numpy<2'."
+        "--only", metavar="SPEC", action=Value, help="Restore only packages that match SPEC, such as 'numpy<2'."
     )
     add_pkgs_dir(parser)
     add_lock_timeout(parser)
-    add_output_and_prompt_options(parser)
+    help_text.add_output_options(parser, dry_run="Show what would be restored; change nothing.")
     parser.set_defaults(prune_command=execute)
     return parser
 

@@ -9,7 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .parsing.shared_options import CHOICES, Value, add_output_and_prompt_options, add_places, conda_output
+from .parsing import help_text
+from .parsing.shared_options import CHOICES, add_min_age, add_places, conda_output
 
 if TYPE_CHECKING:
     from ..discovery.inventory import Beginning
@@ -19,70 +20,65 @@ if TYPE_CHECKING:
     from ..operations.prune.report_file import ReportFile
 
 DESCRIPTION = """\
-Show where the disk goes: environments, package caches, and what could be
-reclaimed.
+Show what uses disk space: environments, package caches, and what can be freed.
 
-Bytes are blocks on disk, every inode counted once, so everything together is
-what du says. "Own" comes back if exactly this environment is removed; "shared"
-has hard links outside of it, mostly in a package cache.
+Sizes are disk usage, with each file counted once, so the total matches du.
+"Own" is what removing one environment would free. "Shared" is hard-linked
+elsewhere, usually in a package cache.
 """
 
 EPILOG = """\
 examples:
-  conda prune usage                environments and caches, the largest first
-  conda prune usage work           one environment: its packages, what only it keeps
-  conda prune usage --packages     who uses what, and in how many versions
+  conda prune usage                environments and caches, largest first
+  conda prune usage work           one environment in detail
+  conda prune usage --packages     packages, their versions and users
   conda prune usage --html u.html  a report to explore in a browser
   conda prune usage --export ncdu | ncdu -f -
-                                   every file, to browse in ncdu
+                                   browse all files in ncdu
 """
 
 
-#: Options that mean something else here than in ``conda prune`` itself.
+#: Options with another meaning here than in ``conda prune`` itself.
 OWN = frozenset[str]()
 
-#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+#: Options of ``conda prune`` itself that this command honours before its name.
 ABOVE = CHOICES
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "usage",
-        help="Show where the disk goes.",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser: argparse.ArgumentParser = help_text.add_command(
+        commands, "usage", "Show what uses disk space.", "[OPTIONS] [NAME]", DESCRIPTION, EPILOG
     )
-    parser.add_argument("environment", metavar="NAME", nargs="?", help="Only this environment, by name or prefix.")
+    parser.add_argument("environment", metavar="NAME", nargs="?", help="Show only this environment (name or path).")
     what = parser.add_argument_group("what to show")
     what.add_argument(
         "--packages",
         dest="by_package",
         action="store_true",
-        help="Package by package: versions, environments, bytes shared and duplicated.",
+        help="List packages: versions, environments that use them, shared and duplicated space.",
     )
-    what.add_argument("--html", metavar="FILE", help="Write an interactive report to FILE, for any browser.")
+    what.add_argument("--html", metavar="FILE", help="Write an interactive report for the browser to FILE.")
     what.add_argument(
         "--export",
         metavar="FORMAT",
         choices=("ncdu",),
-        help="Write every file of the environments and caches to standard output, for ncdu or gdu to browse: ncdu.",
+        help="Write the list of all files to standard output. FORMAT is ncdu, which gdu reads too.",
     )
-    what.add_argument(
-        "--min-age",
-        metavar="AGE",
-        action=Value,
-        help="What counts as too young to be reclaimable, as for conda prune (default: 10m).",
-    )
+    add_min_age(what)
     what.add_argument(
         "--other-caches",
         action=argparse.BooleanOptionalAction,
-        help="Measure the caches of other tools (conda-build, pip, uv, ...) to their end, or not at all; by default "
-        "for some seconds.",
+        help="Measure caches of other tools (conda-build, pip, uv, ...) completely, or not at all. The default is to "
+        "stop after a few seconds.",
     )
     add_places(parser)
-    add_output_and_prompt_options(parser)
+    help_text.add_output_options(
+        parser,
+        verbose="Show complete lists.",
+        quiet="Don't show progress.",
+        dry_run="With --html: don't write the report.",
+    )
     parser.set_defaults(prune_command=execute)
     return parser
 
@@ -91,7 +87,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     from ..discovery.system.worker import WorkerPool
 
-    # The second process starts, and begins to read environments, while this one imports the rest.
+    # The worker starts, and begins to read environments, while this process imports the rest.
     with WorkerPool() as workers:
         from ..discovery.inventory import begin
 
@@ -105,7 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _export(options: UsageOptions, beginning: Beginning) -> int:
-    """Write what ncdu reads, of one environment or of everything."""
+    """Write the files of one environment, or of everything, in ncdu's format."""
     from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import list_files
     from ..presentation.plan_text import show_notices

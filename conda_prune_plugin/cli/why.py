@@ -7,60 +7,63 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from .parsing import help_text
+
 if TYPE_CHECKING:
     from ..operations.interaction import Output
     from ..operations.prune.explain import Explanations
 
 DESCRIPTION = """\
-Say of packages in the caches what keeps them, or why they would go.
+Explain why packages in the caches are kept, or why they can be removed.
 
-Takes the options of conda prune that choose packages, caches and roots, but
-for -p and -t, and gives the reasons of its plan: which environments have a package and how it is linked (measured on
-the files), which revision, line of a lockfile or rule keeps it, and since when
-nothing uses what would go. Nothing is changed.
+Shows the environments that use a package and how its files are linked, the
+revision, lockfile or rule that keeps it, or how long it has been unused. The
+options are those of `conda prune`, and so is the answer. Changes nothing.
 """
 
 EPILOG = """\
 examples:
-  conda prune why numpy            all entries of numpy in the caches
-  conda prune why 'numpy>=2' scipy-1.11.4-py311_0
-  conda prune why --all            all roots, and what each of them alone keeps
-  conda prune why --find /projects look for the environments below /projects that
-                                   hold what is hard-linked from somewhere unknown
+  conda prune why numpy            all numpy packages in the caches
+  conda prune why 'numpy>=2' scipy
+                                   several packages
+  conda prune why --all            everything that keeps packages
+  conda prune why --find projects  find unknown environments below projects
 
-With a SPEC that matches nothing in the caches the exit code is 1.
+Exits with 1 if a SPEC matches no package in the caches.
 """
 
 
-#: Options that mean something else here than in ``conda prune`` itself.
+#: Options with another meaning here than in ``conda prune`` itself.
 OWN = frozenset[str]()
 
-#: Options that only ``conda prune`` itself has and that count here all the same: before the command's name.
+#: Options of ``conda prune`` itself that this command honours before its name.
 ABOVE = frozenset[str]()
 
 
 def configure_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's parser and return it."""
-    from .parsing.shared_options import add_output_and_prompt_options, add_policies
-    from .prune import add_places
+    from .parsing.shared_options import add_places, add_policies, add_roots
 
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: argparse.ArgumentParser = help_text.add_command(
+        commands,
         "why",
-        help="Say what keeps packages, or why they would go.",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "Explain why packages are kept or removed.",
+        "[OPTIONS] [SPEC ...]",
+        DESCRIPTION,
+        EPILOG,
     )
-    parser.add_argument("specs", metavar="SPEC", nargs="*", help="A package specification, or the name of an entry.")
-    parser.add_argument("--all", action="store_true", help="List all roots, and what each of them alone keeps.")
+    parser.add_argument("specs", metavar="SPEC", nargs="*", help="A package, such as numpy or 'numpy>=2'.")
+    parser.add_argument(
+        "--all", action="store_true", help="List everything that keeps packages, and the space that only it keeps."
+    )
     parser.add_argument(
         "--find",
         metavar="DIR",
-        help="Look below DIR for the files that share their inode with entries that are linked from somewhere unknown.",
+        help="Search DIR for the unknown environments that hard-link to packages in the caches.",
     )
     add_policies(parser)
-    add_places(parser)
-    add_output_and_prompt_options(parser)
+    add_roots(add_places(parser))
+    help_text.add_output_options(parser, quiet="Don't show progress.")
     parser.set_defaults(prune_command=execute)
     return parser
 

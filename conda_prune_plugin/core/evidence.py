@@ -38,7 +38,7 @@ class Measurement:
     single: allocated bytes of directories and of inodes with one link.
     shared: the inodes with more than one link.
     payload_ctime: newest inode change of the files outside ``info/``: the last time one was linked or unlinked.
-    obstacle: why it can't be removed whole (somebody else's directory, a mount point), or None.
+    obstacle: why it can't be removed whole (another user's directory, a mount point), or None.
     sample: the relative path of a file that an environment would link, to ask environments for.
     """
 

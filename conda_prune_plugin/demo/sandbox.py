@@ -66,7 +66,7 @@ class Sandbox:
             "CONDA_OFFLINE": "true",
             # Looking for a graphics card takes a process of its own.
             "CONDA_OVERRIDE_CUDA": "",
-            # Whoever else installs on this machine does not use these caches (`system.processes`).
+            # Other installers on this machine do not use these caches (`system.processes`).
             "CONDA_PRUNE_SANDBOX": str(self.directory),
             **changes,
         }

@@ -57,7 +57,7 @@ class User:
 
 
 def owner_to_become(path: str) -> User | None:
-    """Return the user whom root has to become to work in a directory; None for whoever works there as themselves.
+    """Return the user whom root has to become to work in a directory; None for a user who works there as themselves.
 
     Raises `OSError` if there is no such directory.
     """

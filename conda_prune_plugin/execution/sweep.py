@@ -209,7 +209,7 @@ class _Execution:
         """
         while self._open_quarantine() and self._put_linked_back():
             pass
-        # Whoever made a reference before the move has it recorded by now.
+        # A process that made a reference before the move has it recorded by now.
         references = self._ports.references()
         self._dropped(lambda decision: require_unreferenced(decision, references))
 

@@ -52,7 +52,7 @@ def _with_failures(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C mean nothing: all that was to be stopped is done. Whoever reads standard output can still close it."""
+    """Let Ctrl-C mean nothing: all that was to be stopped is done. The reader of standard output can still close it."""
     before = signal.getsignal(signal.SIGINT)
     # Only the main thread gets to know of it, and what is not Python's own could not be put back.
     if before is None or threading.current_thread() is not threading.main_thread():

@@ -217,6 +217,14 @@ def test_a_name_counts_where_it_is_activated(text: str, found: set[str]) -> None
     assert Mentions(("/envs/work",), {"work": "/envs/work"}, "/home/me").activated(text) == found
 
 
+def test_a_prefix_within_a_longer_one_is_not_named_with_it() -> None:
+    assert Mentions(("/x/(a)/e", "/e"), {}, "/home/me").paths("cd /x/(a)/e") == {"/x/(a)/e"}
+
+
+def test_a_prefix_may_be_a_single_character() -> None:
+    assert Mentions(("/",), {}, "/home/me").paths("cd / x") == {"/"}
+
+
 def test_where_there_is_no_environment_no_text_names_one() -> None:
     assert Mentions((), {}, "/home/me").activated("/ ~/ conda activate x") == frozenset()
 

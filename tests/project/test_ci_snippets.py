@@ -1,4 +1,4 @@
-"""The action and the README's snippets for continuous integration: parsed, and their shell lines run for real."""
+"""The action and the snippets of docs/ci.md for continuous integration: parsed, and their shell lines run for real."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from machine import Machine
 
 TOP = Path(__file__).parents[2]
-README = (TOP / "README.md").read_text()
+PAGE = (TOP / "docs" / "ci.md").read_text()
 
 #: What can't be done here: conda-prune is not installed but imported, and there is no pytest in the environment.
 SHIM = f"""\
@@ -30,7 +30,7 @@ exec "{sys.executable}" -m conda_prune_plugin.embedded "$@"
 
 
 def _snippet(name: str) -> str:
-    found = re.search(rf"<!-- snippet: {name} -->\n```\w+\n(.*?)\n```", README, re.DOTALL)
+    found = re.search(rf"<!-- snippet: {name} -->\n```\w+\n(.*?)\n```", PAGE, re.DOTALL)
     assert found
     return found[1]
 

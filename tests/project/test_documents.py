@@ -8,10 +8,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import regenerate
 
 from conda_prune_plugin.demo.sandbox import Sandbox
 
@@ -31,6 +34,9 @@ DOCUMENTS = {
 OF_DEVELOPERS = {"CONTRIBUTING.md", "reliability.md"}
 
 
+#: The most lines that a reader of the README is asked to look through.
+LONGEST = 150
+
 #: Every document that names files of the project.
 NAMING = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md"), *(TOP / "tests").rglob("README.md")])
 
@@ -38,27 +44,24 @@ NAMING = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md"), *(TOP / "tests
 _ROOMS = "|".join(sorted({path.parent.name for path in [*TOP.glob("*/*.py"), *PACKAGE.glob("*/*.py")]} | {"docs"}))
 
 
-def _block(kind: str, name: str) -> str:
-    found = re.search(rf"<!-- {kind}: {name} -->\n```\w+\n(.*?)\n```", README, re.DOTALL)
-    assert found
-    return found[1]
-
-
 def _shape(text: str) -> list[str]:
-    """Return lines without what differs from one file system, path or moment to the next."""
-    text = re.sub(r"/\S*/(conda-prune-demo-\w+|sandbox)(?=\W)", "SANDBOX", text)
-    text = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]+", "RUN", text)
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
-    text = re.sub(r"\d[\d,.]* (bytes|[KMG]iB|B)\b", "SIZE", text)
-    text = re.sub(r"\d+ (?=files in)", "N ", text)
-    text = re.sub(r"(seconds|\d+ \w+) ago", "AGO", text)
-    # How long a bar is depends on the sizes, and where the file system is mounted on the machine.
-    text = re.sub(r"(?<= )[█░]{2,}|Free on .*", "", text)
-    return [re.sub(r"\s+", " ", line).strip() for line in text.strip().splitlines()]
+    """Return lines without what differs from one file system, path or moment to the next, and without empty ones."""
+    return list(filter(None, map(regenerate.shape, text.splitlines())))
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A directory with a path about as short as in the documents: longer ones don't fit into the picture's width."""
+    with tempfile.TemporaryDirectory(prefix="", dir="/tmp") as directory:
+        yield Path(directory)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= LONGEST
 
 
 @pytest.mark.slow
-def test_the_demo_prints_what_the_readme_shows(empty: Machine) -> None:
+def test_the_demo_prints_what_the_tour_shows(empty: Machine) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", "demo"],
         env=empty.environ(),
@@ -67,25 +70,32 @@ def test_the_demo_prints_what_the_readme_shows(empty: Machine) -> None:
         check=True,
     )
 
-    assert _shape(done.stdout) == _shape(_block("output", "demo"))
+    assert _shape(done.stdout) == _shape(regenerate.block(DOCUMENTS["tour.md"], "demo"))
 
 
 @pytest.mark.slow
-def test_the_commands_print_what_the_readme_shows_of_the_sandbox_that_the_demo_keeps(empty: Machine) -> None:
-    sandbox = Sandbox(empty.directory / "sandbox")
+def test_the_tour_and_the_picture_show_what_the_commands_print(
+    empty: Machine, short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = Sandbox(short_directory / "sandbox")
     assert empty.run("prune", "demo", "--keep", sandbox.directory).code == 0
-    # One more file in each environment, which newer condas write and usage counts; the README's conda did not.
+    # One more file in each environment, which newer condas write and usage counts; the tour's conda did not.
     for file in sandbox.envs.glob("*/conda-meta/created_at"):
         file.unlink()
+    monkeypatch.setattr(os, "environ", empty.environ(PATH=os.defpath))
+    shown = regenerate.block(DOCUMENTS["tour.md"], "commands")
 
-    printed = ""
-    for command in re.findall(r"^\$ conda (.*)$", _block("output", "commands"), re.MULTILINE):
-        script = [str(sandbox.directory / "shell"), "sh", "-c", f"conda {command}"]
-        done = subprocess.run(script, env=empty.environ(PATH=os.defpath), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        printed += f"$ conda {command}\n{done.stdout}\n"
+    assert _shape(regenerate.commands_in(sandbox.directory, shown)) == _shape(shown)
+    drawn, kept = regenerate.terminal_svg(sandbox.directory), regenerate.TERMINAL_SVG.read_text()
+    assert regenerate.texts_of(drawn) == regenerate.texts_of(kept)
 
-    assert list(filter(None, _shape(printed))) == list(filter(None, _shape(_block("output", "commands"))))
+
+def test_the_pictures_are_small_and_ask_the_network_for_nothing() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+
+    assert sorted(TOP / name for name in pictures) == sorted((regenerate.TERMINAL_SVG, regenerate.REPORT_PNG))
+    assert all((TOP / name).stat().st_size < 100_000 for name in pictures)
+    assert not re.search(r"url\(\W*https?:|<image|<script", regenerate.TERMINAL_SVG.read_text())
 
 
 @pytest.mark.parametrize("name", ["plan", "failed"])
@@ -177,23 +187,43 @@ def test_the_architecture_says_what_every_file_that_imports_conda_imports_it_for
             assert any(name.rsplit(".", 1)[-1] in text for text in texts), name
 
 
-def test_every_option_of_the_help_is_in_the_documents_and_the_other_way_round(empty: Machine) -> None:
-    commands: tuple[tuple[str, ...], ...] = ((), ("usage",), ("why",), ("envs",), ("restore",), ("purge",))
-    helps = "".join(empty.run("prune", *command, "--help").out for command in commands)
-    of_help = set(re.findall(r"(?<![\w-])--[a-z-]+", helps))
-    conda_s_own = {"--json", "--verbose", "--quiet", "--dry-run", "--yes", "--help", "--console"}
-    written = "".join(text for name, text in DOCUMENTS.items() if name not in OF_DEVELOPERS)
-    named = set(
-        re.findall(
-            r"`(?:conda prune [a-z ]*)?(--[a-z-]+)",
-            re.sub(r"(?m)^\| `.*conda clean.*|^\| `--force-pkgs.*", "", written),
-        )
-    )
+COMMANDS = ("", "usage", "why", "envs", "restore", "purge", "demo")
 
-    assert of_help - conda_s_own <= set(re.findall(r"(?<![\w-])--[a-z-]+", written))
-    assert named - conda_s_own <= of_help
+
+def _options(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+
+
+def _section(command: str) -> str:
+    """Return the part of the reference on a command."""
+    title = f"conda prune {command}".strip()
+    found = re.search(rf"^## `{title}`\n(.*?)(?=^## |\Z)", DOCUMENTS["reference.md"], re.DOTALL | re.MULTILINE)
+    assert found, title
+    return found[1]
+
+
+def _listed(machine: Machine, command: str) -> set[str]:
+    """Return the options that the complete help of a command lists."""
+    shown = machine.run("prune", *([command, "--help"] if command else ["--help-all"])).out
+    return {option for line in re.findall(r"^  (-\S.*?)(?:  |$)", shown, re.MULTILINE) for option in _options(line)}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_reference_has_every_option_of_a_command_and_no_other(empty: Machine, command: str) -> None:
+    rows = re.findall(r"^\| (`-.*?`) \|", _section(command), re.MULTILINE)
+
+    assert {option for row in rows for option in _options(row)} == _listed(empty, command)
+
+
+def test_the_documents_name_no_option_that_there_is_not(empty: Machine) -> None:
+    written = "".join(text for name, text in DOCUMENTS.items() if name not in OF_DEVELOPERS | {"conda-clean.md"})
+    named = set(re.findall(r"`(?:conda prune [a-z ]*)?(--[a-z-]+)", written))
+
+    assert named <= set().union(*(_listed(empty, command) for command in COMMANDS))
 
 
 def test_the_gate_runs_the_command_of_the_readme() -> None:
     assert "<!-- command: test -->" in (TOP / ".ci" / "run").read_text()
-    assert _block("command", "test").endswith("-m pytest -m 'not debian'")
+    found = re.search(r"<!-- command: test -->\n```sh\n(.*?)\n```", README, re.DOTALL)
+    assert found
+    assert found[1].endswith("-m pytest -m 'not debian'")

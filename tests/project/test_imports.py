@@ -321,6 +321,7 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.core.suggestion",
         "conda_prune_plugin.cli.parsing",
         "conda_prune_plugin.cli.parsing.bad_usage",
+        "conda_prune_plugin.cli.parsing.help_text",
         "conda_prune_plugin.cli.parsing.shared_options",
         "conda_prune_plugin.cli.demo",
         "conda_prune_plugin.cli.envs",

@@ -1,6 +1,6 @@
-"""Turn the command line and ``.condarc`` into the options of the operations.
+"""Convert the command line and ``.condarc`` to the options values of the operations.
 
-The only place where an `argparse.Namespace` becomes values, and where wrong ones are refused.
+Only here does an `argparse.Namespace` become values, and only here are invalid ones refused.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from ...operations.options import (
 from .ci_presets import refuse_contrary, targets_of_preset
 from .values import HINT, lock_timeout_of, parse_count, parsed, spec_of, specs_of, value_of
 
-#: What takes the place of settings with ``--ci``, and of the caution that a machine with people at it needs: what this
-#: job has just installed may go. An option wins.
+#: Values that replace settings and the default minimum age with ``--ci``, because everything in a job is new. Options
+#: override them.
 _WITH_PRESET = {"min_age": 0.0, "older_than": 0.0, "keep_newest": 0}
 
 _ENVS_HINT = "`conda prune envs --help` explains the options."
 
 
 def prune_options(arguments: argparse.Namespace) -> PruneOptions:
-    """Return what ``conda prune`` was asked for. Raises `UsageError` or `SettingError`."""
+    """Return the options of ``conda prune``. Raises `UsageError` or `SettingError`."""
     preset: str | None = arguments.ci
     if preset is not None:
         refuse_contrary(preset, arguments)
     check = parsed(arguments.check, lambda text: Check(parse_size(text), size_as_typed(text)), None)
     lock_timeout = lock_timeout_of(arguments)
-    # A preset is for a machine that nobody comes back to: it leaves no backup.
+    # A preset leaves no backup, because nothing is restored after a job.
     disposal, destination = (Disposal.DELETE, None) if preset is not None else _disposal(arguments)
     settings.require_all()
     targets = targets_of(arguments)
@@ -60,15 +60,15 @@ def prune_options(arguments: argparse.Namespace) -> PruneOptions:
 
 
 def prune_options_after_removal(arguments: argparse.Namespace) -> PruneOptions:
-    """Return what the prune of the caches after ``conda prune envs --remove`` was asked for.
+    """Return the options of the prune after ``conda prune envs --remove``.
 
-    ``--backup`` was about the environments. Raises `UsageError` or `SettingError`.
+    ``--backup`` applies to the environments only. Raises `UsageError` or `SettingError`.
     """
     return prune_options(argparse.Namespace(**{**vars(arguments), "backup": None}))
 
 
 def configured_options(**values: Any) -> PruneOptions:
-    """Return options in which what `values` leaves out is what the settings say. Raises `SettingError`."""
+    """Return options with `values`, and the settings for all others. Raises `SettingError`."""
     settings.require_all()
     of_settings = {
         "configured_roots": settings.ROOTS.value(),
@@ -84,7 +84,7 @@ def configured_options(**values: Any) -> PruneOptions:
 
 
 def usage_options(arguments: argparse.Namespace) -> UsageOptions:
-    """Return what ``conda prune usage`` was asked for. Raises `UsageError` or `SettingError`."""
+    """Return the options of ``conda prune usage``. Raises `UsageError` or `SettingError`."""
     if arguments.export is not None and (arguments.json or arguments.html is not None or arguments.by_package):
         raise UsageError(
             "--export can't be combined with --json, --html or --packages.",
@@ -101,7 +101,7 @@ def usage_options(arguments: argparse.Namespace) -> UsageOptions:
 
 
 def why_options(arguments: argparse.Namespace) -> WhyOptions:
-    """Return what ``conda prune why`` was asked for. Raises `UsageError` or `SettingError`."""
+    """Return the options of ``conda prune why``. Raises `UsageError` or `SettingError`."""
     if not (arguments.specs or arguments.all or arguments.find is not None):
         raise UsageError(
             "Nothing was asked for.",
@@ -115,15 +115,15 @@ def why_options(arguments: argparse.Namespace) -> WhyOptions:
 
 
 def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
-    """Return what ``conda prune envs`` was asked for.
+    """Return the options of ``conda prune envs``.
 
-    Raises `UsageError`, `SettingError`, or `ProtectedEnvironmentError` for a symbolic link that is to be removed.
+    Raises `UsageError`, `SettingError`, or `ProtectedEnvironmentError` for the removal of a symbolic link.
     """
     _require_sense(arguments)
     planning = _planning(arguments)
     unused_for = parsed(arguments.unused_for, parse_age, None)
     lock_timeout = lock_timeout_of(arguments)
-    # A list does not fail for a setting that it has no use for.
+    # A list doesn't fail because of a setting that it doesn't use.
     changing = arguments.remove or arguments.fix_registry
     backup = settings.BACKUP.value() if arguments.backup is None and changing else arguments.backup
     return EnvsOptions(
@@ -142,11 +142,11 @@ def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
 
 
 def restore_options(arguments: argparse.Namespace) -> RestoreOptions:
-    """Return what ``conda prune restore`` was asked for. Raises `UsageError`."""
+    """Return the options of ``conda prune restore``. Raises `UsageError`."""
     if arguments.run is None:
         if arguments.only is not None:
             raise UsageError("--only needs a RUN.", hint="`conda prune restore last --only SPEC`, for instance.")
-        # A list waits for nothing.
+        # A list doesn't wait for locks.
         return RestoreOptions(pkgs_dirs=tuple(arguments.pkgs_dir))
     return RestoreOptions(
         run=arguments.run,
@@ -157,7 +157,7 @@ def restore_options(arguments: argparse.Namespace) -> RestoreOptions:
 
 
 def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
-    """Return what ``conda prune purge`` was asked for. Raises `UsageError`."""
+    """Return the options of ``conda prune purge``. Raises `UsageError`."""
     if sum((bool(arguments.runs), arguments.all, arguments.older_than is not None)) != 1:
         raise UsageError(
             "Name the runs to purge, or give either --older-than or --all.",
@@ -175,7 +175,7 @@ def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
 def _planning(
     arguments: argparse.Namespace, targets: Target | None = None, search: Search | None = None
 ) -> dict[str, Any]:
-    """Return the fields of `PlanOptions`; without `targets`, those of all commands but ``conda prune`` itself."""
+    """Return the fields of `PlanOptions`; `targets` is for ``conda prune`` itself, other commands use the default."""
     if targets is None:
         targets = DEFAULT | (Target.UNLINKED if arguments.unlinked else Target(0))
     preset: Mapping[str, Any] = _WITH_PRESET if arguments.ci is not None else {}
@@ -195,7 +195,7 @@ def _planning(
         "configured_roots": settings.ROOTS.value(),
         "searches": tuple(arguments.search),
         "lockfiles": tuple(arguments.lockfile),
-        # Lists add up: an option that is given once must not lift a protection that was set for good.
+        # Lists add up: an option must not lift the protection of a setting.
         "configured_keep": settings.KEEP.value(),
         "keep": specs_of("--keep", arguments.keep),
         "keep_revisions": value_of(arguments.keep_revisions, parse_count, settings.KEEP_REVISIONS),
@@ -203,7 +203,7 @@ def _planning(
 
 
 def _disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
-    """Return what becomes of what is removed, and the absolute path of the directory for archives."""
+    """Return how packages are removed, and the absolute path of the directory for archives."""
     if arguments.backup_to is None:
         backup = settings.BACKUP.value() if arguments.backup is None else arguments.backup
         return (Disposal.BACKUP if backup else Disposal.DELETE), None
@@ -218,7 +218,7 @@ def _disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
 
 
 def targets_of(arguments: argparse.Namespace) -> Target:
-    """Return the targets that the options make."""
+    """Return the targets that the options select."""
     if arguments.ci is not None:
         return targets_of_preset(arguments.ci)
     table = (
@@ -226,7 +226,7 @@ def targets_of(arguments: argparse.Namespace) -> Target:
         (arguments.tarballs, Target.TARBALLS),
         (arguments.all_tarballs, Target.TARBALLS | Target.ALL_TARBALLS),
         (arguments.leftovers, Target.LEFTOVERS),
-        # No temporary file is of a package that could be chosen.
+        # --only selects packages, and temporary files belong to none.
         (arguments.leftovers and not arguments.only, Target.TEMPFILES),
         (arguments.index_cache, Target.INDEX_CACHE),
         (arguments.tempfiles, Target.TEMPFILES),
@@ -243,15 +243,15 @@ def targets_of(arguments: argparse.Namespace) -> Target:
 
 
 def _search(arguments: argparse.Namespace, targets: Target) -> Search:
-    """Return where to look for leftovers: in all that is in use too only if they were asked for."""
+    """Return where to look for leftovers: also in packages in use if an option requests that."""
     asked = arguments.leftovers or arguments.all or arguments.verify or arguments.repair
-    # An archive goes only where what was extracted from it is whole.
+    # An archive is removed only if its extracted directory is complete, which has to be checked.
     everything = asked or Target.ALL_TARBALLS in targets
     return Search(everything=bool(everything), hashes=bool(arguments.verify), repair=bool(arguments.repair))
 
 
 def _require_sense(arguments: argparse.Namespace) -> None:
-    """Refuse what means nothing, or may mean something else. Raises `UsageError` or `ProtectedEnvironmentError`."""
+    """Refuse meaningless and ambiguous combinations. Raises `UsageError` or `ProtectedEnvironmentError`."""
     chosen = bool(arguments.environments) or arguments.unused_for is not None
     if arguments.remove and not chosen:
         raise UsageError("--remove needs names of environments, or --unused-for.", hint=_ENVS_HINT)
@@ -270,7 +270,7 @@ def _require_sense(arguments: argparse.Namespace) -> None:
 
 
 def _refuse_links(environments: Sequence[str]) -> None:
-    """Refuse to remove what a symbolic link leads to: it may be meant just to get rid of the link.
+    """Refuse to remove the target of a symbolic link, because the user may mean the link.
 
     Raises `ProtectedEnvironmentError`.
     """

@@ -1,6 +1,6 @@
 """Explain a command line that argparse refuses: name the option or word at fault, and suggest what was meant.
 
-argparse takes the value of an option that it doesn't know for a command, and complains about that.
+argparse takes the value of an unknown option for a command, and would complain about that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...core.suggestion import nearest
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The parser of ``conda prune``, and the options of its own that each of its commands honours before its name."""
+    """The parser of ``conda prune``, its commands, and the options that each command honours before its name."""
 
     parser: argparse.ArgumentParser
     commands: Mapping[str, argparse.ArgumentParser]
@@ -22,7 +22,7 @@ class Family:
 
 
 def explained(parser: argparse.ArgumentParser, words: Sequence[str], message: str, family: Family) -> tuple[str, str]:
-    """Return an error message of a parser and a hint what to do, in the form of ours."""
+    """Return a parser's error as our two parts: the message, and a hint about what to do."""
     commands = family.commands if parser is family.parser else {}
     option, word = _at_fault(parser, words, commands)
     if option:
@@ -34,7 +34,7 @@ def explained(parser: argparse.ArgumentParser, words: Sequence[str], message: st
 
 
 def command_hint(word: str, commands: Iterable[str]) -> str:
-    """Return what to do instead of giving a word for a command: it may be misspelled, or a package."""
+    """Return a hint for an unknown command: it may be misspelled, or the name of a package."""
     if close := nearest(word, commands):
         return f"Did you mean `conda prune {close}`?"
     from shlex import quote
@@ -46,7 +46,7 @@ def command_hint(word: str, commands: Iterable[str]) -> str:
 def _at_fault(
     parser: argparse.ArgumentParser, words: Sequence[str], commands: Collection[str]
 ) -> tuple[str | None, str | None]:
-    """Return the first option that the parser doesn't know, or the word in the place of a command that is none."""
+    """Return the first unknown option, or the unknown word in the place of a command."""
     left = iter(words)
     for word in left:
         if word == "--":
@@ -65,12 +65,12 @@ def _at_fault(
 
 
 def _name(word: str) -> str:
-    """Return the name of the option that a word gives, maybe with its value."""
+    """Return the name of the option in a word, which may contain its value."""
     return word.split("=", 1)[0] if word.startswith("--") else word[:2]
 
 
 def _action(parser: argparse.ArgumentParser, option: str) -> argparse.Action | None:
-    """Return what an option means; like argparse, take the beginning of a long one for all of it."""
+    """Return the action of an option; like argparse, accept the beginning of a long option."""
     # argparse has no other way to ask for its options.
     known = parser._option_string_actions  # noqa: SLF001
     long = option.startswith("--")
@@ -85,11 +85,12 @@ def _option_hint(parser: argparse.ArgumentParser, option: str, family: Family) -
             return f"Put it before the command: conda prune {option} ... {command}"
     elif others := [name for name, other in family.commands.items() if option in other._option_string_actions]:  # noqa: SLF001
         return f"Did you mean `conda prune {others[0]} {option}`?"
-    # The dashes, which all have, would make any two alike.
+    # Without the dashes, which would make any two options similar.
     if close := nearest(option[2:], (name[2:] for name in known if name.startswith("--"))):
         return f"Did you mean --{close}?"
     return _help_of(parser)
 
 
 def _help_of(parser: argparse.ArgumentParser) -> str:
-    return f"`{parser.prog} --help` explains the options."
+    option = "--help-all" if parser.prog == "conda prune" else "--help"
+    return f"`{parser.prog} {option}` explains the options."

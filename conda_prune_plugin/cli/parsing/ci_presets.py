@@ -1,4 +1,4 @@
-"""The presets of ``--ci``: the targets of each, and the options that contradict them."""
+"""The presets of ``--ci``: their targets, and the options that they exclude."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import argparse
 from ...core.rules.targets import ALL, DEFAULT, OTHER, Target
 from ...errors import UsageError
 
-#: What each preset removes, if conda can do without it.
+#: The targets of each preset; `targets_of_preset` leaves out those that conda needs.
 _TARGETS = {
-    # Nothing in an image's caches is of use but what environments soft-link: a later layer would have to copy what it
-    # hard-links out of this one.
+    # An image needs only packages that environments soft-link: a later layer can't hard-link into an earlier one
+    # without copying.
     "image": ALL | Target.UNLINKED | Target.HARD_LINKED,
-    # An archive is all that is needed to extract the rest.
+    # Everything else can be extracted from an archive.
     "cache": DEFAULT | OTHER | Target.REDUNDANT | Target.RECORDS,
 }
 
-#: What stands against a preset: options that choose what goes, or that keep what it frees.
+#: Options that contradict a preset: they choose targets, or keep the space that it would free.
 _CONTRARY = {
     "packages": "--packages",
     "tarballs": "--tarballs",
@@ -33,7 +33,7 @@ _CONTRARY = {
 
 
 def targets_of_preset(preset: str) -> Target:
-    """Return what a preset removes where this conda has been at work."""
+    """Return the targets of a preset for this conda."""
     targets = _TARGETS[preset]
     if preset == "cache":
         targets &= ~_needed_offline()
@@ -41,16 +41,16 @@ def targets_of_preset(preset: str) -> Target:
 
 
 def _needed_offline() -> Target:
-    """Return what this conda needs besides archives to make an environment again from each of its exports, offline.
+    """Return what this conda needs, besides archives, to create an environment from each of its exports offline.
 
-    Records have the sha256 of an archive. Without it no package matches what asks for one: lockfiles, and what ``conda
-    list --explicit --sha256`` writes (since conda 24.9). Index caches are what solvers read: rattler
-    (conda-rattler-solver 0.2), and classic since conda 25.7, whose `conda.core.solve` makes its index without the
-    packages of the caches. libmamba needs none.
+    Records have the SHA-256 of an archive. Without it no package matches a lockfile or the output of ``conda list
+    --explicit --sha256`` (since conda 24.9). Some solvers read index caches: rattler (conda-rattler-solver 0.2), and
+    classic since conda 25.7, whose `conda.core.solve` makes its index without the packages of the caches. libmamba
+    needs none.
 
-    Before, classic makes its index of what is extracted (`PackageCacheData.get_all_extracted_entries`). An archive gets
-    into it only if conda has no record of it, and extracts it to make one, without the sha256. From 24.9 on only whole
-    directories serve both.
+    Before 25.7, classic makes its index of the extracted packages (`PackageCacheData.get_all_extracted_entries`). An
+    archive gets into it only if conda has no record of it and extracts it to make one, without the SHA-256. From 24.9
+    on only complete directories serve both.
     """
     from ...discovery.clients.conda_context import is_older_than, solver
 
@@ -60,10 +60,10 @@ def _needed_offline() -> Target:
 
 
 def refuse_contrary(preset: str, arguments: argparse.Namespace) -> None:
-    """Refuse options that choose what a preset chooses. Raises `UsageError`."""
+    """Refuse options that contradict a preset. Raises `UsageError`."""
     for name, option in _CONTRARY.items():
         if getattr(arguments, name, None):
             raise UsageError(
-                f"--ci {preset} says itself what goes, and {option} says otherwise.",
-                hint="Leave one of them out; `conda prune --help` explains the presets.",
+                f"--ci {preset} and {option} can't be combined.",
+                hint="Leave one of them out. `conda prune --help-all` explains the presets.",
             )

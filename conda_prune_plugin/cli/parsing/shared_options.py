@@ -1,4 +1,4 @@
-"""Options that several commands have, conda's own among them."""
+"""Options that several commands share, conda's own among them, and the types of their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ...operations.interaction import Output
 
-#: The options that choose packages, by the names of their values: who plans honours them also before its own name.
+#: The options that choose packages, by the names of their values. Commands that plan a prune honour them also before
+#: their own name.
 CHOICES = frozenset(
     {
         "lockfile",
@@ -47,7 +48,7 @@ def add_output_and_prompt_options(parser: argparse.ArgumentParser) -> None:
 
 
 def conda_output() -> Output:
-    """Return what conda made of its own options, of its environment variables and of ``.condarc``."""
+    """Return the values of conda's output options, from the command line, the environment and ``.condarc``."""
     from conda.base.context import context
 
     from ...operations.interaction import Output
@@ -62,16 +63,16 @@ def conda_output() -> Output:
 
 
 def wants_json() -> bool:
-    """Return whether JSON was asked for, also where another of conda's settings is wrong."""
+    """Return True if JSON was requested, even if another of conda's settings is invalid."""
     from conda.base.context import context
 
     return bool(context.json)
 
 
 def directory(text: str) -> str:
-    """Return the name of a directory, be there one or not; for argparse."""
+    """Return the name of a directory, which doesn't have to exist; for argparse."""
     if not text:
-        raise argparse.ArgumentTypeError("it needs the name of a directory")
+        raise argparse.ArgumentTypeError("a directory name is required")
     return text
 
 
@@ -83,7 +84,7 @@ def add_pkgs_dir(group: Any) -> None:
         type=directory,
         action="append",
         default=[],
-        help="This package cache instead of the configured ones; can be repeated.",
+        help="Use this package cache instead of the configured ones (repeatable).",
     )
 
 
@@ -93,13 +94,50 @@ def add_lock_timeout(group: Any) -> None:
         "--lock-timeout",
         metavar="TIME",
         action=Value,
-        help="Wait at most this long (30s, 5m; default: 5m) for another program that works on the cache.",
+        help="Wait at most TIME for another program that uses the cache (30s, 5m; default: 5m).",
+    )
+
+
+def add_ignore_running(group: Any) -> None:
+    """Add ``--ignore-running``."""
+    group.add_argument(
+        "--ignore-running",
+        action="store_true",
+        help="With --yes: continue even if another conda, mamba or pixi is installing packages.",
+    )
+
+
+def add_min_age(group: Any) -> None:
+    """Add ``--min-age``."""
+    group.add_argument(
+        "--min-age",
+        metavar="AGE",
+        action=Value,
+        help="Keep packages fetched or extracted less than AGE ago, because an install may still need them "
+        "(default: 10m; 0 keeps none).",
+    )
+
+
+def add_backup(group: Any) -> None:
+    """Add ``--backup`` and ``--no-backup``."""
+    group.add_argument(
+        "--backup",
+        action="store_true",
+        default=None,
+        help="Move to a backup instead of deleting. `conda prune restore` brings everything back as it was. "
+        "`conda prune purge` frees the space.",
+    )
+    group.add_argument(
+        "--no-backup",
+        dest="backup",
+        action="store_false",
+        help="Delete, even if the setting prune_backup is on.",
     )
 
 
 def add_places(parser: argparse.ArgumentParser) -> Any:
-    """Add the options that say where to look, and return their group."""
-    where = parser.add_argument_group("where to look, and what stays")
+    """Add the options for where to look, and return their group."""
+    where = parser.add_argument_group("where to look")
     add_pkgs_dir(where)
     where.add_argument(
         "--root",
@@ -107,7 +145,7 @@ def add_places(parser: argparse.ArgumentParser) -> Any:
         type=directory,
         action="append",
         default=[],
-        help="A further environment whose packages stay; can be repeated.",
+        help="Also keep packages of this environment (repeatable; setting: prune_roots).",
     )
     where.add_argument(
         "--search",
@@ -115,48 +153,51 @@ def add_places(parser: argparse.ArgumentParser) -> Any:
         type=directory,
         action="append",
         default=[],
-        help="Look for further environments everywhere below DIR; pixi's and rattler's caches are pruned only with it; "
-        "can be repeated.",
+        help="Also keep packages of environments below DIR (repeatable). Required to prune the caches of pixi and "
+        "rattler.",
     )
     return where
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what to remove."""
-    what = parser.add_argument_group("what to remove (default: unreferenced packages and leftovers)")
-    what.add_argument(
-        "-p", "--packages", action="store_true", help="Only extracted directories of unreferenced packages."
-    )
-    what.add_argument("-t", "--tarballs", action="store_true", help="Only archives of unreferenced packages.")
+    """Add the options for what to remove."""
+    what = parser.add_argument_group("what to remove (default: unused packages and leftovers)")
+    what.add_argument("-p", "--packages", action="store_true", help="Extracted directories of unused packages.")
+    what.add_argument("-t", "--tarballs", action="store_true", help="Archives of unused packages.")
     what.add_argument(
         "--all-tarballs",
         action="store_true",
-        help="Archives of packages in use too, where their extracted directory is whole.",
+        help="Archives of all packages whose extracted directory is complete, in use or not.",
     )
     what.add_argument(
         "--leftovers",
         action="store_true",
-        help="Only what failed installs and removals left: partial downloads, incomplete and corrupt packages, trash, "
-        "stale locks, temporary files. Looks at the packages in use and at all environments too.",
+        help="Remains of failed installs and removals: partial downloads, incomplete and corrupt packages, trash, "
+        "stale locks, temporary files. Also checks packages in use and all environments.",
     )
-    what.add_argument("-i", "--index-cache", action="store_true", help="The index caches, as conda clean does.")
+    what.add_argument("-i", "--index-cache", action="store_true", help="Cached channel indexes.")
     what.add_argument(
         "-c",
         "--tempfiles",
         action="store_true",
-        help="Temporary files, trash and stale locks in all known environments and in the index caches.",
+        help="Temporary files, trash and stale locks in environments and index caches.",
     )
-    what.add_argument("-l", "--logfiles", action="store_true", help="Log files in the caches, as conda clean does.")
-    what.add_argument("-a", "--all", action="store_true", help="All of the above.")
+    what.add_argument("-l", "--logfiles", action="store_true", help="Log files in the caches.")
+    what.add_argument(
+        "-a",
+        "--all",
+        action="store_true",
+        help="Unused packages, all archives, leftovers, index caches, temporary files and logs.",
+    )
     what.add_argument(
         "--verify",
         action="store_true",
-        help="Read all packages and compare every file and archive with its hash, to find what is corrupt.",
+        help="Find corrupt packages by comparing every file and archive with its hash.",
     )
     what.add_argument(
         "--repair",
         action="store_true",
-        help="Extract damaged packages that are in use anew, from their archives in the cache.",
+        help="Extract damaged packages that are in use again, from their cached archives.",
     )
 
 
@@ -165,89 +206,86 @@ def add_ci(group: Any) -> None:
     group.add_argument(
         "--ci",
         choices=("image", "cache"),
-        help="Without a question, and whatever its age: image makes the smallest layer, and leaves in the caches only "
-        "what environments soft-link; cache leaves what is worth saving between runs: the archives, and what else "
-        "conda needs to make the present environments again offline from any of its exports.",
+        help="Prune without asking, whatever the age. image: make the smallest image layer. cache: keep only what is "
+        "worth saving between runs.",
     )
     group.add_argument(
         "--check",
         metavar="SIZE",
         action=Value,
-        help="Change nothing; exit with 3 if more than SIZE (500MB, 2.5GiB) is reclaimable, with 0 if not.",
+        help="Change nothing; exit with 3 if more than SIZE can be freed (500MB, 2.5GiB).",
     )
 
 
 def add_roots(group: argparse._ArgumentGroup) -> None:
-    """Add the options that name roots beyond environments."""
+    """Add the options that keep packages besides those of environments."""
     group.add_argument(
         "--lockfile",
         metavar="FILE",
         action="append",
         default=[],
-        help="What FILE names stays: an @EXPLICIT file, conda-lock.yml, pixi.lock or environment.yml; can be repeated.",
+        help="Keep packages that FILE lists: an @EXPLICIT file, conda-lock.yml, pixi.lock or environment.yml "
+        "(repeatable).",
     )
     group.add_argument(
         "--keep-revisions",
         metavar="N",
         action=Value,
-        help="What the N revisions before the present one held in each environment stays, for "
-        "`conda install --revision` (setting: prune_keep_revisions).",
+        help="Keep packages of the last N revisions of each environment, for `conda install --revision` "
+        "(setting: prune_keep_revisions).",
     )
     group.add_argument(
         "--keep",
         metavar="SPEC",
         action="append",
         default=[],
-        help="What matches SPEC stays, as numpy or 'numpy>=2'; can be repeated, and adds to the setting prune_keep.",
+        help="Keep packages that match SPEC, such as numpy or 'numpy>=2' (repeatable; adds to the setting prune_keep).",
     )
 
 
 def add_policies(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose among what nothing references."""
-    which = parser.add_argument_group("which of what nothing needs")
+    """Add the options that choose among unused packages."""
+    which = parser.add_argument_group("which unused packages")
     which.add_argument(
-        "--only", metavar="SPEC", action="append", default=[], help="Only what matches SPEC; can be repeated."
+        "--only", metavar="SPEC", action="append", default=[], help="Only packages that match SPEC (repeatable)."
     )
     which.add_argument(
         "--older-than",
         metavar="AGE",
         action=Value,
-        help="Only what was last used at least AGE ago (12h, 30d, 8w, 6mo; setting: prune_older_than).",
+        help="Only packages unused for at least AGE (12h, 30d, 8w, 6mo; setting: prune_older_than).",
     )
-    which.add_argument(
-        "--min-age",
-        metavar="AGE",
-        action=Value,
-        help="Never touch what was fetched or extracted less than AGE ago (10m, 12h, 30d, 8w, 6mo; 0 for none; "
-        "default: 10m): an install may be using it.",
-    )
+    add_min_age(which)
     which.add_argument(
         "--keep-newest",
         metavar="N",
         action=Value,
-        help="Keep the N newest versions of each package name (setting: prune_keep_newest).",
+        help="Keep the N newest versions of each package (setting: prune_keep_newest).",
     )
     which.add_argument(
         "--max-size",
         metavar="SIZE",
         action=Value,
-        help="Remove, least recently used first, until the caches hold at most SIZE (500MB, 2.5GiB).",
+        help="Remove the least recently used packages until the caches hold at most SIZE (500MB, 2.5GiB).",
     )
     which.add_argument(
-        "--free", metavar="SIZE", action=Value, help="Remove, least recently used first, until SIZE is reclaimed."
+        "--free",
+        metavar="SIZE",
+        action=Value,
+        help="Remove the least recently used packages until SIZE is freed.",
     )
     which.add_argument(
         "--unlinked",
         action="store_true",
-        help="Also what environments have but share no file with (copies, other file systems): they lose nothing.",
+        help="Also packages in use that no environment links to: environments have their own copies.",
     )
     which.add_argument(
         "--include-irreplaceable",
         action="store_true",
-        help="Also what can't be fetched again: without a url, from a file that is gone, or built here.",
+        help="Also packages that can't be downloaded again: no URL, a missing file:// source, or built locally.",
     )
     which.add_argument(
         "--check-remote",
         action="store_true",
-        help="Ask the channels whether they still have each package; what they have not is irreplaceable.",
+        help="Ask the channels which packages they still have, and keep the others as irreplaceable.",
     )

@@ -14,11 +14,11 @@ from ...execution.locks.run_lock import DEFAULT_PATIENCE
 
 T = TypeVar("T")
 
-HINT = "`conda prune --help` explains the options."
+HINT = "`conda prune --help-all` explains the options."
 
 
 def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) -> T:
-    """Return the parsed value of an option that `shared_options.Value` kept, or the default if it was not given.
+    """Return the parsed value of an option kept by `shared_options.Value`, or the default without the option.
 
     Raises `UsageError`, naming the option.
     """
@@ -32,13 +32,13 @@ def parsed(pair: tuple[str, str] | None, parse: Callable[[str], T], default: T) 
 
 
 def parse_timeout(text: str) -> float:
-    """Return the seconds that ``90``, ``90s`` or ``5m`` means. Raises `ValueError`."""
+    """Return the seconds in ``90``, ``90s`` or ``5m``. Raises `ValueError`."""
     text = text.strip()
     return float(text) if text.isascii() and text.isdecimal() else parse_age(text)
 
 
 def parse_count(text: str) -> int:
-    """Return a whole number from 0. Raises `ValueError`, with a text meant for the user."""
+    """Return a whole number, 0 or more. Raises `ValueError` with a message for the user."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{text!r} is not a whole number; write for instance 0, 1 or 2")
     return int(text)
@@ -47,7 +47,7 @@ def parse_count(text: str) -> int:
 def value_of(
     pair: tuple[str, str] | None, parse: Callable[[str], T], setting: settings.Setting[T], instead: T | None = None
 ) -> T:
-    """Return an option's value; without the option the preset's, if it has one, or else the setting's.
+    """Return the value of the option, of the preset (`instead`), or of the setting, in this order.
 
     Raises `UsageError` or `SettingError`.
     """
@@ -58,7 +58,7 @@ def value_of(
 
 
 def specs_of(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the texts if each is a package specification. Raises `UsageError`, naming the option."""
+    """Return the texts if all are package specifications. Raises `UsageError`, naming the option."""
     try:
         conda_specs.require_specs(texts)
     except ValueError as error:

@@ -20,7 +20,7 @@ class Mentions:
         # Where a prefix may begin, and what may be the beginning of one, up to each place where a path may end.
         firsts = "".join(map(re.escape, sorted({prefix[0] for prefix in prefixes})))
         self._start = re.compile(rf"(?<![\w.-])[{firsts}]") if firsts else None
-        self._beginnings = frozenset(prefix[: end.start()] for prefix in prefixes for end in _END.finditer(prefix, 1))
+        self._beginnings = frozenset(prefix[: end.start()] for prefix in prefixes for end in _END.finditer(prefix))
 
     def paths(self, text: str) -> frozenset[str]:
         """Return the prefixes that a text names by their path."""

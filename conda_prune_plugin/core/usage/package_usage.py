@@ -30,7 +30,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What an environment is made of, by owner, and the largest of the files that nobody owns with their bytes."""
+    """What an environment is made of, by owner, and the largest of the files of no package with their bytes."""
 
     root: Root
     owners: Mapping[Owner, Tree]

@@ -40,7 +40,7 @@ class Settings:
 
     prefixes: the root prefix, the active and the target environment.
     registries: files that list one environment a line: this user's, and for root, as conda does it
-        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whoever is running.
+        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whichever user runs it.
     places: where environments are that go by no name: those of the tools that build on conda.
     current: the directory that the program runs in; None where it was removed.
     other_caches: those of other clients than conda.

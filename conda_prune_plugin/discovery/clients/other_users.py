@@ -1,8 +1,8 @@
 """Other users of a package cache, whose environments only their own registries list.
 
-Hard links tell of environments wherever they are, and copies need nothing; but what somebody else soft-links from a
-cache only his environments tell. So in a cache that others may change the registries of those are read who own
-something in it: they have installed from it. One who has only read from it leaves no trace.
+Hard links are counted wherever they are, and copies need nothing; but only the environments themselves show what
+another user soft-links from a cache. So in a cache that other users may change, the registries of all users who own
+something in it are read: they have installed from it. A user who has only read from it leaves no trace.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, 
             content = text()
             named = mentions.activated(content) if by_name else mentions.paths(content)
             for prefix in {real.get(name, name) for name in named}:
-                # Its own files are no evidence that somebody else wants it; a link to one of them from outside is.
+                # Its own files are no evidence that another program wants it; a link to one of them from outside is.
                 if not failures.realpath(os.path.dirname(path)).startswith(os.path.join(failures.realpath(prefix), "")):
                     found[prefix][Pointer(kind, path)] = None
 

@@ -1,7 +1,7 @@
 """Processes that run from an environment, or have it activated.
 
 Where there is a ``/proc``, a process counts for an environment if its executable, one of its arguments, its working
-directory or a library that it has mapped lies in it, or if ``CONDA_PREFIX`` names it; of somebody else's process only
+directory or a library that it has mapped lies in it, or if ``CONDA_PREFIX`` names it; of another user's process only
 the arguments can be seen. Elsewhere the arguments are what ``ps`` prints.
 """
 

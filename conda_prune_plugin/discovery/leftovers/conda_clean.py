@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ... import failures
 from ...core.model import Cache, Client, OtherKind, Root, RootKind, RootState
@@ -68,62 +68,83 @@ def _tempfiles(
 
     indexed: the real paths of the caches in whose index caches to look.
     """
-    found: dict[str, str] = {}
-    notices: list[Notice] = []
-    held: dict[str, str] = {}
-    young: list[str] = []
-
-    def take(top: str, paths: Iterable[str]) -> None:
-        for path in paths:
-            with suppress(OSError):
-                status = os.lstat(path)
-                if max(status.st_mtime, status.st_ctime) > oldest:
-                    young.append(path)
-                else:
-                    found[path] = top
-
+    search = _TemporaryFileSearch(caches, oldest)
     for cache in indexed:
-        temporary = in_index_cache(cache)
-        take(cache, (*temporary.files, *free_locks(temporary.locks, held.__setitem__)))
+        search.look_in_index_cache(cache)
     environments = {
         failures.realpath(root.path)
         for root in roots
         if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
     }
-    inside = tuple(os.path.join(cache.real_path, "") for cache in caches)
-    seen: set[str] = set()
     # Those that lie inside of others come first: what is in both belongs to the inner one.
     for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
         progress(done)
+        search.look_in_environment(prefix)
+    return [(top, path) for path, top in sorted(search.found.items())], [*search.notices, *search.kept()]
+
+
+class _TemporaryFileSearch:
+    """Collects temporary files; `found` has the environment or cache of each path."""
+
+    def __init__(self, caches: Iterable[Cache], oldest: float) -> None:
+        self.found: dict[str, str] = {}
+        self.notices: list[Notice] = []
+        self._oldest = oldest
+        self._inside_caches = tuple(os.path.join(cache.real_path, "") for cache in caches)
+        self._seen: set[str] = set()
+        self._recent = 0
+        self._held: dict[str, str] = {}
+
+    def look_in_index_cache(self, cache: str) -> None:
+        """Collect what is temporary in a cache's index cache."""
+        temporary = in_index_cache(cache)
+        self._take(cache, (*temporary.files, *free_locks(temporary.locks, self._held.__setitem__)))
+
+    def look_in_environment(self, prefix: str) -> None:
+        """Collect what is temporary in an environment and belongs to no package."""
         try:
             temporary = in_environment(prefix)
         except RecursionError:
             # os.walk calls itself for each directory until Python 3.12.
-            message = f"In {prefix} directories lie too deep for the search for temporary files: what is there stays."
-            notices.append(Notice("unreadable-directory", message, prefix))
-            continue
-        files = {path for path in temporary.files - seen if not path.startswith(inside)}
+            self._leave(
+                prefix, f"In {prefix} directories lie too deep for the search for temporary files: what is there stays."
+            )
+            return
+        files = {path for path in temporary.files - self._seen if not path.startswith(self._inside_caches)}
         brought = owned(prefix) if files or temporary.locks else frozenset()
         if brought is None:
-            message = f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them."
-            notices.append(Notice("unreadable-directory", message, prefix))
-            continue
-        locks = {path for path in temporary.locks - seen if os.path.relpath(path, prefix) not in brought}
-        seen |= temporary.files | temporary.locks
-        take(prefix, (path for path in files if os.path.relpath(path, prefix) not in brought))
-        take(prefix, free_locks(locks, held.__setitem__))
-        take(prefix, finished_list(prefix, found))
-    return [(top, path) for path, top in sorted(found.items())], [*notices, *_staying(young, held)]
+            self._leave(
+                prefix,
+                f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them.",
+            )
+            return
+        locks = {path for path in temporary.locks - self._seen if os.path.relpath(path, prefix) not in brought}
+        self._seen |= temporary.files | temporary.locks
+        self._take(prefix, (path for path in files if os.path.relpath(path, prefix) not in brought))
+        self._take(prefix, free_locks(locks, self._held.__setitem__))
+        self._take(prefix, finished_list(prefix, self.found))
 
+    def kept(self) -> Iterator[Notice]:
+        """Give notices on what is too recent or in use."""
+        if self._recent:
+            message = f"{plural(self._recent, 'temporary file')} changed too recently to be removed (--min-age)."
+            yield Notice("recent-tempfiles", message, "")
+        if self._held:
+            (path, process), count = next(iter(self._held.items())), plural(len(self._held), "lock")
+            message = f"Kept {count} in use by running processes. The first is {path}: {process}."
+            yield Notice("locked", message, path)
 
-def _staying(young: Sequence[str], held: Mapping[str, str]) -> Iterator[Notice]:
-    if young:
-        message = f"{plural(len(young), 'temporary file')} changed too recently to be removed (--min-age)."
-        yield Notice("recent-tempfiles", message, "")
-    if held:
-        path, process = next(iter(held.items()))
-        message = f"Kept {plural(len(held), 'lock')} in use by running processes. The first is {path}: {process}."
-        yield Notice("locked", message, path)
+    def _take(self, top: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            with suppress(OSError):
+                status = os.lstat(path)
+                if max(status.st_mtime, status.st_ctime) > self._oldest:
+                    self._recent += 1
+                else:
+                    self.found[path] = top
+
+    def _leave(self, prefix: str, message: str) -> None:
+        self.notices.append(Notice("unreadable-directory", message, prefix))
 
 
 def _removable_and_not(places: Iterable[tuple[OtherKind, str, str]], measure: Measure) -> tuple[list[Other], list[str]]:

@@ -52,7 +52,7 @@ class Inspected:
 class Memory:
     """What was found at paths, so that it is looked for once, whoever asks.
 
-    measured: gives what somebody else has measured.
+    measured: gives what another process has measured.
     """
 
     def __init__(self, measured: Measure | None = None) -> None:
@@ -238,7 +238,7 @@ class _Inspection:
         """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.
 
         It has metadata, or conda has fetched its archive, or nothing is in it at all, or its archive is a package:
-        somebody else's directory may lie beside an archive of it. An environment is none.
+        another user's directory may lie beside an archive of it. An environment is none.
         """
         if META in statuses:
             return False

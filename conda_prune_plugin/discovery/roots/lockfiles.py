@@ -62,7 +62,7 @@ def read_lockfile(name: str) -> Lockfile:
     """
     if not name:
         # The name of the present directory otherwise, which nobody means.
-        raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help` explains the options.")
+        raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help-all` explains the options.")
     path = os.path.abspath(os.path.expanduser(name))
     try:
         text = read_regular(path).decode("utf-8-sig")

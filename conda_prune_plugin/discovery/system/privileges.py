@@ -2,7 +2,7 @@
 
 What they own shows there as the property of one user and one group, who stand for all that the container does not know
 (user_namespaces(7)). Where it knows these two as well nobody can tell the one from the other: then it
-is taken for somebody else's.
+is taken for another user's.
 """
 
 from __future__ import annotations

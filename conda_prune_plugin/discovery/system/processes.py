@@ -18,8 +18,8 @@ from ... import failures
 
 _PROC = "/proc"
 
-#: Names, in the environment of all processes of a sandbox (`demo.sandbox`), its directory: the caches below that are
-#: used by them and nobody else.
+#: Names, in the environment of all processes of a sandbox (`demo.sandbox`), its directory: only they use the caches
+#: below that.
 _SANDBOX = "CONDA_PRUNE_SANDBOX"
 
 #: conda's own commands, and those of the plugins: conda-build, conda-workspaces (``cli/main.py``), conda-pypi
@@ -245,7 +245,7 @@ def _processes_by_ps() -> Iterator[tuple[int, int, list[str]]]:
 def _may_use(pid: int, caches: frozenset[str]) -> bool:
     """Return whether a process may be using one of the caches.
 
-    Its environment tells, where we may read it. Somebody else's process, of which we may not, can use a cache of ours
+    Its environment tells, where we may read it. Another user's process, of which we may not, can use a cache of ours
     only if we let others write there.
     """
     directory = os.path.join(_PROC, str(pid))

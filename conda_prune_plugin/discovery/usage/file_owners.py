@@ -26,7 +26,7 @@ from .pip_files import PipPackage
 from .survey import Scan
 from .tree_entries import entries
 
-#: So many of the files that nobody owns are named.
+#: So many of the files of no package are named.
 _STRANGERS = 10
 
 

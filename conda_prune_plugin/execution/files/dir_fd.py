@@ -152,11 +152,11 @@ class Directory:
     def make_own(self, name: str) -> Directory:
         """Open a directory of our own in this one, made if need be.
 
-        Who may change this directory may change that one, and it belongs to whom this one belongs: root that works in
-        somebody's cache must not lock him out.
+        It gets the permissions and the owner of this directory: root that works in another user's cache must not lock
+        that user out.
         """
         if not self.exists(name):
-            with suppress(FileExistsError):  # Somebody else may make it at this moment.
+            with suppress(FileExistsError):  # Another process may make it at this moment.
                 self.mkdir(name)
                 with self.child(name) as made:
                     # With the sticky and the group bit: in a shared cache they say who may do what.
@@ -188,10 +188,10 @@ class Directory:
             os.close(fd)
 
     def share(self, fd: int) -> None:
-        """Let those read a new file that may read this directory, whatever the umask: they have to know what was done.
+        """Make a new file readable for every user who may read this directory, whatever the umask.
 
-        It belongs to whom this directory belongs. The file is open: whoever may change this directory can put a link to
-        another one under its name at any moment.
+        It gets the owner of this directory. The file is open, because any user who may change this directory can
+        replace it by a link to another file at any moment.
         """
         here = self.own_status()
         if not ON_WINDOWS:
@@ -239,7 +239,7 @@ class Directory:
     def restore_status(self, name: str, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
         """Set mode, time of modification and, for root, owner of what bears a name; a link is not followed.
 
-        In a directory of somebody else root makes nothing that is not his, and nothing that runs as another user: he
+        In a directory of another user root makes nothing that is not his, and nothing that runs as another user: he
         may have written himself what mode and owner come from.
         """
         here = self.own_status()
@@ -298,7 +298,7 @@ class Directory:
 
     @contextmanager
     def writable(self) -> Iterator[None]:
-        """Let the owner change the directory meanwhile. Raises `OSError` for somebody who is not the owner."""
+        """Let the owner change the directory meanwhile. Raises `OSError` for a user who is not the owner."""
         mode = stat.S_IMODE(self.own_status().st_mode)
         self.chmod(mode | stat.S_IRWXU)
         try:

@@ -143,7 +143,7 @@ def _new_mamba_lock(directory: Directory, state: Directory | None, name: str, pa
 def _make_ours(directory: Directory, state: Directory, name: str) -> None:
     """Make mamba's lock file, with our mark in it from its first moment on: one that a kill leaves is known again.
 
-    Where that can't be (a full disk, no hard links, or somebody else has made it in this moment), `_locked` makes it.
+    Where that can't be (a full disk, no hard links, or another process has made it in this moment), `_locked` makes it.
     """
     try:
         fd = state.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -168,7 +168,7 @@ def _rattler_lock(directory: Directory, patience: Patience) -> Iterator[None]:
     def attempt(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    # For reading is enough, as the file may be somebody else's.
+    # For reading is enough, as the file may be another user's.
     flags = os.O_RDONLY if directory.exists(RATTLER_LOCK) else os.O_RDONLY | os.O_CREAT
     fd = _locked(directory, RATTLER_LOCK, flags, attempt, "pixi or another program that uses rattler", patience)
     try:

@@ -1,7 +1,7 @@
 """Lock a cache: one run at a time, and none while another client holds it.
 
-The protocol. Whoever changes a cache (prune, restore, purge, recovery) holds, from before its first change until after
-its last and taken in this order:
+A process that changes a cache (prune, restore, purge, recovery) holds two locks, taken in this order, from before its
+first change until after its last:
 
 1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state_dir.locked_state`), so
    that nothing stays behind; one who waited for the removed file notices (its link count is 0) and tries again with a
@@ -20,7 +20,7 @@ conda takes no lock on a package cache at all. What keeps an install by conda wh
 
 - before anything is moved, other processes that install are looked for (`system.processes`);
 - ``--min-age``: what was fetched or extracted a moment ago stays;
-- each entry leaves the cache by one rename, so whoever looks for it finds all of it or none;
+- each entry leaves the cache by one rename, so a process that looks for it finds all of it or none;
 - each decision is checked just before its rename, and all of them again when everything is moved and before anything
   is deleted: an environment that references the entry by now, or has linked one of its files, gets it put back.
 
@@ -131,7 +131,7 @@ def acquire(
         ours = False
         try:
             attempt(fd)
-            # Whoever held it may have removed it: then it guards nothing any more, and there may be a new one.
+            # Its holder may have removed it: then it guards nothing any more, and there may be a new one.
             ours = os.fstat(fd).st_nlink > 0
             if ours:
                 return fd
@@ -172,7 +172,7 @@ def _is_shared(directory: Directory) -> bool:
 def _require_trusted(fd: int, state: Directory, cache: Directory) -> None:
     """Refuse a lock file that is another file too, or of a user who has no business here. Raises `UntrustedLockError`.
 
-    Whoever may change a cache may make the lock in it: its owner, and in a shared cache the others.
+    Any user who may change a cache may make the lock in it: its owner, and in a shared cache the others.
     """
     status = os.fstat(fd)
     ours = hasattr(os, "geteuid") and status.st_uid in (os.geteuid(), cache.own_status().st_uid)

@@ -145,26 +145,35 @@ def purge_folder(receipt: Receipt) -> int:
                 f"for good, make {os.path.dirname(destination)} and purge again"
             )
         return 0
-    freed = 0
     with Directory.open(failures.realpath(path)) as folder:
         if not (folder.exists(RECEIPT) or holds_archives(folder)):
             return 0  # Nothing of it is left, and nothing proves whose folder it is.
-        try:
-            theirs = read_receipt(folder)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} is not known to be the folder of this run's archives: {error}") from error
-        if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
-            raise ValueError(f"{path} is not the folder of this run's archives")
-        for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
-            if folder.exists(name):
-                status = folder.status(name)
-                remove(folder, name)
-                freed += allocated(status) if status.st_nlink == 1 else 0
-        # Last of all: it is the proof.
-        withdraw_receipt(folder)
+        freed = _remove_archives(folder, receipt)
     for empty in folders:
         with suppress(OSError):
             os.rmdir(empty)
+    return freed
+
+
+def _remove_archives(folder: Directory, receipt: Receipt) -> int:
+    """Delete the archives in a run's folder and the receipt there; return the freed bytes.
+
+    Raises `OSError`, or `ValueError` if the folder is not that of the run.
+    """
+    path, freed = receipt.run.destination, 0
+    try:
+        theirs = read_receipt(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not known to be the folder of this run's archives: {error}") from error
+    if (theirs.run, theirs.cache) != (receipt.run, receipt.cache):
+        raise ValueError(f"{path} is not the folder of this run's archives")
+    for name in (entry.label + SUFFIX + end for entry in theirs.entries for end in ("", _UNFINISHED)):
+        if folder.exists(name):
+            status = folder.status(name)
+            remove(folder, name)
+            freed += allocated(status) if status.st_nlink == 1 else 0
+    # Last of all: it is the proof.
+    withdraw_receipt(folder)
     return freed
 
 

@@ -1,9 +1,8 @@
 """A staging directory for code that knows only paths, such as conda's download and extraction.
 
-Whoever may change a directory that a path leads through can lead it elsewhere at any moment, so that root writes there.
-A path through ``/proc/self/fd`` does not help: conda's extraction resolves it. So root lets things be made in a
-temporary directory of its own, and makes them again in their place by descriptors, unless only root can change what
-the path leads through.
+Any user who may change a directory on a path can redirect the path at any moment, so that root writes elsewhere. A path
+through ``/proc/self/fd`` does not help: conda's extraction resolves it. So root stages in a temporary directory of its
+own, and copies the result to its place by descriptors, unless only root can change the directories on the path.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def staging_directory(place: Directory, name: str) -> Iterator[str]:
 
 
 def _only_root_leads_to(path: str) -> bool:
-    """Return whether nobody else can put something in the place of a directory, or of one above it."""
+    """Return whether no other user can put something in the place of a directory, or of one above it."""
     for directory in (Path(path), *Path(path).parents):
         status = directory.lstat()
         others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX

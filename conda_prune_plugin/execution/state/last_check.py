@@ -37,7 +37,7 @@ def claim(caches: Iterable[str], now: float) -> bool:
 
 def _write(cache: str) -> None:
     with Directory.open(failures.realpath(cache)) as directory, directory.make_own(STATE) as state:
-        # Anew: in a shared cache it may be somebody else's.
+        # Anew: in a shared cache it may be another user's.
         with suppress(FileNotFoundError):
             state.unlink(LAST_CHECK)
         os.close(state.open_file(LAST_CHECK, os.O_WRONLY | os.O_CREAT | os.O_EXCL))

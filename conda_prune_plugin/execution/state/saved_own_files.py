@@ -1,8 +1,8 @@
 """The user's own files of removed environments, in ``<run>/environment-files/<name>/``.
 
 They are moved out of the environment when its deletion is decided (it bears the mark `DOOMED`) and before anything of
-it is deleted. The receipt lists them, so whoever finishes an interrupted deletion moves out the rest first. Each is
-moved by one rename: it lies in the environment or in the run's folder, never in both and never in neither.
+it is deleted. The receipt lists them, so the run that completes an interrupted deletion moves out the rest first. Each
+is moved by one rename: it lies in the environment or in the run's folder, never in both and never in neither.
 """
 
 from __future__ import annotations

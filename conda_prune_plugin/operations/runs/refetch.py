@@ -1,4 +1,4 @@
-"""Fetching packages again that were deleted: what is fetched and extracted has to be what the receipt says."""
+"""Fetch deleted packages again: what is fetched and extracted has to be what the receipt says."""
 
 from __future__ import annotations
 

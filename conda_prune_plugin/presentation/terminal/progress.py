@@ -29,7 +29,7 @@ class Reporter:
         self._enabled = enabled and stream.isatty()
         self._delay = delay
         self._started = time.monotonic()
-        # The line is drawn by whoever comes first: the one who does the work, or the timer.
+        # The line is drawn by whichever comes first: the one who does the work, or the timer.
         self._drawing = threading.RLock()
         self._timer: threading.Timer | None = None
         self._bar: Progress | None = None

@@ -1,0 +1,177 @@
+"""Bytes and ages as text, both ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conda_prune_plugin.core.run import Check
+from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, plural, size_as_typed
+
+if TYPE_CHECKING:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("10m", 600), ("12h", 43_200), ("30d", 2_592_000), ("8w", 4_838_400), ("1.5 h", 5_400), ("0d", 0)],
+)
+def test_an_age_means_its_seconds(text: str, seconds: float) -> None:
+    assert parse_age(text) == seconds
+
+
+def test_twelve_months_are_a_year() -> None:
+    assert parse_age("12mo") == pytest.approx(parse_age("1y"))
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "-3d", "3 fortnights", "1e3d", "nan", "٣d"])
+def test_what_is_no_age_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="12h"):
+        parse_age(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1_048_575, "1.0 MiB"),
+        (5 << 40, "5.0 TiB"),
+        (2048 << 40, "2048.0 TiB"),
+    ],
+)
+def test_sizes_print_in_binary_units(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+@pytest.mark.parametrize(("age", "text"), [(5, "seconds"), (60, "1 minute"), (86_400 * 21, "3 weeks"), (4e7, "1 year")])
+def test_ages_print_in_the_largest_unit_that_fits(age: float, text: str) -> None:
+    assert format_age(age) == text
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    assert (plural(1, "entry", "entries"), plural(2000, "file")) == ("1 entry", "2,000 files")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1e9, "seconds"),
+        (59.9, "seconds"),
+        (119, "1 minute"),
+        (3_599, "59 minutes"),
+        (3_600, "1 hour"),
+        (86_399, "23 hours"),
+        (86_400, "1 day"),
+        (604_799, "6 days"),
+        (604_800, "1 week"),
+        (2_629_745, "4 weeks"),
+        (2_629_746, "1 month"),
+        (31_556_951, "11 months"),
+        (31_556_952, "1 year"),
+        (63_113_904, "2 years"),
+    ],
+)
+def test_an_age_changes_its_unit_when_the_next_one_is_full(seconds: float, text: str) -> None:
+    assert format_age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (1_047_000, "1022.5 KiB"),
+        (1_048_524, "1023.9 KiB"),
+        (1_048_525, "1.0 MiB"),
+        (int(1023.95 * 2**20), "1023.9 MiB"),
+        (1 << 30, "1.0 GiB"),
+        (22_528, "22.0 KiB"),
+        (-2048, "-2.0 KiB"),
+    ],
+)
+def test_a_size_is_never_a_thousand_and_more_of_a_unit(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(" 2S ", 2), ("3min", 180), ("1w", 604_800), ("1y", 31_556_952), ("0.0", 0)]
+)
+def test_an_age_may_have_spaces_and_capitals_and_be_nothing(text: str, seconds: float) -> None:
+    assert parse_age(text) == seconds
+    assert isinstance(parse_age(text), float)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [(" 2Mib ", 2 << 20), ("3tib", 3 << 40), ("1gb", 10**9), ("0.0", 0), ("7 b", 7)]
+)
+def test_a_size_may_have_spaces_and_capitals_and_be_nothing(text: str, size: int) -> None:
+    assert parse_size(text) == size
+    assert isinstance(parse_size(text), int)
+
+
+def test_what_is_no_quantity_is_told_in_its_own_words() -> None:
+    with pytest.raises(
+        ValueError, match=r"^'3 X' is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, '2 weeks', or 0$"
+    ):
+        parse_age("3 X")
+    with pytest.raises(ValueError, match=r"^'3 X' is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0$"):
+        parse_size("3 X")
+    with pytest.raises(ValueError, match=r"^'3 X' is not a size; "):
+        size_as_typed("3 X")
+
+
+@pytest.mark.parametrize(
+    ("units", "seconds"),
+    [
+        ("s sec secs second seconds", 1),
+        ("m min mins minute minutes", 60),
+        ("h hr hrs hour hours", 3_600),
+        ("d day days", 86_400),
+        ("w wk wks week weeks", 604_800),
+        ("mo mos month months", 2_629_746),
+        ("y yr yrs year years", 31_556_952),
+    ],
+)
+def test_the_unit_of_an_age_may_be_a_letter_or_a_word(units: str, seconds: int) -> None:
+    for unit in units.split():
+        assert parse_age(f"2{unit}") == parse_age(f" 2 {unit} ") == 2 * seconds
+        assert unit == "m" or parse_age(f"2 {unit.capitalize()}") == 2 * seconds
+
+
+@pytest.mark.parametrize(("text", "minutes", "months"), [("6M", "6min", "6mo"), (" 1.5 M ", "1.5min", "1.5mo")])
+def test_a_large_m_is_no_age_as_it_may_be_minutes_or_months(text: str, minutes: str, months: str) -> None:
+    told = f"^{text!r} can mean minutes or months; write {minutes} or {months}$"
+    with pytest.raises(ValueError, match=told):
+        parse_age(text)
+    with pytest.raises(ValueError, match="is not an age"):
+        parse_age("many M")
+
+
+@pytest.mark.parametrize(("letter", "power"), [("K", 1), ("M", 2), ("G", 3), ("T", 4)])
+def test_a_size_with_a_b_is_decimal_and_a_letter_alone_is_binary(letter: str, power: int) -> None:
+    for text in (f"3{letter}B", f"3 {letter}b", f"3{letter.lower()}b"):
+        assert parse_size(text) == 3 * 1000**power
+    for text in (f"3{letter}iB", f"3{letter.lower()}ib", f"3{letter}", f"3 {letter.lower()}"):
+        assert parse_size(text) == 3 * 1024**power
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("1MB", "1 MB"),
+        ("5g", "5 G"),
+        (" 2.50 gib ", "2.50 GiB"),
+        ("10kb", "10 KB"),
+        ("3t", "3 T"),
+        ("7B", "7 B"),
+        ("0", "0 B"),
+        ("0.0", "0 B"),
+    ],
+)
+def test_a_size_is_echoed_in_the_unit_in_which_it_was_typed(text: str, typed: str) -> None:
+    assert size_as_typed(text) == typed
+
+
+def test_a_limit_is_shown_as_it_was_typed_or_else_in_binary_units() -> None:
+    assert (Check(5_000_000, "5 MB").shown, Check(2048).shown) == ("5 MB", "2.0 KiB")
