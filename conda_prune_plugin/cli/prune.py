@@ -88,9 +88,15 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     add_places(parser)
     _add_others(parser.add_argument_group("other programs"))
     add_ci(parser.add_argument_group("continuous integration"))
+    parser.add_argument_group("output of the plan").add_argument(
+        "--sort",
+        choices=("size", "age", "name"),
+        default="size",
+        help="Order of the packages to remove: largest (default), longest unused, or alphabetical.",
+    )
     help_text.add_output_options(
         parser,
-        verbose="Show why each package is kept; -vv also why each one is removed.",
+        verbose="Show all packages and why each is kept; -vv also why each one is removed.",
         dry_run="Show what would be removed; change nothing.",
         yes="Don't ask before removing.",
     )
@@ -138,7 +144,7 @@ def execute(arguments: argparse.Namespace) -> int:
         beginning = begin(workers)
         from .parsing.arguments import prune_options
 
-        result = prune_with(prune_options(arguments), conda_output(), beginning)
+        result = prune_with(prune_options(arguments), conda_output(), beginning, sort=arguments.sort)
         return DECLINED if result is None else result.exit_code
 
 
@@ -149,12 +155,13 @@ def prune_with(
     *,
     print_json: bool = True,
     declined: str = "Nothing was removed.",
+    sort: str = "size",
 ) -> PruneResult | None:
     """Plan, show the plan, ask, carry it out and show the result; return it, or None if the user declined.
 
     beginning: the discovery, if it was started already. print_json: print the JSON document if --json was given;
     otherwise the caller makes it a part of its own (see `prune_screen.document_of`). declined: the message if the
-    user declines.
+    user declines. sort: the order of the packages to remove.
 
     Raises `PruneError`.
     """
@@ -166,7 +173,7 @@ def prune_with(
     is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:
         prepared = prepare(options, interaction, beginning, meanwhile=import_text if is_text else None)
-        show_plan(prepared)
+        show_plan(prepared, sort)
         if prepared.changes:
             check_may_run(prepared)
             if not confirm(question(prepared), prepared.interaction, declined):

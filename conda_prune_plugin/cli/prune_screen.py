@@ -31,15 +31,22 @@ def import_text() -> None:
     import_module("..presentation.plan_text", __package__)
 
 
-def show_plan(prepared: PreparedPrune) -> None:
-    """Show the plan and its notices."""
+def show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
+    """Show the plan and what the user should know before it is carried out; `sort` is one of `plan_text.SORTS`."""
     output, check = prepared.output, prepared.options.check
     if not (output.json or output.quiet):
         from ..presentation import plan_text
         from ..presentation.terminal.console import console
 
         out = console(sys.stdout)
-        plan_text.show_plan(out, prepared.plan, now=time.time(), verbosity=output.verbosity)
+        plan_text.show_plan(
+            out,
+            prepared.plan,
+            now=time.time(),
+            verbosity=output.verbosity,
+            sort=sort,
+            disposal=prepared.options.disposal,
+        )
         if check is not None:
             plan_text.show_check(console(sys.stdout), check, prepared.plan)
         sys.stdout.flush()
@@ -50,18 +57,18 @@ def show_plan(prepared: PreparedPrune) -> None:
 def question(prepared: PreparedPrune) -> str:
     """Return the question before a removal."""
     plan, options = prepared.plan, prepared.options
-    entries = what_goes(plan)
-    size = f"{plural(plan.files, 'file')}, {hedge(plan.inventory.notices)}{format_size(plan.reclaimable)}"
+    what, files = what_goes(plan), plural(plan.files, "file")
+    size = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
     # Other files have no backup, because conda recreates them.
     other = ", and delete what is not a package" if plan.other else ""
     if options.disposal is Disposal.BACKUP and plan.remove:
-        return f"Move {entries} aside ({size}, which stay on the disk until they are purged){other}?"
+        return f"Move {what} aside ({files}, frees {size} once purged){other}?"
     if options.disposal is Disposal.ARCHIVE and plan.remove:
-        return f"Archive {entries} in {options.destination} and remove them ({size}){other}?"
+        return f"Archive {what} in {options.destination} and remove them ({files}, frees {size}){other}?"
     mended = plural(len(plan.repair), "damaged package")
     if not plan.repair:
-        return f"Remove {entries} ({size})?"
-    return f"Repair {mended} and remove {entries} ({size})?" if entries else f"Repair {mended}?"
+        return f"Remove {what} ({files}, frees {size})?"
+    return f"Repair {mended} and remove {what} ({files}, frees {size})?" if what else f"Repair {mended}?"
 
 
 def show_result(result: PruneResult, output: Output, *, print_json: bool = True) -> None:
@@ -104,11 +111,11 @@ def _show_outcomes(result: PruneResult, output: Output) -> None:
         show_outcomes(
             out,
             err,
+            result.plan,
             result.run,
             result.outcomes,
             result.others,
             quiet=output.quiet,
-            hedge=hedge(result.plan.inventory.notices),
             undoable=result.left is not None,
         )
     if result.shrinkage is not None and not output.quiet:

@@ -81,8 +81,8 @@ def _question(runs: Sequence[RunSummary]) -> str:
 
     stored = format_size(sum(item.stored for item in runs))
     own = sum(item.own_files for item in runs)
-    with_them = f", with {plural(own, 'file or directory', 'files and directories')} of your own work" if own else ""
-    return f"Delete {plural(len(runs), 'run')} for good ({stored}{with_them})?"
+    with_them = f", with {plural(own, 'file or directory', 'files and directories')} of your own" if own else ""
+    return f"Delete {plural(len(runs), 'run')} permanently (frees {stored}{with_them})?"
 
 
 def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
@@ -92,7 +92,7 @@ def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
     from ..presentation.terminal.console import console
 
     if not (output.json or output.quiet):
-        show_runs(console(sys.stdout), runs, time.time())
+        show_runs(console(sys.stdout), runs, time.time(), purging=True)
 
 
 def _show(result: PurgeResult, output: Output) -> None:
@@ -112,4 +112,4 @@ def _show(result: PurgeResult, output: Output) -> None:
     elif result.runs:
         _show_runs(result.runs, output)
     elif not output.quiet:
-        out.print("There is nothing to purge.")
+        out.print("Nothing to purge.")

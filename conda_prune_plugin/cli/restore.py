@@ -112,4 +112,4 @@ def _show(result: RestoreResult, output: Output) -> None:
     if result.outcomes:
         show_restored(out, err, result.run.id, result.outcomes, quiet=output.quiet)
     elif not output.quiet:
-        show_restorable(out, result.run.id, dists)
+        show_restorable(out, result.run.id, dists, whole=output.verbosity > 0)

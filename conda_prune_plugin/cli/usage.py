@@ -31,6 +31,7 @@ EPILOG = """\
 examples:
   conda prune usage                environments and caches, largest first
   conda prune usage work           one environment in detail
+  conda prune usage --summary      a short table with what can be freed
   conda prune usage --packages     packages, their versions and users
   conda prune usage --html u.html  a report to explore in a browser
   conda prune usage --export ncdu | ncdu -f -
@@ -57,6 +58,9 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
         dest="by_package",
         action="store_true",
         help="List packages: versions, environments that use them, shared and duplicated space.",
+    )
+    what.add_argument(
+        "--summary", action="store_true", help="Only a short table: what takes the space, and how much can be freed."
     )
     what.add_argument("--html", metavar="FILE", help="Write an interactive report for the browser to FILE.")
     what.add_argument(
@@ -97,7 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
         options = usage_options(arguments)
         if options.export is not None:
             return _export(options, beginning)
-        return _run(options, beginning, _prune_command(arguments))
+        return _run(options, beginning, _prune_command(arguments), summary=bool(arguments.summary))
 
 
 def _export(options: UsageOptions, beginning: Beginning) -> int:
@@ -141,7 +145,7 @@ def _prune_command(arguments: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _run(options: UsageOptions, beginning: Beginning, command: str) -> int:
+def _run(options: UsageOptions, beginning: Beginning, command: str, *, summary: bool) -> int:
     from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import measure_usage
     from ..operations.prune.report_file import ReportFile
@@ -158,7 +162,7 @@ def _run(options: UsageOptions, beginning: Beginning, command: str) -> int:
 
         print_document(usage_document(result.usage, result.notices, packages=result.packages, zoomed=result.zoomed))
     else:
-        _show(result, output, file)
+        _show(result, output, file, summary=summary)
     return 0
 
 
@@ -171,11 +175,11 @@ def _write_report(file: ReportFile, result: UsageResult, command: str) -> None:
     file.write(report(result.usage, result.contents, parts, scan.inodes, now=time.time(), command=command))
 
 
-def _show(result: UsageResult, output: Output, file: ReportFile | None) -> None:
+def _show(result: UsageResult, output: Output, file: ReportFile | None, *, summary: bool) -> None:
     from ..presentation.plan_text import show_notices
     from ..presentation.terminal.console import console
     from ..presentation.usage.package_text import show_packages, show_zoom
-    from ..presentation.usage.usage_text import show_usage
+    from ..presentation.usage.usage_text import show_usage, show_usage_summary
 
     out, whole = console(sys.stdout), output.verbosity > 0
     if result.zoomed is not None:
@@ -183,10 +187,12 @@ def _show(result: UsageResult, output: Output, file: ReportFile | None) -> None:
     if result.packages is not None:
         names = {item.root.path: item.root.name or item.root.path for item in result.usage.environments}
         show_packages(out, result.packages, names, whole=whole)
-    if result.zoomed is None and result.packages is None:
-        show_usage(out, result.usage, now=time.time())
+    if summary:
+        show_usage_summary(out, result.usage)
+    elif result.zoomed is None and result.packages is None:
+        show_usage(out, result.usage, now=time.time(), verbosity=output.verbosity)
     if file is not None:
-        where = "would be written to" if output.dry_run else "is in"
-        out.print(f"The report {where} {file.path}.")
+        verb = "Would write" if output.dry_run else "Wrote"
+        out.print(f"{verb} the report to {file.path}.")
     sys.stdout.flush()
     show_notices(console(sys.stderr), result.notices)

@@ -95,6 +95,6 @@ def _show(result: Explanations, output: Output) -> None:
     from ..presentation.plan_text import show_notices
     from ..presentation.terminal.console import console
 
-    show_why(console(sys.stdout), found, places, alone, now=time.time())
+    show_why(console(sys.stdout), found, places, alone, now=time.time(), whole=output.verbosity > 0)
     sys.stdout.flush()
     show_notices(console(sys.stderr), result.notices)

@@ -184,6 +184,8 @@ class Cache:
 
     client: one of `Client`.
     top: for a directory of a nested cache, the real path of the cache that it lies in and is locked with.
+    owner: the name of the user who may remove what the caller may not; None for a cache that the caller may write to,
+        and where it is not the owner's permission that is lacking.
     """
 
     path: str
@@ -192,6 +194,7 @@ class Cache:
     writable: bool
     entries: tuple[Entry, ...]
     top: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Notice:
     hides_roots: there may be roots that are not known because of it. Hard links tell of them and copies need nothing,
         so this matters only where soft links are possible.
     stops: what it hides was asked for, so nothing is removed unless the user says so.
+    command: what helps, for many of one kind that are shown as one; empty for the usual command of the kind.
     """
 
     kind: str
@@ -35,3 +36,4 @@ class Notice:
     path: str
     hides_roots: bool = False
     stops: bool = False
+    command: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,11 +43,15 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The decision to keep an entry."""
+    """The decision to keep an entry.
+
+    reclaimable: the bytes that its removal would give back, if nothing but a lack of permission keeps it; otherwise 0.
+    """
 
     entry: Entry
     verdict: Verdict
     reasons: tuple[Reason, ...]
+    reclaimable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +208,43 @@ class OtherOutcome:
 
 
 def what_goes(plan: Plan) -> str:
-    """Return how many entries, leftovers and other things go."""
-    leftovers = sum(decision.leftover for decision in plan.remove)
-    counts = [(len(plan.remove) - leftovers, ("entry", "entries")), (leftovers, ("leftover", "leftovers"))]
-    other = Counter(item.kind for item in plan.other)
-    counts += [(other[kind], words) for kind, words in _OTHER.items()]
-    return _listed([plural(count, *words) for count, words in counts if count])
+    """Return how many packages, parts of packages, leftovers and other things go."""
+    return _listed([*_counted(plan.remove), *_other_counted(plan.other)])
+
+
+def counted(decisions: Iterable[Remove]) -> str:
+    """Return how many packages, parts of packages and leftovers go with these decisions."""
+    return _listed(_counted(decisions))
+
+
+def other_counted(others: Iterable[Other]) -> str:
+    """Return how many other things go."""
+    return _listed(_other_counted(others))
+
+
+def _counted(decisions: Iterable[Remove]) -> list[str]:
+    counts = Counter(words for decision in decisions for words in _nouns(decision))
+    return [plural(counts[words], *words) for words in _NOUNS if counts[words]]
+
+
+_PACKAGE, _LEFTOVER = ("package", "packages"), ("leftover", "leftovers")
+_DIRECTORY, _ARCHIVE = ("extracted package", "extracted packages"), ("package archive", "package archives")
+_NOUNS = (_PACKAGE, _DIRECTORY, _ARCHIVE, _LEFTOVER)
+
+
+def _nouns(decision: Remove) -> list[tuple[str, str]]:
+    """Return what goes with a decision: a whole package, a leftover, or each part of a package of which some stays."""
+    if decision.leftover:
+        return [_LEFTOVER]
+    if len(decision.parts) == len(decision.entry.parts):
+        return [_PACKAGE]
+    parts = [part for part in decision.parts if part.kind is not PartKind.LOCK]
+    return [_ARCHIVE if part.kind is PartKind.ARCHIVE else _DIRECTORY for part in parts]
+
+
+def _other_counted(others: Iterable[Other]) -> list[str]:
+    counts = Counter(item.kind for item in others)
+    return [plural(counts[kind], *words) for kind, words in _OTHER.items() if counts[kind]]
 
 
 def _listed(words: list[str]) -> str:

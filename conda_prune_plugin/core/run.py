@@ -45,6 +45,8 @@ class RunSummary:
     environments: it took environments away, and not packages out of caches.
     unexplained: there is something of it that nothing explains, so that it is left alone.
     own_files: how many files and directories of the user's own work it holds, which nothing else brings back.
+    size: the bytes that it took out. in_place: all that it could bring back is there already.
+    rebuildable: what is needed to make its environments again is there.
     """
 
     id: str
@@ -57,6 +59,14 @@ class RunSummary:
     environments: bool = False
     unexplained: bool = False
     own_files: int = 0
+    size: int = 0
+    in_place: bool = False
+    rebuildable: bool = True
+
+    @property
+    def restorable(self) -> bool:
+        """Whether a restore can bring back something, or is what settles it."""
+        return not self.in_place or bool(self.own_files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ class _Examination:
         )
 
     def _find_leftovers(self, inventory: Inventory) -> LeftoverSearchResult:
-        asked = Target.LEFTOVERS in self._scope.targets
+        asked = bool(self._scope.targets & (Target.LEFTOVERS | Target.REPAIR))
         if not asked and not self._search.everything:
             return LeftoverSearchResult(inventory)
         words = "Verifying packages" if self._search.hashes else "Looking for leftovers"

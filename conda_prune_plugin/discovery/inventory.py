@@ -113,9 +113,7 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
     hidden = any(notice.hides_roots for notice in notices)
     possible = _soft_links_unseen(watch.roots, caches, progress) if hidden else None
     if possible is not None:
-        message = (
-            f"Nothing is removed without --ignore-unreadable because of that: soft links are possible, {possible}."
-        )
+        message = f"Those environments may soft-link packages: {possible}."
         notices += (Notice(SOFT_LINKS_POSSIBLE, message, ""),)
     roots = watch.roots + further
     unsearched, remarks = (frozenset(), ()) if request.searches else entries_unsearched(caches, roots)
@@ -136,8 +134,8 @@ def entries_unsearched(caches: Iterable[Cache], roots: Iterable[Root]) -> tuple[
         found.update(entries)
         if stay := sum(not any(name in referenced for name in recorded_names(entry.dist)) for entry in entries):
             message = (
-                f"{plural(stay, 'package')} in {cache.path} can't be judged and stay: pixi and rattler keep no list of "
-                "their environments. Say with --search DIR where your projects are."
+                f"Kept {plural(stay, 'package')} in {cache.path}: pixi and rattler keep no list of their environments. "
+                "Name the directories of your projects with --search."
             )
             notices.append(Notice("unsearched-cache", message, cache.path))
     return frozenset(found), tuple(notices)
@@ -155,7 +153,7 @@ def _soft_links_unseen(
     # Nobody can testify for one that is there. One that is missing was most probably deleted, and without a trace of
     # soft links elsewhere every stale line of a registry would stop every run.
     if unreadable is not None:
-        return f"nothing can be said of those in {unreadable}, which can't be read"
+        return f"{unreadable} can't be read"
     return why_soft_links(roots, caches, progress)
 
 

@@ -8,14 +8,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..core.model import Entry, RootState
+from ..core.model import Entry, LastUsedFrom, ReasonKind, Root, RootKind, RootState, Verdict
 from ..core.notices import Notice
 from ..core.plan import Remove
 from ..core.rules.explanation import Explanation, KeptAlone
-from ..core.units import format_age, format_size, plural
+from ..core.units import format_age, format_size
 from .plan_json import SCHEMA, iso_time, reason_document, root_document, warnings_document
-from .plan_text import reason_text
+from .plan_text import LINES, is_in_use, reason_texts
 from .terminal.printable import printable
+from .terminal.tables import Row, show_table
 
 #: For each entry the files that hold it, each with the environment that it lies in, if any.
 Places = Mapping[Entry, Sequence[tuple[str, "str | None"]]]
@@ -71,23 +72,47 @@ def _package(item: Explanation, places: Places) -> dict[str, Any]:
     return document
 
 
+#: How a verdict is put.
+_VERDICTS = {
+    Verdict.REACHABLE: "in use",
+    Verdict.UNREFERENCED: "unused",
+    Verdict.UNKNOWN: "can't be judged",
+    Verdict.LEFTOVER: "leftover",
+}
+
+
 def show_why(
-    out: Console, found: Sequence[Explanation], places: Places, alone: Sequence[KeptAlone] | None, *, now: float
+    out: Console,
+    found: Sequence[Explanation],
+    places: Places,
+    alone: Sequence[KeptAlone] | None,
+    *,
+    now: float,
+    whole: bool = False,
 ) -> None:
     """Print every explanation in a paragraph of its own, then what each root alone keeps."""
     for item in found:
         out.print(Text(printable(item.entry.dist), style="bold", overflow="fold"), end="")
-        out.print(Text(f" in {printable(item.entry.cache)}: {item.verdict}", overflow="fold"))
-        for reason in item.reasons:
-            _line(out, f"{'stays' if item.removal is None else 'goes'}: {reason_text(reason)}")
+        out.print(Text(f" in {printable(item.entry.cache)}: {_verdict(item)}", overflow="fold"))
+        for reason in reason_texts(item.reasons, whole=whole):
+            _line(out, f"{'kept' if item.removal is None else 'removable'}: {reason}")
         if item.removal is not None:
-            _line(out, f"{_since(item.removal, now)}; {format_size(item.removal.reclaimable)} reclaimable")
+            _line(out, f"frees {format_size(item.removal.reclaimable)}{_since(item.removal, now)}")
         for line in _held(places.get(item.entry)):
             _line(out, line)
     if not found and alone is None:
-        out.print("Nothing in the caches is linked from somewhere unknown.")
+        out.print("No package in the caches is hard-linked by an unknown environment.")
     if alone is not None:
-        _show_alone(out, alone)
+        _show_alone(out, alone, whole=whole)
+
+
+def _verdict(item: Explanation) -> str:
+    """Return the verdict in words; a package that only a rule or a lockfile names is not in use."""
+    of_environments = (ReasonKind.ENVIRONMENT, ReasonKind.LINKED, ReasonKind.UNLINKED)
+    if item.verdict is Verdict.REACHABLE and not any(reason.kind in of_environments for reason in item.reasons):
+        kept = (ReasonKind.TARBALL, ReasonKind.EXTRACTED)
+        return "in use" if any(reason.kind in kept for reason in item.reasons) else "unused, but kept"
+    return _VERDICTS[item.verdict]
 
 
 def _line(out: Console, text: str) -> None:
@@ -95,39 +120,55 @@ def _line(out: Console, text: str) -> None:
 
 
 def _since(removal: Remove, now: float) -> str:
+    """Return when a package was last used, to follow what it frees; nothing of one that is in use."""
+    if is_in_use(removal):
+        return ""
     if removal.last_used is None:
-        return "when it was last used is not known"
+        return "; last used: unknown"
     age = format_age(now - removal.last_used)
     time = iso_time(removal.last_used) or "unknown"
-    if removal.last_used_from is not None and removal.last_used_from.value == "link":
-        return f"unused since {time} ({age} ago), when a link to its files was last made or removed"
-    return f"unused since {time} ({age} ago), when it was fetched or extracted"
+    if removal.last_used_from is LastUsedFrom.LINK:
+        return f"; last hard link made or removed {age} ago ({time})"
+    return f"; age of the files: {age} ({time}), no hard link shows a later use"
 
 
 def _held(places: Sequence[tuple[str, str | None]] | None) -> Iterable[str]:
     if places is None:
         return
     if not places:
-        yield "found: nothing there holds it"
+        yield "found: nothing in that directory is linked to it"
     by_prefix: dict[str | None, list[str]] = {}
     for path, prefix in places:
         by_prefix.setdefault(prefix, []).append(path)
     for prefix, paths in by_prefix.items():
-        where = f"the environment {prefix}" if prefix else "no environment"
+        where = f"environment {prefix}" if prefix else "outside of environments"
         more = f" and {len(paths) - _MANY:,} more" if len(paths) > _MANY else ""
         yield f"found: {where} ({', '.join(paths[:_MANY])}{more})"
 
 
-def _show_alone(out: Console, alone: Sequence[KeptAlone]) -> None:
+def _show_alone(out: Console, alone: Sequence[KeptAlone], *, whole: bool) -> None:
     if not alone:
-        out.print("There are no roots: nothing is kept.")
+        out.print("No environments, lockfiles or rules found: nothing keeps a package.")
         return
-    out.print("Bytes that could be reclaimed if one root went away, and what only it names:")
-    width = max(len(format_size(item.reclaimable)) for item in alone)
-    for item in sorted(alone, key=lambda item: -item.reclaimable):
-        root = item.root
-        state = "" if root.state is RootState.OK else f", {root.state}"
-        name = root.name or root.path
-        path = f" ({root.path})" if root.path and root.path != name else ""
-        entries = f"{len(item.entries):,} of {plural(len(root.packages), 'package')}"
-        _line(out, f"{format_size(item.reclaimable):>{width}}  {root.kind} {name}{path}: {entries}{state}")
+    environments = all(item.root.kind is RootKind.ENVIRONMENT for item in alone)
+    what = "one environment" if environments else "one environment, lockfile or rule"
+    out.print(f"Space in the caches that removing {what} would free:")
+    ranked = sorted(alone, key=lambda item: -item.reclaimable)
+    shown = ranked if whole else ranked[:LINES]
+    rows = [
+        Row(
+            _root(item.root, whole=whole),
+            (format_size(item.reclaimable), f"{len(item.entries):,}", f"{len(item.root.packages):,}"),
+        )
+        for item in shown
+    ]
+    show_table(out, "  only it uses", ("frees", "packages", "of"), rows)
+    if len(ranked) > len(shown):
+        _line(out, f"and {len(ranked) - len(shown):,} more (-v shows all)")
+
+
+def _root(root: Root, *, whole: bool) -> str:
+    state = "" if root.state is RootState.OK else f", {root.state}"
+    name = root.name or root.path
+    path = f" ({root.path})" if whole and root.path and root.path != name else ""
+    return printable(f"  {root.kind} {name}{path}{state}")

@@ -286,3 +286,14 @@ def test_a_lock_that_a_process_holds_stays_whatever_its_age() -> None:
 
     assert _words(lock) == [("locked", "process 7 holds it", None)]
     assert isinstance(_decide(replace(lock, held=None)), Remove)
+
+
+def test_a_repair_alone_removes_no_leftover() -> None:
+    mended = _leftover(archive=ARCHIVE)
+
+    plan = _plan(mended, _trash(), leftovers=False)
+
+    assert [repair.removal.entry for repair in plan.repair] == [mended.entry]
+    assert plan.remove == ()
+    trash = next(keep for keep in plan.keep if keep.entry.dist == ".trash")
+    assert trash.reasons[0] == Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--repair without --leftovers)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,19 @@ from conda_prune_plugin.core.model import (
     Verdict,
 )
 from conda_prune_plugin.core.notices import ESTIMATED, LAYERED, Notice
-from conda_prune_plugin.core.plan import Keep, Other, Outcome, Plan, Reason, Remove, Repair, label, what_goes
+from conda_prune_plugin.core.plan import (
+    Keep,
+    Other,
+    Outcome,
+    Plan,
+    Reason,
+    Remove,
+    Repair,
+    counted,
+    label,
+    other_counted,
+    what_goes,
+)
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.reachability import SoftLinks
@@ -261,17 +274,33 @@ def test_what_goes_is_told_in_a_few_words() -> None:
     index, log, temporary = (_other(kind) for kind in (OtherKind.INDEX_CACHE, OtherKind.LOGFILES, OtherKind.TEMPFILES))
 
     assert what_goes(_plan()) == ""
-    assert what_goes(_plan(one)) == "1 entry"
-    assert what_goes(_plan(one, two, leftover)) == "2 entries and 1 leftover"
+    assert what_goes(_plan(one)) == "1 package"
+    assert what_goes(_plan(one, two, leftover)) == "2 packages and 1 leftover"
     assert what_goes(_plan(leftover, leftover)) == "2 leftovers"
     assert (
         what_goes(_plan(one, other=(log, index, temporary)))
-        == "1 entry, 1 index cache, 1 temporary file and 1 log file"
+        == "1 package, 1 index cache, 1 temporary file and 1 log file"
     )
     assert (
         what_goes(_plan(other=(index, index, temporary, temporary, log, log)))
         == "2 index caches, 2 temporary files and 2 log files"
     )
+
+
+def test_parts_of_packages_are_not_counted_as_packages() -> None:
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.ARCHIVE, PartKind.LOCK)
+    tree, archive, older, lock = entry.parts
+
+    def going(*parts: Part) -> Remove:
+        return dataclasses.replace(a_removal(entry), parts=parts)
+
+    assert counted([going(tree, archive, older, lock)]) == "1 package"
+    assert counted([going(archive, older)]) == "2 package archives"
+    assert counted([going(tree, lock), going(archive)]) == "1 extracted package and 1 package archive"
+    assert counted([going(tree), going(tree)]) == "2 extracted packages"
+    assert counted([going(archive)]) == "1 package archive"
+    assert counted([]) == other_counted([]) == ""
+    assert other_counted([_other(OtherKind.LOGFILES)]) == "1 log file"
 
 
 def test_a_plan_counts_all_that_goes() -> None:

@@ -480,3 +480,29 @@ def test_an_entry_is_referenced_by_each_name_that_its_metadata_has() -> None:
         evidence = evidence_on(entry, dist="python-x-1-0", aliases=("x-1-0",))
         plan = make_plan(an_inventory(entry, roots=(a_root("/e", name),)), [evidence], Policy(min_age=0), NOW)
         assert [keep.entry for keep in plan.keep] == [entry]
+
+
+def test_what_only_a_lack_of_permission_keeps_tells_its_bytes() -> None:
+    both = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
+
+    def withheld(item: Evidence, **policy: Any) -> list[int]:
+        return [keep.reclaimable for keep in _plan(item, writable=False, **policy).keep]
+
+    assert withheld(evidence_on(both)) == [2000]
+    assert withheld(evidence_on(both), kinds=frozenset({PartKind.ARCHIVE})) == [1000]
+    assert withheld(evidence_on(both, doubt="it is odd")) == [0]
+    assert withheld(evidence_on(both, irreplaceable="no url")) == [0]
+    assert withheld(evidence_on(both, measurements=())) == [0]
+    root = a_root("/envs/e", "a-1-0")
+    assert [keep.reclaimable for keep in _plan(evidence_on(both), roots=(root,), writable=False).keep] == [0]
+    assert Keep(both, Verdict.UNKNOWN, ()).reclaimable == 0
+
+
+def test_what_two_withheld_packages_share_counts_once() -> None:
+    inode = SharedInode(1, 7, links=2, inside=1, allocated=50)
+    items = [
+        evidence_on(entry, measurements=((entry.parts[0], a_measurement(1000, inode)),))
+        for entry in (an_entry("a-1-0"), an_entry("b-1-0"))
+    ]
+
+    assert [keep.reclaimable for keep in _plan(*items, writable=False).keep] == [1000, 1050]

@@ -371,7 +371,7 @@ def test_a_run_that_is_not_understood_is_left_alone_and_nothing_is_made_up_of_it
     assert (told["time"], told["disposal"], told["destination"]) == (None, None, None)
     listed, purged = empty.run("prune", "restore"), empty.run("prune", "purge", run.name, "--yes")
     assert f"{run.name}  unknown" in listed.out
-    assert "not understood" in listed.out
+    assert "unreadable" in listed.out
     assert all(f"delete {run}." in answer.err for answer in (listed, purged))
     assert purged.code == 1
     assert (run / "0").exists()
@@ -386,8 +386,8 @@ def test_a_run_that_was_cut_off_before_it_had_a_receipt_is_said_to_be_finished_b
 
     listed = empty.run("prune", "restore")
 
-    assert "cut off or going on" in listed.out
-    assert "finishes what it left" in listed.err
+    assert "unfinished" in listed.out
+    assert "completes it" in listed.err
     assert empty.prune("--yes").code == 0
     assert not run.exists()
 
@@ -413,5 +413,5 @@ def test_with_nothing_there_it_says_so(empty: Machine, command: tuple[str, ...])
 
     assert answer.code == 1
     assert "nothing to restore" in answer.err
-    assert empty.run("prune", "restore").out == "There is nothing to restore.\n"
-    assert empty.run("prune", "purge", "--all", "--yes").out == "There is nothing to purge.\n"
+    assert empty.run("prune", "restore").out == "Nothing to restore.\n"
+    assert empty.run("prune", "purge", "--all", "--yes").out == "Nothing to purge.\n"

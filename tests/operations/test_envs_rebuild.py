@@ -76,7 +76,7 @@ def test_what_a_rebuild_does_not_bring_back_is_told_and_not_counted(moody: Machi
     restored = moody.run("prune", "restore", "last")
 
     # The package's own script makes one file of no package.
-    assert re.search(rf"Restored 1 environment of the run \S+, {files - 1} files\.", restored.out)
+    assert re.search(rf"Restored 1 environment from run \S+: {files - 1} files\.", restored.out)
     assert "e: it had 3 files of no package, which were not exported." in restored.err
 
 

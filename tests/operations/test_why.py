@@ -200,8 +200,8 @@ def test_what_would_go_says_since_when_nothing_uses_it(empty: Machine, tiny: Tin
     text = _why(empty, "a").out
 
     assert (package["last_used"], package["last_used_from"]) == ("2001-09-09T01:46:40Z", "extraction")
-    assert "unused since 2001-09-09T01:46:40Z" in text
-    assert "goes: no environment references it" in text
+    assert "(2001-09-09T01:46:40Z)" in text
+    assert "removable: no environment references it" in text
 
 
 def test_unlinked_entries_are_reachable_and_would_go(empty: Machine, tiny: Tiny) -> None:
@@ -259,7 +259,7 @@ def test_hostile_names_are_printed_on_one_line(empty: Machine) -> None:
     assert answer.code == 0, answer.err
     assert "\x1b" not in answer.out
     assert r"a-1-0 in " in answer.out
-    assert r"ca\nche \x1b[31m: unknown" in answer.out
+    assert r"ca\nche \x1b[31m: can't be judged" in answer.out
 
 
 @pytest.mark.parametrize(

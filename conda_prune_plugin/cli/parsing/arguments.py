@@ -90,6 +90,11 @@ def usage_options(arguments: argparse.Namespace) -> UsageOptions:
             "--export can't be combined with --json, --html or --packages.",
             hint="Each writes a document of its own: run the command once for each.",
         )
+    if arguments.summary and (arguments.export is not None or arguments.by_package or arguments.environment):
+        raise UsageError(
+            "--summary can't be combined with NAME, --packages or --export.",
+            hint="It summarizes everything. Leave one of them out.",
+        )
     return UsageOptions(
         **_planning(arguments),
         environment=arguments.environment,
@@ -237,6 +242,9 @@ def targets_of(arguments: argparse.Namespace) -> Target:
     for given, target in table:
         if given:
             targets |= target
+    if arguments.repair and not targets:
+        # It repairs, and removes nothing that was not asked for.
+        return Target.REPAIR
     if arguments.verify or arguments.repair:
         targets = (targets or DEFAULT) | Target.LEFTOVERS
     return (targets or DEFAULT) | (Target.UNLINKED if arguments.unlinked else Target(0))

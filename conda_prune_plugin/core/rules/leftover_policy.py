@@ -139,6 +139,8 @@ def _recent(subject: _LeftoverSubject) -> Iterable[Reason]:
 
 
 def _not_selected(subject: _LeftoverSubject) -> Iterable[Reason]:
+    if not subject.policy.leftovers and subject.leftover.archive is None:
+        yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--repair without --leftovers)")
     if not subject.leftover.chosen:
         yield Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--only)")
     age = subject.now - subject.leftover.changed

@@ -66,12 +66,13 @@ def make_plan(
     going = frozenset(item.entry for item in free_to_go)
     if needed is not None:
         going, missed = least_recently_used(free_to_go, policy.selected, needed)
+    others = Ledger()
     for subject in subjects:
         if subject.entry in going:
             remove.append(_removal(subject, by_entry[subject.entry], ledger))
         else:
             found = reasons[subject.entry] or with_references(subject, (_NOT_NEEDED_FOR_LIMIT,))
-            keep.append(Keep(subject.entry, _verdict(found), found))
+            keep.append(Keep(subject.entry, _verdict(found), found, _withheld(subject, found, others)))
     mended = repairs(leftovers, keep, referenced)
     return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), mended)
 
@@ -154,6 +155,14 @@ def _verdict(reasons: Sequence[Reason]) -> Verdict:
     if kinds & {ReasonKind.UNKNOWN, ReasonKind.UNREADABLE}:
         return Verdict.UNKNOWN
     return Verdict.UNREFERENCED
+
+
+def _withheld(subject: Subject, reasons: Sequence[Reason], ledger: Ledger) -> int:
+    """Return the bytes that only a lack of permission keeps; what went before is in a ledger."""
+    if subject.evidence is None or {reason.kind for reason in reasons} != {ReasonKind.READ_ONLY}:
+        return 0
+    measured = dict(subject.evidence.measurements)
+    return sum(ledger.remove(measured[part]) for part in subject.policy.selected(subject.entry) if part in measured)
 
 
 def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:

@@ -32,6 +32,7 @@ class Policy:
         they share.
     redundant: the entries whose extracted directory goes though environments have them, because a sound archive stays.
     tarballs: the entries whose archives go though environments have them, because their extracted directory is whole.
+    leftovers: whether leftovers may go; damaged packages in use are repaired in any case.
     """
 
     kinds: frozenset[PartKind] = frozenset(PartKind)
@@ -45,6 +46,7 @@ class Policy:
     redundant: frozenset[Entry] = frozenset()
     tarballs: frozenset[Entry] = frozenset()
     budget: Budget = NO_BUDGET
+    leftovers: bool = True
 
     def selected(self, entry: Entry) -> tuple[Part, ...]:
         """Return the parts of an entry that may go at all."""

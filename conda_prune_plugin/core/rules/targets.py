@@ -14,7 +14,8 @@ class Target(Flag):
     archives of reachable entries too, where their extracted directory is whole. UNLINKED: also reachable entries that
     no environment shares a file with. HARD_LINKED: and those whose files environments hard-link, which keep them then.
     REDUNDANT: the extracted directories of reachable entries that no environment soft-links and whose archive is sound;
-    RECORDS: with conda's records of the archives in them. The last three are not in the entries of a cache.
+    RECORDS: with conda's records of the archives in them. INDEX_CACHE, TEMPFILES and LOGFILES are not in the entries of
+    a cache. REPAIR: nothing goes, and what is damaged and in use is extracted again.
     """
 
     PACKAGES = auto()
@@ -28,6 +29,7 @@ class Target(Flag):
     INDEX_CACHE = auto()
     TEMPFILES = auto()
     LOGFILES = auto()
+    REPAIR = auto()
 
 
 #: Without any target.

@@ -104,8 +104,8 @@ def unregistered_notices() -> tuple[Notice, ...]:
 def _unregistered(source: str) -> Notice:
     where = "The environment variable CONDA_REGISTER_ENVS" if source == "envvars" else source
     message = (
-        f"{where} sets {REGISTER} to false: environments created with it are listed nowhere. "
-        "Name them with --root, or where they are with --search."
+        f"{where} sets {REGISTER} to false, so environments created with it are unknown. "
+        "Name them with --root, or the directories they are in with --search."
     )
     return Notice(UNREGISTERED, message, source if os.path.isabs(source) else "", hides_roots=True)
 

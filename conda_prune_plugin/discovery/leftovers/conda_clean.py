@@ -52,7 +52,7 @@ def find_other(
     found, staying = _removable_and_not(places, measure)
     if staying:
         what = plural(len(staying), "temporary or log file or index cache", "temporary or log files or index caches")
-        message = f"{what} can't be read, or not removed by you, and will stay; the first: {staying[0]}."
+        message = f"Kept {what}: no permission. The first is {staying[0]}."
         notices.append(Notice("read-only", message, staying[0]))
     return tuple(found), tuple(notices)
 
@@ -107,7 +107,7 @@ class _TemporaryFileSearch:
         except RecursionError:
             # os.walk calls itself for each directory until Python 3.12.
             self._leave(
-                prefix, f"In {prefix} directories lie too deep for the search for temporary files: what is there stays."
+                prefix, f"Kept the temporary files in {prefix}: its directories are nested too deeply to search."
             )
             return
         files = {path for path in temporary.files - self._seen if not path.startswith(self._inside_caches)}
@@ -127,7 +127,9 @@ class _TemporaryFileSearch:
     def kept(self) -> Iterator[Notice]:
         """Give notices on what is too recent or in use."""
         if self._recent:
-            message = f"{plural(self._recent, 'temporary file')} changed too recently to be removed (--min-age)."
+            message = (
+                f"Kept {plural(self._recent, 'temporary file')}: changed too recently (include them with --min-age 0)."
+            )
             yield Notice("recent-tempfiles", message, "")
         if self._held:
             (path, process), count = next(iter(self._held.items())), plural(len(self._held), "lock")

@@ -93,7 +93,7 @@ def with_unseen(inventory: Inventory, softly: SoftLinks) -> tuple[Inventory, tup
     notices = tuple(
         Notice(
             "unreadable-directory",
-            f"A part of the environment {path} can't be listed, and the rest of it has soft links into the caches.",
+            f"Can't list all of the environment {path}, and the rest of it has soft links into the caches.",
             path,
             hides_roots=True,
         )

@@ -90,7 +90,23 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
             lock.name == RATTLER_LOCK or lock in parts.get(_locked(lock), ()) for lock in locks
         )
         client = Client.RATTLER if by_rattler else Client.CONDA
-    return Cache(path, real_path, client, failures.may_write(real_path), entries, top)
+    writable = failures.may_write(real_path)
+    return Cache(path, real_path, client, writable, entries, top, None if writable else _owner(real_path))
+
+
+def _owner(real_path: str) -> str | None:
+    """Return the user who may remove what the caller may not, if it is another."""
+    try:
+        import pwd
+
+        user = os.stat(real_path).st_uid
+        return None if user == os.geteuid() else pwd.getpwuid(user).pw_name
+    # Windows has no such module, and not every user has a name.
+    except (ImportError, KeyError):
+        return None
+    except OSError as error:
+        failures.note(error, real_path)
+        return None
 
 
 def _locked(lock: Part) -> str:

@@ -50,8 +50,7 @@ def check_sources(
     notices = tuple(
         Notice(
             "channel-not-asked",
-            f"The channel {channel} could not be asked what it still has ({index.failure}), "
-            "so what came from it counts as irreplaceable.",
+            f"Can't check the channel {channel} ({index.failure}), so its packages are kept as irreplaceable.",
             "",
         )
         for channel, index in indexes.items()

@@ -56,7 +56,7 @@ def with_noted_places(directories: Iterable[str], notices: list[Notice], *, own:
             except OSError as error:
                 failures.note(error)
                 if not isinstance(error, FileNotFoundError):
-                    message = f"The note {path} can't be read: {error.strerror}. What it leads to is not protected."
+                    message = f"Can't read {path}: {error.strerror}. The backups it points to are not protected."
                     notices.append(Notice("unreadable-directory", message, path, hides_roots=True))
                 continue
             if os.path.isabs(line) and b"\0" not in line and b"\n" not in line:
@@ -75,8 +75,8 @@ def note_names(directory: str) -> tuple[str, ...]:
 
 def _away(place: str, note: str) -> Notice:
     message = (
-        f"Environments were set aside in {place}, which is not there, so nothing protects what they soft-link. "
-        f"Mount its disk first; if they are gone for good, delete {note}."
+        f"Backups of environments in {place} are missing, so packages they soft-link are not protected. "
+        f"Mount its disk first, or delete {note} if you deleted them."
     )
     return Notice(MISSING, message, place, hides_roots=True)
 

@@ -127,7 +127,7 @@ def missing_notice(prefix: str) -> Notice:
     """Return the notice on an environment that is not there."""
     message = (
         f"Environment {prefix} is registered but missing, so packages it soft-links are not protected. "
-        "Mount its disk first, or ignore this if you deleted it."
+        "Mount its disk first, name its new place with --root if you moved it, or ignore this if you deleted it."
     )
     return Notice(MISSING, message, prefix, hides_roots=True)
 
@@ -139,10 +139,7 @@ def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Roo
         # No disk is mounted on a file.
         notices = () if failures.isfile(prefix) else (missing_notice(prefix),)
         return Root(prefix, name, RootState.MISSING, frozenset()), notices
-    message = (
-        f"The environment {prefix} can't be read ({error.strerror}), so what it references is not known "
-        "and what it soft-links is not protected."
-    )
+    message = f"The environment {prefix} can't be read ({error.strerror}), so packages it soft-links are not protected."
     notice = Notice("unreadable-environment", message, prefix, hides_roots=True)
     return Root(prefix, name, RootState.UNREADABLE, frozenset()), (notice,)
 
@@ -189,7 +186,7 @@ def _is_doubtful(record: os.DirEntry[str]) -> bool:
 
 def _corrupt_record(path: str, prefix: str) -> Notice:
     message = (
-        f"The record {path} can't be read. The package that its name gives stays in the caches, but conda may not "
-        f"be able to use the environment: reinstall the package into {prefix}, or move the file out of {META}."
+        f"The record {path} can't be read. Its package is kept, but conda may fail to use the environment. "
+        f"Reinstall the package into {prefix}, or move the file out of {META}."
     )
     return Notice("corrupt-record", message, path)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ... import failures
 from ...core.layout import META
 from ...core.notices import Notice
+from ...core.units import plural
 from ...errors import NoSuchDirectoryError
 from ..system.mounts import KERNEL
 
@@ -35,8 +36,8 @@ def search_environments(
     notices = []
     if unreadable:
         message = (
-            f"Below {top} {len(unreadable)} directories can't be read (the first is {unreadable[0]}); "
-            "an environment inside them would not be found."
+            f"Can't read {plural(len(unreadable), 'directory', 'directories')} below {top}, such as {unreadable[0]}. "
+            "Environments inside are unknown."
         )
         notices.append(Notice("unreadable-directory", message, unreadable[0], hides_roots=True))
     return tuple(found), tuple(notices)

@@ -209,7 +209,7 @@ def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
                 continue
             message = (
                 f"The registry {registry} can't be read: {error.strerror}. "
-                "Environments that only it lists are not known; name them with --root."
+                "Environments that only it lists are unknown. Name them with --root."
             )
             own = registry in sources.registries
             notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
@@ -226,8 +226,8 @@ def _overlong(registry: str, lines: Sequence[int]) -> Iterator[Notice]:
 
 def _unseen_other_user(name: str, cache: str, registry: str, error: OSError) -> Notice:
     message = (
-        f"{name} uses the package cache {cache} too, and the registry {registry} can't be read ({error.strerror}): "
-        "what environments of that user soft-link from the cache is not known. Root, or that user, sees them."
+        f"{name} also uses the package cache {cache}, and the registry {registry} can't be read ({error.strerror}), "
+        "so packages that environments of that user soft-link are not protected. Run this as root to see them."
     )
     return Notice("unreadable-neighbour", message, registry, hides_roots=True)
 

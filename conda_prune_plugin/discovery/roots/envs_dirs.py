@@ -150,6 +150,6 @@ def _broken_link(path: str) -> str | None:
 def _unlisted(directory: str, why: str) -> Notice:
     message = (
         f"Can't list the environments in {directory}: {why}. "
-        "Packages that they soft-link are not protected; name them with --root if you can."
+        "Packages they soft-link are not protected. Name the environments with --root."
     )
     return Notice("unreadable-directory", message, directory, hides_roots=True)

@@ -103,8 +103,8 @@ def unmatched(lockfile: Lockfile, caches: Iterable[Cache]) -> tuple[Notice, ...]
     return tuple(
         Notice(
             "no-match",
-            f"{lockfile.path}, line {line}: {source} is taken for a directory of sources; "
-            "if it should be a package, it has no suffix, and none in the caches is called so.",
+            f"{lockfile.path}, line {line}: {source} is read as a source directory. No package in the caches has "
+            "this name.",
             lockfile.path,
         )
         for source, line in lockfile.maybe.items()

@@ -46,8 +46,8 @@ def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], 
         failures.note(error)
         dists = frozenset(filter(None, map(_named, content.decode("utf-8", "replace").splitlines())))
         message = (
-            f"The history {path} can't be understood ({error}), so its revisions are not known; "
-            "every package that it names stays."
+            f"The history {path} can't be parsed ({error}), so its revisions are unknown. "
+            "Every package it names is kept."
         )
         return (_revision(environment, "the history", dists),) if dists else (), (
             Notice("broken-history", message, path),
@@ -119,9 +119,7 @@ def _mixed(lines: Sequence[str]) -> bool:
 
 
 def _unreadable(path: str, error: OSError) -> Notice:
-    message = (
-        f"The history {path} can't be read ({error.strerror or error}), so what --keep-revisions asks for is not known."
-    )
+    message = f"The history {path} can't be read ({error.strerror or error}), so --keep-revisions can't be honored."
     return Notice("unreadable-history", message, path, stops=True)
 
 

@@ -79,7 +79,7 @@ class RootWatch:
             self.roots, self.notices = self._read(survey)
             if newly_hidden := self._hiding(self.notices) - self._hidden:
                 raise UnreadableEnvironmentError(
-                    f"{min(newly_hidden)} can't be read any more, so what it references is not known.",
+                    f"{min(newly_hidden)} can't be read any more, so the packages it uses are unknown.",
                     hint="What was not deleted yet is at its place. Try again when it can be read.",
                     path=min(newly_hidden),
                 )
@@ -180,5 +180,5 @@ _unlike = itertools.count(1)
 
 def _no_cache(configured: Iterable[str]) -> Notice:
     places = ", ".join(configured)
-    message = f"There is no package cache in any of the configured places ({places}); name one with --pkgs-dir."
+    message = f"No package cache found in {places}. Name one with --pkgs-dir."
     return Notice("no-cache", message, "")

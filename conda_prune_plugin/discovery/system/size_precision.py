@@ -26,15 +26,15 @@ def precision_notices(caches: Iterable[Cache]) -> tuple[Notice, ...]:
 
 def _estimated() -> Notice:
     message = (
-        "This system does not tell how much of the disk a file takes: all sizes are lengths, "
-        f"rounded up to {CLUSTER // 1024} KiB each."
+        "This system doesn't report the disk space of a file: all sizes are file lengths, "
+        f"each rounded up to {CLUSTER // 1024} KiB."
     )
     return Notice(ESTIMATED, message, "")
 
 
 def _layered(cache: Cache, kind: str) -> Notice:
     message = (
-        f"{cache.path} lies on layers ({kind}), as in a container. What comes from a lower layer, an image's say, "
-        "takes its space there for ever: sizes tell at most what is freed, and its directories may be skipped."
+        f"{cache.path} is on a layered file system ({kind}), as in a container. Removing files of a lower layer, such "
+        "as an image, frees nothing, so all sizes are upper bounds, and its directories may be skipped."
     )
     return Notice(LAYERED, message, cache.path)

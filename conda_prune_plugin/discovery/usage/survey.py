@@ -74,7 +74,7 @@ class Scan:
         """What could not be read."""
         for tree in (*(joined(item.parts.values()) for item in self.caches), *(tree for _, tree in self.environments)):
             for path, why in tree.unreadable:
-                message = f"{path} can't be read ({why}) and is not counted."
+                message = f"Can't read {path} ({why}), so it isn't counted."
                 yield Notice("unreadable-directory", message, path)
 
 

@@ -86,6 +86,12 @@ class StoredRun:
             return self.cache.client == Client.ENVIRONMENTS
         return any(part.kind is PartKind.ENVIRONMENT for entry in self.receipt.entries for part in entry.parts)
 
+    @property
+    def in_place(self) -> bool:
+        """Whether something lies in each place to which an entry of it could come back: nothing is overwritten."""
+        names = [part.name for entry in self.entries for part in entry.parts if part.kind is not PartKind.LOCK]
+        return bool(names) and all(failures.lexists(os.path.join(self.cache.real_path, name)) for name in names)
+
     def held(self, entry: ReceiptEntry) -> tuple[Held, ...]:
         """Return the parts of an entry that lie in the folder."""
         return tuple(part for part in entry.parts if part.number in self.present)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from errno import EACCES
 from os.path import realpath
 
 from ...core.envs.environment_use import Environment, Protection, RemovedEnvironment
@@ -20,7 +21,7 @@ from ..prune.preflight import refuse_running
 from ..prune.what_if import plan_without
 from ..run_as_owner import removal_hooks_as_owner, remove_environments_as_owners
 from ..runs.run_store import new_run_id
-from ..runs.state_dirs import forget_places, note_place
+from ..runs.state_dirs import forget_places, note_place, place_of
 from .eligibility import PlannedRemoval, allowed, objection, planned_removals, refuse_protected, why_protected
 from .list_envs import Listing
 
@@ -64,14 +65,17 @@ def protection_notices(protected: Iterable[tuple[Environment, Sequence[Protectio
 def with_details(
     listing: Listing, eligible: Iterable[Environment], result: EnvsResult
 ) -> tuple[tuple[PlannedRemoval, ...], EnvsResult]:
-    """Return what the removal of each environment needs; one that is gone meanwhile is reported and stops no other."""
+    """Return what the removal of each environment needs; one that can't be removed is reported and stops no other."""
     removals: list[PlannedRemoval] = []
     notices: list[Notice] = []
     for environment in eligible:
         try:
+            place = place_of(environment.path)
+            if not place.writable:
+                raise PermissionError(EACCES, f"you don't have permission to change {place.path}")
             removals.append(planned_removals(environment, listing.scan, result.now))
         except OSError as error:
-            message = f"{environment.path} can't be removed: {error.strerror or error}."
+            message = f"Kept {environment.path}: {error.strerror or error}."
             notices.append(Notice("removal", message, environment.path))
     failed = result.failed or bool(notices)
     return tuple(removals), replace(result, failed=failed, notices=(*result.notices, *notices))

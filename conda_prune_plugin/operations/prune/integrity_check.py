@@ -22,12 +22,15 @@ from ...presentation.terminal.progress import Reporter
 _AT_A_TIME = 16
 
 
-def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
-    """Return a warning for each damaged package that stays as it is because environments are linked to it."""
+def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, ...]:
+    """Return a warning for each damaged package that stays as it is because environments are linked to it.
+
+    verified: hashes were compared, so the same is needed to find the damage again.
+    """
     mended = {item.removal.entry for item in plan.repair}
     archives = _with_archive(plan.inventory)
     return tuple(
-        _notice(keep.entry, keep.reasons[-1].detail, archives, _obstacle(keep))
+        _notice(keep.entry, keep.reasons[-1].detail, archives, _obstacle(keep), verified=verified)
         for keep in plan.keep
         if keep.verdict is Verdict.LEFTOVER and _in_use(keep) and keep.entry not in mended
     )
@@ -86,13 +89,23 @@ def _packages(leftovers: Iterable[Leftover]) -> Iterable[Leftover]:
     return (item for item in leftovers if item.holds_files)
 
 
-def _notice(entry: Entry, detail: str, archives: Collection[tuple[str, str]], obstacle: str | None = None) -> Notice:
+def _notice(
+    entry: Entry,
+    detail: str,
+    archives: Collection[tuple[str, str]],
+    obstacle: str | None = None,
+    *,
+    verified: bool = False,
+) -> Notice:
     path = entry.path(entry.parts[0])
-    remedy = "`conda prune --repair` extracts it anew" + (f", but not now: {obstacle}" if obstacle else "")
+    command = "conda prune --verify --repair" if verified else "conda prune --repair"
+    remedy = f"Extract it again with `{command}`"
+    if obstacle:
+        remedy = f"It can't be repaired now ({obstacle}). Later, extract it again with `{command}`"
     if (entry.cache, entry.dist) not in archives:
-        remedy = "put its archive from its channel beside it, and `conda prune --repair` extracts it anew"
+        remedy = f"Download its archive from its channel into the cache, then run `{command}`"
     message = (
-        f"The package {path} is in use and damaged: {detail}. conda takes it for whole, and environments made from "
-        f"it fail or lack files: {remedy}."
+        f"The package {path} is in use and damaged: {detail}. Environments created from it fail or lack files. "
+        f"{remedy}."
     )
-    return Notice(DAMAGED, message, path)
+    return Notice(DAMAGED, message, path, command=command)

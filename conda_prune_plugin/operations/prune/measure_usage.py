@@ -56,8 +56,11 @@ def measure_usage(options: UsageOptions, reporter: Reporter, beginning: Beginnin
     scan = survey.walk_environments()
     kept = 0
     if wanted is not None:
-        then = plan_without({wanted}, inventory, survey, scan, options, reporter)
-        kept = then.reclaimable - plan.reclaimable
+        # Of any age: what was downloaded a moment ago is kept by nothing else either.
+        ageless = replace(options, min_age=0.0)
+        now, _ = make_prune_plan(ageless, inventory, reporter, time.time(), survey.measured)
+        then = plan_without({wanted}, inventory, survey, scan, ageless, reporter)
+        kept = then.reclaimable - now.reclaimable
     usage = replace(make_usage(scan, plan), other_caches=_others(options, reporter))
     found = _contents(options, wanted, scan, reporter)
     by_package = None

@@ -12,7 +12,7 @@ from ...core.plan import Plan
 from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget
-from ...core.rules.targets import kinds
+from ...core.rules.targets import Target, kinds
 from ...core.units import format_size
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
@@ -54,7 +54,11 @@ def make_prune_plan(
         findings.soft_links,
     )
     reporter.clear()
-    remarks = (*kept_though_damaged(plan), *_too_deep(plan), *_missed(plan, policy.budget))
+    remarks = (
+        *kept_though_damaged(plan, verified=options.search.hashes),
+        *_too_deep(plan),
+        *_missed(plan, policy.budget),
+    )
     return plan, (*findings.notices, *remarks)
 
 
@@ -99,6 +103,7 @@ def _policy(options: PlanOptions, findings: Findings) -> Policy:
         redundant=findings.redundant,
         tarballs=findings.tarballs,
         budget=_budget(options, findings),
+        leftovers=Target.REPAIR not in options.targets,
     )
 
 
@@ -121,7 +126,7 @@ def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
     over = 0 if budget.max_size is None else budget.held - budget.max_size
     asked = [name for name, needed in (("--max-size", over), ("--free", budget.free or 0)) if needed > met]
     message = (
-        f"{' and '.join(asked)} can't be met: {format_size(plan.missed)} more would have to go than may go. "
-        "What stays, and why, is shown by -v."
+        f"{' and '.join(asked)} can't be met: {format_size(plan.missed)} short. "
+        "Run with -v to see what is kept and why."
     )
     return (Notice("target-missed", message, ""),)

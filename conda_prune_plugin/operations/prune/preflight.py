@@ -16,12 +16,13 @@ from ...presentation.terminal.notice_groups import first_of
 
 #: What to do about what hides environments, by the kind of its notice.
 _HINTS = {
-    "": "Make it readable, or go on with --ignore-unreadable: only what it soft-links can be harmed. "
+    "": "Make it readable, or go on with --ignore-unreadable: only packages it soft-links can be harmed. "
     "Nothing was removed.",
-    MISSING: "Mount its disk, or clean up the registry with `conda prune envs --fix-registry` if you deleted it, or go "
-    "on with --ignore-unreadable: only what it soft-links can be harmed. Nothing was removed.",
+    MISSING: "Mount its disk, or name its new place with --root if you moved it, or clean up the registry with `conda "
+    "prune envs --fix-registry` if you deleted it, or go on with --ignore-unreadable: only packages it soft-links can "
+    "be harmed. Nothing was removed.",
     UNREGISTERED: "Set register_envs to true once all environments are registered, or go on with --ignore-unreadable: "
-    "only what unknown environments soft-link can be harmed. Nothing was removed.",
+    "only packages that unknown environments soft-link can be harmed. Nothing was removed.",
 }
 
 
@@ -67,7 +68,7 @@ def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None
     for notice in sorted(notices, key=lambda notice: notice.kind == MISSING):
         if notice.hides_roots and inventory.soft_links is not None:
             raise UnreadableEnvironmentError(
-                f"{first_of(notices, notice.kind)} Soft links are possible: {inventory.soft_links}.",
+                f"{first_of(notices, notice.kind)} It may have soft links: {inventory.soft_links}.",
                 hint=_HINTS.get(notice.kind, _HINTS[""]),
                 path=notice.path,
             )
@@ -76,7 +77,7 @@ def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None
 def running_notices(caches: Sequence[Cache]) -> tuple[Notice, ...]:
     """Return a warning for each other program that is installing at this moment, or that nobody could see one."""
     if not can_look():
-        message = "Other programs can't be seen on this system: make sure that none is installing packages now."
+        message = "Other programs can't be seen on this system. Make sure that none is installing packages now."
         return (Notice("running", message, ""),)
     return tuple(map(_running, installing(cache.real_path for cache in caches)))
 
@@ -86,8 +87,8 @@ def refuse_running(caches: Sequence[Cache]) -> None:
     if notices := tuple(map(_running, installing(cache.real_path for cache in caches))):
         raise RunningError(
             " ".join(notice.message for notice in notices),
-            hint="Wait until it is done, or go on with --yes --ignore-running: what it is about to link may go then, "
-            "and it would fail. Nothing was removed.",
+            hint="Wait until it is done, or go on with --yes --ignore-running: packages it is about to link may be "
+            "removed, and it would fail. Nothing was removed.",
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Inventory, RootKind
-from ...core.notices import Notice
+from ...core.notices import SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
 from ...core.rules.planner import with_links
 from ...core.run import Shrinkage
@@ -96,7 +96,7 @@ def prepare(
             interaction,
             plan,
             discovery.watch,
-            (*recovered, *discovery.inventory.notices, *remarks),
+            (*recovered, *_with_refusal(options, plan), *remarks),
             shrinkage,
             failed=not complete,
         )
@@ -104,6 +104,17 @@ def prepare(
         if options.ignore_unreadable:
             failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
         return prepared
+
+
+def _with_refusal(options: PruneOptions, plan: Plan) -> tuple[Notice, ...]:
+    """Return the notices of discovery; the one on soft links says that nothing is removed because of them, if so."""
+    stops = bool(plan.remove) and not options.ignore_unreadable
+    return tuple(
+        replace(notice, message=f"{notice.message} Nothing is removed without --ignore-unreadable.")
+        if stops and notice.kind == SOFT_LINKS_POSSIBLE
+        else notice
+        for notice in plan.inventory.notices
+    )
 
 
 def check_may_run(prepared: PreparedPrune) -> None:

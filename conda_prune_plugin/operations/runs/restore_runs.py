@@ -59,8 +59,8 @@ def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreRes
     if not entries:
         matched = "." if options.only is None else " that matches --only."
         raise NoSuchRunError(
-            f"The run {named[0].id} has nothing to restore{matched}",
-            hint="`conda prune restore` lists the runs that there are.",
+            f"Run {named[0].id} has nothing to restore{matched}",
+            hint="`conda prune restore` lists all runs.",
         )
     if interaction.output.dry_run:
         return RestoreResult(summary(runs), entries, notices=stock.notices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,21 +10,27 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ... import failures
 from ...core.model import Cache, PartKind
 from ...core.notices import Notice
 from ...core.run import RunSummary
 from ...core.units import plural
 from ...discovery.clients.conda import conda_settings
+from ...discovery.envs.export import EXPLICIT
 from ...discovery.packages.cache_listing import find_caches
 from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.locks.run_lock import Patience
 from ...execution.state.receipt import ReceiptEntry
+from ...execution.state.saved_exports import EXPORTS
 from ...execution.state.saved_own_files import count_own_files
 from ...execution.state.state_dir import LockedCache, locked
 from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..options import RestoreOptions
 from .state_dirs import places
 from .unfinished_runs import cut_off_notice, finish_runs
+
+#: So many runs are named that an ambiguous id may mean.
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,16 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
         environments=all(stored.environments for stored in runs),
         unexplained=any(stored.unexplained for stored in runs),
         own_files=sum(map(count_own_files, runs)),
+        size=sum(entry.reclaimable for entry in entries),
+        in_place=bool(entries) and all(stored.in_place for stored in runs if stored.entries),
+        rebuildable=any(map(_has_exports, runs)),
     )
+
+
+def _has_exports(stored: StoredRun) -> bool:
+    """Return whether an environment of a run can be made again: one that was half removed can't."""
+    exports = os.path.join(stored.path, EXPORTS)
+    return any(failures.isfile(os.path.join(exports, entry.dist, EXPLICIT)) for entry in stored.entries)
 
 
 def new_run_id(now: float) -> str:
@@ -105,27 +121,43 @@ def new_run_id(now: float) -> str:
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{moment}{secrets.token_hex(2)}"
 
 
-def named_run(stock: Stock, name: str) -> tuple[StoredRun, ...]:
-    """Return a run by its id, or by ``last`` the caller's newest that has something to restore.
+def named_run(stock: Stock, name: str, *, purging: bool = False) -> tuple[StoredRun, ...]:
+    """Return a run by its id or the beginning of it, or by ``last`` the caller's newest with something to restore.
+
+    One that is to be purged may be restored already: archives elsewhere stay.
 
     In a shared cache another user may have written any receipt.
 
     Raises `NoSuchRunError`.
     """
-    restorable = [runs for runs in stock.runs if any(stored.own and stored.entries for stored in runs)]
     if name == "last":
+        restorable = [
+            runs
+            for runs in map(_trusted, stock.runs)
+            if any(_is_restorable(stored, purging=purging) for stored in runs)
+        ]
         if restorable:
-            return _trusted(restorable[-1])
+            return restorable[-1]
         raise NoSuchRunError(
-            "There is nothing to restore in the package caches.",
-            hint="A prune leaves a receipt, or a backup if it was asked for one; --pkgs-dir names another cache.",
+            f"Nothing left to {'purge' if purging else 'restore'}.", hint="`conda prune restore` lists the runs."
         )
-    for runs in stock.runs:
-        if runs[0].id == name:
-            return _trusted(runs)
-    raise NoSuchRunError(
-        f"There is no run {name} in the package caches.", hint="`conda prune restore` lists the runs that there are."
-    )
+    exact = [runs for runs in stock.runs if runs[0].id == name]
+    alike = exact or [runs for runs in stock.runs if name and runs[0].id.startswith(name)]
+    if len(alike) == 1:
+        return _trusted(alike[0])
+    if alike:
+        ids = ", ".join(runs[0].id for runs in alike[:_NAMED]) + (", ..." if len(alike) > _NAMED else "")
+        raise NoSuchRunError(
+            f"{len(alike):,} runs begin with {name}: {ids}.", hint="Add more characters of the run you mean."
+        )
+    raise NoSuchRunError(f"There is no run {name}.", hint="`conda prune restore` lists all runs.")
+
+
+def _is_restorable(stored: StoredRun, *, purging: bool) -> bool:
+    """Return whether a run of the caller has something that is not at its place, or own files of the user."""
+    if not stored.own or not stored.entries:
+        return False
+    return purging or not stored.in_place or bool(count_own_files(stored))
 
 
 def _trusted(runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
@@ -175,7 +207,7 @@ def _unlisted_notice(stored: StoredRun) -> Notice:
 
 def interrupted_notice(path: str = "") -> Notice:
     """Return the warning that the user has stopped a run."""
-    return Notice("interrupted", "Interrupted; what was begun the next run finishes or takes back.", path)
+    return Notice("interrupted", "Interrupted. The next run completes or rolls back what was unfinished.", path)
 
 
 def stopped_notice(kind: str, what: str, error: PruneError | OSError | KeyboardInterrupt) -> Notice:

@@ -29,13 +29,12 @@ def cut_off_notice(stored: StoredRun) -> Notice:
     """Return the warning about a run that did not come to its end, or of which nothing tells whether it did."""
     if stored.unexplained:
         message = (
-            f"{stored.cache.path} has the run {stored.id}, whose receipt is missing or can't be understood; it is "
-            f"left alone. {stored.remedy}"
+            f"Run {stored.id} in {stored.cache.path} has no readable receipt, so it is left alone. {stored.remedy}"
         )
         return Notice("cut-off-run", message, stored.path)
     message = (
-        f"{stored.cache.path} has the run {stored.id}, which was cut off or still goes on; "
-        "the next prune, restore or purge that may write finishes what it left."
+        f"Run {stored.id} in {stored.cache.path} is unfinished: interrupted, or still running. "
+        "The next prune, restore or purge completes it."
     )
     return Notice("cut-off-run", message, stored.path)
 

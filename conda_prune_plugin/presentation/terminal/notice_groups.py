@@ -24,7 +24,7 @@ class Shown:
 _GROUPS = {
     "missing-environment": (
         "{} registered environments are missing, so packages they soft-link are not protected",
-        "Mount their disks first. If you deleted them, clean up the registry:",
+        "Mount their disks first, or name their new places with --root. If you deleted them, clean up the registry:",
         "conda prune envs --fix-registry",
     ),
     "unreadable-environment": (
@@ -50,14 +50,14 @@ _GROUPS = {
     ),
     "unregistered-environments": (
         "{} configurations set register_envs to false, so environments created with them are unknown",
-        "Name those with --root, or where they are with --search.",
+        "Name them with --root, or the directories they are in with --search.",
         "",
     ),
     "overlong-line": ("{} registries have lines that are too long for a path, which were ignored", "", ""),
     "unreadable-cache": ("{} package caches can't be read and were left alone", "", ""),
     "unsearched-cache": (
-        "{} package caches of pixi and rattler can't be judged and stay",
-        "Say with --search DIR where your projects are.",
+        "{} package caches of pixi and rattler are kept, because their environments are unknown",
+        "Name the directories of your projects with --search.",
         "",
     ),
     "unsearched-directory": (
@@ -67,13 +67,13 @@ _GROUPS = {
     ),
     "damaged-package": (
         "{} packages in use are damaged, so environments made from them fail or lack files",
-        "Extract them anew from their archives:",
+        "Extract them again from their archives:",
         "conda prune --repair",
     ),
     "unreadable-history": ("The histories of {} environments can't be read", "", ""),
     "broken-history": ("The histories of {} environments can't be understood", "", ""),
     "disk-error": (
-        "The disk failed at {} places, so what lies there could not be judged",
+        "The disk failed at {} places, so what is there can't be judged",
         "Check the disk, or the server it is mounted from, and run the command again.",
         "",
     ),
@@ -88,7 +88,7 @@ _GROUPS = {
 def unreported_failures() -> tuple[Notice, ...]:
     """Return a warning for each place where the disk failed that no other warning has named."""
     return tuple(
-        Notice("disk-error", f"The disk failed at {failure.path or 'a path unknown'}: {failure.reason}.", failure.path)
+        Notice("disk-error", f"The disk failed at {failure.path or 'an unknown path'}: {failure.reason}.", failure.path)
         for failure in failures.unreported()
     )
 
@@ -122,4 +122,6 @@ def _as_one(kind: str, alike: list[Notice]) -> Shown:
     what, advice, command = _GROUPS[kind]
     named = ", ".join(notice.path for notice in alike[:_FEW])
     rest = f"{len(alike) - _FEW:,} more (--json lists all)"
-    return Shown(f"{what.format(f'{len(alike):,}')}: {named} and {rest}. {advice}".rstrip(), command)
+    return Shown(
+        f"{what.format(f'{len(alike):,}')}: {named} and {rest}. {advice}".rstrip(), alike[0].command or command
+    )

@@ -87,14 +87,16 @@ class Reporter:
     def _draw(self, words: str, total: int | None, done: int) -> None:
         if self._bar is None or self._task is None:
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             from .printable import printable
 
             console = Console(file=self._stream)
             # A path in the words may hold what looks like markup.
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}"))
-            self._bar = Progress(*columns, console=console, transient=True)
+            words_and_count = (TextColumn("{task.description}", markup=False), TextColumn("{task.fields[count]}"))
+            # Without a total there is no end to tell of.
+            rest = () if total is None else (BarColumn(), TextColumn("left:"), TimeRemainingColumn(compact=True))
+            self._bar = Progress(*words_and_count, *rest, console=console, transient=True)
             self._task = self._bar.add_task(printable(words), total=total, count="")
             try:
                 self._bar.start()

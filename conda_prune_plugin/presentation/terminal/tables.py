@@ -1,8 +1,8 @@
-"""Tables that fit the terminal: names that are too wide get lines of their own."""
+"""Tables that fit the terminal: the least important columns are dropped where it is too narrow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -21,30 +21,55 @@ class Row:
     below: tuple[str, ...] = ()
 
 
-def show_table(out: Console, first: str, headings: Sequence[str], rows: Sequence[Row]) -> None:
-    """Print a table with right-aligned columns; the names get lines of their own where they don't fit beside them."""
+#: Names get at least so many columns before other columns are dropped for them.
+_NAMES = 24
+
+#: A tail of a row, such as a bar: takes the row's number and the room for it.
+Tail = Callable[[int, int], Sequence[tuple[str, str]]]
+
+
+def show_table(
+    out: Console,
+    first: str,
+    headings: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    drop: Sequence[str] = (),
+    tail: Tail | None = None,
+) -> None:
+    """Print a table with right-aligned columns that fits: headings in `drop` go first, in this order, where it doesn't.
+
+    A name too long to stand beside its numbers has a line of its own above them. `tail` fills the room that is left.
+    """
+    kept = list(range(len(headings)))
     widths = [max(map(cell_len, column)) for column in zip(headings, *(row.cells for row in rows))]
-    right = sum(widths) + _GAP * len(widths)
-    names = max(cell_len(first), *(cell_len(row.name) for row in rows))
-    fits = names + right <= out.width
-    stacked = right + 4 <= out.width
-    if fits:
-        out.print(Text(first.ljust(names) + _aligned(headings, widths), style="dim"))
-    elif stacked:
-        out.print(Text(first, style="dim"))
-        out.print(Text("    " + _aligned(headings, widths), style="dim"))
-    for row in rows:
-        if fits:
-            out.print(Text(set_cell_size(row.name, names) + _aligned(row.cells, widths)))
-        else:
-            out.print(Text(row.name, overflow="fold"))
-            pairs = ", ".join(f"{heading} {cell}" for heading, cell in zip(headings, row.cells))
-            cells = Text(_aligned(row.cells, widths) if stacked else pairs, overflow="fold")
-            for part in cells.wrap(out, max(out.width - 4, 1)):
-                part.rstrip()
-                out.print(Text("    ") + part)
+    longest = max(cell_len(first), *(cell_len(row.name) for row in rows))
+    order = [headings.index(heading) for heading in drop if heading in headings]
+    # Without all of them there would be no table.
+    order += [index for index in reversed(range(1, len(headings))) if index not in order]
+    for index in order:
+        if min(longest, _NAMES) + _taken(widths, kept) > out.width:
+            kept.remove(index)
+    right = _taken(widths, kept)
+    names = min(longest, max(out.width - right, 0))
+    room = out.width - names - right - 1
+    out.print(Text(set_cell_size(first, names) + _aligned(headings, widths, kept), style="dim"))
+    for number, row in enumerate(rows):
+        name = row.name
+        if cell_len(name) > names:
+            out.print(Text(name, overflow="fold"))
+            name = ""
+        end = tail(number, room) if tail else ()
+        # Not cut: what rich would wrap is a line of spaces at most.
+        out.print(
+            Text.assemble(set_cell_size(name, names) + _aligned(row.cells, widths, kept), " " if end else "", *end)
+        )
         for line in row.below:
             out.print(Text(line, style="dim", overflow="fold"))
+
+
+def _taken(widths: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(widths[index] + _GAP for index in kept)
 
 
 def show_columns(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:
@@ -75,5 +100,5 @@ def _width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "".join(" " * (_GAP + width - cell_len(cell)) + cell for cell, width in zip(cells, widths))
+def _aligned(cells: Sequence[str], widths: Sequence[int], kept: Sequence[int]) -> str:
+    return "".join(" " * (_GAP + widths[index] - cell_len(cells[index])) + cells[index] for index in kept)

@@ -39,19 +39,18 @@ def show_packages(out: Console, packages: Sequence[PackageUsage], names: Mapping
         for item in shown
     ]
     if rows:
-        headings = ("versions", "environments", "allocated", "shared", "duplicated")
-        show_table(out, "  package", headings, rows)
+        headings = ("versions", "environments", "on disk", "shared", "duplicated")
+        show_table(out, "  package", headings, rows, drop=("shared", "environments", "versions"))
     _show_rest(out, len(packages) - len(shown), "package")
     duplicated = sum(item.duplicated for item in packages)
     out.print(
-        f"{plural(len(packages), 'package')}; {format_size(duplicated)} would not be there "
-        "if each had its largest version only."
+        f"{plural(len(packages), 'package')}. Other versions of the same packages take {format_size(duplicated)}."
     )
 
 
 def _version(name: str, version: VersionUsage, names: Mapping[str, str]) -> str:
     known = [names.get(path, path) for path in version.environments]
-    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
     where = f"in {', '.join(known[:_NAMED])}{more}" if known else "in no environment"
     cached = "" if version.cached else ", not in a cache"
     return printable(
@@ -67,8 +66,9 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
     line = f"  own {format_size(account.own)} {marks[0]}  shared {format_size(account.shared)} {marks[1]}  "
     drawn = bar(account.own, account.shared, account.allocated, min(out.width - len(line), 40), marks)
     out.print(Text.assemble(line, *drawn))
-    out.print(Text(f"  If it is removed, {format_size(account.own)} come back at once,"))
-    out.print(Text(f"  and {format_size(zoom.kept)} more by `conda prune`, since only it keeps them in the caches."))
+    out.print(f"  Removing it frees {format_size(account.own)}.")
+    if zoom.kept:
+        out.print(f"  `conda prune` then frees {format_size(zoom.kept)} more: packages that only it uses.")
     out.print()
     shown = zoom.packages if whole else zoom.packages[:_LINES]
     rows = [
@@ -84,7 +84,7 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
         for share in shown
     ]
     if rows:
-        show_table(out, "  package", ("files", "allocated", "own", "used by"), rows)
+        show_table(out, "  package", ("files", "on disk", "own", "used by"), rows, drop=("files", "own"))
     _show_rest(out, len(zoom.packages) - len(shown), "package")
     out.print()
     _show_others(out, item, zoom)
@@ -93,15 +93,15 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
 def _show_others(out: Console, item: EnvironmentUsage, zoom: Zoom) -> None:
     if item.pip.names:
         names = printable(", ".join(item.pip.names))
-        out.print(Text(f"  Installed by pip: {format_size(zoom.pip)}: {names}", overflow="fold"))
+        out.print(Text(f"  Installed by pip, {format_size(zoom.pip)}: {names}", overflow="fold"))
     if zoom.other_files:
         files = plural(zoom.other_files, "file")
-        out.print(f"  In no record of conda or pip: {files}, {format_size(zoom.other)}; the largest:")
+        out.print(f"  Not installed by conda or pip: {files}, {format_size(zoom.other)}. The largest:")
         for name, size in zoom.strangers:
             out.print(Text(f"    {format_size(size):>10}  {printable(name)}", overflow="fold"))
-    out.print(f"  Records of conda: {format_size(zoom.records)}; directories: {format_size(zoom.directories)}.")
+    out.print(f"  conda's records: {format_size(zoom.records)}. Directories: {format_size(zoom.directories)}.")
 
 
 def _show_rest(out: Console, count: int, word: str) -> None:
     if count > 0:
-        out.print(Text(f"  and {plural(count, f'more {word}', f'more {word}s')}; -v shows all", style="dim"))
+        out.print(Text(f"  and {plural(count, f'more {word}', f'more {word}s')} (-v shows all)", style="dim"))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
 from ...core.units import format_age, format_size, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, OtherCache, Usage
-from ..plan_text import cache_name
+from ..plan_text import LINES, cache_name, show_withheld
 from ..terminal.printable import printable
-from ..terminal.tables import Row, show_table
+from ..terminal.tables import Row, show_columns, show_table
 
 #: A bar is at most so wide: longer ones say no more.
 _WIDEST_BAR = 40
@@ -28,42 +27,45 @@ _KINDS = {
 }
 
 
-def show_usage(out: Console, usage: Usage, *, now: float) -> None:
+def show_usage(out: Console, usage: Usage, *, now: float, verbosity: int = 0) -> None:
     """Print environments and caches, the largest own bytes first, then what everything takes together."""
     if usage.environments:
-        _show_bars(out, usage.environments)
-        _show_environments(out, usage.environments, now)
+        _show_environments(out, usage.environments, now, verbosity)
     if usage.caches:
         _show_caches(out, usage.caches)
     if usage.other_caches:
         _show_others(out, usage.other_caches)
-    _show_totals(out, usage)
+    _show_totals(out, usage, verbosity)
 
 
-def _show_bars(out: Console, environments: Sequence[EnvironmentUsage]) -> None:
-    own, shared = glyphs(out)
-    line = (f"Environments   {own} own: comes back if it is removed   ", f"{shared} shared: hard-linked elsewhere")
-    out.print(Text("".join(line), style="bold") if out.width >= len("".join(line)) else Text("\n  ".join(line)))
-    names = [f"  {_name(item)}" for item in environments]
-    sizes = [
-        f"{format_size(item.account.own):>10} {own} {format_size(item.account.shared):>10} {shared}"
-        for item in environments
+def show_usage_summary(out: Console, usage: Usage) -> None:
+    """Print a table of a few lines: what takes the space, and how much of it `conda prune` frees."""
+    caches = sum(item.account.allocated for item in usage.caches)
+    sizes = {kind: sum(item.kinds[kind] for item in usage.caches) for kind in _KINDS}
+    packages = sizes["extracted"] + sizes["archives"]
+    entries = sum(len(item.cache.entries) for item in usage.caches)
+    rows = [("Packages in caches", entries, packages, usage.reclaimable)]
+    rows += [("Environments, beyond caches", len(usage.environments), usage.allocated - caches, 0)]
+    if sizes["index_cache"]:
+        rows.append(("Index caches", len(usage.caches), sizes["index_cache"], 0))
+    # What two caches share counts once in the total, so the rest is what is left of it.
+    if rest := caches - packages - sizes["index_cache"]:
+        rows.append(("Logs, backups, other files", len(usage.caches), rest, 0))
+    rows.append(("Total", 0, usage.allocated, usage.reclaimable))
+    cells = [
+        (
+            words,
+            f"{count:,}" if count else "",
+            format_size(size),
+            f"{format_size(free)} ({free / size if size else 0:.0%})",
+        )
+        for words, count, size, free in rows
     ]
-    space = out.width - max(map(len, sizes)) - 3
-    width = min(max(map(cell_len, names)), max(space - _NARROWEST_BAR, 12))
-    largest = max(item.account.allocated for item in environments)
-    for name, size, item in zip(names, sizes, environments):
-        filled = bar(item.account.own, item.account.shared, largest, min(space - width, _WIDEST_BAR), (own, shared))
-        if cell_len(name) <= width:
-            out.print(Text.assemble(set_cell_size(name, width), size, " ", *filled))
-        else:
-            out.print(Text(name, overflow="fold"))
-            out.print(Text.assemble(" " * width, size, " ", *filled))
-    out.print()
+    show_columns(out, ("TYPE", "COUNT", "SIZE", "RECLAIMABLE"), cells, ("COUNT", "SIZE", "RECLAIMABLE"))
 
 
 def bar(own: int, shared: int, largest: int, width: int, marks: tuple[str, str]) -> list[tuple[str, str]]:
-    """Return a bar of two parts as text and styles; what is not nothing has at least one mark, if there is space."""
+    """Return a bar of two parts as text and styles; what is not nothing has at least one mark, if there is room."""
     if width < _NARROWEST_BAR or not largest:
         return []
     first = max(round(own / largest * width), 1 if own else 0)
@@ -82,24 +84,41 @@ def glyphs(out: Console) -> tuple[str, str]:
     return "█", "░"
 
 
-def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], now: float) -> None:
+def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], now: float, verbosity: int) -> None:
+    shown = environments if verbosity else environments[:LINES]
+    marks = glyphs(out)
+    largest = max(item.account.allocated for item in environments)
+    apparent = ("apparent",) if verbosity else ()
     rows = [
         Row(
             f"  {_name(item)}",
             (
+                format_size(item.account.own),
+                format_size(item.account.shared),
                 f"{len(item.root.packages):,}",
                 f"{item.account.files:,}",
-                format_size(item.account.apparent),
+                *(format_size(item.account.apparent) for _ in apparent),
                 _pip(item),
                 _age(item.changed, now),
                 _used(item, now),
             ),
         )
-        for item in environments
+        for item in shown
     ]
-    show_table(out, "  environment", ("packages", "files", "apparent", "by pip", "changed", "used"), rows)
-    if any(not item.keeps_access for item in environments):
-        out.print("  ? its file system keeps no times of access")
+
+    def drawn(number: int, room: int) -> list[tuple[str, str]]:
+        account = shown[number].account
+        return bar(account.own, account.shared, largest, min(room, _WIDEST_BAR), marks)
+
+    headings = ("own", "shared", "packages", "files", *apparent, "pip", "changed", "last used")
+    show_table(out, "  environment", headings, rows, drop=("files", "apparent", "pip", "changed"), tail=drawn)
+    if left := environments[len(shown) :]:
+        size = format_size(sum(item.account.own for item in left))
+        out.print(Text(f"  and {len(left):,} more, own {size} (-v shows all)", style="dim"))
+    out.print(Text(f"  own {marks[0]} is freed by removing the environment; shared {marks[1]} is", style="dim"), end="")
+    out.print(Text(" hard-linked elsewhere", style="dim"))
+    if any(not item.keeps_access for item in shown):
+        out.print(Text("  ? unknown: its file system keeps no access times", style="dim"))
     out.print()
 
 
@@ -119,7 +138,7 @@ def _used(item: EnvironmentUsage, now: float) -> str:
     if not item.keeps_access:
         return "?"
     # Without a time of change it can't be read, or is none of conda's.
-    return "not since" if item.used is None and item.changed is not None else _age(item.used, now)
+    return "never" if item.used is None and item.changed is not None else _age(item.used, now)
 
 
 def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
@@ -135,9 +154,10 @@ def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
         )
         for item in caches
     ]
-    show_table(out, "  cache", ("entries", "allocated", "shared", "reclaimable"), rows)
+    show_table(out, "  cache", ("packages", "on disk", "shared", "can be freed"), rows, drop=("shared", "packages"))
     for item in caches:
-        kinds = ", ".join(f"{words} {format_size(item.kinds[kind])}" for kind, words in _KINDS.items())
+        sizes = [(words, item.kinds[kind]) for kind, words in _KINDS.items()]
+        kinds = ", ".join(f"{words} {format_size(size)}" for words, size in sizes if size) or "empty"
         where = f"{printable(item.cache.path)}: " if len(caches) > 1 else ""
         out.print(Text(f"  {where}{kinds}", style="dim", overflow="fold"))
     out.print()
@@ -149,32 +169,30 @@ def _show_others(out: Console, others: Sequence[OtherCache]) -> None:
         Row(
             f"  {printable(item.path)}",
             (item.kind.value, f"{'' if item.complete else 'at least '}{format_size(item.allocated)}"),
-            below=(f"    clean it with: {printable(item.command)}",),
+            below=(f"    to clean it: {printable(item.command)}",),
         )
         for item in others
     ]
-    show_table(out, "  cache of another tool, not touched", ("of", "allocated"), rows)
+    show_table(out, "  caches of other tools, not touched", ("tool", "on disk"), rows)
     if not all(item.complete for item in others):
-        out.print(
-            "  at least: for lack of time, or of permission, not all was looked at; --other-caches takes its time"
-        )
+        out.print(Text("  at least: not everything was measured (--other-caches measures it all)", style="dim"))
     out.print()
 
 
-def _show_totals(out: Console, usage: Usage) -> None:
+def _show_totals(out: Console, usage: Usage, verbosity: int) -> None:
     at_most = "at most " if usage.reflinks else ""
     environments = plural(len(usage.environments), "environment")
-    out.print(
-        f"{environments} and {plural(len(usage.caches), 'cache')} take {at_most}{format_size(usage.allocated)} "
-        f"({format_size(usage.apparent)} apparent)."
-    )
-    out.print(f"`conda prune` would give back {at_most}{format_size(usage.reclaimable)} now.")
-    recent = sum(item.recent for item in usage.caches)
-    if recent:
-        entries = plural(recent, "unreferenced entry", "unreferenced entries")
-        out.print(f"{entries} more: too young to be removed now; --min-age 0 counts them too.")
+    apparent = f" ({format_size(usage.apparent)} apparent)" if verbosity else ""
+    size = f"{at_most}{format_size(usage.allocated)}{apparent}"
+    out.print(f"{environments} and {plural(len(usage.caches), 'cache')} take {size}.")
+    frees = f"{at_most}{format_size(usage.reclaimable)}" if usage.reclaimable else "nothing"
+    out.print(f"`conda prune` frees {frees} now.")
+    show_withheld(out, usage.plan)
+    if recent := sum(item.recent for item in usage.caches):
+        packages = plural(recent, "more unused package is", "more unused packages are")
+        out.print(f"{packages} too recent to remove (include them with --min-age 0).")
     for system in usage.file_systems:
         line = f"Free on {printable(system.point)}: {format_size(system.free)} of {format_size(system.size)}."
         if system.reflinks:
-            line += f" Files on {system.type} may share blocks that no link shows: its figures are upper bounds."
+            line += f" Files on {system.type} may share blocks, so its figures are upper bounds."
         out.print(Text(line))
