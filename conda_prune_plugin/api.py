@@ -23,7 +23,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .embedded import activate_for_commands
 
@@ -334,12 +334,11 @@ def _problem(name: str, value: object, *, several: bool) -> str | None:
         return "it belongs to the command line"
     if isinstance(value, (int, float)) and not isinstance(value, (bool, Target)) and not 0 <= value < math.inf:
         return "it has to be a number from 0"
-    if not several:
-        return None
-    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+    texts = value if several else () if value is None else (value,)
+    if several and (not isinstance(value, tuple) or not all(isinstance(item, str) for item in value)):
         return "it has to be a tuple of texts"
     try:
-        require_specs(value if name in _SPECS else ())
+        require_specs(cast("tuple[str, ...]", texts) if name in _SPECS else ())
     except ValueError as error:
         return str(error.args[0])
     return None

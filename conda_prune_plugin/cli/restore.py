@@ -51,7 +51,9 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
     )
     add_pkgs_dir(parser)
     add_lock_timeout(parser)
-    help_text.add_output_options(parser, dry_run="Show what would be restored; change nothing.")
+    help_text.add_output_options(
+        parser, verbose="Show complete lists.", dry_run="Show what would be restored; change nothing."
+    )
     parser.set_defaults(prune_command=execute)
     return parser
 

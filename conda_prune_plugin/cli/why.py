@@ -63,7 +63,7 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
     )
     add_policies(parser)
     add_roots(add_places(parser))
-    help_text.add_output_options(parser, quiet="Don't show progress.")
+    help_text.add_output_options(parser, verbose="Show complete lists.", quiet="Don't show progress.")
     parser.set_defaults(prune_command=execute)
     return parser
 

@@ -45,7 +45,7 @@ def test_no_line_of_help_is_wider_than_the_terminal(empty: Machine, columns: int
     [
         ("usage", {"--yes", "--lock-timeout", "--ignore-running", "--ignore-unreadable"}),
         ("why", {"--yes", "--dry-run", "--packages", "--ignore-unreadable", "--backup"}),
-        ("restore", {"--yes", "--verbose", "--min-age"}),
+        ("restore", {"--yes", "--min-age"}),
         ("purge", {"--verbose", "--only"}),
         ("demo", {"--yes", "--dry-run", "--json", "--quiet", "--verbose"}),
         ("help", {"--yes", "--json"}),

@@ -7,10 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tiny import Tiny
+
+from conda_prune_plugin import api
 
 if TYPE_CHECKING:
     from machine import Machine
@@ -188,6 +191,13 @@ def test_options_that_make_no_sense_are_refused_with_the_name_of_the_field(
     assert hint
 
 
+def test_a_restore_needs_a_run_and_a_specification_that_is_one() -> None:
+    with pytest.raises(api.UsageError, match="run"):
+        api.restore(api.RestoreOptions())
+    with pytest.raises(api.UsageError, match="only="):
+        api.restore(api.RestoreOptions(run="last", only="numpy >= = 1"))
+
+
 def test_an_error_of_conda_is_one_of_ours(empty: Machine) -> None:
     script = (
         "from conda_prune_plugin import api\n"
@@ -238,3 +248,12 @@ def test_an_error_of_the_disk_is_a_notice_of_its_call_and_of_no_other(empty: Mac
     # What a plan did not see counts for its execution too.
     assert kinds == [["/broken"], ["/broken"], []]
     assert failed == [True, True, False]
+
+
+def test_every_public_name_is_there_and_explained() -> None:
+    functions = {name for name in api.__all__ if isinstance(getattr(api, name), FunctionType)}
+
+    assert sorted(api.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)) == api.__all__
+    assert not [name for name in api.__all__ if not getattr(api, name).__doc__]
+    assert functions == set(re.findall(r"^\| `(\w+)\(", DOCUMENT, re.MULTILINE))
+    assert (Path(api.__file__).parent / "py.typed").is_file()

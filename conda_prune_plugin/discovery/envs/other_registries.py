@@ -22,7 +22,7 @@ def only_listed_by_others(roots: Iterable[Root], settings: Settings, request: Re
     """Return the paths of environments that only other users' files lead to, each with a registry that lists it.
 
     If an environment belongs to the user whose registry lists it, or lies in that user's home, the line counts. A
-    registry is that of the owner of its home, so under some a `sudo` even ``~/.conda`` is another user's.
+    registry is that of the owner of its home, so under a sudo that keeps it even ``~/.conda`` is another user's.
     """
     if not hasattr(os, "geteuid"):
         return {}
