@@ -140,15 +140,18 @@ def test_a_repair_goes_with_every_way_to_undo_and_is_not_promised_without_an_arc
     for undo in ("--backup", "--backup-to=elsewhere"):
         (empty.entry("it-1-0") / "lib" / "b").unlink()
         (empty.cache / "x-1-0.conda.partial").touch()
-        document = empty.prune("--repair", "--yes", "--json", undo).json
+        document = empty.prune("--repair", "--leftovers", "--yes", "--json", undo).json
         assert [outcome["result"] for outcome in document["outcomes"]] == ["backed-up", "repaired"]
     (empty.entry("it-1-0") / "lib" / "b").unlink()
     (empty.cache / "it-1-0.conda").unlink()
 
-    document = empty.prune("--repair", "--yes", "--json").json
+    (empty.cache / "y-1-0.conda.partial").touch()
+    document = empty.prune("--repair", "--min-age", "0", "--yes", "--json").json
 
+    # Without a target a repair removes nothing.
     assert document["outcomes"] == []
-    assert ["put its archive" in warning["message"] for warning in document["warnings"]] == [True]
+    assert (empty.cache / "y-1-0.conda.partial").exists()
+    assert ["Download its archive" in warning["message"] for warning in document["warnings"]] == [True]
 
 
 def test_contents_are_read_though_no_more_threads_are_to_be_had(tmp_path: Path) -> None:

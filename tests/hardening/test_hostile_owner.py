@@ -139,7 +139,7 @@ def test_a_repair_writes_through_no_link_of_an_archive(theirs: Theirs, members: 
     (tree / "info" / "repodata_record.json").write_text(json.dumps(record))
     (tree / "lib" / "one").unlink()
 
-    document = theirs.run(*PRUNE, "--repair")
+    document = theirs.run(*PRUNE, "--leftovers", "--repair")
 
     assert {item["result"] for item in document["outcomes"]} <= {"failed", "skipped"}
     assert theirs.secret.read_text() == "of root"

@@ -95,7 +95,7 @@ def place() -> Iterator[Place]:
 
 @pytest.mark.parametrize("what", ["signal=KILL", "signal=INT", "error=EIO", "error=ENOSPC"])
 def test_a_repair_disturbed_at_any_change_leaves_the_old_or_the_new(place: Place, what: str) -> None:
-    command = (*PRUNE, "--repair")
+    command = (*PRUNE, "--leftovers", "--repair")
     end = run_traced(place.machine, command)
     assert end.code == 0, end.output
     place.require_done()

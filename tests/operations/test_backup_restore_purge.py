@@ -412,6 +412,23 @@ def test_with_nothing_there_it_says_so(empty: Machine, command: tuple[str, ...])
     answer = empty.run("prune", *command)
 
     assert answer.code == 1
-    assert "nothing to restore" in answer.err
+    assert f"Nothing left to {command[0]}" in answer.err
     assert empty.run("prune", "restore").out == "Nothing to restore.\n"
     assert empty.run("prune", "purge", "--all", "--yes").out == "Nothing to purge.\n"
+
+
+def test_last_passes_over_what_is_back_and_the_beginning_of_an_id_is_enough(machine: Machine, tmp_path: Path) -> None:
+    first = _prune(machine, "--backup-to", tmp_path, "--yes", "--json").json["run"]
+    restored = machine.run("prune", "restore", first[:-3], "--json")
+    assert (restored.code, restored.json["runs"][0]["run"]) == (0, first)
+
+    assert machine.run("prune", "restore", "last", "--json").json["exception_name"] == "NoSuchRunError"
+    assert [run["run"] for run in machine.run("prune", "restore", "--json").json["runs"]] == [first]
+    assert f"conda prune purge {first}" in machine.run("prune", "restore").out
+    second = _prune(machine, "--backup", "--yes", "--json").json["run"]
+    both = machine.run("prune", "restore", "20", "--json").json
+    assert both["exception_name"] == "NoSuchRunError"
+    assert first in both["message"]
+    assert second in both["message"]
+    assert machine.run("prune", "restore", "last", "--json").json["runs"][0]["run"] == second
+    assert machine.run("prune", "purge", "last", "--yes", "--json").json["runs"][0]["run"] == first

@@ -170,7 +170,7 @@ def test_options_count_wherever_they_stand(empty: Machine) -> None:
         assert empty.run("prune", *arguments).json["totals"]["reclaimable"] == allocated(empty.cache / "unused-1-0")
 
     assert (young["totals"]["reclaimable"], young["caches"][0]["recent"]) == (0, 1)
-    assert "too young" in empty.run("prune", "usage").out
+    assert "too recent" in empty.run("prune", "usage").out
 
 
 def test_a_machine_with_nothing_has_a_document_too(empty: Machine) -> None:
@@ -297,7 +297,7 @@ def test_a_dry_run_writes_no_report_and_says_so(empty: Machine) -> None:
     answer = empty.run("prune", "usage", "--dry-run", "--quiet", "--html", report)
 
     assert answer.code == 0
-    assert f"would be written to {report}" in answer.out.replace("\n", " ")
+    assert f"Would write the report to {report}" in answer.out.replace("\n", " ")
     assert not report.exists()
 
 

@@ -88,7 +88,9 @@ class StoredRun:
 
     @property
     def in_place(self) -> bool:
-        """Whether something lies in each place to which an entry of it could come back: nothing is overwritten."""
+        """Whether each package that it could bring back is there already. An environment there may be another."""
+        if self.environments:
+            return False
         names = [part.name for entry in self.entries for part in entry.parts if part.kind is not PartKind.LOCK]
         return bool(names) and all(failures.lexists(os.path.join(self.cache.real_path, name)) for name in names)
 

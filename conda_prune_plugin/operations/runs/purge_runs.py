@@ -110,7 +110,7 @@ def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> None:
 
 def _chosen(stock: Stock, names: Iterable[str], age: float | None, now: float) -> list[_Stored]:
     """Return the complete runs that were named, or that are of an age, or else all. Raises `NoSuchRunError`."""
-    if named := [named_run(stock, name) for name in names]:
+    if named := [named_run(stock, name, purging=True) for name in names]:
         for runs in named:
             _require_complete(runs)
         return list(dict.fromkeys(named))

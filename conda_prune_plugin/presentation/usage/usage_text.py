@@ -115,8 +115,8 @@ def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], n
     if left := environments[len(shown) :]:
         size = format_size(sum(item.account.own for item in left))
         out.print(Text(f"  and {len(left):,} more, own {size} (-v shows all)", style="dim"))
-    out.print(Text(f"  own {marks[0]} is freed by removing the environment; shared {marks[1]} is", style="dim"), end="")
-    out.print(Text(" hard-linked elsewhere", style="dim"))
+    legend = f"  own {marks[0]} is freed by removing the environment; shared {marks[1]} is hard-linked elsewhere"
+    out.print(Text(legend, style="dim"))
     if any(not item.keeps_access for item in shown):
         out.print(Text("  ? unknown: its file system keeps no access times", style="dim"))
     out.print()
