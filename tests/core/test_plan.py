@@ -38,7 +38,7 @@ from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.reachability import SoftLinks
 from conda_prune_plugin.core.rules.targets import Target, kinds
-from conda_prune_plugin.core.run import Check
+from conda_prune_plugin.core.run import Check, RunSummary
 from conda_prune_plugin.core.suggestion import nearest
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import (
@@ -378,6 +378,15 @@ def test_usage_is_exact_where_all_was_counted_and_blocks_are_not_shared_unseen(c
 
 def test_a_limit_is_exceeded_by_more_only() -> None:
     assert [Check(10, "10 B").exceeded(size) for size in (9, 10, 11)] == [False, False, True]
+
+
+@pytest.mark.parametrize(("in_place", "own_files", "expected"), [(False, 0, True), (True, 0, False), (True, 1, True)])
+def test_a_run_whose_packages_are_back_can_be_restored_only_for_the_users_own_files(
+    in_place: bool, own_files: int, expected: bool
+) -> None:
+    run = RunSummary("id", None, (), (), 0, 0, complete=True, own_files=own_files, in_place=in_place)
+
+    assert run.restorable is expected
 
 
 def test_a_misspelled_word_suggests_the_most_similar_one() -> None:
