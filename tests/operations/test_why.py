@@ -126,7 +126,7 @@ def test_revisions_lines_of_lockfiles_and_rules_are_named(machine: Machine) -> N
 
 @pytest.mark.slow
 def test_what_a_root_alone_keeps_is_what_its_end_would_bring_back(machine: Machine) -> None:
-    roots = _why(machine, "--all", "--json", "--ignore-unreadable").json["roots"]
+    roots = _why(machine, "--all", "--json").json["roots"]
     alone = {root["path"]: root["reclaimable"] for root in roots}
     before = machine.prune("--dry-run", "--json").json["totals"]["reclaimable"]
 
@@ -278,4 +278,4 @@ def test_an_option_that_a_command_can_t_honour_is_bad_usage_before_it_too(
 
     assert answer.code == 2
     assert answer.json["exception_name"] == "UsageError"
-    assert "means nothing" in answer.json["message"]
+    assert options[0] in answer.json["message"]
