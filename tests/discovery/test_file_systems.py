@@ -189,7 +189,7 @@ def test_on_layers_sizes_are_at_most_and_links_of_lower_layers_are_seen(tmp_path
     answer = _run(merged / "it", *_PRUNE, "--yes")
 
     assert "at most" in shown.out
-    assert "lies on layers" in shown.err
+    assert str(merged) in shown.err
     assert answer.json["totals"]["precision"] == "at-most"
     assert "layered-file-system" in {item["kind"] for item in answer.json["warnings"]}
     done = {key[1]: what for key, what in _done(answer).items()}
