@@ -181,9 +181,14 @@ def _show_stale(out: Console, result: EnvsResult, *, whole: bool) -> None:
             prefixes = [printable(prefix) for prefix, why in stale if why == kind]
             if not prefixes:
                 continue
-            named = prefixes if whole else prefixes[:_NAMED]
-            more = f" and {len(prefixes) - len(named):,} more (-v lists all)" if len(prefixes) > len(named) else ""
-            out.print(Text(f"  {len(prefixes):,} {words}: {', '.join(named)}{more}", overflow="fold"))
+            if whole:
+                out.print(Text(f"  {len(prefixes):,} {words}:"))
+                for prefix in prefixes:
+                    out.print(Text(f"    {prefix}"), soft_wrap=True)
+                continue
+            named = ", ".join(prefixes[:_NAMED])
+            more = f" and {len(prefixes) - _NAMED:,} more (-v lists all)" if len(prefixes) > _NAMED else ""
+            out.print(Text(f"  {len(prefixes):,} {words}: {named}{more}", overflow="fold"))
         if result.fix is None:
             out.print("Clean up the registry:")
             print_command(out, "conda prune envs --fix-registry")

@@ -211,7 +211,7 @@ def test_no_setting_purges_own_work_and_a_purge_says_that_it_is_there(one: Machi
 
     runs = one.run("prune", "purge", "--all", "--dry-run", "--json").json["runs"]
     assert [run["own_files"] for run in runs if run["environments"]] == [1]
-    assert "own files" in one.run("prune", "purge", "--all", "--dry-run").out
+    assert "your files" in one.run("prune", "purge", "--all", "--dry-run").out
     purged = one.run("prune", "purge", "--all", "--yes", "--json").json["runs"]
     assert {item["result"] for item in purged} == {"purged"}
     assert all(item["freed"] > 0 for item in purged if item["environments"])
