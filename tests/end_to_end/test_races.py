@@ -263,7 +263,7 @@ os._exit(0)  # Its threads don't always survive the end of the interpreter.
         assert prune.go_on() == 0, prune.output
         assert client.wait(60) == 0
 
-    assert "1 entry" in prune.output
+    assert "1 package" in prune.output
     assert (tmp_path / "env" / "lib" / "libalpha" / "part0.so").exists()
     assert entry.exists()
 
