@@ -26,13 +26,14 @@ def only_listed_by_others(roots: Iterable[Root], settings: Settings, request: Re
     """
     if not hasattr(os, "geteuid"):
         return {}
+    user = os.geteuid()
     caches, _ = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
-    neighbours = (registry(user.home) for user in find_other_users(caches))
-    every = dict.fromkeys((*settings.registries, *neighbours, *settings.other_registries))
-    foreign = [_Foreign.read(path) for path in every if _owner(_home(path)) != os.geteuid()]
+    theirs = (registry(other.home) for other in find_other_users(caches))
+    every = dict.fromkeys((*settings.registries, *theirs, *settings.other_registries))
+    foreign = [_Foreign.read(path) for path in every if _owner(_home(path)) != user]
     if not any(other.prefixes for other in foreign):
         return {}
-    known = frozenset(map(real_path, known_prefixes(_own_sources(settings, request))))
+    known = frozenset(map(real_path, known_prefixes(_own_sources(settings, request, user))))
     searched = tuple(map(_absolute, request.searches))
     found = {}
     for root in roots:
@@ -68,9 +69,9 @@ class _Foreign:
         return self.owner == owner and owner is not None and (prefix in self.prefixes or is_below(prefix, (self.home,)))
 
 
-def _own_sources(settings: Settings, request: Request) -> Sources:
+def _own_sources(settings: Settings, request: Request, user: int) -> Sources:
     """Return where the caller's own files, conda's settings and the command line say that environments are."""
-    sources, user = known_sources(settings), os.geteuid()
+    sources = known_sources(settings)
     return replace(
         sources,
         registries=tuple(path for path in settings.registries if _owner(_home(path)) == user),
