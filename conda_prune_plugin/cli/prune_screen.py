@@ -103,7 +103,7 @@ def document_of(result: PruneResult) -> dict[str, Any]:
 
 
 def _show_outcomes(result: PruneResult, output: Output) -> None:
-    from ..presentation.plan_text import show_outcomes, show_shrinkage
+    from ..presentation.outcome_text import show_outcomes, show_shrinkage
     from ..presentation.terminal.console import console
 
     out, err = console(sys.stdout), console(sys.stderr)

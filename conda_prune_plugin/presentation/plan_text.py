@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +23,11 @@ from ..core.model import (
     Part,
     PartKind,
     ReasonKind,
-    Result,
     Verdict,
 )
 from ..core.notices import Notice
-from ..core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, counted, other_counted, what_goes
-from ..core.run import Check, Disposal, Run, Shrinkage
+from ..core.plan import Keep, Other, Plan, Reason, Remove, what_goes
+from ..core.run import Check, Disposal
 from ..core.units import format_age, format_size, plural
 from .terminal.console import print_command
 from .terminal.notice_groups import grouped, mark_as_shown
@@ -201,15 +199,6 @@ def show_check(out: Console, check: Check, plan: Plan) -> None:
     out.print(f"--check: {format_size(plan.reclaimable)} can be freed, {relation} {check.shown}.")
 
 
-def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:
-    """Print how much the caches hold, and held."""
-    before = format_size(shrinkage.before)
-    if shrinkage.after is None:
-        out.print(f"--ci {shrinkage.preset}: the caches hold {before}.")
-    else:
-        out.print(f"--ci {shrinkage.preset}: the caches shrank from {before} to {format_size(shrinkage.after)}.")
-
-
 def _show_other(out: Console, other: Sequence[Other]) -> None:
     for kind, words in _OTHER.items():
         items = [item for item in other if item.kind is kind]
@@ -238,103 +227,6 @@ def show_notices(err: Console, notices: Iterable[Notice]) -> None:
         err.print(Text.assemble(("warning: ", "yellow"), printable(warning.message)))
         if warning.command:
             print_command(err, warning.command)
-
-
-def show_outcomes(
-    out: Console,
-    err: Console,
-    plan: Plan,
-    run: Run,
-    outcomes: Sequence[Outcome],
-    others: Sequence[OtherOutcome],
-    *,
-    quiet: bool,
-    undoable: bool = True,
-) -> None:
-    """Print what was done and how to undo it (not if `quiet`), then what was not done and why."""
-    show_failures(err, outcomes)
-    for outcome in others:
-        if outcome.error is not None:
-            style = "yellow" if outcome.result is Result.SKIPPED else "red"
-            err.print(
-                Text.assemble((outcome.result.value, style), printable(f": {outcome.other.path}: {outcome.error}"))
-            )
-    if not quiet:
-        for line in (*(_done(plan, run, outcomes, undoable) if outcomes else ()), *_other_results(others)):
-            # Not wrapped: it may hold a command to copy.
-            out.print(line, soft_wrap=True)
-
-
-#: So many failures with one cause are shown one by one.
-_FEW = 3
-
-
-def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
-    """Print what was skipped and what failed, and why; many with the same cause are one line."""
-    for result, style in ((Result.SKIPPED, "yellow"), (Result.FAILED, "red")):
-        causes: dict[str, list[Outcome]] = {}
-        for outcome in outcomes:
-            if outcome.result is result:
-                causes.setdefault(_cause(outcome), []).append(outcome)
-        for cause, alike in causes.items():
-            for line in _failures(alike, cause):
-                err.print(Text.assemble((result.value, style), printable(f": {line}")))
-
-
-def _cause(outcome: Outcome) -> str:
-    """Return why something failed, without what only tells it from others of its kind."""
-    text = outcome.error or ""
-    for name in (outcome.entry.dist, *(part.name for part in outcome.entry.parts)):
-        text = text.replace(name, "*")
-    return re.sub(r"\S*\*\S*", "*", text)
-
-
-def _failures(alike: Sequence[Outcome], cause: str) -> Iterator[str]:
-    if len(alike) <= _FEW:
-        for outcome in alike:
-            yield f"{outcome.entry.dist} in {outcome.entry.cache}: {outcome.error}"
-        return
-    names = ", ".join(outcome.entry.dist for outcome in alike[:_FEW])
-    same = len({outcome.error for outcome in alike}) == 1
-    why = alike[0].error if same else f"{alike[0].error} (and similar)"
-    nouns = ("environment", "environments") if _of_environments(alike) else ("package", "packages")
-    yield f"{plural(len(alike), *nouns)} ({names}, ...): {why}"
-
-
-def _of_environments(outcomes: Iterable[Outcome]) -> bool:
-    return any(part.kind is PartKind.ENVIRONMENT for outcome in outcomes for part in outcome.entry.parts)
-
-
-def _done(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) -> Iterator[str]:
-    done = [outcome for outcome in outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
-    repaired = sum(outcome.result is Result.REPAIRED for outcome in outcomes)
-    if repaired:
-        yield f"Repaired {plural(repaired, 'package')}."
-    if repaired and repaired == len(outcomes):
-        return
-    gone = {outcome.entry for outcome in done}
-    what = counted(decision for decision in plan.remove if decision.entry in gone) or "nothing"
-    files = plural(sum(outcome.files for outcome in done), "file")
-    freed = hedge(plan.inventory.notices) + format_size(sum(outcome.freed for outcome in outcomes))
-    if run.disposal is Disposal.BACKUP:
-        yield f"Moved {what} aside: {files}. This frees nothing until you purge it."
-        yield f"To free the space: conda prune purge {run.id}"
-    elif run.disposal is Disposal.ARCHIVE:
-        yield f"Archived {what} in {printable(run.destination or '')} and removed them: {files}, freed {freed}."
-    else:
-        yield f"Removed {what}: {files}, freed {freed}."
-    if done and undoable:
-        how = " (downloads them again)" if run.disposal is Disposal.DELETE else ""
-        yield f"To undo: conda prune restore {run.id}{how}"
-
-
-def _other_results(others: Sequence[OtherOutcome]) -> Iterator[str]:
-    done = [outcome for outcome in others if outcome.result is Result.REMOVED]
-    if others:
-        what = other_counted(outcome.other for outcome in done) or "no index caches, temporary files or logs"
-        files = plural(sum(outcome.files for outcome in done), "file")
-        freed = format_size(sum(outcome.freed for outcome in done))
-        yield f"Removed {what}: {files}, freed {freed}."
 
 
 def _show_cache(

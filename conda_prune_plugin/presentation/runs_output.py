@@ -13,8 +13,9 @@ from ..core.notices import Notice
 from ..core.plan import Outcome
 from ..core.run import Disposal, PurgeOutcome, RunSummary
 from ..core.units import format_age, format_size, plural
+from .outcome_text import show_failures
 from .plan_json import SCHEMA, iso_time, outcome_document, warnings_document
-from .plan_text import LINES, show_failures
+from .plan_text import LINES
 from .terminal.console import print_command
 from .terminal.printable import printable
 from .terminal.tables import Row, show_table
