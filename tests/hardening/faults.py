@@ -117,8 +117,8 @@ class Stage:
         wrong += self._oracle.unfinished()
         environment = str(self._machine.envs / "hard")
         if self._scene.command == _RESTORE:
-            # Not explained yet: after an injected EDQUOT an archive that nothing uses was gone. conda runs under the same
-            # faults, and deletes archives that it can't extract; whether that is it was not confirmed.
+            # Not explained yet: after an injected quota error an archive that nothing uses was gone. conda runs under
+            # the same faults and deletes archives that it can't extract, but that was not confirmed.
             lost = set() if self.name.startswith("rebuild") else self._whole_end.entries.keys() - after.entries.keys()
             wrong += [f"not restored: {sorted(lost)}"] if lost else []
             if self._scene.given_up and environment not in after.environments:
