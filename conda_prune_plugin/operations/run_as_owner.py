@@ -18,8 +18,8 @@ from ..core.plan import OtherOutcome, Outcome, Plan
 from ..core.run import Disposal, Run
 from ..discovery.envs.changed_files import changed_after
 from ..discovery.envs.export import Export, export
-from ..discovery.envs.pip_requirements import PythonPackage
 from ..discovery.system.measure import measure
+from ..discovery.usage.pip_packages import PythonPackage
 from ..errors import PruneError
 from ..execution.environment_preflight import EnvironmentPorts, EnvironmentRemoval
 from ..execution.locks.run_lock import Patience

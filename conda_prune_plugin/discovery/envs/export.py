@@ -22,7 +22,7 @@ from ..clients import conda_channels
 from ..clients.conda_context import platform
 from ..clients.conda_files import in_link_order
 from ..system.safe_read import read_object, read_regular
-from .pip_requirements import PythonPackage, python_packages
+from ..usage.pip_packages import PythonPackage, python_packages
 
 #: The names of the files.
 YAML, EXPLICIT, PIP, PIP_DETAILS = "environment.yml", "explicit.txt", "requirements.txt", "pip.json"

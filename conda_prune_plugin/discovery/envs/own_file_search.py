@@ -12,7 +12,7 @@ from ...core.model import Root
 from ...core.usage.package_usage import OwnerKind
 from ...failures import suppress
 from ..usage.file_owners import owner_of, owners
-from ..usage.pip_files import PipPackage
+from ..usage.pip_packages import PipPackage
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from ...failures import suppress
 from ..clients.conda_context import temporary_endings
 from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..system.safe_read import read_object, read_regular
-from ..usage.pip_files import recorded_files
+from ..usage.pip_packages import recorded_files
 
 #: conda's own endings (``.c~``, ``.trash``), and what could not be deleted: by conda (``unlink_or_rename_to_trash`` in
 #: ``conda/gateways/disk/delete.py``), by mamba (``remove_or_rename`` in ``libmamba/src/core/util.cpp``).

@@ -22,7 +22,7 @@ from ..packages.installed_files import compiled_source
 from ..packages.package_identity import Names
 from ..roots.half_removed import CachedPackages
 from ..system.safe_read import read_object
-from .pip_files import PipPackage
+from .pip_packages import PipPackage
 from .survey import Scan
 from .tree_entries import entries
 

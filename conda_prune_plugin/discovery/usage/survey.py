@@ -28,7 +28,7 @@ from ...core.usage.usage_report import (
 from ..system.measure import identity, measure
 from ..system.mounts import Mount, mount_of, mounted_in, mounts
 from ..system.worker import WorkerPool
-from .pip_files import PipPackage, pip_packages, sizes
+from .pip_packages import PipPackage, pip_packages, sizes
 from .walker import Task, Walker, Walking
 
 #: File systems of which listings give the inode numbers that stat gives. An overlay may give those of a layer, and
