@@ -16,8 +16,8 @@ from ..core.model import Cache, Result, Root
 from ..core.notices import Notice
 from ..core.plan import OtherOutcome, Outcome, Plan
 from ..core.run import Disposal, Run
-from ..discovery.envs.changed_files import changed_after
 from ..discovery.envs.export import Export, export
+from ..discovery.envs.own_file_search import changed_after
 from ..discovery.system.measure import measure
 from ..discovery.usage.pip_packages import PythonPackage
 from ..errors import PruneError

@@ -54,7 +54,7 @@ def _measured(
     # Each for itself: a directory may lie in an environment that is counted too.
     inodes = Inodes()
     walker = Walker(inodes, frozenset(), progress=progress, enough=lambda: clock() > until)
-    tree = walker.walk(real_path, Task(real_path))
+    tree = walker.work(Task(real_path))[""]
     return occupied([tree], inodes), not tree.unreadable
 
 

@@ -14,7 +14,7 @@ from ...core.file_status import ON_WINDOWS, allocated, is_directory, listed_stat
 from ...core.usage.disk_usage import Inodes, Tree
 from ..system.measure import may_empty
 
-#: Whose files conda, pip and this program read themselves: an access to them says nothing of use.
+#: Files that conda, pip and this program read themselves: an access to them says nothing about use.
 _METADATA = (b"conda-meta", b"info")
 _METADATA_SUFFIX = b".dist-info"
 _SEPARATOR = os.fsencode(os.sep)
@@ -28,7 +28,7 @@ _STEP = 4096
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to walk: a directory, or each of some names in it on its own.
+    """A directory to walk, or each of some names in it on its own; the empty name is the directory itself.
 
     trusted: the inode numbers that its listings give are those that stat would give.
     """
@@ -42,8 +42,8 @@ class Walker:
     """Walks one tree after the other; what it meets with several links goes into the table of inodes.
 
     boundaries: device and inode of directories that are trees of their own: no walk enters them from outside.
-    thorough: something is mounted in a tree, so that a file or a directory may be met twice by different ways. Every
-        inode goes into the table then.
+    thorough: something is mounted in a tree, so a file or a directory may be met twice by different ways. Every inode
+        goes into the table then.
     enough: asked at each directory whether to leave it, which counts as unreadable then.
     """
 
@@ -63,19 +63,19 @@ class Walker:
         self._enough = enough
         self._boundary_inodes = frozenset(inode for _, inode in boundaries)
         self._met: set[tuple[int, int]] = set()
+        self._user = os.geteuid() if hasattr(os, "geteuid") else None
 
     def __reduce__(self) -> tuple[type[Walker], tuple[Inodes, frozenset[tuple[int, int]]]]:
-        # Another process has nobody to tell of its progress.
+        # Another process can't call `progress`.
         return Walker, (self.inodes, self.boundaries)
 
     def work(self, task: Task) -> dict[str, Tree]:
-        """Return what the names of a task hold; the empty name is the directory itself."""
-        return {name: self.walk(os.path.join(task.top, name) if name else task.top, task) for name in task.names}
+        """Return the tree at each name of a task. No symbolic link is followed."""
+        return {name: self._walk(os.path.join(task.top, name) if name else task.top, task) for name in task.names}
 
-    def walk(self, top: str, task: Task) -> Tree:
-        """Return what a tree holds. No symbolic link is followed."""
-        tally = _TreeTally(self.inodes, self.thorough, self._progress)
-        # Bytes: names that nobody looks at need no decoding.
+    def _walk(self, top: str, task: Task) -> Tree:
+        tally = TreeTally(self.inodes, thorough=self.thorough, progress=self._progress)
+        # Bytes: names that are never shown need no decoding.
         first = os.fsencode(top)
         metadata = tuple(os.path.join(first, name, b"") for name in _METADATA)
         pending = [first]
@@ -87,9 +87,12 @@ class Walker:
             try:
                 status = os.lstat(directory)
                 if not is_directory(status):
-                    tally.add(status, False)
+                    tally.add(status)
                 elif (directory is first and top == task.top) or not self._is_elsewhere(status):
-                    tally.add_directory(directory, status, task.trusted)
+                    tally.add_directory(status)
+                    # Only what this program may remove has to be emptied: the parts of caches, which are not trusted.
+                    if not task.trusted and tally.foreign is None and status.st_uid != self._user:
+                        tally.foreign = None if may_empty(status) else os.fsdecode(directory)
                     evident = not (
                         directory.endswith(_METADATA_SUFFIX) or (directory + _SEPARATOR).startswith(metadata)
                     )
@@ -103,7 +106,7 @@ class Walker:
     def _list(
         directory: bytes,
         row_of: Callable[[int], int | None],
-        tally: _TreeTally,
+        tally: TreeTally,
         evident: bool,
         pending: list[bytes],
     ) -> None:
@@ -140,7 +143,7 @@ class Walker:
 class Walking:
     """The work of a walker, for a worker pool: rows of the other process's table of inodes become rows of ours.
 
-    progress: is told how many files the other process has counted.
+    progress: called with the number of files that the other process has counted.
     """
 
     def __init__(self, walker: Walker, progress: Callable[[int], object] = lambda files: None) -> None:
@@ -154,11 +157,11 @@ class Walking:
         return Walking, (self._walker,)
 
     def do(self, task: Task) -> dict[str, Tree]:
-        """Return what the names of a task hold."""
+        """Return the tree at each name of a task."""
         return self._walker.work(task)
 
     def do_in_worker(self, task: Task) -> tuple[dict[str, Tree], tuple[Sequence[int], ...]]:
-        """Return what the names of a task hold, and the inodes that were not known before."""
+        """Return the tree at each name of a task, and the inodes that were not known before."""
         mark = len(self._walker.inodes)
         return self._walker.work(task), self._walker.inodes.since(mark)
 
@@ -166,33 +169,31 @@ class Walking:
         """Put new inodes into our table, and return the trees with their rows in there."""
         trees, added = answer
         self._progress(sum(tree.files for tree in trees.values()))
-        self._rows += [self._walker.inodes.row(*inode) for inode in zip(*added)]
-        return {name: self._in_our_rows(tree) for name, tree in trees.items()}
-
-    def _in_our_rows(self, tree: Tree) -> Tree:
-        if not self._rows:
-            return tree
         first, rows = self._shared, self._rows
-        ours = (row if row < first else rows[row - first] for row in tree.rows)
-        return replace(tree, rows=array("I", ours))
+        rows += [self._walker.inodes.row(*inode) for inode in zip(*added)]
+        if not rows:
+            return trees
+        return {
+            name: replace(tree, rows=array("I", (row if row < first else rows[row - first] for row in tree.rows)))
+            for name, tree in trees.items()
+        }
 
 
-class _TreeTally:
-    """The running sums of one walk."""
+class TreeTally:
+    """The running sums of one tree, or of a part of it."""
 
-    def __init__(self, inodes: Inodes, thorough: bool, progress: Callable[[int], None]) -> None:
+    def __init__(self, inodes: Inodes, *, thorough: bool, progress: Callable[[int], None] = lambda files: None) -> None:
         self.rows = array("I")
+        self.foreign: str | None = None
         self._inodes = inodes
         self._thorough = thorough
         self._progress = progress
         self._singles = self._directories = self._lengths = self._single = self._reported = 0
         self._accessed = self._changed = 0.0
-        self._foreign: str | None = None
-        self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._unreadable: list[tuple[str, str]] = []
 
-    def add(self, status: os.stat_result, evident: bool) -> None:
-        """Count what is no directory; `evident` says whether its times tell of use."""
+    def add(self, status: os.stat_result, evident: bool = False) -> None:
+        """Count anything but a directory; `evident` says whether its times tell of use."""
         size, links, blocks = status.st_size, status.st_nlink, allocated(status)
         if links == 1 and not self._thorough:
             self._singles += 1
@@ -208,12 +209,10 @@ class _TreeTally:
             if links == 1 and status.st_atime > self._accessed:
                 self._accessed = status.st_atime
 
-    def add_directory(self, path: bytes, status: os.stat_result, kept: bool) -> None:
-        """Count a directory, and report the progress if there was enough of it; `kept`: nobody will remove it."""
+    def add_directory(self, status: os.stat_result) -> None:
+        """Count a directory, and report the progress if there was enough of it."""
         self._directories += 1
         self._single += allocated(status)
-        if not kept and self._foreign is None and status.st_uid != self._user and not may_empty(status):
-            self._foreign = os.fsdecode(path)
         if len(self.rows) - self._reported >= _STEP:
             self._progress(_STEP)
             self._reported += _STEP
@@ -226,19 +225,16 @@ class _TreeTally:
 
     def tree(self) -> Tree:
         """Return the sums."""
-        self._progress(max(self._files - self._reported, 0))
+        files = self._singles + len(self.rows)
+        self._progress(max(files - self._reported, 0))
         return Tree(
-            files=self._files,
+            files=files,
             directories=self._directories,
             lengths=self._lengths,
             single=self._single,
             rows=self.rows,
             accessed=self._accessed or None,
             changed=self._changed or None,
-            foreign=self._foreign,
+            foreign=self.foreign,
             unreadable=tuple(self._unreadable),
         )
-
-    @property
-    def _files(self) -> int:
-        return self._singles + len(self.rows)

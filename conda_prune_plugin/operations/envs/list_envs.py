@@ -14,7 +14,7 @@ from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.other_registries import only_listed_by_others
-from ...discovery.envs.own_file_search import Boundaries, find_own_files
+from ...discovery.envs.own_file_search import find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
 from ...discovery.inventory import begin, discover
 from ...discovery.roots.backups import is_environment_backup
@@ -65,9 +65,9 @@ def list_environments(options: EnvsOptions, interaction: Interaction, workers: W
     scan = survey.walk_environments()
     usages = [item for item in make_usage(scan, plan).environments if not is_environment_backup(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)
-    boundaries, asked = Boundaries(scan.boundaries), frozenset(named)
+    tops, asked = frozenset(scan.tops), frozenset(named)
     environments = tuple(
-        _with_own_files(item, scan, boundaries) if not asked or failures.realpath(item.path) in asked else item
+        _with_own_files(item, scan, tops) if not asked or failures.realpath(item.path) in asked else item
         for item in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options.request))
     )
     reporter.clear()
@@ -103,9 +103,9 @@ def _finish_earlier_removals(
     return finished.notices, finished.complete
 
 
-def _with_own_files(environment: Environment, scan: Scan, boundaries: Boundaries) -> Environment:
+def _with_own_files(environment: Environment, scan: Scan, tops: frozenset[str]) -> Environment:
     root = environment.root
-    found = find_own_files(root, scan.pip.get(root, ()), environment.created, boundaries)
+    found = find_own_files(root, scan.pip.get(root, ()), environment.created, tops)
     return environment if found is None else replace(environment, own_files=found)
 
 
