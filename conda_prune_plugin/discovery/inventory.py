@@ -23,7 +23,7 @@ from .roots.environment_search import search_environments
 from .roots.environments import Reader, Sources, require_environments
 from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .roots.revisions import earlier_revisions
-from .roots.watch import RootWatch, _no_cache
+from .roots.watch import RootWatch
 from .system.size_precision import precision_notices
 from .system.worker import WorkerPool
 
@@ -107,7 +107,8 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
     watch = RootWatch(sources, caches, beginning.reader)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:
-        notices += (_no_cache(settings.pkgs_dirs),)
+        message = f"No package cache found in {', '.join(settings.pkgs_dirs)}. Name one with --pkgs-dir."
+        notices += (Notice("no-cache", message, ""),)
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
     notices += watch.notices + odd
     hidden = any(notice.hides_roots for notice in notices)
