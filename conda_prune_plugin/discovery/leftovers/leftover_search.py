@@ -30,7 +30,6 @@ from ..packages.removal_evidence import with_sticky_obstacle
 from ..system.measure import Measure
 from ..system.mounts import mount_points
 from ..system.safe_read import read_object
-from ..system.worker import WorkerPool
 from .leftover_names import leftovers_by_name
 
 #: Waiting for the disk and hashing go on beside each other.
@@ -70,12 +69,10 @@ def find_leftovers(
     search: Search,
     memory: Memory,
     progress: Callable[[int], None],
-    workers: WorkerPool | None = None,
 ) -> LeftoverSearchResult:
     """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
-    `progress` is told how many more entries are done; a `workers` makes it faster. Nothing is written, and no symbolic
-    link followed.
+    `progress` is told how many more entries are done. Nothing is written, and no symbolic link followed.
     """
     places = inventory.judged
     urls = cached(read_urls)
@@ -91,7 +88,7 @@ def find_leftovers(
             cache.real_path, _inspected_entries(cache, inventory, referenced, search), urls(cache.real_path), batch_size
         )
     ]
-    for batch, inspections in zip(tasks, _inspections(tasks, search, progress, workers)):
+    for batch, inspections in zip(tasks, _inspections(tasks, search, progress)):
         for entry, inspected in zip(batch.entries, inspections):
             memory.learn(inspected)
             if inspected.damages:
@@ -116,19 +113,11 @@ def _inspected_entries(cache: Cache, inventory: Inventory, referenced: Collectio
     ]
 
 
-def _inspections(
-    tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], workers: WorkerPool | None
-) -> Iterable[list[Inspected]]:
+def _inspections(tasks: Sequence[Batch], search: Search, progress: Callable[[int], None]) -> Iterable[list[Inspected]]:
     """Return what is seen, batch for batch."""
     if search.hashes:
-        yield from _thorough_inspections(tasks, progress)
-        return
-    work = Inspecting(mount_points(), progress=progress)
-    if workers is None:
-        yield from map(work.do, tasks)
-        return
-    workers.begin(work, tasks)
-    yield from workers.finish()
+        return _thorough_inspections(tasks, progress)
+    return map(Inspecting(mount_points(), progress=progress).do, tasks)
 
 
 def _thorough_inspections(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Inspected]]:

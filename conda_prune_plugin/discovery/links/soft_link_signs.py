@@ -17,7 +17,6 @@ from ...core.model import Cache, Inventory, Root
 from ...core.notices import Notice
 from ...core.rules.reachability import NO_SOFT_LINKS, SoftLinks
 from ...failures import suppress
-from ..system.worker import WorkerPool
 from .soft_links import Walk, by_real_path, environments_of, soft_links
 
 #: Where a package of a noarch python has its modules, and its scripts (CEP 20): in the environment they lie elsewhere.
@@ -31,56 +30,25 @@ _Samples = Mapping[str, Mapping[str, "list[str]"]]
 
 
 class SoftLinkSearch:
-    """Looks for what environments soft-link: in all of them, or in those that show a sign of soft links.
+    """Looks for what environments soft-link: in all of them, or in those that show a sign of soft links."""
 
-    a worker pool with a helper makes the latter faster.
-    """
-
-    def __init__(self, roots: Iterable[Root], caches: tuple[Cache, ...], workers: WorkerPool | None = None) -> None:
+    def __init__(self, roots: Iterable[Root], caches: tuple[Cache, ...]) -> None:
         self._prefixes = environments_of(roots)
         self._caches = caches
         self._complete: SoftLinks | None = None
-        self._workers = workers
-        self._begun: Signs | None = None
-        self._signed: set[str] = set()
-        self._asked_names: frozenset[str] | None = None
-
-    def begin(self, samples: Iterable[str]) -> None:
-        """Have the helper look for signs while this process does something else, if there is one."""
-        if self._workers is not None and self._workers.helped:
-            signs = Signs(by_real_path(self._prefixes), self._caches, tuple(samples))
-            self._workers.begin(signs, list(signs.prefixes), ahead=len(signs.prefixes))
-            self._begun = signs
-
-    @property
-    def begun(self) -> bool:
-        """Whether a helper is at it."""
-        return self._begun is not None
 
     def everywhere(self, progress: Callable[[int], None]) -> SoftLinks:
         """Return what is soft-linked, once all environments have been walked through."""
-        self._finish()
         if self._complete is None:
             self._complete = soft_links(self._prefixes, self._caches, progress)
         return self._complete
 
     def where_signs_are(self, samples: Iterable[str], progress: Callable[[int], None]) -> SoftLinks:
         """Return what the environments soft-link that show a sign; `samples`: the paths of files within packages."""
-        self._finish()
         if self._complete is not None:
             return self._complete
-        wanted = set(samples).difference(self._asked_names or ())
-        if wanted or self._asked_names is None:
-            self._signed.update(with_signs(self._prefixes, self._caches, wanted))
-        return soft_links(sorted(self._signed), self._caches, progress) if self._signed else NO_SOFT_LINKS
-
-    def _finish(self) -> None:
-        """Take what the helper has seen, so that the worker pool is free for other work."""
-        if self._begun is not None and self._workers is not None:
-            shown = zip(self._begun.prefixes.values(), self._workers.finish())
-            self._signed.update(path for path, is_sign in shown if is_sign)
-            self._asked_names = frozenset(self._begun.samples)
-            self._begun = None
+        signed = sorted(with_signs(self._prefixes, self._caches, samples))
+        return soft_links(signed, self._caches, progress) if signed else NO_SOFT_LINKS
 
 
 def with_unseen(inventory: Inventory, softly: SoftLinks) -> tuple[Inventory, tuple[Notice, ...]]:
@@ -107,42 +75,19 @@ def with_unseen(inventory: Inventory, softly: SoftLinks) -> tuple[Inventory, tup
 
 def with_signs(prefixes: Iterable[str], caches: tuple[Cache, ...], samples: Iterable[str] = ()) -> Iterator[str]:
     """Give the environments that show a sign of soft links into the caches."""
-    signs = Signs(by_real_path(prefixes), caches, tuple(samples))
-    return (path for prefix, path in signs.prefixes.items() if signs.do(prefix))
+    walk, wanted = Walk(by_real_path(prefixes), caches), _by_directory(samples)
+    for prefix, path in walk.prefixes.items():
+        if any(_is_sign(link, prefix, walk) for link in _links(prefix, wanted)):
+            yield path
 
 
-class Signs:
-    """Looks for signs of soft links in environments, given by their real paths; the work of a worker pool.
-
-    prefixes: their real paths with those that they are known by. samples: the paths of files within packages.
-    """
-
-    def __init__(self, prefixes: dict[str, str], caches: tuple[Cache, ...], samples: tuple[str, ...]) -> None:
-        self.prefixes = prefixes
-        self.samples = samples
-        self._walk = Walk(prefixes, caches)
-        self._wanted = _by_directory(samples)
-
-    def __reduce__(self) -> tuple[type[Signs], tuple[dict[str, str], tuple[Cache, ...], tuple[str, ...]]]:
-        return Signs, (self.prefixes, self._walk.caches, self.samples)
-
-    def do(self, prefix: str) -> bool:
-        """Return whether an environment shows a sign."""
-        return any(self._is_sign(link, prefix) for link in _links(prefix, self._wanted))
-
-    do_in_worker = do
-
-    def take(self, answer: bool) -> bool:
-        """Return what was seen in the other process."""
-        return answer
-
-    def _is_sign(self, link: str, prefix: str) -> bool:
-        """Return whether a link leads into a cache, or to a directory elsewhere that has to be looked through."""
-        with suppress(OSError):
-            links, directory = self._walk.followed(link, prefix)
-            # Where the walk sees the next link of a chain, this has to follow it.
-            return bool(links) or directory is not None or self._walk.leads_into_cache(link)
-        return False
+def _is_sign(link: str, prefix: str, walk: Walk) -> bool:
+    """Return whether a link leads into a cache, or to a directory elsewhere that has to be looked through."""
+    with suppress(OSError):
+        links, directory = walk.followed(link, prefix)
+        # Where the walk sees the next link of a chain, this has to follow it.
+        return bool(links) or directory is not None or walk.leads_into_cache(link)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,13 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ... import failures
 from ...core.model import Cache, Root, RootKind, RootState
 from ...core.rules.reachability import SoftLinks
 from ...failures import suppress
 from ..system.mounts import KERNEL
-from ..system.worker import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +48,18 @@ def soft_links(
     prefixes: Iterable[str],
     caches: tuple[Cache, ...],
     progress: Callable[[int], None],
-    workers: WorkerPool | None = None,
     memory: dict[str, Seen] | None = None,
 ) -> SoftLinks:
     """Look for soft links into the caches in every directory of the environments with these paths.
 
     That takes one listing a directory, and asks nothing of files. `progress` is called with the number of directories
-    seen so far; a `workers` makes it faster. memory: what an earlier look has seen, by real path: then only what has
-    changed since is listed, which takes one stat a directory; kept up to date.
+    seen so far. memory: what an earlier look has seen, by real path: then only what has changed since is listed, which
+    takes one stat a directory; kept up to date.
     """
     walk = Walk(by_real_path(prefixes), caches, progress)
     memory = {} if memory is None else memory
-    known = [prefix for prefix in walk.prefixes if prefix in memory]
-    tasks = [prefix for prefix in walk.prefixes if prefix not in memory]
-    if workers is None or not tasks:
-        found = [walk.do(prefix) for prefix in tasks]
-    else:
-        workers.begin(walk, tasks)
-        found = workers.finish()
-    memory.update((prefix, walk.again(prefix, memory[prefix])) for prefix in known)
-    memory.update(zip(tasks, found))
+    for prefix in walk.prefixes:
+        memory[prefix] = walk.again(prefix, memory[prefix]) if prefix in memory else walk.do(prefix)
     entries: dict[tuple[str, str], set[str]] = {}
     for prefix, path in walk.prefixes.items():
         for entry in memory[prefix].entries:
@@ -93,7 +84,7 @@ def by_real_path(prefixes: Iterable[str]) -> dict[str, str]:
 
 
 class Walk:
-    """Walks through environments, given by their real paths; the work of a worker pool.
+    """Walks through environments, given by their real paths.
 
     prefixes: their real paths with those that they are known by. caches: without what lies in them.
     """
@@ -106,22 +97,16 @@ class Walk:
     ) -> None:
         self.prefixes = prefixes
         self._unreadable = False
-        # What lies in them is of no interest, and need not be handed to another process.
-        self.caches, self._progress = tuple(replace(cache, entries=()) for cache in caches), progress
+        self.caches, self._progress = caches, progress
         # Caches, and environments that lie inside of others, are looked through on their own.
         self._skip = {*prefixes, *(cache.real_path for cache in caches), *KERNEL}
         self._places = _Places(caches)
         self._stamps: dict[str, _Stamp | None] = {}
         self._seen = 0
 
-    def __reduce__(self) -> tuple[type[Walk], tuple[dict[str, str], tuple[Cache, ...]]]:
-        return Walk, (self.prefixes, self.caches)
-
     def do(self, prefix: str) -> Seen:
         """Return what an environment links."""
         return self._looked(prefix, [prefix], {})
-
-    do_in_worker = do
 
     def again(self, prefix: str, before: Seen) -> Seen:
         """Return what an environment links by now: only directories that have changed are listed again."""
@@ -144,12 +129,6 @@ class Walk:
             path: None if stamp is None or max(stamp[1:]) > since else stamp for path, stamp in self._stamps.items()
         }
         return Seen(entries, not self._unreadable, stamps)
-
-    def take(self, answer: Seen) -> Seen:
-        """Return what was seen in the other process."""
-        self._seen += len(answer.directories)
-        self._progress(self._seen)
-        return answer
 
     def links(self, prefix: str) -> Iterator[SoftLink]:
         """Give the soft links of an environment that lead into a cache.

@@ -65,11 +65,6 @@ class Memory:
         self._measurements.update(looked.measurements)
         self._descriptions.update(looked.descriptions)
 
-    @property
-    def samples(self) -> list[str]:
-        """The samples of all that was looked at."""
-        return [measurement.sample for measurement in self._measurements.values() if measurement.sample]
-
     def measured(self, path: str) -> Measurement:
         """Return the measurement of something. Raises `OSError`."""
         return self._measurements.get(path) or self._measure(path)
@@ -156,7 +151,7 @@ def batches(directory: str, entries: Sequence[Entry], urls: Mapping[str, str], s
 
 
 class Inspecting:
-    """The work of looking at batches of entries, for a worker pool; `progress` is told how many were looked at here."""
+    """The work of looking at batches of entries; `progress` is told how many were looked at."""
 
     def __init__(
         self,
@@ -169,23 +164,12 @@ class Inspecting:
         self._contents = contents
         self._progress = progress
 
-    def __reduce__(self) -> tuple[type[Inspecting], tuple[frozenset[str]]]:
-        # Nobody sees the progress of the other process, which reads no contents: that is for threads.
-        return Inspecting, (self._mounts,)
-
     def do(self, batch: Batch) -> list[Inspected]:
         """Return what is seen at each entry."""
         found = []
         for entry in batch.entries:
             found.append(inspect(batch, entry, self._mounts, contents=self._contents))
             self._progress(1)
-        return found
-
-    do_in_worker = do
-
-    def take(self, found: list[Inspected]) -> list[Inspected]:
-        """Return what was seen in the other process."""
-        self._progress(len(found))
         return found
 
 

@@ -4,7 +4,7 @@ The quick check takes names and sizes; the thorough one reads everything and com
 with an ``info/index.json`` for a package, however little of it is left, and fails when it links from it
 (`CondaVerificationError`).
 
-What reads archives is imported where it is needed, which is seldom: the second process of a `workers` begins here.
+What reads archives is imported where it is needed, which is seldom.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ... import failures
@@ -13,15 +12,11 @@ from ...core.model import Root
 from ...core.notices import Notice
 from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
-from ..system.worker import WorkerPool
 from .backups import environment_backups
-from .conda_meta import Reading
+from .conda_meta import read_environment
 from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 from .nearby_environments import nearby_envs_dirs
-
-#: An environment to read: its path, and its name if it has one.
-_Task = tuple[str, "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +84,6 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-class Reader:
-    """Reads environments by a worker pool, some of them ahead of time: while this process still imports modules.
-
-    since: when that began, in nanoseconds since the epoch; None if it has not.
-    """
-
-    def __init__(self, workers: WorkerPool) -> None:
-        self.since: int | None = None
-        self.workers = workers
-        self._begun: tuple[_Task, ...] = ()
-
-    def begin(self, sources: Sources) -> None:
-        """Begin with the environments that are known already, if there is a second process to do that."""
-        if self.workers.helped:
-            self.since = time.time_ns()
-            self._begun = Survey(sources).tasks()
-            # What it does not come to in the meantime is done by both.
-            self.workers.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
-
-    def read(self, tasks: Sequence[_Task]) -> list[tuple[Root, tuple[Notice, ...]]]:
-        """Return the result of `read_environment` for each task; what was read ahead is not read again."""
-        found = dict(zip(self._begun, self.workers.finish()))
-        self._begun = ()
-        rest = [task for task in tasks if task not in found]
-        self.workers.begin(Reading(), rest)
-        found.update(zip(rest, self.workers.finish()))
-        return [found[task] for task in tasks]
-
-
 class Survey:
     """The content of the registries at one moment, the places that follow from it, and one listing of these.
 
@@ -136,8 +102,8 @@ class Survey:
         self.places = (*sources.own_places, *self._nearby)
         self.notices = self.listing.notices
 
-    def tasks(self) -> tuple[_Task, ...]:
-        """Return each environment once."""
+    def environments(self) -> tuple[tuple[str, str | None], ...]:
+        """Return each environment once: its path, and its name if it has one."""
         prefixes: dict[str, str] = {}
         for prefix in dict.fromkeys(self._prefixes()):
             real = real_path(prefix)
@@ -165,22 +131,20 @@ class Survey:
         return name if directory in self.sources.envs_dirs else None
 
 
-def read_roots(
-    sources: Sources, reader: Reader | None = None, survey: Survey | None = None
-) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+def read_roots(sources: Sources, survey: Survey | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     """Return every environment of the sources once, sorted by path, and notices about them.
 
-    `reader`: has perhaps read some of them already. `survey`: one that was made just now.
+    `survey`: one that was made just now.
     """
     survey = survey or Survey(sources)
-    read = (reader or Reader(WorkerPool(at_once=False))).read(survey.tasks())
+    read = [read_environment(prefix, name) for prefix, name in survey.environments()]
     roots = sorted((root for root, _ in read), key=lambda root: root.path)
     return tuple(roots), (*survey.notices, *(notice for _, notices in read for notice in notices))
 
 
 def known_prefixes(sources: Sources) -> frozenset[str]:
     """Return the paths of all environments of the sources, missing ones included."""
-    return frozenset(prefix for prefix, _ in Survey(sources).tasks())
+    return frozenset(prefix for prefix, _ in Survey(sources).environments())
 
 
 def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ...core.usage.disk_usage import Inodes, occupied
 from ...core.usage.usage_report import OtherCache, ToolKind
 from ..clients.conda_context import build_work_dir, local_builds
 from ..clients.mamba_pixi import pixi_cache_roots
-from .walker import Task, Walker
+from .walker import Walker
 
 #: Nobody has asked for these caches: uv's alone may have millions of files. In seconds, for all together.
 PATIENCE = 5.0
@@ -54,7 +54,7 @@ def _measured(
     # Each for itself: a directory may lie in an environment that is counted too.
     inodes = Inodes()
     walker = Walker(inodes, frozenset(), progress=progress, enough=lambda: clock() > until)
-    tree = walker.work(Task(real_path))[""]
+    tree = walker.walk(real_path)
     return occupied([tree], inodes), not tree.unreadable
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ... import failures
@@ -20,7 +20,6 @@ from ...core.usage.usage_report import (
     CacheUsage,
     EnvironmentUsage,
     FileSystem,
-    PipPackages,
     Usage,
     kept_by_age,
     reclaimable_in,
@@ -28,9 +27,8 @@ from ...core.usage.usage_report import (
 from ...failures import suppress
 from ..system.measure import identity, measure
 from ..system.mounts import Mount, mount_of, mounted_in, mounts
-from ..system.worker import WorkerPool
 from .pip_packages import PipPackage, pip_packages, sizes
-from .walker import Task, Walker, Walking
+from .walker import Walker
 
 #: File systems whose listings give the inode numbers that stat gives. An overlay may give those of a layer, and with
 #: subvolumes (btrfs, bcachefs) a directory may have the number of a file.
@@ -46,9 +44,6 @@ _KIND_OF_NAME = {"cache": "index_cache", ".logs": "logs"}
 #: conda itself reads what it has just installed, to compile and to link: an access so many seconds
 #: later is no use.
 _SETTLING = 60.0
-
-#: How many directory entries of a cache are walked at a time: few enough to keep two processes busy to the end.
-_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,6 @@ class Scan:
     boundaries: frozenset[tuple[int, int]]
     thorough: bool
     pip: Mapping[Root, tuple[PipPackage, ...]]
-    pip_sizes: Mapping[Root, PipPackages]
 
     @property
     def tops(self) -> frozenset[str]:
@@ -88,80 +82,63 @@ class Scan:
             for path, why in tree.unreadable:
                 yield Notice("unreadable-directory", f"Can't read {path} ({why}), so it isn't counted.", path)
 
-
-class Survey:
-    """Walks the caches, then the environments; measurements of the caches can be asked for in between."""
-
-    def __init__(self, inventory: Inventory, workers: WorkerPool, progress: Callable[[int], None]) -> None:
-        places = tops(inventory)
-        self._caches = [place for place in places.values() if isinstance(place, Cache)]
-        roots = (place for place in places.values() if isinstance(place, Root))
-        self._roots = sorted(roots, key=lambda root: -len(root.dists))
-        self._mounts = mounts()
-        self._points = frozenset(mount.point for mount in self._mounts)
-        paths = {real_path(place) for place in places.values()}
-        thorough = any(mounted_in(path, None, self._points - {path}) for path in paths)
-        self._inodes = Inodes()
-        self._walker = Walker(self._inodes, frozenset(places), thorough=thorough, progress=progress)
-        self._workers = workers
-        self._progress = progress
-        self._scanned: tuple[CacheScan, ...] = ()
-
-    def walk_caches(self) -> None:
-        """Walk all caches, and begin with the environments."""
-        parts = {cache.real_path: _directory(cache.real_path) for cache in self._caches}
-        tasks = [task for cache in self._caches for task in _cache_tasks(cache)]
-        self._begin(tasks)
-        for task, trees in zip(tasks, self._workers.finish()):
-            parts[task.top].update(trees)
-        self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
-        points = {path: mount_of(path, self._mounts) for path in map(real_path, self._roots)}
-        self._begin([Task(path, trusted=bool(mount and mount.type in _TRUSTED)) for path, mount in points.items()])
-
-    def _begin(self, tasks: Sequence[Task]) -> None:
-        # With something mounted inside, a tree depends on what was met in the others.
-        self._workers.begin(Walking(self._walker, self._progress), tasks, alone=self._walker.thorough)
-
     def measured(self, path: str) -> Measurement:
         """Return the measurement of a path in a cache, as `measure.measure` does. Raises `OSError` as it does."""
+        points = frozenset(mount.point for mount in self.mounts)
         directory, name = os.path.split(path)
-        item = next((item for item in self._scanned if item.cache.real_path == directory), None)
+        item = next((item for item in self.caches if item.cache.real_path == directory), None)
         tree = item.parts.get(name) if item else None
         if tree is None:
-            return measure(path, mounts=self._points)
+            return measure(path, mounts=points)
         for unreadable, why in tree.unreadable:
             raise OSError(0, why, unreadable)
-        mounted = mounted_in(path, None, self._points)
+        mounted = mounted_in(path, None, points)
         obstacle = f"another file system is mounted on {mounted}" if mounted else None
         if obstacle is None and tree.foreign is not None:
             obstacle = f"the directory {tree.foreign} belongs to somebody else"
         return Measurement(
             identity=identity(os.lstat(path)),
             files=tree.files,
-            apparent=tree.lengths + sum(self._inodes.sizes[row] for row in tree.rows),
+            apparent=tree.lengths + sum(self.inodes.sizes[row] for row in tree.rows),
             single=tree.single,
-            shared=tuple(self._inodes.shared(row, inside) for row, inside in Counter(tree.rows).items()),
+            shared=tuple(self.inodes.shared(row, inside) for row, inside in Counter(tree.rows).items()),
             payload_ctime=tree.changed,
             obstacle=obstacle,
         )
 
-    def walk_environments(self) -> Scan:
-        """Walk all environments, and return everything."""
-        # As long as the inodes are those of the caches only; the other process walks meanwhile.
-        pip = {root: pip_packages(root, self._inodes) for root in self._roots}
-        pip_sizes = {root: sizes(root, packages) for root, packages in pip.items()}
-        trees = (trees[""] for trees in self._workers.finish())
-        walker, environments = self._walker, tuple(zip(self._roots, trees))
-        return Scan(
-            self._inodes,
-            self._scanned,
-            environments,
-            self._mounts,
-            walker.boundaries,
-            walker.thorough,
-            pip,
-            pip_sizes,
-        )
+
+def scan(inventory: Inventory, progress: Callable[[int], None]) -> Scan:
+    """Walk all caches and environments of an inventory; `progress` is called with the files since its last call."""
+    places = tops(inventory)
+    mounted = mounts()
+    points = frozenset(mount.point for mount in mounted)
+    paths = {real_path(place) for place in places.values()}
+    thorough = any(mounted_in(path, None, points - {path}) for path in paths)
+    inodes = Inodes()
+    walker = Walker(inodes, frozenset(places), thorough=thorough, progress=progress)
+    caches = tuple(
+        CacheScan(cache, _parts(cache.real_path, walker)) for cache in places.values() if isinstance(cache, Cache)
+    )
+    roots = sorted((root for root in places.values() if isinstance(root, Root)), key=lambda root: -len(root.dists))
+    # As long as the inodes are those of the caches only.
+    pip = {root: pip_packages(root, inodes) for root in roots}
+    environments = []
+    for root in roots:
+        path = real_path(root)
+        mount = mount_of(path, mounted)
+        environments.append((root, walker.walk(path, trusted=mount is not None and mount.type in _TRUSTED)))
+    return Scan(inodes, caches, tuple(environments), mounted, walker.boundaries, thorough, pip)
+
+
+def _parts(cache: str, walker: Walker) -> dict[str, Tree]:
+    """Return the trees in a cache's directory. Every file takes a stat there, since the times of all count."""
+    try:
+        directory = Tree(directories=1, single=allocated(os.lstat(cache)))
+        names = sorted(os.listdir(cache))
+    except OSError as error:
+        failures.note(error)
+        return {"": Tree(unreadable=((cache, error.strerror or str(error)),))}
+    return {"": directory, **{name: walker.walk(os.path.join(cache, name), part=True) for name in names}}
 
 
 def make_usage(scanned: Scan, plan: Plan) -> Usage:
@@ -180,7 +157,7 @@ def make_usage(scanned: Scan, plan: Plan) -> Usage:
         for item, counted in zip(scanned.caches, of_caches)
     ]
     environments = [
-        EnvironmentUsage(root, counted, scanned.pip_sizes[root], *_times(root, tree, scanned.mounts))
+        EnvironmentUsage(root, counted, sizes(root, scanned.pip[root]), *_times(root, tree, scanned.mounts))
         for (root, tree), counted in zip(scanned.environments, of_environments)
     ]
     return Usage(
@@ -216,25 +193,6 @@ def tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
             status = os.stat(real_path(place))
             found.setdefault((status.st_dev, status.st_ino), place)
     return found
-
-
-def _cache_tasks(cache: Cache) -> Iterator[Task]:
-    """Yield a cache in chunks. Every file takes a stat there, since the times of all count."""
-    with suppress(OSError):
-        names = sorted(os.listdir(cache.real_path))
-        for first in range(0, len(names), _CHUNK):
-            yield Task(cache.real_path, tuple(names[first : first + _CHUNK]))
-
-
-def _directory(path: str) -> dict[str, Tree]:
-    """Return a cache's directory alone, under the empty name."""
-    try:
-        status = os.lstat(path)
-        os.scandir(path).close()
-    except OSError as error:
-        failures.note(error)
-        return {"": Tree(unreadable=((path, error.strerror or str(error)),))}
-    return {"": Tree(directories=1, single=allocated(status))}
 
 
 def _kinds(scanned: CacheScan, inodes: Inodes) -> Mapping[str, int]:

@@ -6,8 +6,7 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 
 from ... import failures
 from ...core.file_status import ON_WINDOWS, allocated, is_directory, listed_status
@@ -24,18 +23,6 @@ _NO_ROWS: dict[int, int] = {}
 
 #: How many files there are between two calls of `progress`.
 _STEP = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A directory to walk, or each of some names in it on its own; the empty name is the directory itself.
-
-    trusted: the inode numbers that its listings give are those that stat would give.
-    """
-
-    top: str
-    names: tuple[str, ...] = ("",)
-    trusted: bool = False
 
 
 class Walker:
@@ -65,15 +52,12 @@ class Walker:
         self._met: set[tuple[int, int]] = set()
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
 
-    def __reduce__(self) -> tuple[type[Walker], tuple[Inodes, frozenset[tuple[int, int]]]]:
-        # Another process can't call `progress`.
-        return Walker, (self.inodes, self.boundaries)
+    def walk(self, top: str, *, part: bool = False, trusted: bool = False) -> Tree:
+        """Return a tree. No symbolic link is followed.
 
-    def work(self, task: Task) -> dict[str, Tree]:
-        """Return the tree at each name of a task. No symbolic link is followed."""
-        return {name: self._walk(os.path.join(task.top, name) if name else task.top, task) for name in task.names}
-
-    def _walk(self, top: str, task: Task) -> Tree:
+        part: it is a part of a cache, which this program may remove; it may also be a tree of its own. trusted: the
+        inode numbers that its listings give are those that stat would give.
+        """
         tally = TreeTally(self.inodes, thorough=self.thorough, progress=self._progress)
         # Bytes: names that are never shown need no decoding.
         first = os.fsencode(top)
@@ -88,15 +72,14 @@ class Walker:
                 status = os.lstat(directory)
                 if not is_directory(status):
                     tally.add(status)
-                elif (directory is first and top == task.top) or not self._is_elsewhere(status):
+                elif (directory is first and not part) or not self._is_elsewhere(status):
                     tally.add_directory(status)
-                    # Only what this program may remove has to be emptied: the parts of caches, which are not trusted.
-                    if not task.trusted and tally.foreign is None and status.st_uid != self._user:
-                        tally.foreign = None if may_empty(status) else os.fsdecode(directory)
+                    if part and tally.foreign is None and status.st_uid != self._user and not may_empty(status):
+                        tally.foreign = os.fsdecode(directory)
                     evident = not (
                         directory.endswith(_METADATA_SUFFIX) or (directory + _SEPARATOR).startswith(metadata)
                     )
-                    row_of = self.inodes.rows_of(status.st_dev).get if task.trusted else _NO_ROWS.get
+                    row_of = self.inodes.rows_of(status.st_dev).get if trusted else _NO_ROWS.get
                     self._list(directory, row_of, tally, evident, pending)
             except OSError as error:
                 tally.note(directory, error)
@@ -138,45 +121,6 @@ class Walker:
             self._met.add(key)
         # Tuples for all directories would take their time.
         return status.st_ino in self._boundary_inodes and (status.st_dev, status.st_ino) in self.boundaries
-
-
-class Walking:
-    """The work of a walker, for a worker pool: rows of the other process's table of inodes become rows of ours.
-
-    progress: called with the number of files that the other process has counted.
-    """
-
-    def __init__(self, walker: Walker, progress: Callable[[int], object] = lambda files: None) -> None:
-        self._walker = walker
-        self._progress = progress
-        # What the other process knows too. What it adds may be in our table by then, in another row.
-        self._shared = len(walker.inodes)
-        self._rows: list[int] = []
-
-    def __reduce__(self) -> tuple[type[Walking], tuple[Walker]]:
-        return Walking, (self._walker,)
-
-    def do(self, task: Task) -> dict[str, Tree]:
-        """Return the tree at each name of a task."""
-        return self._walker.work(task)
-
-    def do_in_worker(self, task: Task) -> tuple[dict[str, Tree], tuple[Sequence[int], ...]]:
-        """Return the tree at each name of a task, and the inodes that were not known before."""
-        mark = len(self._walker.inodes)
-        return self._walker.work(task), self._walker.inodes.since(mark)
-
-    def take(self, answer: tuple[dict[str, Tree], tuple[Sequence[int], ...]]) -> dict[str, Tree]:
-        """Put new inodes into our table, and return the trees with their rows in there."""
-        trees, added = answer
-        self._progress(sum(tree.files for tree in trees.values()))
-        first, rows = self._shared, self._rows
-        rows += [self._walker.inodes.row(*inode) for inode in zip(*added)]
-        if not rows:
-            return trees
-        return {
-            name: replace(tree, rows=array("I", (row if row < first else rows[row - first] for row in tree.rows)))
-            for name, tree in trees.items()
-        }
 
 
 class TreeTally:

@@ -16,10 +16,9 @@ from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.other_registries import only_listed_by_others
 from ...discovery.envs.own_file_search import find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
-from ...discovery.inventory import begin, discover
+from ...discovery.inventory import discover
 from ...discovery.roots.backups import is_environment_backup
-from ...discovery.system.worker import WorkerPool
-from ...discovery.usage.survey import Scan, Survey, make_usage
+from ...discovery.usage.survey import Scan, make_usage, scan
 from ..env_registration import unregister_removed
 from ..interaction import Interaction
 from ..options import EnvsOptions
@@ -40,14 +39,13 @@ class Listing:
     settings: Settings
     inventory: Inventory
     plan: Plan
-    survey: Survey
     scan: Scan
     environments: tuple[Environment, ...]
     result: EnvsResult
 
 
-def list_environments(options: EnvsOptions, interaction: Interaction, workers: WorkerPool) -> Listing:
-    """Find all environments and look for evidence of their use, walking with a worker pool.
+def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing:
+    """Find all environments and look for evidence of their use.
 
     If something is to be changed, what an earlier removal left is finished first. Raises `PruneError`.
     """
@@ -55,23 +53,21 @@ def list_environments(options: EnvsOptions, interaction: Interaction, workers: W
     recovered, complete = _finish_earlier_removals(options, settings, interaction)
     reporter = interaction.reporter
     progress = reporter.phase("Looking for environments")
-    inventory = discover(options.request, progress, begin(workers)).inventory
+    inventory = discover(options.request, progress).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     removable = [root for root in roots if not is_environment_backup(root.path)]
     named = tuple(find_environment(removable, name) for name in options.environments)
-    survey = Survey(replace(inventory, roots=roots), workers, reporter.counter("Counting files"))
-    survey.walk_caches()
-    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
-    scan = survey.walk_environments()
-    usages = [item for item in make_usage(scan, plan).environments if not is_environment_backup(item.root.path)]
+    scanned = scan(replace(inventory, roots=roots), reporter.counter("Counting files"))
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scanned.measured)
+    usages = [item for item in make_usage(scanned, plan).environments if not is_environment_backup(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)
-    tops, asked = frozenset(scan.tops), frozenset(named)
+    tops, asked = scanned.tops, frozenset(named)
     environments = tuple(
-        _with_own_files(item, scan, tops) if not asked or failures.realpath(item.path) in asked else item
+        _with_own_files(item, scanned, tops) if not asked or failures.realpath(item.path) in asked else item
         for item in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options.request))
     )
     reporter.clear()
-    found = (*inventory.notices, *scan.notices, *remarks)
+    found = (*inventory.notices, *scanned.notices, *remarks)
     result = EnvsResult(
         shown=_chosen(environments, named, options.unused_for),
         count=len(environments),
@@ -81,7 +77,7 @@ def list_environments(options: EnvsOptions, interaction: Interaction, workers: W
         notices=(*recovered, *(notice for notice in found if notice.kind not in _NOT_HERE)),
         failed=not complete,
     )
-    return Listing(options, settings, inventory, plan, survey, scan, environments, result)
+    return Listing(options, settings, inventory, plan, scanned, environments, result)
 
 
 def _finish_earlier_removals(
@@ -103,9 +99,9 @@ def _finish_earlier_removals(
     return finished.notices, finished.complete
 
 
-def _with_own_files(environment: Environment, scan: Scan, tops: frozenset[str]) -> Environment:
+def _with_own_files(environment: Environment, scanned: Scan, tops: frozenset[str]) -> Environment:
     root = environment.root
-    found = find_own_files(root, scan.pip.get(root, ()), environment.created, tops)
+    found = find_own_files(root, scanned.pip.get(root, ()), environment.created, tops)
     return environment if found is None else replace(environment, own_files=found)
 
 

@@ -93,8 +93,7 @@ def with_forecast(
     then = listing.plan.reclaimable
     if removals and disposal is Disposal.DELETE:
         reporter = interaction.reporter
-        inventory, survey, scan = listing.inventory, listing.survey, listing.scan
-        then = plan_without(paths, inventory, survey, scan, listing.options, reporter).reclaimable
+        then = plan_without(paths, listing.inventory, listing.scan, listing.options, reporter).reclaimable
     trees = [tree for root, tree in listing.scan.environments if realpath(root.path) in paths]
     result = replace(
         result,

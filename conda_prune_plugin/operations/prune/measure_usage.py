@@ -14,12 +14,12 @@ from ...core.notices import Notice
 from ...core.suggestion import nearest
 from ...core.usage.package_usage import Contents, PackageUsage, Zoom, packages, zoom
 from ...core.usage.usage_report import EnvironmentUsage, OtherCache, Usage
-from ...discovery.inventory import Beginning, discover
+from ...discovery.inventory import discover
 from ...discovery.packages.package_identity import Names
 from ...discovery.usage.file_listing import Listed, listing
 from ...discovery.usage.file_owners import cached_parts, contents
 from ...discovery.usage.other_tools import PATIENCE, other_caches
-from ...discovery.usage.survey import Scan, Survey, make_usage
+from ...discovery.usage.survey import Scan, make_usage, scan
 from ...errors import NoSuchEnvironmentError
 from ...presentation.terminal.progress import Reporter
 from ..options import UsageOptions
@@ -43,47 +43,43 @@ class UsageResult:
     notices: tuple[Notice, ...]
 
 
-def measure_usage(options: UsageOptions, reporter: Reporter, beginning: Beginning) -> UsageResult:
-    """Walk through environments and caches, the discovery of which has begun. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments"), beginning).inventory
+def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
+    """Walk through environments and caches, and plan. Raises `PruneError`."""
+    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = None if options.environment is None else find_environment(environments, options.environment)
-    survey = Survey(
-        replace(inventory, roots=environments), beginning.reader.workers, reporter.counter("Counting files")
-    )
-    survey.walk_caches()
-    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
-    scan = survey.walk_environments()
+    scanned = scan(replace(inventory, roots=environments), reporter.counter("Counting files"))
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scanned.measured)
     kept = 0
     if wanted is not None:
         # Of any age: what was downloaded a moment ago is kept by nothing else either.
         ageless = replace(options, min_age=0.0)
-        now, _ = make_prune_plan(ageless, inventory, reporter, time.time(), survey.measured)
-        then = plan_without({wanted}, inventory, survey, scan, ageless, reporter)
+        now, _ = make_prune_plan(ageless, inventory, reporter, time.time(), scanned.measured)
+        then = plan_without({wanted}, inventory, scanned, ageless, reporter)
         kept = then.reclaimable - now.reclaimable
-    usage = replace(make_usage(scan, plan), other_caches=_others(options, reporter))
-    found = _contents(options, wanted, scan, reporter)
+    usage = replace(make_usage(scanned, plan), other_caches=_others(options, reporter))
+    found = _contents(options, wanted, scanned, reporter)
     by_package = None
     if options.by_package:
-        by_package = tuple(packages(cached_parts(scan, Names(inventory.roots)), found, scan.inodes))
+        by_package = tuple(packages(cached_parts(scanned, Names(inventory.roots)), found, scanned.inodes))
     return UsageResult(
         usage,
         by_package,
-        None if wanted is None else _zoomed(wanted, usage, found, scan, kept),
+        None if wanted is None else _zoomed(wanted, usage, found, scanned, kept),
         found,
-        scan,
-        (*inventory.notices, *scan.notices, *remarks),
+        scanned,
+        (*inventory.notices, *scanned.notices, *remarks),
     )
 
 
 def list_files(
-    options: UsageOptions, reporter: Reporter, beginning: Beginning
+    options: UsageOptions, reporter: Reporter
 ) -> tuple[Iterator[tuple[str, Iterator[Listed]]], tuple[Notice, ...]]:
     """Return every file of one environment or of everything, as they are found, and what to say so far.
 
     Raises `PruneError`.
     """
-    inventory = discover(options.request, reporter.phase("Looking for environments"), beginning).inventory
+    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = None if options.environment is None else find_environment(environments, options.environment)
     trees = listing(replace(inventory, roots=environments), wanted, reporter.counter("Listing files"))
@@ -98,25 +94,25 @@ def _others(options: UsageOptions, reporter: Reporter) -> tuple[OtherCache, ...]
     return other_caches(os.environ, progress, None if options.other_caches else PATIENCE)
 
 
-def _contents(options: UsageOptions, wanted: str | None, scan: Scan, reporter: Reporter) -> tuple[Contents, ...]:
+def _contents(options: UsageOptions, wanted: str | None, scanned: Scan, reporter: Reporter) -> tuple[Contents, ...]:
     """Return whose the files are, in those environments where it matters."""
     everything = options.by_package or options.html is not None
-    roots = [root for root, _ in scan.environments if everything or failures.realpath(root.path) == wanted]
+    roots = [root for root, _ in scanned.environments if everything or failures.realpath(root.path) == wanted]
     progress = reporter.phase("Reading records", len(roots))
     found = []
     for done, root in enumerate(roots):
         progress(done)
-        found.append(contents(root, scan))
+        found.append(contents(root, scanned))
     return tuple(found)
 
 
 def _zoomed(
-    wanted: str, usage: Usage, found: Iterable[Contents], scan: Scan, kept: int
+    wanted: str, usage: Usage, found: Iterable[Contents], scanned: Scan, kept: int
 ) -> tuple[EnvironmentUsage, Zoom]:
     """Return the environment at a real path; `kept`: by how much what a prune gives back would grow without it."""
     item = next(item for item in found if failures.realpath(item.root.path) == wanted)
     environment = next(one for one in usage.environments if one.root is item.root)
-    return environment, zoom(item, (root for root, _ in scan.environments), scan.inodes, kept)
+    return environment, zoom(item, (root for root, _ in scanned.environments), scanned.inodes, kept)
 
 
 def _called(roots: Iterable[Root], name: str) -> list[Root]:

@@ -11,14 +11,14 @@ from ... import failures
 from ...core.evidence import Measurement
 from ...core.model import Inventory, RootKind
 from ...core.plan import Plan
-from ...discovery.usage.survey import Scan, Survey
+from ...discovery.usage.survey import Scan
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
 from .planning import make_prune_plan
 
 
 def plan_without(
-    gone: Collection[str], inventory: Inventory, survey: Survey, scan: Scan, options: PlanOptions, reporter: Reporter
+    gone: Collection[str], inventory: Inventory, scan: Scan, options: PlanOptions, reporter: Reporter
 ) -> Plan:
     """Return the plan for the caches as it would be without the environments at some real paths."""
     links: Counter[tuple[int, int]] = Counter()
@@ -27,7 +27,7 @@ def plan_without(
             links.update((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
 
     def without_their_links(path: str) -> Measurement:
-        measured = survey.measured(path)
+        measured = scan.measured(path)
         shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
         return replace(measured, shared=tuple(shared))
 
