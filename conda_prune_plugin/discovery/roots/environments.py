@@ -87,20 +87,25 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
 class Survey:
     """The content of the registries at one moment, the places that follow from it, and one listing of these.
 
-    places: all of them, those with other things in them last. notices: about what could not be read so far.
+    places: all of them, those with other things in them last.
     """
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.listing = Listing()
-        self._registered = _registered(sources, self.listing.notices)
+        self._odd: list[Notice] = []
+        self._registered = _registered(sources, self._odd)
         # Of prefixes that merely may exist, a missing one was not renamed.
         known = (*sources.named, *filter(has_records, sources.prefixes), *self._registered)
         own = frozenset(sources.own_places)
         nearby = nearby_envs_dirs(known, sources.current)
         self._nearby = tuple(place for place in nearby if replace(place, mixed=False) not in own)
         self.places = (*sources.own_places, *self._nearby)
-        self.notices = self.listing.notices
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """Notices about what could not be read so far."""
+        return (*self.listing.notices, *self._odd)
 
     def environments(self) -> tuple[tuple[str, str | None], ...]:
         """Return each environment once: its path, and its name if it has one."""
@@ -120,7 +125,7 @@ class Survey:
             yield from self.listing.environments(place)
         yield from self._registered
         # A backup lies next to what is still registered, with or without a note.
-        yield from environment_backups((*sources.noting, *map(os.path.dirname, self._registered)), self.notices)
+        yield from environment_backups((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
         for place in self._nearby:
             yield from self.listing.environments(place)
 
