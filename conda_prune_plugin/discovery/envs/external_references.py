@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,81 +30,30 @@ _ODD = (OSError, ValueError, RecursionError)
 #: The path of a `Pointer` in the user's schedule.
 _CRONTAB = "crontab -l"
 
-_CONFIGS = ("$XDG_CONFIG_HOME", "~/.config", "~/Library/Application Support", "$APPDATA")
-_BASHES = ("bashrc", "bash_profile", "bash_login", "bash_aliases", "profile")
-_SHELLS = (*_BASHES, "tcshrc", "cshrc", "zshrc", "zprofile", "zshenv", "zlogin", "xonshrc")
-
-#: Kind of file, whether it may name an environment without its path, and patterns of glob for where it is. The
-#: environment variables are those of the programs, with the defaults of their documentation.
-_PLACES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
-    (
-        "kernel",
-        False,
-        (
-            "$JUPYTER_DATA_DIR/kernels/*/kernel.json",
-            "~/.local/share/jupyter/kernels/*/kernel.json",
-            "~/Library/Jupyter/kernels/*/kernel.json",
-            "$APPDATA/jupyter/kernels/*/kernel.json",
-            "/usr/local/share/jupyter/kernels/*/kernel.json",
-            "/usr/share/jupyter/kernels/*/kernel.json",
-        ),
-    ),
-    (
-        "editor",
-        False,
-        (
-            *(
-                f"{config}/{code}/User/settings.json"
-                for config in _CONFIGS
-                for code in ("Code", "Code - Insiders", "Cursor", "VSCodium")
-            ),
-            "~/.config/JetBrains/*/options/jdk.table.xml",
-            "~/Library/Application Support/JetBrains/*/options/jdk.table.xml",
-            "~/.config/spyder-py3/config/spyder.ini",
-            "~/.emacs",
-            "~/.emacs.d/init.el",
-            "~/.vimrc",
-            "~/.config/nvim/init.*",
-        ),
-    ),
-    (
-        "shell",
-        True,
-        (
-            *(f"~/.{name}" for name in _SHELLS),
-            "~/.config/fish/config.fish",
-            "~/.config/fish/conf.d/*.fish",
-            "/etc/profile.d/*.sh",
-        ),
-    ),
-    ("cron", True, ("/etc/crontab", "/etc/cron.*/*")),
-    (
-        "systemd",
-        True,
-        (
-            "$XDG_CONFIG_HOME/systemd/user/*",
-            "~/.config/systemd/user/*",
-            "~/.local/share/systemd/user/*",
-            "/etc/systemd/user/*",
-            "/etc/systemd/system/*.service",
-        ),
-    ),
-    # Programs on PATH that start those of environments: `conda_trampoline.TrampolineManager.deploy`, in the directories
-    # of `conda_global.paths.data_dir`, and pixi's `Configuration` (``crates/pixi_global/src/trampoline.rs``).
-    (
-        "trampoline",
-        False,
-        (
-            *(f"{home}/bin/trampoline/*.json" for home in ("$CONDA_GLOBAL_HOME", "~/.conda/global", "~/.cg")),
-            *(f"{home}/bin/trampoline_configuration/*.json" for home in ("$PIXI_HOME", "~/.pixi")),
-        ),
-    ),
-    (
-        "script",
-        True,
-        # pixi has scripts instead of trampolines where it exposes none (``GlobalExecutable::Script``).
-        ("~/.local/bin/*", "~/bin/*", "~/.local/share/applications/*.desktop", "$PIXI_HOME/bin/*", "~/.pixi/bin/*"),
-    ),
+#: Kind of file, whether it may name an environment without its path, and where it is: patterns of glob, with braces for
+#: alternatives as in a shell. The environment variables are those of the programs, with the defaults of their
+#: documentation. Trampolines are programs on PATH that start those of environments
+#: (`conda_trampoline.TrampolineManager.deploy`, in the directories of `conda_global.paths.data_dir`; pixi's
+#: `Configuration` in ``crates/pixi_global/src/trampoline.rs``); where pixi has none, it has scripts
+#: (``GlobalExecutable::Script``).
+_PLACES = (
+    ("kernel", False, "{$JUPYTER_DATA_DIR,~/.local/share/jupyter,~/Library/Jupyter}/kernels/*/kernel.json"),
+    ("kernel", False, "{$APPDATA,/usr/local/share,/usr/share}/jupyter/kernels/*/kernel.json"),
+    ("editor", False, "{$XDG_CONFIG_HOME,~/.config}/{Code,Code - Insiders,Cursor,VSCodium}/User/settings.json"),
+    ("editor", False, "~/Library/Application Support/{Code,Code - Insiders,Cursor,VSCodium}/User/settings.json"),
+    ("editor", False, "$APPDATA/{Code,Code - Insiders,Cursor,VSCodium}/User/settings.json"),
+    ("editor", False, "~/{.config,Library/Application Support}/JetBrains/*/options/jdk.table.xml"),
+    ("editor", False, "~/{.config/spyder-py3/config/spyder.ini,.emacs,.emacs.d/init.el,.vimrc,.config/nvim/init.*}"),
+    ("shell", True, "~/.{bashrc,bash_profile,bash_login,bash_aliases,profile,tcshrc,cshrc}"),
+    ("shell", True, "~/.{zshrc,zprofile,zshenv,zlogin,xonshrc,config/fish/config.fish,config/fish/conf.d/*.fish}"),
+    ("shell", True, "/etc/profile.d/*.sh"),
+    ("cron", True, "/etc/{crontab,cron.*/*}"),
+    ("systemd", True, "{$XDG_CONFIG_HOME,~/.config,~/.local/share,/etc}/systemd/user/*"),
+    ("systemd", True, "/etc/systemd/system/*.service"),
+    ("trampoline", False, "{$CONDA_GLOBAL_HOME,~/.conda/global,~/.cg}/bin/trampoline/*.json"),
+    ("trampoline", False, "{$PIXI_HOME,~/.pixi}/bin/trampoline_configuration/*.json"),
+    ("script", True, "{~/.local,~,$PIXI_HOME,~/.pixi}/bin/*"),
+    ("script", True, "~/.local/share/applications/*.desktop"),
 )
 
 
@@ -129,12 +79,13 @@ def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, 
 
 def _files(prefixes: Iterable[str]) -> Iterator[tuple[str, bool, str]]:
     """Yield kind, whether names count, and path of all files that may point."""
-    for kind, by_name, patterns in _PLACES:
-        for pattern in patterns:
-            yield from ((kind, by_name, path) for path in _glob(pattern))
+    for kind, by_name, pattern in _PLACES:
+        yield from ((kind, by_name, path) for path in _glob(pattern))
     shares = (os.path.join(prefix, "share", "jupyter") for prefix in prefixes)
-    for directory in filter(None, (*os.environ.get("JUPYTER_PATH", "").split(os.pathsep), *shares)):
-        yield from (("kernel", False, path) for path in _glob(f"{glob.escape(directory)}/kernels/*/kernel.json"))
+    listed = map(os.path.expanduser, os.environ.get("JUPYTER_PATH", "").split(os.pathsep))
+    for directory in filter(None, (*listed, *shares)):
+        for path in sorted(glob.glob("kernels/*/kernel.json", root_dir=directory)):
+            yield "kernel", False, os.path.join(directory, path)
     for project in dict.fromkeys((*map(os.path.dirname, prefixes), *_projects())):
         yield "direnv", True, os.path.join(project, ".envrc")
         yield "editor", False, os.path.join(project, ".vscode/settings.json")
@@ -146,13 +97,16 @@ def _projects() -> Iterator[str]:
     for allowed in _glob("~/.local/share/direnv/allow/*"):
         with suppress(*_ODD):
             yield os.path.dirname(_text(allowed).strip())
-    for config in ("~/.config", "~/Library/Application Support"):
-        for workspace in _glob(f"{config}/Code*/User/workspaceStorage/*/workspace.json"):
-            with suppress(*_ODD, AttributeError, TypeError):
-                yield unquote(urlsplit(json.loads(_text(workspace)).get("folder")).path)
+    for workspace in _glob("~/{.config,Library/Application Support}/Code*/User/workspaceStorage/*/workspace.json"):
+        with suppress(*_ODD, AttributeError, TypeError):
+            yield unquote(urlsplit(json.loads(_text(workspace)).get("folder")).path)
 
 
 def _glob(pattern: str) -> list[str]:
+    """Return the paths that match a pattern with braces, sorted for each alternative."""
+    if braces := re.search(r"{(.*?)}", pattern):
+        alternatives = (pattern[: braces.start()] + one + pattern[braces.end() :] for one in braces[1].split(","))
+        return [path for alternative in alternatives for path in _glob(alternative)]
     path = os.path.expanduser(os.path.expandvars(pattern))
     # A variable that isn't set stays in the path.
     return [] if path.startswith("$") else sorted(glob.glob(path))
