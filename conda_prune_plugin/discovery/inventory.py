@@ -21,7 +21,7 @@ from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .roots.environment_search import search_environments
 from .roots.environments import Sources, require_environments
-from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
+from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile
 from .roots.revisions import earlier_revisions
 from .roots.watch import RootWatch
 from .system.size_precision import precision_notices
@@ -154,8 +154,9 @@ def further_roots(
             roots += revisions
             notices += odd
     for lockfile in lockfiles:
-        roots.append(lockfile_root(lockfile, caches, names))
-        notices += unmatched(lockfile, caches)
+        root, unmatched = lockfile_root(lockfile, caches, names)
+        roots.append(root)
+        notices += unmatched
     for spec in dict.fromkeys(request.keep):
         dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True, names=names))
         roots.append(Root("", spec, RootState.OK, dists, RootKind.KEEP))

@@ -93,38 +93,31 @@ def read_lockfile(name: str) -> Lockfile:
     return Lockfile(path, **found)
 
 
-def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache], names: Names | None = None) -> Root:
-    """Return a lockfile as a root; an ``environment.yml`` references every cached package that matches."""
+def lockfile_root(
+    lockfile: Lockfile, caches: Iterable[Cache], names: Names | None = None
+) -> tuple[Root, tuple[Notice, ...]]:
+    """Return a lockfile as a root, with warnings about paths that may mean packages, but none in the caches.
+
+    An ``environment.yml`` references every cached package that matches.
+    """
     lines = dict(lockfile.dists)
     for spec, line in lockfile.specs.items():
         for entry in matching((spec,), caches, doubtful=True, names=names):
             lines.setdefault(entry.dist, line)
-    for source, line in _in_caches(lockfile, caches).items():
-        lines.setdefault(_last(source), line)
-    return Root(
-        lockfile.path,
-        os.path.basename(lockfile.path),
-        RootState.OK,
-        frozenset(lines),
-        RootKind.LOCKFILE,
-        notes={dist: f", line {line}" for dist, line in lines.items()},
-    )
-
-
-def unmatched(lockfile: Lockfile, caches: Iterable[Cache]) -> tuple[Notice, ...]:
-    """Return warnings about paths that may mean packages, but none in the caches."""
-    matched = _in_caches(lockfile, caches)
-    ending = "is read as a source directory. No package in the caches has this name."
-    return tuple(
-        Notice("no-match", f"{lockfile.path}, line {line}: {source} {ending}", lockfile.path)
-        for source, line in lockfile.maybe.items()
-        if source not in matched
-    )
-
-
-def _in_caches(lockfile: Lockfile, caches: Iterable[Cache]) -> dict[str, int]:
-    dists = {entry.dist for cache in caches for entry in cache.entries}
-    return {source: line for source, line in lockfile.maybe.items() if _last(source) in dists}
+    cached = {entry.dist for cache in caches for entry in cache.entries}
+    notices = []
+    for source, line in lockfile.maybe.items():
+        if _last(source) in cached:
+            lines.setdefault(_last(source), line)
+        else:
+            message = (
+                f"{lockfile.path}, line {line}: {source} is read as a source directory. "
+                "No package in the caches has this name."
+            )
+            notices.append(Notice("no-match", message, lockfile.path))
+    notes = {dist: f", line {line}" for dist, line in lines.items()}
+    name = os.path.basename(lockfile.path)
+    return Root(lockfile.path, name, RootState.OK, frozenset(lines), RootKind.LOCKFILE, notes=notes), tuple(notices)
 
 
 def _last(path: str) -> str:
