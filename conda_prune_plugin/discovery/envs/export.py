@@ -32,7 +32,7 @@ VARIABLES, PINNED, FROZEN, HISTORY = "state", "pinned", "frozen", "history"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The files to rebuild an environment from, by name, and what they can't bring back.
+    """The files to rebuild an environment from, by name, and the packages that they can't bring back.
 
     python: pip's packages. sourceless, unreadable: dists of conda whose record has no url, or can't be read.
     """
@@ -45,7 +45,7 @@ class Export:
 
 
 def export(root: Root) -> Export:
-    """Return the export of an environment; what can't be read of it is left out."""
+    """Return the export of an environment, without files that can't be read."""
     records, unreadable = _records(root)
     python = python_packages(root.path, frozenset(name for record in records for name in record["files"]))
     files = {
@@ -66,7 +66,7 @@ def _records(root: Root) -> tuple[Sequence[Mapping[str, Any]], tuple[str, ...]]:
     unreadable = []
     for dist in sorted(root.packages):
         path = os.path.join(root.path, META, f"{dist}.json")
-        # What only another record claims to be is no package for conda.
+        # A dist that only the content of another record claims is no package for conda.
         if failures.lexists(path):
             try:
                 record = read_object(path)
@@ -87,7 +87,7 @@ def _records(root: Root) -> tuple[Sequence[Mapping[str, Any]], tuple[str, ...]]:
     return ordered, tuple(unreadable)
 
 
-#: What conda writes into these fields of a record; anything else counts as missing. A url is one word on a line of an
+#: The values that conda writes into fields of a record; any other counts as missing. A url is one word on a line of an
 #: ``@EXPLICIT`` file.
 _FIELDS = {"url": r"[A-Za-z][A-Za-z0-9+.-]*:\S*", "channel": ".+", "md5": "[0-9A-Za-z]+", "sha256": "[0-9A-Za-z]+"}
 
@@ -108,7 +108,7 @@ def _dist(record: Mapping[str, Any]) -> str:
 
 
 def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[PythonPackage]) -> bytes:
-    """Return what ``conda env export`` prints (`conda.env.env.from_environment` of 24.7)."""
+    """Return the output of ``conda env export`` (`conda.env.env.from_environment` of 24.7)."""
     import ruamel.yaml
 
     by_name = sorted(records, key=lambda record: str(record["name"]))

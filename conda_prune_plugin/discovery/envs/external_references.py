@@ -24,7 +24,7 @@ from ..system.safe_read import read_regular
 #: A script has its interpreter in the first line, and a wrapper is short. In bytes.
 _LARGEST = 1 << 20
 
-#: Errors about a file that can't be read, names what can't be a path, or is nested too deeply: it points nowhere.
+#: Errors about a file that can't be read, or whose content is no path or nested too deeply: it points nowhere.
 _ODD = (OSError, ValueError, RecursionError)
 
 #: The path of a `Pointer` in the user's schedule.
@@ -58,7 +58,7 @@ _PLACES = (
 
 
 def pointers(prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, tuple[Pointer, ...]]:
-    """Return for each prefix what points into it; `names` maps the names of environments to their prefixes."""
+    """Return the references to each prefix; `names` maps the names of environments to their prefixes."""
     real = {failures.realpath(prefix): prefix for prefix in prefixes}
     mentions = Mentions(tuple(dict.fromkeys((*real, *prefixes))), names, os.path.expanduser("~"))
     files: dict[str, tuple[str, bool]] = {}

@@ -49,6 +49,7 @@ def only_listed_by_others(roots: Iterable[Root], settings: Settings, request: Re
         places=tuple(place for place in sources.places if _owner(place.top) == user),
         named=(*map(_absolute, request.roots), *request.configured),
     )
+    homes = {path: real_path(_home(path)) for path in listed}
     known = frozenset(map(real_path, known_prefixes(own)))
     searched = tuple(map(_absolute, request.searches))
     found = {}
@@ -58,9 +59,7 @@ def only_listed_by_others(roots: Iterable[Root], settings: Settings, request: Re
             continue
         owner = _owner(prefix, follow=False)
         if not any(
-            owner is not None
-            and owner == owners[path]
-            and (prefix in prefixes or is_below(prefix, (real_path(_home(path)),)))
+            owner is not None and owner == owners[path] and (prefix in prefixes or is_below(prefix, (homes[path],)))
             for path, prefixes in listed.items()
         ):
             # An environment beside one that is listed was found by that line too.

@@ -60,11 +60,10 @@ def _candidates(top: str, skip: Collection[str]) -> tuple[list[str], list[str]]:
                 inside.add(path)
         if path in inside:
             inside.update(entry.path for entry in directories)
-        for entry in others:
-            name = below(top, entry.path)
-            # Only programs write in some directories at the top, so files there say nothing.
-            if path in inside or not is_programs_place(name.split("/", 1)[0]):
-                files.append(name)
+        # Only programs write in some directories at the top, so files there say nothing.
+        if path in inside or not directory or not is_programs_place(directory.split("/", 1)[0]):
+            names = (below(top, entry.path) for entry in others)
+            files += [name for name in names if directory or not is_programs_place(name)]
     return files, repositories
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 
 from ... import failures
-from ...core.dist_names import is_dist_name, package_name, package_version
+from ...core.dist_names import package_name, package_version
 from ...core.envs.environment_use import Environment, Problem, alike
 from ...core.layout import META, TRASH
 from ...core.model import Inventory, Root, RootKind, RootState
@@ -19,10 +19,10 @@ from ...core.usage.usage_report import EnvironmentUsage
 from ...failures import suppress
 from ..clients.conda import Settings
 from ..clients.installations import is_root_prefix, root_prefixes
-from ..roots.conda_meta import has_history, is_environment, is_without_meta
+from ..roots.conda_meta import has_history, is_environment, is_without_meta, package_files
 from ..roots.environments_txt import registered_prefixes
 from ..system.deep_paths import real_path
-from ..system.safe_read import read_object, read_regular
+from ..system.safe_read import read_regular
 from .external_references import pointers
 from .running import running
 
@@ -59,7 +59,7 @@ def gather(
         root = usage.root
         real = reals[root.path]
         base = real in bases or is_root_prefix(real)
-        python = next(filter(_is_python, root.packages), None)
+        python = next((dist for dist in root.packages if dist.count("-") >= 2 and package_name(dist) == "python"), None)
         found.append(
             Environment(
                 usage,
@@ -79,10 +79,6 @@ def gather(
             )
         )
     return tuple(found)
-
-
-def _is_python(dist: str) -> bool:
-    return is_dist_name(dist) and package_name(dist) == "python"
 
 
 def _protected(inventory: Inventory, settings: Settings) -> Iterable[str]:
@@ -154,8 +150,7 @@ def _problems(root: Root, python: str | None, *, base: bool) -> Iterable[Problem
 def _lacks_interpreter(root: Root, python: str) -> bool:
     """Return whether the interpreters that a dist of python lists are all missing; it may leave them to another."""
     with suppress(OSError, ValueError):
-        files = read_object(os.path.join(root.path, META, f"{python}.json")).get("files")
-        listed = [name for name in _INTERPRETERS if isinstance(files, list) and name in files]
+        listed = [name for name in package_files(root.path, python) if name in _INTERPRETERS]
         return bool(listed) and not any(failures.exists(os.path.join(root.path, name)) for name in listed)
     return False
 

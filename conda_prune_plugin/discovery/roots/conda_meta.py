@@ -38,14 +38,14 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
     """
     meta = os.path.join(prefix, META)
     try:
-        # Before it is listed: what changes meanwhile has another stamp.
+        # Before it is listed, so that a change in between has another stamp.
         status = os.stat(meta)
         signature = (status.st_ino, status.st_mtime_ns)
         names, doubtful = _records(meta)
     except OSError as error:
         failures.note(error)
         return _without_records(prefix, name, error)
-    # A history makes an environment for conda and mamba, be it empty; records protect what they name without one.
+    # Even an empty history makes an environment for conda and mamba; records protect their packages without one.
     if not names and not has_history(prefix):
         return Root(prefix, name, RootState.HALF_REMOVED, frozenset(), signature=signature), ()
     dists = {name.removesuffix(_SUFFIX) for name in names}
@@ -75,11 +75,17 @@ def with_contents(root: Root, cached: frozenset[str]) -> Root:
     """
     aliases: dict[str, str] = {}
     for dist in sorted(root.dists - cached):
-        with suppress(OSError, ValueError):  # What can't be read protects what its name says.
+        with suppress(OSError, ValueError):  # An unreadable record protects the package that its name says.
             for name in _names(read_object(os.path.join(root.path, META, dist + _SUFFIX))):
                 if name not in root.dists:
                     aliases.setdefault(name, dist)
     return replace(root, dists=root.dists.union(aliases), aliases=aliases) if aliases else root
+
+
+def package_files(prefix: str, dist: str) -> list[str]:
+    """Return the paths below a prefix of the files in a dist's record, with slashes. Raises `OSError`, `ValueError`."""
+    files = read_object(os.path.join(prefix, META, dist + _SUFFIX)).get("files")
+    return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
 
 
 #: The fields of a record that name the package's file, or where it was extracted.

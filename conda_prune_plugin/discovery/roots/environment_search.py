@@ -24,7 +24,7 @@ def search_environments(
 
     Raises `NoSuchDirectoryError` if the directory can't be listed.
     """
-    # An empty name would be the current directory, which nobody means.
+    # An empty name would mean the current directory.
     top = os.path.abspath(os.path.expanduser(directory)) if directory else ""
     found: list[str] = []
     unread: list[str] = []

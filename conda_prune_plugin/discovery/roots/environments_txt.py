@@ -57,7 +57,7 @@ def registered_prefixes(registry: str, overlong: list[int] | None = None) -> tup
 
 
 def _spellings(text: bytes) -> Iterable[str]:
-    """Return what a line may name: a path may end in a blank, and so may a line that was typed."""
+    """Return the paths that a line may mean: a blank at its end may belong to the path, or may have been typed."""
     return map(os.fsdecode, dict.fromkeys((text.rstrip(), text)))
 
 

@@ -19,7 +19,7 @@ from ..system.deep_paths import nearest
 from ..system.mounts import mount_points
 from .half_removed import may_be_remains
 
-#: What mkfs makes in the top directory of a file system, for root only.
+#: The directory that mkfs makes at the top of a file system, for root only.
 _LOST_AND_FOUND = "lost+found"
 
 #: A component of a pattern that stands for every directory, and every link, at this place.
@@ -44,14 +44,16 @@ class EnvsDir:
 
 @dataclass
 class Listing:
-    """The directories that have been listed, each once, and what could not be."""
+    """The directories that have been listed, each once, and notices about those that can't be."""
 
     notices: list[Notice] = field(default_factory=list)
     _names: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def environments(self, pattern: EnvsDir) -> Iterator[str]:
         """Return the environments of a pattern, sorted."""
-        return filter(has_records if pattern.mixed else _may_be_prefix, self.candidates(pattern))
+        if pattern.mixed:
+            return filter(has_records, self.candidates(pattern))
+        return (path for path in self.candidates(pattern) if may_be_environment(path) or may_be_remains(path))
 
     def candidates(self, pattern: EnvsDir, visit: Callable[[str], object] = lambda directory: None) -> Iterator[str]:
         """Return every path that a pattern leads to; `visit` is called with each directory before its listing."""
@@ -69,7 +71,7 @@ class Listing:
                 visit(directory)
                 names = self._names[directory] = dict.fromkeys(sorted(self._list(directory, mixed=mixed)))
             paths = [os.path.join(directory, name) for name in names]
-            # What was renamed is no mount point, and an automounter would try to mount what is asked for below one.
+            # A renamed directory is no mount point, and an automounter would mount whatever is looked up below one.
             yield from (path for path in paths if path not in self._mounts) if mixed else paths
 
     @cached_property
@@ -116,10 +118,6 @@ def may_be_environment(prefix: str) -> bool:
         failures.note(error)
         return os.path.basename(prefix) != _LOST_AND_FOUND
     return True
-
-
-def _may_be_prefix(path: str) -> bool:
-    return may_be_environment(path) or may_be_remains(path)
 
 
 def has_records(prefix: str) -> bool:

@@ -166,7 +166,7 @@ class CachedPackages:
         return any(file.is_linked_to(os.path.join(directory, name)) for directory, name in sources)
 
     def is_copy(self, file: InstalledFile) -> bool | None:
-        """Return whether a file is what a package has at its place, or compiled from it; None if none has any."""
+        """Return whether a file is a copy of a package's file, or compiled from it; None if no package has one."""
         names = names_in_package(compiled_source(file.name) or file.name)
         answers = [is_same(file, directory, name) for directory, name in self._sources(names)]
         return any(answers) if answers else None

@@ -34,13 +34,13 @@ _SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]+):|https?$|file$")
 #: The longest line that is read, in characters: a url with a hash and credentials is far shorter.
 _LONGEST_LINE = 1 << 16
 
-#: What YAML has for a key with nothing behind it.
+#: The value that YAML has for a key without one.
 _NOTHING = ("", "~", "null")
 
 
 @dataclass(frozen=True, slots=True)
 class Lockfile:
-    """What a lockfile names, each with its line: dists, and the package specifications of an ``environment.yml``.
+    """The dists that a lockfile names, or the package specifications of an ``environment.yml``, each with its line.
 
     maybe: paths of source directories that could as well be packages whose suffix was lost.
     """
@@ -51,7 +51,7 @@ class Lockfile:
     maybe: Mapping[str, int] = field(default_factory=dict)
 
 
-#: A field of `Lockfile`, what belongs into it, and the line.
+#: A field of `Lockfile`, a key for it, and the line.
 _Named = tuple[str, str, int]
 
 
@@ -69,7 +69,7 @@ def read_lockfile(name: str) -> Lockfile:
     Raises `UsageError` for an empty name.
     """
     if not name:
-        # It would be the current directory, which nobody means.
+        # An empty name would mean the current directory.
         raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help-all` explains the options.")
     path = os.path.abspath(os.path.expanduser(name))
     found: dict[str, dict[str, int]] = {"dists": {}, "specs": {}, "maybe": {}}
@@ -125,7 +125,7 @@ def _last(path: str) -> str:
 
 
 def _named(text: str) -> Iterator[_Named]:
-    """Return what a lockfile of any format names. Raises `_BrokenError`."""
+    """Return the packages in a lockfile of any format. Raises `_BrokenError`."""
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         # No tool writes one, and reading YAML takes a microsecond a character.
@@ -197,8 +197,8 @@ def _environment(dependency: Node) -> Iterator[_Named]:
         yield "specs", spec, _line(dependency)
 
 
-#: By the key of its list of packages: the versions of a format that are understood, none where it has no versions, and
-#: what reads an item. The first versions of pixi's format were those of conda-lock.
+#: By the key of its list of packages: the supported versions of a format, empty where it has no versions, and
+#: the reader of an item. The first versions of pixi's format were those of conda-lock.
 _FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[Node], Iterator[_Named]]]] = {
     "package": (("1", "2", "3"), _conda_lock),
     "packages": (("4", "5", "6", "7"), _pixi),

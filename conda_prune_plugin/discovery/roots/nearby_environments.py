@@ -35,7 +35,7 @@ def nearby_envs_dirs(prefixes: Iterable[str], current: str | None = None) -> tup
             # A base environment has others in it.
             found[EnvsDir(prefix, ("envs", ANY), mixed=True)] = None
         else:
-            # The nearest directory that exists; the first of the names below it is what was renamed.
+            # The nearest directory that exists; the first of the names below it was renamed.
             top, names = nearest(parent, exists)
             tail = (*names[1:], os.path.basename(prefix)) if names else ()
             if len(tail) > 1:

@@ -22,16 +22,16 @@ from .environments import Sources, Survey, read_roots
 from .envs_dirs import Listing
 from .half_removed import settled
 
-#: What each watched path was: inode and modification time, or None where there was nothing.
+#: Inode and modification time of each watched path, None where nothing was.
 _Signature = dict[str, "tuple[int, int] | None"]
 
-#: A file system's clock ticks coarsely, FAT's every two seconds: what changed more recently may change again and still
-#: have the same stamp. In nanoseconds.
+#: A file system's clock ticks coarsely, FAT's every two seconds: a directory that changed more recently may change
+#: again and still have the same stamp. In nanoseconds.
 _TICK = 2 * 10**9
 
 
 def with_odd_contents(roots: tuple[Root, ...], caches: tuple[Cache, ...]) -> tuple[Root, ...]:
-    """Return the roots with the packages that records mean whose names are like nothing in the caches."""
+    """Return the roots with the packages of those records that aren't called like anything in the caches."""
     cached = frozenset(name for cache in caches for entry in cache.entries for name in recorded_names(entry.dist))
     # Where each entry is called like a record, nothing may go that another record could mean.
     if not cached.difference(*(root.dists for root in roots)):
@@ -57,7 +57,7 @@ class RootWatch:
         self._signature |= {os.path.join(root.path, META): _settled(root.signature, since) for root in self.roots}
         missing = (root.path for root in self.roots if root.state is RootState.MISSING)
         self._first = self._prefixes().difference(path for path in missing if not failures.lexists(path))
-        # What environments link, by their real paths: a second look lists only what has changed since.
+        # The soft links of environments, by their real paths: a second look lists only what has changed since.
         self._linked: dict[str, Seen] = {}
         # Made on request: a dry run makes none.
         self._references: Mapping[str, tuple[Root, ...]] | None = None
@@ -81,7 +81,7 @@ class RootWatch:
         return self._references
 
     def soft_links(self, progress: Callable[[int], None] = lambda seen: None) -> SoftLinks:
-        """Return what environments soft-link at this moment, also those that are being made: links come before records.
+        """Return the soft links of all environments at this moment, also of new ones: links come before records.
 
         All of them are walked. A directory without a ``conda-meta`` from the beginning is no environment, and may be as
         large as a disk, so it is walked only if it shows a sign of soft links. Asked again, it lists only what has
@@ -99,7 +99,7 @@ class RootWatch:
         return frozenset(os.path.dirname(path) for path in self._signature if os.path.basename(path) == META)
 
     def _read(self) -> None:
-        """Read the roots. What they come from is signed before: what changes meanwhile is seen the next time."""
+        """Read the roots. Their sources are signed before, so a change in between is seen the next time."""
         registries = self._sign_registries()
         survey = Survey(self._sources)
         self._places = survey.places
@@ -109,7 +109,7 @@ class RootWatch:
         self.roots, self.notices = with_odd_contents(roots, self._caches), notices + odd
 
     def _hiding(self) -> frozenset[str]:
-        # An environment that is removed meanwhile hides nothing: what it used was not in the plan.
+        # An environment that is removed in between hides nothing: its packages were not in the plan.
         return frozenset(notice.path for notice in self.notices if notice.hides_roots and notice.kind != MISSING)
 
     def _sign_registries(self) -> _Signature:
@@ -131,11 +131,11 @@ class RootWatch:
             metas = (os.path.join(path, META) for path in candidates)
             signatures = {path: _signature_of(path) for path in metas if path not in signature}
             if place.mixed:
-                # What else comes and goes there is of no interest.
+                # Other things come and go there.
                 signature |= {path: value for path, value in signatures.items() if value is not None}
             else:
-                # A directory of environments changes before its newest has a conda-meta, so what is no environment yet
-                # counts too.
+                # A directory of environments changes before its newest has a conda-meta, so
+                # other directories count too.
                 signature |= signatures | directories
         return signature
 

@@ -88,7 +88,7 @@ def entries(
 
 
 def _with_status(name: str, entry: os.DirEntry[str]) -> Iterator[Listed]:
-    """Yield an entry with its status, unless it is gone since it was listed."""
+    """Yield an entry with its status, unless it was removed since it was listed."""
     try:
         yield name, listed_status(entry), EntryState.COMPLETE
     except FileNotFoundError:

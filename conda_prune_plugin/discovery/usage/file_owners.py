@@ -19,8 +19,8 @@ from ...core.usage.package_usage import Cached, Contents, Owner, OwnerKind
 from ...failures import suppress
 from ..packages.installed_files import compiled_source
 from ..packages.package_identity import Names
+from ..roots.conda_meta import package_files
 from ..roots.half_removed import CachedPackages
-from ..system.safe_read import read_object
 from .file_listing import entries
 from .pip_packages import PipPackage
 from .survey import Scan
@@ -83,14 +83,12 @@ def owners(root: Root, pip: Iterable[PipPackage]) -> dict[str, Owner]:
         found.update(dict.fromkeys(names, Owner(OwnerKind.PIP, package.name)))
     for dist in root.packages:
         with suppress(OSError, ValueError):
-            files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
-            listed = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
-            found.update(dict.fromkeys(listed, Owner(OwnerKind.CONDA, dist)))
+            found.update(dict.fromkeys(package_files(root.path, dist), Owner(OwnerKind.CONDA, dist)))
     return found
 
 
 def owner_of(name: str, status: os.stat_result, of_packages: Mapping[str, Owner]) -> Owner:
-    """Return the owner of an entry of an environment, by what packages list (`owners`)."""
+    """Return the owner of an entry of an environment, by the files that packages list (`owners`)."""
     if stat.S_ISDIR(status.st_mode):
         return Owner(OwnerKind.DIRECTORIES)
     if name.startswith(f"{META}/"):

@@ -173,7 +173,7 @@ def _python_package(prefix: str, path: str) -> PythonPackage:
 
 
 def _source(name: str, version: str, direct: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return what pip installs a package from again, or else why that isn't possible."""
+    """Return the requirement to install a package again, or else why that isn't possible."""
     url = direct.get("url")
     if not isinstance(url, str):
         return f"{name}=={version}", None

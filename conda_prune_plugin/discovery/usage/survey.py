@@ -37,7 +37,7 @@ _TRUSTED = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs", "f2fs", "zfs"})
 #: File systems that can share blocks between files without a link: ``cp --reflink``, deduplication.
 _REFLINKS = frozenset({"xfs", "btrfs", "bcachefs", "zfs", "ocfs2", "apfs"})
 
-#: What a directory entry of a cache is for, in the order in which an inode is counted.
+#: The purposes of directory entries of a cache, in the order in which an inode is counted.
 KINDS = ("extracted", "archives", "index_cache", "logs", "other")
 _KIND_OF_NAME = {"cache": "index_cache", ".logs": "logs"}
 
@@ -185,7 +185,7 @@ def _is_complete(scanned: Scan, inventory: Inventory) -> bool:
 def tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
     """Return each place once: links and bind mounts give one directory several paths."""
     found: dict[tuple[int, int], Cache | Root] = {}
-    # What is no environment is not looked into, be it there.
+    # A directory that is no environment is not searched, even if it exists.
     roots = (root for root in inventory.roots if root.state is not RootState.MISSING)
     places: tuple[Cache | Root, ...] = (*inventory.caches, *roots)
     for place in places:

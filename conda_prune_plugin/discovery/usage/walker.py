@@ -26,7 +26,7 @@ _STEP = 4096
 
 
 class Walker:
-    """Walks one tree after the other; what it meets with several links goes into the table of inodes.
+    """Walks one tree after the other; inodes with several links go into the table of inodes.
 
     boundaries: device and inode of directories that are trees of their own: no walk enters them from outside.
     thorough: something is mounted in a tree, so a file or a directory may be met twice by different ways. Every inode
@@ -162,7 +162,7 @@ class TreeTally:
             self._reported += _STEP
 
     def note(self, path: bytes, error: OSError) -> None:
-        """Note what can't be read, unless it is only gone since it was listed."""
+        """Note a path that can't be read, unless it was removed since it was listed."""
         if error.errno != errno.ENOENT:
             failures.note(error, os.fsdecode(path))
             self._unreadable.append((os.fsdecode(path), error.strerror or str(error)))
