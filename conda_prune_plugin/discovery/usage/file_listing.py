@@ -77,12 +77,13 @@ def entries(
         name, status, _state = directories_met.pop()
         directories_met.append((name, status, EntryState.UNREADABLE))
 
-    for _, directories, others in walk(top, enter=enter, unreadable=unreadable):
+    for path, directories, others in walk(top, enter=enter, unreadable=unreadable):
         yield from directories_met
         directories_met.clear()
-        directories[:] = [entry for entry in directories if below(top, entry.path) not in without]
+        start = f"{below(top, path)}/".lstrip("/")
+        directories[:] = [entry for entry in directories if start + entry.name not in without]
         for entry in others:
-            if (name := below(top, entry.path)) not in without:
+            if (name := start + entry.name) not in without:
                 yield from _with_status(name, entry)
     yield from directories_met
 
