@@ -137,15 +137,16 @@ def _subjects(
         known = names(entry, found)
         roots = {name: referenced[name] for name in known if name in referenced}
         unsearched, broken = entry in inventory.unsearched, (entry.cache, entry.dist) in damaged
-        linking = soft_links.environments(cache.path, _linkable(entry, policy)) if soft_links.entries else ()
+        linking = soft_links.environments(cache.path, _linkable(entry, found, policy)) if soft_links.entries else ()
         return Subject(entry, cache, found, known, roots, newest, policy, now, linking, unsearched, broken)
 
     return tuple(subject(cache, entry) for cache in inventory.caches for entry in cache.entries)
 
 
-def _linkable(entry: Entry, policy: Policy) -> tuple[Part, ...]:
+def _linkable(entry: Entry, evidence: Evidence | None, policy: Policy) -> tuple[Part, ...]:
     """Return the parts that a soft link keeps: one into the directory says nothing of an archive in use."""
-    return policy.selected(entry) if entry in policy.tarballs else entry.parts
+    archives = evidence is not None and evidence.excuse is ReasonKind.TARBALL
+    return policy.selected(evidence) if evidence is not None and archives else entry.parts
 
 
 def _verdict(reasons: Sequence[Reason]) -> Verdict:
@@ -162,12 +163,12 @@ def _withheld(subject: Subject, reasons: Sequence[Reason], ledger: Ledger) -> in
     if subject.evidence is None or {reason.kind for reason in reasons} != {ReasonKind.READ_ONLY}:
         return 0
     measured = dict(subject.evidence.measurements)
-    return sum(ledger.remove(measured[part]) for part in subject.policy.selected(subject.entry) if part in measured)
+    return sum(ledger.remove(measured[part]) for part in subject.policy.selected(subject.evidence) if part in measured)
 
 
 def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
     measured = dict(evidence.measurements)
-    parts = subject.policy.selected(subject.entry)
+    parts = subject.policy.selected(evidence)
     going = [measured[part] for part in parts]
     last_used, last_used_from = last_use(evidence)
     return Remove(

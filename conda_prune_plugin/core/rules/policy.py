@@ -28,10 +28,6 @@ class Policy:
 
     only: the entries that may go at all; None for no such choice.
     keep_newest: how many of the newest versions of each name stay; `version_key` sorts versions.
-    unlinked: the entries that go though environments have them, because these share no file with them, or keep what
-        they share.
-    redundant: the entries whose extracted directory goes though environments have them, because a sound archive stays.
-    tarballs: the entries whose archives go though environments have them, because their extracted directory is whole.
     leftovers: whether leftovers may go; damaged packages in use are repaired in any case.
     """
 
@@ -42,22 +38,21 @@ class Policy:
     keep_newest: int = 0
     version_key: VersionKey = field(default=str, repr=False)
     include_irreplaceable: bool = False
-    unlinked: frozenset[Entry] = frozenset()
-    redundant: frozenset[Entry] = frozenset()
-    tarballs: frozenset[Entry] = frozenset()
     budget: Budget = NO_BUDGET
     leftovers: bool = True
 
-    def selected(self, entry: Entry) -> tuple[Part, ...]:
+    def selected(self, item: Evidence) -> tuple[Part, ...]:
         """Return the parts of an entry that may go at all."""
-        kinds = {PartKind.EXTRACTED} if entry in self.redundant else self.kinds
-        kinds = {PartKind.ARCHIVE} if entry in self.tarballs else kinds
+        kinds = _EXCUSED.get(item.excuse, self.kinds)
         kinds = kinds | {PartKind.LOCK} if PartKind.EXTRACTED in kinds else kinds - {PartKind.LOCK}
-        return tuple(part for part in entry.parts if part.kind in kinds)
+        return tuple(part for part in item.entry.parts if part.kind in kinds)
 
-    def lifts_references(self, entry: Entry) -> bool:
-        """Return whether an entry may go, or a part of it, though environments have it."""
-        return entry in self.unlinked or entry in self.redundant or entry in self.tarballs
+
+#: The kinds of parts that may go for an excuse, if not all of those that were asked for.
+_EXCUSED: Mapping[ReasonKind | None, frozenset[PartKind]] = {
+    ReasonKind.EXTRACTED: frozenset({PartKind.EXTRACTED}),
+    ReasonKind.TARBALL: frozenset({PartKind.ARCHIVE}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +78,11 @@ class Subject:
     unsearched: bool = False
     damaged: bool = False
 
+    @property
+    def excused(self) -> bool:
+        """Whether it may go, or a part of it, although environments have it."""
+        return self.evidence is not None and self.evidence.excuse is not None
+
 
 #: What looks at the evidence on an entry, and gives its reasons to keep it.
 Rule = Callable[[Subject, Evidence], Iterable[Reason]]
@@ -95,7 +95,7 @@ def names(entry: Entry, evidence: Evidence | None) -> tuple[str, ...]:
 
 
 def _referenced(subject: Subject) -> Iterable[Reason]:
-    return _references(subject, _LASTING if subject.policy.lifts_references(subject.entry) else _ALL)
+    return _references(subject, _LASTING if subject.excused else _ALL)
 
 
 def _references(subject: Subject, kinds: Collection[RootKind]) -> Iterator[Reason]:
@@ -202,7 +202,7 @@ def _irreplaceable(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
 
 def _not_selected(subject: Subject, evidence: Evidence) -> Iterable[Reason]:
     policy = subject.policy
-    if not policy.selected(subject.entry):
+    if not policy.selected(evidence):
         kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts} - {PartKind.LOCK.value}))
         only = f"only its {kinds} part is here, which" if policy.kinds else "it"
         yield Reason(ReasonKind.NOT_SELECTED, f"{only} was not asked for")
@@ -240,16 +240,16 @@ def reasons_to_keep(subject: Subject) -> tuple[Reason, ...]:
 
 def with_references(subject: Subject, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """Return the reasons by which an entry stays, with the references that alone would have let it go."""
-    if not subject.policy.lifts_references(subject.entry):
+    if not subject.excused:
         return reasons
     return (*_references(subject, _LIFTED), *reasons)
 
 
 def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...]:
     """Return why an entry goes that nothing keeps."""
-    if subject.entry in subject.policy.redundant:
+    if evidence.excuse is ReasonKind.EXTRACTED:
         return (Reason(ReasonKind.EXTRACTED, "its archive is here and sound (--ci cache)"),)
-    if subject.entry in subject.policy.tarballs:
+    if evidence.excuse is ReasonKind.TARBALL:
         detail = "its extracted directory is here and whole (--all-tarballs)"
         return (Reason(ReasonKind.TARBALL, detail),)
     unlinked = tuple(
