@@ -10,7 +10,7 @@ from ..core.evidence import Evidence
 from ..core.model import Entry, Inventory, ReasonKind, RootKind
 from ..core.notices import Notice
 from ..core.plan import Other
-from ..core.rules.leftover_policy import Leftover
+from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
 from .leftovers.conda_clean import find_other
