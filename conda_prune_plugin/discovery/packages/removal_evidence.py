@@ -15,7 +15,7 @@ from ...core.dist_names import is_dist_name
 from ...core.evidence import Evidence, Measurement
 from ...core.file_status import listed_status
 from ...core.layout import INDEX, META
-from ...core.model import Cache, Entry, Part, PartKind
+from ...core.model import Cache, Entry, Part, PartKind, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
 from ..clients.conda_context import local_builds
@@ -70,7 +70,8 @@ def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory
             identities = [(part, identity(os.lstat(entry.path(part)))) for part in entry.parts if _extracted(part)]
             directory = next(entry.path(part) for part in entry.parts if _extracted(part))
             described = _known(memory, directory)
-            found.append(replace(item, entry=entry, beside=tuple(identities), **described))
+            excused = replace(item, entry=entry, beside=tuple(identities), excuse=ReasonKind.TARBALL, **described)
+            found.append(excused)
     return tuple(found)
 
 
