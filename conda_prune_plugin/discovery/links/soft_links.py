@@ -13,6 +13,7 @@ from ...core.model import Cache, Root, RootKind, RootState
 from ...core.rules.reachability import SoftLinks
 from ...failures import suppress
 from ..system.mounts import KERNEL
+from ..system.tree_walk import walk
 from ..system.worker import WorkerPool
 
 
@@ -160,35 +161,28 @@ class Walk:
         return self._links(prefix, [prefix])
 
     def _links(self, prefix: str, pending: list[str]) -> Iterator[SoftLink]:
-        # Links may lead round in circles, so no directory is looked through twice; all these paths are real ones.
-        known = {*pending, *self._stamps}
-        while pending:
-            directory = pending.pop()
+        def enter(directory: str) -> bool:
+            # Links may lead round in circles, so no directory is looked through twice; all these paths are real ones.
+            if directory in self._stamps:
+                return False
             self._seen += 1
             self._progress(self._seen)
             # What is changed from here on is seen by a later look.
             self._stamps[directory] = _stamp(directory)
-            try:
-                with os.scandir(directory) as listing:
-                    for item in listing:
-                        # Nearly all are files, and the listing itself tells that.
-                        if item.is_file(follow_symlinks=False):
-                            continue
-                        if item.is_symlink():
-                            links, found = self.followed(item.path, prefix)
-                            yield from links
-                        elif item.is_dir(follow_symlinks=False) and item.path not in self._skip:
-                            found = item.path
-                        else:
-                            continue
-                        if found is not None and found not in known:
-                            known.add(found)
-                            pending.append(found)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                failures.note(error)
-                self._unreadable = True
+            return True
+
+        def unreadable(error: OSError) -> None:
+            self._unreadable |= not isinstance(error, FileNotFoundError)
+
+        while pending:
+            tops, pending = pending, []
+            for _, _, others in walk(*tops, skip=self._skip, enter=enter, unreadable=unreadable):
+                for entry in others:
+                    # Nearly all are files, and the listing itself tells that.
+                    if not entry.is_file(follow_symlinks=False) and entry.is_symlink():
+                        links, directory = self.followed(entry.path, prefix)
+                        yield from links
+                        pending += [directory] if directory is not None else []
 
     def followed(self, link: str, prefix: str) -> tuple[list[SoftLink], str | None]:
         """Return the soft links that a link makes, and the directory behind it that is to be looked through."""

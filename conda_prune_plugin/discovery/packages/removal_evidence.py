@@ -13,7 +13,6 @@ from ... import failures
 from ...core.accounting import InodeKey, missing_links, unexplained
 from ...core.dist_names import is_dist_name
 from ...core.evidence import Evidence, Measurement
-from ...core.file_status import listed_status
 from ...core.layout import INDEX, META
 from ...core.model import Cache, Entry, Part, PartKind
 from ...failures import suppress
@@ -22,6 +21,7 @@ from ..clients.conda_context import local_builds
 from ..clients.rattler import recorded_sha256
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
+from ..system.tree_walk import names_of_inodes
 from .archive_metadata import dist_in_archive
 from .inspection import Memory
 from .package_urls import read_urls, without_credentials
@@ -244,10 +244,9 @@ def _links_not_in_caches(
     """Take off the missing links that lie in other entries: packages that were deduplicated against each other.
 
     Only packages are looked through, not what else may lie in a cache, be it an environment with the name of a dist.
-    The inode numbers come from the listing and are confirmed by a stat: on an overlay they may be another layer's.
+    What can't be read explains nothing, so the entry is kept.
     """
     left = dict(missing)
-    inodes = {inode for _, inode in left}
     measured = {item.entry for item in found if item.measurements and item.doubt is None}
     others = (
         os.path.join(cache.real_path, part.name)
@@ -257,19 +256,6 @@ def _links_not_in_caches(
         for part in entry.parts
         if _extracted(part) and not part.is_link
     )
-    pending = [path for path in others if _is_package(path)]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as listing:
-                for item in listing:
-                    if item.is_dir(follow_symlinks=False):
-                        pending.append(item.path)
-                    elif item.inode() in inodes:
-                        status = listed_status(item)
-                        key = (status.st_dev, status.st_ino)
-                        if key in left:
-                            left[key] -= 1
-        except OSError as error:
-            failures.note(error)
-            continue  # What can't be seen explains nothing: the entry is kept.
+    for _, key in names_of_inodes(left.keys(), *filter(_is_package, others)):
+        left[key] -= 1
     return {key: links for key, links in left.items() if links > 0}
