@@ -14,8 +14,8 @@ from machine import UNREFERENCED, allocated, contents, listing
 from tiny import Tiny, write_archive
 
 from conda_prune_plugin.core.model import ReasonKind, Root, RootState
+from conda_prune_plugin.discovery.links.soft_link_signs import why_soft_links
 from conda_prune_plugin.discovery.links.soft_links import soft_links
-from conda_prune_plugin.discovery.links.unseen_soft_links import why_soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 
 if TYPE_CHECKING:
