@@ -229,7 +229,7 @@ def test_what_a_channel_has_no_more_stays_when_it_is_asked(machine: Machine) -> 
     assert _dists(plan["remove"]) == UNREFERENCED - {"libalpha-1.0-0"}
     kept = next(item for item in plan["keep"] if item["dist"] == "libalpha-1.0-0")
     assert [reason["kind"] for reason in kept["reasons"]] == ["irreplaceable"]
-    assert "does not have it any more" in kept["reasons"][0]["detail"]
+    assert "no longer has it" in kept["reasons"][0]["detail"]
     assert _removed(machine) == UNREFERENCED
     # Though conda, which was asked, keeps indexes in the cache.
     assert listing(machine.directory) == before

@@ -43,8 +43,9 @@ def redundant(
     for done, item in enumerate(evidence):
         progress(done)
         if item.doubt is None and item.unreadable is None and not item.aliases:
-            found.append(_redundant_part(of_path[item.entry.cache], item, records))
-    return tuple(double for double in found if double is not None)
+            part = _redundant_part(of_path[item.entry.cache], item, records)
+            found += [part] if part is not None else []
+    return tuple(found)
 
 
 def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | None:
@@ -80,7 +81,7 @@ def _remainder(directory: str) -> Remainder:
     """Return what stays of an extracted directory. Raises `OSError`, or `ValueError` if it is not that simple."""
     info, record = (os.lstat(os.path.join(directory, name)) for name in (os.path.dirname(RECORD), RECORD))
     if not is_directory(info) or not stat.S_ISREG(record.st_mode):
-        raise ValueError(f"{RECORD} is no regular file")
+        raise ValueError(f"{RECORD} is not a regular file")
     kept = [os.lstat(directory), info, *([record] if record.st_nlink == 1 else ())]
     path = tuple(RECORD.split(os.sep))
     return Remainder(path, record.st_dev, record.st_ino, record.st_size, sum(map(allocated, kept)))

@@ -20,8 +20,8 @@ from ..clients.archive_names import archive_suffixes
 from ..system.measure import Measure, Statuses, measure
 from ..system.mounts import mount_points
 from .archive_metadata import holds_package
-from .extracted_metadata import Description, describe
 from .integrity import Damage, Enough, archive_damage, archive_record, directory_damage, is_record_only
+from .package_identity import Description, describe
 from .package_urls import without_credentials
 
 #: What shows that a directory was a package. Not info/files, which is a common name.
