@@ -118,31 +118,22 @@ def _add_removal(group: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from functools import partial
-    from importlib import import_module
+    from ..operations.envs.list_envs import list_environments
+    from ..operations.interaction import interacting
+    from .envs_screen import EnvsScreen, exit_code_of
+    from .parsing.arguments import envs_options
 
-    from ..discovery.system.worker import WorkerPool
-
-    # The worker starts while this process imports the rest.
-    with WorkerPool() as workers:
-        # Importing the presentation takes long, so it is done while the worker counts files.
-        workers.meanwhile(partial(import_module, "..presentation.envs_text", __package__))
-        from ..operations.envs.list_envs import list_environments
-        from ..operations.interaction import interacting
-        from .envs_screen import EnvsScreen, exit_code_of
-        from .parsing.arguments import envs_options
-
-        options = envs_options(arguments)
-        with interacting(conda_output()) as interaction:
-            listing, screen = list_environments(options, interaction, workers), EnvsScreen(interaction.output)
-            if options.fix_registry:
-                return _fix(listing, interaction, screen)
-            if options.remove:
-                return _remove(listing, interaction, screen, arguments)
-            screen.show_environments(listing.result)
-            if interaction.output.json:
-                screen.show_changes(listing.result)
-            return exit_code_of(listing.result)
+    options = envs_options(arguments)
+    with interacting(conda_output()) as interaction:
+        listing, screen = list_environments(options, interaction), EnvsScreen(interaction.output)
+        if options.fix_registry:
+            return _fix(listing, interaction, screen)
+        if options.remove:
+            return _remove(listing, interaction, screen, arguments)
+        screen.show_environments(listing.result)
+        if interaction.output.json:
+            screen.show_changes(listing.result)
+        return exit_code_of(listing.result)
 
 
 def _remove(listing: Listing, interaction: Interaction, screen: EnvsScreen, arguments: argparse.Namespace) -> int:

@@ -19,7 +19,6 @@ from .parsing.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from ..discovery.inventory import Beginning
     from ..operations.interaction import Output
     from ..operations.options import PruneOptions
     from ..operations.prune.run_prune import PruneResult
@@ -132,26 +131,15 @@ def _add_others(group: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..discovery.clients.conda_context import pkgs_dirs
-    from ..discovery.system.worker import WorkerPool, worthwhile
+    from .parsing.arguments import prune_options
 
-    with WorkerPool(at_once=False) as workers:
-        if worthwhile(arguments.pkgs_dir or pkgs_dirs()):
-            # It starts, and begins to read environments, while this process imports the rest.
-            workers.start("conda_prune_plugin.discovery.packages.inspection")
-        from ..discovery.inventory import begin
-
-        beginning = begin(workers)
-        from .parsing.arguments import prune_options
-
-        result = prune_with(prune_options(arguments), conda_output(), beginning, sort=arguments.sort)
-        return DECLINED if result is None else result.exit_code
+    result = prune_with(prune_options(arguments), conda_output(), sort=arguments.sort)
+    return DECLINED if result is None else result.exit_code
 
 
 def prune_with(
     options: PruneOptions,
     output: Output,
-    beginning: Beginning | None = None,
     *,
     print_json: bool = True,
     declined: str = "Nothing was removed.",
@@ -159,20 +147,18 @@ def prune_with(
 ) -> PruneResult | None:
     """Plan, show the plan, ask, carry it out and show the result; return it, or None if the user declined.
 
-    beginning: the discovery, if it was started already. print_json: print the JSON document if --json was given;
-    otherwise the caller makes it a part of its own (see `prune_screen.document_of`). declined: the message if the
-    user declines. sort: the order of the packages to remove.
+    print_json: print the JSON document if --json was given; otherwise the caller makes it a part of its own (see
+    `prune_screen.document_of`). declined: the message if the user declines. sort: the order of the packages to remove.
 
     Raises `PruneError`.
     """
     from ..operations.interaction import confirm, interacting
     from ..operations.prune.prepare_prune import check_may_run, prepare
     from ..operations.prune.run_prune import carry_out, finish_without_changes
-    from .prune_screen import import_text, question, show_plan, show_result
+    from .prune_screen import question, show_plan, show_result
 
-    is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:
-        prepared = prepare(options, interaction, beginning, meanwhile=import_text if is_text else None)
+        prepared = prepare(options, interaction)
         show_plan(prepared, sort)
         if prepared.changes:
             check_may_run(prepared)

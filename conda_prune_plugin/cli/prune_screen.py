@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from importlib import import_module
 from typing import Any
 
 from ..core.accounting import hedge
@@ -24,11 +23,6 @@ from ..presentation.terminal.printable import is_github
 
 #: The kinds of notices about the result, not the plan.
 _OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted"})
-
-
-def import_text() -> None:
-    """Import the text presentation. It takes long, so do it while a worker inspects packages."""
-    import_module("..presentation.plan_text", __package__)
 
 
 def show_plan(prepared: PreparedPrune, sort: str = "size") -> None:

@@ -13,7 +13,6 @@ from .parsing import help_text
 from .parsing.shared_options import CHOICES, add_min_age, add_places, conda_output
 
 if TYPE_CHECKING:
-    from ..discovery.inventory import Beginning
     from ..operations.interaction import Output
     from ..operations.options import UsageOptions
     from ..operations.prune.measure_usage import UsageResult
@@ -89,22 +88,15 @@ def configure_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..discovery.system.worker import WorkerPool
+    from .parsing.arguments import usage_options
 
-    # The worker starts, and begins to read environments, while this process imports the rest.
-    with WorkerPool() as workers:
-        from ..discovery.inventory import begin
-
-        beginning = begin(workers)
-        from .parsing.arguments import usage_options
-
-        options = usage_options(arguments)
-        if options.export is not None:
-            return _export(options, beginning)
-        return _run(options, beginning, _prune_command(arguments), summary=bool(arguments.summary))
+    options = usage_options(arguments)
+    if options.export is not None:
+        return _export(options)
+    return _run(options, _prune_command(arguments), summary=bool(arguments.summary))
 
 
-def _export(options: UsageOptions, beginning: Beginning) -> int:
+def _export(options: UsageOptions) -> int:
     """Write the files of one environment, or of everything, in ncdu's format."""
     from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import list_files
@@ -114,7 +106,7 @@ def _export(options: UsageOptions, beginning: Beginning) -> int:
 
     # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
     with interacting(conda_output(), progress=not _is_pipe(sys.stdout)) as interaction:
-        trees, notices = list_files(options, interaction.reporter, beginning)
+        trees, notices = list_files(options, interaction.reporter)
         notices += tuple(write_ncdu(sys.stdout, trees, now=time.time()))
     show_notices(console(sys.stderr), notices)
     return 0
@@ -145,7 +137,7 @@ def _prune_command(arguments: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _run(options: UsageOptions, beginning: Beginning, command: str, *, summary: bool) -> int:
+def _run(options: UsageOptions, command: str, *, summary: bool) -> int:
     from ..operations.interaction import interacting
     from ..operations.prune.measure_usage import measure_usage
     from ..operations.prune.report_file import ReportFile
@@ -153,7 +145,7 @@ def _run(options: UsageOptions, beginning: Beginning, command: str, *, summary: 
     output = conda_output()
     with interacting(output) as interaction:
         file = None if options.html is None else ReportFile(options.html)
-        result = measure_usage(options, interaction.reporter, beginning)
+        result = measure_usage(options, interaction.reporter)
         if file is not None and not output.dry_run:
             _write_report(file, result, command)
     if output.json:

@@ -23,7 +23,6 @@ from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .packages.removal_evidence import gather_evidence, redundant_archives
 from .system.measure import Measure
-from .system.worker import WorkerPool
 
 #: The targets among what environments have.
 _IN_USE = Target.UNLINKED | Target.REDUNDANT
@@ -85,13 +84,12 @@ def examine(
     progress: Progress,
     now: float,
     measured: Measure | None = None,
-    workers: WorkerPool | None = None,
 ) -> Findings:
     """Return the evidence on what may go at the time `now`. Nothing is written.
 
-    `measured` gives what has been measured already; a `workers` makes it faster.
+    `measured` gives what has been measured already.
     """
-    return _Examination(inventory, scope, progress, measured, workers).findings(now)
+    return _Examination(inventory, scope, progress, measured).findings(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +111,9 @@ class _Examination:
         scope: Scope,
         progress: Progress,
         measured: Measure | None,
-        workers: WorkerPool | None,
     ) -> None:
         self._scope = scope
         self._progress = progress
-        self._workers = workers
         self._memory = Memory(measured)
         self._names = Names(inventory.roots)
         self._referenced = references(inventory.roots)
@@ -125,14 +121,11 @@ class _Examination:
         self._search = scope.search if measured is None else replace(scope.search, contents=False)
         self._found = self._find_leftovers(inventory)
         self._inventory = self._found.inventory
-        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches, workers)
+        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches)
 
     def findings(self, now: float) -> Findings:
         """Take all steps."""
         scope, inventory = self._scope, self._inventory
-        if samples := self._memory.samples:
-            # In the other process, if there is one, until the answer is needed.
-            self._link_search.begin(samples)
         packages = self._package_evidence()
         tarballs = self._tarballs(packages)
         looking = self._progress.phase("Looking for temporary files", len(inventory.roots))
@@ -163,7 +156,7 @@ class _Examination:
             return LeftoverSearchResult(inventory)
         words = "Verifying packages" if self._search.hashes else "Looking for leftovers"
         progress = self._progress.counter(words)
-        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress, self._workers)
+        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress)
         return found if asked else LeftoverSearchResult(inventory, whole=found.whole)
 
     def _package_evidence(self) -> _PackageEvidence:
@@ -236,7 +229,7 @@ class _Examination:
             return self._link_search.everywhere(looking)
         measured = [m for item in evidence for _, m in item.measurements]
         measured += [item.measurement for item in leftovers if item.measurement is not None]
-        if not measured and not self._link_search.begun:
+        if not measured:
             return NO_SOFT_LINKS
         return self._link_search.where_signs_are((m.sample for m in measured if m.sample), looking)
 

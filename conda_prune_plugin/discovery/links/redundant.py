@@ -78,7 +78,7 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
 
 
 def _remainder(directory: str) -> Remainder:
-    """Return what stays of an extracted directory. Raises `OSError`, or `ValueError` if it is not that simple."""
+    """Return the part of an extracted directory that stays. Raises `OSError`, or `ValueError` if that isn't a file."""
     info, record = (os.lstat(os.path.join(directory, name)) for name in (os.path.dirname(RECORD), RECORD))
     if not is_directory(info) or not stat.S_ISREG(record.st_mode):
         raise ValueError(f"{RECORD} is not a regular file")
@@ -88,7 +88,7 @@ def _remainder(directory: str) -> Remainder:
 
 
 def _has_hash(path: str, sha256: object, md5: object) -> bool:
-    """Return whether a file has the hash that was recorded; the better one, if there are two."""
+    """Return True if a file has the recorded hash: SHA-256, or else MD5."""
     if not (sha256 or md5):
         return False
     return file_hash(path, "sha256" if sha256 else "md5") == str(sha256 or md5).lower()

@@ -1,6 +1,6 @@
-"""Ask channels whether they still have a package, through conda's own index fetching.
+"""Check that channels still have a package, through conda's own index fetching.
 
-conda keeps these in the package cache. A plan must not write there, so this cache of an index is a temporary one.
+conda keeps indexes in the package cache. A plan must not write there, so they are fetched into a temporary directory.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _fetch(channel: str, place: Path) -> _Index:
             return "its index is malformed"
         for name, record in part.items():
             url = record.get("url")
-            # In the later format a record is of the file that its url ends with, or of what that would be called.
+            # The later format gives no file names: it is the end of the url, or made of dist and format.
             later_name = url.rsplit("/", 1)[-1] if isinstance(url, str) else f"{name}.{key}"
             records[name if key in _KEYS else later_name] = record
     return records

@@ -11,7 +11,6 @@ from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal, Run
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.measure import measure
-from ...discovery.system.worker import WorkerPool
 from ...errors import PruneError
 from ...execution.locks.run_lock import Patience
 from ...execution.ports import Ports
@@ -22,9 +21,6 @@ from ..runs.purge_runs import purge_old
 from ..runs.refetch import extraction
 from ..runs.run_store import stopped_notice
 
-#: Of so many environments a second process saves more time than its start takes.
-_MANY = 8
-
 
 def apply_plan(
     plan: Plan, run: Run, repairing: Run, watch: RootWatch, reporter: Reporter, patience: Patience
@@ -34,22 +30,20 @@ def apply_plan(
     Raises `StateError`, `LockTimeoutError` or `UnreadableEnvironmentError` before anything is moved.
     """
     removing = reporter.counter("Removing files", plan.files)
-    # It starts while packages are moved, and shares the walk through all environments that comes after.
-    with WorkerPool(at_once=bool(plan.remove) and len(plan.inventory.roots) >= _MANY) as workers:
 
-        def looking() -> SoftLinks:
-            found = watch.soft_links(reporter.phase("Looking for soft links"), workers)
-            reporter.clear()
-            return found
+    def looking() -> SoftLinks:
+        found = watch.soft_links(reporter.phase("Looking for soft links"))
+        reporter.clear()
+        return found
 
-        tools = Ports(
-            references=watch.references,
-            soft_links=looking,
-            measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
-            progress=removing,
-            patience=patience,
-        )
-        execution = execute_as_owners(plan, run, tools) if plan.remove else Execution(())
+    tools = Ports(
+        references=watch.references,
+        soft_links=looking,
+        measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
+        progress=removing,
+        patience=patience,
+    )
+    execution = execute_as_owners(plan, run, tools) if plan.remove else Execution(())
     if plan.repair and not execution.interrupted:
         # Nobody wants a damaged copy back, whatever is done with the rest.
         own = replace(repairing, disposal=Disposal.DELETE, destination=None)

@@ -18,7 +18,6 @@ from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
 from ...discovery.system.measure import Measure
-from ...discovery.system.worker import WorkerPool
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
 from .integrity_check import kept_though_damaged
@@ -36,13 +35,12 @@ def make_prune_plan(
     reporter: Reporter,
     now: float,
     measured: Measure | None = None,
-    workers: WorkerPool | None = None,
 ) -> tuple[Plan, tuple[Notice, ...]]:
     """Return the plan for the caches at the time `now`, and what the user should know about it.
 
-    `measured` gives what has been measured already; a `workers` makes it faster.
+    `measured` gives what has been measured already.
     """
-    findings = examine(inventory, _scope(options), reporter, now, measured, workers)
+    findings = examine(inventory, _scope(options), reporter, now, measured)
     policy = _policy(options, findings)
     plan = make_plan(
         findings.inventory,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ... import failures
@@ -14,12 +13,11 @@ from ...core.notices import SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
 from ...core.rules.planner import with_links
 from ...core.run import Shrinkage
-from ...discovery.clients.conda import Settings
-from ...discovery.inventory import Beginning, Discovery, begin, discover
+from ...discovery.clients.conda import Settings, conda_settings
+from ...discovery.inventory import Discovery, discover
 from ...discovery.packages.cache_listing import held
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import can_look
-from ...discovery.system.worker import WorkerPool
 from ..interaction import Interaction, Output
 from ..options import PruneOptions
 from .integrity_check import damaged_in_use
@@ -71,39 +69,28 @@ def output_of(options: PruneOptions, output: Output) -> Output:
 def prepare(
     options: PruneOptions,
     interaction: Interaction,
-    beginning: Beginning | None = None,
-    meanwhile: Callable[[], object] | None = None,
 ) -> PreparedPrune:
-    """Discover and plan. Raises `PruneError`.
-
-    beginning: of the discovery, if it has begun. meanwhile: something to do while a second process is at work.
-    """
+    """Discover and plan. Raises `PruneError`."""
     interaction = replace(interaction, output=output_of(options, interaction.output))
-    beginning = beginning or begin(WorkerPool(at_once=False))
-    workers = beginning.reader.workers
-    # Nobody is to wait for an answer with a second process at hand.
-    with workers:
-        discovery, recovered, complete = _discover(options, interaction, beginning)
-        refuse_destination(options.destination, discovery.inventory.caches)
-        if meanwhile is not None:
-            workers.meanwhile(meanwhile)
-        plan, remarks = _plan(options, interaction, discovery, workers)
-        shrinkage = None
-        if options.preset is not None:
-            shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
-        prepared = PreparedPrune(
-            options,
-            interaction,
-            plan,
-            discovery.watch,
-            (*recovered, *_with_refusal(options, plan), *remarks),
-            shrinkage,
-            failed=not complete,
-        )
-        prepared = replace(prepared, notices=(*prepared.notices, *_warnings(prepared, workers)))
-        if options.ignore_unreadable:
-            failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
-        return prepared
+    discovery, recovered, complete = _discover(options, interaction)
+    refuse_destination(options.destination, discovery.inventory.caches)
+    plan, remarks = _plan(options, interaction, discovery)
+    shrinkage = None
+    if options.preset is not None:
+        shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
+    prepared = PreparedPrune(
+        options,
+        interaction,
+        plan,
+        discovery.watch,
+        (*recovered, *_with_refusal(options, plan), *remarks),
+        shrinkage,
+        failed=not complete,
+    )
+    prepared = replace(prepared, notices=(*prepared.notices, *_warnings(prepared)))
+    if options.ignore_unreadable:
+        failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
+    return prepared
 
 
 def _with_refusal(options: PruneOptions, plan: Plan) -> tuple[Notice, ...]:
@@ -135,16 +122,14 @@ def measure_caches(plan: Plan, interaction: Interaction) -> int:
     return size
 
 
-def _discover(
-    options: PruneOptions, interaction: Interaction, beginning: Beginning
-) -> tuple[Discovery, tuple[Notice, ...], bool]:
+def _discover(options: PruneOptions, interaction: Interaction) -> tuple[Discovery, tuple[Notice, ...], bool]:
     """Look around, and once more if an earlier run left something that could be finished.
 
     Return also what to say of it, and whether all is finished.
     """
     words = "Looking for environments"
-    discovery = discover(options.request, interaction.reporter.phase(words), beginning)
-    settings = beginning.settings
+    settings = conda_settings()
+    discovery = discover(options.request, interaction.reporter.phase(words), settings)
     state = places_with_state(options, settings, discovery.inventory)
     if not state:
         return discovery, (), True
@@ -175,11 +160,9 @@ def places_with_state(options: PruneOptions, settings: Settings, inventory: Inve
     return inventory.caches if options.pkgs_dirs else inventory.caches + places(settings, inventory.caches)
 
 
-def _plan(
-    options: PruneOptions, interaction: Interaction, discovery: Discovery, workers: WorkerPool
-) -> tuple[Plan, tuple[Notice, ...]]:
+def _plan(options: PruneOptions, interaction: Interaction, discovery: Discovery) -> tuple[Plan, tuple[Notice, ...]]:
     inventory, reporter = discovery.inventory, interaction.reporter
-    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), workers=workers)
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time())
     if interaction.output.verbosity:
         from ...discovery.links.link_types import measure_links
 
@@ -189,12 +172,12 @@ def _plan(
     return plan, remarks
 
 
-def _warnings(prepared: PreparedPrune, workers: WorkerPool) -> tuple[Notice, ...]:
+def _warnings(prepared: PreparedPrune) -> tuple[Notice, ...]:
     """Return what the user should know before the plan is carried out."""
     plan, dry_run = prepared.plan, prepared.output.dry_run
     notices: tuple[Notice, ...] = ()
     if plan.changes and (dry_run or prepared.ignore_running or not can_look()):
         notices += running_notices(plan.inventory.caches)
     if plan.remove and not dry_run and not prepared.options.search.everything:
-        notices += damaged_in_use(plan.inventory, prepared.interaction.reporter, workers)
+        notices += damaged_in_use(plan.inventory, prepared.interaction.reporter)
     return notices
