@@ -15,7 +15,7 @@ from ...core.rules.planner import with_links
 from ...core.run import Shrinkage
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.inventory import Discovery, discover
-from ...discovery.packages.cache_size import held
+from ...discovery.packages.cache_listing import held
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import can_look
 from ..interaction import Interaction, Output
