@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ...core.codec import decode, unfold
 from ...failures import suppress
 from ..files.dir_fd import Directory
 from ..files.remove_tree import remove
@@ -108,7 +109,7 @@ def _begin(directory: Directory, folder: Directory, name: str) -> None:
     folder.mkdir(MAKING)
     with folder.child(MAKING) as made:
         _write(made, MARK, note.word)
-    _write(folder, REBUILDING, json.dumps({"name": note.name, "word": note.word}))
+    _write(folder, REBUILDING, json.dumps(note, default=unfold))
     folder.move(MAKING, directory, name)
     directory.sync()
 
@@ -139,10 +140,10 @@ def _write(directory: Directory, name: str, content: str) -> None:
 def _read(folder: Directory) -> _Note | None:
     """Return the note of a run; None without one, or if it was not written to its end: then nothing was made yet."""
     try:
-        document = json.loads(folder.read_file(REBUILDING, _LARGEST))
-        return _Note(str(document["name"]), str(document["word"]))
-    except (FileNotFoundError, ValueError, TypeError, LookupError, RecursionError):
+        note: _Note = decode(_Note, json.loads(folder.read_file(REBUILDING, _LARGEST)))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
+    return note
 
 
 def _is_marked(directory: Directory, note: _Note) -> bool:
