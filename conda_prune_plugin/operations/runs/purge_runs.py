@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 from ...core.model import Result
 from ...core.notices import Notice
@@ -15,12 +17,13 @@ from ...discovery.clients.conda import conda_settings
 from ...discovery.system.measure import measure
 from ...errors import NoSuchRunError, PruneError
 from ...execution.locks.run_lock import Patience
-from ...execution.purge_backups import purge
+from ...execution.purge_backups import Purged, purge
+from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun
 from ..interaction import Interaction
 from ..options import PurgeOptions
-from ..run_as_owner import needs_other_user, purge_as_owner
-from .run_store import Stock, all_locked, finished_stock, named_run, summary, take_stock
+from ..run_as_owner import runs_locked
+from .run_store import Stock, finished_stock, named_run, summary, take_stock
 from .state_dirs import forget_places
 
 #: What one run has left, cache by cache.
@@ -143,20 +146,16 @@ def _purged(
 ) -> list[PurgeOutcome]:
     """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
     outcomes = []
-    ours = [stored for runs in chosen for stored in runs if not needs_other_user(stored)]
-    with all_locked(ours, patience) as locked:
+    with runs_locked(chain.from_iterable(chosen), patience) as held:
         for runs in chosen:
-            done = []
-            for stored in runs:
-                if needs_other_user(stored):
-                    done.append(purge_as_owner(stored, patience, progress))
-                    continue
-                here = locked[stored.cache.path]
-                purged = purge(here, stored, lambda path, fd: measure(path, dir_fd=fd), progress)
-                done.append((purged.freed, purged.error))
-            errors = [error for _, error in done if error]
+            purged = [held.work(stored, Purged, progress, partial(_purged_here, stored)) for stored in runs]
+            errors = [one.error for one in purged if one.error]
             result = Result.FAILED if errors else Result.PURGED
-            freed = sum(freed for freed, _ in done)
+            freed = sum(one.freed for one in purged)
             outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
     forget_places(conda_settings())
     return outcomes
+
+
+def _purged_here(stored: StoredRun, here: LockedCache, progress: Callable[[int], None]) -> Purged:
+    return purge(here, stored, lambda path, fd: measure(path, dir_fd=fd), progress)

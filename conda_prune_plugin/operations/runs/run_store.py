@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,6 @@ from ...execution.locks.run_lock import Patience
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_exports import EXPORTS
 from ...execution.state.saved_own_files import count_own_files
-from ...execution.state.state_dir import LockedCache, locked
 from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..options import RestoreOptions
 from .state_dirs import places
@@ -184,17 +182,6 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
 def _as_record(dist: str, entry: ReceiptEntry) -> Mapping[str, Any]:
     name, version, build, *_ = [*dist.rsplit("-", 2), "", ""]
     return {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
-
-
-@contextmanager
-def all_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[Mapping[str, LockedCache]]:
-    """Lock all caches that runs lie in before anything is changed in one of them; gives them by path.
-
-    Raises `StateError` or `LockTimeoutError`.
-    """
-    with ExitStack() as stack:
-        caches = {stored.cache.path: stored.cache for stored in runs}
-        yield {path: stack.enter_context(locked(cache, patience)) for path, cache in caches.items()}
 
 
 def _unlisted_notice(stored: StoredRun) -> Notice:
