@@ -12,10 +12,9 @@ import stat
 
 from ... import failures
 from ..files.dir_fd import Directory
-from ..files.remove_tree import remove
 from .receipt import Receipt, receipt_from, receipt_text
 from .saved_exports import drop_exports
-from .state_dir import DOOMED, MAKING, REBUILDING
+from .state_dir import DOOMED, MAKING, REBUILDING, remove_marked
 
 RECEIPT = "receipt.json"
 
@@ -104,8 +103,5 @@ def withdraw_receipt(folder: Directory) -> None:
 
 
 def drop_files(folder: Directory) -> None:
-    """Delete the user's own files that a run has kept, marked first. Raises `OSError`."""
-    if folder.exists(FILES):
-        folder.move(FILES, folder, DOOMED_FILES)
-    if folder.exists(DOOMED_FILES):
-        remove(folder, DOOMED_FILES)
+    """Delete the user's own files that a run has kept. Raises `OSError`."""
+    remove_marked(folder, FILES)

@@ -18,6 +18,7 @@ from ...core.model import Cache, Client
 from ...errors import NoRoomError, StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory, lacks_space
+from ..files.remove_tree import remove
 from ..locks.client_locks import cache_locks
 from ..locks.run_lock import NAME as LOCK
 from ..locks.run_lock import Patience, exclusive, exclusive_in_place
@@ -173,6 +174,33 @@ def remove_empty(parent: Directory, name: str) -> None:
     except OSError as error:
         failures.note(error)
         return
+
+
+def write_file(directory: Directory, name: str, content: bytes, mode: int = 0o666) -> None:
+    """Create a file and write its content through to the disk; the directory is for the caller to sync.
+
+    It belongs to the directory's owner, and other users may read it as far as they may list the directory and `mode`
+    allows. Raises `OSError`, also if there is a file of this name.
+    """
+    with os.fdopen(directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        if mode & 0o077:
+            directory.share(stream.fileno())
+        os.fsync(stream.fileno())
+
+
+def remove_marked(folder: Directory, name: str) -> None:
+    """Delete a directory in a run's folder, marked first so that an interrupted deletion is known. Raises `OSError`."""
+    if folder.exists(name):
+        folder.move(name, folder, name + DOOMED)
+    remove_if_there(folder, name + DOOMED)
+
+
+def remove_if_there(folder: Directory, name: str) -> None:
+    """Delete a directory in a run's folder if it exists. Raises `OSError`."""
+    if folder.exists(name):
+        remove(folder, name)
 
 
 def run_names(state: Directory) -> list[str]:
