@@ -47,7 +47,7 @@ class EntryLockedError(OSError):
 def cache_locks(directory: Directory, state: Directory | None, cache: Cache, patience: Patience) -> Iterator[None]:
     """Hold the locks of the other clients on a cache; our own state in it is locked already.
 
-    state: None on a full disk: then no lock file is made, and those that are there are held.
+    state: None on a full disk: then no lock file is made, and those that exist are held.
 
     Raises `LockTimeoutError` when one is still held when the patience is exhausted, `OSError` when a lock file can't
     be used.
@@ -58,9 +58,15 @@ def cache_locks(directory: Directory, state: Directory | None, cache: Cache, pat
             for name in _mamba_names(cache):
                 if state is not None and state.exists(name):
                     state.unlink(name)  # Of a run that was killed while it made it.
-                stack.enter_context(_mamba_lock(top, state, name, patience))
-            if (cache.client == Client.RATTLER and state is not None) or directory.exists(RATTLER_LOCK):
-                stack.enter_context(_rattler_lock(directory, patience))
+                _lock_for_mamba(stack, top, state, name, patience)
+            exists = directory.exists(RATTLER_LOCK)
+            if (cache.client == Client.RATTLER and state is not None) or exists:
+                # For reading is enough, as the file may be another user's.
+                flags = os.O_RDONLY if exists else os.O_RDONLY | os.O_CREAT
+                holder = "pixi or another program that uses rattler"
+                fd = _locked(directory, RATTLER_LOCK, flags, _flock, holder, patience)
+                if fd is not None:
+                    stack.callback(os.close, fd)
         yield
 
 
@@ -100,44 +106,37 @@ def _mamba_names(cache: Cache) -> list[str]:
 _held: set[tuple[int, int, str]] = set()
 
 
-@contextmanager
-def _mamba_lock(directory: Directory, state: Directory | None, name: str, patience: Patience) -> Iterator[None]:
+def _lock_for_mamba(
+    stack: ExitStack, directory: Directory, state: Directory | None, name: str, patience: Patience
+) -> None:
+    """Hold one of mamba's locks until a stack is closed, unless there is nothing to lock."""
     status = directory.own_status()
     key = (status.st_dev, status.st_ino, name)
     if key in _held:
-        yield  # Held for another directory of the same cache, whose work began before and ends after this.
-        return
-    if state is None and not directory.exists(name):
-        yield
-        return
-    with _new_mamba_lock(directory, state, name, patience):
-        _held.add(key)
-        try:
-            yield
-        finally:
-            _held.remove(key)
-
-
-@contextmanager
-def _new_mamba_lock(directory: Directory, state: Directory | None, name: str, patience: Patience) -> Iterator[None]:
+        return  # Held for another directory of the same cache, whose work began before and ends after this.
     existed = directory.exists(name)
-    if existed and not stat.S_ISREG(directory.status(name).st_mode):
-        yield  # Nothing that mamba could lock.
-        return
+    if (state is None and not existed) or (existed and not stat.S_ISREG(directory.status(name).st_mode)):
+        return  # Nothing that mamba could lock.
     if not existed and state is not None:
         _make_ours(directory, state, name)
-    fd = _locked(directory, name, os.O_RDWR | os.O_CREAT, _lock_mambas_byte, "mamba", patience)
+
+    def attempt(fd: int) -> None:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MAMBA_BYTE, os.SEEK_SET)
+
+    fd = _locked(directory, name, os.O_RDWR | os.O_CREAT, attempt, "mamba", patience)
     if fd is None:
-        yield
         return
-    try:
-        yield
-    finally:
-        if not existed or os.pread(fd, len(_OURS), 0) == _OURS:
-            # Still locked: one who waits for it sees that it is gone and makes a new one.
-            with suppress(OSError):
+    stack.callback(os.close, fd)
+
+    def remove() -> None:
+        # Still locked: one who waits for it sees that it is gone and makes a new one.
+        with suppress(OSError):
+            if not existed or os.pread(fd, len(_OURS), 0) == _OURS:
                 directory.unlink(name)
-        os.close(fd)
+
+    stack.callback(remove)
+    _held.add(key)
+    stack.callback(_held.remove, key)
 
 
 def _make_ours(directory: Directory, state: Directory, name: str) -> None:
@@ -159,23 +158,8 @@ def _make_ours(directory: Directory, state: Directory, name: str) -> None:
             state.unlink(name)
 
 
-def _lock_mambas_byte(fd: int) -> None:
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MAMBA_BYTE, os.SEEK_SET)
-
-
-@contextmanager
-def _rattler_lock(directory: Directory, patience: Patience) -> Iterator[None]:
-    def attempt(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    # For reading is enough, as the file may be another user's.
-    flags = os.O_RDONLY if directory.exists(RATTLER_LOCK) else os.O_RDONLY | os.O_CREAT
-    fd = _locked(directory, RATTLER_LOCK, flags, attempt, "pixi or another program that uses rattler", patience)
-    try:
-        yield
-    finally:
-        if fd is not None:
-            os.close(fd)
+def _flock(fd: int) -> None:
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _locked(

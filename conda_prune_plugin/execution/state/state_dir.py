@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Client
 from ...errors import NoRoomError, StateError
@@ -51,18 +50,38 @@ def opened(cache: Cache) -> Iterator[Directory]:
         yield directory
 
 
+@dataclass(frozen=True, slots=True)
+class LockedCache:
+    """A cache and our state in it, held open with all locks on it.
+
+    lock: the descriptor of our own lock, None where it has none; a process that holds it open holds the lock.
+    """
+
+    cache: Cache
+    directory: Directory
+    state: Directory
+    lock: int | None = None
+
+
+@contextmanager
+def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
+    """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
+    with opened(cache) as directory, _all_locks(directory, cache, patience) as here:
+        yield here
+
+
 @contextmanager
 def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iterator[Directory]:
-    """Open the state directory of a cache with all locks on the cache held, and leave no empty one behind.
+    """Open the state directory of an open cache with all locks on the cache held, and leave no empty one behind.
 
     Raises `StateError` if it is something else than a directory or can't be made, `LockTimeoutError`.
     """
-    with _all_locks(directory, cache, patience) as (state, _):
-        yield state
+    with _all_locks(directory, cache, patience) as here:
+        yield here.state
 
 
 @contextmanager
-def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterator[tuple[Directory, int | None]]:
+def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterator[LockedCache]:
     with ExitStack() as stack:
         state, lock = stack.enter_context(_own_lock(directory, patience))
         try:
@@ -70,7 +89,7 @@ def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterat
                 stack.enter_context(cache_locks(directory, state, cache, patience))
         except OSError as error:
             raise unusable(cache.path, error) from error
-        yield state, lock
+        yield LockedCache(cache, directory, state, lock)
 
 
 @contextmanager
@@ -79,7 +98,7 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Direct
 
     Gives the lock's descriptor too, None where it has none.
 
-    Who ends meanwhile takes the directory away between two of the steps. Then they are taken anew.
+    A process that ends meanwhile removes the directory between two of the steps. Then they are taken anew.
     """
     path = os.path.join(directory.path, STATE)
     for tries_left in reversed(range(_TRIES)):
@@ -87,12 +106,16 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Direct
             stack.callback(remove_empty, directory, STATE)
             try:
                 state = stack.enter_context(directory.make_own(STATE))
-                by_file, lock = _locked_by_file(stack, state, directory, patience)
-                if by_file:
+                try:
+                    lock = stack.enter_context(exclusive(state, directory, patience))
                     # The lock must lie in the directory that has the name now; while it is held nobody removes that.
                     with directory.child(STATE) as named:
                         named.status(LOCK)
                     stack.callback(_remove_lock, state)
+                except OSError as error:
+                    if not lacks_space(error):
+                        raise
+                    lock = stack.enter_context(exclusive_in_place(directory, patience))
             except OSError as error:
                 if isinstance(error, FileNotFoundError) and tries_left:
                     continue
@@ -101,19 +124,9 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Direct
             return
 
 
-def _locked_by_file(
-    stack: ExitStack, state: Directory, directory: Directory, patience: Patience
-) -> tuple[bool, int | None]:
-    """Take our own lock, and return whether by its file, and the descriptor that holds it.
-
-    If there is no space for the file, the directory is locked instead.
-    """
-    try:
-        return True, stack.enter_context(exclusive(state, directory, patience))
-    except OSError as error:
-        if not lacks_space(error):
-            raise
-        return False, stack.enter_context(exclusive_in_place(directory, patience))
+def _remove_lock(state: Directory) -> None:
+    with suppress(OSError):
+        state.unlink(LOCK)
 
 
 @contextmanager
@@ -131,31 +144,6 @@ def locked_in_place(cache: Cache, patience: Patience) -> Iterator[Directory]:
         yield directory
 
 
-@dataclass(frozen=True, slots=True)
-class LockedCache:
-    """A cache and our state in it, held open with all locks on it.
-
-    lock: the descriptor of our own lock; who else holds it open holds the lock. None where it has none.
-    """
-
-    cache: Cache
-    directory: Directory
-    state: Directory
-    lock: int | None = None
-
-
-@contextmanager
-def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
-    """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
-    with opened(cache) as directory, _all_locks(directory, cache, patience) as (state, lock):
-        yield LockedCache(cache, directory, state, lock)
-
-
-def _remove_lock(state: Directory) -> None:
-    with suppress(OSError):
-        state.unlink(LOCK)
-
-
 def unusable(path: str, error: OSError) -> StateError:
     """Return the error for state that can't be written: of a kind of its own when it is for lack of space."""
     message = f"{path} can't be used: {error.strerror or error}."
@@ -169,11 +157,8 @@ def unusable(path: str, error: OSError) -> StateError:
 
 def remove_empty(parent: Directory, name: str) -> None:
     """Remove a directory if nothing is in it; what is in it is for the next run to finish."""
-    try:
+    with suppress(OSError):
         parent.rmdir(name)
-    except OSError as error:
-        failures.note(error)
-        return
 
 
 def write_file(directory: Directory, name: str, content: bytes, mode: int = 0o666) -> None:

@@ -88,9 +88,7 @@ def purge_old(
 
     Those with the user's own files stay: the setting ``prune_purge_after`` is no decision about these.
 
-    Returns what was done, and whether all of it could be.
-
-    Raises `StateError` or `LockTimeoutError`.
+    Returns a notice for each, and whether all of it could be purged. Raises `StateError` or `LockTimeoutError`.
     """
     chosen = _chosen(take_stock(pkgs_dirs), (), age, time.time())
     old = [runs for runs in chosen if runs[0].id != except_run and not summary(runs).own_files]
@@ -106,39 +104,37 @@ def purge_old(
 
 
 def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> None:
-    """Remove the receipts of a run that nobody will undo, where that can be done; one that stays does no harm."""
+    """Remove the receipts of a run that is not to be undone, where that is possible; one that stays does no harm."""
     with suppress(PruneError, OSError):
         _purged(_chosen(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
 
 
 def _chosen(stock: Stock, names: Iterable[str], age: float | None, now: float) -> list[_Stored]:
-    """Return the complete runs that were named, or that are of an age, or else all. Raises `NoSuchRunError`."""
-    if named := [named_run(stock, name, purging=True) for name in names]:
-        for runs in named:
-            _require_complete(runs)
+    """Return the complete runs that were named, or that are of an age, or else all.
+
+    Raises `NoSuchRunError`, also for a run that is named and incomplete, or that nothing explains.
+    """
+    named = [named_run(stock, name, purging=True) for name in names]
+    for stored in chain.from_iterable(named):
+        if stored.unexplained:
+            raise NoSuchRunError(
+                f"The run {stored.id} is left alone: its receipt is missing or can't be understood.",
+                hint=stored.remedy,
+                path=stored.path,
+            )
+        if not stored.complete:
+            raise NoSuchRunError(
+                f"The run {stored.id} was interrupted, or is still running.",
+                hint="The next `conda prune` that may write completes an interrupted one.",
+                path=stored.path,
+            )
+    if named:
         return list(dict.fromkeys(named))
-    summaries = [(runs, summary(runs)) for runs in stock.runs]
     return [
         runs
-        for runs, told in summaries
+        for runs, told in ((runs, summary(runs)) for runs in stock.runs)
         if told.complete and told.run and (age is None or now - told.run.started >= age)
     ]
-
-
-def _require_complete(runs: _Stored) -> None:
-    """Raise `NoSuchRunError` for a run that has not come to its end, or of which nothing tells whether it did."""
-    if unexplained := next((stored for stored in runs if stored.unexplained), None):
-        raise NoSuchRunError(
-            f"The run {unexplained.id} is left alone: its receipt is missing or can't be understood.",
-            hint=unexplained.remedy,
-            path=unexplained.path,
-        )
-    if not summary(runs).complete:
-        raise NoSuchRunError(
-            f"The run {runs[0].id} was cut off, or still goes on.",
-            hint="The next `conda prune` that may write finishes what was cut off.",
-            path=runs[0].path,
-        )
 
 
 def _purged(

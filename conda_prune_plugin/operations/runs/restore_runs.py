@@ -23,8 +23,7 @@ from ..env_registration import is_registered, unregister
 from ..interaction import Interaction
 from ..options import RestoreOptions
 from ..run_as_owner import runs_locked
-from .rebuild_env import interrupted as skipped
-from .rebuild_env import rebuild
+from .rebuild_env import outcome, rebuild
 from .refetch import fetch
 from .run_store import finished_stock, interrupted_notice, matching, named_run, summary, take_stock
 from .state_dirs import forget_places
@@ -72,7 +71,7 @@ def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreRes
     if interaction.output.dry_run:
         return RestoreResult(summary(runs), entries, notices=stock.notices)
     outcomes, notices, whole, interrupted = _restored(runs, wanted, len(entries), options, interaction)
-    failed = not (complete and whole) or any(outcome.result is Result.FAILED for outcome in outcomes)
+    failed = not (complete and whole) or any(one.result is Result.FAILED for one in outcomes)
     return RestoreResult(summary(runs), entries, outcomes, (*stock.notices, *notices), failed, interrupted)
 
 
@@ -141,7 +140,8 @@ def _restored_here(
         try:
             rebuilt = rebuild(here, run, entry)
         except KeyboardInterrupt:
-            outcomes += [skipped(run, left) for left in list(prefixes)[len(outcomes) :]]
+            left = list(prefixes)[len(outcomes) :]
+            outcomes += [outcome(run, entry, Result.SKIPPED, "interrupted before it") for entry in left]
             return Restored(tuple(outcomes), interrupted=True, warnings=tuple(warnings))
         finally:
             if not failures.lexists(prefix):
