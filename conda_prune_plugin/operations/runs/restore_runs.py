@@ -14,7 +14,7 @@ from ...core.plan import Outcome
 from ...core.run import Disposal, RunSummary
 from ...discovery.clients.conda import conda_settings
 from ...errors import NoSuchRunError
-from ...execution.restore_backups import Restored, restore
+from ...execution.restore_backups import Restored, require_own, restore
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun, require_unchanged_run
@@ -117,6 +117,7 @@ def _restored_here(
     if not stored.environments:
         return restore(here, stored, wanted, fetch(), progress)
     run = require_unchanged_run(here, stored)
+    require_own(run)
     prefixes = {entry: os.path.join(run.cache.path, entry.dist) for entry in run.entries if wanted(entry)}
     registries = conda_settings().registries
     if run.run is not None and run.run.disposal is Disposal.BACKUP:
