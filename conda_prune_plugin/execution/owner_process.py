@@ -187,7 +187,7 @@ def _attend(user: User, result: object, answers: Mapping[str, Callable[..., Any]
         except (EOFError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
             raise StateError(
                 f"The process that worked as the user {user.name} ended without a result.",
-                hint="Run the command again: it completes what was left.",
+                hint="Run the command again to complete it.",
             ) from error
         try:
             answer = True, ask(*arguments)
@@ -248,7 +248,7 @@ def _become(user: User, parent: int) -> None:
     except OSError as error:
         # The root of a container that a user has started knows few users (user_namespaces(7)).
         raise StateError(
-            f"This process can't become the user {user.name}, to whom the directory belongs: {error.strerror}.",
+            f"This process can't become the user {user.name}, who owns the directory: {error.strerror}.",
             hint="Run the command as that user.",
         ) from error
     if sys.platform == "linux":

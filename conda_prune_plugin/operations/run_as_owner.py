@@ -38,7 +38,17 @@ from .conda_hooks import run_removal_hooks
 T = TypeVar("T")
 _Item = TypeVar("_Item")
 _Outcome = TypeVar("_Outcome")
-_Ports = TypeVar("_Ports", Ports, EnvironmentPorts)
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """The ports of work that needs nothing else from outside: progress, and how long to wait for locks."""
+
+    progress: Callable[[int], None]
+    patience: Patience
+
+
+_Ports = TypeVar("_Ports", Ports, EnvironmentPorts, Voices)
 
 #: What `Export` says of an environment.
 _Exported = tuple[Mapping[str, bytes], tuple[PythonPackage, ...], tuple[str, ...], tuple[str, ...]]
@@ -51,6 +61,7 @@ _OtherOutcomes = tuple[tuple[OtherOutcome, ...], bool]
 _ASKED = {
     Ports: ("references", "soft_links", "progress"),
     EnvironmentPorts: ("objection", "unregister", "note", "progress"),
+    Voices: ("progress",),
 }
 
 
@@ -63,7 +74,7 @@ def execute_as_owners(plan: Plan, run: Run, ports: Ports) -> Execution:
     def carry_out(path: str, mine: Sequence[Remove]) -> _Outcomes:
         others = tuple(other for other in plan.other if _owner(other.top) == _owner(path))
         part = replace(plan, remove=tuple(mine), other=others)
-        parts.append(_with_ports(path, Execution, ports, lambda remote: execute(part, run, remote)))
+        parts.append(as_owner(path, Execution, ports, lambda remote: execute(part, run, remote)))
         return parts[-1].outcomes, parts[-1].interrupted
 
     outcomes, interrupted = _each_owner(
@@ -86,7 +97,7 @@ def repair_as_owners(plan: Plan, run: Run, extraction: Extraction, ports: Ports)
     preload()
 
     def carry_out(path: str, mine: Sequence[Repair]) -> _Outcomes:
-        return _with_ports(
+        return as_owner(
             path, _Outcomes, ports, lambda remote: repair(mine, plan.inventory.caches, run, extraction, remote)
         )
 
@@ -102,7 +113,7 @@ def remove_other_as_owners(plan: Plan, ports: Ports, before: Sequence[OtherOutco
     """Remove index caches, temporary and log files, as `remove_other`."""
 
     def carry_out(path: str, mine: Sequence[Other]) -> _OtherOutcomes:
-        return _with_ports(
+        return as_owner(
             path, _OtherOutcomes, ports, lambda remote: remove_other(mine, plan.inventory.caches, remote, before)
         )
 
@@ -121,7 +132,7 @@ def remove_environments_as_owners(
     preload()
 
     def carry_out(path: str, mine: Sequence[EnvironmentRemoval]) -> tuple[tuple[RemovedEnvironment, ...], bool]:
-        part = _with_ports(path, RemovalResult, ports, lambda remote: remove_environments(mine, run, remote))
+        part = as_owner(path, RemovalResult, ports, lambda remote: remove_environments(mine, run, remote))
         return part.outcomes, part.interrupted
 
     outcomes = _each_owner(
@@ -157,45 +168,38 @@ class LockedRuns:
     """
 
     held: Mapping[str, LockedCache]
-    patience: Patience
+    voices: Voices
 
-    def work(
-        self,
-        stored: StoredRun,
-        result: object,
-        progress: Callable[[int], None],
-        work: Callable[[LockedCache, Callable[[int], None]], T],
-    ) -> T:
+    def work(self, stored: StoredRun, result: object, work: Callable[[LockedCache, Callable[[int], None]], T]) -> T:
         """Return what `work` returns, given the locked cache of a run and the progress; `result` is its type.
 
         Raises what it raises, `StateError`, and `LockTimeoutError`.
         """
-        # Locked for another run already, whose archives only root can read.
+        # Another user's is locked here too where root has written archives of another run that only root can read.
         held = self.held.get(stored.cache.path)
         if held is not None and not _needs_other_user(stored):
-            return work(held, progress)
+            return work(held, self.voices.progress)
 
-        def work_as_owner(patience: Patience, progress: Callable[[int], None]) -> T:
+        def as_the_owner(voices: Voices) -> T:
             if held is not None:
-                return work(held, progress)
-            with locked(stored.cache, patience) as here:
-                return work(here, progress)
+                return work(held, voices.progress)
+            with locked(stored.cache, voices.patience) as here:
+                return work(here, voices.progress)
 
         preload()
-        return as_owner(stored.cache.real_path, result, self.patience, progress, work_as_owner)
+        return as_owner(stored.cache.real_path, result, self.voices, as_the_owner)
 
 
 @contextmanager
-def runs_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[LockedRuns]:
+def runs_locked(runs: Iterable[StoredRun], voices: Voices) -> Iterator[LockedRuns]:
     """Lock all caches that runs lie in before anything is changed in one of them.
 
     Raises `StateError` or `LockTimeoutError`.
     """
     caches = {stored.cache.path: stored.cache for stored in runs if not _needs_other_user(stored)}
     with ExitStack() as stack:
-        yield LockedRuns(
-            {path: stack.enter_context(locked(cache, patience)) for path, cache in caches.items()}, patience
-        )
+        held = {path: stack.enter_context(locked(cache, voices.patience)) for path, cache in caches.items()}
+        yield LockedRuns(held, voices)
 
 
 def _needs_other_user(stored: StoredRun) -> bool:
@@ -207,25 +211,6 @@ def _needs_other_user(stored: StoredRun) -> bool:
         return False
     archives = stored.run is not None and stored.run.disposal is Disposal.ARCHIVE
     return not (archives and stored.receipt is not None and is_own_folder(stored.receipt))
-
-
-def as_owner(
-    path: str,
-    result: object,
-    patience: Patience,
-    progress: Callable[[int], None],
-    work: Callable[[Patience, Callable[[int], None]], T],
-) -> T:
-    """Return what `work` returns as the owner of a directory, given patience and progress that report to this process.
-
-    `result` is its type. Raises what `in_place_of` raises.
-    """
-    return in_place_of(
-        path,
-        result,
-        lambda ask: work(_remote_patience(patience, ask), partial(ask, "progress")),
-        {"notify": patience.notify, "progress": progress},
-    )
 
 
 def _each_owner(
@@ -262,20 +247,19 @@ def _each_owner(
     return tuple(outcomes[number] for number in sorted(outcomes)), interrupted
 
 
-def _with_ports(path: str, result: object, ports: _Ports, work: Callable[[_Ports], T]) -> T:
-    """Return what `work` returns as the owner of a directory, given ports that ask this process."""
+def as_owner(path: str, result: object, ports: _Ports, work: Callable[[_Ports], T]) -> T:
+    """Return what `work` returns as the owner of a directory, given ports that ask this process; `result` is its type.
+
+    Raises what `in_place_of` raises.
+    """
     names = _ASKED[type(ports)]
     answers = {name: getattr(ports, name) for name in names}
 
-    def remote(ask: Ask) -> _Ports:
-        asking: dict[str, Any] = {name: partial(ask, name) for name in names}
-        return replace(ports, **asking, patience=_remote_patience(ports.patience, ask))
+    def asking(ask: Ask) -> _Ports:
+        remote: dict[str, Any] = {name: partial(ask, name) for name in names}
+        return replace(ports, **remote, patience=Patience(ports.patience.seconds, partial(ask, "notify")))
 
-    return in_place_of(path, result, lambda ask: work(remote(ask)), {**answers, "notify": ports.patience.notify})
-
-
-def _remote_patience(patience: Patience, ask: Ask) -> Patience:
-    return Patience(patience.seconds, partial(ask, "notify"))
+    return in_place_of(path, result, lambda ask: work(asking(ask)), {**answers, "notify": ports.patience.notify})
 
 
 def _owner(path: str) -> int | None:

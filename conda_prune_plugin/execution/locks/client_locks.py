@@ -1,9 +1,9 @@
 """The locks that other clients take on a package cache.
 
 mamba and micromamba 2 (``libmamba/src/core/util.cpp``, ``LockFileOwner``): byte 21 of ``pkgs/pkgs.lock``, named after
-the directory as it was configured, by ``fcntl(F_SETLK)``, from before the transaction until after it. Who finds no such
-file makes it and removes it at the end. We take it whether it is there or not, as it is there only while it is held.
-Where the cache is nested, the lock is that of the whole.
+the directory as it was configured, by ``fcntl(F_SETLK)``, from before the transaction until after it. A process that
+finds no such file makes it and removes it at the end. It exists only while it is held, so we take it in any case. A
+nested cache is locked as a whole.
 
 rattler and pixi (``rattler_cache/src/package_cache/cache_lock.rs``, ``CacheGlobalLock``): ``.cache.lock`` in the cache,
 by ``flock(2)``, during an installation; the file stays. We make it where it is missing in a cache of theirs. Until
@@ -72,9 +72,9 @@ def cache_locks(directory: Directory, state: Directory | None, cache: Cache, pat
 
 @contextmanager
 def entry_locks(directory: Directory, names: Iterable[str]) -> Iterator[None]:
-    """Hold the locks beside what bears these names, where there are any, or that do. Raises `EntryLockedError`.
+    """Hold the locks beside these names, or with these names, where they exist. Raises `EntryLockedError`.
 
-    Those of mamba are only asked for: it works on an archive while it holds the lock of the cache, which we have.
+    mamba's are only tested: it works on an archive while it holds the lock of the cache, which is ours now.
     """
     with ExitStack() as stack:
         for lock in {name.removesuffix(".lock") + ".lock" for name in names}:
@@ -102,7 +102,7 @@ def _mamba_names(cache: Cache) -> list[str]:
 
 
 #: What this process has locked for mamba: device and inode of the directory, and the name. Such a lock belongs to the
-#: process, and closing any descriptor of the file releases it: nobody may take it twice.
+#: process, and closing any descriptor of the file releases it, so it must not be taken twice.
 _held: set[tuple[int, int, str]] = set()
 
 
@@ -116,7 +116,7 @@ def _lock_for_mamba(
         return  # Held for another directory of the same cache, whose work began before and ends after this.
     existed = directory.exists(name)
     if (state is None and not existed) or (existed and not stat.S_ISREG(directory.status(name).st_mode)):
-        return  # Nothing that mamba could lock.
+        return  # mamba could not lock it either.
     if not existed and state is not None:
         _make_ours(directory, state, name)
 
@@ -129,7 +129,7 @@ def _lock_for_mamba(
     stack.callback(os.close, fd)
 
     def remove() -> None:
-        # Still locked: one who waits for it sees that it is gone and makes a new one.
+        # Still locked: a process that waits for it notices that it is gone, and makes a new one.
         with suppress(OSError):
             if not existed or os.pread(fd, len(_OURS), 0) == _OURS:
                 directory.unlink(name)
@@ -140,7 +140,7 @@ def _lock_for_mamba(
 
 
 def _make_ours(directory: Directory, state: Directory, name: str) -> None:
-    """Make mamba's lock file, with our mark in it from its first moment on: one that a kill leaves is known again.
+    """Make mamba's lock file, with our mark in it from its first moment on, so that a leftover of a kill is recognised.
 
     Where that can't be (a full disk, no hard links, or another process has made it in this moment), `_locked` makes it.
     """
@@ -167,8 +167,8 @@ def _locked(
 ) -> int | None:
     """Return a descriptor of a lock file that is locked; closing it releases the lock.
 
-    None if there is none and no space to make one, or if we are not allowed to lock it, which is told: a cache that we
-    may change otherwise is not given up for that.
+    None if there is no space to make one, or after a message if permission to lock it is denied: a cache that we may
+    change otherwise is not given up for that.
 
     Raises `LockTimeoutError` or `OSError`.
     """

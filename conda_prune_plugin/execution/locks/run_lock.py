@@ -3,33 +3,33 @@
 A process that changes a cache (prune, restore, purge, recovery) holds two locks, taken in this order, from before its
 first change until after its last:
 
-1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state_dir.locked_state`), so
-   that nothing stays behind; one who waited for the removed file notices (its link count is 0) and tries again with a
-   new one. It is opened below directories that are held open, never through a link, and never truncated;
+1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state_dir.locked`); a process
+   that waited for the removed file notices (its link count is 0) and tries again with a new one. It is opened below
+   directories that are held open, never through a link, and never truncated;
 2. mamba's lock and rattler's (`client_locks`), which those take around a whole installation.
 
-On a full disk there may be no inode for the file of the first lock. Then the cache directory itself is locked, by
-``flock(2)`` (`exclusive_in_place`): two runs that both free space don't compete. It is no substitute for the file where
-a third run could make that in the meantime: what such runs have in common they change by single renames and unlinks,
-and each run skips what it no longer finds as planned. The directory isn't locked otherwise, since every user who may
-read a cache could then hold up its owner.
+On a full disk there may be no inode for our lock file. Then the cache directory itself is locked
+(`exclusive_in_place`), so that two runs that both free space don't compete. It doesn't exclude a third run that can
+make the file meanwhile: what they have in common they change by single renames and unlinks, and each skips what it no
+longer finds as planned. The directory isn't locked otherwise, because every user who may read a cache could then block
+its owner.
 
 A reading command takes no lock. Locks are waited for with a message and a limit (`Patience`).
 
-conda takes no lock on a package cache at all. What keeps an install by conda whole:
+conda takes no lock on a package cache at all. This protects an install by conda:
 
 - before anything is moved, other processes that install are looked for (`system.processes`);
-- ``--min-age``: what was fetched or extracted a moment ago stays;
+- ``--min-age``: packages that were fetched or extracted a moment ago stay;
 - each entry leaves the cache by one rename, so a process that looks for it finds all of it or none;
 - each decision is checked just before its rename, and all of them again when everything is moved and before anything
-  is deleted: an environment that references the entry by now, or has linked one of its files, gets it put back.
+  is deleted: an entry that an environment references by now, or has linked files of, is put back.
 
-What remains possible, if one goes on with ``--ignore-running``, or with a conda that starts in the middle of a prune:
+Known limits, with ``--ignore-running``, or with a conda that starts in the middle of a prune:
 
 - conda has looked at the cache, we move an old, unreferenced entry out of it, conda comes to link it. With hard links
-  and copies conda fails, says which file is missing, and rolls back; the next try fetches the package again.
-- The same with soft links (``always_softlink``): conda makes links to files that are not there any more and may end
-  with success. Only until its records are written can this happen; nothing on disk tells of the use before that.
+  and copies conda fails, names the missing file, and rolls back; the next try fetches the package again.
+- With soft links (``always_softlink``) conda links files that are gone, and may end with success. This can only happen
+  until its records are written; nothing on disk shows the use before that.
 - Two machines that share a cache over a network file system without working locks see each other's runs only by the
   checks.
 """
@@ -55,10 +55,10 @@ except ImportError:  # Windows
 
 NAME = "lock"
 
-#: Longer than a removal of tens of gigabytes usually takes; shorter than a CI job's patience. In seconds.
+#: In seconds: longer than a removal of tens of gigabytes usually takes, and shorter than the limit of a CI job.
 DEFAULT_PATIENCE = 300.0
 
-#: What is over sooner is not worth a message, in seconds.
+#: How long to wait before a message, in seconds.
 _MOMENT = 0.2
 
 #: What holds our own lock.
@@ -194,9 +194,9 @@ def _is_shared(directory: Directory) -> bool:
 
 
 def _require_trusted(fd: int, state: Directory, cache: Directory) -> None:
-    """Refuse a lock file that is another file too, or of a user who has no business here. Raises `UntrustedLockError`.
+    """Refuse a lock file that has another name too, or an owner who may not change the cache.
 
-    Any user who may change a cache may make the lock in it: its owner, and in a shared cache the others.
+    Its owner may, and in a shared cache the others. Raises `UntrustedLockError`.
     """
     status = os.fstat(fd)
     ours = hasattr(os, "geteuid") and status.st_uid in (os.geteuid(), cache.own_status().st_uid)

@@ -1,8 +1,8 @@
 """Run a command that never outlives its parent or its lock.
 
-Between the two stands a process of ours, started from this file alone. It holds the reading end of a pipe whose writing
-end only the caller has: at the end of the caller, however it ended, the kernel closes that, and the command is killed
-with all that it has started. Until then it holds the lock's descriptor too, so that the lock is free only when nothing
+A process of ours, started from this file alone, stands between the two. It holds the reading end of a pipe whose
+writing end only the caller has: when the caller ends, for whatever reason, the kernel closes that, and the command is
+killed with all that it has started. It holds the lock's descriptor too, so that the lock is free only when nothing
 runs under it any more. On Linux the command also dies with the process between, should that be killed alone.
 
 A parent death signal from the caller itself (``PR_SET_PDEATHSIG``) would be less: only Linux has it, what the command

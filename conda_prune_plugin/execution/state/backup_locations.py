@@ -1,13 +1,12 @@
-"""Notes of where backups of environments are.
+"""Notes that lead to backups of environments.
 
-An environment is moved by one rename, so it stays in the directory that it was in, and once it is out of the registry
-nothing leads there any more. So each run is noted in the state (``.conda-prune``) of every directory that a later run
-looks at, be it by this user or by another one of the cache, and that this user may write to: the registry's
-(``~/.conda``), which is made if need be, the directories of environments, and the package caches
-(`roots.backups`). With several, the loss of one loses nothing.
+An environment is moved by one rename, so its backup stays in the directory where it was, and nothing leads there once
+it is out of the registry. So each run is noted in the state (``.conda-prune``) of every directory that a later run
+reads and that this user may write to: the registry's (``~/.conda``), the directories of environments, and the package
+caches (`roots.backups`). Any one of these notes is enough.
 
-A note is a file of its own, ``place-<run>-<hash of the path>``, with the absolute path as its only line: it needs no
-lock, and it is obsolete when the run's folder is gone.
+A note is a file of its own, ``place-<run>-<hash of the path>``, with the absolute path as its only line. It needs no
+lock, and is obsolete when the run's folder is gone.
 """
 
 from __future__ import annotations

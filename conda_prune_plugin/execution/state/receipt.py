@@ -1,4 +1,4 @@
-"""The receipt of a run, and its JSON: what was removed from one cache, where it is now, and how to get it back."""
+"""The receipt of a run, and its JSON: what the run removed from a cache, where that is now, and where to fetch it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 class RunState(str, Enum):
-    """Whether a run came to its end."""
+    """Whether a run is complete."""
 
     BEGUN = "begun"
     DONE = "done"

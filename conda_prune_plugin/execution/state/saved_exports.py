@@ -1,6 +1,6 @@
 """Exports of removed environments, in ``<run>/environment-exports/<name>/`` next to the receipt.
 
-They may hold passwords (environment variables, urls), so no other user may read them.
+They may contain passwords (environment variables, urls), so no other user may read them.
 """
 
 from __future__ import annotations

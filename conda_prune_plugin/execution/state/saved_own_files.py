@@ -1,8 +1,8 @@
 """The user's own files of removed environments, in ``<run>/environment-files/<name>/``.
 
-They are moved out of the environment when its deletion is decided (it bears the mark `DOOMED`) and before anything of
-it is deleted. The receipt lists them, so the run that completes an interrupted deletion moves out the rest first. Each
-is moved by one rename: it lies in the environment or in the run's folder, never in both and never in neither.
+They are moved out of the environment after its deletion is decided (its name ends in `DOOMED`) and before any of it is
+deleted. The receipt lists them, so the run that completes an interrupted deletion moves out the rest first. Each moves
+by one rename, so it is always either in the environment or in the run's folder.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .stored_runs import StoredRun
 #: In a receipt's details the paths of these files, below the prefix and with slashes.
 OWN_FILES = "own_files"
 
-#: What can't be gone through on the way to a file: it is something else than the directory that was there.
+#: The errors of a path on which something else is in the place of a directory.
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.EMLINK, errno.EEXIST, errno.EXDEV)
 
 
 def own_paths(entry: ReceiptEntry) -> tuple[tuple[str, ...], ...]:
-    """Return the paths of the user's own files of an environment, as names. Raises `ValueError` for what is no path."""
+    """Return the paths of the user's own files of an environment, as names. Raises `ValueError` for an invalid path."""
     paths = (entry.record or {}).get(OWN_FILES) or ()
     if not isinstance(paths, (list, tuple)):
         raise ValueError(f"it has {paths!r} for a list of files")  # noqa: TRY004
@@ -84,9 +84,9 @@ def bring_back(folder: Directory, entry: ReceiptEntry, parent: Directory) -> tup
 
 
 def _move(top: Directory, path: Sequence[str], target: Directory) -> bool:
-    """Move what bears a path below one directory to the same path below another; return whether there is anything.
+    """Move a path from below one directory to the same path below another; return False if it doesn't exist.
 
-    The directories on the way are made if need be. Raises `OSError`.
+    Missing directories on the way are created. Raises `OSError`.
     """
     with ExitStack() as stack:
         source, place = stack.enter_context(top.again()), stack.enter_context(target.again())
@@ -131,7 +131,7 @@ def count_own_files(stored: StoredRun) -> int:
     count = 0
     for entry in stored.receipt.entries:
         if stored.keeps_files or stored.held(entry):
-            # What is no path was not written by this program, which will not touch it either.
+            # This program didn't write an invalid path, and will not touch it either.
             with suppress(ValueError):
                 count += len(own_paths(entry))
     return count

@@ -1,8 +1,8 @@
-"""The program's own state below a cache: ``<cache>/.conda-prune/<run>/``, with a receipt and what is in quarantine.
+"""The program's own state below a cache: ``<cache>/.conda-prune/<run>/``, with a receipt and quarantined parts.
 
-conda ignores the directory. What lies in a run's folder bears numbers as names, and a backup is concealed from clients
-that look for packages in all directories (`disguise`). A number with `DOOMED` behind it is being deleted or
-made: only that may be incomplete; everything else is whole and can be given back.
+conda ignores the directory. The parts in a run's folder have numbers as names, and backups are hidden from clients that
+look for packages in all directories (`disguise`). A number followed by `DOOMED` is being deleted or made: only that may
+be incomplete; everything else is whole and can be put back.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ MAKING = "restoring" + DOOMED
 #: Beside the receipt: which environment is being rebuilt (`unfinished`).
 REBUILDING = "rebuilding.json"
 
-#: So many others may end just while we begin.
+#: How many other runs may end just while this one begins.
 _TRIES = 50
 
 
 def state_path(cache: Cache) -> str:
-    """Return the path of the state directory of a cache, be there one or not."""
+    """Return the path of the state directory of a cache, whether or not it exists."""
     return os.path.join(cache.real_path, STATE)
 
 
@@ -108,7 +108,7 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Direct
                 state = stack.enter_context(directory.make_own(STATE))
                 try:
                     lock = stack.enter_context(exclusive(state, directory, patience))
-                    # The lock must lie in the directory that has the name now; while it is held nobody removes that.
+                    # The lock must be in the directory that has the name now, which no run removes while it is held.
                     with directory.child(STATE) as named:
                         named.status(LOCK)
                     stack.callback(_remove_lock, state)
@@ -156,7 +156,7 @@ def unusable(path: str, error: OSError) -> StateError:
 
 
 def remove_empty(parent: Directory, name: str) -> None:
-    """Remove a directory if nothing is in it; what is in it is for the next run to finish."""
+    """Remove a directory if it is empty; the next run completes what is in it."""
     with suppress(OSError):
         parent.rmdir(name)
 

@@ -1,4 +1,4 @@
-"""Runs that left something in a cache: backups, receipts, or interrupted. Reads only."""
+"""Find what runs have left in a cache: backups, receipts, and unfinished work. Reads only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StoredRun:
     path: the run's folder.
     receipt: None if it is missing or can't be understood.
     present: the numbers of the parts in the folder.
-    complete: the run came to its end, and nothing of it has to be completed or rolled back.
+    complete: nothing has to be completed or rolled back.
     unexplained: something is there that no receipt explains, so it is left alone.
     keeps_files: the user's own files of deleted environments are there.
     rebuilding: an environment of it is being rebuilt, or was not finished (`unfinished`).
@@ -122,7 +122,7 @@ class StoredRun:
 
 
 def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
-    """Return the runs that have a folder in a cache, the oldest first; one of them may be going on right now."""
+    """Return the runs that have a folder in a cache, the oldest first; one of them may still be running."""
     try:
         with Directory.open(state_path(cache)) as state:
             runs = (read_run(cache, state, name) for name in run_names(state))
@@ -133,7 +133,7 @@ def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
 
 
 def has_left(run: str, caches: Iterable[Cache]) -> bool:
-    """Return whether a run has a receipt in one of the caches: without one there is nothing to restore or to finish."""
+    """Return whether a run has a receipt in one of the caches; without one there is nothing to restore or complete."""
     return any(failures.lexists(os.path.join(state_path(cache), run, RECEIPT)) for cache in caches)
 
 
@@ -179,13 +179,13 @@ def unlisted_names(names: AbstractSet[str], receipt: Receipt) -> frozenset[str]:
 
 
 def is_ours(name: str) -> bool:
-    """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
+    """Return whether a name in a run's folder is one of ours; anything else there is left alone."""
     known = (RECEIPT, UNFINISHED, EXPORTS, FILES, REBUILDING)
     return name in known or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
 
 
 def require_unchanged_run(locked: LockedCache, stored: StoredRun) -> StoredRun:
-    """Return a run as it is now that its cache is locked. Raises `StateError` if it is not whole any more."""
+    """Return a run as it is now that its cache is locked. Raises `StateError` if it is no longer complete."""
     run = read_run(locked.cache, locked.state, stored.id)
     if run is None or run.receipt is None or not run.complete:
         raise StateError(

@@ -1,17 +1,17 @@
 """Mark an environment that is being rebuilt until it is complete.
 
-conda writes the path of an environment into files of its packages, so it has to be made at its place and can't be
-renamed there. What makes it safe to be killed at any step, in this order:
+conda writes the path of an environment into files of its packages, so it has to be created in its final place. These
+steps, in this order, make it safe to kill at any moment:
 
-1. an empty directory is made in the run's folder, with a mark in it that is a random word;
-2. a note beside the receipt says the name of the environment and the word; from here on the next run that writes, and
-   the next restore, look for it;
+1. an empty directory is created in the run's folder, with a mark in it that is a random word;
+2. a note beside the receipt names the environment and the word; from here on the next run that writes, and the next
+   restore, look for it;
 3. the directory is renamed to its place, and filled there;
-4. when it is whole the mark is removed, which is one step, and then the note.
+4. when it is complete the mark is removed, which is one step, and then the note.
 
-What bears the name and the mark was not finished. It is renamed back into the run's folder and deleted. Another
-environment of that name never has the mark, be it of the same inode number. The note's time of modification is that of
-the last sign of life: what was changed later is not what conda made but the user's work, and then all of it stays.
+A directory with the name and the mark is unfinished. It is renamed back into the run's folder and deleted. Another
+environment of that name never has the mark, even with the same inode number. The note's modification time is that of
+the last sign of life: if files changed later, the user has worked in it, and all of it stays.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ...failures import suppress
 from ..files.dir_fd import Directory
 from .state_dir import MAKING, REBUILDING, LockedCache, remove_if_there, write_file
 
-#: In an environment that is not finished.
+#: In an unfinished environment.
 MARK = ".conda-prune-unfinished"
 
-#: The longest note, or mark, that is read, in bytes; a name has at most 255 characters.
+#: The longest note or mark that is read, in bytes; a name has at most 255 characters.
 _LARGEST = 4096
 
 #: Returns which files in a directory were changed after a moment (seconds since the epoch), as paths below it.
@@ -39,7 +39,7 @@ ChangedAfter = Callable[[str, float], tuple[str, ...]]
 
 
 class OwnWorkError(Exception):
-    """An unfinished environment holds what the user has changed since; `path` is the environment's."""
+    """The user has changed files in an unfinished environment since; `path` is the environment's."""
 
     def __init__(self, path: str, changed: tuple[str, ...]) -> None:
         super().__init__(path, changed)
@@ -114,15 +114,15 @@ def clear(directory: Directory, folder: Directory, changed_after: ChangedAfter) 
 
 
 def drop_note(folder: Directory) -> None:
-    """Remove the note of a run on what it has not finished, if there is one. Raises `OSError`."""
+    """Remove the note about an unfinished environment, if there is one. Raises `OSError`."""
     with suppress(FileNotFoundError):
         folder.unlink(REBUILDING)
 
 
 def _marked(directory: Directory, folder: Directory) -> str | None:
-    """Return the name of the environment that a run's note names and that bears the note's word.
+    """Return the name of the environment that a run's note names and whose mark is the note's word.
 
-    A note that was not written to its end, or doesn't hold a name, is as none: nothing was made yet.
+    An incomplete or invalid note counts as none: nothing was created yet.
     """
     try:
         note: _Note = decode(_Note, json.loads(folder.read_file(REBUILDING, _LARGEST)))

@@ -22,7 +22,7 @@ from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun
 from ..interaction import Interaction
 from ..options import PurgeOptions
-from ..run_as_owner import runs_locked
+from ..run_as_owner import Voices, runs_locked
 from .run_store import Stock, finished_stock, named_run, summary, take_stock
 from .state_dirs import forget_places
 
@@ -142,9 +142,9 @@ def _purged(
 ) -> list[PurgeOutcome]:
     """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
     outcomes = []
-    with runs_locked(chain.from_iterable(chosen), patience) as held:
+    with runs_locked(chain.from_iterable(chosen), Voices(progress, patience)) as here:
         for runs in chosen:
-            purged = [held.work(stored, Purged, progress, partial(_purged_here, stored)) for stored in runs]
+            purged = [here.work(stored, Purged, partial(_purged_here, stored)) for stored in runs]
             errors = [one.error for one in purged if one.error]
             result = Result.FAILED if errors else Result.PURGED
             freed = sum(one.freed for one in purged)

@@ -93,7 +93,7 @@ class _Rebuild:
 
     def rebuild(self) -> Rebuilt:
         if not failures.isfile(os.path.join(self._exports, EXPLICIT)):
-            # It was half removed, so nothing told what to make it from; or another process has deleted that.
+            # It was half removed, so it could not be exported; or another process has deleted the exports.
             return self._rebuilt(Result.FAILED, self._without_exports())
         error: str | None = None
         for offline in dict.fromkeys((True, is_offline())):
@@ -137,7 +137,7 @@ class _Rebuild:
         return f"{self._exports} does not hold what it was to be rebuilt from"
 
     def _there_already(self) -> tuple[Result, str]:
-        """Return the result for an environment in whose place there is something, and what to say of it."""
+        """Return the result for an environment whose place is taken, and the error."""
         # It may have been made by a restore that was interrupted before these were back.
         back = self._own_files_back(tell=True)
         if missing := self._missing():

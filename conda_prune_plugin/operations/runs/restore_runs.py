@@ -22,7 +22,7 @@ from ..conda_hooks import register
 from ..env_registration import is_registered, unregister
 from ..interaction import Interaction
 from ..options import RestoreOptions
-from ..run_as_owner import runs_locked
+from ..run_as_owner import Voices, runs_locked
 from .rebuild_env import outcome, rebuild
 from .refetch import fetch
 from .run_store import finished_stock, interrupted_notice, matching, named_run, summary, take_stock
@@ -33,8 +33,8 @@ from .state_dirs import forget_places
 class RestoreResult:
     """What became of one run; no `outcomes` if it was a dry run.
 
-    entries: what was to be restored. failed: not all of that came back, or an earlier run could not be finished.
-    interrupted: the user stopped it.
+    entries: those to restore. failed: not all of them came back, or an earlier run could not be completed.
+    interrupted: by the user.
     """
 
     run: RunSummary
@@ -46,7 +46,7 @@ class RestoreResult:
 
 
 def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreResult:
-    """Restore what was asked for of a run, unless it is a dry run.
+    """Restore the entries of a run that the options select, unless it is a dry run.
 
     Raises `NoSuchRunError`, `StateError` or `LockTimeoutError`; `ValueError` for a wrong specification.
     """
@@ -90,9 +90,9 @@ def _restored(
     notices: list[Notice] = []
     complete, interrupted = True, False
     progress = interaction.reporter.counter("Restoring packages", count)
-    with runs_locked(runs, interaction.patience(options.lock_timeout)) as locked:
+    with runs_locked(runs, Voices(progress, interaction.patience(options.lock_timeout))) as locked:
         for stored in runs:
-            done = locked.work(stored, Restored, progress, partial(_restored_here, stored, wanted))
+            done = locked.work(stored, Restored, partial(_restored_here, stored, wanted))
             outcomes += done.outcomes
             if done.unsettled is not None:
                 notices.append(Notice("unsettled", done.unsettled, stored.path))

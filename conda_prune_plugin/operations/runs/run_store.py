@@ -84,7 +84,7 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
-    """Finish what was interrupted, and take stock then; also return whether all of it could be finished."""
+    """Complete interrupted runs, then take stock; also return whether all of them could be completed."""
     stock = take_stock(pkgs_dirs)
     finished = finish_runs(conda_settings(), stock.caches, patience, progress)
     if not finished.notices:
@@ -127,8 +127,8 @@ def new_run_id(now: float) -> str:
 def named_run(stock: Stock, name: str, *, purging: bool = False) -> tuple[StoredRun, ...]:
     """Return a run by its id or the beginning of it, or by ``last`` the caller's newest with something to restore.
 
-    One that is to be purged may be restored already: archives elsewhere stay. In a shared cache another user may have
-    written any receipt, so that what bears the run's id there may be another user's.
+    A run to purge may be restored already: archives elsewhere stay. In a shared cache another user may have written any
+    receipt, so the receipts that are the caller's own are preferred.
 
     Raises `NoSuchRunError`.
     """

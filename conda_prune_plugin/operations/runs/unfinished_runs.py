@@ -57,17 +57,17 @@ def finish_runs(
     from ...discovery.envs.changed_files import changed_after
     from ...execution.recover import recover
     from ..env_registration import unregister_removed
-    from ..run_as_owner import as_owner
+    from ..run_as_owner import Voices, as_owner
 
     pending = [place for place in places if place.writable and needs_recovery(place)]
     notices: list[Notice] = []
     complete = True
     for place in pending:
 
-        def work(patience: Patience, progress: Callable[[int], None], place: Cache = place) -> _Recovered:
-            return recover(place, patience, progress, changed_after)
+        def work(voices: Voices, place: Cache = place) -> _Recovered:
+            return recover(place, voices.patience, voices.progress, changed_after)
 
-        done, finished = as_owner(place.real_path, _Recovered, patience, progress, work)
+        done, finished = as_owner(place.real_path, _Recovered, Voices(progress, patience), work)
         notices += done
         complete &= finished
     # A removal that was killed before this has left the lines of its environments in the registry.
