@@ -16,7 +16,7 @@ from ...core.rules.planner import with_links
 from ...core.run import Shrinkage
 from ...discovery.clients.conda import Settings
 from ...discovery.inventory import Beginning, Discovery, begin, discover
-from ...discovery.packages.cache_size import held
+from ...discovery.packages.cache_listing import held
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import can_look
 from ...discovery.system.worker import WorkerPool
