@@ -20,8 +20,7 @@ from ..core.run import Disposal
 from ..core.units import format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.options import PruneOptions
-from ..operations.prune.prepare_prune import PreparedPrune, check_may_run, prepare
-from ..operations.prune.run_prune import PruneResult, carry_out, finish_without_changes
+from ..operations.prune.prepare_prune import PreparedPrune, PruneResult, check_may_run, prepare
 from ..presentation.github import annotate, summarize
 from ..presentation.json_output import print_document
 from ..presentation.plan_json import prune_document
@@ -72,9 +71,11 @@ def prune_with(
                 return None
             # Once more: time has passed since the question.
             check_may_run(prepared)
+        result = prepared.unchanged
+        if not prepared.output.dry_run:
+            from ..operations.prune.run_prune import carry_out
+
             result = carry_out(prepared)
-        else:
-            result = finish_without_changes(prepared)
         _show_result(result, prepared.output, print_json=print_json)
         return result
 
