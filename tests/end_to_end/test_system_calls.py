@@ -60,13 +60,13 @@ def _loaded(imports: str) -> set[str]:
 
 
 def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
-    loaded = _loaded("import conda_prune_plugin.cli.prune_screen")
+    loaded = _loaded("import conda_prune_plugin.cli.prune")
     # A conda that runs from a checkout has its version looked up by setuptools-scm, which imports rich.
     parts = [name for name in sorted(loaded) if name.startswith("conda.")]
     without_us = _loaded(f"import {', '.join(parts)}")
 
     assert not [name for name in without_us if name.startswith("conda_prune_plugin.operations")]
-    assert (loaded - without_us) & {"rich", "html", "filelock"} == set()
+    assert (loaded - without_us) & {"rich", "html", "filelock", "psutil"} == set()
 
 
 def test_a_program_that_calls_conda_gets_its_garbage_collector_back() -> None:
