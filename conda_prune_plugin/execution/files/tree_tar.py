@@ -136,7 +136,8 @@ def unpack(tar: tarfile.TarFile, target: Directory, tops: Collection[str]) -> No
                 with descend(target, source) as there:
                     there.link(linked, parent, name)
             elif info.issym():
-                parent.symlink(info.linkname, name)
+                path, dir_fd = parent.at(name)
+                os.symlink(info.linkname, path, dir_fd=dir_fd)
                 parent.restore_status(name, info.mode, (info.uid, info.gid), _mtime_ns(info))
             elif info.isreg():
                 _write(tar, info, parent, name)
@@ -179,7 +180,8 @@ def _header(directory: Directory, name: str, path: str, status: os.stat_result) 
     if is_directory(status):
         info.type = tarfile.DIRTYPE
     elif stat.S_ISLNK(status.st_mode):
-        info.type, info.linkname = tarfile.SYMTYPE, directory.readlink(name)
+        link, dir_fd = directory.at(name)
+        info.type, info.linkname = tarfile.SYMTYPE, os.readlink(link, dir_fd=dir_fd)
     elif stat.S_ISREG(status.st_mode):
         info.size = status.st_size
     else:
