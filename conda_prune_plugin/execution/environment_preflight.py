@@ -13,7 +13,7 @@ from ..core.layout import TRASH
 from ..core.model import Cache
 from .files.dir_fd import Directory
 from .locks.run_lock import Patience
-from .quarantine.quarantine import Changed
+from .quarantine.executor import Changed
 
 #: In a receipt's details the number of files that nothing says how to have again.
 LOST = "lost_files"
@@ -48,7 +48,7 @@ class EnvironmentRemoval:
 
     @property
     def former(self) -> str:
-        """The name that it had, if an earlier removal has made trash of it (see `low_space_environments`)."""
+        """The name that it had, if an earlier removal has made trash of it (see `remove_environments`)."""
         return self.name.removesuffix(TRASH) or self.name
 
 
@@ -93,7 +93,7 @@ def require_movable(here: Directory, name: str, there: Directory, new_name: str)
         here.move(name, there, new_name)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            raise OSError(error.errno, "it lies in a lower layer of an overlay, and can't be moved") from error
+            raise OSError("it lies in a lower layer of an overlay, and can't be moved") from error
         raise
     there.move(new_name, here, name)
 
