@@ -20,8 +20,7 @@ from ..core.units import plural
 from ..errors import reason
 from ..failures import suppress
 from .files.dir_fd import Directory, lacks_space
-from .files.remove_except import reduce
-from .files.remove_tree import remove
+from .files.remove_tree import reduce, remove
 from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
 from ..core.accounting import Ledger
 from ..core.evidence import Measurement
-from ..core.model import Cache, Result
+from ..core.model import Cache, PartKind, Result
 from ..core.plan import Outcome, Repair
 from ..core.run import Run
 from ..errors import LockTimeoutError, StateError
@@ -50,7 +51,8 @@ def repair(
                     # One after the other: each is replaced right after it was made anew.
                     if not interrupted:
                         try:
-                            interrupted = Executor([subject], run.disposal, Ledger(), ports.progress).run()
+                            with subject.opened:
+                                interrupted = Executor([subject], run.disposal, Ledger(), ports.progress).run()
                         finally:
                             with suppress(OSError):
                                 remove(session.folder, MAKING)
@@ -69,8 +71,10 @@ class _RepairSubject(Subject):
     disposed = Result.REPAIRED
 
     def __init__(self, repair: Repair, extraction: Extraction) -> None:
-        super().__init__(repair.removal.parts)
+        super().__init__([part for part in repair.removal.parts if part.kind is PartKind.EXTRACTED])
         self.repair = repair
+        #: Holds the directory open that the new one is made in: its path may lead elsewhere meanwhile.
+        self.opened = ExitStack()
         self._extraction = extraction
 
     def outcome(self) -> Outcome:
@@ -86,7 +90,8 @@ class _RepairSubject(Subject):
         described = ReceiptEntry(self.repair.dist, (), sha256=self.repair.sha256, record=self.repair.record)
         name = removal.entry.dist
         try:
-            with self.session.folder.make_own(MAKING) as making, staging_directory(making, name) as path:
+            self._making = self.opened.enter_context(self.session.folder.make_own(MAKING))
+            with staging_directory(self._making, name) as path:
                 made = os.path.join(path, name)
                 self._extraction.extracted(described, os.path.join(self.session.cache.path, archive), made)
                 if damage := self._extraction.damage(made):
@@ -102,6 +107,5 @@ class _RepairSubject(Subject):
     def move(self) -> None:
         """Move the old directory to quarantine and the new one to its place."""
         super().move()
-        with self.session.folder.child(MAKING) as making:
-            making.move(self.parts[0].name, self.session.cache, self.parts[0].name)
+        self._making.move(self.parts[0].name, self.session.cache, self.parts[0].name)
         self.settled = True

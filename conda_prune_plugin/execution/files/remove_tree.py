@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 
@@ -105,3 +106,39 @@ def _enter(
         directory.close()
         raise
     return _Level(directory, name, [item for item, is_directory in items if is_directory], spared)
+
+
+def reduce(
+    folder: Directory,
+    number: str,
+    cache: Directory,
+    name: str,
+    spared: tuple[str, ...],
+    progress: Callable[[int], None],
+) -> None:
+    """Delete a directory in a run's folder except for one file, and move that to its name in the cache.
+
+    All of it happens under the name of something that is being deleted: killed at any instant, the next run does the
+    rest (see `recover`), and until then the archive alone is in the cache. Everything is deleted if there is no such
+    file, or if its place is taken: conda has extracted the archive again. Raises `OSError`.
+    """
+    if _is_file(folder, number, spared):
+        remove(folder, number, progress, spared)
+        try:
+            folder.move(number, cache, name)
+        except FileExistsError:
+            remove(folder, number, progress)
+    else:
+        remove(folder, number, progress)
+
+
+def _is_file(folder: Directory, number: str, spared: tuple[str, ...]) -> bool:
+    """Return True if a path leads to a regular file through directories only."""
+    with ExitStack() as stack:
+        here = folder
+        for name in (number, *spared[:-1]):
+            below = here.directory(name)
+            if below is None:
+                return False
+            here = stack.enter_context(below)
+        return here.exists(spared[-1]) and stat.S_ISREG(here.status(spared[-1]).st_mode)

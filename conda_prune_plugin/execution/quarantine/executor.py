@@ -61,7 +61,8 @@ class Subject:
     def attach(self, session: CacheSession, entry: ReceiptEntry) -> None:
         """Take note of the open cache and of the subject's entry in its receipt."""
         self.session, self.entry = session, entry
-        self._numbers = {part: held.number for part, held in zip(self.parts, entry.parts)}
+        numbers = {held.name: held.number for held in entry.parts}
+        self._numbers = {part: numbers[part.name] for part in self.parts}
 
     @property
     def remaining(self) -> list[Part]:

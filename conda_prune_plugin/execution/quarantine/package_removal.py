@@ -19,8 +19,7 @@ from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal
 from ...errors import reason
 from ..files.dir_fd import Directory
-from ..files.remove_except import reduce
-from ..files.remove_tree import remove
+from ..files.remove_tree import reduce, remove
 from ..locks.client_locks import EntryLockedError, entry_locks
 from ..ports import Ports
 from ..state.receipt import ReceiptEntry
