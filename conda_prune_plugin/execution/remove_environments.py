@@ -178,8 +178,9 @@ class _EnvironmentSubject(Subject):
             exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.former)
         warnings = "; ".join([*self.warnings, *filter(None, [self.registry_error])])
         freed = sum(self.freed.values())
-        result = self.result or Result.SKIPPED
-        return RemovedEnvironment(self.removal.path, result, freed, self.error, exports, warnings or None)
+        if self.result is None:
+            return RemovedEnvironment(self.removal.path, Result.SKIPPED, error="interrupted before it")
+        return RemovedEnvironment(self.removal.path, self.result, freed, self.error, exports, warnings or None)
 
     def before_move(self) -> None:
         """Check that it may go. If it goes for good, run what conda runs outside of it."""
@@ -283,8 +284,6 @@ class _EnvironmentSubject(Subject):
             self._end_as_trash(stopper or "interrupted")
         elif stopper:
             self.end(Result.FAILED, stopper)
-        else:
-            self.end(Result.SKIPPED, "interrupted before it")
 
     def _end_as_trash(self, why: str) -> None:
         trash = self.removal.path + TRASH
