@@ -6,19 +6,22 @@ contents, targets of symbolic links, and which names are hard links of one file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import stat
 import tarfile
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
 from typing import IO
 
 from ...core.file_status import is_directory
 from .dir_fd import Directory
 
 _CHUNK = 1 << 20
+
+#: Each level keeps a directory open; a process may have only so many.
+_DEEPEST = 500
 
 #: A time of modification with all its digits (pax(1), extended header keywords); tarfile's own attribute is a float.
 _MTIME = "mtime"
@@ -33,26 +36,15 @@ MemberStatus = tuple[str, int, int, int, int]
 
 
 def walk(parent: Directory, name: str, shown: str) -> Iterator[tuple[Directory, str, str, os.stat_result]]:
-    """Give directory, name, path to show, and status of a name and of everything below it."""
+    """Give directory, name, path to show, and status of a name and of everything below it. Raises `OSError`."""
     status = parent.status(name)
     yield parent, name, shown, status
-    if not is_directory(status):
-        return
-    with ExitStack() as stack:
-        top = stack.enter_context(parent.child(name))
-        levels = [(top, shown, sorted(item for item, _ in top.names()))]
-        while levels:
-            directory, path, items = levels[-1]
-            if not items:
-                levels.pop()
-                directory.close()
-                continue
-            item = items.pop(0)
-            status = directory.status(item)
-            yield directory, item, f"{path}/{item}", status
-            if is_directory(status):
-                below = stack.enter_context(directory.child(item))
-                levels.append((below, f"{path}/{item}", sorted(name for name, _ in below.names())))
+    if is_directory(status):
+        if shown.count("/") > _DEEPEST:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), shown)
+        with parent.child(name) as directory:
+            for item in sorted(item for item, _ in directory.names()):
+                yield from walk(directory, item, f"{shown}/{item}")
 
 
 def member_statuses(parent: Directory, name: str, shown: str) -> list[MemberStatus]:

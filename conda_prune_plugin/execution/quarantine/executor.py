@@ -233,7 +233,7 @@ class Executor(Generic[S]):
 
     def _delete(self) -> None:
         doomed = [(subject, part) for subject in self.in_quarantine() for part in subject.remaining]
-        files = sum(subject.measurements[part].files for subject, part in doomed if part in subject.measurements)
+        files = sum(subject.measurements[part].files for subject, part in doomed)
         try:
             delete_all([partial(_delete, *one) for one in doomed], files, self._progress)
         finally:
