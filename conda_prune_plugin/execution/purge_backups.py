@@ -25,7 +25,6 @@ _Measure = Callable[[str, int | None], Measurement]
 class Purged:
     """What became of one run in one cache; `freed` in bytes, in the cache and where its archives were."""
 
-    stored: StoredRun
     freed: int
     error: str | None = None
 
@@ -63,7 +62,7 @@ def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: C
         except OSError as error:  # In a sticky directory only its owner may.
             errors.append(f"its receipt stays: {reason(error)}")
     remove_empty(locked.state, run.id)
-    return Purged(stored, freed, "; ".join(errors) or None)
+    return Purged(freed, "; ".join(errors) or None)
 
 
 def _delete(folder: Directory, number: str, measure: _Measure, progress: Callable[[int], None]) -> Measurement:

@@ -44,7 +44,7 @@ from .files.remove_tree import remove
 from .quarantine.cache_session import CacheSession, opened_session
 from .quarantine.executor import Changed, Executor, Subject
 from .quarantine.full_disk import make_room, opened_with_room, unused, wait_until_freed
-from .state.receipt import Held, Receipt, ReceiptEntry, RunState
+from .state.receipt import Held, Receipt, ReceiptEntry, RunState, StoredReason
 from .state.saved_exports import EXPORTS, write_exports
 from .state.saved_own_files import OWN_FILES, move_out
 
@@ -299,5 +299,5 @@ def _entry(removal: EnvironmentRemoval, number: str) -> ReceiptEntry:
         reclaimable=removal.own,
         last_used=removal.last_used,
         record=removal.details,
-        reasons=removal.reasons,
+        reasons=tuple(StoredReason(*reason) for reason in removal.reasons),
     )

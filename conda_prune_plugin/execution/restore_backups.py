@@ -25,7 +25,7 @@ from .quarantine.disguise import undisguise
 from .quarantine.staging import staging_directory
 from .state.receipt import Held, Receipt, ReceiptEntry
 from .state.receipt_file import withdraw_receipt, write_receipt
-from .state.state_dir import MAKING, LockedCache, remove_empty
+from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there
 from .state.stored_runs import StoredRun, require_unchanged_run
 
 
@@ -56,14 +56,7 @@ def restore(
     """
     run = require_unchanged_run(locked, stored)
     assert run.receipt is not None  # noqa: S101  # `require_unchanged_run` has seen to it.
-    # Another user's receipt is not trusted to say what to fetch or unpack, only to move backups back.
-    if not run.own and run.receipt.run.disposal is not Disposal.BACKUP:
-        raise StateError(
-            f"The run {run.id} in {run.cache.path} was made by another user (uid {run.owner}), whose receipt is not "
-            "trusted to say what to fetch.",
-            hint="That user can restore it: conda prune restore " + run.id,
-            path=run.path,
-        )
+    require_own(run)
     items = [_Restoring(entry) for entry in run.entries if wanted(entry)]
     unsettled, interrupted = None, False
     with locked.state.child(run.id) as folder:
@@ -80,6 +73,20 @@ def restore(
             unsettled = f"The receipt in {run.path} could not be brought up to date: {reason(error)}."
     remove_empty(locked.state, run.id)
     return Restored(outcomes, unsettled, interrupted)
+
+
+def require_own(run: StoredRun) -> None:
+    """Refuse to fetch or unpack what another user's receipt says: only its backups can be moved back.
+
+    Raises `StateError`.
+    """
+    if not run.own and run.receipt is not None and run.receipt.run.disposal is not Disposal.BACKUP:
+        raise StateError(
+            f"The run {run.id} in {run.cache.path} was made by another user (uid {run.owner}), whose receipt is not "
+            "trusted to say what to fetch.",
+            hint="That user can restore it: conda prune restore " + run.id,
+            path=run.path,
+        )
 
 
 def _settle(receipt: Receipt, folder: Directory, outcomes: Sequence[Outcome]) -> None:
@@ -142,7 +149,7 @@ class _Restoration:
                 self._move_back(item)
                 progress(1)
             return
-        self._clear()
+        remove_if_there(self._folder, MAKING)
         try:
             with self._folder.make_own(MAKING) as making:
                 for number, item in enumerate(items):
@@ -156,11 +163,7 @@ class _Restoration:
                         with making.child(str(number)) as place:
                             self._install(item, place)
         finally:
-            self._clear()
-
-    def _clear(self) -> None:
-        if self._folder.exists(MAKING):
-            remove(self._folder, MAKING)
+            remove_if_there(self._folder, MAKING)
 
     def _move_back(self, item: _Restoring) -> None:
         # Parts that are not in the folder any more were restored before.
