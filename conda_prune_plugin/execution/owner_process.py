@@ -36,7 +36,7 @@ T = TypeVar("T")
 #: Calls a function of the parent by its name: what it returns comes back, what it raises is raised.
 Ask = Callable[..., Any]
 
-#: The longest message that is taken from a child, in bytes: outcomes of a million packages are shorter.
+#: The longest message that is taken from a child, in bytes: outcomes of a million packages are about as long.
 _LONGEST = 1 << 28
 
 _LENGTH = struct.Struct("!Q")

@@ -66,7 +66,7 @@ def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
     without_us = _loaded(f"import {', '.join(parts)}")
 
     assert not [name for name in without_us if name.startswith("conda_prune_plugin.operations")]
-    assert (loaded - without_us) & {"rich", "html", "filelock"} == set()
+    assert (loaded - without_us) & {"rich", "html", "filelock", "psutil"} == set()
 
 
 def test_a_program_that_calls_conda_gets_its_garbage_collector_back() -> None:

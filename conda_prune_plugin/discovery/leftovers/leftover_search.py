@@ -17,7 +17,7 @@ from ... import failures
 from ...core.dist_names import recorded_names
 from ...core.layout import RECORD
 from ...core.model import Cache, Client, Entry, Inventory, Part, PartKind
-from ...core.rules.leftover_policy import Leftover
+from ...core.rules.leftover import Leftover
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
 from ..clients.conda_context import local_builds

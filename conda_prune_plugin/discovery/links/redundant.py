@@ -12,7 +12,7 @@ from ...core.accounting import without
 from ...core.evidence import Evidence, Remainder
 from ...core.file_status import allocated, is_directory
 from ...core.layout import RECORD
-from ...core.model import Cache, Client, Entry, Inventory, PartKind, Root, RootKind
+from ...core.model import Cache, Client, Entry, Inventory, PartKind, ReasonKind, Root, RootKind
 from ...core.rules.reachability import SoftLinks
 from ..packages.integrity import archive_record, file_hash
 from ..system.safe_read import read_object
@@ -70,7 +70,7 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
     if not sound or (not whole and measured[extracted].files == 1):  # The record is all that is in there.
         return None
     beside = tuple((part, one.identity) for part, one in item.measurements if part.kind is PartKind.ARCHIVE)
-    item = replace(item, outside=0, irreplaceable=None, beside=beside)
+    item = replace(item, outside=0, irreplaceable=None, beside=beside, excuse=ReasonKind.EXTRACTED)
     if whole:
         return item
     measured[extracted] = without(measured[extracted], remainder)
@@ -110,7 +110,7 @@ def may_be_unlinked(
 def unlinked(evidence: Iterable[Evidence], entries: frozenset[Entry]) -> tuple[Evidence, ...]:
     """Return those of the entries that were measured and have no hard link from anywhere but a cache."""
     return tuple(
-        item
+        replace(item, excuse=ReasonKind.UNLINKED)
         for item in evidence
         if item.entry in entries and not item.outside and item.doubt is None and item.unreadable is None
     )

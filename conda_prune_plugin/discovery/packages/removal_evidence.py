@@ -13,7 +13,7 @@ from ...core.accounting import InodeKey, missing_links, unexplained
 from ...core.dist_names import is_dist_name
 from ...core.evidence import Evidence, Measurement
 from ...core.layout import INDEX, META
-from ...core.model import Cache, Entry, Part, PartKind
+from ...core.model import Cache, Entry, Part, PartKind, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
 from ..clients.conda_context import local_builds
@@ -68,11 +68,11 @@ def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory
         with suppress(FileNotFoundError):
             directories = [part for part in entry.parts if _extracted(part)]
             beside = tuple((part, identity(os.lstat(entry.path(part)))) for part in directories)
-            dist, aliases = item.dist, item.aliases
+            excused = replace(item, entry=entry, beside=beside, excuse=ReasonKind.TARBALL)
             with suppress(OSError, ValueError):
                 described = memory.described(entry.path(directories[0]))
-                dist, aliases = described.dist, described.aliases
-            found.append(replace(item, entry=entry, beside=beside, dist=dist, aliases=aliases))
+                excused = replace(excused, dist=described.dist, aliases=described.aliases)
+            found.append(excused)
     return tuple(found)
 
 

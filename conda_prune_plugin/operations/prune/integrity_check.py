@@ -10,7 +10,7 @@ from ... import failures
 from ...core.model import Entry, Inventory, Part, PartKind, ReasonKind, Verdict
 from ...core.notices import DAMAGED, Notice
 from ...core.plan import Keep, Plan
-from ...core.rules.leftover_policy import Leftover
+from ...core.rules.leftover import Leftover
 from ...core.rules.reachability import references
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
 from ...discovery.packages.inspection import Memory

@@ -97,9 +97,6 @@ def _policy(options: PlanOptions, findings: Findings) -> Policy:
         keep_newest=options.keep_newest,
         version_key=version_key,
         include_irreplaceable=options.include_irreplaceable,
-        unlinked=findings.unlinked,
-        redundant=findings.redundant,
-        tarballs=findings.tarballs,
         budget=_budget(options, findings),
         leftovers=Target.REPAIR not in options.targets,
     )
