@@ -18,7 +18,7 @@ from .leftovers.leftover_evidence import with_archives, with_choices, with_links
 from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
-from .packages import cache_listing
+from .packages.cache_listing import held
 from .packages.inspection import Memory
 from .packages.match_spec import matching
 from .packages.package_identity import Names
@@ -111,9 +111,6 @@ class _Examination:
             scope.targets, inventory.caches, inventory.roots, self._memory.measured, now - scope.min_age, looking
         )
         chosen = self._matching(scope.only) if scope.only else None
-        held = 0
-        if scope.measure_caches:
-            held = cache_listing.held(inventory.judged, self._progress.phase("Measuring the caches"))
         soft_links = self._soft_links(packages)
         inventory, unseen = with_unseen(inventory, soft_links)
         return Findings(
@@ -123,7 +120,7 @@ class _Examination:
             leftovers=self._leftovers(soft_links),
             other=tuple(other),
             soft_links=soft_links,
-            held=held,
+            held=held(inventory.judged, self._progress.phase("Measuring the caches")) if scope.measure_caches else 0,
             notices=(*self._unmatched(), *remote, *unseen, *remarks),
         )
 

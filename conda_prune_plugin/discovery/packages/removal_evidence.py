@@ -68,11 +68,12 @@ def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory
         with suppress(FileNotFoundError):
             directories = [part for part in entry.parts if _extracted(part)]
             beside = tuple((part, identity(os.lstat(entry.path(part)))) for part in directories)
-            excused = replace(item, entry=entry, beside=beside, excuse=ReasonKind.TARBALL)
+            dist, aliases = item.dist, item.aliases
             with suppress(OSError, ValueError):
                 described = memory.described(entry.path(directories[0]))
-                excused = replace(excused, dist=described.dist, aliases=described.aliases)
-            found.append(excused)
+                dist, aliases = described.dist, described.aliases
+            excuse = ReasonKind.TARBALL
+            found.append(replace(item, entry=entry, beside=beside, excuse=excuse, dist=dist, aliases=aliases))
     return tuple(found)
 
 
