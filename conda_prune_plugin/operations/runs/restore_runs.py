@@ -14,10 +14,10 @@ from ...core.plan import Outcome
 from ...core.run import Disposal, RunSummary
 from ...discovery.clients.conda import conda_settings
 from ...errors import NoSuchRunError
-from ...execution.restore_backups import Restored, require_own, restore
+from ...execution.restore_backups import Restored, restore
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
-from ...execution.state.stored_runs import StoredRun, require_unchanged_run
+from ...execution.state.stored_runs import StoredRun, require_own, require_unchanged_run
 from ..conda_hooks import register
 from ..env_registration import is_registered, unregister
 from ..interaction import Interaction
