@@ -63,7 +63,7 @@ class EnvsScreen:
 
     def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:
         """Show the outcomes and return the exit code; `pruned` is the JSON document of a prune afterwards."""
-        from ..presentation.envs_json import envs_document
+        from ..presentation.environment_documents import envs_document
         from ..presentation.envs_text import show_changes
         from ..presentation.json_output import print_document
         from ..presentation.terminal.console import console

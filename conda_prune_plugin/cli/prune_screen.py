@@ -17,9 +17,9 @@ from ..core.units import format_size, plural
 from ..operations.interaction import Output
 from ..operations.prune.prepare_prune import PreparedPrune
 from ..operations.prune.run_prune import PruneResult
+from ..presentation.documents import prune_document
 from ..presentation.github import annotate, summarize
 from ..presentation.json_output import print_document
-from ..presentation.plan_json import prune_document
 from ..presentation.terminal.printable import is_github
 
 #: The kinds of notices about the result, not the plan.

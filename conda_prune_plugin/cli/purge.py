@@ -88,7 +88,7 @@ def _question(runs: Sequence[RunSummary]) -> str:
 def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
     import time
 
-    from ..presentation.runs_output import show_runs
+    from ..presentation.runs_text import show_runs
     from ..presentation.terminal.console import console
 
     if not (output.json or output.quiet):
@@ -96,9 +96,10 @@ def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
 
 
 def _show(result: PurgeResult, output: Output) -> None:
+    from ..presentation.documents import purged_document, run_document, runs_document
     from ..presentation.json_output import print_document
     from ..presentation.plan_text import show_notices
-    from ..presentation.runs_output import purged_document, run_document, runs_document, show_purged
+    from ..presentation.runs_text import show_purged
     from ..presentation.terminal.console import console
 
     if output.json:

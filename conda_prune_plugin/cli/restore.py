@@ -80,9 +80,10 @@ def execute(arguments: argparse.Namespace) -> int:
 def _show_list(found: RunList, output: Output) -> None:
     import time
 
+    from ..presentation.documents import run_document, runs_document
     from ..presentation.json_output import print_document
     from ..presentation.plan_text import show_notices
-    from ..presentation.runs_output import run_document, runs_document, show_runs
+    from ..presentation.runs_text import show_runs
     from ..presentation.terminal.console import console
 
     if output.json:
@@ -94,9 +95,10 @@ def _show_list(found: RunList, output: Output) -> None:
 
 
 def _show(result: RestoreResult, output: Output) -> None:
+    from ..presentation.documents import restored_document, runs_document
     from ..presentation.json_output import print_document
     from ..presentation.plan_text import show_notices
-    from ..presentation.runs_output import restored_document, runs_document, show_restorable, show_restored
+    from ..presentation.runs_text import show_restorable, show_restored
     from ..presentation.terminal.console import console
 
     dists = [entry.dist for entry in result.entries]

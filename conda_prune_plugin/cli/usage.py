@@ -157,8 +157,8 @@ def _run(options: UsageOptions, beginning: Beginning, command: str, *, summary: 
         if file is not None and not output.dry_run:
             _write_report(file, result, command)
     if output.json:
+        from ..presentation.environment_documents import usage_document
         from ..presentation.json_output import print_document
-        from ..presentation.usage.usage_json import usage_document
 
         print_document(usage_document(result.usage, result.notices, packages=result.packages, zoomed=result.zoomed))
     else:

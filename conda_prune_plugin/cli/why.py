@@ -83,11 +83,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _show(result: Explanations, output: Output) -> None:
-    from ..presentation.why_output import show_why, why_document
+    from ..presentation.why_text import show_why
 
     found, alone = result.found, result.alone
     places = {entry: [(link.path, link.environment) for link in held] for entry, held in result.locations.items()}
     if output.json:
+        from ..presentation.documents import why_document
         from ..presentation.json_output import print_document
 
         print_document(why_document(found, places, alone, result.notices, success=result.complete))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from .evidence import Measurement, Remainder, SharedInode
+from .evidence import Measurement, Remainder
 from .model import Word
 from .notices import ESTIMATED, LAYERED, Notice
 
@@ -18,40 +18,37 @@ InodeKey = tuple[int, int]
 
 
 class Ledger:
-    """Bytes that come back as one part after the other is removed."""
+    """Bytes that are freed as one part after the other is removed; `removed`: the links that are removed before."""
 
-    def __init__(self) -> None:
-        self._removed: dict[InodeKey, int] = {}
+    def __init__(self, removed: Mapping[InodeKey, int] | None = None) -> None:
+        self._removed = dict(removed or {})
 
     def remove(self, measurement: Measurement) -> int:
-        """Record the removal of a part and return the bytes that come back with it."""
+        """Record the removal of a part and return the bytes that it frees, such as inodes with their last link."""
         freed = measurement.single
         for inode in measurement.shared:
             key = (inode.device, inode.inode)
-            removed = self._removed.get(key, 0) + inode.inside
-            self._removed[key] = removed
-            if removed >= inode.links:
+            before = self._removed.get(key, 0)
+            self._removed[key] = before + inode.inside
+            if before < inode.links <= self._removed[key]:
                 freed += inode.allocated
         return freed
 
 
 def without(measurement: Measurement, remainder: Remainder) -> Measurement:
     """Return the measurement of an extracted directory without the file of it that stays."""
+    kept = (remainder.device, remainder.inode)
+    fewer = (
+        replace(inode, inside=inode.inside - 1) if (inode.device, inode.inode) == kept else inode
+        for inode in measurement.shared
+    )
     return replace(
         measurement,
         files=measurement.files - 1,
         apparent=measurement.apparent - remainder.apparent,
         single=measurement.single - remainder.single,
-        shared=tuple(_fewer(measurement.shared, (remainder.device, remainder.inode))),
+        shared=tuple(inode for inode in fewer if inode.inside),
     )
-
-
-def _fewer(shared: Iterable[SharedInode], key: InodeKey) -> Iterable[SharedInode]:
-    """Give the inodes, with one name less inside for that of the key."""
-    for inode in shared:
-        inside = inode.inside - ((inode.device, inode.inode) == key)
-        if inside:
-            yield inode if inside == inode.inside else replace(inode, inside=inside)
 
 
 def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:

@@ -209,43 +209,28 @@ class OtherOutcome:
 
 def what_goes(plan: Plan) -> str:
     """Return how many packages, parts of packages, leftovers and other things go."""
-    return _listed([*_counted(plan.remove), *_other_counted(plan.other)])
+    return counted((*plan.remove, *plan.other))
 
 
-def counted(decisions: Iterable[Remove]) -> str:
-    """Return how many packages, parts of packages and leftovers go with these decisions."""
-    return _listed(_counted(decisions))
-
-
-def other_counted(others: Iterable[Other]) -> str:
-    """Return how many other things go."""
-    return _listed(_other_counted(others))
-
-
-def _counted(decisions: Iterable[Remove]) -> list[str]:
-    counts = Counter(words for decision in decisions for words in _nouns(decision))
-    return [plural(counts[words], *words) for words in _NOUNS if counts[words]]
+def counted(decisions: Iterable[Remove | Other]) -> str:
+    """Return how many packages, parts of packages, leftovers and other things go with these decisions."""
+    counts = Counter(noun for decision in decisions for noun in _nouns(decision))
+    words = [plural(counts[noun], *noun) for noun in _NOUNS if counts[noun]]
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 _PACKAGE, _LEFTOVER = ("package", "packages"), ("leftover", "leftovers")
 _DIRECTORY, _ARCHIVE = ("extracted package", "extracted packages"), ("package archive", "package archives")
-_NOUNS = (_PACKAGE, _DIRECTORY, _ARCHIVE, _LEFTOVER)
+_NOUNS = (_PACKAGE, _DIRECTORY, _ARCHIVE, _LEFTOVER, *_OTHER.values())
 
 
-def _nouns(decision: Remove) -> list[tuple[str, str]]:
-    """Return what goes with a decision: a whole package, a leftover, or each part of a package of which some stays."""
+def _nouns(decision: Remove | Other) -> list[tuple[str, str]]:
+    """Return what goes: a whole package, a leftover, something else, or each part of a package of which some stays."""
+    if isinstance(decision, Other):
+        return [_OTHER[decision.kind]]
     if decision.leftover:
         return [_LEFTOVER]
     if len(decision.parts) == len(decision.entry.parts):
         return [_PACKAGE]
     parts = [part for part in decision.parts if part.kind is not PartKind.LOCK]
     return [_ARCHIVE if part.kind is PartKind.ARCHIVE else _DIRECTORY for part in parts]
-
-
-def _other_counted(others: Iterable[Other]) -> list[str]:
-    counts = Counter(item.kind for item in others)
-    return [plural(counts[kind], *words) for kind, words in _OTHER.items() if counts[kind]]
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

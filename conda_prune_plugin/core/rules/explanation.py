@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..accounting import InodeKey
+from ..accounting import InodeKey, Ledger
 from ..dist_names import recorded_names
 from ..evidence import Measurement
 from ..model import Entry, Inventory, Root, Verdict
@@ -80,27 +80,9 @@ def kept_alone(
     measurements: of the entries that one root names; one that is not there counts nothing.
     links: by environment, how many links its files are of each inode.
     """
-    return tuple(
-        KeptAlone(root, entries, _reclaimable([measurements.get(entry, ()) for entry in entries], links.get(root)))
-        for root, entries in named_by_one(inventory).items()
-    )
-
-
-def _reclaimable(parts: Iterable[Iterable[Measurement]], links: Mapping[InodeKey, int] | None) -> int:
-    gone: dict[InodeKey, int] = dict(links or {})
-    total = 0
-    counted: set[InodeKey] = set()
-    flat = [measurement for measurements in parts for measurement in measurements]
-    for measurement in flat:
-        total += measurement.single
-        for inode in measurement.shared:
-            key = (inode.device, inode.inode)
-            gone[key] = gone.get(key, 0) + inode.inside
-    for measurement in flat:
-        for inode in measurement.shared:
-            key = (inode.device, inode.inode)
-            # An inode comes back when its last link goes: those in the entries and in the root itself are gone then.
-            if key not in counted and gone[key] >= inode.links:
-                counted.add(key)
-                total += inode.allocated
-    return total
+    found = []
+    for root, entries in named_by_one(inventory).items():
+        ledger = Ledger(links.get(root))
+        freed = sum(ledger.remove(measured) for entry in entries for measured in measurements.get(entry, ()))
+        found.append(KeptAlone(root, entries, freed))
+    return tuple(found)
