@@ -50,7 +50,7 @@ def _remove(number: int, **changes: Any) -> Remove:
     fields: dict[str, Any] = {
         "parts": entry.parts,
         "identities": (Identity(1, 2, 3),),
-        "reasons": (Reason(ReasonKind.UNREFERENCED, "no environment references it"),),
+        "reasons": (Reason(ReasonKind.UNREFERENCED, "no environment uses it"),),
         "files": 10,
         "apparent": 900_000,
         "reclaimable": (number + 1) << 20,

@@ -119,8 +119,8 @@ _LASTING = tuple(kind for kind in RootKind if kind not in _LIFTED)
 #: How a reason names a root of each kind.
 _REFERENCES = {
     RootKind.ENVIRONMENT: "used by",
-    RootKind.REVISION: "held by",
-    RootKind.LOCKFILE: "locked by",
+    RootKind.REVISION: "part of",
+    RootKind.LOCKFILE: "listed in",
     RootKind.KEEP: "kept by the rule",
 }
 
@@ -132,7 +132,7 @@ def _soft_linked(subject: Subject) -> Iterator[Reason]:
     named = {root.path for root in subject.environments} if recorded else set[str]()
     for path in subject.linking:
         if path not in named:
-            detail = f"used by {path}, without a record"
+            detail = f"used by {path}, which has no record of it"
             yield Reason(ReasonKind.ENVIRONMENT, detail, root=path, link=LinkKind.SOFT)
 
 
@@ -144,21 +144,21 @@ def _damaged_in_use(subject: Subject, leftover: Leftover) -> Iterator[Reason]:
             yield Reason(ReasonKind(root.kind.value), f"of {root.name or root.path}", root=root.path or None)
     elif leftover.holds_files and (leftover.linked or leftover.evidence.outside):
         for root in environments:
-            detail = f"used by {root.name or root.path}, and files are linked from it (--repair)"
+            detail = f"used by {root.name or root.path}, which links to its files (--repair)"
             yield Reason(ReasonKind.ENVIRONMENT, detail, root=root.path)
     known = {root.path: root.name for root in environments}
     for path in leftover.lacking:
-        detail = f"{known.get(path) or path} has soft links to {leftover.of}, which is not whole (--repair)"
+        detail = f"{known.get(path) or path} has soft links to {leftover.of}, which is incomplete (--repair)"
         yield Reason(ReasonKind.ENVIRONMENT, detail, root=path)
 
 
 def _held(subject: Subject, _: Evidence) -> str | None:
     held = subject.leftover.held if subject.leftover is not None else None
-    return None if held is None else f"{held} holds it"
+    return None if held is None else f"locked by {held}"
 
 
 def _damaged(subject: Subject, _: Evidence) -> str | None:
-    return "its extracted directory is damaged, and has hard links from somewhere unknown" if subject.damaged else None
+    return "its extracted directory is damaged and hard-linked by an unknown environment" if subject.damaged else None
 
 
 def _linked(subject: Subject, evidence: Evidence) -> str | None:
@@ -166,14 +166,14 @@ def _linked(subject: Subject, evidence: Evidence) -> str | None:
     if not evidence.outside or (subject.leftover is not None and subject.environments):
         return None
     return (
-        f"{plural(evidence.outside, 'file')} with hard links from somewhere unknown, probably an environment that was "
-        "not found: name it with --root or --search"
+        f"{plural(evidence.outside, 'file')} with hard links from an unknown place, probably an environment that was "
+        "not found: add it with --root or --search"
     )
 
 
 def _read_only(subject: Subject, evidence: Evidence) -> str | None:
     if not subject.cache.writable:
-        return "no permission to remove anything from this cache"
+        return "you don't have permission to change this cache"
     obstacles = (measurement.obstacle for _, measurement in evidence.measurements)
     return next((obstacle for obstacle in obstacles if obstacle is not None), None)
 
@@ -188,32 +188,31 @@ def _recent(subject: Subject, evidence: Evidence) -> str | None:
     age, least = subject.now - (evidence.fetched or 0.0), subject.policy.min_age
     if evidence.fetched is None or not least or age >= least:
         return None
-    made = "fetched or extracted" if subject.leftover is None else "changed"
-    return f"{made} {format_age(age)} ago, an install may be using it (--min-age)"
+    made = "downloaded or extracted" if subject.leftover is None else "changed"
+    return f"{made} {format_age(age)} ago, so an installation may be using it (--min-age)"
 
 
 def _newest(subject: Subject, _: Evidence) -> str | None:
     count = subject.policy.keep_newest
     which = "the newest version" if count == 1 else f"one of the {count} newest versions"
-    return f"{which} of its name (--keep-newest)" if subject.entry in subject.newest else None
+    return f"{which} (--keep-newest)" if subject.entry in subject.newest else None
 
 
 def _unselected(subject: Subject, evidence: Evidence) -> str | None:
     policy, leftover = subject.policy, subject.leftover
     if leftover is not None:
         kept = not policy.leftovers and leftover.archive is None
-        return "not what was asked for (--repair without --leftovers)" if kept else None
+        return "excluded by --repair without --leftovers" if kept else None
     if policy.selected(evidence):
         return None
     kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts} - {PartKind.LOCK.value}))
-    only = f"only its {kinds} part is here, which" if policy.kinds else "it"
-    return f"{only} was not asked for"
+    return f"your options exclude {f'its {kinds} part' if policy.kinds else 'it'}"
 
 
 def _not_chosen(subject: Subject, _: Evidence) -> str | None:
     only, leftover = subject.policy.only, subject.leftover
     chosen = only is None or subject.entry in only if leftover is None else leftover.chosen
-    return None if chosen else "not what was asked for (--only)"
+    return None if chosen else "excluded by --only"
 
 
 def _used_since(subject: Subject, evidence: Evidence) -> str | None:
@@ -221,7 +220,7 @@ def _used_since(subject: Subject, evidence: Evidence) -> str | None:
     if not subject.policy.older_than:
         return None
     if used is None:
-        return "when it was last used is not known (--older-than)"
+        return "last use unknown (--older-than)"
     age = subject.now - used
     return f"last used {format_age(age)} ago (--older-than)" if age < subject.policy.older_than else None
 
@@ -247,7 +246,8 @@ RULES: tuple[tuple[ReasonKind, Rule], ...] = (
 
 #: Why entries stay that nobody could look for environments of.
 _UNSEARCHED = Reason(
-    ReasonKind.UNKNOWN, "rattler and pixi keep no list of their environments: say with --search where to look for them"
+    ReasonKind.UNKNOWN,
+    "pixi and rattler keep no list of environments: name the directories of your projects with --search",
 )
 
 
@@ -279,15 +279,15 @@ def reasons_to_remove(subject: Subject, evidence: Evidence) -> tuple[Reason, ...
     if subject.leftover is not None:
         return (subject.leftover.reason,)
     if evidence.excuse is ReasonKind.EXTRACTED:
-        return (Reason(ReasonKind.EXTRACTED, "its archive is here and sound (--ci cache)"),)
+        return (Reason(ReasonKind.EXTRACTED, "its archive is in the cache and intact (--ci cache)"),)
     if evidence.excuse is ReasonKind.TARBALL:
-        return (Reason(ReasonKind.TARBALL, "its extracted directory is here and whole (--all-tarballs)"),)
-    why = "but shares no file with it (--unlinked)"
+        return (Reason(ReasonKind.TARBALL, "its extracted directory is in the cache and complete (--all-tarballs)"),)
+    why = "but shares no files with it (--unlinked)"
     if missing_links(measurement for _, measurement in evidence.measurements):
-        why = "and keeps the files that it hard-links (--ci image)"
+        why = "and keeps its hard links to the files (--ci image)"
     unlinked = tuple(
-        Reason(ReasonKind.UNLINKED, f"{root.name or root.path} has it {why}", root=root.path)
+        Reason(ReasonKind.UNLINKED, f"{root.name or root.path} uses it {why}", root=root.path)
         for roots in subject.roots.values()
         for root in roots
     )
-    return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment references it"),)
+    return unlinked or (Reason(ReasonKind.UNREFERENCED, "no environment uses it"),)
