@@ -1,7 +1,7 @@
-"""Count bytes by inode, and say how far a count can be relied on.
+"""Count bytes by inode, and say how exact a count is.
 
-An inode's blocks come back when its last link goes, wherever that link lies: in the same entry, in another entry or in
-an environment. A `Ledger` follows a sequence of removals and says for each what it gives back.
+An inode's blocks are freed with its last link, wherever that is: in the same entry, in another entry or in an
+environment. A `Ledger` follows a sequence of removals and returns what each of them frees.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def without(measurement: Measurement, remainder: Remainder) -> Measurement:
 
 
 def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:
-    """Return how many links of each inode lie outside of all the measured parts together, where there are any."""
+    """Return how many links of each inode are outside of all these parts, leaving out inodes that have none there."""
     missing: dict[InodeKey, int] = {}
     for measurement in measurements:
         for inode in measurement.shared:
@@ -62,12 +62,12 @@ def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:
 
 
 def unexplained(measurement: Measurement, outside: Mapping[InodeKey, int]) -> int:
-    """Return how many files of a part have links that `outside` counts as explained by nothing."""
+    """Return how many files of a part have unexplained links, which `outside` counts."""
     return sum(1 for inode in measurement.shared if outside.get((inode.device, inode.inode), 0) > 0)
 
 
 class Precision(Word):
-    """How far a size can be relied on."""
+    """How exact a size is."""
 
     EXACT = "exact"
     ABOUT = "about"
@@ -78,7 +78,7 @@ _HEDGES = {Precision.EXACT: "", Precision.ABOUT: "about ", Precision.AT_MOST: "a
 
 
 def precision(notices: Iterable[Notice]) -> Precision:
-    """Return how far the sizes can be relied on that notices were given with."""
+    """Return how exact sizes are, according to the notices that were given with them."""
     kinds = {notice.kind for notice in notices}
     if LAYERED in kinds:
         return Precision.AT_MOST
@@ -86,5 +86,5 @@ def precision(notices: Iterable[Notice]) -> Precision:
 
 
 def hedge(notices: Iterable[Notice]) -> str:
-    """Return what has to stand before a size, with a space behind it; nothing where it is exact."""
+    """Return the words before a size that is not exact, with a space behind them; else nothing."""
     return _HEDGES[precision(notices)]
