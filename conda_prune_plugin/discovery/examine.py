@@ -207,7 +207,7 @@ class _Examination:
 
     def _held(self) -> int:
         """Return what the caches of which something may go hold: every file of them is looked at."""
-        from .packages.cache_size import held
+        from .packages.cache_listing import held
 
         return held(self._inventory.judged, self._progress.phase("Measuring the caches"))
 

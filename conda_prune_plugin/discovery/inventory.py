@@ -15,7 +15,7 @@ from .clients.conda import Settings, conda_settings, unregistered_notices
 from .clients.conda_context import registry
 from .clients.other_users import find_other_users
 from .clients.rattler import is_rattlers
-from .links.unseen_soft_links import why_soft_links
+from .links.soft_link_signs import why_soft_links
 from .packages.cache_listing import find_caches
 from .packages.match_spec import matching
 from .packages.package_identity import Names

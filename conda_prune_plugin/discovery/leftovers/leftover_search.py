@@ -24,8 +24,7 @@ from ..clients.archive_names import archive_suffixes
 from ..clients.conda_context import local_builds
 from ..packages.inspection import BATCH, Batch, Inspected, Inspecting, Memory, batches
 from ..packages.integrity import Damage
-from ..packages.package_urls import read_urls
-from ..packages.provenance import irreplaceable
+from ..packages.package_urls import irreplaceable, read_urls
 from ..packages.removal_evidence import with_sticky_obstacle
 from ..system.measure import Measure
 from ..system.mounts import mount_points

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from ... import failures
 from ...core.model import Cache, Inventory, Root
@@ -26,24 +26,21 @@ _MODULES, _SCRIPTS = "site-packages", "python-scripts"
 #: The directories that are listed in each environment; that of python's modules besides.
 _LISTED = ("", "Library", "Lib", "Scripts") if os.name == "nt" else ("", "bin", "lib", "share", "include")
 
-#: Below `_LISTED` and the modules, by the first name there, what to ask for: the rest of a path.
-_Samples = Mapping[str, Mapping[str, "list[str]"]]
-
 
 class SoftLinkSearch:
     """Looks for what environments soft-link: in all of them, or in those that show a sign of soft links.
 
-    a worker pool with a helper makes the latter faster.
+    A worker pool with a helper makes the latter faster.
     """
 
     def __init__(self, roots: Iterable[Root], caches: tuple[Cache, ...], workers: WorkerPool | None = None) -> None:
         self._prefixes = environments_of(roots)
         self._caches = caches
-        self._complete: SoftLinks | None = None
         self._workers = workers
+        self._complete: SoftLinks | None = None
         self._begun: Signs | None = None
         self._signed: set[str] = set()
-        self._asked_names: frozenset[str] | None = None
+        self._asked: frozenset[str] | None = None
 
     def begin(self, samples: Iterable[str]) -> None:
         """Have the helper look for signs while this process does something else, if there is one."""
@@ -69,8 +66,8 @@ class SoftLinkSearch:
         self._finish()
         if self._complete is not None:
             return self._complete
-        wanted = set(samples).difference(self._asked_names or ())
-        if wanted or self._asked_names is None:
+        wanted = set(samples).difference(self._asked or ())
+        if wanted or self._asked is None:
             self._signed.update(with_signs(self._prefixes, self._caches, wanted))
         return soft_links(sorted(self._signed), self._caches, progress) if self._signed else NO_SOFT_LINKS
 
@@ -78,9 +75,32 @@ class SoftLinkSearch:
         """Take what the helper has seen, so that the worker pool is free for other work."""
         if self._begun is not None and self._workers is not None:
             shown = zip(self._begun.prefixes.values(), self._workers.finish())
-            self._signed.update(path for path, is_sign in shown if is_sign)
-            self._asked_names = frozenset(self._begun.samples)
+            self._signed.update(path for path, is_signed in shown if is_signed)
+            self._asked = frozenset(self._begun.samples)
             self._begun = None
+
+
+def why_soft_links(roots: Iterable[Root], caches: tuple[Cache, ...], progress: Callable[[int], None]) -> str | None:
+    """Return why unknown environments may soft-link from the caches, None if nothing suggests it.
+
+    Looked at are the settings of the conda that runs, the configuration files in the home and of the installations
+    in the usual places, and every directory of every known environment, up to the first soft link.
+    """
+    # Not for the second process of a `WorkerPool`, which imports nothing of conda.
+    from ..clients.conda_context import SOFT_LINKS, soft_link_settings
+    from ..clients.installations import settings_files
+
+    for setting in soft_link_settings():
+        return f"conda's setting {setting} is on"
+    for path, values in settings_files(os.environ):
+        for setting in SOFT_LINKS:
+            if values.get(setting) is True:
+                return f"{path} sets {setting}"
+    walk = Walk(by_real_path(environments_of(roots)), caches, progress)
+    for prefix, path in walk.prefixes.items():
+        for link, _, name in walk.links(prefix, [prefix]):
+            return f"the environment {path} has soft links ({link} leads to {name})"
+    return None
 
 
 def with_unseen(inventory: Inventory, softly: SoftLinks) -> tuple[Inventory, tuple[Notice, ...]]:
@@ -127,8 +147,16 @@ class Signs:
         return Signs, (self.prefixes, self._walk.caches, self.samples)
 
     def do(self, prefix: str) -> bool:
-        """Return whether an environment shows a sign."""
-        return any(self._is_sign(link, prefix) for link in _links(prefix, self._wanted))
+        """Return whether a link of an environment leads into a cache, or to a directory elsewhere."""
+        for link in self._links(prefix):
+            try:
+                if self._walk.entries_behind(link, prefix, chains=True) or self._walk.elsewhere(link, prefix):
+                    return True
+            except RecursionError:
+                return True
+            except OSError as error:
+                failures.note(error)
+        return False
 
     do_in_worker = do
 
@@ -136,39 +164,39 @@ class Signs:
         """Return what was seen in the other process."""
         return answer
 
-    def _is_sign(self, link: str, prefix: str) -> bool:
-        """Return whether a link leads into a cache, or to a directory elsewhere that has to be looked through."""
-        with suppress(OSError):
-            links, directory = self._walk.followed(link, prefix)
-            # Where the walk sees the next link of a chain, this has to follow it.
-            return bool(links) or directory is not None or self._walk.leads_into_cache(link)
-        return False
+    def _links(self, prefix: str) -> Iterator[str]:
+        """Give the symbolic links in the listed directories of an environment, and those among the samples."""
+        libraries: set[str] = set()
+        for directory in _LISTED:
+            top = os.path.join(prefix, directory)
+            names, links = _listing(top)
+            yield from links
+            yield from _samples_that_are_links(top, names, self._wanted.get(directory, {}))
+            if directory in ("lib", "Lib"):
+                libraries.update(os.path.join(top, name) for name in names if name.startswith("python"))
+                libraries.update([top] if _MODULES in names else [])
+        for library in libraries:
+            top = os.path.join(library, _MODULES)
+            names, links = _listing(top)
+            yield from links
+            yield from _samples_that_are_links(top, names, self._wanted.get(_MODULES, {}))
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    names: frozenset[str]
-    links: tuple[str, ...]
+def _listing(directory: str) -> tuple[set[str], list[str]]:
+    """Return the names in a directory, and its links but those to another name in it: most links of libraries."""
+    names: set[str] = set()
+    links: list[str] = []
+    with suppress(OSError), os.scandir(directory) as listing:
+        for entry in listing:
+            names.add(entry.name)
+            if entry.is_symlink():
+                with suppress(OSError):
+                    links += [entry.path] if os.sep in os.readlink(entry.path) else []
+    return names, links
 
 
-def _links(prefix: str, wanted: _Samples) -> Iterator[str]:
-    """Give the symbolic links in the listed directories of an environment, and those among the samples."""
-    libraries: frozenset[str] = frozenset()
-    for directory in _LISTED:
-        top = os.path.join(prefix, directory)
-        listing = _listing(top)
-        yield from _links_in(top, listing, wanted.get(directory, {}))
-        if directory in ("lib", "Lib"):
-            libraries |= {os.path.join(directory, name) for name in listing.names if name.startswith("python")}
-            libraries |= {directory} if _MODULES in listing.names else frozenset()
-    for directory in libraries:
-        top = os.path.join(prefix, directory, _MODULES)
-        yield from _links_in(top, _listing(top), wanted.get(_MODULES, {}))
-
-
-def _links_in(top: str, listing: _Listing, wanted: Mapping[str, list[str]]) -> Iterator[str]:
-    yield from listing.links
-    for name in wanted.keys() & listing.names:
+def _samples_that_are_links(top: str, names: Collection[str], wanted: Mapping[str, list[str]]) -> Iterator[str]:
+    for name in wanted.keys() & names:
         for rest in wanted[name]:
             # Asked for every environment and candidate, so not by the functions of os.path, which take twice as long.
             path = top + os.sep + rest
@@ -181,21 +209,8 @@ def _links_in(top: str, listing: _Listing, wanted: Mapping[str, list[str]]) -> I
                 yield path
 
 
-def _listing(directory: str) -> _Listing:
-    """Return the names in a directory, and its links but those to another name in it: most links of libraries."""
-    items: list[os.DirEntry[str]] = []
-    links: list[str] = []
-    with suppress(OSError), os.scandir(directory) as listing:
-        items += listing
-    for item in items:
-        if item.is_symlink():
-            with suppress(OSError):
-                links += [item.path] if os.sep in os.readlink(item.path) else []
-    return _Listing(frozenset([item.name for item in items]), tuple(links))
-
-
-def _by_directory(samples: Iterable[str]) -> _Samples:
-    """Return the samples by the directory that they lie in of those which are listed."""
+def _by_directory(samples: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """Return what to ask for: of each listed directory, by the first name in it, the rests of the samples' paths."""
     found: dict[str, dict[str, list[str]]] = {}
     for sample in samples:
         top, rest = _place(sample)

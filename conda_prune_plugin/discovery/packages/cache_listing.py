@@ -1,4 +1,4 @@
-"""List package caches and their entries, with one listing of each directory.
+"""List package caches and their entries, with one listing of each directory, and measure whole caches.
 
 `PackageCacheData` is not asked: to load a writable cache it extracts archives, deletes what it can't read and writes
 ``info/repodata_record.json``. A differential test holds this listing against its answer.
@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ... import failures
 from ...core.dist_names import is_dist_name
-from ...core.file_status import ON_WINDOWS, irremovable
-from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, RATTLER_LOCK
+from ...core.file_status import ON_WINDOWS, allocated, irremovable, is_directory, listed_status
+from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, RATTLER_LOCK, STATE
 from ...core.model import Cache, Client, Entry, Part, PartKind
 from ...core.notices import UNREADABLE, Notice
 from ...errors import NoSuchDirectoryError, NotACacheError
@@ -21,6 +21,7 @@ from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.mamba_nested import nested_directories
 from ..leftovers.leftover_names import is_leftover_name
+from ..system.tree_walk import walk
 
 _NONE: Mapping[str, Client] = {}
 
@@ -165,3 +166,42 @@ def _require_cache(path: str) -> None:
             hint="Run as a user who can read it, or leave it out.",
             path=os.path.abspath(path),
         ) from error
+
+
+def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
+    """Return the bytes on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out.
+
+    `progress` is called with the number of directories seen so far.
+    """
+    seen: set[tuple[int, int]] = set()
+    total = 0
+
+    def count(status: os.stat_result) -> bool:
+        """Add an inode; return False if it was added before."""
+        nonlocal total
+        if (key := (status.st_dev, status.st_ino)) in seen:
+            return False
+        if status.st_nlink > 1:
+            seen.add(key)
+        total += allocated(status)
+        return True
+
+    def enter(directory: str) -> bool:
+        try:
+            status = os.lstat(directory)
+            return count(status) and is_directory(status)
+        except OSError as error:
+            failures.note(error)
+            return False
+
+    caches = tuple(caches)
+    # What is nested in one of them is met there.
+    tops = {cache.real_path for cache in caches}
+    skip = {os.path.join(path, STATE) for path in tops}
+    first = (cache.real_path for cache in caches if cache.top not in tops)
+    for number, (_, _, others) in enumerate(walk(*first, skip=skip, enter=enter)):
+        progress(number)
+        for entry in others:
+            with suppress(OSError):
+                count(listed_status(entry))
+    return total

@@ -9,8 +9,7 @@ import functools
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from ... import failures
 from ...core.evidence import Measurement
@@ -21,11 +20,11 @@ from ..clients.archive_names import archive_suffixes
 from ..system.measure import Measure, Statuses, measure
 from ..system.mounts import mount_points
 from .archive_metadata import holds_package
-from .extracted_metadata import Description, describe
 from .integrity import Damage, Enough, archive_damage, archive_record, directory_damage, is_record_only
+from .package_identity import Description, describe
 from .package_urls import without_credentials
 
-#: What shows that a directory was a package. Not info/files, which is a name that anybody might give.
+#: What shows that a directory was a package. Not info/files, which is a common name.
 _METADATA = tuple(
     os.path.join("info", name) for name in ("index.json", "paths.json", "repodata_record.json", "about.json")
 )
@@ -35,18 +34,18 @@ _METADATA = tuple(
 _HISTORY = os.path.join(META, "history")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inspected:
     """What a look at an entry has shown.
 
-    measurements and descriptions: by path, of what could be read.
-    damages: the parts that are not whole. sure: no other part could be in doubt.
+    measurements and descriptions: by path, of what could be read. damages: the parts that are not whole. sure: no
+    other part could be in doubt.
     """
 
-    measurements: Mapping[str, Measurement]
-    descriptions: Mapping[str, Description]
-    damages: Mapping[Part, Damage]
-    sure: bool
+    measurements: dict[str, Measurement] = field(default_factory=dict)
+    descriptions: dict[str, Description] = field(default_factory=dict)
+    damages: dict[Part, Damage] = field(default_factory=dict)
+    sure: bool = True
 
 
 class Memory:
@@ -82,25 +81,19 @@ class Memory:
 
 
 def _measure(path: str, mounts: frozenset[str], statuses: Statuses | None = None) -> Measurement:
-    """Measure a part of an entry, and look whether somebody has made an environment in there, which would go with it.
+    """Measure a part of an entry, and note an environment that lies in it, which would be removed with it.
 
     `statuses` is filled with what is below. Raises `OSError`.
     """
     statuses = {} if statuses is None else statuses
     measurement = measure(path, mounts=mounts, statuses=statuses)
     # Nearly never, and asked of all names at once: this is done for every file of every candidate.
-    if _HISTORY not in "\0".join(statuses):
-        return measurement
-    found = next((name for name in statuses if name.endswith(_HISTORY) and _history_of(path, name)), None)
-    if found is None:
-        return measurement
-    return replace(measurement, obstacle=f"an environment lies in it: {_history_of(path, found)}")
-
-
-def _history_of(top: str, name: str) -> str | None:
-    """Return the environment whose history a name below a directory is, None if it is another file."""
-    prefix, meta = os.path.split(os.path.dirname(os.path.join(top, name)))
-    return prefix if meta == META else None
+    if _HISTORY in "\0".join(statuses):
+        for name in statuses:
+            prefix, _, rest = os.path.join(path, name).rpartition(os.sep + _HISTORY)
+            if prefix and not rest:
+                return replace(measurement, obstacle=f"an environment lies in it: {prefix}")
+    return measurement
 
 
 def _is_file(path: str, status: os.stat_result | None) -> bool:
@@ -122,26 +115,6 @@ class Batch:
     suffixes: tuple[str, ...]
 
 
-def inspect(batch: Batch, entry: Entry, mounts: frozenset[str], *, contents: Enough | None = None) -> Inspected:
-    """Look at the extracted directory and the archives of an entry of a batch; no symbolic link is followed.
-
-    mounts: the mount points. contents: read them all, as long as that is not enough.
-    """
-    looking = _Inspection(batch, entry, mounts, contents)
-    damages: dict[Part, Damage] = {}
-    for part in entry.parts:
-        try:
-            damage = looking.at(part)
-        except OSError as error:
-            failures.note(error)
-            # What can't be read is no leftover for that; the evidence will say so.
-            looking.sure = False
-        else:
-            if damage is not None:
-                damages[part] = damage
-    return Inspected(looking.measurements, looking.descriptions, damages, looking.sure)
-
-
 #: So many that handing them over costs little, and so few that nobody waits for the other one's last.
 BATCH = 16
 
@@ -156,7 +129,10 @@ def batches(directory: str, entries: Sequence[Entry], urls: Mapping[str, str], s
 
 
 class Inspecting:
-    """The work of looking at batches of entries, for a worker pool; `progress` is told how many were looked at here."""
+    """The work of looking at batches of entries, for a worker pool; `progress` is told how many were looked at here.
+
+    No symbolic link is followed. mounts: the mount points. contents: read them all, as long as that is not enough.
+    """
 
     def __init__(
         self,
@@ -170,14 +146,14 @@ class Inspecting:
         self._progress = progress
 
     def __reduce__(self) -> tuple[type[Inspecting], tuple[frozenset[str]]]:
-        # Nobody sees the progress of the other process, which reads no contents: that is for threads.
+        # The other process shows no progress, and reads no contents: that is for threads.
         return Inspecting, (self._mounts,)
 
     def do(self, batch: Batch) -> list[Inspected]:
         """Return what is seen at each entry."""
         found = []
         for entry in batch.entries:
-            found.append(inspect(batch, entry, self._mounts, contents=self._contents))
+            found.append(_Inspection(batch, entry, self._mounts, self._contents).result())
             self._progress(1)
         return found
 
@@ -189,50 +165,86 @@ class Inspecting:
         return found
 
 
+class QuickCheck:
+    """The work of checking batches of directories by names and sizes, one stat a file; most are expected to be whole.
+
+    progress: takes how many were checked.
+    """
+
+    def __init__(self, progress: Callable[[int], object] = lambda directories: None) -> None:
+        self._progress = progress
+
+    def __reduce__(self) -> tuple[type[QuickCheck], tuple[()]]:
+        return QuickCheck, ()
+
+    def do(self, directories: Sequence[str]) -> list[bool]:
+        """Return which of the directories call for a closer look."""
+        return self.take([_needs_inspection(directory) for directory in directories])
+
+    do_in_worker = do
+
+    def take(self, found: list[bool]) -> list[bool]:
+        """Return what was seen in the other process."""
+        self._progress(len(found))
+        return found
+
+
+def _needs_inspection(directory: str) -> bool:
+    try:
+        return directory_damage(directory) is not None
+    except OSError as error:
+        failures.note(error)
+        return True
+
+
 class _Inspection:
-    """What the looks at the parts of one entry share."""
+    """What the looks at the parts of one entry of a batch share."""
 
     def __init__(self, batch: Batch, entry: Entry, mounts: frozenset[str], contents: Enough | None) -> None:
-        self.measurements: dict[str, Measurement] = {}
-        self.descriptions: dict[str, Description] = {}
-        self.sure = True
-        self._directory = batch.directory
-        self._entry = entry
-        self._urls = batch.urls
-        self._suffixes = batch.suffixes
+        self._batch = batch
+        self._parts = entry.parts
+        self._directory = os.path.join(batch.directory, entry.dist)
+        self._archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link]
+        # Whether conda has fetched an archive of it.
+        self._fetched = any(entry.dist + suffix in batch.urls for suffix in batch.suffixes)
         self._mounts = mounts
         self._contents = contents
+        self._seen = Inspected()
 
-    def at(self, part: Part) -> Damage | None:
-        """Return what is wrong with a part, None if nothing is or it can't be told. Raises `OSError`."""
-        path = os.path.join(self._directory, part.name)
-        if part.kind is PartKind.EXTRACTED and not part.is_link:
-            return self._extracted(path)
-        if part.kind is PartKind.ARCHIVE and not part.is_link:
-            return self._archive(path, part.name)
-        self.sure = self.sure and not part.is_link
-        return None
+    def result(self) -> Inspected:
+        """Look at the extracted directory and the archives."""
+        for part in self._parts:
+            path = os.path.join(self._batch.directory, part.name)
+            damage = None
+            try:
+                if part.is_link:
+                    self._seen.sure = False
+                elif part.kind is PartKind.EXTRACTED:
+                    damage = self._extracted(path)
+                elif part.kind is PartKind.ARCHIVE:
+                    damage = self._archive(path, part.name)
+            except OSError as error:
+                failures.note(error)
+                # What can't be read is no leftover for that; the evidence will say so.
+                self._seen.sure = False
+            if damage is not None:
+                self._seen.damages[part] = damage
+        return self._seen
 
     def _extracted(self, path: str) -> Damage | None:
         statuses: Statuses = {}
-        self.measurements[path] = _measure(path, self._mounts, statuses)
+        self._seen.measurements[path] = _measure(path, self._mounts, statuses)
+        described = None
         with suppress(OSError, ValueError):
-            self.descriptions[path] = describe(path, statuses)
-        described = self.descriptions.get(path)
+            described = self._seen.descriptions[path] = describe(path, statuses)
+        record = described.record if described is not None else {}
+        # Of a record without a package nothing may suggest that the archive beside it is superfluous.
+        alone = is_record_only(statuses) and any(archive_record(path, name, record) for name in self._archives)
+        if alone or not self._was_package(path, statuses):
+            self._seen.sure = False
+            return None
         indexed = described is not None and described.indexed
-        if not self._was_package(path, statuses):
-            self.sure = False
-            return None
-        if is_record_only(statuses) and self._records_archive(path):
-            # Nothing of it may make somebody believe that the archive beside it is superfluous.
-            self.sure = False
-            return None
         return directory_damage(path, statuses=statuses, indexed=indexed, contents=self._contents)
-
-    def _records_archive(self, path: str) -> bool:
-        described = self.descriptions.get(path)
-        archives = (part.name for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
-        return described is not None and any(archive_record(path, name, described.record) for name in archives)
 
     def _was_package(self, path: str, statuses: Statuses) -> bool:
         """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.
@@ -242,29 +254,24 @@ class _Inspection:
         """
         if META in statuses:
             return False
-        if not statuses or any(_is_file(os.path.join(path, name), statuses.get(name)) for name in _METADATA):
-            return True
-        if any(self._entry.dist + suffix in self._urls for suffix in self._suffixes):
-            return True
-        archives = (part for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
-        return any(holds_package(os.path.join(self._directory, part.name)) for part in archives)
+        return (
+            not statuses
+            or any(_is_file(os.path.join(path, name), statuses.get(name)) for name in _METADATA)
+            or self._fetched
+            or any(holds_package(os.path.join(self._batch.directory, name)) for name in self._archives)
+        )
 
     def _archive(self, path: str, name: str) -> Damage | None:
         status = os.lstat(path)
-        self.measurements[path] = measure(path, mounts=self._mounts, top=status)
+        self._seen.measurements[path] = measure(path, mounts=self._mounts, top=status)
         if not stat.S_ISREG(status.st_mode):
-            self.sure = False
+            self._seen.sure = False
             return None
-        record = self._record_of(name)
-        known = bool(record) or name in self._urls
+        described = self._seen.descriptions.get(self._directory)
+        record = archive_record(self._directory, name, None if described is None else described.record)
+        url, last = record.get("url"), self._batch.urls.get(name)
+        # It came from another channel that has one of this name, so the record is not of it.
+        if isinstance(url, str) and last and without_credentials(url) != without_credentials(last):
+            record = {}
+        known = bool(record) or name in self._batch.urls
         return archive_damage(path, status.st_size, record, known=known, contents=self._contents)
-
-    def _record_of(self, archive: str) -> Mapping[str, Any]:
-        """Return what is recorded of an archive; nothing if it came from another channel that has one of this name."""
-        directory = os.path.join(self._directory, self._entry.dist)
-        described = self.descriptions.get(directory)
-        record = archive_record(directory, archive, None if described is None else described.record)
-        url, last = record.get("url"), self._urls.get(archive)
-        if not isinstance(url, str) or not last or url == last:
-            return record
-        return record if without_credentials(url) == without_credentials(last) else {}

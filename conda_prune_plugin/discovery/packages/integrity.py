@@ -15,6 +15,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from typing import IO, Any
 
 from ... import failures
@@ -22,9 +23,6 @@ from ...core.layout import FILES, INDEX, PATHS, RECORD
 from ...core.model import ReasonKind
 from ..system.measure import Statuses
 from ..system.safe_read import dist_of, is_of_content, open_regular, read_ends, read_object, read_regular
-
-#: How the formats begin: a zip file, and bzip2 (whose fourth byte is the size of its blocks).
-_BEGINNINGS = {".conda": b"PK\x03\x04", ".tar.bz2": b"BZh", ".whl": b"PK\x03\x04"}
 
 #: What ends a zip file: a mark, the number of entries of the directory, its length and place, the length of a comment
 #: (APPNOTE.TXT of PKWARE, 4.3.16).
@@ -120,7 +118,7 @@ def _differences(
                 continue
             right = status.st_size == size and stat.S_ISREG(status.st_mode)
             if right and contents and isinstance(sha256 := listed.get("sha256"), str):
-                right = file_sha256(f"{path}{os.sep}{name}", contents) == sha256
+                right = file_hash(f"{path}{os.sep}{name}", enough=contents) == sha256
             if not right:
                 wrong.append(name)
         except (FileNotFoundError, NotADirectoryError):
@@ -135,14 +133,14 @@ def never() -> bool:
     return False
 
 
-def file_sha256(path: str, enough: Enough = never) -> str:
-    """Return the SHA-256 of a regular file in hexadecimal digits; a link is not followed.
+def file_hash(path: str, algorithm: str = "sha256", enough: Enough = never) -> str:
+    """Return the hash of a regular file in hexadecimal digits; a link is not followed.
 
     Raises `OSError`; `InterruptedError` if that was enough.
     """
     import hashlib
 
-    digest = hashlib.sha256()
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     with open_regular(path, getattr(os, "O_NOFOLLOW", 0)) as stream:
         for chunk in _chunks(stream, path, enough):
             digest.update(chunk)
@@ -172,26 +170,39 @@ def archive_damage(
         return Damage(ReasonKind.CORRUPT, f"it has {size:,} bytes, its record says {record['size']:,}")
     if not known and size > 0:
         return None
-    suffix = next((suffix for suffix in _BEGINNINGS if path.lower().endswith(suffix)), None)
+    form = next((form for suffix, form in _FORMATS.items() if path.lower().endswith(suffix)), None)
     beginning, end = read_ends(path, size, _ZIP_END.size)
     # Of a format that only some plugin knows the length and the hash can be checked.
-    if not size or (suffix and not (beginning.startswith(_BEGINNINGS[suffix]) and _ENDS[suffix](path, size, end))):
+    if not size or (form and not (beginning.startswith(form.beginning) and form.is_complete(path, size, end))):
         return Damage(ReasonKind.CORRUPT, "it can't be opened: it is cut off or no package at all")
-    return _content_damage(path, record, suffix, contents) if contents else None
-
-
-def _content_damage(path: str, record: Mapping[str, Any], suffix: str | None, enough: Enough) -> Damage | None:
-    expected = record.get("sha256")
-    if isinstance(expected, str):
-        if file_sha256(path, enough) != expected:
-            return Damage(ReasonKind.CORRUPT, "its hash is not that of its record")
+    if contents is None:
         return None
-    if suffix and not _READS[suffix](path, enough):
-        return Damage(ReasonKind.CORRUPT, "its content can't be read")
-    return None
+    if isinstance(sha256 := record.get("sha256"), str):
+        is_whole, detail = file_hash(path, enough=contents) == sha256, "its hash is not that of its record"
+    else:
+        is_whole, detail = form is None or form.reads(path, contents), "its content can't be read"
+    return None if is_whole else Damage(ReasonKind.CORRUPT, detail)
 
 
-def _zip_ends(path: str, size: int, end: bytes) -> bool:
+def _can(read: Callable[[FileIO], bool], path: str) -> bool:
+    """Return what a function says of an open archive, False if the content of that is broken. Raises `OSError`."""
+    import zipfile
+    import zlib
+
+    try:
+        with open_regular(path) as file:
+            return read(file)
+    except OSError as error:
+        failures.note(error)
+        if not is_of_content(error):
+            raise
+    # RuntimeError: encrypted, or compressed in a way that is not implemented.
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError) as error:
+        failures.raise_cause(error, path)
+    return False
+
+
+def _zip_is_complete(path: str, size: int, end: bytes) -> bool:
     # The record that ends the directory, which ends the file, where no comment follows: nearly always.
     if len(end) == _ZIP_END.size:
         signature, entries, length, start, comment = _ZIP_END.unpack(end)
@@ -199,60 +210,37 @@ def _zip_ends(path: str, size: int, end: bytes) -> bool:
             return True
     import zipfile
 
-    try:
-        # Reads the whole directory.
-        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-            return bool(archive.namelist())
-    except OSError as error:
-        failures.note(error)
-        if not is_of_content(error):
-            raise
-        return False
-    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
-        failures.raise_cause(error, path)
-        return False
+    # Reads the whole directory.
+    return _can(lambda file: bool(zipfile.ZipFile(file).namelist()), path)
 
 
-def _bz2_ends(path: str, size: int, end: bytes) -> bool:
+def _bz2_is_complete(path: str, size: int, end: bytes) -> bool:
     tail = int.from_bytes(end[-_BZ2_TAIL:], "big")
     return any((tail >> shift + 32) & (1 << 48) - 1 == _BZ2_END for shift in range(8))
 
 
 def _zip_reads(path: str, enough: Enough) -> bool:
     import zipfile
-    import zlib
 
-    try:
-        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+    def read(file: FileIO) -> bool:
+        with zipfile.ZipFile(file) as archive:
             for item in archive.infolist():
                 with archive.open(item) as stream:
                     _read(stream, path, enough)
-    except OSError as error:
-        failures.note(error)
-        if not is_of_content(error):
-            raise
-        return False
-    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError) as error:
-        failures.raise_cause(error, path)
-        # RuntimeError: encrypted, or compressed in a way that is not implemented.
-        return False
-    return True
+        return True
+
+    return _can(read, path)
 
 
 def _bz2_reads(path: str, enough: Enough) -> bool:
     import bz2
 
-    try:
-        with open_regular(path) as file, bz2.open(file) as stream:
+    def read(file: FileIO) -> bool:
+        with bz2.open(file) as stream:
             _read(stream, path, enough)
-    except OSError as error:
-        failures.note(error)
-        if not is_of_content(error):
-            raise
-        return False
-    except (EOFError, ValueError):
-        return False
-    return True
+        return True
+
+    return _can(read, path)
 
 
 def _read(stream: IO[bytes], path: str, enough: Enough) -> None:
@@ -260,16 +248,19 @@ def _read(stream: IO[bytes], path: str, enough: Enough) -> None:
         pass  # To read it is to check it.
 
 
-_ENDS: Mapping[str, Callable[[str, int, bytes], bool]] = {
-    ".conda": _zip_ends,
-    ".tar.bz2": _bz2_ends,
-    ".whl": _zip_ends,
-}
-_READS: Mapping[str, Callable[[str, Enough], bool]] = {
-    ".conda": _zip_reads,
-    ".tar.bz2": _bz2_reads,
-    ".whl": _zip_reads,
-}
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """How an archive format begins, whether a file of it seems to be complete, and whether all of it can be read."""
+
+    beginning: bytes
+    is_complete: Callable[[str, int, bytes], bool]
+    reads: Callable[[str, Enough], bool]
+
+
+_ZIP = _Format(b"PK\x03\x04", _zip_is_complete, _zip_reads)
+
+#: The fourth byte of bzip2 is the size of its blocks.
+_FORMATS = {".conda": _ZIP, ".tar.bz2": _Format(b"BZh", _bz2_is_complete, _bz2_reads), ".whl": _ZIP}
 
 
 def archive_record(directory: str, archive: str, record: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

@@ -10,8 +10,7 @@ from ...core.model import Entry, Inventory, ReasonKind, RootKind
 from ...core.notices import Notice
 from ...core.rules.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ...core.rules.planner import with_links
-from ...discovery.links.link_search import LinkLocation, count_links, find_links, measure_entries
-from ...discovery.links.link_types import measure_links
+from ...discovery.links.link_types import LinkLocation, count_links, find_links, measure_entries, measure_links
 from ...discovery.packages.match_spec import matching
 from ...discovery.packages.package_identity import Names
 from ...discovery.system.worker import WorkerPool

@@ -13,8 +13,7 @@ from ...core.plan import Keep, Plan
 from ...core.rules.leftover import Leftover
 from ...core.rules.reachability import references
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
-from ...discovery.packages.inspection import Memory
-from ...discovery.packages.quick_integrity import QuickCheck
+from ...discovery.packages.inspection import Memory, QuickCheck
 from ...discovery.system.worker import WorkerPool
 from ...presentation.terminal.progress import Reporter
 
