@@ -107,7 +107,7 @@ class Scan:
         )
 
 
-def scan(inventory: Inventory, progress: Callable[[int], None]) -> Scan:
+def survey(inventory: Inventory, progress: Callable[[int], None]) -> Scan:
     """Walk all caches and environments of an inventory; `progress` is called with the files since its last call."""
     places = tops(inventory)
     mounted = mounts()
