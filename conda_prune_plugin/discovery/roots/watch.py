@@ -134,8 +134,7 @@ class RootWatch:
                 # Other things come and go there.
                 signature |= {path: value for path, value in signatures.items() if value is not None}
             else:
-                # A directory of environments changes before its newest has a conda-meta, so
-                # other directories count too.
+                # Other directories count too: one of environments changes before its newest has a conda-meta.
                 signature |= signatures | directories
         return signature
 
