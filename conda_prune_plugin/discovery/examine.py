@@ -14,16 +14,16 @@ from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
 from .leftovers.conda_clean import find_other
-from .leftovers.leftover_evidence import with_archives, with_choices, with_links
+from .leftovers.leftover_evidence import with_evidence
 from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
+from .packages.cache_listing import held
 from .packages.inspection import Memory
 from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .packages.removal_evidence import gather_evidence, redundant_archives
 from .system.measure import Measure
-from .system.worker import WorkerPool
 
 #: The targets among what environments have.
 _IN_USE = Target.UNLINKED | Target.REDUNDANT
@@ -77,34 +77,21 @@ class Findings:
 
 
 def examine(
-    inventory: Inventory,
-    scope: Scope,
-    progress: Progress,
-    now: float,
-    measured: Measure | None = None,
-    workers: WorkerPool | None = None,
+    inventory: Inventory, scope: Scope, progress: Progress, now: float, measured: Measure | None = None
 ) -> Findings:
     """Return the evidence on what may go at the time `now`. Nothing is written.
 
-    `measured` gives what has been measured already; a `workers` makes it faster.
+    `measured` gives what has been measured already.
     """
-    return _Examination(inventory, scope, progress, measured, workers).findings(now)
+    return _Examination(inventory, scope, progress, measured).findings(now)
 
 
 class _Examination:
     """What the steps share."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        scope: Scope,
-        progress: Progress,
-        measured: Measure | None,
-        workers: WorkerPool | None,
-    ) -> None:
+    def __init__(self, inventory: Inventory, scope: Scope, progress: Progress, measured: Measure | None) -> None:
         self._scope = scope
         self._progress = progress
-        self._workers = workers
         self._memory = Memory(measured)
         self._names = Names(inventory.roots)
         self._referenced = references(inventory.roots)
@@ -112,14 +99,11 @@ class _Examination:
         self._search = scope.search if measured is None else replace(scope.search, contents=False)
         self._found = self._find_leftovers(inventory)
         self._inventory = self._found.inventory
-        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches, workers)
+        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches)
 
     def findings(self, now: float) -> Findings:
         """Take all steps."""
         scope, inventory = self._scope, self._inventory
-        if samples := self._memory.samples:
-            # In the other process, if there is one, until the answer is needed.
-            self._link_search.begin(samples)
         packages, remote = self._package_evidence()
         tarballs = self._tarballs(packages)
         looking = self._progress.phase("Looking for temporary files", len(inventory.roots))
@@ -127,17 +111,18 @@ class _Examination:
             scope.targets, inventory.caches, inventory.roots, self._memory.measured, now - scope.min_age, looking
         )
         chosen = self._matching(scope.only) if scope.only else None
-        held = self._held() if scope.measure_caches else 0
         soft_links = self._soft_links(packages)
         inventory, unseen = with_unseen(inventory, soft_links)
         return Findings(
             inventory=inventory,
             evidence=(*packages, *tarballs),
             chosen=chosen,
-            leftovers=self._leftovers(soft_links),
+            leftovers=with_evidence(
+                self._found, self._referenced, soft_links, scope.only, self._names, repair=self._search.repair
+            ),
             other=tuple(other),
             soft_links=soft_links,
-            held=held,
+            held=held(inventory.judged, self._progress.phase("Measuring the caches")) if scope.measure_caches else 0,
             notices=(*self._unmatched(), *remote, *unseen, *remarks),
         )
 
@@ -147,7 +132,7 @@ class _Examination:
             return LeftoverSearchResult(inventory)
         words = "Verifying packages" if self._search.hashes else "Looking for leftovers"
         progress = self._progress.counter(words)
-        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress, self._workers)
+        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress)
         return found if asked else LeftoverSearchResult(inventory, whole=found.whole)
 
     def _package_evidence(self) -> tuple[tuple[Evidence, ...], tuple[Notice, ...]]:
@@ -205,12 +190,6 @@ class _Examination:
         ]
         return redundant_archives(self._inventory.caches, entries, self._memory)
 
-    def _held(self) -> int:
-        """Return what the caches of which something may go hold: every file of them is looked at."""
-        from .packages.cache_listing import held
-
-        return held(self._inventory.judged, self._progress.phase("Measuring the caches"))
-
     def _soft_links(self, evidence: Iterable[Evidence]) -> SoftLinks:
         """Return what environments soft-link of what may go: of those that show a sign of soft links, or of all."""
         looking = self._progress.phase("Looking for soft links")
@@ -219,18 +198,9 @@ class _Examination:
             return self._link_search.everywhere(looking)
         measured = [m for item in evidence for _, m in item.measurements]
         measured += [item.measurement for item in leftovers if item.measurement is not None]
-        if not measured and not self._link_search.begun:
+        if not measured:
             return NO_SOFT_LINKS
         return self._link_search.where_signs_are((m.sample for m in measured if m.sample), looking)
-
-    def _leftovers(self, soft_links: SoftLinks) -> tuple[Leftover, ...]:
-        """Return the leftovers with what keeps them and what was chosen among them."""
-        roots, caches = self._inventory.roots, self._inventory.caches
-        leftovers = with_links(self._found.leftovers, roots, soft_links, self._found.whole)
-        if self._search.repair and any(map(self._is_in_use, leftovers)):
-            leftovers = with_archives(leftovers, self._inventory, self._referenced)
-        rules = [root.name or "" for root in roots if root.kind is RootKind.KEEP]
-        return tuple(with_choices(leftovers, caches, rules, self._scope.only, self._names)) if leftovers else ()
 
     def _is_in_use(self, item: Leftover) -> bool:
         return item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in self._referenced
