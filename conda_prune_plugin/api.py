@@ -205,13 +205,11 @@ def usage(options: UsageOptions | None = None) -> UsageResult:
 
     Raises as `discover` does, and `NoSuchEnvironmentError`.
     """
-    from .discovery.inventory import begin
-    from .discovery.system.worker import WorkerPool
     from .operations.prune.measure_usage import measure_usage
 
     options = _checked(options or UsageOptions())
-    with _silent() as interaction, WorkerPool(at_once=False) as workers:
-        return _complete(measure_usage(options, interaction.reporter, begin(workers)))
+    with _silent() as interaction:
+        return _complete(measure_usage(options, interaction.reporter))
 
 
 def list_runs(options: RestoreOptions | None = None) -> RunList:

@@ -1,92 +1,138 @@
-"""Frozen values as JSON values and back, checked against their types.
+"""Frozen values as JSON and back, checked against their types.
 
-For values that come from a process that is not trusted: what does not fit the annotations of the expected type is
-refused, and nothing but the expected types is ever made. Supported are frozen dataclasses, enums, tuples, mappings with
-string keys, optional values, and the values of JSON itself.
+One encoder for everything that leaves the process: receipts, notes, JSON documents, and the results of a process that
+works as another user. A dataclass becomes an object of its fields, an enum its value, a tuple or frozen set an array,
+and bytes a string with a character for each byte. Decoding refuses data that doesn't fit the annotations of the
+expected type, and creates nothing but these types: another user may have written it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache, partial
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+#: The metadata of a dataclass field that is left out while it has its default, and may be missing.
+OPTIONAL = types.MappingProxyType({"optional": True})
+
+#: The encoding that gives each byte the character of its number.
+_EACH_BYTE = "latin-1"
+
+_SCALARS = frozenset({type(None), bool, int, float, str})
 
 
 def encode(value: object) -> Any:
-    """Return a value as JSON values: dataclasses become lists of their fields, enums their values."""
+    """Return a value as JSON values all the way down: what is read back after ``json.dumps(value, default=unfold)``."""
+    if type(value) in _SCALARS:
+        return value
+    if isinstance(value, (list, tuple)):
+        return list(map(encode, value))
+    if isinstance(value, dict):
+        return {key: encode(item) for key, item in value.items()}
+    return encode(unfold(value))
+
+
+def unfold(value: object) -> Any:
+    """Return one level of a value that JSON has no form for: the argument ``default`` of ``json.dumps``.
+
+    Raises `TypeError` for a value that has no form here either.
+    """
     if isinstance(value, Enum):
         return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [encode(getattr(value, field.name)) for field in dataclasses.fields(value)]
+    if is_dataclass(value):
+        kind: Any = type(value)
+        written = _written(kind)
+        return {name: item for name, left_out in written if (item := getattr(value, name)) != left_out}
     if isinstance(value, bytes):
-        return "".join(map(chr, value))
-    if isinstance(value, tuple):
-        return list(map(encode, value))
+        return value.decode(_EACH_BYTE)
     if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in value.items()}
-    return value
+        return dict(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"{value!r:.80} has no form in JSON")
+
+
+@cache
+def _written(kind: Any) -> tuple[tuple[str, object], ...]:
+    """Return the names of a dataclass's fields, each with the value that is left out."""
+    return tuple((item.name, item.default if item.metadata == OPTIONAL else MISSING) for item in fields(kind))
 
 
 def decode(expected: object, data: object) -> Any:
-    """Return the value of a type that `encode` has turned into JSON values. Raises `ValueError` for anything else."""
-    return _decode(expected, data)
+    """Return the value of a type that was encoded to these JSON values. Raises `ValueError` for anything else.
+
+    Types may be dataclasses, enums, tuples, mappings with string keys, optional values, bytes, the scalars, and `Any`.
+    """
+    try:
+        return _decoder(expected)(data)
+    except OverflowError as error:
+        raise ValueError(f"a number is too large: {error}") from error
 
 
-def _decode(expected: Any, data: Any) -> Any:
+@cache
+def _decoder(expected: Any) -> Callable[[Any], Any]:
+    """Return the function that checks and converts JSON values of a type."""
     if get_origin(expected) is not None:
-        return _decode_generic(get_origin(expected), get_args(expected), data)
-    if expected is Any:
-        return data
-    if issubclass(expected, Enum):
-        return expected(data)
-    if dataclasses.is_dataclass(expected):
-        return _decode_fields(expected, data)
-    if expected is bytes:
-        _require(isinstance(data, str), data)
-        return bytes(map(ord, data))
-    _require(type(data) is expected or (expected is float and type(data) is int), data)
-    return float(data) if expected is float else data
+        return _generic_decoder(get_origin(expected), get_args(expected))
+    if expected in _DECODERS:
+        return _DECODERS[expected]
+    if is_dataclass(expected):
+        hints = get_type_hints(expected)
+        decoders = {item.name: (_decoder(hints[item.name]), item.metadata == OPTIONAL) for item in fields(expected)}
+        return partial(_dataclass, expected, decoders)
+    return expected if issubclass(expected, Enum) else partial(_checked, expected)
 
 
-def _decode_generic(origin: Any, arguments: tuple[Any, ...], data: Any) -> Any:
+def _generic_decoder(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
     if origin in (Union, types.UnionType):
-        return _decode_union(arguments, data)
+        (only,) = (_decoder(option) for option in arguments if option is not type(None))
+        return lambda data: None if data is None else only(data)
+    if origin is tuple and arguments[-1] is ...:
+        item = _decoder(arguments[0])
+        return lambda data: tuple(map(item, _checked(list, data)))
     if origin is tuple:
-        return _decode_tuple(arguments, data)
-    _require(isinstance(data, dict), data)
-    return {key: _decode(arguments[1], item) for key, item in data.items()}
+        return partial(_tuple, tuple(map(_decoder, arguments)))
+    value = _decoder(arguments[1])
+    return lambda data: {key: value(item) for key, item in _checked(dict, data).items()}
 
 
-def _decode_union(options: tuple[Any, ...], data: Any) -> Any:
-    if data is None and type(None) in options:
-        return None
-    (only,) = (option for option in options if option is not type(None))
-    return _decode(only, data)
+def _dataclass(expected: Any, decoders: Mapping[str, tuple[Callable[[Any], Any], bool]], data: Any) -> Any:
+    given = _checked(dict, data)
+    for name, (_, optional) in decoders.items():
+        if name not in given and not optional:
+            raise ValueError(f"{given!r:.80} has no {name}")
+    return expected(**{name: decoder(given[name]) for name, (decoder, _) in decoders.items() if name in given})
 
 
-def _decode_tuple(arguments: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
-    _require(isinstance(data, list), data)
-    if len(arguments) == 2 and arguments[1] is ...:
-        return tuple(_decode(arguments[0], item) for item in data)
-    _require(len(data) == len(arguments), data)
-    return tuple(map(_decode, arguments, data))
+def _tuple(decoders: tuple[Callable[[Any], Any], ...], data: Any) -> tuple[Any, ...]:
+    if len(_checked(list, data)) != len(decoders):
+        raise _unexpected(data)
+    return tuple(decoder(item) for decoder, item in zip(decoders, data))
 
 
-def _decode_fields(expected: Any, data: Any) -> Any:
-    hints = _hints(expected)
-    fields = dataclasses.fields(expected)
-    _require(isinstance(data, list) and len(data) == len(fields), data)
-    return expected(*(_decode(hints[field.name], item) for field, item in zip(fields, data)))
+def _float(data: Any) -> float:
+    if type(data) not in (int, float) or not math.isfinite(data):
+        raise _unexpected(data)
+    return float(data)
 
 
-@functools.cache
-def _hints(expected: type) -> Mapping[str, Any]:
-    return get_type_hints(expected)
+def _checked(kind: type, data: Any) -> Any:
+    # A bool is an int for `isinstance`.
+    if type(data) is not kind:
+        raise _unexpected(data)
+    return data
 
 
-def _require(fits: bool, data: object) -> None:
-    if not fits:
-        raise ValueError(f"{data!r:.80} is not what was expected")
+def _unexpected(data: object) -> ValueError:
+    return ValueError(f"{data!r:.80} is not what was expected")
+
+
+_DECODERS: Mapping[Any, Callable[[Any], Any]] = {
+    Any: lambda data: data,
+    bytes: lambda data: _checked(str, data).encode(_EACH_BYTE),
+    float: _float,
+}

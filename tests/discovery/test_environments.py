@@ -25,7 +25,7 @@ from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.demo.demo_packages import File, Package, build_package
 from conda_prune_plugin.discovery.clients.installations import usual_installations
-from conda_prune_plugin.discovery.packages import package_urls, provenance
+from conda_prune_plugin.discovery.packages import package_urls
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.inspection import Memory
 from conda_prune_plugin.discovery.packages.removal_evidence import redundant_archives
@@ -611,8 +611,8 @@ def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch
 
     def check() -> None:
         for url in (path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
-            assert provenance.irreplaceable(url, ()) is None
-        assert provenance.irreplaceable(elsewhere, ()) == "its source //server/a share/x is not there any more"
+            assert package_urls.irreplaceable(url, ()) is None
+        assert package_urls.irreplaceable(elsewhere, ()) == "its source //server/a share/x is missing"
 
     def as_from_python_3_14_on(url: str) -> str:
         if url.startswith("//"):
@@ -620,7 +620,7 @@ def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch
         return unquote(url)
 
     check()
-    monkeypatch.setattr(provenance, "url2pathname", as_from_python_3_14_on)
+    monkeypatch.setattr(package_urls, "url2pathname", as_from_python_3_14_on)
     check()
 
 

@@ -14,8 +14,8 @@ from paused import paused
 from tiny import Tiny, tiny_on
 
 from conda_prune_plugin.core.model import RootState
+from conda_prune_plugin.discovery.links.soft_link_signs import why_soft_links
 from conda_prune_plugin.discovery.links.soft_links import environments_of, soft_links
-from conda_prune_plugin.discovery.links.unseen_soft_links import why_soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.roots.environments import Sources
 from conda_prune_plugin.discovery.roots.watch import RootWatch

@@ -17,7 +17,7 @@ from conda_prune_plugin.core.model import Part, PartKind
 from conda_prune_plugin.demo.demo_packages import File, Package, build_channel, build_package
 from conda_prune_plugin.discovery.clients.archive_names import archive_dist, archive_suffixes
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
-from conda_prune_plugin.discovery.packages.extracted_metadata import describe
+from conda_prune_plugin.discovery.packages.package_identity import describe
 
 #: What the channel calls it, what its file and so its directory in a cache is called, and what it calls itself.
 CHANNEL, FILE, INSIDE = "channel-name-1.0-0", "File_Name-7-h0", "inner.name-1.0-0"

@@ -16,7 +16,7 @@ from machine import PYTHON, Machine
 from conda_prune_plugin.demo.demo_packages import build_channel
 from conda_prune_plugin.discovery.clients.archive_names import archive_suffixes
 from conda_prune_plugin.discovery.packages.archive_metadata import dist_in_archive
-from conda_prune_plugin.discovery.packages.extracted_metadata import describe
+from conda_prune_plugin.discovery.packages.package_identity import describe
 
 pytestmark = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("conda_pypi", "conda_rattler_solver"))) or ".whl" not in archive_suffixes(),

@@ -18,14 +18,14 @@ from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPack
 from conda_prune_plugin.discovery.clients.conda import conda_settings
 from conda_prune_plugin.discovery.envs.own_file_search import Boundaries, find_own_files
 from conda_prune_plugin.discovery.envs.use_evidence import gather
-from conda_prune_plugin.discovery.packages.integrity import file_sha256
+from conda_prune_plugin.discovery.packages.integrity import file_hash
 from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
 from conda_prune_plugin.discovery.roots.environments_txt import LARGEST_REGISTRY, MOST_LINES, registered_prefixes
 from conda_prune_plugin.discovery.roots.nearby_environments import nearby_envs_dirs
 from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
 from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends
 from conda_prune_plugin.execution.files.environments_txt_lines import take_out
-from conda_prune_plugin.presentation.envs_json import envs_document
+from conda_prune_plugin.presentation.environment_documents import envs_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,7 +246,7 @@ def test_neighbours_of_missing_environments_with_very_many_names_are_looked_for_
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-@pytest.mark.parametrize("read", [open_regular, lambda path: read_ends(path, 10, 4), file_sha256])
+@pytest.mark.parametrize("read", [open_regular, lambda path: read_ends(path, 10, 4), file_hash])
 def test_no_reader_of_large_files_waits_for_a_pipe_or_reads_a_device(
     tmp_path: Path, read: Callable[[str], Any]
 ) -> None:

@@ -61,8 +61,12 @@ class Theirs:
         return {path.lstat().st_uid for path in (self.tiny.cache, *self.tiny.cache.rglob("*"))}
 
     def plant(self, **entry: Any) -> str:
-        """Write the receipt of a finished run, and return its id."""
-        folder = self.tiny.cache / STATE / "20990101T000000Z-00000000"
+        """Write the receipt of a finished run in the cache, and return its id."""
+        return self.plant_in(self.tiny.cache, **entry)
+
+    def plant_in(self, place: Path, **entry: Any) -> str:
+        """Write the receipt of a finished run in a directory, and return its id."""
+        folder = place / STATE / "20990101T000000Z-00000000"
         folder.mkdir(parents=True)
         values = {"dist": "secret-1-0", "files": 1, "apparent": 0, "reclaimable": 0, "last_used": None, "source": None}
         values |= {"parts": [{"kind": "archive", "name": "secret-1-0.conda", "number": "0"}]}
@@ -99,6 +103,21 @@ def test_what_root_does_there_leaves_nothing_of_roots(theirs: Theirs) -> None:
     assert [item["result"] for item in purged["runs"]] == ["purged"]
     assert theirs.owners() == {NOBODY}
     assert not (theirs.tiny.cache / STATE).exists()
+
+
+def test_one_purge_takes_archives_that_root_wrote_and_backups_of_the_same_cache(theirs: Theirs) -> None:
+    archives = theirs.directory / "archives"
+    archives.mkdir(mode=0o700)
+    theirs.tiny.add("a-1-0")
+    assert theirs.run(*PRUNE, "--backup-to", str(archives))["success"] is True
+    theirs.tiny.add("b-1-0")
+    assert theirs.run(*PRUNE, "--backup")["success"] is True
+
+    purged = json.loads(run(theirs.sandbox, "prune", "purge", "--all", "--lock-timeout", "1", "--yes", "--json").output)
+
+    assert [item["result"] for item in purged["runs"]] == ["purged", "purged"]
+    assert not (theirs.tiny.cache / STATE).exists()
+    assert list(archives.iterdir()) == []
 
 
 @pytest.mark.parametrize("run_id", ["last", None])
@@ -207,6 +226,27 @@ def test_a_package_that_was_deleted_is_fetched_as_its_owner(theirs: Theirs) -> N
     assert [item["result"] for item in document["outcomes"]] == ["restored"], document["outcomes"][0]["error"]
     assert (theirs.tiny.cache / channel.name).read_bytes() == channel.read_bytes()
     assert theirs.owners() == {NOBODY}
+
+
+@pytest.mark.parametrize("run_id", ["last", None])
+def test_an_environment_is_not_rebuilt_as_a_receipt_of_another_user_says(theirs: Theirs, run_id: str | None) -> None:
+    channel = build_package(Package("b", "1", "0"), theirs.directory / "channel", ".conda")
+    envs = theirs.sandbox.envs
+    envs.chmod(0o1777)
+    part = {"kind": "environment", "name": "e", "number": "0"}
+    planted = theirs.plant_in(envs, dist="e", parts=[part])
+    exports = envs / STATE / planted / "environment-exports" / "e"
+    exports.mkdir(parents=True)
+    (exports / "explicit.txt").write_text(f"@EXPLICIT\nfile://{channel}\n")
+    (exports / "pip.json").write_text("[]")
+    for path in (envs / STATE).rglob("*"):
+        os.chown(path, NOBODY, NOBODY)
+
+    document = json.loads(run(theirs.sandbox, "prune", "restore", run_id or planted, "--json").output)
+
+    assert document["success"] is False
+    assert not (envs / "e").exists()
+    assert not (theirs.tiny.cache / "b-1-0").exists()
 
 
 AGE = ("prune", "envs", "--unused-for", "0", "--remove", "--yes", "--json")

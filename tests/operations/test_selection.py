@@ -14,8 +14,8 @@ from machine import UNREFERENCED, allocated, contents, listing
 from tiny import Tiny, write_archive
 
 from conda_prune_plugin.core.model import ReasonKind, Root, RootState
+from conda_prune_plugin.discovery.links.soft_link_signs import why_soft_links
 from conda_prune_plugin.discovery.links.soft_links import soft_links
-from conda_prune_plugin.discovery.links.unseen_soft_links import why_soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def test_what_a_channel_has_no_more_stays_when_it_is_asked(machine: Machine) -> 
     assert _dists(plan["remove"]) == UNREFERENCED - {"libalpha-1.0-0"}
     kept = next(item for item in plan["keep"] if item["dist"] == "libalpha-1.0-0")
     assert [reason["kind"] for reason in kept["reasons"]] == ["irreplaceable"]
-    assert "does not have it any more" in kept["reasons"][0]["detail"]
+    assert "no longer has it" in kept["reasons"][0]["detail"]
     assert _removed(machine) == UNREFERENCED
     # Though conda, which was asked, keeps indexes in the cache.
     assert listing(machine.directory) == before

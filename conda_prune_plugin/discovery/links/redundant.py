@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,13 +12,10 @@ from ...core.accounting import without
 from ...core.evidence import Evidence, Remainder
 from ...core.file_status import allocated, is_directory
 from ...core.layout import RECORD
-from ...core.model import Cache, Client, Entry, Inventory, PartKind, Root, RootKind
+from ...core.model import Cache, Client, Entry, Inventory, PartKind, ReasonKind, Root, RootKind
 from ...core.rules.reachability import SoftLinks
-from ..packages.integrity import archive_record
-from ..system.safe_read import open_regular, read_object
-
-#: Read at a time, in bytes.
-_BLOCK = 1 << 20
+from ..packages.integrity import archive_record, file_hash
+from ..system.safe_read import read_object
 
 
 def held_elsewhere(evidence: Iterable[Evidence], entries: Collection[Entry]) -> tuple[Evidence, ...]:
@@ -47,8 +43,9 @@ def redundant(
     for done, item in enumerate(evidence):
         progress(done)
         if item.doubt is None and item.unreadable is None and not item.aliases:
-            found.append(_redundant_part(of_path[item.entry.cache], item, records))
-    return tuple(double for double in found if double is not None)
+            part = _redundant_part(of_path[item.entry.cache], item, records)
+            found += [part] if part is not None else []
+    return tuple(found)
 
 
 def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | None:
@@ -64,7 +61,9 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
         archive = min(archives, key=lambda name: (not name.endswith(".conda"), name))
         record = archive_record(directory, archive, read_object(os.path.join(directory, RECORD)))
         path = os.path.join(cache.real_path, archive)
-        sound = "url" in record and _has_hash(path, record.get("sha256"), record.get("md5"))
+        algorithm = "sha256" if record.get("sha256") else "md5"
+        expected = str(record.get(algorithm) or "").lower()
+        sound = "url" in record and expected and file_hash(path, algorithm) == expected
     except (OSError, ValueError) as error:
         failures.note(error)
         return None
@@ -73,7 +72,7 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
     if not sound or (not whole and measured[extracted].files == 1):  # The record is all that is in there.
         return None
     beside = tuple((part, one.identity) for part, one in item.measurements if part.kind is PartKind.ARCHIVE)
-    item = replace(item, outside=0, irreplaceable=None, beside=beside)
+    item = replace(item, outside=0, irreplaceable=None, beside=beside, excuse=ReasonKind.EXTRACTED)
     if whole:
         return item
     measured[extracted] = without(measured[extracted], remainder)
@@ -81,24 +80,13 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
 
 
 def _remainder(directory: str) -> Remainder:
-    """Return what stays of an extracted directory. Raises `OSError`, or `ValueError` if it is not that simple."""
+    """Return the part of an extracted directory that stays. Raises `OSError`, or `ValueError` if that isn't a file."""
     info, record = (os.lstat(os.path.join(directory, name)) for name in (os.path.dirname(RECORD), RECORD))
     if not is_directory(info) or not stat.S_ISREG(record.st_mode):
-        raise ValueError(f"{RECORD} is no regular file")
+        raise ValueError(f"{RECORD} is not a regular file")
     kept = [os.lstat(directory), info, *([record] if record.st_nlink == 1 else ())]
     path = tuple(RECORD.split(os.sep))
     return Remainder(path, record.st_dev, record.st_ino, record.st_size, sum(map(allocated, kept)))
-
-
-def _has_hash(path: str, sha256: object, md5: object) -> bool:
-    """Return whether a file has the hash that was recorded; the better one, if there are two."""
-    if not (sha256 or md5):
-        return False
-    digest = hashlib.sha256() if sha256 else hashlib.md5(usedforsecurity=False)
-    with open_regular(path) as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest() == str(sha256 or md5).lower()
 
 
 def may_be_unlinked(
@@ -117,7 +105,7 @@ def may_be_unlinked(
 def unlinked(evidence: Iterable[Evidence], entries: frozenset[Entry]) -> tuple[Evidence, ...]:
     """Return those of the entries that were measured and have no hard link from anywhere but a cache."""
     return tuple(
-        item
+        replace(item, excuse=ReasonKind.UNLINKED)
         for item in evidence
         if item.entry in entries and not item.outside and item.doubt is None and item.unreadable is None
     )

@@ -1,4 +1,4 @@
-"""Metadata of an archive that conda did not download, and that may be anything."""
+"""The metadata of an archive that conda didn't download, and that may be anything."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import posixpath
 import stat
 import tarfile
 from collections.abc import Collection, Iterator
-from email.message import Message
 
 from ... import failures
 from ..clients.archive_names import is_wheel
 from ..system.safe_read import dist_of, is_of_content
 
-#: A larger .tar.bz2 is not searched for its metadata: these may lie at its end, and unpacking takes its time. In bytes.
+#: A larger .tar.bz2 is not searched for its metadata, which may be at its end: unpacking takes time. In bytes.
 LARGEST_SEARCHED = 64 << 20
 
-#: What is larger is no index, whatever it is called: a few bytes of an archive may unpack to any number. In bytes.
+#: The largest index that is read, in bytes: a few bytes of an archive may unpack to any number.
 LARGEST_INDEX = 1 << 20
 
 _INDEX = "info/index.json"
@@ -27,13 +26,10 @@ _PURE = "py3-none-any"
 
 
 def dist_in_archive(path: str) -> str:
-    """Return the dist that an archive holds.
-
-    Raises `OSError`, or `ValueError` with the reason why it is not known.
-    """
+    """Return the dist that an archive holds. Raises `OSError`, or `ValueError` with the reason why it is unknown."""
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("its archive is no regular file")
+        raise ValueError("its archive is not a regular file")
     if path.endswith(".tar.bz2") and status.st_size > LARGEST_SEARCHED:
         raise ValueError("its archive was not downloaded by conda and is too large to look into")
     try:
@@ -74,21 +70,16 @@ def _dist_in_wheel(path: str) -> str | None:
             directory, _, file_name = item.filename.partition("/")
             if directory.endswith(".dist-info") and file_name == "WHEEL" and item.file_size <= LARGEST_INDEX:
                 headers = BytesHeaderParser().parsebytes(archive.read(item))
-                return dist_of({"name": name, "version": version, "build": _wheel_build(headers)})
+                tags = headers.get_all("Tag") or [_PURE]
+                tag = _PURE if _PURE in tags or max(tags).endswith("-none-any") else max(tags)
+                number = headers.get("Build", "")
+                build = f"{tag}_{int(number) if number.isdigit() else 0}".replace("-", "_")
+                return dist_of({"name": name, "version": version, "build": build})
     return None
 
 
-def _wheel_build(headers: Message) -> str:
-    tags = headers.get_all("Tag") or [_PURE]
-    tag = max(tags)
-    if _PURE in tags or tag.endswith("-none-any"):
-        tag = _PURE
-    number = headers.get("Build", "")
-    return f"{tag}_{int(number) if number.isdigit() else 0}".replace("-", "_")
-
-
 def holds_package(path: str) -> bool:
-    """Return whether an archive can be read as a package. Raises `OSError`."""
+    """Return True if an archive can be read as a package. Raises `OSError`."""
     try:
         dist_in_archive(path)
     except ValueError:
@@ -97,11 +88,10 @@ def holds_package(path: str) -> bool:
 
 
 def require_contained(path: str) -> None:
-    """Refuse a package archive that would write outside of the directory that it is extracted into.
+    """Refuse a package archive that would write outside of the directory it is extracted into.
 
     Extraction follows the links that it has made, and a name that comes twice is written through what the first one
-    made: a hard link to a file of the caller's, say. No package needs either (tarfile's own documentation, "Extraction
-    filters", names both).
+    made, such as a hard link to a file of the caller. No package needs either (see tarfile's "Extraction filters").
 
     Raises `ValueError` with the reason, or `OSError`.
     """
@@ -143,8 +133,8 @@ def _members(path: str) -> Iterator[tarfile.TarInfo]:
 
 
 def _escapes(member: tarfile.TarInfo, name: str, seen: Collection[str], links: Collection[str]) -> str | None:
-    """Return what is wrong with a member, None if it stays inside of what was extracted so far."""
-    if _leads_out(name):
+    """Return why a member is unsafe to extract after those seen so far, None if it is safe."""
+    if posixpath.isabs(name) or name == ".." or name.startswith("../") or "\0" in name:
         return "lies outside"
     if name in seen and not member.isdir():
         return "comes twice"
@@ -155,9 +145,5 @@ def _escapes(member: tarfile.TarInfo, name: str, seen: Collection[str], links: C
     if member.islnk() and posixpath.normpath(member.linkname) not in seen:
         return f"is a hard link to {member.linkname!r}, which is not in the package"
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
-        return "is no file, directory or link"
+        return "is not a file, directory or link"
     return None
-
-
-def _leads_out(name: str) -> bool:
-    return posixpath.isabs(name) or name == ".." or name.startswith("../") or "\0" in name

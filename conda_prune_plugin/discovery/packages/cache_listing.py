@@ -1,19 +1,19 @@
-"""List package caches and their entries, with one listing of each directory.
+"""List package caches and their entries, with one listing of each directory, and measure whole caches.
 
-`PackageCacheData` is not asked: to load a writable cache it extracts archives, deletes what it can't read and writes
+`PackageCacheData` isn't used: to load a writable cache it extracts archives, deletes what it can't read and writes
 ``info/repodata_record.json``. A differential test holds this listing against its answer.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ... import failures
 from ...core.dist_names import is_dist_name
-from ...core.file_status import ON_WINDOWS, irremovable
-from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, RATTLER_LOCK
+from ...core.file_status import ON_WINDOWS, allocated, irremovable, is_directory, listed_status
+from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, RATTLER_LOCK, STATE
 from ...core.model import Cache, Client, Entry, Part, PartKind
 from ...core.notices import UNREADABLE, Notice
 from ...errors import NoSuchDirectoryError, NotACacheError
@@ -21,6 +21,7 @@ from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.mamba_nested import nested_directories
 from ..leftovers.leftover_names import is_leftover_name
+from ..system.tree_walk import walk
 
 _NONE: Mapping[str, Client] = {}
 
@@ -28,10 +29,10 @@ _NONE: Mapping[str, Client] = {}
 def find_caches(
     configured: Iterable[str], named: Iterable[str], others: Mapping[str, Client] = _NONE
 ) -> tuple[tuple[Cache, ...], tuple[Notice, ...]]:
-    """Return the caches, each with the directories nested in it, and what is wrong with those that were skipped.
+    """Return the caches, each with the directories nested in it, and notices on those that can't be read.
 
-    `named` are the user's choice and replace the configured ones; they must exist. Of the configured ones those that
-    don't exist are skipped in silence: conda names more than it creates. `others` are configured for other clients.
+    `named` are the user's choice and replace the configured ones; they must exist. Configured ones that don't exist are
+    skipped: conda names more than it creates. `others` are configured for other clients.
 
     Raises `NoSuchDirectoryError` or `NotACacheError` for a named one.
     """
@@ -61,9 +62,9 @@ def find_caches(
 
 
 def list_cache(path: str, client: Client | None = None, top: str | None = None) -> Cache:
-    """Return the cache at an absolute path; without its `client` it is looked at what was put there.
+    """Return the cache at an absolute path. Raises `OSError` if it can't be listed.
 
-    `top` is the real path of the cache that it is nested in. Raises `OSError` if it can't be listed.
+    client: whose it is; None to tell that from its files. top: the real path of the cache that it is nested in.
     """
     real_path = failures.realpath(path)
     parts: dict[str, list[Part]] = {}
@@ -95,7 +96,7 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
 
 
 def _owner(real_path: str) -> str | None:
-    """Return the user who may remove what the caller may not, if it is another."""
+    """Return the name of a cache's owner, None for the caller's own cache."""
     try:
         import pwd
 
@@ -114,14 +115,14 @@ def _locked(lock: Part) -> str:
 
 
 def _nested(cache: Cache) -> Iterator[Cache]:
-    # mamba makes that before anything else; without it this may be any directory, and large.
+    # mamba makes this file first; without it this may be any directory, and large.
     if cache.client == Client.RATTLER or not failures.lexists(os.path.join(cache.real_path, MAGIC)):
         return
     for real_path in sorted(nested_directories(cache.real_path)):
         with suppress(OSError):
             path = os.path.join(cache.path, os.path.relpath(real_path, cache.real_path))
             found = list_cache(path, None, cache.real_path)
-            # Where conda's cache is all of rattler's caches, that of its packages lies in there.
+            # A directory that is conda's cache and rattler's home too has rattler's packages below it.
             yield found if found.client == Client.RATTLER else replace(found, client=Client.MAMBA)
 
 
@@ -137,7 +138,7 @@ def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
             yield dist, Part(PartKind.ARCHIVE, name, is_link)
         elif is_link and is_dist_name(name):
             yield name, Part(PartKind.EXTRACTED, name, is_link=True)
-    # Only a renamed archive makes a directory whose name is no dist; the few of them are worth a stat.
+    # Only a renamed archive makes a directory whose name isn't a dist, so few need this stat.
     elif is_dist_name(name) or failures.isfile(os.path.join(item.path, INDEX)):
         yield name, Part(PartKind.EXTRACTED, name)
 
@@ -165,3 +166,42 @@ def _require_cache(path: str) -> None:
             hint="Run as a user who can read it, or leave it out.",
             path=os.path.abspath(path),
         ) from error
+
+
+def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
+    """Return the bytes on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out.
+
+    `progress` is called with the number of directories seen so far.
+    """
+    seen: set[tuple[int, int]] = set()
+    total = 0
+
+    def count(status: os.stat_result) -> bool:
+        """Add an inode; return False if it was added before."""
+        nonlocal total
+        if (key := (status.st_dev, status.st_ino)) in seen:
+            return False
+        if status.st_nlink > 1:
+            seen.add(key)
+        total += allocated(status)
+        return True
+
+    def enter(directory: str) -> bool:
+        try:
+            status = os.lstat(directory)
+            return count(status) and is_directory(status)
+        except OSError as error:
+            failures.note(error)
+            return False
+
+    caches = tuple(caches)
+    # What is nested in one of them is met there.
+    tops = {cache.real_path for cache in caches}
+    skip = {os.path.join(path, STATE) for path in tops}
+    first = (cache.real_path for cache in caches if cache.top not in tops)
+    for number, (_, _, others) in enumerate(walk(*first, skip=skip, enter=enter)):
+        progress(number)
+        for entry in others:
+            with suppress(OSError):
+                count(listed_status(entry))
+    return total

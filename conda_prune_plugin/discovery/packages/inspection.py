@@ -1,15 +1,14 @@
 """Inspect an entry in one pass: measure it, read its metadata, check its integrity.
 
-Nothing is asked twice: one listing a directory, one stat a file, one reading of each piece of metadata serve all three.
+One listing a directory, one stat a file and one reading of each metadata file serve all three.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ... import failures
@@ -21,86 +20,62 @@ from ..clients.archive_names import archive_suffixes
 from ..system.measure import Measure, Statuses, measure
 from ..system.mounts import mount_points
 from .archive_metadata import holds_package
-from .extracted_metadata import Description, describe
 from .integrity import Damage, Enough, archive_damage, archive_record, directory_damage, is_record_only
+from .package_identity import Description, describe
 from .package_urls import without_credentials
 
-#: What shows that a directory was a package. Not info/files, which is a name that anybody might give.
+#: The files that make a directory a package. Not info/files, which is a common name.
 _METADATA = tuple(
     os.path.join("info", name) for name in ("index.json", "paths.json", "repodata_record.json", "about.json")
 )
 
 
-#: What every client writes into an environment that it makes, and no package brings along.
+#: The file that every client writes into an environment, and that no package contains.
 _HISTORY = os.path.join(META, "history")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inspected:
-    """What a look at an entry has shown.
+    """The damage found in an entry, by part. sure: there is no doubt on the other parts."""
 
-    measurements and descriptions: by path, of what could be read.
-    damages: the parts that are not whole. sure: no other part could be in doubt.
-    """
-
-    measurements: Mapping[str, Measurement]
-    descriptions: Mapping[str, Description]
-    damages: Mapping[Part, Damage]
-    sure: bool
+    damages: dict[Part, Damage] = field(default_factory=dict)
+    sure: bool = True
 
 
 class Memory:
-    """What was found at paths, so that it is looked for once, whoever asks.
-
-    measured: gives what another process has measured.
-    """
+    """Measurements and descriptions by path, so that each is made once; `measured` gives those made before."""
 
     def __init__(self, measured: Measure | None = None) -> None:
-        self._measure = measured or functools.partial(_measure, mounts=mount_points())
+        self._mounts = mount_points()
+        self._measured = measured or self._measure
         self._measurements: dict[str, Measurement] = {}
         self._descriptions: dict[str, Description] = {}
 
-    def learn(self, looked: Inspected) -> None:
-        """Remember what a look has shown."""
-        self._measurements.update(looked.measurements)
-        self._descriptions.update(looked.descriptions)
-
-    @property
-    def samples(self) -> list[str]:
-        """The samples of all that was looked at."""
-        return [measurement.sample for measurement in self._measurements.values() if measurement.sample]
-
     def measured(self, path: str) -> Measurement:
         """Return the measurement of something. Raises `OSError`."""
-        return self._measurements.get(path) or self._measure(path)
+        return self._measurements.get(path) or self._measured(path)
 
-    def described(self, path: str) -> Description:
-        """Return what an extracted directory says of itself. Raises `OSError` or `ValueError`."""
+    def look(self, path: str, statuses: Statuses | None = None, top: os.stat_result | None = None) -> None:
+        """Measure a part of an entry, and remember it. statuses, top: as for `measure`. Raises `OSError`."""
+        self._measurements[path] = self._measure(path, statuses, top)
+
+    def described(self, path: str, statuses: Statuses | None = None) -> Description:
+        """Return the identity of an extracted directory. Raises `OSError` or `ValueError`."""
         if path not in self._descriptions:
-            self._descriptions[path] = describe(path)
+            self._descriptions[path] = describe(path, statuses)
         return self._descriptions[path]
 
-
-def _measure(path: str, mounts: frozenset[str], statuses: Statuses | None = None) -> Measurement:
-    """Measure a part of an entry, and look whether somebody has made an environment in there, which would go with it.
-
-    `statuses` is filled with what is below. Raises `OSError`.
-    """
-    statuses = {} if statuses is None else statuses
-    measurement = measure(path, mounts=mounts, statuses=statuses)
-    # Nearly never, and asked of all names at once: this is done for every file of every candidate.
-    if _HISTORY not in "\0".join(statuses):
+    def _measure(self, path: str, statuses: Statuses | None = None, top: os.stat_result | None = None) -> Measurement:
+        """Measure a part of an entry, and note an environment that lies in it, which would be removed with it."""
+        statuses = {} if statuses is None else statuses
+        measurement = measure(path, mounts=self._mounts, top=top, statuses=statuses)
+        # Nearly never, and asked of all names at once: this is done for every file of every candidate.
+        if _HISTORY in "\0".join(statuses):
+            for name in statuses:
+                prefix, _, rest = os.path.join(path, name).rpartition(os.sep + _HISTORY)
+                if prefix and not rest:
+                    return replace(measurement, obstacle=f"an environment lies in it: {prefix}")
         return measurement
-    found = next((name for name in statuses if name.endswith(_HISTORY) and _history_of(path, name)), None)
-    if found is None:
-        return measurement
-    return replace(measurement, obstacle=f"an environment lies in it: {_history_of(path, found)}")
-
-
-def _history_of(top: str, name: str) -> str | None:
-    """Return the environment whose history a name below a directory is, None if it is another file."""
-    prefix, meta = os.path.split(os.path.dirname(os.path.join(top, name)))
-    return prefix if meta == META else None
 
 
 def _is_file(path: str, status: os.stat_result | None) -> bool:
@@ -109,162 +84,92 @@ def _is_file(path: str, status: os.stat_result | None) -> bool:
     return stat.S_ISREG(status.st_mode) or failures.isfile(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Entries of one cache: its directory without symbolic links, and the urls of their archives.
+def inspect(
+    memory: Memory, cache: str, entry: Entry, urls: Mapping[str, str], contents: Enough | None = None
+) -> Inspected:
+    """Inspect the extracted directory and the archives of an entry; no symbolic link is followed.
 
-    suffixes: of archives; the process that looks at a batch may know nothing of conda.
+    memory: learns measurements and descriptions. cache: the real path of its cache. urls: of all archives that conda
+    has fetched into that. contents: read all files until this returns True; None to compare names and sizes only.
     """
-
-    directory: str
-    entries: tuple[Entry, ...]
-    urls: Mapping[str, str]
-    suffixes: tuple[str, ...]
-
-
-def inspect(batch: Batch, entry: Entry, mounts: frozenset[str], *, contents: Enough | None = None) -> Inspected:
-    """Look at the extracted directory and the archives of an entry of a batch; no symbolic link is followed.
-
-    mounts: the mount points. contents: read them all, as long as that is not enough.
-    """
-    looking = _Inspection(batch, entry, mounts, contents)
-    damages: dict[Part, Damage] = {}
-    for part in entry.parts:
-        try:
-            damage = looking.at(part)
-        except OSError as error:
-            failures.note(error)
-            # What can't be read is no leftover for that; the evidence will say so.
-            looking.sure = False
-        else:
-            if damage is not None:
-                damages[part] = damage
-    return Inspected(looking.measurements, looking.descriptions, damages, looking.sure)
-
-
-#: So many that handing them over costs little, and so few that nobody waits for the other one's last.
-BATCH = 16
-
-
-def batches(directory: str, entries: Sequence[Entry], urls: Mapping[str, str], size: int) -> Iterator[Batch]:
-    """Divide the entries of a cache; `urls` are those of all archives that conda has fetched into it."""
-    suffixes = archive_suffixes()
-    for first in range(0, len(entries), size):
-        some = tuple(entries[first : first + size])
-        names = (entry.dist + suffix for entry in some for suffix in suffixes)
-        yield Batch(directory, some, {name: urls[name] for name in names if name in urls}, suffixes)
-
-
-class Inspecting:
-    """The work of looking at batches of entries, for a worker pool; `progress` is told how many were looked at here."""
-
-    def __init__(
-        self,
-        mounts: frozenset[str],
-        *,
-        contents: Enough | None = None,
-        progress: Callable[[int], object] = lambda entries: None,
-    ) -> None:
-        self._mounts = mounts
-        self._contents = contents
-        self._progress = progress
-
-    def __reduce__(self) -> tuple[type[Inspecting], tuple[frozenset[str]]]:
-        # Nobody sees the progress of the other process, which reads no contents: that is for threads.
-        return Inspecting, (self._mounts,)
-
-    def do(self, batch: Batch) -> list[Inspected]:
-        """Return what is seen at each entry."""
-        found = []
-        for entry in batch.entries:
-            found.append(inspect(batch, entry, self._mounts, contents=self._contents))
-            self._progress(1)
-        return found
-
-    do_in_worker = do
-
-    def take(self, found: list[Inspected]) -> list[Inspected]:
-        """Return what was seen in the other process."""
-        self._progress(len(found))
-        return found
+    return _Inspection(memory, cache, entry, urls, contents).result()
 
 
 class _Inspection:
-    """What the looks at the parts of one entry share."""
+    """The inspection of one entry."""
 
-    def __init__(self, batch: Batch, entry: Entry, mounts: frozenset[str], contents: Enough | None) -> None:
-        self.measurements: dict[str, Measurement] = {}
-        self.descriptions: dict[str, Description] = {}
-        self.sure = True
-        self._directory = batch.directory
+    def __init__(
+        self, memory: Memory, cache: str, entry: Entry, urls: Mapping[str, str], contents: Enough | None
+    ) -> None:
+        self._memory = memory
+        self._cache = cache
         self._entry = entry
-        self._urls = batch.urls
-        self._suffixes = batch.suffixes
-        self._mounts = mounts
+        self._archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link]
+        self._record: Mapping[str, Any] | None = None
+        self._urls = urls
         self._contents = contents
+        self._seen = Inspected()
 
-    def at(self, part: Part) -> Damage | None:
-        """Return what is wrong with a part, None if nothing is or it can't be told. Raises `OSError`."""
-        path = os.path.join(self._directory, part.name)
-        if part.kind is PartKind.EXTRACTED and not part.is_link:
-            return self._extracted(path)
-        if part.kind is PartKind.ARCHIVE and not part.is_link:
-            return self._archive(path, part.name)
-        self.sure = self.sure and not part.is_link
-        return None
+    def result(self) -> Inspected:
+        """Return the damage in its parts."""
+        for part in self._entry.parts:
+            path = os.path.join(self._cache, part.name)
+            damage = None
+            try:
+                if part.is_link:
+                    self._seen.sure = False
+                elif part.kind is PartKind.EXTRACTED:
+                    damage = self._extracted(path)
+                elif part.kind is PartKind.ARCHIVE:
+                    damage = self._archive(path, part.name)
+            except OSError as error:
+                failures.note(error)
+                # An unreadable part isn't a leftover; the evidence reports it.
+                self._seen.sure = False
+            if damage is not None:
+                self._seen.damages[part] = damage
+        return self._seen
 
     def _extracted(self, path: str) -> Damage | None:
         statuses: Statuses = {}
-        self.measurements[path] = _measure(path, self._mounts, statuses)
+        self._memory.look(path, statuses)
+        indexed = False
         with suppress(OSError, ValueError):
-            self.descriptions[path] = describe(path, statuses)
-        described = self.descriptions.get(path)
-        indexed = described is not None and described.indexed
-        if not self._was_package(path, statuses):
-            self.sure = False
-            return None
-        if is_record_only(statuses) and self._records_archive(path):
-            # Nothing of it may make somebody believe that the archive beside it is superfluous.
-            self.sure = False
+            described = self._memory.described(path, statuses)
+            self._record, indexed = described.record, described.indexed
+        # A record without a package must not make the archive beside it look superfluous.
+        record = self._record or {}
+        alone = is_record_only(statuses) and any(archive_record(path, name, record) for name in self._archives)
+        if alone or not self._was_package(path, statuses):
+            self._seen.sure = False
             return None
         return directory_damage(path, statuses=statuses, indexed=indexed, contents=self._contents)
 
-    def _records_archive(self, path: str) -> bool:
-        described = self.descriptions.get(path)
-        archives = (part.name for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
-        return described is not None and any(archive_record(path, name, described.record) for name in archives)
-
     def _was_package(self, path: str, statuses: Statuses) -> bool:
-        """Return whether a directory ever was a package: anything may be called so, as channels in mamba's caches.
+        """Return True if a directory was a package once; other directories may have the name of one.
 
-        It has metadata, or conda has fetched its archive, or nothing is in it at all, or its archive is a package:
-        another user's directory may lie beside an archive of it. An environment is none.
+        It has metadata, or is empty, or conda has fetched its archive, or the archive beside it is a package. An
+        environment isn't one.
         """
         if META in statuses:
             return False
-        if not statuses or any(_is_file(os.path.join(path, name), statuses.get(name)) for name in _METADATA):
-            return True
-        if any(self._entry.dist + suffix in self._urls for suffix in self._suffixes):
-            return True
-        archives = (part for part in self._entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link)
-        return any(holds_package(os.path.join(self._directory, part.name)) for part in archives)
+        return (
+            not statuses
+            or any(_is_file(os.path.join(path, name), statuses.get(name)) for name in _METADATA)
+            or any(self._entry.dist + suffix in self._urls for suffix in archive_suffixes())
+            or any(holds_package(os.path.join(self._cache, name)) for name in self._archives)
+        )
 
     def _archive(self, path: str, name: str) -> Damage | None:
         status = os.lstat(path)
-        self.measurements[path] = measure(path, mounts=self._mounts, top=status)
+        self._memory.look(path, top=status)
         if not stat.S_ISREG(status.st_mode):
-            self.sure = False
+            self._seen.sure = False
             return None
-        record = self._record_of(name)
+        record = archive_record(os.path.join(self._cache, self._entry.dist), name, self._record)
+        url, last = record.get("url"), self._urls.get(name)
+        # The record is of an archive with this name from another channel.
+        if isinstance(url, str) and last and without_credentials(url) != without_credentials(last):
+            record = {}
         known = bool(record) or name in self._urls
         return archive_damage(path, status.st_size, record, known=known, contents=self._contents)
-
-    def _record_of(self, archive: str) -> Mapping[str, Any]:
-        """Return what is recorded of an archive; nothing if it came from another channel that has one of this name."""
-        directory = os.path.join(self._directory, self._entry.dist)
-        described = self.descriptions.get(directory)
-        record = archive_record(directory, archive, None if described is None else described.record)
-        url, last = record.get("url"), self._urls.get(archive)
-        if not isinstance(url, str) or not last or url == last:
-            return record
-        return record if without_credentials(url) == without_credentials(last) else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ... import failures
@@ -15,22 +15,22 @@ from ..system.safe_read import dist_of, read_object
 from .package_identity import Names
 from .package_urls import read_urls
 
-#: What the name of an entry says by itself; for all else its record has to be opened.
+#: The fields that the name of an entry tells; for all others its record has to be opened.
 _IN_THE_NAME = frozenset({"name", "version", "build"})
 
-#: What a record says of the archive that was extracted, and not of another one of the same package.
+#: The fields of a record that are those of the archive it was extracted from, not of another one of the package.
 _OF_ONE_ARCHIVE = frozenset({"fn", "md5", "sha256"})
 
 
 def matching(
     texts: Iterable[str], caches: Iterable[Cache], *, doubtful: bool, names: Names | None = None
 ) -> frozenset[Entry]:
-    """Return the entries that match one of the specifications, or bear its very name.
+    """Return the entries that match one of the specifications, or have its text as a name.
 
-    doubtful: whether those are among them of which it can't be said, because what they have to match is not known.
-    names: by which entries are known, where environments have been read.
+    doubtful: include those whose metadata doesn't say whether they match. names: of the entries, if environments have
+    been read.
 
-    Raises `ValueError` for what is no specification.
+    Raises `ValueError` for an invalid specification.
     """
     names = names or Names()
     specs = {text: parse_spec(text) for text in texts}
@@ -57,17 +57,11 @@ def _matches(spec: PackageSpec, cache: Cache, entry: Entry, names: Iterable[str]
         if not known or spec.fields - _IN_THE_NAME:
             opened = _from_metadata(cache, entry)
             records = [{**record, **name} for record in opened for name in records] or opened
-        return any(_fits(spec, record, doubtful) for record in records)
+        return any(doubtful if spec.fields - record.keys() else spec.matches(record) for record in records)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         failures.note(error)
-        # Metadata of any kind may be in there.
+        # The metadata may be of any kind.
         return doubtful
-
-
-def _fits(spec: PackageSpec, record: Mapping[str, Any], doubtful: bool) -> bool:
-    if spec.fields - record.keys():
-        return doubtful
-    return spec.matches(record)
 
 
 def _from_name(dist: str) -> dict[str, Any]:
@@ -77,7 +71,7 @@ def _from_name(dist: str) -> dict[str, Any]:
 
 
 def _from_metadata(cache: Cache, entry: Entry) -> list[dict[str, Any]]:
-    """Return what the record, or `urls.txt`, says of an entry: for each of its archives, with what is known of that.
+    """Return the fields of an entry from its record and `urls.txt`, one for each url that it came from.
 
     Raises `OSError` or `ValueError`.
     """

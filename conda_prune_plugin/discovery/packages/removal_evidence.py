@@ -1,4 +1,4 @@
-"""Gather evidence on entries that no root names: open them, measure them, and note any doubt."""
+"""Gather evidence on entries that may go: open them, measure them, and note any doubt."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import functools
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from ... import failures
 from ...core.accounting import InodeKey, missing_links, unexplained
 from ...core.dist_names import is_dist_name
 from ...core.evidence import Evidence, Measurement
-from ...core.file_status import listed_status
 from ...core.layout import INDEX, META
-from ...core.model import Cache, Entry, Part, PartKind
+from ...core.model import Cache, Entry, Part, PartKind, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
 from ..clients.conda_context import local_builds
 from ..clients.rattler import recorded_sha256
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
+from ..system.tree_walk import names_of_inodes
 from .archive_metadata import dist_in_archive
 from .inspection import Memory
-from .package_urls import read_urls, without_credentials
-from .provenance import irreplaceable
+from .package_identity import doubt_about
+from .package_urls import irreplaceable, read_urls, without_credentials
 
 
 def gather_evidence(
@@ -34,9 +33,9 @@ def gather_evidence(
     progress: Callable[[int], None],
     memory: Memory | None = None,
 ) -> tuple[Evidence, ...]:
-    """Return the evidence on each of the entries; `progress` is called with how many of them are done.
+    """Return the evidence on each of the entries; `progress` is called with the number done so far.
 
-    `memory`: what has been seen already.
+    `memory`: has the measurements and descriptions made before.
     """
     by_path = {cache.path: cache for cache in caches}
     urls_of = functools.cache(read_urls)
@@ -59,46 +58,27 @@ def gather_evidence(
 
 
 def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
-    """Return the evidence on the archives alone of those of the entries that have an extracted directory too."""
+    """Return the evidence on the archives of the entries that have an extracted directory too."""
     both = [entry for entry in entries if {part.kind for part in entry.parts} == {PartKind.EXTRACTED, PartKind.ARCHIVE}]
     alone = {replace(entry, parts=tuple(part for part in entry.parts if not _extracted(part))): entry for entry in both}
     found = []
     for item in gather_evidence(caches, list(alone), lambda done: None, memory):
         entry = alone[item.entry]
-        # Beside a directory that somebody removes meanwhile the archive is all there is, and stays.
+        # Beside a directory that another program removes meanwhile the archive is all there is, and stays.
         with suppress(FileNotFoundError):
-            identities = [(part, identity(os.lstat(entry.path(part)))) for part in entry.parts if _extracted(part)]
-            directory = next(entry.path(part) for part in entry.parts if _extracted(part))
-            described = _known(memory, directory)
-            found.append(replace(item, entry=entry, beside=tuple(identities), **described))
+            directories = [part for part in entry.parts if _extracted(part)]
+            beside = tuple((part, identity(os.lstat(entry.path(part)))) for part in directories)
+            dist, aliases = item.dist, item.aliases
+            with suppress(OSError, ValueError):
+                described = memory.described(entry.path(directories[0]))
+                dist, aliases = described.dist, described.aliases
+            excuse = ReasonKind.TARBALL
+            found.append(replace(item, entry=entry, beside=beside, excuse=excuse, dist=dist, aliases=aliases))
     return tuple(found)
-
-
-def _known(memory: Memory, directory: str) -> dict[str, Any]:
-    """Return the fields of evidence that say what a package is known by, as its extracted directory tells."""
-    try:
-        described = memory.described(directory)
-    except (OSError, ValueError) as error:
-        failures.note(error)
-        return {}
-    return {"dist": described.dist, "aliases": described.aliases}
 
 
 def _extracted(part: Part) -> bool:
     return part.kind is PartKind.EXTRACTED
-
-
-@dataclass(frozen=True, slots=True)
-class _Metadata:
-    """What an extracted directory says of itself, as far as it says it; `source` is its url without credentials."""
-
-    dist: str | None = None
-    aliases: tuple[str, ...] = ()
-    url: str | None = None
-    source: str | None = None
-    sha256: str | None = None
-    record: Mapping[str, Any] | None = None
-    doubt: str | None = None
 
 
 def _examine(
@@ -115,23 +95,28 @@ def _examine(
     try:
         measurements = tuple((part, memory.measured(paths[part.name])) for part in entry.parts)
         urls = urls_of(cache.real_path)
-        metadata = _metadata(entry, paths, urls, memory)
-        url = metadata.url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
-        checked = recorded_sha256(cache, entry) if url is None and metadata.doubt is None else None
-        others = _other_archives(entry, url, urls)
-        return Evidence(
-            entry=entry,
+        evidence, url = _identified(entry, paths, urls, memory)
+        url = url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
+        evidence = replace(
+            evidence,
             measurements=with_sticky_obstacle(cache, measurements),
-            dist=metadata.dist,
-            aliases=metadata.aliases,
             fetched=_fetched(measurements, paths, memory),
-            source=metadata.source or without_credentials(url),
-            sha256=metadata.sha256 or checked,
-            record=metadata.record,
-            doubt=metadata.doubt,
-            # Of what is not understood nothing more has to be said. rattler never records a url in its cache, but the
-            # hash that a channel or a lockfile has: there it can be had again.
-            irreplaceable=_irreplaceable(url, others, builds) if metadata.doubt is None and checked is None else None,
+            source=evidence.source or without_credentials(url),
+        )
+        checked = recorded_sha256(cache, entry) if url is None and evidence.doubt is None else None
+        # The archives that don't come from the package's url.
+        archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
+        others = {name: urls.get(name) for name in archives if url is not None and name != url.rsplit("/", 1)[-1]}
+        why = None
+        # A doubtful package stays anyway. rattler records no url in its cache, but the hash from a channel or a
+        # lockfile, where the package can be downloaded again.
+        if evidence.doubt is None and checked is None:
+            reasons = ((name, irreplaceable(other, builds)) for name, other in others.items())
+            why = irreplaceable(url, builds) or next((f"{name}: {reason}" for name, reason in reasons if reason), None)
+        return replace(
+            evidence,
+            sha256=evidence.sha256 or checked,
+            irreplaceable=why,
             other_sources=tuple((name, masked) for name, it in others.items() if (masked := without_credentials(it))),
         )
     except OSError as error:
@@ -139,55 +124,35 @@ def _examine(
         return Evidence(entry, unreadable=f"{error.filename} can't be read: {error.strerror}")
 
 
-def _other_archives(entry: Entry, url: str | None, urls: Mapping[str, str]) -> Mapping[str, str | None]:
-    """Return the archives that do not come from a package's url, each with the url that conda has noted for it."""
-    if url is None:
-        return {}
-    fetched = url.rsplit("/", 1)[-1]
-    archives = (part.name for part in entry.parts if part.kind is PartKind.ARCHIVE)
-    return {name: urls.get(name) for name in archives if name != fetched}
-
-
-def _irreplaceable(url: str | None, others: Mapping[str, str | None], builds: Sequence[str]) -> str | None:
-    """Return why a package or one of its archives can't be fetched again, None if all of it probably can."""
-    if why := irreplaceable(url, builds):
-        return why
-    reasons = ((name, irreplaceable(other, builds)) for name, other in others.items())
-    return next((f"{name}: {why}" for name, why in reasons if why), None)
-
-
-def _metadata(entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], memory: Memory) -> _Metadata:
+def _identified(
+    entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], memory: Memory
+) -> tuple[Evidence, str | None]:
+    """Return the evidence from an entry's metadata, and the url in its record, credentials included."""
     archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
     for part in entry.parts:
         if not _extracted(part) and not stat.S_ISREG(os.lstat(paths[part.name]).st_mode):
-            return _Metadata(doubt=f"{part.name} is not a regular file")
-    directory = next((part.name for part in entry.parts if _extracted(part)), None)
-    if directory is None:
-        named = is_dist_name(entry.dist) and not any(map(is_wheel, archives))
-        strangers = [name for name in archives if not named or name not in urls]
-        looked_into = [_metadata_in_archive(paths[name]) for name in strangers]
-        doubtful = (metadata for metadata in looked_into if metadata.doubt is not None)
-        return next(doubtful, looked_into[0] if looked_into else _Metadata(entry.dist))
-    path = paths[directory]
+            return Evidence(entry, doubt=f"{part.name} is not a regular file"), None
+    path = next((paths[part.name] for part in entry.parts if _extracted(part)), None)
+    try:
+        if path is None:
+            named = is_dist_name(entry.dist) and not any(map(is_wheel, archives))
+            dists = [dist_in_archive(paths[name]) for name in archives if not named or name not in urls]
+            return Evidence(entry, dist=dists[0] if dists else entry.dist), None
+    except ValueError as error:
+        return Evidence(entry, doubt=str(error)), None
     try:
         described = memory.described(path)
-    except FileNotFoundError as error:
-        lacking = os.path.relpath(error.filename, path)
-        return _Metadata(doubt=f"it has no {lacking}: probably an interrupted extraction or removal")
     except (OSError, ValueError) as error:
         failures.note(error)
-        return _Metadata(doubt=f"its metadata in info/ can't be read ({error})")
+        return Evidence(entry, doubt=doubt_about(path, error)), None
+    evidence = Evidence(entry, dist=described.dist, aliases=described.aliases, doubt=described.doubt)
     if described.doubt is not None:
         # It may be known to environments all the same.
-        return _Metadata(described.dist, described.aliases, doubt=described.doubt)
-    url, sha256 = (_text(described.record.get(key)) for key in ("url", "sha256"))
+        return evidence, None
+    url, sha256 = (value if isinstance(value := described.record.get(key), str) else None for key in ("url", "sha256"))
     source = without_credentials(url)
     record = {**described.record, "url": source} if source else None
-    return _Metadata(described.dist, described.aliases, url, source, sha256, record)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return replace(evidence, source=source, sha256=sha256, record=record), url
 
 
 def _fetched(
@@ -195,43 +160,33 @@ def _fetched(
 ) -> float | None:
     times = []
     for part, measurement in measurements:
-        recorded = _recorded(paths[part.name], memory) if _extracted(part) else None
         # Without a record the directory's own time has to do.
-        times.append(measurement.identity.mtime_ns / 1e9 if recorded is None else recorded)
+        fetched = measurement.identity.mtime_ns / 1e9
+        if _extracted(part):
+            # What can't be read is a doubt, which keeps it whatever its age.
+            with suppress(OSError, ValueError):
+                recorded = memory.described(paths[part.name]).recorded
+                fetched = fetched if recorded is None else recorded
+        times.append(fetched)
     return max(times, default=None)
-
-
-def _recorded(directory: str, memory: Memory) -> float | None:
-    # What can't be read is a doubt, which keeps it whatever its age.
-    with suppress(OSError, ValueError):
-        return memory.described(directory).recorded
-    return None
-
-
-def _metadata_in_archive(path: str) -> _Metadata:
-    try:
-        return _Metadata(dist_in_archive(path))
-    except ValueError as error:
-        return _Metadata(doubt=str(error))
 
 
 def with_sticky_obstacle(
     cache: Cache, measurements: tuple[tuple[Part, Measurement], ...]
 ) -> tuple[tuple[Part, Measurement], ...]:
-    """Say which parts a sticky cache directory leaves to their owners (rename(2), EPERM)."""
+    """Return the measurements, with an obstacle where a sticky cache leaves a part to its owner (rename(2), EPERM)."""
     if not hasattr(os, "geteuid") or is_root_to_all():
         return measurements
     directory = os.stat(cache.real_path)
     if not directory.st_mode & stat.S_ISVTX or os.geteuid() == directory.st_uid:
         return measurements
-
-    def checked(part: Part, measurement: Measurement) -> Measurement:
+    checked = []
+    for part, measurement in measurements:
         status = os.lstat(os.path.join(cache.real_path, part.name))
-        if status.st_uid == os.geteuid() or is_root_to(status):
-            return measurement
-        return replace(measurement, obstacle=f"{part.name} belongs to somebody else")
-
-    return tuple((part, checked(part, measurement)) for part, measurement in measurements)
+        own = status.st_uid == os.geteuid() or is_root_to(status)
+        obstacle = measurement.obstacle if own else f"{part.name} belongs to another user"
+        checked.append((part, replace(measurement, obstacle=obstacle)))
+    return tuple(checked)
 
 
 def _is_package(path: str) -> bool:
@@ -243,11 +198,10 @@ def _links_not_in_caches(
 ) -> dict[InodeKey, int]:
     """Take off the missing links that lie in other entries: packages that were deduplicated against each other.
 
-    Only packages are looked through, not what else may lie in a cache, be it an environment with the name of a dist.
-    The inode numbers come from the listing and are confirmed by a stat: on an overlay they may be another layer's.
+    Only packages are searched, not other directories in a cache, such as an environment with the name of a package.
+    A directory that can't be read explains no link, so the entry is kept.
     """
     left = dict(missing)
-    inodes = {inode for _, inode in left}
     measured = {item.entry for item in found if item.measurements and item.doubt is None}
     others = (
         os.path.join(cache.real_path, part.name)
@@ -257,19 +211,6 @@ def _links_not_in_caches(
         for part in entry.parts
         if _extracted(part) and not part.is_link
     )
-    pending = [path for path in others if _is_package(path)]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as listing:
-                for item in listing:
-                    if item.is_dir(follow_symlinks=False):
-                        pending.append(item.path)
-                    elif item.inode() in inodes:
-                        status = listed_status(item)
-                        key = (status.st_dev, status.st_ino)
-                        if key in left:
-                            left[key] -= 1
-        except OSError as error:
-            failures.note(error)
-            continue  # What can't be seen explains nothing: the entry is kept.
+    for _, key in names_of_inodes(left.keys(), *filter(_is_package, others)):
+        left[key] -= 1
     return {key: links for key, links in left.items() if links > 0}

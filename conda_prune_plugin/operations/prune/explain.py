@@ -10,11 +10,9 @@ from ...core.model import Entry, Inventory, ReasonKind, RootKind
 from ...core.notices import Notice
 from ...core.rules.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ...core.rules.planner import with_links
-from ...discovery.links.link_search import LinkLocation, count_links, find_links, measure_entries
-from ...discovery.links.link_types import measure_links
+from ...discovery.links.link_types import LinkLocation, count_links, find_links, measure_entries, measure_links
 from ...discovery.packages.match_spec import matching
 from ...discovery.packages.package_identity import Names
-from ...discovery.system.worker import WorkerPool
 from ...errors import NoSuchPackageError
 from ...presentation.terminal.progress import Reporter
 from ..options import WhyOptions
@@ -65,7 +63,7 @@ def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
     caches = tuple(
         replace(cache, entries=tuple(entry for entry in cache.entries if entry in asked)) for cache in inventory.caches
     )
-    notices += damaged_in_use(replace(inventory, caches=caches), reporter, WorkerPool(at_once=False))
+    notices += damaged_in_use(replace(inventory, caches=caches), reporter)
     measured = explanations(with_links(plan, links))
     alone = _alone(inventory, reporter) if options.every else None
     reporter.clear()

@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import replace
-from itertools import chain
 
+from ... import failures
 from ...core.model import Entry, Inventory, PartKind, ReasonKind, Verdict
 from ...core.notices import DAMAGED, Notice
 from ...core.plan import Plan
 from ...core.rules.reachability import references
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
 from ...discovery.packages.inspection import Memory
-from ...discovery.packages.quick_integrity import QuickCheck
-from ...discovery.system.worker import WorkerPool
+from ...discovery.packages.integrity import directory_damage
 from ...presentation.terminal.progress import Reporter
-
-#: The number of packages in one task of a worker.
-_AT_A_TIME = 16
 
 #: Reasons to keep a package that prevent its repair too.
 _OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
@@ -42,7 +38,7 @@ def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, 
     return tuple(notices)
 
 
-def damaged_in_use(inventory: Inventory, reporter: Reporter, workers: WorkerPool) -> tuple[Notice, ...]:
+def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:
     """Check the packages in use, by names and sizes, and return a warning for each damaged one.
 
     They are not removed, because the plan was made without this check and a dry run would not have shown them.
@@ -56,19 +52,27 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter, workers: WorkerPool
         if part.kind is PartKind.EXTRACTED and not part.is_link
     ]
     progress = reporter.counter("Checking packages in use", len(trees))
-    paths = [path for path, _ in trees]
-    chunks = [paths[first : first + _AT_A_TIME] for first in range(0, len(paths), _AT_A_TIME)]
-    workers.begin(QuickCheck(progress), chunks)
-    odd = chain.from_iterable(workers.finish())
-    doubted = {entry for entry, is_odd in zip((entry for _, entry in trees), odd) if is_odd}
+    doubted = set()
+    for path, entry in trees:
+        if _needs_inspection(path):
+            doubted.add(entry)
+        progress(1)
     suspects = tuple(
         replace(cache, entries=tuple(filter(doubted.__contains__, cache.entries))) for cache in inventory.caches
     )
     closer = replace(inventory, caches=suspects, unsearched=frozenset())
-    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None, workers)
+    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None)
     reporter.clear()
     archives = _with_archive(found.inventory)
     return tuple(_notice(item.entry, item.detail, archives) for item in found.leftovers if item.holds_files)
+
+
+def _needs_inspection(directory: str) -> bool:
+    try:
+        return directory_damage(directory) is not None
+    except OSError as error:
+        failures.note(error)
+        return True
 
 
 def _with_archive(inventory: Inventory) -> frozenset[tuple[str, str]]:

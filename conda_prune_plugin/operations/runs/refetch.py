@@ -1,4 +1,4 @@
-"""Fetch deleted packages again: what is fetched and extracted has to be what the receipt says."""
+"""Fetch deleted packages again, and make sure that they are those in the receipt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...discovery.clients.archive_names import archive_dist, archive_suffixes, i
 from ...discovery.clients.conda_channels import with_credentials
 from ...discovery.clients.conda_context import is_offline
 from ...discovery.packages.archive_metadata import dist_in_archive, require_contained
-from ...discovery.packages.integrity import directory_damage, file_sha256, never
+from ...discovery.packages.integrity import directory_damage, file_hash, never
 from ...discovery.system.safe_read import dist_of, read_object
 from ...execution.ports import Extraction, Fetch, UnfetchableError
 from ...execution.state.receipt import ReceiptEntry
@@ -30,7 +30,7 @@ def extraction() -> Extraction:
 
 def _sound(entry: ReceiptEntry, archive: str, target: str) -> None:
     """Extract an archive whose hash is that of its record. Raises `UnfetchableError`."""
-    if entry.sha256 is not None and file_sha256(archive) != entry.sha256:
+    if entry.sha256 is not None and file_hash(archive) != entry.sha256:
         raise UnfetchableError(f"{archive} has another hash than its record says")
     _extracted(entry, archive, target)
 
