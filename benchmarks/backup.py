@@ -90,13 +90,14 @@ def _backup(plan: Plan, number: int) -> Took:
 def _restore() -> None:
     from conda_prune_plugin.execution.locks.run_lock import Patience
     from conda_prune_plugin.execution.restore_backups import restore
+    from conda_prune_plugin.operations.run_as_owner import Voices, runs_locked
     from conda_prune_plugin.operations.runs.refetch import fetch
-    from conda_prune_plugin.operations.runs.run_store import all_locked, named_run, take_stock
+    from conda_prune_plugin.operations.runs.run_store import named_run, take_stock
 
     runs = named_run(take_stock(()), "last")
-    with all_locked(runs, Patience()) as locked:
+    with runs_locked(runs, Voices(lambda done: None, Patience())) as locked:
         for stored in runs:
-            restore(locked[stored.cache.path], stored, lambda entry: True, fetch(), lambda done: None)
+            restore(locked.held[stored.cache.path], stored, lambda entry: True, fetch(), lambda done: None)
 
 
 def _rename(install: Install, plan: Plan) -> None:

@@ -60,8 +60,7 @@ from .errors import (
 from .operations.interaction import Interaction, Output, interacting
 from .operations.options import PlanOptions, PruneOptions, RestoreOptions, UsageOptions
 from .operations.prune.measure_usage import UsageResult
-from .operations.prune.prepare_prune import PreparedPrune
-from .operations.prune.run_prune import PruneResult
+from .operations.prune.prepare_prune import PreparedPrune, PruneResult
 from .operations.runs.restore_runs import RestoreResult
 from .operations.runs.run_store import RunList
 from .presentation.terminal.notice_groups import mark_as_shown, unreported_failures
@@ -188,7 +187,7 @@ def execute(prepared: PreparedPrune) -> PruneResult:
     Raises `UnreadableEnvironmentError`, `RunningError`, `LockTimeoutError` or `StateError` before anything is removed.
     """
     from .operations.prune.prepare_prune import check_may_run, output_of
-    from .operations.prune.run_prune import carry_out, finish_without_changes
+    from .operations.prune.run_prune import carry_out
 
     options = prepared.options
     with _silent(yes=True) as interaction:
@@ -198,9 +197,8 @@ def execute(prepared: PreparedPrune) -> PruneResult:
         prepared = replace(prepared, interaction=replace(interaction, output=output))
         if prepared.changes:
             check_may_run(prepared)
-            result = carry_out(_with_earlier_finished(prepared))
-        else:
-            result = finish_without_changes(prepared)
+            prepared = _with_earlier_finished(prepared)
+        result = prepared.unchanged if prepared.output.dry_run else carry_out(prepared)
         return replace(result, notices=_with_failures(result.notices), failed=result.failed or bool(failures.noted()))
 
 

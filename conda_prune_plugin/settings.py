@@ -1,7 +1,8 @@
 """The settings in ``.condarc`` (below ``plugins:``) and ``CONDA_PLUGINS_...``: registration and values.
 
-conda asks for the registration at every command, and handles types, files and precedence. It doesn't know which file an
-invalid value comes from (it says ``<<merged>>``), so that is looked up here.
+conda asks for the registration at every command, and handles types, files and precedence. Its own validation of values
+(``PrimitiveParameter(validation=...)``) is not used: it says ``<<merged>>`` instead of the file that an invalid value
+comes from, and returns no parsed value.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """One setting; `parse` converts the value that conda gives.
+    """One setting.
 
+    default: as in ``.condarc``. parse: converts the value that conda gives; raises `ValueError`. expected: names the
+    kind of value. type: what conda takes; text also for numbers, because conda would cut 1.5 to 1 and take true for 1.
     many: the separator of items in an environment variable, for a list, which conda merges from all sources.
     """
 
     name: str
     description: str
-    types: type | tuple[type, ...]
     default: Any
     parse: Callable[[Any], T]
+    expected: str = "a text"
+    type: type | tuple[type, ...] = str
     many: str | None = None
 
     def value(self) -> T:
@@ -40,48 +44,39 @@ class Setting(Generic[T]):
         try:
             found = getattr(_plugins(), self.name)
         except (ConfigurationError, AttributeError, TypeError) as error:
-            # Of a list where there should be a number, and the like, conda makes an AttributeError.
-            raise self._error(_wrong_value(self.name, error), f"it has to be {self._expected()}") from error
-        if self.types is int and (raw := _raw(self.name)) is not None and str(raw).strip() != str(found):
-            # conda cuts 1.5 to 1 and takes true for 1.
-            raise self._error(raw, f"it has to be {self._expected()}")
+            # conda raises an AttributeError for a list in place of a text, and the like.
+            raise self._error(_wrong_value(self.name, error), f"it has to be {self.expected}") from error
         if self.many is not None and any(None in raw for _, raw in _raw_values(self.name) if isinstance(raw, list)):
-            # conda makes the text "None" of it.
-            raise self._error(None, f"it has to be {self._expected()}")
+            # conda turns it into the text "None".
+            raise self._error(None, f"it has to be {self.expected}")
         try:
             return self.parse(found)
         except ValueError as error:
-            # A parser of a list raises with the item that is wrong as second argument.
+            # A parser of a list raises with the invalid item as second argument.
             raise self._error(error.args[1] if len(error.args) > 1 else found, str(error.args[0])) from error
-
-    def _expected(self) -> str:
-        if self.many is not None:
-            return "a list of texts"
-        if self.types is bool:
-            return "true or false"
-        return "a whole number" if self.types is int else "a text"
 
     def _error(self, value: object, problem: str) -> SettingError:
         from .errors import SettingError
 
         source, path = _source(self.name, value)
         return SettingError(
-            f"The setting {self.name} = {value!r} in {source} is wrong: {problem}.",
-            hint=f"`conda config --describe plugins.{self.name}` explains it; correct it there, or take it out.",
+            f"The setting {self.name} = {value!r} in {source} is invalid: {problem}.",
+            hint=f"`conda config --describe plugins.{self.name}` explains it. Correct it there, or remove it.",
             path=path,
         )
+
+
+def parse_count(text: str) -> int:
+    """Return a whole number, 0 or more. Raises `ValueError` with a message for the user."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not a whole number such as 0, 1 or 2")
+    return int(text)
 
 
 def _age(value: str | None) -> float | None:
     from .core.units import parse_age
 
     return None if value is None else parse_age(value)
-
-
-def _count(value: int) -> int:
-    if value < 0:
-        raise ValueError("it is below zero")
-    return int(value)
 
 
 def _specs(values: Iterable[str]) -> tuple[str, ...]:
@@ -114,58 +109,60 @@ def _size(value: str) -> int:
 
 
 #: conda converts YAML numbers, such as ``0``, to text.
-_AGE_TYPES = (str, type(None))
+_OPTIONAL = (str, type(None))
+_NUMBER = "a whole number"
 
 KEEP = Setting(
     "prune_keep",
     "Package specifications (MatchSpec). `conda prune` never removes packages that match one of them.",
-    str,
     (),
     _specs,
+    "a list of texts",
     # As in conda's own pinned_packages: a comma is part of a specification.
     many="&",
 )
 OLDER_THAN = Setting(
     "prune_older_than",
     "`conda prune` removes only packages unused for at least this long (12h, 30d, 8w, 6mo; 0 for any time).",
-    _AGE_TYPES,
     None,
     _age,
+    type=_OPTIONAL,
 )
 KEEP_REVISIONS = Setting(
     "prune_keep_revisions",
     "`conda prune` keeps packages of this many earlier revisions of each environment, for `conda install --revision`.",
-    int,
-    0,
-    _count,
+    "0",
+    parse_count,
+    _NUMBER,
 )
 KEEP_NEWEST = Setting(
     "prune_keep_newest",
     "`conda prune` keeps this many of the newest versions of each package.",
-    int,
-    0,
-    _count,
+    "0",
+    parse_count,
+    _NUMBER,
 )
 BACKUP = Setting(
     "prune_backup",
     "Whether `conda prune` moves packages to a backup instead of deleting them.",
-    bool,
     False,
+    bool,
+    "true or false",
     bool,
 )
 PURGE_AFTER = Setting(
     "prune_purge_after",
     "`conda prune` deletes backups older than this (30d, 8w, 6mo). Unset: never.",
-    _AGE_TYPES,
     None,
     _age,
+    type=_OPTIONAL,
 )
 ROOTS = Setting(
     "prune_roots",
     "Absolute paths of more environments whose packages `conda prune` keeps.",
-    str,
     (),
     _paths,
+    "a list of texts",
     # As in conda's own envs_dirs.
     many=os.pathsep,
 )
@@ -173,14 +170,12 @@ AUTO = Setting(
     "prune_auto",
     "What to do after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
     "can be freed: nothing (off), print a line (hint), or prune with a backup (on).",
-    str,
     "off",
     _auto,
 )
 AUTO_THRESHOLD = Setting(
     "prune_auto_threshold",
     "prune_auto does nothing unless more than this can be freed (500MB, 2.5GiB).",
-    str,
     "1GB",
     _size,
 )
@@ -214,7 +209,7 @@ def register() -> Iterator[CondaSetting]:
             element = PrimitiveParameter("", element_type=str)
             parameter = SequenceParameter(element, default=setting.default, string_delimiter=setting.many)
         else:
-            parameter = PrimitiveParameter(setting.default, element_type=setting.types)
+            parameter = PrimitiveParameter(setting.default, element_type=setting.type)
         yield CondaSetting(name=setting.name, description=setting.description, parameter=parameter)
 
 

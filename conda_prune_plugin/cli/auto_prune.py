@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import failures, settings
 from ..operations.interaction import Output, interacting
-from .parsing.shared_options import conda_output
+from .parsing.output_options import conda_output
 
 if TYPE_CHECKING:
     from ..core.plan import Plan

@@ -5,54 +5,25 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
-from .parsing import help_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-DESCRIPTION = """\
-Try conda prune in a temporary sandbox with real packages and environments.
-
-Shows what `conda clean` would remove there, prunes it, compares the predicted
-with the freed space, and restores everything. Nothing outside the sandbox is
-read or changed. The sandbox is deleted at the end.
-"""
-
-
-#: Options with another meaning here than in ``conda prune`` itself.
-OWN = frozenset({"keep"})
-
-#: Options of ``conda prune`` itself that this command honours before its name.
-ABOVE = frozenset[str]()
-
-
-def configure_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command's parser and return it."""
-    parser: argparse.ArgumentParser = help_text.add_command(
-        commands, "demo", "Try it in a temporary sandbox.", "[OPTIONS]", DESCRIPTION
-    )
-    parser.add_argument("--keep", metavar="DIR", help="Create the sandbox in DIR, a new directory, and keep it.")
-    parser.set_defaults(prune_command=execute)
-    return parser
+from ..demo.sandbox import Sandbox
+from ..errors import DemoError, UsageError
+from .parsing.output_options import conda_output
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `DemoError` or `UsageError`."""
-    import tempfile
-    from pathlib import Path
-
-    from ..errors import DemoError, UsageError
-    from .parsing.shared_options import conda_output
-
     if conda_output().json:
         raise UsageError("The demo has no JSON output.", hint="Run it without --json.")
-    if arguments.keep is None:
+    if arguments.sandbox is None:
         _require_one_place(tempfile.gettempdir(), "Set TMPDIR to a directory with a plain path.")
         with tempfile.TemporaryDirectory(prefix="conda-prune-demo-") as directory:
             return _tell(Path(directory))
-    sandbox = Path(arguments.keep).absolute()
+    sandbox = Path(arguments.sandbox).absolute()
     _require_one_place(str(sandbox), "Give --keep a plain path.")
     try:
         sandbox.mkdir(parents=True)
@@ -64,8 +35,6 @@ def execute(arguments: argparse.Namespace) -> int:
         ) from error
     code = _tell(sandbox)
     if code == 0 and os.name == "posix":
-        from ..demo.sandbox import Sandbox
-
         shell = shlex.quote(str(Sandbox(sandbox).write_shell()))
         print(f"\nKept the sandbox. To open a shell that uses its caches and environments, run:\n\n  {shell}")
     return code
@@ -76,8 +45,6 @@ def _require_one_place(path: str, hint: str) -> None:
 
     conda splits CONDA_PKGS_DIRS at commas and CONDA_ENVS_DIRS at `os.pathsep`, strips spaces, and expands variables.
     """
-    from ..errors import DemoError
-
     split = [mark for mark in (",", os.pathsep, "$", "\n") if mark in path]
     if split or path != path.strip() or os.path.expandvars(path) != path:
         raise DemoError(
@@ -88,11 +55,6 @@ def _require_one_place(path: str, hint: str) -> None:
 
 
 def _tell(directory: Path) -> int:
-    import subprocess
-    import sys
-
-    from ..demo.sandbox import Sandbox
-
     command = [sys.executable, "-m", "conda_prune_plugin.demo.story", str(directory)]
     # With an empty standard input nothing in the sandbox can wait for an answer.
     told = subprocess.run(

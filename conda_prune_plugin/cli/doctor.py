@@ -61,7 +61,7 @@ def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], Non
     from ..core.units import plural
     from ..operations.interaction import forget_typed, may_ask, require_answer
     from .failure_report import report_failures
-    from .parsing.shared_options import conda_output
+    from .parsing.output_options import conda_output
     from .prune import prune_with
 
     output = conda_output()
@@ -108,7 +108,7 @@ def _plan(options: PruneOptions) -> Plan:
     """Return the plan of ``conda prune`` with these options, with packages in use checked too."""
     from ..operations.interaction import interacting
     from ..operations.prune.planning import discover_and_plan
-    from .parsing.shared_options import conda_output
+    from .parsing.output_options import conda_output
 
     options = replace(options, search=replace(options.search, everything=True))
     with interacting(conda_output()) as interaction:

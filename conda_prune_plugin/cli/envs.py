@@ -1,131 +1,32 @@
-"""``conda prune envs``: list environments, remove some, clean up registries."""
+"""``conda prune envs``: list environments, remove some, clean up registries; show it as text or JSON."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from .parsing import help_text
-from .parsing.shared_options import (
-    CHOICES,
-    Value,
-    add_backup,
-    add_ignore_running,
-    add_lock_timeout,
-    add_min_age,
-    add_places,
-    conda_output,
-)
-
-if TYPE_CHECKING:
-    from ..core.envs.envs_result import EnvsResult
-    from ..operations.envs.list_envs import Listing
-    from ..operations.interaction import Interaction, Output
-    from .envs_screen import EnvsScreen
-
-DESCRIPTION = """\
-List environments and when they were last used, or remove some.
-
-For each environment: own and shared space, when it was created, changed and
-last used, the processes that run from it, what refers to it (Jupyter kernels,
-editors, shell files, cron, systemd, scripts), and whether it is frozen, broken
-or a duplicate of another.
-
---remove first exports what is needed to rebuild the environment, then deletes
-it. With --backup it moves the environment aside instead. `conda prune restore`
-undoes both. The base environment is never removed. Environments that are
-active, frozen, running or referred to are removed only with --force.
-"""
-
-EPILOG = """\
-examples:
-  conda prune envs                        all environments, largest first
-  conda prune envs -v work                one environment in detail
-  conda prune envs --unused-for 90d       environments unused for 90 days
-  conda prune envs old test --remove      remove two environments
-  conda prune envs old --remove --backup  move one aside until it is purged
-  conda prune envs --unused-for 1y --remove --prune --yes
-                                          remove and prune, don't ask
-  conda prune envs --fix-registry         clean up environments.txt
-"""
-
-
-#: Options with another meaning here than in ``conda prune`` itself.
-OWN = frozenset[str]()
-
-#: Options of ``conda prune`` itself that this command honours before its name.
-ABOVE = CHOICES | {"ignore_unreadable"}
-
-
-def configure_parser(commands: Any) -> argparse.ArgumentParser:
-    """Add the command's parser and return it."""
-    parser: argparse.ArgumentParser = help_text.add_command(
-        commands,
-        "envs",
-        "List environments and their last use, or remove some.",
-        "[OPTIONS] [NAME ...]",
-        DESCRIPTION,
-        EPILOG,
-    )
-    parser.add_argument("environments", metavar="NAME", nargs="*", help="Only these environments (name or path).")
-    which = parser.add_argument_group("which environments")
-    which.add_argument(
-        "--unused-for",
-        "--older-than",
-        dest="unused_for",
-        metavar="AGE",
-        action=Value,
-        help="Only environments unused for at least AGE (12h, 30d, 8w, 6mo).",
-    )
-    _add_removal(parser.add_argument_group("removing environments"))
-    add_min_age(add_places(parser))
-    help_text.add_output_options(
-        parser,
-        verbose="Show all evidence of use and complete lists.",
-        dry_run="With --remove or --fix-registry: change nothing.",
-        yes="With --remove or --fix-registry: don't ask.",
-    )
-    parser.set_defaults(prune_command=execute)
-    return parser
-
-
-def _add_removal(group: Any) -> None:
-    group.add_argument(
-        "--remove", action="store_true", help="Remove the named environments, or those that --unused-for finds."
-    )
-    group.add_argument(
-        "--force",
-        action="store_true",
-        help="Also remove environments that are active, frozen, running, referred to, or hold files of your own. With "
-        "--fix-registry: also remove lines for missing disks. Never the base environment.",
-    )
-    add_backup(group)
-    group.add_argument(
-        "--prune",
-        action="store_true",
-        help="Prune the caches afterwards. (Asks by default; with --yes the default is no.)",
-    )
-    group.add_argument(
-        "--fix-registry",
-        action="store_true",
-        help="Remove lines of missing environments from environments.txt, keeping a copy, and move remains of "
-        "interrupted creations aside.",
-    )
-    add_lock_timeout(group)
-    add_ignore_running(group)
+from ..core.envs.envs_result import EnvsResult
+from ..core.model import Result
+from ..core.run import Disposal
+from ..core.units import format_size, plural
+from ..errors import INTERRUPTED, PruneError, exit_code
+from ..operations.envs.list_envs import Listing, list_environments
+from ..operations.interaction import Interaction, Output, confirm, interacting, may_ask
+from ..presentation.envs_json import envs_document
+from ..presentation.json_output import print_document
+from ..presentation.terminal.printable import printable
+from .parsing.arguments import envs_options, prune_options_after_removal
+from .parsing.output_options import conda_output
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    from ..operations.envs.list_envs import list_environments
-    from ..operations.interaction import interacting
-    from .envs_screen import EnvsScreen, exit_code_of
-    from .parsing.arguments import envs_options
-
     options = envs_options(arguments)
     with interacting(conda_output()) as interaction:
-        listing, screen = list_environments(options, interaction), EnvsScreen(interaction.output)
+        listing, screen = list_environments(options, interaction), _Screen(interaction.output)
         if options.fix_registry:
             return _fix(listing, interaction, screen)
         if options.remove:
@@ -133,21 +34,63 @@ def execute(arguments: argparse.Namespace) -> int:
         screen.show_environments(listing.result)
         if interaction.output.json:
             screen.show_changes(listing.result)
-        return exit_code_of(listing.result)
+        return exit_code(failed=listing.result.failed, interrupted=False)
 
 
-def _remove(listing: Listing, interaction: Interaction, screen: EnvsScreen, arguments: argparse.Namespace) -> int:
+class _Screen:
+    """Shows results step by step and each notice once. JSON is one document at the end."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._shown = 0
+
+    def show_environments(self, result: EnvsResult) -> None:
+        """Show the environments, and what is about to be done with them."""
+        from ..presentation.envs_text import show_environments
+        from ..presentation.terminal.console import console
+
+        if not self._output.json:
+            whole, quiet = self._output.verbosity > 0, self._output.quiet
+            show_environments(console(sys.stdout), result, whole=whole, quiet=quiet)
+            self._show_notices(result)
+
+    def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:
+        """Show the outcomes and return the exit code; `pruned` is the JSON document of a prune afterwards."""
+        from ..presentation.envs_text import show_changes
+        from ..presentation.terminal.console import console
+
+        if self._output.json:
+            print_document(envs_document(result, dry_run=self._output.dry_run, pruned=pruned))
+        else:
+            show_changes(console(sys.stdout), console(sys.stderr), result, quiet=self._output.quiet)
+            self._show_notices(result)
+        return exit_code(failed=result.failed, interrupted=result.interrupted)
+
+    def _show_notices(self, result: EnvsResult) -> None:
+        from ..presentation.plan_text import show_notices
+        from ..presentation.terminal.console import console
+
+        sys.stdout.flush()
+        show_notices(console(sys.stderr), result.notices[self._shown :])
+        self._shown = len(result.notices)
+
+
+def _remove(listing: Listing, interaction: Interaction, screen: _Screen, arguments: argparse.Namespace) -> int:
     from ..operations.envs.remove_envs import carry_out_removal, check_may_run, prepare_removal
-    from ..operations.interaction import confirm
-    from .envs_screen import exit_code_of, question
 
     output = interaction.output
     prepared = prepare_removal(listing, interaction)
     screen.show_environments(prepared.result)
     if output.dry_run or not prepared.removals:
         return screen.show_changes(prepared.result)
+    environments = [removal.environment for removal in prepared.removals]
+    noun, size = plural(len(environments), "environment"), format_size(prepared.result.released)
+    names = ", ".join(printable(item.root.name or item.path) for item in environments)
+    question = f"Remove {noun}: {names} ({size})?"
+    if prepared.disposal is Disposal.BACKUP:
+        question = f"Move {noun} aside: {names} (frees {size} once purged)?"
     check_may_run(prepared, interaction)
-    if not confirm(question(prepared), interaction):
+    if not confirm(question, interaction):
         return 1
     # Once more: time has passed since the question.
     check_may_run(prepared, interaction)
@@ -155,34 +98,21 @@ def _remove(listing: Listing, interaction: Interaction, screen: EnvsScreen, argu
     # Text comes before that of the prune; JSON is one document that contains the one of the prune.
     if not output.json:
         screen.show_changes(result)
-    if _prune_is_due(listing, result, output):
+    done = {outcome.result for outcome in result.outcomes} & {Result.REMOVED, Result.BACKED_UP}
+    may_offer = may_ask(output) and not output.yes and result.reclaimable_then > 0 and Result.REMOVED in done
+    if done and not result.interrupted and (listing.options.prune or may_offer):
         result, pruned = _prune(arguments, result, interaction)
     if output.json:
         screen.show_changes(result, pruned)
-    return exit_code_of(result)
-
-
-def _prune_is_due(listing: Listing, result: EnvsResult, output: Output) -> bool:
-    """Return True if the caches should be pruned, or the user should be asked."""
-    from ..core.model import Result
-    from ..operations.interaction import may_ask
-
-    done = {outcome.result for outcome in result.outcomes} & {Result.REMOVED, Result.BACKED_UP}
-    asked = may_ask(output) and not output.yes and result.reclaimable_then > 0
-    return not result.interrupted and bool(done) and (listing.options.prune or (asked and Result.REMOVED in done))
+    return exit_code(failed=result.failed, interrupted=result.interrupted)
 
 
 def _prune(
     arguments: argparse.Namespace, result: EnvsResult, interaction: Interaction
 ) -> tuple[EnvsResult, Mapping[str, Any] | None]:
     """Prune the caches, which shows a plan and asks; return the updated result and the JSON document of the prune."""
-    from dataclasses import replace
-
-    from ..errors import INTERRUPTED, PruneError
     from ..operations.runs.run_store import stopped_notice
-    from .parsing.arguments import prune_options_after_removal
-    from .prune import DECLINED, prune_with
-    from .prune_screen import document_of
+    from .prune import DECLINED, document_of, prune_with
 
     document: Mapping[str, Any] | None = None
     try:
@@ -208,21 +138,21 @@ def _prune(
     return replace(result, failed=failed, interrupted=result.interrupted or code == INTERRUPTED), document
 
 
-def _fix(listing: Listing, interaction: Interaction, screen: EnvsScreen) -> int:
+def _fix(listing: Listing, interaction: Interaction, screen: _Screen) -> int:
     from ..operations.envs.fix_registry import carry_out_fix, prepare_fix
     from ..operations.envs.remove_envs import check_may_run
-    from ..operations.interaction import confirm
-    from .envs_screen import question_of_fix
 
     prepared = prepare_fix(listing, interaction)
-    broken = prepared.removal.removals
+    broken = len(prepared.removal.removals)
     screen.show_environments(prepared.result)
     if interaction.output.dry_run or not (prepared.count or broken):
         return screen.show_changes(prepared.result)
+    changes = [f"remove {plural(prepared.count, 'line')} from the registry"] if prepared.count else []
+    changes += [f"move {plural(broken, 'broken environment')} aside"] if broken else []
     # An environment that another conda is creating looks like one whose creation was interrupted.
     if broken:
         check_may_run(prepared.removal, interaction)
-    if not confirm(question_of_fix(prepared), interaction, "Nothing was removed or changed."):
+    if not confirm(f"{' and '.join(changes).capitalize()}?", interaction, "Nothing was removed or changed."):
         return 1
     if broken:
         check_may_run(prepared.removal, interaction)

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from .parsing.shared_options import wants_json
+from .parsing.output_options import wants_json
 
 if TYPE_CHECKING:
     from ..errors import PruneError

@@ -1,7 +1,7 @@
 """The parser of ``conda prune``, and the dispatch to its commands.
 
 The parser is built for ``conda prune`` only (see `plugin`), but also for ``--help`` and bad usage. So this module
-imports only what these need.
+imports only what these need, and the module of a command when it runs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from importlib import import_module
+from typing import Any, NoReturn
 
 from .failure_report import (
     report_error,
@@ -21,10 +23,11 @@ from .failure_report import (
     settle_standard_error,
     silence,
 )
-from .parsing.bad_usage import Family, explained
-
-if TYPE_CHECKING:
-    pass
+from .parsing import help_text
+from .parsing.bad_usage import command_hint, explained
+from .parsing.command_table import COMMANDS, COMMON, PRUNE, SHORT_EPILOG, Command
+from .parsing.option_table import add_options
+from .parsing.output_options import add_output_options
 
 #: The number of new objects before the garbage collector looks for reference cycles.
 _RARELY = 1_000_000
@@ -35,49 +38,52 @@ _OUTPUT = ("json", "console", "verbosity", "quiet", "dry_run", "yes")
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``conda prune`` and the parsers of its commands."""
-    from . import demo, envs, help_command, prune, purge, restore, usage, why
-
     # The same name for `conda prune`, `conda-prune` and the module.
     parser.prog = "conda prune"
-    prune.configure_parser(parser)
-    parser.add_argument("-V", "--version", action=help_command.Version, help="Show the version and exit.")
-    parser.set_defaults(prune_command=prune.execute)
+    parser.usage = f"conda prune {PRUNE.operands}"
+    _configure(parser, "prune", PRUNE)
+    parser.add_argument("--help-all", action=help_text.FullHelp, help="Show all options and exit.")
+    parser.add_argument("-V", "--version", action=help_text.Version, help="Show the version and exit.")
+    help_text.shorten(parser, COMMON, SHORT_EPILOG)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="conda prune")
-    family = Family(parser, commands.choices, {})
-    for command in (usage, why, envs, restore, purge, demo):
-        subparser = command.configure_parser(commands)
-        _share_options(parser, subparser, command.OWN)
-        subparser.set_defaults(prune_refused=_not_for(parser, subparser, command.ABOVE))
-        family.above[subparser.prog.split()[-1]] = command.ABOVE
-    helper = help_command.configure_parser(commands, family)
-    helper.set_defaults(prune_refused=_not_for(parser, helper, ()))
+    # argparse has no public way to ask for its options.
+    own = {action.dest for action in parser._actions}  # noqa: SLF001
+    for name, command in COMMANDS.items():
+        usage = f"conda prune {name} {command.operands}"
+        subparser: argparse.ArgumentParser = commands.add_parser(name, help=command.summary, usage=usage)
+        # argparse's own title is "positional arguments".
+        subparser._positionals.title = "arguments"  # noqa: SLF001
+        _configure(subparser, name, command)
+        for action in subparser._actions:  # noqa: SLF001
+            if action.dest in own:
+                # The command's default would overwrite an option that was given before its name.
+                action.default = argparse.SUPPRESS
+        subparser.set_defaults(prune_refused=_refused(parser, subparser, command))
+    commands.choices["help"].set_defaults(prune_command=partial(_show_help, parser, commands.choices))
     for any_parser in (parser, *commands.choices.values()):
-        _explain_bad_usage(any_parser, family)
+        _explain_bad_usage(any_parser, parser, commands.choices)
 
 
-def _share_options(parser: argparse.ArgumentParser, command: argparse.ArgumentParser, own: Collection[str]) -> None:
-    """Keep options given before the command's name, which the command's defaults would overwrite.
-
-    `own`: options with another meaning in the command.
-    """
-    # argparse has no other way to ask for its options.
-    shared = {action.dest for action in parser._actions}  # noqa: SLF001
-    for action in command._actions:  # noqa: SLF001
-        if action.dest in shared and action.dest not in own:
-            action.default = argparse.SUPPRESS
+def _configure(parser: argparse.ArgumentParser, name: str, command: Command) -> None:
+    parser.description, parser.epilog = command.description, command.epilog or None
+    parser.formatter_class = help_text.HelpFormatter
+    add_options(parser, name)
+    if command.output is not None:
+        add_output_options(parser, command.output)
+    parser.set_defaults(prune_command=partial(_start, name))
 
 
-def _not_for(
-    parser: argparse.ArgumentParser, command: argparse.ArgumentParser, above: Collection[str]
+def _refused(
+    parser: argparse.ArgumentParser, subparser: argparse.ArgumentParser, command: Command
 ) -> tuple[tuple[str, str, object], ...]:
     """Return name, option and default of the options of ``conda prune`` itself that a command can't honour."""
-    known = {action.dest for action in command._actions}.union(above, _OUTPUT)  # noqa: SLF001
-    found: dict[str, tuple[str, str, object]] = {}
+    known = {action.dest for action in subparser._actions}.union(command.above, _OUTPUT)  # noqa: SLF001
+    refused: dict[str, tuple[str, str, object]] = {}
     for action in parser._actions:  # noqa: SLF001
         if action.option_strings and action.dest not in known:
             # As in argparse, the first of several options with one name has the default.
-            found.setdefault(action.dest, (action.dest, action.option_strings[-1], action.default))
-    return tuple(found.values())
+            refused.setdefault(action.dest, (action.dest, action.option_strings[-1], action.default))
+    return tuple(refused.values())
 
 
 def _require_honoured(arguments: argparse.Namespace) -> None:
@@ -92,7 +98,9 @@ def _require_honoured(arguments: argparse.Namespace) -> None:
             )
 
 
-def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
+def _explain_bad_usage(
+    parser: argparse.ArgumentParser, top: argparse.ArgumentParser, parsers: Mapping[str, argparse.ArgumentParser]
+) -> None:
     """Report bad usage like every other error, as JSON if that was requested; argparse would print its usage.
 
     conda makes the parser, so its methods are replaced instead of overridden. A subparser hands unknown arguments to
@@ -104,7 +112,7 @@ def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
     def error(message: str) -> NoReturn:
         from ..errors import UsageError
 
-        message, hint = explained(parser, given, message, family)
+        message, hint = explained(parser, given, message, top, parsers)
         # Not raised: conda hasn't set up its error handling yet.
         sys.exit(report_error(UsageError(message, hint=hint)))
 
@@ -119,6 +127,24 @@ def _explain_bad_usage(parser: argparse.ArgumentParser, family: Family) -> None:
 
     parser.error = error  # type: ignore[method-assign]
     parser.parse_known_args = parse  # type: ignore[method-assign, assignment]
+
+
+def _show_help(
+    parser: argparse.ArgumentParser, parsers: Mapping[str, argparse.ArgumentParser], arguments: argparse.Namespace
+) -> int:
+    """Run ``conda prune help [COMMAND]``."""
+    from ..errors import UsageError
+
+    topic = arguments.topic
+    if topic is not None and topic not in parsers:
+        raise UsageError(f"Unknown command {topic}.", hint=command_hint(topic, parsers))
+    (parser if topic is None else parsers[topic]).print_help()
+    return 0
+
+
+def _start(name: str, arguments: argparse.Namespace) -> int:
+    """Run a command and return its exit code."""
+    return int(import_module(f".{name}", __package__).execute(arguments))
 
 
 @contextmanager
@@ -146,8 +172,9 @@ def _rarely_collected() -> Iterator[None]:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code; every error becomes a message."""
     from .. import failures
+    from ..errors import refused_by_system
     from ..presentation.json_output import expect_document
-    from ..presentation.terminal.streams import waiting_for_space
+    from ..presentation.terminal.streams import settle, waiting_for_space
 
     expect_document()
     failures.begin()
@@ -155,32 +182,24 @@ def execute(arguments: argparse.Namespace) -> int:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     with waiting_for_space():
-        return _executed(arguments)
-
-
-def _executed(arguments: argparse.Namespace) -> int:
-    """Run the command and return its exit code; every error becomes a message."""
-    from ..errors import refused_by_system
-    from ..presentation.terminal.streams import settle
-
-    try:
-        code = report_failures(_run_command(arguments))
-        settle(sys.stdout)
-    except BrokenPipeError:
-        # The reader of our output has closed it.
-        silence(sys.stdout, sys.stderr)
-        return 1
-    except OSError as error:
-        # For example a full disk behind standard output, or a directory that can't be listed any more.
-        heard = True
         try:
+            code = report_failures(_run_command(arguments))
             settle(sys.stdout)
-        except OSError:
-            silence(sys.stdout)
-            heard = False
-        return report_error(refused_by_system(error), heard=heard)
-    finally:
-        settle_standard_error()
+        except BrokenPipeError:
+            # The reader of our output has closed it.
+            silence(sys.stdout, sys.stderr)
+            return 1
+        except OSError as error:
+            # For example a full disk behind standard output, or a directory that can't be listed any more.
+            heard = True
+            try:
+                settle(sys.stdout)
+            except OSError:
+                silence(sys.stdout)
+                heard = False
+            return report_error(refused_by_system(error), heard=heard)
+        finally:
+            settle_standard_error()
     return code
 
 

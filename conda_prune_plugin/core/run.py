@@ -1,4 +1,4 @@
-"""Runs: how one execution disposes of packages, and what it left to restore."""
+"""Runs: how one execution disposes of packages, and what it has left to restore."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .units import format_size
 
 
 class Disposal(Word):
-    """What becomes of what a run takes out of a cache.
+    """What a run does with the packages that it removes.
 
-    `BACKUP`: it stays in the cache's quarantine, complete, until it is restored or purged. `ARCHIVE`: it is deleted
-    once a compressed archive of it lies elsewhere.
+    `BACKUP`: they stay in the cache's quarantine, complete, until they are restored or purged. `ARCHIVE`: each is
+    deleted once a compressed archive of it is elsewhere.
     """
 
     DELETE = "delete"
@@ -38,15 +38,15 @@ class Run:
 class RunSummary:
     """What a run has left in all caches together.
 
-    run: what it says of itself; None if that can't be understood.
-    entries: how many can be restored; `dists` are their names.
-    stored: the bytes that purging it gives back.
-    complete: it came to its end; one that was interrupted has to be finished first.
-    environments: it took environments away, and not packages out of caches.
-    unexplained: there is something of it that nothing explains, so that it is left alone.
-    own_files: how many files and directories of the user's own work it holds, which nothing else brings back.
-    size: the bytes that it took out. in_place: all that it could bring back is there already.
-    rebuildable: what is needed to make its environments again is there.
+    run: as in its receipt; None if that can't be understood.
+    dists: the names of the entries that can be restored; `files`: the number of their files.
+    stored: the bytes that purging it frees. size: the bytes that it removed.
+    complete: False for an interrupted run, which has to be completed first.
+    environments: it removed environments, and not packages from caches.
+    unexplained: a receipt is missing or can't be understood, so the run is left alone.
+    own_files: how many of the user's own files and directories it holds, which nothing else brings back.
+    in_place: everything that it could bring back is there already.
+    rebuildable: an environment of it has the exports to be rebuilt from.
     """
 
     id: str
@@ -65,13 +65,13 @@ class RunSummary:
 
     @property
     def restorable(self) -> bool:
-        """Whether a restore can bring back something, or is what settles it."""
+        """Whether a restore can bring back something."""
         return not self.in_place or bool(self.own_files)
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeOutcome:
-    """What became of one run; `freed` in bytes."""
+    """The result of purging one run; `freed` in bytes."""
 
     summary: RunSummary
     result: Result
@@ -81,9 +81,9 @@ class PurgeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Shrinkage:
-    """How much the caches held before and after a run with one of the presets of ``--ci``, in bytes.
+    """The size of the caches in bytes before and after a run with one of the presets of ``--ci``.
 
-    Every inode counts once, backups and receipts not at all. after: None for a dry run.
+    Every inode counts once; backups and receipts don't count. after: None for a dry run.
     """
 
     preset: str

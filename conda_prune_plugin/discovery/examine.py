@@ -14,7 +14,7 @@ from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
 from .leftovers.conda_clean import find_other
-from .leftovers.leftover_evidence import with_archives, with_choices, with_links
+from .leftovers.leftover_evidence import with_evidence
 from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
@@ -117,7 +117,9 @@ class _Examination:
             inventory=inventory,
             evidence=(*packages, *tarballs),
             chosen=chosen,
-            leftovers=self._leftovers(soft_links),
+            leftovers=with_evidence(
+                self._found, self._referenced, soft_links, scope.only, self._names, repair=self._search.repair
+            ),
             other=tuple(other),
             soft_links=soft_links,
             held=held(inventory.judged, self._progress.phase("Measuring the caches")) if scope.measure_caches else 0,
@@ -199,15 +201,6 @@ class _Examination:
         if not measured:
             return NO_SOFT_LINKS
         return self._link_search.where_signs_are((m.sample for m in measured if m.sample), looking)
-
-    def _leftovers(self, soft_links: SoftLinks) -> tuple[Leftover, ...]:
-        """Return the leftovers with what keeps them and what was chosen among them."""
-        roots, caches = self._inventory.roots, self._inventory.caches
-        leftovers = with_links(self._found.leftovers, roots, soft_links, self._found.whole)
-        if self._search.repair and any(map(self._is_in_use, leftovers)):
-            leftovers = with_archives(leftovers, self._inventory, self._referenced)
-        rules = [root.name or "" for root in roots if root.kind is RootKind.KEEP]
-        return tuple(with_choices(leftovers, caches, rules, self._scope.only, self._names)) if leftovers else ()
 
     def _is_in_use(self, item: Leftover) -> bool:
         return item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in self._referenced

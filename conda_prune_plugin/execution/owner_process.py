@@ -5,8 +5,8 @@ cron and sshd do: whatever the user has planted there (links, receipts, archives
 refuses what the user could not do without us. The child gives up everything (groups, group, user, and by
 ``no_new_privs`` every way back), does the work, and sends back a result.
 
-What the child sends is data: JSON, limited in length, checked against the expected type (`core.codec`). What it needs
-from the parent, such as the roots that reference a package, it asks for; the answers are the parent's and trusted.
+The child sends JSON, limited in length and checked against the expected type (`core.codec`). For what only root knows,
+such as the roots that reference a package, it asks the parent. The parent is trusted, so its answers are pickles.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import pickle
 import signal
-import struct
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .. import errors, failures
-from ..core.codec import decode, encode
+from ..core.codec import decode, unfold
 from ..errors import PruneError, StateError
 from ..failures import suppress
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 T = TypeVar("T")
 
@@ -38,8 +39,6 @@ Ask = Callable[..., Any]
 
 #: The longest message that is taken from a child, in bytes: outcomes of a million packages are about as long.
 _LONGEST = 1 << 28
-
-_LENGTH = struct.Struct("!Q")
 
 #: prctl(2).
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -56,19 +55,45 @@ class User:
     home: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """An error on its way between the processes. kind: `PruneError` or one below it, `OSError`, `KeyboardInterrupt`."""
+
+    kind: str
+    message: str = ""
+    hint: str = ""
+    path: str | None = None
+    number: int | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> _Raised:
+        if isinstance(error, PruneError):
+            return cls(type(error).__name__, error.message, error.hint, error.path)
+        if isinstance(error, OSError):
+            path = error.filename if isinstance(error.filename, str) else None
+            return cls(OSError.__name__, error.strerror or str(error), path=path, number=error.errno)
+        return cls(KeyboardInterrupt.__name__)
+
+    def error(self) -> BaseException:
+        if self.kind == KeyboardInterrupt.__name__:
+            return KeyboardInterrupt()
+        if self.kind == OSError.__name__:
+            return OSError(self.number, self.message, self.path)
+        kind = getattr(errors, self.kind, None)
+        known = kind if isinstance(kind, type) and issubclass(kind, PruneError) else StateError
+        return known(self.message, hint=self.hint, path=self.path)
+
+
 def owner_to_become(path: str) -> User | None:
-    """Return the user whom root has to become to work in a directory; None for a user who works there as themselves.
+    """Return the user that root has to become to work in a directory; None if the caller works there as themselves.
 
     Raises `OSError` if there is no such directory.
     """
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None
     status = os.stat(path)
-    return None if status.st_uid == 0 else user_of(status)
-
-
-def user_of(status: os.stat_result) -> User:
-    """Return the owner of something by its status."""
+    if status.st_uid == 0:
+        return None
     try:
         from pwd import getpwuid
 
@@ -82,7 +107,7 @@ def user_of(status: os.stat_result) -> User:
 def in_place_of(path: str, result: object, work: Callable[[Ask], T], answers: Mapping[str, Callable[..., Any]]) -> T:
     """Return what `work` returns, done as the owner of a directory where this process is root and the owner is not.
 
-    Arguments and errors are those of `run_as`. Everybody else does the work themselves.
+    Arguments and errors are those of `run_as`. Every other process does the work itself.
     """
     try:
         user = owner_to_become(path)
@@ -102,24 +127,22 @@ def run_as(user: User, result: object, work: Callable[[Ask], T], answers: Mappin
     Raises what the work raises of `PruneError`, `OSError` and `KeyboardInterrupt`, and `StateError` if this process
     can't become the user, or the child ends without a result.
     """
-    from_child, to_parent = os.pipe()
-    from_parent, to_child = os.pipe()
+    from multiprocessing.connection import Pipe
+
+    link, theirs = Pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()
     pid = os.fork() if hasattr(os, "fork") else -1
     if pid == 0:
-        os.close(from_child)
-        os.close(to_child)
-        _child(user, parent, work, to_parent, from_parent)
-    os.close(to_parent)
-    os.close(from_parent)
-    with _interrupts_forwarded(pid):
+        link.close()
+        _child(user, parent, work, theirs)
+    theirs.close()
+    with _interrupts_forwarded(pid), link:
         try:
-            with os.fdopen(from_child, "rb") as reading, os.fdopen(to_child, "wb") as writing:
-                return _attend(user, result, answers, reading, writing)  # type: ignore[no-any-return]
+            return _attend(user, result, answers, link)  # type: ignore[no-any-return]
         finally:
-            # It has ended by itself, or what it said was no message and it must not go on.
+            # It has ended by itself, or it sent no valid message and must not go on.
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -146,118 +169,69 @@ def _interrupts_forwarded(pid: int) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _attend(user: User, result: object, answers: Mapping[str, Callable[..., Any]], reading: Any, writing: Any) -> Any:
-    """Answer the child until it sends its result."""
+def _attend(user: User, result: object, answers: Mapping[str, Callable[..., Any]], link: Connection) -> Any:
+    """Answer the child until it sends its result, or an error."""
     while True:
         try:
-            kind, *content = _received(reading)
-            if kind == "failures":
-                failures.note_all(failures.Failure(str(path), str(why)) for path, why in content)
-                continue
+            kind, value = json.loads(link.recv_bytes(_LONGEST))
             if kind == "result":
-                (value,) = content
                 return decode(result, value)
-            if kind != "ask":
-                raise _as_error(kind, content)
-            name, arguments = content
+            if kind == "error":
+                raised: BaseException = decode(_Raised, value).error()
+                break
+            if kind == "failures":
+                failures.note_all(decode(tuple[failures.Failure, ...], value))
+                continue
+            name, arguments = value
             ask = answers[name]
-        except (EOFError, ValueError, TypeError, LookupError) as error:
+        except (EOFError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
             raise StateError(
                 f"The process that worked as the user {user.name} ended without a result.",
-                hint="Run the command again: it completes what was left.",
+                hint="Run the command again to complete it.",
             ) from error
-        _answer(ask, arguments, writing)
+        try:
+            answer = True, ask(*arguments)
+        except PruneError as refusal:
+            answer = False, _Raised.of(refusal)
+        with suppress(OSError):  # The child has ended, which the next message shows.
+            link.send(answer)
+    raise raised
 
 
-def _answer(ask: Callable[..., Any], arguments: list[Any], writing: Any) -> None:
-    try:
-        answer: tuple[bool, Any] = (True, ask(*arguments))
-    except PruneError as error:
-        answer = (False, (type(error).__name__, error.message, error.hint, error.path))
-    data = pickle.dumps(answer)
-    with suppress(BrokenPipeError):
-        writing.write(_LENGTH.pack(len(data)) + data)
-        writing.flush()
-
-
-def _received(stream: Any) -> list[Any]:
-    """Return a message of the child. Raises `EOFError`, or `ValueError` for what is no message."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        raise EOFError
-    (length,) = _LENGTH.unpack(head)
-    if length > _LONGEST:
-        raise ValueError(f"a message of {length} bytes")
-    message = json.loads(stream.read(length))
-    if not isinstance(message, list) or not message:
-        raise ValueError("not a message")
-    return message
-
-
-def _as_error(kind: object, content: Sequence[Any]) -> BaseException:
-    """Return the error that a message tells of. Raises `ValueError` or `TypeError` for what is none."""
-    if kind == "interrupted":
-        return KeyboardInterrupt()
-    if kind == "os-error":
-        number, text, path = content
-        return OSError(number, text, path)
-    message, hint, path = content
-    found = getattr(errors, str(kind), None)
-    known = found if isinstance(found, type) and issubclass(found, PruneError) else StateError
-    return known(str(message), hint=str(hint), path=None if path is None else str(path))
-
-
-def _child(user: User, parent: int, work: Callable[[Ask], Any], to_parent: int, from_parent: int) -> NoReturn:
+def _child(user: User, parent: int, work: Callable[[Ask], Any], link: Connection) -> NoReturn:
     """Become a user, work, send what came of it, and end."""
+    turn = threading.Lock()
+
+    def send(kind: str, value: object) -> None:
+        link.send_bytes(json.dumps((kind, value), default=unfold).encode())
+
+    def ask(name: str, *arguments: Any) -> Any:
+        with turn:
+            send("ask", (name, arguments))
+            answered, answer = link.recv()
+        if answered:
+            return answer
+        raise answer.error()
+
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.setpgid(0, 0)
-        link = _Link(to_parent, from_parent)
         try:
             _become(user, parent)
             failures.begin()
-            result = encode(work(link.ask))
-            link.send("failures", *((failure.path, failure.reason) for failure in failures.noted()))
-            link.send("result", result)
-        except KeyboardInterrupt:
-            link.send("interrupted")
-        except PruneError as error:
-            link.send(type(error).__name__, error.message, error.hint, error.path)
-        except OSError as error:
-            path = error.filename if isinstance(error.filename, str) else None
-            link.send("os-error", error.errno, error.strerror or str(error), path)
+            result = work(ask)
+            send("failures", failures.noted())
+            send("result", result)
+        except (KeyboardInterrupt, PruneError, OSError) as error:
+            send("error", _Raised.of(error))
         code = 0
     except BaseException:  # noqa: BLE001
         # The parent sees that there is no result; what went wrong is a defect and belongs on the screen.
         traceback.print_exc()
     finally:
-        # Not by sys.exit: whatever the parent has opened and begun is the parent's to end.
+        # Not by sys.exit: the parent ends what it has opened and begun.
         os._exit(code)
-
-
-class _Link:
-    """The child's end of the two pipes."""
-
-    def __init__(self, to_parent: int, from_parent: int) -> None:
-        self._writing = os.fdopen(to_parent, "wb")
-        self._reading = os.fdopen(from_parent, "rb")
-        self._turn = threading.Lock()
-
-    def send(self, *message: Any) -> None:
-        data = json.dumps(message).encode()
-        self._writing.write(_LENGTH.pack(len(data)) + data)
-        self._writing.flush()
-
-    def ask(self, name: str, *arguments: Any) -> Any:
-        """Call a function of the parent."""
-        with self._turn:
-            self.send("ask", name, arguments)
-            (length,) = _LENGTH.unpack(self._reading.read(_LENGTH.size))
-            fine, answer = pickle.loads(self._reading.read(length))  # noqa: S301  # From the parent, which is trusted.
-        if fine:
-            return answer
-        raise _as_error(answer[0], answer[1:])
 
 
 def _become(user: User, parent: int) -> None:
@@ -274,7 +248,7 @@ def _become(user: User, parent: int) -> None:
     except OSError as error:
         # The root of a container that a user has started knows few users (user_namespaces(7)).
         raise StateError(
-            f"This process can't become the user {user.name}, to whom the directory belongs: {error.strerror}.",
+            f"This process can't become the user {user.name}, who owns the directory: {error.strerror}.",
             hint="Run the command as that user.",
         ) from error
     if sys.platform == "linux":

@@ -23,7 +23,6 @@ from .state.unfinished_rebuild import drop_note
 class Purged:
     """What became of one run in one cache; `freed` in bytes, in the cache and where its archives were."""
 
-    stored: StoredRun
     freed: int
     error: str | None = None
 
@@ -68,7 +67,7 @@ def purge(
         except OSError as error:  # In a sticky directory only its owner may.
             errors.append(f"its receipt stays: {reason(error)}")
     remove_empty(locked.state, run.id)
-    return Purged(stored, freed, "; ".join(errors) or None)
+    return Purged(freed, "; ".join(errors) or None)
 
 
 def _delete(

@@ -39,7 +39,7 @@ from .files.remove_tree import remove
 from .full_disk.low_space import freed_at_once, opened_with_space
 from .full_disk.low_space_environments import EnvironmentSpaceMaker
 from .quarantine.quarantine import Changed
-from .state.receipt import Held, Receipt, ReceiptEntry, RunState
+from .state.receipt import Held, Receipt, ReceiptEntry, RunState, StoredReason
 from .state.receipt_file import reserve_receipt, withdraw_receipt, write_receipt
 from .state.saved_exports import EXPORTS, write_exports
 from .state.saved_own_files import move_out
@@ -333,5 +333,5 @@ def _entry(removal: EnvironmentRemoval, number: str) -> ReceiptEntry:
         reclaimable=removal.own,
         last_used=removal.last_used,
         record=removal.details,
-        reasons=removal.reasons,
+        reasons=tuple(StoredReason(*reason) for reason in removal.reasons),
     )

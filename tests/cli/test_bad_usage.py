@@ -126,11 +126,11 @@ def test_help_is_what_the_option_gives(empty: Machine, command: str) -> None:
 
 
 def test_a_message_of_argparse_that_is_not_known_is_passed_on() -> None:
-    from conda_prune_plugin.cli.parsing.bad_usage import Family, explained
+    from conda_prune_plugin.cli.parsing.bad_usage import explained
 
     parser = argparse.ArgumentParser(prog="conda prune")
 
-    message, hint = explained(parser, (), "something else", Family(parser, {}, {}))
+    message, hint = explained(parser, (), "something else", parser, {})
 
     assert message == "Something else."
     assert "conda prune --help" in hint

@@ -87,7 +87,7 @@ def test_the_environment_wins_over_the_file_and_adds_to_its_lists(
         (settings.KEEP_NEWEST, "many", "'many'"),
         (settings.KEEP_NEWEST, "1.5", "whole number"),
         (settings.KEEP_NEWEST, "true", "whole number"),
-        (settings.KEEP_NEWEST, "-1", "below zero"),
+        (settings.KEEP_NEWEST, "-1", "whole number"),
         (settings.KEEP_REVISIONS, "[1]", "whole number"),
         (settings.BACKUP, "maybe", "true or false"),
         (settings.PURGE_AFTER, "-3d", "'-3d'"),
@@ -229,7 +229,7 @@ def test_conda_knows_the_settings(configure: Callable[[str], Path]) -> None:
     configure("prune_keep_newest: 3")
 
     assert settings.KEEP_NEWEST.value() == 3
-    assert context.plugins.prune_keep_newest == 3
+    assert context.plugins.prune_keep_newest == "3"
     assert {setting.name for setting in settings.SETTINGS} <= set(context.plugins.parameter_names)
 
 

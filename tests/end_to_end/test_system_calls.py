@@ -60,7 +60,7 @@ def _loaded(imports: str) -> set[str]:
 
 
 def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
-    loaded = _loaded("import conda_prune_plugin.cli.prune_screen")
+    loaded = _loaded("import conda_prune_plugin.cli.prune")
     # A conda that runs from a checkout has its version looked up by setuptools-scm, which imports rich.
     parts = [name for name in sorted(loaded) if name.startswith("conda.")]
     without_us = _loaded(f"import {', '.join(parts)}")

@@ -61,8 +61,12 @@ class Theirs:
         return {path.lstat().st_uid for path in (self.tiny.cache, *self.tiny.cache.rglob("*"))}
 
     def plant(self, **entry: Any) -> str:
-        """Write the receipt of a finished run, and return its id."""
-        folder = self.tiny.cache / STATE / "20990101T000000Z-00000000"
+        """Write the receipt of a finished run in the cache, and return its id."""
+        return self.plant_in(self.tiny.cache, **entry)
+
+    def plant_in(self, place: Path, **entry: Any) -> str:
+        """Write the receipt of a finished run in a directory, and return its id."""
+        folder = place / STATE / "20990101T000000Z-00000000"
         folder.mkdir(parents=True)
         values = {"dist": "secret-1-0", "files": 1, "apparent": 0, "reclaimable": 0, "last_used": None, "source": None}
         values |= {"parts": [{"kind": "archive", "name": "secret-1-0.conda", "number": "0"}]}
@@ -207,6 +211,27 @@ def test_a_package_that_was_deleted_is_fetched_as_its_owner(theirs: Theirs) -> N
     assert [item["result"] for item in document["outcomes"]] == ["restored"], document["outcomes"][0]["error"]
     assert (theirs.tiny.cache / channel.name).read_bytes() == channel.read_bytes()
     assert theirs.owners() == {NOBODY}
+
+
+@pytest.mark.parametrize("run_id", ["last", None])
+def test_an_environment_is_not_rebuilt_as_a_receipt_of_another_user_says(theirs: Theirs, run_id: str | None) -> None:
+    channel = build_package(Package("b", "1", "0"), theirs.directory / "channel", ".conda")
+    envs = theirs.sandbox.envs
+    envs.chmod(0o1777)
+    part = {"kind": "environment", "name": "e", "number": "0"}
+    planted = theirs.plant_in(envs, dist="e", parts=[part])
+    exports = envs / STATE / planted / "environment-exports" / "e"
+    exports.mkdir(parents=True)
+    (exports / "explicit.txt").write_text(f"@EXPLICIT\nfile://{channel}\n")
+    (exports / "pip.json").write_text("[]")
+    for path in (envs / STATE).rglob("*"):
+        os.chown(path, NOBODY, NOBODY)
+
+    document = json.loads(run(theirs.sandbox, "prune", "restore", run_id or planted, "--json").output)
+
+    assert document["success"] is False
+    assert not (envs / "e").exists()
+    assert not (theirs.tiny.cache / "b-1-0").exists()
 
 
 AGE = ("prune", "envs", "--unused-for", "0", "--remove", "--yes", "--json")

@@ -14,7 +14,7 @@ from machine import Machine, allocated, contents, copy_tree, listing
 from tiny import Tiny
 
 from conda_prune_plugin.cli.parsing.arguments import targets_of
-from conda_prune_plugin.cli.parsing.shared_options import add_targets
+from conda_prune_plugin.cli.parsing.option_table import add_options
 from conda_prune_plugin.core.rules.targets import ALL, DEFAULT, Target
 
 if TYPE_CHECKING:
@@ -188,9 +188,7 @@ def test_a_backup_keeps_no_index_cache_and_says_so(empty: Machine) -> None:
 
 def test_the_targets_of_the_command_line_are_one_value() -> None:
     parser = argparse.ArgumentParser()
-    add_targets(parser)
-    parser.add_argument("--unlinked", action="store_true")
-    parser.add_argument("--ci")
+    add_options(parser, "prune")
 
     def targets(*options: str) -> Target:
         return targets_of(parser.parse_args(options))

@@ -50,7 +50,7 @@ ALLOWED = {
 
 #: The only files that may import conda: a new version of it breaks these and no other. At most twelve.
 CONDA = {
-    "cli/parsing/shared_options.py",
+    "cli/parsing/output_options.py",
     "discovery/clients/conda_channels.py",
     "discovery/clients/conda_context.py",
     "discovery/clients/conda_files.py",
@@ -321,15 +321,9 @@ def test_building_the_parser_imports_neither_rich_nor_what_the_commands_need() -
         "conda_prune_plugin.core.suggestion",
         "conda_prune_plugin.cli.parsing",
         "conda_prune_plugin.cli.parsing.bad_usage",
+        "conda_prune_plugin.cli.parsing.command_table",
         "conda_prune_plugin.cli.parsing.help_text",
-        "conda_prune_plugin.cli.parsing.shared_options",
-        "conda_prune_plugin.cli.demo",
-        "conda_prune_plugin.cli.envs",
-        "conda_prune_plugin.cli.help_command",
-        "conda_prune_plugin.cli.prune",
-        "conda_prune_plugin.cli.purge",
-        "conda_prune_plugin.cli.restore",
+        "conda_prune_plugin.cli.parsing.option_table",
+        "conda_prune_plugin.cli.parsing.output_options",
         "conda_prune_plugin.settings",
-        "conda_prune_plugin.cli.usage",
-        "conda_prune_plugin.cli.why",
     }

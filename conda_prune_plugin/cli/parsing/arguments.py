@@ -1,24 +1,26 @@
-"""Convert the command line and ``.condarc`` to the options values of the operations.
+"""Turn the command line and ``.condarc`` into the options of the operations, and refuse contradictory ones.
 
-Only here does an `argparse.Namespace` become values, and only here are invalid ones refused.
+Only here does an `argparse.Namespace` become options.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from ... import settings
 from ...core.rules.policy import DEFAULT_MIN_AGE
 from ...core.rules.targets import ALL, DEFAULT, Target
 from ...core.run import Check, Disposal
-from ...core.units import parse_age, parse_size, size_as_typed
+from ...core.units import size_as_typed
 from ...discovery.leftovers.leftover_search import Search
 from ...errors import ProtectedEnvironmentError, UsageError
 from ...operations.options import (
     EnvsOptions,
+    PlanOptions,
     PruneOptions,
     PurgeOptions,
     RestoreOptions,
@@ -26,35 +28,84 @@ from ...operations.options import (
     WhyOptions,
 )
 from .ci_presets import refuse_contrary, targets_of_preset
-from .values import HINT, lock_timeout_of, parse_count, parsed, spec_of, specs_of, value_of
 
-#: Values that replace settings and the default minimum age with ``--ci``, because everything in a job is new. Options
-#: override them.
-_WITH_PRESET = {"min_age": 0.0, "older_than": 0.0, "keep_newest": 0}
+#: The settings that stand in for options of a plan, by field.
+_SETTINGS: dict[str, settings.Setting[Any]] = {
+    "configured_roots": settings.ROOTS,
+    # Lists add up: an option must not lift the protection of a setting.
+    "configured_keep": settings.KEEP,
+    "keep_revisions": settings.KEEP_REVISIONS,
+    "older_than": settings.OLDER_THAN,
+    "keep_newest": settings.KEEP_NEWEST,
+}
+
+#: With ``--ci`` these replace settings and the default minimum age, because everything in a job is new.
+_WITH_PRESET: dict[str, Any] = {"min_age": 0.0, "older_than": 0.0, "keep_newest": 0}
 
 _ENVS_HINT = "`conda prune envs --help` explains the options."
+
+_Options = TypeVar("_Options", PruneOptions, UsageOptions, WhyOptions, EnvsOptions, RestoreOptions, PurgeOptions)
+
+
+def _options(kind: type[_Options], arguments: argparse.Namespace, **more: Any) -> _Options:
+    """Return the options of a command: `more`, what the command line gives, the preset, or the setting, in this order.
+
+    Raises `SettingError`.
+    """
+    plans = issubclass(kind, PlanOptions)
+    values: dict[str, Any] = {"min_age": DEFAULT_MIN_AGE} if plans else {}
+    if getattr(arguments, "preset", None) is not None:
+        values |= _WITH_PRESET
+    for name in (field.name for field in fields(kind)):
+        given = getattr(arguments, name, None)
+        if name in more:
+            values[name] = more[name]
+        elif given not in (None, []):
+            values[name] = tuple(given) if isinstance(given, list) else given
+        elif plans and name not in values and name in _SETTINGS:
+            configured = _SETTINGS[name].value()
+            if configured is not None:
+                values[name] = configured
+    return kind(**values)
+
+
+def _planned(kind: type[_Options], arguments: argparse.Namespace, **more: Any) -> _Options:
+    """Return the options of a command other than ``conda prune`` that plans a prune."""
+    targets = DEFAULT | (Target.UNLINKED if arguments.unlinked else Target(0))
+    return _options(kind, arguments, **{"targets": targets, "pkgs_dirs": tuple(arguments.pkgs_dir), **more})
 
 
 def prune_options(arguments: argparse.Namespace) -> PruneOptions:
     """Return the options of ``conda prune``. Raises `UsageError` or `SettingError`."""
-    preset: str | None = arguments.ci
-    if preset is not None:
-        refuse_contrary(preset, arguments)
-    check = parsed(arguments.check, lambda text: Check(parse_size(text), size_as_typed(text)), None)
-    lock_timeout = lock_timeout_of(arguments)
-    # A preset leaves no backup, because nothing is restored after a job.
-    disposal, destination = (Disposal.DELETE, None) if preset is not None else _disposal(arguments)
+    if arguments.preset is not None:
+        refuse_contrary(arguments.preset, arguments)
+    if arguments.backup and arguments.backup_to is not None:
+        raise UsageError(
+            "--backup and --backup-to can't be combined.",
+            hint="--backup moves packages aside in the cache, --backup-to archives them elsewhere and deletes them.",
+        )
     settings.require_all()
+    disposal, destination = _removing(arguments.backup), None
+    if arguments.preset is not None:
+        # Nothing is restored after a job.
+        disposal = Disposal.DELETE
+    elif arguments.backup_to is not None:
+        disposal, destination = Disposal.ARCHIVE, os.path.abspath(os.path.expanduser(arguments.backup_to))
     targets = targets_of(arguments)
-    return PruneOptions(
-        **_planning(arguments, targets, _search(arguments, targets)),
+    searching = arguments.leftovers or arguments.all or arguments.verify or arguments.repair
+    return _planned(
+        PruneOptions,
+        arguments,
+        targets=targets,
+        search=Search(
+            # An archive is removed only if its extracted directory is complete, which has to be checked.
+            everything=searching or Target.ALL_TARBALLS in targets,
+            hashes=arguments.verify,
+            repair=arguments.repair,
+        ),
         disposal=disposal,
         destination=destination,
-        preset=preset,
-        check=check,
-        ignore_unreadable=bool(arguments.ignore_unreadable),
-        ignore_running=bool(arguments.ignore_running),
-        lock_timeout=lock_timeout,
+        check=None if arguments.check is None else Check(arguments.check, size_as_typed(arguments.check_text)),
         purge_after=settings.PURGE_AFTER.value(),
     )
 
@@ -68,19 +119,18 @@ def prune_options_after_removal(arguments: argparse.Namespace) -> PruneOptions:
 
 
 def configured_options(**values: Any) -> PruneOptions:
-    """Return options with `values`, and the settings for all others. Raises `SettingError`."""
+    """Return options with `values`, and the settings for all others. Raises `SettingError`, `TypeError`."""
     settings.require_all()
-    of_settings = {
-        "configured_roots": settings.ROOTS.value(),
-        "configured_keep": settings.KEEP.value(),
-        "keep_revisions": settings.KEEP_REVISIONS.value(),
-        "min_age": DEFAULT_MIN_AGE,
-        "older_than": settings.OLDER_THAN.value() or 0.0,
-        "keep_newest": settings.KEEP_NEWEST.value(),
-        "disposal": Disposal.BACKUP if settings.BACKUP.value() else Disposal.DELETE,
-        "purge_after": settings.PURGE_AFTER.value(),
-    }
-    return PruneOptions(**{**of_settings, **values})
+    unknown = values.keys() - {field.name for field in fields(PruneOptions)}
+    if unknown:
+        raise TypeError(f"PruneOptions has no field {', '.join(sorted(unknown))}")
+    base = {"disposal": _removing(None), "purge_after": settings.PURGE_AFTER.value()}
+    return _options(PruneOptions, argparse.Namespace(), **{**base, **values})
+
+
+def _removing(backup: bool | None) -> Disposal:
+    """Return the disposal that ``--backup`` or ``--no-backup``, or else the setting, asks for."""
+    return Disposal.BACKUP if (settings.BACKUP.value() if backup is None else backup) else Disposal.DELETE
 
 
 def usage_options(arguments: argparse.Namespace) -> UsageOptions:
@@ -95,28 +145,18 @@ def usage_options(arguments: argparse.Namespace) -> UsageOptions:
             "--summary can't be combined with NAME, --packages or --export.",
             hint="It summarizes everything. Leave one of them out.",
         )
-    return UsageOptions(
-        **_planning(arguments),
-        environment=arguments.environment,
-        by_package=bool(arguments.by_package),
-        html=arguments.html,
-        export=arguments.export,
-        other_caches=arguments.other_caches,
-    )
+    return _planned(UsageOptions, arguments)
 
 
 def why_options(arguments: argparse.Namespace) -> WhyOptions:
     """Return the options of ``conda prune why``. Raises `UsageError` or `SettingError`."""
     if not (arguments.specs or arguments.all or arguments.find is not None):
         raise UsageError(
-            "Nothing was asked for.",
+            "No package was named.",
             hint="Name packages (conda prune why numpy), or give --all or --find DIR; "
             "`conda prune why --help` explains them.",
         )
-    if arguments.find == "":
-        raise UsageError("--find needs a directory.", hint="`conda prune why --help` explains the options.")
-    specs = specs_of("SPEC", arguments.specs)
-    return WhyOptions(**_planning(arguments), specs=specs, every=bool(arguments.all), find=arguments.find)
+    return _planned(WhyOptions, arguments, every=arguments.all)
 
 
 def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
@@ -124,41 +164,47 @@ def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
 
     Raises `UsageError`, `SettingError`, or `ProtectedEnvironmentError` for the removal of a symbolic link.
     """
-    _require_sense(arguments)
-    planning = _planning(arguments)
-    unused_for = parsed(arguments.unused_for, parse_age, None)
-    lock_timeout = lock_timeout_of(arguments)
-    # A list doesn't fail because of a setting that it doesn't use.
+    chosen = bool(arguments.environments) or arguments.unused_for is not None
     changing = arguments.remove or arguments.fix_registry
-    backup = settings.BACKUP.value() if arguments.backup is None and changing else arguments.backup
-    return EnvsOptions(
-        **planning,
-        environments=tuple(arguments.environments),
-        unused_for=unused_for,
-        unused_for_text=arguments.unused_for and arguments.unused_for[1],
-        remove=bool(arguments.remove),
-        fix_registry=bool(arguments.fix_registry),
-        force=bool(arguments.force),
-        prune=bool(arguments.prune),
-        disposal=Disposal.BACKUP if backup else Disposal.DELETE,
-        ignore_running=bool(arguments.ignore_running),
-        lock_timeout=lock_timeout,
-    )
+    if arguments.remove and not chosen:
+        raise UsageError("--remove needs names of environments, or --unused-for.", hint=_ENVS_HINT)
+    if arguments.fix_registry and (arguments.remove or chosen):
+        raise UsageError(
+            "--fix-registry can't be combined with names of environments, --unused-for or --remove.", hint=_ENVS_HINT
+        )
+    if arguments.remove:
+        _refuse_links(arguments.environments)
+    for option, given, fits in (
+        ("--force", arguments.force, changing),
+        ("--prune", arguments.prune, arguments.remove),
+        ("--backup", arguments.backup is not None, arguments.remove),
+    ):
+        if given and not fits:
+            raise UsageError(f"{option} has no effect without --remove.", hint=_ENVS_HINT)
+    # A list doesn't fail because of a setting that it doesn't use.
+    return _planned(EnvsOptions, arguments, disposal=_removing(arguments.backup if changing else False))
+
+
+def _refuse_links(environments: Sequence[str]) -> None:
+    """Refuse to remove the target of a symbolic link, because the user may mean the link.
+
+    Raises `ProtectedEnvironmentError`.
+    """
+    for name in environments:
+        path = os.path.abspath(os.path.expanduser(name))
+        if os.sep in name and os.path.islink(path):
+            raise ProtectedEnvironmentError(
+                f"{path} is a symbolic link.",
+                hint=f"Name the directory that it leads to, {os.path.realpath(path)}. Nothing was removed.",
+                path=path,
+            )
 
 
 def restore_options(arguments: argparse.Namespace) -> RestoreOptions:
     """Return the options of ``conda prune restore``. Raises `UsageError`."""
-    if arguments.run is None:
-        if arguments.only is not None:
-            raise UsageError("--only needs a RUN.", hint="`conda prune restore last --only SPEC`, for instance.")
-        # A list doesn't wait for locks.
-        return RestoreOptions(pkgs_dirs=tuple(arguments.pkgs_dir))
-    return RestoreOptions(
-        run=arguments.run,
-        only=parsed(arguments.only, spec_of, None),
-        pkgs_dirs=tuple(arguments.pkgs_dir),
-        lock_timeout=lock_timeout_of(arguments),
-    )
+    if arguments.run is None and arguments.only_spec is not None:
+        raise UsageError("--only needs a RUN.", hint="For instance: `conda prune restore last --only SPEC`.")
+    return _options(RestoreOptions, arguments, only=arguments.only_spec, pkgs_dirs=tuple(arguments.pkgs_dir))
 
 
 def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
@@ -166,66 +212,15 @@ def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
     if sum((bool(arguments.runs), arguments.all, arguments.older_than is not None)) != 1:
         raise UsageError(
             "Name the runs to purge, or give either --older-than or --all.",
-            hint="`conda prune restore` lists the runs that there are.",
+            hint="`conda prune restore` lists the runs.",
         )
-    lock_timeout = lock_timeout_of(arguments)
-    return PurgeOptions(
-        runs=tuple(arguments.runs),
-        older_than=parsed(arguments.older_than, parse_age, None),
-        pkgs_dirs=tuple(arguments.pkgs_dir),
-        lock_timeout=lock_timeout,
-    )
-
-
-def _planning(
-    arguments: argparse.Namespace, targets: Target | None = None, search: Search | None = None
-) -> dict[str, Any]:
-    """Return the fields of `PlanOptions`; `targets` is for ``conda prune`` itself, other commands use the default."""
-    if targets is None:
-        targets = DEFAULT | (Target.UNLINKED if arguments.unlinked else Target(0))
-    preset: Mapping[str, Any] = _WITH_PRESET if arguments.ci is not None else {}
-    return {
-        "targets": targets,
-        "search": search or Search(),
-        "only": specs_of("--only", arguments.only),
-        "check_remote": bool(arguments.check_remote),
-        "max_size": parsed(arguments.max_size, parse_size, None),
-        "free": parsed(arguments.free, parse_size, None),
-        "min_age": parsed(arguments.min_age, parse_age, preset.get("min_age", DEFAULT_MIN_AGE)),
-        "older_than": value_of(arguments.older_than, parse_age, settings.OLDER_THAN, preset.get("older_than")) or 0.0,
-        "keep_newest": value_of(arguments.keep_newest, parse_count, settings.KEEP_NEWEST, preset.get("keep_newest")),
-        "include_irreplaceable": bool(arguments.include_irreplaceable),
-        "pkgs_dirs": tuple(arguments.pkgs_dir),
-        "roots": tuple(arguments.root),
-        "configured_roots": settings.ROOTS.value(),
-        "searches": tuple(arguments.search),
-        "lockfiles": tuple(arguments.lockfile),
-        # Lists add up: an option must not lift the protection of a setting.
-        "configured_keep": settings.KEEP.value(),
-        "keep": specs_of("--keep", arguments.keep),
-        "keep_revisions": value_of(arguments.keep_revisions, parse_count, settings.KEEP_REVISIONS),
-    }
-
-
-def _disposal(arguments: argparse.Namespace) -> tuple[Disposal, str | None]:
-    """Return how packages are removed, and the absolute path of the directory for archives."""
-    if arguments.backup_to is None:
-        backup = settings.BACKUP.value() if arguments.backup is None else arguments.backup
-        return (Disposal.BACKUP if backup else Disposal.DELETE), None
-    if arguments.backup:
-        raise UsageError(
-            "--backup and --backup-to exclude each other.",
-            hint="--backup moves packages aside in the cache, --backup-to archives them elsewhere and deletes them.",
-        )
-    if not arguments.backup_to:
-        raise UsageError("--backup-to needs a directory.", hint=HINT)
-    return Disposal.ARCHIVE, os.path.abspath(os.path.expanduser(arguments.backup_to))
+    return _options(PurgeOptions, arguments, pkgs_dirs=tuple(arguments.pkgs_dir))
 
 
 def targets_of(arguments: argparse.Namespace) -> Target:
     """Return the targets that the options select."""
-    if arguments.ci is not None:
-        return targets_of_preset(arguments.ci)
+    if arguments.preset is not None:
+        return targets_of_preset(arguments.preset)
     table = (
         (arguments.packages, Target.PACKAGES),
         (arguments.tarballs, Target.TARBALLS),
@@ -243,50 +238,8 @@ def targets_of(arguments: argparse.Namespace) -> Target:
         if given:
             targets |= target
     if arguments.repair and not targets:
-        # It repairs, and removes nothing that was not asked for.
+        # It repairs, and removes nothing unless asked to.
         return Target.REPAIR
     if arguments.verify or arguments.repair:
         targets = (targets or DEFAULT) | Target.LEFTOVERS
     return (targets or DEFAULT) | (Target.UNLINKED if arguments.unlinked else Target(0))
-
-
-def _search(arguments: argparse.Namespace, targets: Target) -> Search:
-    """Return where to look for leftovers: also in packages in use if an option requests that."""
-    asked = arguments.leftovers or arguments.all or arguments.verify or arguments.repair
-    # An archive is removed only if its extracted directory is complete, which has to be checked.
-    everything = asked or Target.ALL_TARBALLS in targets
-    return Search(everything=bool(everything), hashes=bool(arguments.verify), repair=bool(arguments.repair))
-
-
-def _require_sense(arguments: argparse.Namespace) -> None:
-    """Refuse meaningless and ambiguous combinations. Raises `UsageError` or `ProtectedEnvironmentError`."""
-    chosen = bool(arguments.environments) or arguments.unused_for is not None
-    if arguments.remove and not chosen:
-        raise UsageError("--remove needs names of environments, or --unused-for.", hint=_ENVS_HINT)
-    if arguments.fix_registry and (arguments.remove or chosen):
-        raise UsageError("--fix-registry is for the whole registry and goes alone.", hint=_ENVS_HINT)
-    if arguments.remove:
-        _refuse_links(arguments.environments)
-    changing = arguments.remove or arguments.fix_registry
-    for option, given, fits in (
-        ("--force", arguments.force, changing),
-        ("--prune", arguments.prune, arguments.remove),
-        ("--backup", arguments.backup is not None, arguments.remove),
-    ):
-        if given and not fits:
-            raise UsageError(f"{option} means nothing without --remove.", hint=_ENVS_HINT)
-
-
-def _refuse_links(environments: Sequence[str]) -> None:
-    """Refuse to remove the target of a symbolic link, because the user may mean the link.
-
-    Raises `ProtectedEnvironmentError`.
-    """
-    for name in environments:
-        path = os.path.abspath(os.path.expanduser(name))
-        if os.sep in name and os.path.islink(path):
-            raise ProtectedEnvironmentError(
-                f"{path} is a symbolic link.",
-                hint=f"Name the directory that it leads to, {os.path.realpath(path)}. Nothing was removed.",
-                path=path,
-            )

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ...core.suggestion import nearest
+from .command_table import COMMANDS
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """The parser of ``conda prune``, its commands, and the options that each command honours before its name."""
+def explained(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    message: str,
+    top: argparse.ArgumentParser,
+    parsers: Mapping[str, argparse.ArgumentParser],
+) -> tuple[str, str]:
+    """Return a parser's error as our two parts: the message, and a hint about what to do.
 
-    parser: argparse.ArgumentParser
-    commands: Mapping[str, argparse.ArgumentParser]
-    above: dict[str, Collection[str]]
-
-
-def explained(parser: argparse.ArgumentParser, words: Sequence[str], message: str, family: Family) -> tuple[str, str]:
-    """Return a parser's error as our two parts: the message, and a hint about what to do."""
-    commands = family.commands if parser is family.parser else {}
+    top: the parser of ``conda prune``. parsers: of its commands, by name.
+    """
+    commands = parsers if parser is top else {}
     option, word = _at_fault(parser, words, commands)
     if option:
-        return f"Unknown option {option}.", _option_hint(parser, option, family)
+        return f"Unknown option {option}.", _option_hint(parser, option, top, parsers)
     if word:
         return f"Unknown command {word}.", command_hint(word, commands)
     message = message.removeprefix("argument ")
@@ -55,8 +55,12 @@ def _at_fault(
             if commands:
                 return None, None if word in commands else word
             continue
-        option = _name(word)
-        action = _action(parser, option)
+        # A word may contain the option's value.
+        option = word.split("=", 1)[0] if word.startswith("--") else word[:2]
+        # argparse has no public way to ask for its options. It accepts the beginning of a long one.
+        known = parser._option_string_actions  # noqa: SLF001
+        beginning = (name for name in known if option.startswith("--") and name.startswith(option))
+        action = known.get(option) or known.get(next(beginning, ""))
         if action is None:
             return option, None
         if action.nargs is None and option == word:
@@ -64,26 +68,18 @@ def _at_fault(
     return None, None
 
 
-def _name(word: str) -> str:
-    """Return the name of the option in a word, which may contain its value."""
-    return word.split("=", 1)[0] if word.startswith("--") else word[:2]
-
-
-def _action(parser: argparse.ArgumentParser, option: str) -> argparse.Action | None:
-    """Return the action of an option; like argparse, accept the beginning of a long option."""
-    # argparse has no other way to ask for its options.
+def _option_hint(
+    parser: argparse.ArgumentParser,
+    option: str,
+    top: argparse.ArgumentParser,
+    parsers: Mapping[str, argparse.ArgumentParser],
+) -> str:
     known = parser._option_string_actions  # noqa: SLF001
-    long = option.startswith("--")
-    return known.get(option) or next((known[name] for name in known if long and name.startswith(option)), None)
-
-
-def _option_hint(parser: argparse.ArgumentParser, option: str, family: Family) -> str:
-    known = parser._option_string_actions  # noqa: SLF001
-    command = parser.prog.removeprefix(family.parser.prog).strip()
-    if command and (action := family.parser._option_string_actions.get(option)):  # noqa: SLF001
-        if action.dest in family.above[command]:
+    command = parser.prog.removeprefix(top.prog).strip()
+    if command and (action := top._option_string_actions.get(option)):  # noqa: SLF001
+        if action.dest in COMMANDS[command].above:
             return f"Put it before the command: conda prune {option} ... {command}"
-    elif others := [name for name, other in family.commands.items() if option in other._option_string_actions]:  # noqa: SLF001
+    elif others := [name for name, other in parsers.items() if option in other._option_string_actions]:  # noqa: SLF001
         return f"Did you mean `conda prune {others[0]} {option}`?"
     # Without the dashes, which would make any two options similar.
     if close := nearest(option[2:], (name[2:] for name in known if name.startswith("--"))):

@@ -17,19 +17,19 @@ _TARGETS = {
 }
 
 #: Options that contradict a preset: they choose targets, or keep the space that it would free.
-_CONTRARY = {
-    "packages": "--packages",
-    "tarballs": "--tarballs",
-    "all_tarballs": "--all-tarballs",
-    "leftovers": "--leftovers",
-    "index_cache": "--index-cache",
-    "tempfiles": "--tempfiles",
-    "logfiles": "--logfiles",
-    "all": "--all",
-    "unlinked": "--unlinked",
-    "backup": "--backup",
-    "backup_to": "--backup-to",
-}
+_CONTRARY = (
+    "packages",
+    "tarballs",
+    "all_tarballs",
+    "leftovers",
+    "index_cache",
+    "tempfiles",
+    "logfiles",
+    "all",
+    "unlinked",
+    "backup",
+    "backup_to",
+)
 
 
 def targets_of_preset(preset: str) -> Target:
@@ -61,9 +61,9 @@ def _needed_offline() -> Target:
 
 def refuse_contrary(preset: str, arguments: argparse.Namespace) -> None:
     """Refuse options that contradict a preset. Raises `UsageError`."""
-    for name, option in _CONTRARY.items():
-        if getattr(arguments, name, None):
+    for name in _CONTRARY:
+        if getattr(arguments, name):
             raise UsageError(
-                f"--ci {preset} and {option} can't be combined.",
+                f"--ci {preset} and --{name.replace('_', '-')} can't be combined.",
                 hint="Leave one of them out. `conda prune --help-all` explains the presets.",
             )

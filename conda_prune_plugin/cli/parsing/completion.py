@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-#: At most this many names are suggested: nobody reads more.
+#: The most names that are suggested.
 _MOST = 1_000
 
 
@@ -61,7 +61,7 @@ def _attach(parser: argparse.ArgumentParser, commands: Iterable[str]) -> None:
                 _attach(command, list(action.choices))
         elif not action.choices:
             # Sizes, ages and numbers: nothing is suggested, in place of files.
-            completer = completers.get(str(action.metavar), _nothing)
+            completer = completers.get(str(action.metavar), lambda **_: ())
             action.completer = completer  # type: ignore[attr-defined]
 
 
@@ -108,16 +108,14 @@ def packages() -> list[str]:
 
 
 def _quietly(names: Callable[[], list[str]]) -> Callable[..., list[str]]:
-    """Return a completer that suggests nothing where names can't be found out: there is no place for an error."""
+    """Return a completer that suggests nothing on errors, because the shell has no place for them."""
+    from ...errors import CondaError, PruneError
 
     def suggest(prefix: str, **_: object) -> list[str]:
         try:
             return [name for name in names() if name.startswith(prefix)]
-        except Exception:  # noqa: BLE001
+        except (PruneError, CondaError, OSError, AttributeError, TypeError):
+            # conda raises the last two for some values of its settings.
             return []
 
     return suggest
-
-
-def _nothing(**_: object) -> list[str]:
-    return []

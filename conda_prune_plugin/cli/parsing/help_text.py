@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 #: Lines longer than this are hard to read, however wide the terminal is.
@@ -48,67 +48,35 @@ def _wrapped(lines: list[str], width: int, indent: str) -> Iterable[str]:
         yield from textwrap.wrap(meaning, width, initial_indent=inner, subsequent_indent=inner)
 
 
-def add_command(commands: Any, name: str, summary: str, operands: str, description: str, epilog: str = "") -> Any:
-    """Add the parser of a command and return it; `operands`: what follows the options on its usage line."""
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        usage=f"conda prune {name} {operands}",
-        description=description,
-        epilog=epilog or None,
-        formatter_class=HelpFormatter,
-    )
-    # argparse's own title is "positional arguments".
-    parser._positionals.title = "arguments"  # noqa: SLF001
-    return parser
+class _PrintAndExit(argparse.Action):
+    """An option that prints something and ends the program."""
 
-
-def add_output_options(
-    parser: argparse.ArgumentParser,
-    *,
-    verbose: str | None = None,
-    quiet: str | None = "Print nothing but warnings and errors.",
-    dry_run: str | None = None,
-    yes: str | None = None,
-) -> None:
-    """Add conda's options for output and prompts, with texts of ours.
-
-    Those without a text are accepted, because scripts give them to every command, but the help doesn't list them: they
-    change nothing there.
-    """
-    from .shared_options import add_output_and_prompt_options
-
-    add_output_and_prompt_options(parser)
-    # argparse has no other way to ask for the newest group and its options.
-    group = parser._action_groups[-1]  # noqa: SLF001
-    group.title = "output and prompts"
-    texts = {
-        "json": "Print the result as JSON.",
-        "verbosity": verbose,
-        "quiet": quiet,
-        "dry_run": dry_run,
-        "yes": yes,
-    }
-    for action in group._group_actions:  # noqa: SLF001
-        # What conda itself hides stays hidden.
-        if action.help != argparse.SUPPRESS:
-            action.help = texts.get(action.dest) or argparse.SUPPRESS
-
-
-class FullHelp(argparse.Action):
-    """Prints the help with all options and ends the program."""
-
-    def __init__(self, option_strings: list[str], dest: str, **options: Any) -> None:
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, **options)
+
+
+class FullHelp(_PrintAndExit):
+    """Prints the help with all options."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print it."""
-        # Of the class: the instance has the short form (see `shorten`).
+        # The method of the class: the instance's own prints the short help (see `shorten`).
         print(type(parser).format_help(parser), end="")
         parser.exit()
 
 
-def shorten(parser: argparse.ArgumentParser, options: tuple[str, ...], epilog: str) -> None:
+class Version(_PrintAndExit):
+    """Prints the version."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it. The import is slow, so it is made only here."""
+        from importlib.metadata import version
+
+        print(f"conda-prune {version('conda-prune')}")
+        parser.exit()
+
+
+def shorten(parser: argparse.ArgumentParser, options: Sequence[str], epilog: str) -> None:
     """Make a parser's ``--help`` list its commands and only some options, in the order given, and end in `epilog`."""
 
     def short_help() -> str:

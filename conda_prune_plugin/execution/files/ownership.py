@@ -8,15 +8,15 @@ import stat
 
 
 def is_root() -> bool:
-    """Return whether we are root, be it only that of a container."""
+    """Return whether this process is root, even if only in a container."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def give(item: str | int, owner: tuple[int, int], dir_fd: int | None = None) -> bool:
     """Give a name or an open file to a user and a group if we are root; return whether root could.
 
-    A link is not followed. In a container that a user has started he is root, but he can give nothing to those whom it
-    does not know: what he makes stays his own there, as it does outside. Raises `OSError` for everything else.
+    A link is not followed. The root of a container that a user has started can't give files to users that the container
+    does not know; these files stay the user's own. Raises `OSError` for every other error.
     """
     if not is_root():
         return True
@@ -35,7 +35,7 @@ def give(item: str | int, owner: tuple[int, int], dir_fd: int | None = None) -> 
 def restore_open(fd: int, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
     """Set mode, time of modification and, for root, owner of a new file or a directory that is open. Raises `OSError`.
 
-    A new file has one name. What has more is another one, which somebody has put in its place.
+    A new file has one name. One that has more is another file that was put in its place.
     """
     status = os.fstat(fd)
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:

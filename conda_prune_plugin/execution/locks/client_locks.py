@@ -1,9 +1,9 @@
 """The locks that other clients take on a package cache.
 
 mamba and micromamba 2 (``libmamba/src/core/util.cpp``, ``LockFileOwner``): byte 21 of ``pkgs/pkgs.lock``, named after
-the directory as it was configured, by ``fcntl(F_SETLK)``, from before the transaction until after it. Who finds no such
-file makes it and removes it at the end. We take it whether it is there or not, as it is there only while it is held.
-Where the cache is nested, the lock is that of the whole.
+the directory as it was configured, by ``fcntl(F_SETLK)``, from before the transaction until after it. A process that
+finds no such file makes it and removes it at the end. It exists only while it is held, so we take it in any case. A
+nested cache is locked as a whole.
 
 rattler and pixi (``rattler_cache/src/package_cache/cache_lock.rs``, ``CacheGlobalLock``): ``.cache.lock`` in the cache,
 by ``flock(2)``, during an installation; the file stays. We make it where it is missing in a cache of theirs. Until
@@ -47,7 +47,7 @@ class EntryLockedError(OSError):
 def cache_locks(directory: Directory, state: Directory | None, cache: Cache, patience: Patience) -> Iterator[None]:
     """Hold the locks of the other clients on a cache; our own state in it is locked already.
 
-    state: None on a full disk: then no lock file is made, and those that are there are held.
+    state: None on a full disk: then no lock file is made, and those that exist are held.
 
     Raises `LockTimeoutError` when one is still held when the patience is exhausted, `OSError` when a lock file can't
     be used.
@@ -58,17 +58,23 @@ def cache_locks(directory: Directory, state: Directory | None, cache: Cache, pat
             for name in _mamba_names(cache):
                 if state is not None and state.exists(name):
                     state.unlink(name)  # Of a run that was killed while it made it.
-                stack.enter_context(_mamba_lock(top, state, name, patience))
-            if (cache.client == Client.RATTLER and state is not None) or directory.exists(RATTLER_LOCK):
-                stack.enter_context(_rattler_lock(directory, patience))
+                _lock_for_mamba(stack, top, state, name, patience)
+            exists = directory.exists(RATTLER_LOCK)
+            if (cache.client == Client.RATTLER and state is not None) or exists:
+                # For reading is enough, as the file may be another user's.
+                flags = os.O_RDONLY if exists else os.O_RDONLY | os.O_CREAT
+                holder = "pixi or another program that uses rattler"
+                fd = _locked(directory, RATTLER_LOCK, flags, _flock, holder, patience)
+                if fd is not None:
+                    stack.callback(os.close, fd)
         yield
 
 
 @contextmanager
 def entry_locks(directory: Directory, names: Iterable[str]) -> Iterator[None]:
-    """Hold the locks beside what bears these names, where there are any, or that do. Raises `EntryLockedError`.
+    """Hold the locks beside these names, or with these names, where they exist. Raises `EntryLockedError`.
 
-    Those of mamba are only asked for: it works on an archive while it holds the lock of the cache, which we have.
+    mamba's are only tested: it works on an archive while it holds the lock of the cache, which is ours now.
     """
     with ExitStack() as stack:
         for lock in {name.removesuffix(".lock") + ".lock" for name in names}:
@@ -96,52 +102,45 @@ def _mamba_names(cache: Cache) -> list[str]:
 
 
 #: What this process has locked for mamba: device and inode of the directory, and the name. Such a lock belongs to the
-#: process, and closing any descriptor of the file releases it: nobody may take it twice.
+#: process, and closing any descriptor of the file releases it, so it must not be taken twice.
 _held: set[tuple[int, int, str]] = set()
 
 
-@contextmanager
-def _mamba_lock(directory: Directory, state: Directory | None, name: str, patience: Patience) -> Iterator[None]:
+def _lock_for_mamba(
+    stack: ExitStack, directory: Directory, state: Directory | None, name: str, patience: Patience
+) -> None:
+    """Hold one of mamba's locks until a stack is closed, unless there is nothing to lock."""
     status = directory.own_status()
     key = (status.st_dev, status.st_ino, name)
     if key in _held:
-        yield  # Held for another directory of the same cache, whose work began before and ends after this.
-        return
-    if state is None and not directory.exists(name):
-        yield
-        return
-    with _new_mamba_lock(directory, state, name, patience):
-        _held.add(key)
-        try:
-            yield
-        finally:
-            _held.remove(key)
-
-
-@contextmanager
-def _new_mamba_lock(directory: Directory, state: Directory | None, name: str, patience: Patience) -> Iterator[None]:
+        return  # Held for another directory of the same cache, whose work began before and ends after this.
     existed = directory.exists(name)
-    if existed and not stat.S_ISREG(directory.status(name).st_mode):
-        yield  # Nothing that mamba could lock.
-        return
+    if (state is None and not existed) or (existed and not stat.S_ISREG(directory.status(name).st_mode)):
+        return  # mamba could not lock it either.
     if not existed and state is not None:
         _make_ours(directory, state, name)
-    fd = _locked(directory, name, os.O_RDWR | os.O_CREAT, _lock_mambas_byte, "mamba", patience)
+
+    def attempt(fd: int) -> None:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MAMBA_BYTE, os.SEEK_SET)
+
+    fd = _locked(directory, name, os.O_RDWR | os.O_CREAT, attempt, "mamba", patience)
     if fd is None:
-        yield
         return
-    try:
-        yield
-    finally:
-        if not existed or os.pread(fd, len(_OURS), 0) == _OURS:
-            # Still locked: one who waits for it sees that it is gone and makes a new one.
-            with suppress(OSError):
+    stack.callback(os.close, fd)
+
+    def remove() -> None:
+        # Still locked: a process that waits for it notices that it is gone, and makes a new one.
+        with suppress(OSError):
+            if not existed or os.pread(fd, len(_OURS), 0) == _OURS:
                 directory.unlink(name)
-        os.close(fd)
+
+    stack.callback(remove)
+    _held.add(key)
+    stack.callback(_held.remove, key)
 
 
 def _make_ours(directory: Directory, state: Directory, name: str) -> None:
-    """Make mamba's lock file, with our mark in it from its first moment on: one that a kill leaves is known again.
+    """Make mamba's lock file, with our mark in it from its first moment on, so that a leftover of a kill is recognised.
 
     Where that can't be (a full disk, no hard links, or another process has made it in this moment), `_locked` makes it.
     """
@@ -159,23 +158,8 @@ def _make_ours(directory: Directory, state: Directory, name: str) -> None:
             state.unlink(name)
 
 
-def _lock_mambas_byte(fd: int) -> None:
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MAMBA_BYTE, os.SEEK_SET)
-
-
-@contextmanager
-def _rattler_lock(directory: Directory, patience: Patience) -> Iterator[None]:
-    def attempt(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    # For reading is enough, as the file may be another user's.
-    flags = os.O_RDONLY if directory.exists(RATTLER_LOCK) else os.O_RDONLY | os.O_CREAT
-    fd = _locked(directory, RATTLER_LOCK, flags, attempt, "pixi or another program that uses rattler", patience)
-    try:
-        yield
-    finally:
-        if fd is not None:
-            os.close(fd)
+def _flock(fd: int) -> None:
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _locked(
@@ -183,8 +167,8 @@ def _locked(
 ) -> int | None:
     """Return a descriptor of a lock file that is locked; closing it releases the lock.
 
-    None if there is none and no space to make one, or if we are not allowed to lock it, which is told: a cache that we
-    may change otherwise is not given up for that.
+    None if there is no space to make one, or after a message if permission to lock it is denied: a cache that we may
+    change otherwise is not given up for that.
 
     Raises `LockTimeoutError` or `OSError`.
     """

@@ -3,33 +3,33 @@
 A process that changes a cache (prune, restore, purge, recovery) holds two locks, taken in this order, from before its
 first change until after its last:
 
-1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state_dir.locked_state`), so
-   that nothing stays behind; one who waited for the removed file notices (its link count is 0) and tries again with a
-   new one. It is opened below directories that are held open, never through a link, and never truncated;
+1. our own lock, ``<cache>/.conda-prune/lock``. Its holder removes the file at the end (`state_dir.locked`); a process
+   that waited for the removed file notices (its link count is 0) and tries again with a new one. It is opened below
+   directories that are held open, never through a link, and never truncated;
 2. mamba's lock and rattler's (`client_locks`), which those take around a whole installation.
 
-On a full disk there may be no inode for the file of the first lock. Then the cache directory itself is locked, by
-``flock(2)`` (`exclusive_in_place`): two runs that both free space don't compete. It is no substitute for the file where
-a third run could make that in the meantime: what such runs have in common they change by single renames and unlinks,
-and each run skips what it no longer finds as planned. The directory isn't locked otherwise, since every user who may
-read a cache could then hold up its owner.
+On a full disk there may be no inode for our lock file. Then the cache directory itself is locked
+(`exclusive_in_place`), so that two runs that both free space don't compete. It doesn't exclude a third run that can
+make the file meanwhile: what they have in common they change by single renames and unlinks, and each skips what it no
+longer finds as planned. The directory isn't locked otherwise, because every user who may read a cache could then block
+its owner.
 
 A reading command takes no lock. Locks are waited for with a message and a limit (`Patience`).
 
-conda takes no lock on a package cache at all. What keeps an install by conda whole:
+conda takes no lock on a package cache at all. This protects an install by conda:
 
 - before anything is moved, other processes that install are looked for (`system.processes`);
-- ``--min-age``: what was fetched or extracted a moment ago stays;
+- ``--min-age``: packages that were fetched or extracted a moment ago stay;
 - each entry leaves the cache by one rename, so a process that looks for it finds all of it or none;
 - each decision is checked just before its rename, and all of them again when everything is moved and before anything
-  is deleted: an environment that references the entry by now, or has linked one of its files, gets it put back.
+  is deleted: an entry that an environment references by now, or has linked files of, is put back.
 
-What remains possible, if one goes on with ``--ignore-running``, or with a conda that starts in the middle of a prune:
+Known limits, with ``--ignore-running``, or with a conda that starts in the middle of a prune:
 
 - conda has looked at the cache, we move an old, unreferenced entry out of it, conda comes to link it. With hard links
-  and copies conda fails, says which file is missing, and rolls back; the next try fetches the package again.
-- The same with soft links (``always_softlink``): conda makes links to files that are not there any more and may end
-  with success. Only until its records are written can this happen; nothing on disk tells of the use before that.
+  and copies conda fails, names the missing file, and rolls back; the next try fetches the package again.
+- With soft links (``always_softlink``) conda links files that are gone, and may end with success. This can only happen
+  until its records are written; nothing on disk shows the use before that.
 - Two machines that share a cache over a network file system without working locks see each other's runs only by the
   checks.
 """
@@ -41,7 +41,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ... import failures
@@ -55,11 +55,14 @@ except ImportError:  # Windows
 
 NAME = "lock"
 
-#: Longer than a removal of tens of gigabytes usually takes; shorter than a CI job's patience. In seconds.
+#: In seconds: longer than a removal of tens of gigabytes usually takes, and shorter than the limit of a CI job.
 DEFAULT_PATIENCE = 300.0
 
-#: What is over sooner is not worth a message, in seconds.
+#: How long to wait before a message, in seconds.
 _MOMENT = 0.2
+
+#: What holds our own lock.
+_HOLDER = "another conda prune"
 
 #: Seconds between two tries.
 _PAUSE = 0.1
@@ -67,22 +70,30 @@ _PAUSE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds to wait for a lock, and who is told that we wait."""
+    """How many seconds to wait for a lock, and what is called with a message about it."""
 
     seconds: float = DEFAULT_PATIENCE
     notify: Callable[[str], None] = lambda message: None
 
-    def announce(self, holder: str, path: str) -> None:
-        """Say what we wait for."""
-        self.notify(f"Waiting for {holder}, at most {self.seconds:.0f} seconds: it holds {path} ...")
+    def waits(self, holder: str, path: str) -> Iterator[None]:
+        """Wait between two tries to take a lock, each time the next item is asked for; announce more than a moment.
 
-    def exhausted(self, holder: str, path: str) -> LockTimeoutError:
-        """Return the error for having waited long enough."""
-        return LockTimeoutError(
-            f"The lock {path} is held by {holder} and was not released within {self.seconds:.0f} seconds.",
-            hint="Wait for it to end and try again, or wait longer with --lock-timeout; nothing was changed there.",
-            path=path,
-        )
+        Raises `LockTimeoutError` when the patience is exhausted.
+        """
+        begun, announced = time.monotonic(), False
+        while True:
+            waited = time.monotonic() - begun
+            if waited >= self.seconds:
+                raise LockTimeoutError(
+                    f"The lock {path} is held by {holder} and was not released within {self.seconds:.0f} seconds.",
+                    hint="Try again when it has ended, or wait longer with --lock-timeout. Nothing was changed there.",
+                    path=path,
+                )
+            if not announced and (waited >= _MOMENT or self.seconds <= _MOMENT):
+                self.notify(f"Waiting for {holder}, at most {self.seconds:.0f} seconds: it holds {path} ...")
+                announced = True
+            time.sleep(_PAUSE)
+            yield
 
 
 @contextmanager
@@ -94,17 +105,29 @@ def exclusive(state: Directory, cache: Directory, patience: Patience) -> Iterato
     Raises `LockTimeoutError` when another run still holds it when the patience is exhausted, `OSError` when the file
     can't be used or trusted.
     """
-    holder = "another conda prune"
     if fcntl is None:
-        with _by_path(os.path.join(state.path, NAME), holder, patience):
+        # Where files can't be opened relative to a directory (Windows).
+        from filelock import FileLock, Timeout
+
+        path = os.path.join(state.path, NAME)
+        waits = patience.waits(_HOLDER, path)
+        lock = FileLock(path)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                next(waits)
+        try:
             yield None
+        finally:
+            lock.release()
         return
 
     def attempt(fd: int) -> None:
         _require_trusted(fd, state, cache)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    fd = acquire(state, NAME, lambda: _open_own(state), attempt, holder, patience)
+    fd = acquire(state, NAME, lambda: _open_own(state), attempt, _HOLDER, patience)
     try:
         yield fd
     finally:
@@ -123,27 +146,28 @@ def acquire(
 
     opened: opens the file, and makes it if need be. attempt: locks it without waiting.
 
-    Raises `LockTimeoutError`, and the `OSError` of both but for what says that the lock is held.
+    Raises `LockTimeoutError`, and the `OSError` of both but for the errors of a lock that is held.
     """
-    waiting = _Waiting(holder, os.path.join(directory.path, name), patience)
+    waits = patience.waits(holder, os.path.join(directory.path, name))
     while True:
-        fd = opened()
-        ours = False
-        try:
-            attempt(fd)
-            # Its holder may have removed it: then it guards nothing any more, and there may be a new one.
-            ours = os.fstat(fd).st_nlink > 0
-            if ours:
-                return fd
-            continue
-        except (BlockingIOError, PermissionError) as error:
-            # Held: POSIX allows both errors for that (fcntl(2)).
-            if isinstance(error, UntrustedLockError):
-                raise
-        finally:
-            if not ours:
-                os.close(fd)
-        waiting.go_on()
+        with ExitStack() as stack:
+            fd = opened()
+            stack.callback(os.close, fd)
+            try:
+                attempt(fd)
+            except (BlockingIOError, PermissionError) as error:
+                # Held: POSIX allows both errors for that (fcntl(2)).
+                if isinstance(error, UntrustedLockError):
+                    raise
+                held = True
+            else:
+                held = False
+                # Its holder may have removed it: then it guards nothing any more, and there may be a new one.
+                if os.fstat(fd).st_nlink > 0:
+                    stack.pop_all()
+                    return fd
+        if held:
+            next(waits)
 
 
 class UntrustedLockError(PermissionError):
@@ -170,9 +194,9 @@ def _is_shared(directory: Directory) -> bool:
 
 
 def _require_trusted(fd: int, state: Directory, cache: Directory) -> None:
-    """Refuse a lock file that is another file too, or of a user who has no business here. Raises `UntrustedLockError`.
+    """Refuse a lock file that has another name too, or an owner who may not change the cache.
 
-    Any user who may change a cache may make the lock in it: its owner, and in a shared cache the others.
+    Its owner may, and in a shared cache the others. Raises `UntrustedLockError`.
     """
     status = os.fstat(fd)
     ours = hasattr(os, "geteuid") and status.st_uid in (os.geteuid(), cache.own_status().st_uid)
@@ -180,26 +204,6 @@ def _require_trusted(fd: int, state: Directory, cache: Directory) -> None:
         return
     path = os.path.join(state.path, NAME)
     raise UntrustedLockError(errno.EPERM, "It is not a lock that conda prune has made; delete it", path)
-
-
-@contextmanager
-def _by_path(path: str, holder: str, patience: Patience) -> Iterator[None]:
-    """Hold a lock where files can't be opened relative to a directory (Windows)."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path)
-    try:
-        try:
-            lock.acquire(timeout=min(_MOMENT, patience.seconds))
-        except Timeout:
-            patience.announce(holder, path)
-            lock.acquire(timeout=patience.seconds)
-    except Timeout as error:
-        raise patience.exhausted(holder, path) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -214,46 +218,19 @@ def exclusive_in_place(directory: Directory, patience: Patience) -> Iterator[int
     if fd is None or fcntl is None:
         yield None
         return
-    try:
-        locked = _flock(fd, directory.path, patience)
-        try:
-            yield fd
-        finally:
-            if locked:  # By closing it alone it would be released with the last duplicate only.
-                fcntl.flock(fd, fcntl.LOCK_UN)
-    finally:
-        os.close(fd)
-
-
-def _flock(fd: int, path: str, patience: Patience) -> bool:
-    """Wait for the lock on an open directory; return False where the file system has no such locks."""
-    waiting = _Waiting("another conda prune", path, patience)
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting.go_on()
-        except OSError as error:
-            failures.note(error)
-            return False
-        else:
-            return True
-
-
-class _Waiting:
-    """Waits for a lock between two tries, and announces that when it takes more than a moment."""
-
-    def __init__(self, holder: str, path: str, patience: Patience) -> None:
-        self._holder, self._path, self._patience = holder, path, patience
-        self._begun = time.monotonic()
-        self._announced = False
-
-    def go_on(self) -> None:
-        """Wait until the next try. Raises `LockTimeoutError` when the patience is exhausted."""
-        waited = time.monotonic() - self._begun
-        if waited >= self._patience.seconds:
-            raise self._patience.exhausted(self._holder, self._path)
-        if not self._announced and (waited >= _MOMENT or self._patience.seconds <= _MOMENT):
-            self._patience.announce(self._holder, self._path)
-            self._announced = True
-        time.sleep(_PAUSE)
+    waits = patience.waits(_HOLDER, directory.path)
+    with ExitStack() as stack:
+        stack.callback(os.close, fd)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                next(waits)
+            except OSError as error:
+                failures.note(error)
+                break
+            else:
+                # By closing it alone it would be released with the last duplicate only.
+                stack.callback(fcntl.flock, fd, fcntl.LOCK_UN)
+                break
+        yield fd

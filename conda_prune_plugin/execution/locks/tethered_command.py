@@ -1,8 +1,8 @@
 """Run a command that never outlives its parent or its lock.
 
-Between the two stands a process of ours, started from this file alone. It holds the reading end of a pipe whose writing
-end only the caller has: at the end of the caller, however it ended, the kernel closes that, and the command is killed
-with all that it has started. Until then it holds the lock's descriptor too, so that the lock is free only when nothing
+A process of ours, started from this file alone, stands between the two. It holds the reading end of a pipe whose
+writing end only the caller has: when the caller ends, for whatever reason, the kernel closes that, and the command is
+killed with all that it has started. It holds the lock's descriptor too, so that the lock is free only when nothing
 runs under it any more. On Linux the command also dies with the process between, should that be killed alone.
 
 A parent death signal from the caller itself (``PR_SET_PDEATHSIG``) would be less: only Linux has it, what the command
@@ -23,7 +23,7 @@ from contextlib import suppress
 #: How often the caller is told that the command still runs, in seconds.
 BEAT = 1.0
 
-#: So long an interrupted command may take to clear up before it is killed, in seconds.
+#: How long an interrupted command may take to clear up before it is killed, in seconds.
 _GRACE = 10.0
 
 #: prctl(2).
@@ -37,7 +37,7 @@ def run_tethered(
 
     lock: a descriptor that stays open as long as the command runs. beat: called every `BEAT` seconds meanwhile.
 
-    Raises `OSError` if no process can be started. Whatever else is raised here has ended the command before.
+    Raises `OSError` if no process can be started. Before it raises anything else it ends the command.
     """
     reading, writing = os.pipe()
     try:
@@ -57,9 +57,18 @@ def run_tethered(
             os.close(reading)
         with process:
             try:
-                return _attended(process, beat)
+                while True:
+                    try:
+                        output, _ = process.communicate(timeout=BEAT)
+                    except subprocess.TimeoutExpired:
+                        beat()
+                    else:
+                        return process.returncode, output
             except BaseException:
-                _interrupt(process, writing)
+                # Let the command end by itself, as by Ctrl-C, if that takes it only a moment.
+                with suppress(OSError, subprocess.TimeoutExpired, KeyboardInterrupt):
+                    os.write(writing, b"i")
+                    process.communicate(timeout=_GRACE)
                 raise
             finally:
                 os.close(writing)
@@ -67,23 +76,6 @@ def run_tethered(
     finally:
         if writing >= 0:
             os.close(writing)
-
-
-def _attended(process: subprocess.Popen[bytes], beat: Callable[[], None]) -> tuple[int, bytes]:
-    while True:
-        try:
-            output, _ = process.communicate(timeout=BEAT)
-        except subprocess.TimeoutExpired:
-            beat()
-        else:
-            return process.returncode, output
-
-
-def _interrupt(process: subprocess.Popen[bytes], writing: int) -> None:
-    """Let the command end by itself, as by Ctrl-C, if that takes it only a moment."""
-    with suppress(OSError, subprocess.TimeoutExpired, KeyboardInterrupt):
-        os.write(writing, b"i")
-        process.communicate(timeout=_GRACE)
 
 
 def _main(command: Sequence[str]) -> int:
@@ -106,7 +98,7 @@ def _main(command: Sequence[str]) -> int:
 
 
 def _dying_with(parent: int) -> Callable[[], None]:
-    """Return what has a new child killed at the end of its parent, also if that has ended by then."""
+    """Return a function that has a new child killed at the end of its parent, also if that has ended by then."""
     libc = ctypes.CDLL(None)
 
     def tie() -> None:

@@ -1,13 +1,12 @@
-"""Notes of where backups of environments are.
+"""Notes that lead to backups of environments.
 
-An environment is moved by one rename, so it stays in the directory that it was in, and once it is out of the registry
-nothing leads there any more. So each run is noted in the state (``.conda-prune``) of every directory that a later run
-looks at, be it by this user or by another one of the cache, and that this user may write to: the registry's
-(``~/.conda``), which is made if need be, the directories of environments, and the package caches
-(`roots.backups`). With several, the loss of one loses nothing.
+An environment is moved by one rename, so its backup stays in the directory where it was, and nothing leads there once
+it is out of the registry. So each run is noted in the state (``.conda-prune``) of every directory that a later run
+reads and that this user may write to: the registry's (``~/.conda``), the directories of environments, and the package
+caches (`roots.backups`). Any one of these notes is enough.
 
-A note is a file of its own, ``place-<run>-<hash of the path>``, with the absolute path as its only line: it needs no
-lock, and it is obsolete when the run's folder is gone.
+A note is a file of its own, ``place-<run>-<hash of the path>``, with the absolute path as its only line. It needs no
+lock, and is obsolete when the run's folder is gone.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from collections.abc import Iterable, Sequence
 from ... import failures
 from ...core.dist_names import LONGEST_NOTE, UNFINISHED_NOTE, note_name, noted_run
 from ...core.layout import STATE
+from ...failures import suppress
 from ..files.dir_fd import Directory
-from .state_dir import remove_empty
+from .state_dir import remove_empty, write_file
 
 
 def remember(directories: Sequence[str], place: str, run: str) -> None:
@@ -29,79 +29,54 @@ def remember(directories: Sequence[str], place: str, run: str) -> None:
     """
     if "\n" in place:
         raise ValueError(f"{place!r} has a newline in it")
-    _make(directories[0])
-    noted = False
-    trouble: OSError | None = None
-    for path in dict.fromkeys(map(failures.realpath, directories)):
+    home = directories[0]
+    with suppress(OSError), Directory.open(failures.realpath(os.path.dirname(home))) as parent:
+        # As conda does when it registers an environment.
+        if not parent.exists(os.path.basename(home)):
+            parent.make_own(os.path.basename(home)).close()
+    name = note_name(run, os.fsencode(place))
+    unfinished = name + UNFINISHED_NOTE
+    errors: list[OSError] = []
+    paths = tuple(dict.fromkeys(map(failures.realpath, directories)))
+    for path in paths:
         try:
-            _note(path, place, run)
-            noted = True
+            with Directory.open(path) as directory, directory.make_own(STATE) as state:
+                with suppress(FileNotFoundError):
+                    state.unlink(unfinished)
+                write_file(state, unfinished, os.fsencode(place) + b"\n")
+                state.replace(unfinished, name)
+                state.sync()
+                directory.sync()
         except OSError as error:
             failures.note(error)
-            trouble = trouble or error
-    if not noted and trouble is not None:
-        raise trouble
+            errors.append(error)
+    if len(errors) == len(paths):
+        raise errors[0]
 
 
 def forget(directories: Iterable[str]) -> None:
-    """Remove the notes of runs that are gone, as far as they are in reach; a place that is away keeps its notes."""
+    """Remove the notes of runs that are gone; those of a directory that can't be reached stay."""
     for path in dict.fromkeys(map(failures.realpath, directories)):
-        try:
-            with Directory.open(path) as directory:
-                with directory.child(STATE) as state:
-                    for name in [name for name, is_directory in state.names() if not is_directory]:
-                        _forget(state, name)
-                remove_empty(directory, STATE)
-        except OSError as error:
-            failures.note(error)
-            continue
+        with suppress(OSError), Directory.open(path) as directory:
+            with directory.child(STATE) as state:
+                for name in [name for name, is_directory in state.names() if not is_directory]:
+                    with suppress(OSError, ValueError):
+                        if _is_obsolete(state, name):
+                            state.unlink(name)
+            remove_empty(directory, STATE)
 
 
-def _make(home: str) -> None:
-    """Make the registry's directory, as conda does when it registers an environment."""
-    try:
-        with Directory.open(failures.realpath(os.path.dirname(home))) as parent:
-            if not parent.exists(os.path.basename(home)):
-                parent.make_own(os.path.basename(home)).close()
-    except OSError as error:
-        failures.note(error)
-        return
-
-
-def _note(path: str, place: str, run: str) -> None:
-    name = note_name(run, os.fsencode(place))
-    with Directory.open(path) as directory, directory.make_own(STATE) as state:
-        unfinished = name + UNFINISHED_NOTE
-        with os.fdopen(state.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as stream:
-            stream.write(os.fsencode(place) + b"\n")
-            stream.flush()
-            state.share(stream.fileno())
-            os.fsync(stream.fileno())
-        state.replace(unfinished, name)
-        state.sync()
-        directory.sync()
-
-
-def _forget(state: Directory, name: str) -> None:
+def _is_obsolete(state: Directory, name: str) -> bool:
+    """Return whether a file is the note of a run that is gone. Raises `OSError` or `ValueError` if that is unknown."""
     run = noted_run(name)
-    if run is None:
-        return
+    # The writer of an unfinished one notices that it is gone.
+    if run is None or name.endswith(UNFINISHED_NOTE):
+        return run is not None
+    place = os.fsdecode(state.read_file(name, LONGEST_NOTE).rstrip(b"\n"))
+    if not failures.isdir(place):
+        return False
     try:
-        # Of an unfinished one the writer notices that it is gone.
-        if not name.endswith(UNFINISHED_NOTE):
-            place = os.fsdecode(state.read_file(name, LONGEST_NOTE).rstrip(b"\n"))
-            if not failures.isdir(place) or not _is_gone(os.path.join(place, STATE, run)):
-                return
-        state.unlink(name)
-    except (OSError, ValueError) as error:
-        failures.note(error)
-        return
-
-
-def _is_gone(path: str) -> bool:
-    """Return True if nothing bears a path. Raises `OSError` if that can't be told."""
-    try:
-        os.lstat(path)
+        os.lstat(os.path.join(place, STATE, run))
     except FileNotFoundError:
         return True
     return False

@@ -7,38 +7,40 @@ from collections.abc import Iterable
 
 from ... import failures
 from ...core.layout import STATE
+from ...errors import PruneError
 from ...failures import suppress
 from ..files.dir_fd import Directory
+from ..owner_process import in_place_of
+from .state_dir import write_file
 
 LAST_CHECK = "last-automatic-check"
 
-#: How long a look is good for, in seconds.
+#: How long a check is good for, in seconds.
 _PERIOD = 86_400.0
 
 
 def claim(caches: Iterable[str], now: float) -> bool:
-    """Return whether it is time for a look, and write down that it was taken. Raises nothing.
+    """Return whether it is time for a check, and note that it was done. Raises nothing.
 
-    The file lies below the first of the caches (absolute paths) that we may write to. Without any it is never time:
-    there would be nothing to do.
+    The file lies below the first of the caches (absolute paths) that the caller may write to. If there is none it is
+    never time: there would be nothing to do.
     """
-    for cache in caches:
+    for cache in map(failures.realpath, caches):
         try:
             # A time in the future is that of a clock that was wrong.
             if abs(now - os.stat(os.path.join(cache, STATE, LAST_CHECK)).st_mtime) < _PERIOD:
                 return False
         except OSError as error:
             failures.note(error)
-        with suppress(OSError):
-            _write(cache)
+        with suppress(OSError, PruneError):
+            in_place_of(cache, type(None), lambda ask, cache=cache: _write(cache), {})  # type: ignore[misc]
             return True
     return False
 
 
 def _write(cache: str) -> None:
-    with Directory.open(failures.realpath(cache)) as directory, directory.make_own(STATE) as state:
+    with Directory.open(cache) as directory, directory.make_own(STATE) as state:
         # Anew: in a shared cache it may be another user's.
         with suppress(FileNotFoundError):
             state.unlink(LAST_CHECK)
-        os.close(state.open_file(LAST_CHECK, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        state.hand_over(LAST_CHECK)
+        write_file(state, LAST_CHECK, b"")

@@ -1,26 +1,24 @@
 """Read and write the receipt of a run: ``<cache>/.conda-prune/<run>/receipt.json``.
 
-It is written before the first move with the state `RunState.BEGUN`, and again at the end with the state
-`RunState.DONE` and what was really removed. Each time it is written to a second file, synced and renamed, so that it is
-always one of the two. A run that is not done was interrupted.
+It is written before the first move with the state `RunState.BEGUN`, and again at the end with `RunState.DONE` and what
+was really removed. Each time a second file is written, synced and renamed, so it is always one or the other. A run that
+is not done was interrupted.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 
 from ... import failures
 from ..files.dir_fd import Directory
-from ..files.remove_tree import remove
-from .receipt import SCHEMA, Receipt, receipt_document, receipt_from
+from .receipt import Receipt, receipt_from, receipt_text
 from .saved_exports import drop_exports
-from .state_dir import DOOMED, MAKING, REBUILDING
+from .state_dir import DOOMED, MAKING, REBUILDING, remove_marked
 
 RECEIPT = "receipt.json"
 
-#: The receipt while it is written; interrupted, it says nothing.
+#: The receipt being written; it counts for nothing until it is renamed.
 UNFINISHED = RECEIPT + ".new"
 
 #: Where the user's own files of deleted environments are kept (`own_files`), and while these are deleted.
@@ -32,15 +30,14 @@ LARGEST = 64 << 20
 
 
 def write_receipt(folder: Directory, receipt: Receipt) -> None:
-    """Write a receipt in one step and make it outlast a crash. Raises `OSError`; the one before is still there then."""
+    """Write a receipt in one step and make it outlast a crash. Raises `OSError`, and then the earlier one stays."""
     fd = _reserved(folder)
     if fd is None:
         if folder.exists(UNFINISHED):
             folder.unlink(UNFINISHED)
         fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
-        # On one line: with an indent json leaves its encoder in C, and takes ten times as long.
-        stream.write(json.dumps(receipt_document(receipt), check_circular=False))
+        stream.write(receipt_text(receipt))
         stream.truncate()
         stream.flush()
         folder.share(stream.fileno())
@@ -50,9 +47,9 @@ def write_receipt(folder: Directory, receipt: Receipt) -> None:
 
 
 def reserve_receipt(folder: Directory) -> None:
-    """Take the space that the receipt needs when it is written again at the end of a run. Raises `OSError`.
+    """Reserve the space that the receipt needs when it is written again at the end of a run. Raises `OSError`.
 
-    The next `write_receipt` puts it to use; what a kill leaves of it is an unfinished receipt like any other.
+    The next `write_receipt` uses it. After a kill it is an unfinished receipt like any other.
     """
     fd = folder.open_file(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(fd, "wb") as stream:
@@ -72,10 +69,10 @@ def yield_reserve(folder: Directory) -> bool:
 
 
 def _reserved(folder: Directory) -> int | None:
-    """Return a descriptor of an unfinished receipt to be written over, None if there is none that is ours.
+    """Return a descriptor of an unfinished receipt to overwrite, None if there is none of ours.
 
-    It is not deleted and made anew: XFS frees what is deleted in the background. In a cache with several owners it may
-    be another user's, or a link to a file of theirs.
+    It is not deleted and created anew, because XFS frees deleted blocks in the background. In a cache with several
+    owners it may be another user's, or a link to a file of theirs.
     """
     try:
         fd = folder.open_file(UNFINISHED, os.O_WRONLY)
@@ -92,17 +89,11 @@ def _reserved(folder: Directory) -> int | None:
 
 def read_receipt(folder: Directory) -> Receipt:
     """Return the receipt in a run's folder. Raises `OSError`, or `ValueError` if it can't be understood."""
-    try:
-        document = json.loads(folder.read_file(RECEIPT, LARGEST).decode("utf-8", "surrogateescape"))
-        if document["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {document['schema']}, not {SCHEMA}")
-        return receipt_from(document)
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"it is not a receipt ({error!r})") from error
+    return receipt_from(folder.read_file(RECEIPT, LARGEST).decode("utf-8", "surrogateescape"))
 
 
 def withdraw_receipt(folder: Directory) -> None:
-    """Remove the receipt when nothing is left that it could explain; what is not ours is not explained by it."""
+    """Remove the receipt and the exports, unless the folder still holds something that the receipt explains."""
     unexplained = (MAKING, REBUILDING, FILES, DOOMED_FILES)
     if not any(name[:1].isdecimal() or name in unexplained for name, _ in folder.names()):
         drop_exports(folder)
@@ -112,8 +103,5 @@ def withdraw_receipt(folder: Directory) -> None:
 
 
 def drop_files(folder: Directory) -> None:
-    """Delete the user's own files that a run has kept, marked first. Raises `OSError`."""
-    if folder.exists(FILES):
-        folder.move(FILES, folder, DOOMED_FILES)
-    if folder.exists(DOOMED_FILES):
-        remove(folder, DOOMED_FILES)
+    """Delete the user's own files that a run has kept. Raises `OSError`."""
+    remove_marked(folder, FILES)

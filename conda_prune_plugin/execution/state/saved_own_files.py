@@ -1,16 +1,16 @@
 """The user's own files of removed environments, in ``<run>/environment-files/<name>/``.
 
-They are moved out of the environment when its deletion is decided (it bears the mark `DOOMED`) and before anything of
-it is deleted. The receipt lists them, so the run that completes an interrupted deletion moves out the rest first. Each
-is moved by one rename: it lies in the environment or in the run's folder, never in both and never in neither.
+They are moved out of the environment after its deletion is decided (its name ends in `DOOMED`) and before any of it is
+deleted. The receipt lists them, so the run that completes an interrupted deletion moves out the rest first. Each moves
+by one rename, so it is always either in the environment or in the run's folder.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from ...core.dist_names import is_file_name
 from ...failures import suppress
@@ -22,12 +22,12 @@ from .stored_runs import StoredRun
 #: In a receipt's details the paths of these files, below the prefix and with slashes.
 OWN_FILES = "own_files"
 
-#: What can't be gone through on the way to a file: it is something else than the directory that was there.
+#: The errors of a path on which something else is in the place of a directory.
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.EMLINK, errno.EEXIST, errno.EXDEV)
 
 
 def own_paths(entry: ReceiptEntry) -> tuple[tuple[str, ...], ...]:
-    """Return the paths of the user's own files of an environment, as names. Raises `ValueError` for what is no path."""
+    """Return the paths of the user's own files of an environment, as names. Raises `ValueError` for an invalid path."""
     paths = (entry.record or {}).get(OWN_FILES) or ()
     if not isinstance(paths, (list, tuple)):
         raise ValueError(f"it has {paths!r} for a list of files")  # noqa: TRY004
@@ -47,10 +47,7 @@ def move_out(folder: Directory, number: str, entry: ReceiptEntry) -> bool:
         return False
     with folder.child(number) as prefix, folder.make_own(FILES) as files, files.make_own(entry.dist) as target:
         for path in paths:
-            with _above(prefix, path) as source:
-                if source is not None and source.exists(path[-1]):
-                    with _made_above(target, path) as place:
-                        source.move(path[-1], place, path[-1])
+            _move(prefix, path, target)
     _sync(folder)
     return True
 
@@ -60,77 +57,64 @@ def bring_back(folder: Directory, entry: ReceiptEntry, parent: Directory) -> tup
 
     Returns how many were moved, and the paths of those that stay in the run's folder. Raises `OSError` or `ValueError`.
     """
-    found: tuple[int, tuple[str, ...]] = (0, ())
+    moved, left = 0, []
     files = folder.directory(FILES)
     if files is None:
-        return found
+        return 0, ()
     with files:
-        source_top = files.directory(entry.dist)
-        if source_top is not None:
-            with source_top, parent.child(entry.dist) as prefix:
-                found = _all_back(source_top, own_paths(entry), prefix)
+        source = files.directory(entry.dist)
+        if source is not None:
+            paths = own_paths(entry)
+            with source, parent.child(entry.dist) as prefix:
+                for path in paths:
+                    try:
+                        moved += _move(source, path, prefix)
+                    except OSError as error:
+                        if not isinstance(error, FileExistsError) and error.errno not in _IN_THE_WAY:
+                            raise
+                        left.append(os.path.join(source.path, *path))
+                for path in paths:
+                    _remove_empty(source, path[:-1])
             with suppress(OSError):
                 files.rmdir(entry.dist)
     with suppress(OSError):
         folder.rmdir(FILES)
     _sync(folder)
-    return found
-
-
-def _all_back(source_top: Directory, paths: Sequence[Sequence[str]], prefix: Directory) -> tuple[int, tuple[str, ...]]:
-    """Move what is there of the paths back; return how many were moved, and the absolute paths of those left."""
-    moved, left = 0, []
-    for path in paths:
-        with _above(source_top, path) as source:
-            if source is None or not source.exists(path[-1]):
-                continue
-            if _moved_back(source, path, prefix):
-                moved += 1
-            else:
-                left.append(os.path.join(source_top.path, *path))
-    for path in paths:
-        _remove_empty(source_top, path[:-1])
     return moved, tuple(left)
 
 
-def _moved_back(source: Directory, path: Sequence[str], prefix: Directory) -> bool:
-    try:
-        with _made_above(prefix, path) as place:
-            source.move(path[-1], place, path[-1])
-    except OSError as error:
-        if isinstance(error, FileExistsError) or error.errno in _IN_THE_WAY:
+def _move(top: Directory, path: Sequence[str], target: Directory) -> bool:
+    """Move a path from below one directory to the same path below another; return False if it doesn't exist.
+
+    Missing directories on the way are created. Raises `OSError`.
+    """
+    with ExitStack() as stack:
+        source, place = stack.enter_context(top.again()), stack.enter_context(target.again())
+        for name in path[:-1]:
+            below = source.directory(name)
+            if below is None:
+                return False
+            source = stack.enter_context(below)
+        if not source.exists(path[-1]):
             return False
-        raise
-    return True
-
-
-@contextmanager
-def _above(top: Directory, path: Sequence[str]) -> Iterator[Directory | None]:
-    """Open the directory that a path lies in; None if it is not there."""
-    with ExitStack() as stack:
-        directory: Directory | None = stack.enter_context(top.again())
         for name in path[:-1]:
-            below = directory.directory(name) if directory is not None else None
-            directory = None if below is None else stack.enter_context(below)
-        yield directory
-
-
-@contextmanager
-def _made_above(top: Directory, path: Sequence[str]) -> Iterator[Directory]:
-    """Open the directory that a path is to lie in, made if need be. Raises `OSError`."""
-    with ExitStack() as stack:
-        directory = stack.enter_context(top.again())
-        for name in path[:-1]:
-            directory = stack.enter_context(directory.make_own(name))
-        yield directory
+            place = stack.enter_context(place.make_own(name))
+        source.move(path[-1], place, path[-1])
+        return True
 
 
 def _remove_empty(top: Directory, names: Sequence[str]) -> None:
     """Remove the directories on a path that are empty, the innermost first."""
-    for end in range(len(names), 0, -1):
-        with _above(top, names[:end]) as directory, suppress(OSError):
-            if directory is not None:
-                directory.rmdir(names[end - 1])
+    with ExitStack() as stack:
+        opened = [top]
+        for name in names:
+            below = opened[-1].directory(name)
+            if below is None:
+                break
+            opened.append(stack.enter_context(below))
+        for directory, name in reversed(list(zip(opened[:-1], names))):
+            with suppress(OSError):
+                directory.rmdir(name)
 
 
 def _sync(folder: Directory) -> None:
@@ -147,7 +131,7 @@ def count_own_files(stored: StoredRun) -> int:
     count = 0
     for entry in stored.receipt.entries:
         if stored.keeps_files or stored.held(entry):
-            # What is no path was not written by this program, which will not touch it either.
+            # This program didn't write an invalid path, and will not touch it either.
             with suppress(ValueError):
                 count += len(own_paths(entry))
     return count

@@ -1,8 +1,8 @@
-"""The program's own state below a cache: ``<cache>/.conda-prune/<run>/``, with a receipt and what is in quarantine.
+"""The program's own state below a cache: ``<cache>/.conda-prune/<run>/``, with a receipt and quarantined parts.
 
-conda ignores the directory. What lies in a run's folder bears numbers as names, and a backup is concealed from clients
-that look for packages in all directories (`disguise`). A number with `DOOMED` behind it is being deleted or
-made: only that may be incomplete; everything else is whole and can be given back.
+conda ignores the directory. The parts in a run's folder have numbers as names, and backups are hidden from clients that
+look for packages in all directories (`disguise`). A number followed by `DOOMED` is being deleted or made: only that may
+be incomplete; everything else is whole and can be put back.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Client
 from ...errors import NoRoomError, StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory, lacks_space
+from ..files.remove_tree import remove
 from ..locks.client_locks import cache_locks
 from ..locks.run_lock import NAME as LOCK
 from ..locks.run_lock import Patience, exclusive, exclusive_in_place
@@ -30,12 +30,12 @@ MAKING = "restoring" + DOOMED
 #: Beside the receipt: which environment is being rebuilt (`unfinished`).
 REBUILDING = "rebuilding.json"
 
-#: So many others may end just while we begin.
+#: How many other runs may end just while this one begins.
 _TRIES = 50
 
 
 def state_path(cache: Cache) -> str:
-    """Return the path of the state directory of a cache, be there one or not."""
+    """Return the path of the state directory of a cache, whether or not it exists."""
     return os.path.join(cache.real_path, STATE)
 
 
@@ -50,18 +50,38 @@ def opened(cache: Cache) -> Iterator[Directory]:
         yield directory
 
 
+@dataclass(frozen=True, slots=True)
+class LockedCache:
+    """A cache and our state in it, held open with all locks on it.
+
+    lock: the descriptor of our own lock, None where it has none; a process that holds it open holds the lock.
+    """
+
+    cache: Cache
+    directory: Directory
+    state: Directory
+    lock: int | None = None
+
+
+@contextmanager
+def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
+    """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
+    with opened(cache) as directory, _all_locks(directory, cache, patience) as here:
+        yield here
+
+
 @contextmanager
 def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iterator[Directory]:
-    """Open the state directory of a cache with all locks on the cache held, and leave no empty one behind.
+    """Open the state directory of an open cache with all locks on the cache held, and leave no empty one behind.
 
     Raises `StateError` if it is something else than a directory or can't be made, `LockTimeoutError`.
     """
-    with _all_locks(directory, cache, patience) as (state, _):
-        yield state
+    with _all_locks(directory, cache, patience) as here:
+        yield here.state
 
 
 @contextmanager
-def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterator[tuple[Directory, int | None]]:
+def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterator[LockedCache]:
     with ExitStack() as stack:
         state, lock = stack.enter_context(_own_lock(directory, patience))
         try:
@@ -69,7 +89,7 @@ def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterat
                 stack.enter_context(cache_locks(directory, state, cache, patience))
         except OSError as error:
             raise unusable(cache.path, error) from error
-        yield state, lock
+        yield LockedCache(cache, directory, state, lock)
 
 
 @contextmanager
@@ -78,7 +98,7 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Direct
 
     Gives the lock's descriptor too, None where it has none.
 
-    Who ends meanwhile takes the directory away between two of the steps. Then they are taken anew.
+    A process that ends meanwhile removes the directory between two of the steps. Then they are taken anew.
     """
     path = os.path.join(directory.path, STATE)
     for tries_left in reversed(range(_TRIES)):
@@ -86,12 +106,16 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Direct
             stack.callback(remove_empty, directory, STATE)
             try:
                 state = stack.enter_context(directory.make_own(STATE))
-                by_file, lock = _locked_by_file(stack, state, directory, patience)
-                if by_file:
-                    # The lock must lie in the directory that has the name now; while it is held nobody removes that.
+                try:
+                    lock = stack.enter_context(exclusive(state, directory, patience))
+                    # The lock must be in the directory that has the name now, which no run removes while it is held.
                     with directory.child(STATE) as named:
                         named.status(LOCK)
                     stack.callback(_remove_lock, state)
+                except OSError as error:
+                    if not lacks_space(error):
+                        raise
+                    lock = stack.enter_context(exclusive_in_place(directory, patience))
             except OSError as error:
                 if isinstance(error, FileNotFoundError) and tries_left:
                     continue
@@ -100,19 +124,9 @@ def _own_lock(directory: Directory, patience: Patience) -> Iterator[tuple[Direct
             return
 
 
-def _locked_by_file(
-    stack: ExitStack, state: Directory, directory: Directory, patience: Patience
-) -> tuple[bool, int | None]:
-    """Take our own lock, and return whether by its file, and the descriptor that holds it.
-
-    If there is no space for the file, the directory is locked instead.
-    """
-    try:
-        return True, stack.enter_context(exclusive(state, directory, patience))
-    except OSError as error:
-        if not lacks_space(error):
-            raise
-        return False, stack.enter_context(exclusive_in_place(directory, patience))
+def _remove_lock(state: Directory) -> None:
+    with suppress(OSError):
+        state.unlink(LOCK)
 
 
 @contextmanager
@@ -130,31 +144,6 @@ def locked_in_place(cache: Cache, patience: Patience) -> Iterator[Directory]:
         yield directory
 
 
-@dataclass(frozen=True, slots=True)
-class LockedCache:
-    """A cache and our state in it, held open with all locks on it.
-
-    lock: the descriptor of our own lock; who else holds it open holds the lock. None where it has none.
-    """
-
-    cache: Cache
-    directory: Directory
-    state: Directory
-    lock: int | None = None
-
-
-@contextmanager
-def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
-    """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
-    with opened(cache) as directory, _all_locks(directory, cache, patience) as (state, lock):
-        yield LockedCache(cache, directory, state, lock)
-
-
-def _remove_lock(state: Directory) -> None:
-    with suppress(OSError):
-        state.unlink(LOCK)
-
-
 def unusable(path: str, error: OSError) -> StateError:
     """Return the error for state that can't be written: of a kind of its own when it is for lack of space."""
     message = f"{path} can't be used: {error.strerror or error}."
@@ -167,12 +156,36 @@ def unusable(path: str, error: OSError) -> StateError:
 
 
 def remove_empty(parent: Directory, name: str) -> None:
-    """Remove a directory if nothing is in it; what is in it is for the next run to finish."""
-    try:
+    """Remove a directory if it is empty; the next run completes what is in it."""
+    with suppress(OSError):
         parent.rmdir(name)
-    except OSError as error:
-        failures.note(error)
-        return
+
+
+def write_file(directory: Directory, name: str, content: bytes, mode: int = 0o666) -> None:
+    """Create a file and write its content through to the disk; the directory is for the caller to sync.
+
+    It belongs to the directory's owner, and other users may read it as far as they may list the directory and `mode`
+    allows. Raises `OSError`, also if there is a file of this name.
+    """
+    with os.fdopen(directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        if mode & 0o077:
+            directory.share(stream.fileno())
+        os.fsync(stream.fileno())
+
+
+def remove_marked(folder: Directory, name: str) -> None:
+    """Delete a directory in a run's folder, marked first so that an interrupted deletion is known. Raises `OSError`."""
+    if folder.exists(name):
+        folder.move(name, folder, name + DOOMED)
+    remove_if_there(folder, name + DOOMED)
+
+
+def remove_if_there(folder: Directory, name: str) -> None:
+    """Delete a directory in a run's folder if it exists. Raises `OSError`."""
+    if folder.exists(name):
+        remove(folder, name)
 
 
 def run_names(state: Directory) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs that left something in a cache: backups, receipts, or interrupted. Reads only."""
+"""Find what runs have left in a cache: backups, receipts, and unfinished work. Reads only."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class StoredRun:
     """What one run has left in one cache.
 
     path: the run's folder.
-    receipt: what it tells of itself; None if that can't be understood.
-    present: the parts that lie in the folder, by their numbers.
-    keeps_files: the user's own files of environments that were deleted lie there.
-    complete: the run came to its end, and nothing of it has to be finished or given back.
-    unexplained: something lies there and no receipt explains it, so that it is left alone.
+    receipt: None if it is missing or can't be understood.
+    present: the numbers of the parts in the folder.
+    complete: nothing has to be completed or rolled back.
+    unexplained: something is there that no receipt explains, so it is left alone.
+    keeps_files: the user's own files of deleted environments are there.
     rebuilding: an environment of it is being rebuilt, or was not finished (`unfinished`).
-    unlisted: names of what lies there beside what the receipt lists; it is left alone too, and stops nothing else.
+    unlisted: names of parts that the receipt doesn't list; they are left alone too, and stop nothing else.
     owner: the number of the user whose receipt it is; None where files have no owners, or without one.
     """
 
@@ -52,9 +52,9 @@ class StoredRun:
 
     @property
     def own(self) -> bool:
-        """Whether the receipt is the caller's, so that it can be believed; for root also that of a cache's owner.
+        """Whether the receipt is the caller's, so that it can be trusted; for root also that of a cache's owner.
 
-        What root does in the cache of another user is done as that user (`owner_process`).
+        In another user's cache root works as that user (`owner_process`).
         """
         if self.owner is None or not hasattr(os, "geteuid"):
             return True
@@ -64,11 +64,16 @@ class StoredRun:
         return self.owner == os.geteuid()
 
     @property
+    def run(self) -> Run | None:
+        """The run, if its receipt can be understood."""
+        return self.receipt.run if self.receipt else None
+
+    @property
     def exhausted(self) -> bool:
-        """Whether all of it was restored or purged, by somebody who could not take the receipt away any more."""
+        """Whether all of it was restored or purged, by a user who could not remove the receipt any more."""
         receipt = self.receipt
-        done = receipt is not None and receipt.state is RunState.DONE
-        return done and receipt is not None and receipt.run.disposal is Disposal.BACKUP and not self.present
+        backup = receipt is not None and receipt.run.disposal is Disposal.BACKUP
+        return backup and receipt is not None and receipt.state is RunState.DONE and not self.present
 
     @property
     def entries(self) -> tuple[ReceiptEntry, ...]:
@@ -79,9 +84,13 @@ class StoredRun:
             return tuple(entry for entry in self.receipt.entries if self.held(entry))
         return self.receipt.entries
 
+    def held(self, entry: ReceiptEntry) -> tuple[Held, ...]:
+        """Return the parts of an entry that are in the folder."""
+        return tuple(part for part in entry.parts if part.number in self.present)
+
     @property
     def environments(self) -> bool:
-        """Whether it took environments away, and not packages out of a cache: a directory may be both."""
+        """Whether it removed environments, and not packages from a cache: a directory may be both."""
         if self.receipt is None:
             return self.cache.client == Client.ENVIRONMENTS
         return any(part.kind is PartKind.ENVIRONMENT for entry in self.receipt.entries for part in entry.parts)
@@ -94,39 +103,26 @@ class StoredRun:
         names = [part.name for entry in self.entries for part in entry.parts if part.kind is not PartKind.LOCK]
         return bool(names) and all(failures.lexists(os.path.join(self.cache.real_path, name)) for name in names)
 
-    def held(self, entry: ReceiptEntry) -> tuple[Held, ...]:
-        """Return the parts of an entry that lie in the folder."""
-        return tuple(part for part in entry.parts if part.number in self.present)
-
     @property
     def remedy(self) -> str:
         """What the user can do about a run that nothing explains, as a sentence."""
         return f"If no other version of this program knows it, delete {self.path}."
 
     @property
-    def run(self) -> Run | None:
-        """The run, if its receipt can be understood."""
-        return self.receipt.run if self.receipt else None
-
-    @property
     def stored(self) -> int:
-        """The bytes that purging it gives back, in this cache or where its archives are."""
+        """The bytes that purging it frees, in this cache or where its archives are."""
         if self.receipt is None:
             return 0
-        if self.receipt.run.disposal is Disposal.DELETE:
-            return sum(map(_own_bytes, self.receipt.entries)) if self.keeps_files else 0
+        if self.receipt.run.disposal is Disposal.BACKUP:
+            return sum(entry.reclaimable for entry in self.entries)
         if self.receipt.run.disposal is Disposal.ARCHIVE:
             return sum(entry.archived.size for entry in self.entries if entry.archived)
-        return sum(entry.reclaimable for entry in self.entries)
-
-
-def _own_bytes(entry: ReceiptEntry) -> int:
-    value = (entry.record or {}).get(OWN_BYTES)
-    return value if isinstance(value, int) and value > 0 else 0
+        sizes = [(entry.record or {}).get(OWN_BYTES) for entry in self.receipt.entries] if self.keeps_files else []
+        return sum(size for size in sizes if isinstance(size, int) and size > 0)
 
 
 def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
-    """Return the runs that have a folder in a cache, the oldest first; one of them may be going on right now."""
+    """Return the runs that have a folder in a cache, the oldest first; one of them may still be running."""
     try:
         with Directory.open(state_path(cache)) as state:
             runs = (read_run(cache, state, name) for name in run_names(state))
@@ -137,7 +133,7 @@ def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
 
 
 def has_left(run: str, caches: Iterable[Cache]) -> bool:
-    """Return whether a run has a receipt in one of the caches: without one there is nothing to restore or to finish."""
+    """Return whether a run has a receipt in one of the caches; without one there is nothing to restore or complete."""
     return any(failures.lexists(os.path.join(state_path(cache), run, RECEIPT)) for cache in caches)
 
 
@@ -159,23 +155,21 @@ def read_run(cache: Cache, state: Directory, name: str) -> StoredRun | None:
         unexplained = bool(ours - {UNFINISHED, EXPORTS, DOOMED_EXPORTS})
         return StoredRun(name, cache, path, None, frozenset(), complete=False, unexplained=unexplained)
     numbers = frozenset(part.number for entry in receipt.entries for part in entry.parts)
-    left = ours - {RECEIPT, EXPORTS, FILES, REBUILDING}
     unlisted = unlisted_names(ours, receipt)
+    left = ours - {RECEIPT, EXPORTS, FILES, REBUILDING}
     run = StoredRun(
         name,
         cache,
         path,
         receipt,
-        frozenset(left & numbers),
-        complete=False,
+        present=frozenset(left & numbers),
+        complete=receipt.state is RunState.DONE and not left - numbers - unlisted,
         keeps_files=FILES in ours,
         rebuilding=REBUILDING in ours,
         unlisted=unlisted,
         owner=owner,
     )
-    pending = left - numbers - unlisted
-    finished = receipt.state is RunState.DONE and not pending
-    return replace(run, complete=finished and (not run.exhausted or bool(unlisted)))
+    return replace(run, complete=False) if run.exhausted and not unlisted else run
 
 
 def unlisted_names(names: AbstractSet[str], receipt: Receipt) -> frozenset[str]:
@@ -185,17 +179,17 @@ def unlisted_names(names: AbstractSet[str], receipt: Receipt) -> frozenset[str]:
 
 
 def is_ours(name: str) -> bool:
-    """Return whether a name in a run's folder is one that we give; anything else there is left alone."""
+    """Return whether a name in a run's folder is one of ours; anything else there is left alone."""
     known = (RECEIPT, UNFINISHED, EXPORTS, FILES, REBUILDING)
     return name in known or name.removesuffix(DOOMED).isdecimal() or name.endswith(DOOMED)
 
 
 def require_unchanged_run(locked: LockedCache, stored: StoredRun) -> StoredRun:
-    """Return a run as it is now that its cache is locked. Raises `StateError` if it is not whole any more."""
+    """Return a run as it is now that its cache is locked. Raises `StateError` if it is no longer complete."""
     run = read_run(locked.cache, locked.state, stored.id)
     if run is None or run.receipt is None or not run.complete:
         raise StateError(
-            f"The run {stored.id} in {stored.cache.path} was changed by somebody else in the meantime.",
+            f"The run {stored.id} in {stored.cache.path} was changed by another process in the meantime.",
             hint="`conda prune restore` lists what there is now.",
             path=stored.path,
         )

@@ -1,17 +1,17 @@
 """Mark an environment that is being rebuilt until it is complete.
 
-conda writes the path of an environment into files of its packages, so it has to be made at its place and can't be
-renamed there. What makes it safe to be killed at any step, in this order:
+conda writes the path of an environment into files of its packages, so it has to be created in its final place. These
+steps, in this order, make it safe to kill at any moment:
 
-1. an empty directory is made in the run's folder, with a mark in it that is a random word;
-2. a note beside the receipt says the name of the environment and the word; from here on the next run that writes, and
-   the next restore, look for it;
+1. an empty directory is created in the run's folder, with a mark in it that is a random word;
+2. a note beside the receipt names the environment and the word; from here on the next run that writes, and the next
+   restore, look for it;
 3. the directory is renamed to its place, and filled there;
-4. when it is whole the mark is removed, which is one step, and then the note.
+4. when it is complete the mark is removed, which is one step, and then the note.
 
-What bears the name and the mark was not finished. It is renamed back into the run's folder and deleted. Another
-environment of that name never has the mark, be it of the same inode number. The note's time of modification is that of
-the last sign of life: what was changed later is not what conda made but the user's work, and then all of it stays.
+A directory with the name and the mark is unfinished. It is renamed back into the run's folder and deleted. Another
+environment of that name never has the mark, even with the same inode number. The note's modification time is that of
+the last sign of life: if files changed later, the user has worked in it, and all of it stays.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ...core.codec import decode, unfold
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from ..files.remove_tree import remove
-from .state_dir import MAKING, REBUILDING, LockedCache
+from .state_dir import MAKING, REBUILDING, LockedCache, remove_if_there, write_file
 
-#: In an environment that is not finished.
+#: In an unfinished environment.
 MARK = ".conda-prune-unfinished"
 
-#: The longest note, or mark, that is read, in bytes; a name has at most 255 characters.
+#: The longest note or mark that is read, in bytes; a name has at most 255 characters.
 _LARGEST = 4096
 
 #: Returns which files in a directory were changed after a moment (seconds since the epoch), as paths below it.
@@ -39,7 +39,7 @@ ChangedAfter = Callable[[str, float], tuple[str, ...]]
 
 
 class OwnWorkError(Exception):
-    """An unfinished environment holds what the user has changed since; `path` is the environment's."""
+    """The user has changed files in an unfinished environment since; `path` is the environment's."""
 
     def __init__(self, path: str, changed: tuple[str, ...]) -> None:
         super().__init__(path, changed)
@@ -54,24 +54,44 @@ class _Note:
 
 @contextmanager
 def unfinished(here: LockedCache, run: str, name: str) -> Iterator[Callable[[], None]]:
-    """Make a directory for an environment that the block fills; deleted again if that raises anything.
+    """Make a directory for an environment that the block fills; it is deleted again if the block raises anything.
 
-    Gives a function to be called now and then while the block works: a sign of life.
+    Gives a function that the block calls now and then: a sign of life.
 
-    Raises `FileExistsError` if there is something already, `OSError`.
+    Raises `FileExistsError` if the name is taken, `OSError`.
     """
+    directory = here.directory
     with here.state.child(run) as folder:
-        # An empty one is what earlier versions left.
+        # Earlier versions left an empty one.
         with suppress(OSError):
-            here.directory.rmdir(name)
-        if here.directory.exists(name):
-            raise FileExistsError(f"{os.path.join(here.directory.path, name)} exists")
+            directory.rmdir(name)
+        if directory.exists(name):
+            raise FileExistsError(f"{os.path.join(directory.path, name)} exists")
+
+        def beat() -> None:
+            with suppress(OSError):
+                folder.touch(REBUILDING)
+
         try:
-            _begin(here.directory, folder, name)
-            yield lambda: _beat(folder)
-            _finish(here.directory, folder, name)
+            note = _Note(name, secrets.token_hex(16))
+            remove_if_there(folder, MAKING)
+            folder.mkdir(MAKING)
+            with folder.child(MAKING) as made:
+                write_file(made, MARK, note.word.encode())
+                made.sync()
+            write_file(folder, REBUILDING, json.dumps(note, default=unfold).encode())
+            folder.sync()
+            folder.move(MAKING, directory, name)
+            directory.sync()
+            yield beat
+            if hasattr(os, "sync"):
+                os.sync()
+            with directory.child(name) as made, suppress(FileNotFoundError):
+                made.unlink(MARK)
+                made.sync()
+            drop_note(folder)
         except BaseException:
-            clear(here.directory, folder, lambda path, moment: ())
+            clear(directory, folder, lambda path, moment: ())
             raise
 
 
@@ -80,80 +100,39 @@ def clear(directory: Directory, folder: Directory, changed_after: ChangedAfter) 
 
     Raises `OwnWorkError` if the user has worked in it, `OSError`.
     """
-    note = _read(folder)
+    name = _marked(directory, folder)
     path = None
-    if note is not None and _is_marked(directory, note):
-        path = os.path.join(directory.path, note.name)
+    if name is not None:
+        path = os.path.join(directory.path, name)
         if changed := changed_after(path, folder.status(REBUILDING).st_mtime):
             raise OwnWorkError(path, changed)
-        if folder.exists(MAKING):
-            remove(folder, MAKING)
-        directory.move(note.name, folder, MAKING)
-    if folder.exists(MAKING):
-        remove(folder, MAKING)
+        remove_if_there(folder, MAKING)
+        directory.move(name, folder, MAKING)
+    remove_if_there(folder, MAKING)
     drop_note(folder)
     return path
 
 
 def drop_note(folder: Directory) -> None:
-    """Remove the note of a run on what it has not finished, if there is one. Raises `OSError`."""
+    """Remove the note about an unfinished environment, if there is one. Raises `OSError`."""
     with suppress(FileNotFoundError):
         folder.unlink(REBUILDING)
 
 
-def _begin(directory: Directory, folder: Directory, name: str) -> None:
-    note = _Note(name, secrets.token_hex(16))
-    if folder.exists(MAKING):
-        remove(folder, MAKING)
-    folder.mkdir(MAKING)
-    with folder.child(MAKING) as made:
-        _write(made, MARK, note.word)
-    _write(folder, REBUILDING, json.dumps({"name": note.name, "word": note.word}))
-    folder.move(MAKING, directory, name)
-    directory.sync()
+def _marked(directory: Directory, folder: Directory) -> str | None:
+    """Return the name of the environment that a run's note names and whose mark is the note's word.
 
-
-def _finish(directory: Directory, folder: Directory, name: str) -> None:
-    if hasattr(os, "sync"):
-        os.sync()
-    with directory.child(name) as made, suppress(FileNotFoundError):
-        made.unlink(MARK)
-        made.sync()
-    drop_note(folder)
-
-
-def _beat(folder: Directory) -> None:
-    with suppress(OSError):
-        folder.touch(REBUILDING)
-
-
-def _write(directory: Directory, name: str, content: str) -> None:
-    with os.fdopen(directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as stream:
-        stream.write(content.encode())
-        stream.flush()
-        directory.share(stream.fileno())
-        os.fsync(stream.fileno())
-    directory.sync()
-
-
-def _read(folder: Directory) -> _Note | None:
-    """Return the note of a run; None without one, or if it was not written to its end: then nothing was made yet."""
+    An incomplete or invalid note counts as none: nothing was created yet.
+    """
     try:
-        document = json.loads(folder.read_file(REBUILDING, _LARGEST))
-        return _Note(str(document["name"]), str(document["word"]))
-    except (FileNotFoundError, ValueError, TypeError, LookupError, RecursionError):
+        note: _Note = decode(_Note, json.loads(folder.read_file(REBUILDING, _LARGEST)))
+        made = directory.directory(note.name)
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
-
-
-def _is_marked(directory: Directory, note: _Note) -> bool:
-    try:
-        found = directory.directory(note.name)
-    except ValueError:
-        return False
-    if found is None:
-        return False
-    with found:
+    if made is None:
+        return None
+    with made:
         try:
-            return found.read_file(MARK, _LARGEST) == note.word.encode()
+            return note.name if made.read_file(MARK, _LARGEST) == note.word.encode() else None
         except FileNotFoundError:
-            return False
+            return None

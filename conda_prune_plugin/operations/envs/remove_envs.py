@@ -17,8 +17,8 @@ from ...discovery.system.measure import measure
 from ...execution.environment_preflight import EnvironmentPorts
 from ..env_registration import unregister
 from ..interaction import Interaction
+from ..prune.planning import plan_without
 from ..prune.preflight import refuse_running
-from ..prune.what_if import plan_without
 from ..run_as_owner import removal_hooks_as_owner, remove_environments_as_owners
 from ..runs.run_store import new_run_id
 from ..runs.state_dirs import forget_places, note_place, place_of

@@ -23,8 +23,7 @@ from ...discovery.usage.survey import Scan, Survey, make_usage
 from ...errors import NoSuchEnvironmentError
 from ...presentation.terminal.progress import Reporter
 from ..options import UsageOptions
-from .planning import make_prune_plan
-from .what_if import plan_without
+from .planning import make_prune_plan, plan_without
 
 
 @dataclass(frozen=True, slots=True)

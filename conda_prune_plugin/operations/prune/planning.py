@@ -1,12 +1,17 @@
-"""Plan a prune: examine the caches and let the planner decide."""
+"""Plan a prune: examine the caches and let the planner decide; also as if some environments were removed."""
 
 from __future__ import annotations
 
 import errno
 import os
 import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 
-from ...core.model import Inventory, ReasonKind
+from ... import failures
+from ...core.evidence import Measurement
+from ...core.model import Inventory, ReasonKind, RootKind
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import make_plan
@@ -18,6 +23,7 @@ from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
 from ...discovery.system.measure import Measure
+from ...discovery.usage.survey import Scan, Survey
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
 from .integrity_check import kept_though_damaged
@@ -38,19 +44,32 @@ def make_prune_plan(
 ) -> tuple[Plan, tuple[Notice, ...]]:
     """Return the plan for the caches at the time `now`, and what the user should know about it.
 
-    `measured` gives what has been measured already.
+    measured: returns what was measured already.
     """
-    findings = examine(inventory, _scope(options), reporter, now, measured)
-    policy = _policy(options, findings)
-    plan = make_plan(
-        findings.inventory,
-        findings.evidence,
-        policy,
-        now,
-        findings.leftovers,
-        findings.other,
-        findings.soft_links,
+    scope = Scope(
+        targets=options.targets,
+        search=options.search,
+        only=options.only,
+        keep=options.keep,
+        min_age=options.min_age,
+        check_remote=options.check_remote,
+        # Only if it matters: every file of the caches is looked at.
+        measure_caches=options.max_size is not None,
     )
+    findings = examine(inventory, scope, reporter, now, measured)
+    policy = Policy(
+        kinds=kinds(options.targets),
+        min_age=options.min_age,
+        older_than=options.older_than,
+        only=findings.chosen,
+        keep_newest=options.keep_newest,
+        version_key=version_key,
+        include_irreplaceable=options.include_irreplaceable,
+        budget=_budget(options, findings),
+        leftovers=Target.REPAIR not in options.targets,
+    )
+    found, leftovers, other = findings.inventory, findings.leftovers, findings.other
+    plan = make_plan(found, findings.evidence, policy, now, leftovers, other, findings.soft_links)
     reporter.clear()
     remarks = (
         *kept_though_damaged(plan, verified=options.search.hashes),
@@ -58,6 +77,33 @@ def make_prune_plan(
         *_missed(plan, policy.budget),
     )
     return plan, (*findings.notices, *remarks)
+
+
+def plan_without(
+    removed: Collection[str],
+    inventory: Inventory,
+    survey: Survey,
+    scan: Scan,
+    options: PlanOptions,
+    reporter: Reporter,
+) -> Plan:
+    """Return the plan for the caches as it would be without the environments at some real paths."""
+    links: Counter[tuple[int, int]] = Counter()
+    for root, tree in scan.environments:
+        if failures.realpath(root.path) in removed:
+            links.update((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
+
+    def without_their_links(path: str) -> Measurement:
+        measured = survey.measured(path)
+        shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
+        return replace(measured, shared=tuple(shared))
+
+    # The history of an environment, and so its revisions, is removed with it.
+    theirs = (RootKind.ENVIRONMENT, RootKind.REVISION)
+    left = (root for root in inventory.roots if root.kind not in theirs or failures.realpath(root.path) not in removed)
+    then = replace(inventory, roots=tuple(left))
+    plan, _ = make_prune_plan(options, then, reporter, time.time(), without_their_links)
+    return plan
 
 
 def _too_deep(plan: Plan) -> tuple[Notice, ...]:
@@ -75,35 +121,8 @@ def _too_deep(plan: Plan) -> tuple[Notice, ...]:
     )
 
 
-def _scope(options: PlanOptions) -> Scope:
-    return Scope(
-        targets=options.targets,
-        search=options.search,
-        only=options.only,
-        keep=options.keep,
-        min_age=options.min_age,
-        check_remote=options.check_remote,
-        # Only if it matters: every file of the caches is looked at.
-        measure_caches=options.max_size is not None,
-    )
-
-
-def _policy(options: PlanOptions, findings: Findings) -> Policy:
-    return Policy(
-        kinds=kinds(options.targets),
-        min_age=options.min_age,
-        older_than=options.older_than,
-        only=findings.chosen,
-        keep_newest=options.keep_newest,
-        version_key=version_key,
-        include_irreplaceable=options.include_irreplaceable,
-        budget=_budget(options, findings),
-        leftovers=Target.REPAIR not in options.targets,
-    )
-
-
 def _budget(options: PlanOptions, findings: Findings) -> Budget:
-    """Return how much has to go of packages: what is none, and goes in any case, counts as gone."""
+    """Return how much has to be freed in packages; everything else that is removed counts as freed."""
     other = findings.other
     free = None if options.free is None else max(options.free - sum(item.reclaimable for item in other), 0)
     if options.max_size is None:

@@ -1,4 +1,4 @@
-"""Prepare a prune: complete interrupted runs, discover, plan, and check for obstacles."""
+"""Prepare a prune: complete interrupted runs, discover, plan, and check for obstacles. Also what a prune results in."""
 
 from __future__ import annotations
 
@@ -10,27 +10,60 @@ from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Inventory, RootKind
 from ...core.notices import SOFT_LINKS_POSSIBLE, Notice
-from ...core.plan import Plan
+from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.rules.planner import with_links
-from ...core.run import Shrinkage
+from ...core.run import Check, Run, Shrinkage
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.inventory import Discovery, discover
 from ...discovery.packages.cache_listing import held
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import can_look
+from ...errors import exit_code
 from ..interaction import Interaction, Output
 from ..options import PruneOptions
 from .integrity_check import damaged_in_use
 from .planning import make_prune_plan
 from .preflight import refuse_destination, refuse_hidden_roots, refuse_running, running_notices
 
+#: The exit code of a check if more can be freed.
+_EXCEEDED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """The result of a prune.
+
+    run: what was carried out, None if nothing was; left: the same if `restore` or `purge` knows it. outcomes: of
+    packages; others: of everything else. shrinkage: of a preset. failed: not all of it could be done. interrupted: by
+    the user.
+    """
+
+    plan: Plan
+    dry_run: bool
+    check: Check | None
+    notices: tuple[Notice, ...]
+    shrinkage: Shrinkage | None
+    failed: bool
+    run: Run | None = None
+    left: Run | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    others: tuple[OtherOutcome, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1 if something failed, 3 if a check found that more can be freed, or 130 if the user interrupted it."""
+        if self.check is not None and self.check.exceeded(self.plan.reclaimable):
+            return _EXCEEDED
+        return exit_code(failed=self.failed, interrupted=self.interrupted)
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrune:
     """A prune that can be carried out.
 
-    watch: looks whether what goes is still unreferenced. shrinkage: how much a preset has found in the caches. failed:
-    an earlier run could not be finished.
+    watch: checks whether what is to be removed is still unreferenced. shrinkage: the size of the caches before a preset
+    shrinks them. failed: an earlier run could not be finished.
     """
 
     options: PruneOptions
@@ -43,22 +76,28 @@ class PreparedPrune:
 
     @property
     def output(self) -> Output:
-        """The output that was asked for, with what the options make of it."""
+        """The output that was asked for, adapted to the options."""
         return self.interaction.output
 
     @property
     def changes(self) -> bool:
-        """Whether there is something to change, and that is wanted."""
+        """Whether there is something to change, and it is no dry run."""
         return self.plan.changes and not self.output.dry_run
 
     @property
     def ignore_running(self) -> bool:
-        """Whether to go on though another program installs packages; never because of a question."""
+        """Whether to continue while another program installs packages. A question is never answered that way."""
         return self.options.ignore_running and self.output.yes
+
+    @property
+    def unchanged(self) -> PruneResult:
+        """The result if nothing is carried out."""
+        check, dry_run = self.options.check, self.output.dry_run
+        return PruneResult(self.plan, dry_run, check, self.notices, self.shrinkage, self.failed)
 
 
 def output_of(options: PruneOptions, output: Output) -> Output:
-    """Return the output with what the options make of it: a preset asks nobody, and a check changes nothing."""
+    """Return the output, adapted to the options: a preset doesn't ask, and a check changes nothing."""
     return replace(
         output,
         yes=output.yes or options.preset is not None,
@@ -72,40 +111,37 @@ def prepare(
 ) -> PreparedPrune:
     """Discover and plan. Raises `PruneError`."""
     interaction = replace(interaction, output=output_of(options, interaction.output))
+    reporter = interaction.reporter
     discovery, recovered, complete = _discover(options, interaction)
-    refuse_destination(options.destination, discovery.inventory.caches)
-    plan, remarks = _plan(options, interaction, discovery)
+    inventory = discovery.inventory
+    refuse_destination(options.destination, inventory.caches)
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time())
+    if interaction.output.verbosity:
+        from ...discovery.links.link_types import measure_links
+
+        reporter.phase("Looking how environments link")
+        plan = with_links(plan, measure_links(inventory, (*plan.keep, *plan.remove)))
+        reporter.clear()
     shrinkage = None
     if options.preset is not None:
         shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
-    prepared = PreparedPrune(
-        options,
-        interaction,
-        plan,
-        discovery.watch,
-        (*recovered, *_with_refusal(options, plan), *remarks),
-        shrinkage,
-        failed=not complete,
-    )
-    prepared = replace(prepared, notices=(*prepared.notices, *_warnings(prepared)))
-    if options.ignore_unreadable:
-        failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
-    return prepared
-
-
-def _with_refusal(options: PruneOptions, plan: Plan) -> tuple[Notice, ...]:
-    """Return the notices of discovery; the one on soft links says that nothing is removed because of them, if so."""
     stops = bool(plan.remove) and not options.ignore_unreadable
-    return tuple(
+    found = tuple(
         replace(notice, message=f"{notice.message} Nothing is removed without --ignore-unreadable.")
         if stops and notice.kind == SOFT_LINKS_POSSIBLE
         else notice
         for notice in plan.inventory.notices
     )
+    notices = (*recovered, *found, *remarks)
+    prepared = PreparedPrune(options, interaction, plan, discovery.watch, notices, shrinkage, failed=not complete)
+    prepared = replace(prepared, notices=(*notices, *_warnings(prepared)))
+    if options.ignore_unreadable:
+        failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
+    return prepared
 
 
 def check_may_run(prepared: PreparedPrune) -> None:
-    """Refuse while an unknown environment may use what goes, or another program installs packages.
+    """Refuse while an unknown environment may use what is to be removed, or another program installs packages.
 
     Raises `UnreadableEnvironmentError` or `RunningError`.
     """
@@ -116,16 +152,16 @@ def check_may_run(prepared: PreparedPrune) -> None:
 
 
 def measure_caches(plan: Plan, interaction: Interaction) -> int:
-    """Return how many bytes the caches hold."""
+    """Return the size of the caches in bytes."""
     size = held(plan.inventory.caches, interaction.reporter.phase("Measuring the caches"))
     interaction.reporter.clear()
     return size
 
 
 def _discover(options: PruneOptions, interaction: Interaction) -> tuple[Discovery, tuple[Notice, ...], bool]:
-    """Look around, and once more if an earlier run left something that could be finished.
+    """Discover, and once more if an earlier run was unfinished and could be finished.
 
-    Return also what to say of it, and whether all is finished.
+    Also return notices on that run, and whether all of it could be finished.
     """
     words = "Looking for environments"
     settings = conda_settings()
@@ -145,7 +181,7 @@ def _discover(options: PruneOptions, interaction: Interaction) -> tuple[Discover
 
 
 def places_with_state(options: PruneOptions, settings: Settings, inventory: Inventory) -> tuple[Cache, ...]:
-    """Return where runs may have left something: caches, and directories of environments; none if there is no trace."""
+    """Return the caches and directories of environments where runs may have left something; none without a trace."""
     environments = (root.path for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     directories = {
         *(cache.real_path for cache in inventory.caches),
@@ -156,20 +192,8 @@ def places_with_state(options: PruneOptions, settings: Settings, inventory: Inve
         return ()
     from ..runs.state_dirs import places
 
-    # Who names caches means nothing else.
+    # --pkgs-dir limits the command to the named caches.
     return inventory.caches if options.pkgs_dirs else inventory.caches + places(settings, inventory.caches)
-
-
-def _plan(options: PruneOptions, interaction: Interaction, discovery: Discovery) -> tuple[Plan, tuple[Notice, ...]]:
-    inventory, reporter = discovery.inventory, interaction.reporter
-    plan, remarks = make_prune_plan(options, inventory, reporter, time.time())
-    if interaction.output.verbosity:
-        from ...discovery.links.link_types import measure_links
-
-        reporter.phase("Looking how environments link")
-        plan = with_links(plan, measure_links(inventory, (*plan.keep, *plan.remove)))
-        reporter.clear()
-    return plan, remarks
 
 
 def _warnings(prepared: PreparedPrune) -> tuple[Notice, ...]:

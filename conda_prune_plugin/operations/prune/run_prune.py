@@ -1,115 +1,96 @@
-"""Carry out a prepared prune and what follows it, and return the result."""
+"""Carry out a prepared prune and what follows it. A dry run never imports this."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...core.notices import Notice
-from ...core.plan import OtherOutcome, Outcome, Plan
-from ...core.run import Check, Run, Shrinkage
-from ...errors import exit_code
-from .prepare_prune import PreparedPrune, measure_caches
+from ...core.rules.reachability import SoftLinks
+from ...core.run import Disposal, Run
+from ...discovery.system.measure import measure
+from ...errors import PruneError
+from ...execution.ports import Ports
+from ...execution.state.stored_runs import has_left
+from ...execution.sweep import Execution
+from ..run_as_owner import execute_as_owners, remove_other_as_owners, repair_as_owners
+from ..runs.purge_runs import forget, purge_old
+from ..runs.refetch import extraction
+from ..runs.run_store import interrupted_notice, new_run_id, stopped_notice
+from .prepare_prune import PreparedPrune, PruneResult, measure_caches
 
-_UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't fetch again what was removed there."
-
-#: The exit code of a check when there is more to reclaim.
-_EXCEEDED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class PruneResult:
-    """What became of a prune.
-
-    run: what was carried out, None if nothing was; left: the same if `restore` or `purge` knows it. outcomes, others:
-    of packages, and of what is none. shrinkage: of a preset. failed: not all of it could be done.
-    interrupted: the user stopped it.
-    """
-
-    plan: Plan
-    dry_run: bool
-    check: Check | None
-    notices: tuple[Notice, ...]
-    shrinkage: Shrinkage | None
-    failed: bool
-    run: Run | None = None
-    left: Run | None = None
-    outcomes: tuple[Outcome, ...] = ()
-    others: tuple[OtherOutcome, ...] = ()
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """0, 1 if something failed, 3 if a check found more to reclaim, or 130 if the user stopped it."""
-        if self.check is not None and self.check.exceeded(self.plan.reclaimable):
-            return _EXCEEDED
-        return exit_code(failed=self.failed, interrupted=self.interrupted)
-
-
-def finish_without_changes(prepared: PreparedPrune) -> PruneResult:
-    """Return the result of a dry run, or of a run that finds nothing to change, once it has purged old backups."""
-    result = _with_shrinkage(_unchanged(prepared), prepared)
-    return _with_old_purged(result, prepared)
+_UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't restore what was removed there."
 
 
 def carry_out(prepared: PreparedPrune) -> PruneResult:
-    """Carry out the plan.
+    """Carry out the plan, if there is anything to change, and purge old backups; return the result.
 
     Raises `StateError`, `LockTimeoutError` or `UnreadableEnvironmentError` before anything is moved.
     """
-    from ...execution.state.stored_runs import has_left
-    from .apply_plan import apply_plan
-
-    options, interaction, plan = prepared.options, prepared.interaction, prepared.plan
+    if not prepared.changes:
+        return _with_old_purged(_with_shrinkage(prepared.unchanged, prepared), prepared)
     run = _new_run(prepared)
-    patience = interaction.patience(options.lock_timeout)
-    execution = apply_plan(plan, run, _new_run(prepared), prepared.watch, interaction.reporter, patience)
-    result = _unchanged(prepared)
+    execution = _apply(prepared, run)
+    notices = (
+        *prepared.notices,
+        *(Notice("unsettled", message, "") for message in execution.unsettled),
+        *(Notice("unrecorded", _UNRECORDED.format(path), path) for path in execution.unrecorded),
+    )
     result = replace(
-        result,
+        prepared.unchanged,
         run=run,
         outcomes=execution.outcomes,
         others=execution.others,
-        failed=result.failed or execution.failed,
+        failed=prepared.failed or execution.failed,
         interrupted=execution.interrupted,
-        notices=(
-            *result.notices,
-            *(Notice("unsettled", message, "") for message in execution.unsettled),
-            *(Notice("unrecorded", _UNRECORDED.format(path), path) for path in execution.unrecorded),
-        ),
+        notices=notices,
     )
     result = _settled(result, prepared, run)
-    return replace(result, left=run if has_left(run.id, plan.inventory.caches) else None)
-
-
-def _unchanged(prepared: PreparedPrune) -> PruneResult:
-    return PruneResult(
-        prepared.plan,
-        prepared.output.dry_run,
-        prepared.options.check,
-        prepared.notices,
-        prepared.shrinkage,
-        prepared.failed,
-    )
+    return replace(result, left=run if has_left(run.id, prepared.plan.inventory.caches) else None)
 
 
 def _new_run(prepared: PreparedPrune) -> Run:
-    from ..runs.run_store import new_run_id
-
     now = time.time()
     return Run(new_run_id(now), now, prepared.options.disposal, prepared.options.destination)
 
 
-def _settled(result: PruneResult, prepared: PreparedPrune, run: Run) -> PruneResult:
-    """Do what comes after a removal. Stopped here, what was removed is reported all the same."""
-    from ..runs.run_store import interrupted_notice
+def _apply(prepared: PreparedPrune, run: Run) -> Execution:
+    """Remove, repair and delete what the plan says."""
+    plan, watch, reporter = prepared.plan, prepared.watch, prepared.interaction.reporter
+    repairing = _new_run(prepared)
+    removing = reporter.counter("Removing files", plan.files)
 
+    def soft_links() -> SoftLinks:
+        found = watch.soft_links(reporter.phase("Looking for soft links"))
+        reporter.clear()
+        return found
+
+    ports = Ports(
+        references=watch.references,
+        soft_links=soft_links,
+        measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
+        progress=removing,
+        patience=prepared.interaction.patience(prepared.options.lock_timeout),
+    )
+    execution = execute_as_owners(plan, run, ports) if plan.remove else Execution(())
+    if plan.repair and not execution.interrupted:
+        # A damaged copy is never worth a backup.
+        own = replace(repairing, disposal=Disposal.DELETE, destination=None)
+        repaired, interrupted = repair_as_owners(plan, own, extraction(), ports)
+        execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
+    if plan.other and not execution.interrupted:
+        others, interrupted = remove_other_as_owners(plan, ports, execution.others)
+        execution = replace(execution, others=others, interrupted=interrupted)
+    reporter.clear()
+    return execution
+
+
+def _settled(result: PruneResult, prepared: PreparedPrune, run: Run) -> PruneResult:
+    """Do what comes after a removal. If that is interrupted, the removal is still reported."""
     try:
         result = _with_shrinkage(result, prepared)
         if result.shrinkage is not None and not result.failed:
-            from ..runs.purge_runs import forget
-
-            # Nobody comes back to a job to undo its run.
+            # Nothing is restored after a job.
             options = prepared.options
             forget(run, options.pkgs_dirs, prepared.interaction.patience(options.lock_timeout))
         if not result.interrupted:
@@ -118,26 +99,29 @@ def _settled(result: PruneResult, prepared: PreparedPrune, run: Run) -> PruneRes
         prepared.interaction.reporter.clear()
         result = replace(result, failed=True, interrupted=True)
         if result.shrinkage is not None and result.shrinkage.after is None:
-            result = replace(result, shrinkage=None)  # Nobody knows by how much.
+            result = replace(result, shrinkage=None)
     return replace(result, notices=(*result.notices, interrupted_notice()))
 
 
 def _with_shrinkage(result: PruneResult, prepared: PreparedPrune) -> PruneResult:
     """Measure what a preset has left in the caches."""
-    if result.shrinkage is None or result.dry_run:
+    if result.shrinkage is None:
         return result
     after = measure_caches(result.plan, prepared.interaction)
     return replace(result, shrinkage=replace(result.shrinkage, after=after))
 
 
 def _with_old_purged(result: PruneResult, prepared: PreparedPrune) -> PruneResult:
-    """Delete what older runs have left, if the options say so; never what this one did."""
+    """Delete the backups of older runs, if the options ask for it; never that of this run."""
     options, interaction = prepared.options, prepared.interaction
     if options.purge_after is None or not interaction.may_change:
         return result
-    from .apply_plan import purge_old_runs
-
     spared = None if result.run is None else result.run.id
-    patience = interaction.patience(options.lock_timeout)
-    notices, complete = purge_old_runs(options.pkgs_dirs, options.purge_after, spared, interaction.reporter, patience)
+    patience, counter = interaction.patience(options.lock_timeout), interaction.reporter.counter("Purging old backups")
+    try:
+        notices, complete = purge_old(options.pkgs_dirs, options.purge_after, patience, counter, spared)
+    except (PruneError, OSError) as error:
+        # The removal has to be reported all the same.
+        notices, complete = (stopped_notice("purged", "Old runs could not be purged", error),), False
+    interaction.reporter.clear()
     return replace(result, notices=(*result.notices, *notices), failed=result.failed or not complete)

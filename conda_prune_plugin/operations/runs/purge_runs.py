@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 from ...core.model import Result
 from ...core.notices import Notice
@@ -15,12 +17,13 @@ from ...discovery.clients.conda import conda_settings
 from ...discovery.system.measure import measure
 from ...errors import NoSuchRunError, PruneError
 from ...execution.locks.run_lock import Patience
-from ...execution.purge_backups import purge
+from ...execution.purge_backups import Purged, purge
+from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun
 from ..interaction import Interaction
 from ..options import PurgeOptions
-from ..run_as_owner import needs_other_user, purge_as_owner
-from .run_store import Stock, all_locked, finished_stock, named_run, summary, take_stock
+from ..run_as_owner import Voices, runs_locked
+from .run_store import Stock, finished_stock, named_run, summary, take_stock
 from .state_dirs import forget_places
 
 #: What one run has left, cache by cache.
@@ -85,9 +88,7 @@ def purge_old(
 
     Those with the user's own files stay: the setting ``prune_purge_after`` is no decision about these.
 
-    Returns what was done, and whether all of it could be.
-
-    Raises `StateError` or `LockTimeoutError`.
+    Returns a notice for each, and whether all of it could be purged. Raises `StateError` or `LockTimeoutError`.
     """
     chosen = _chosen(take_stock(pkgs_dirs), (), age, time.time())
     old = [runs for runs in chosen if runs[0].id != except_run and not summary(runs).own_files]
@@ -103,39 +104,37 @@ def purge_old(
 
 
 def forget(run: Run, pkgs_dirs: Iterable[str], patience: Patience) -> None:
-    """Remove the receipts of a run that nobody will undo, where that can be done; one that stays does no harm."""
+    """Remove the receipts of a run that is not to be undone, where that is possible; one that stays does no harm."""
     with suppress(PruneError, OSError):
         _purged(_chosen(take_stock(pkgs_dirs), (run.id,), None, run.started), patience, lambda files: None)
 
 
 def _chosen(stock: Stock, names: Iterable[str], age: float | None, now: float) -> list[_Stored]:
-    """Return the complete runs that were named, or that are of an age, or else all. Raises `NoSuchRunError`."""
-    if named := [named_run(stock, name, purging=True) for name in names]:
-        for runs in named:
-            _require_complete(runs)
+    """Return the complete runs that were named, or that are of an age, or else all.
+
+    Raises `NoSuchRunError`, also for a run that is named and incomplete, or that nothing explains.
+    """
+    named = [named_run(stock, name, purging=True) for name in names]
+    for stored in chain.from_iterable(named):
+        if stored.unexplained:
+            raise NoSuchRunError(
+                f"The run {stored.id} is left alone: its receipt is missing or can't be understood.",
+                hint=stored.remedy,
+                path=stored.path,
+            )
+        if not stored.complete:
+            raise NoSuchRunError(
+                f"The run {stored.id} was interrupted, or is still running.",
+                hint="The next `conda prune` that may write completes an interrupted one.",
+                path=stored.path,
+            )
+    if named:
         return list(dict.fromkeys(named))
-    summaries = [(runs, summary(runs)) for runs in stock.runs]
     return [
         runs
-        for runs, told in summaries
+        for runs, told in ((runs, summary(runs)) for runs in stock.runs)
         if told.complete and told.run and (age is None or now - told.run.started >= age)
     ]
-
-
-def _require_complete(runs: _Stored) -> None:
-    """Raise `NoSuchRunError` for a run that has not come to its end, or of which nothing tells whether it did."""
-    if unexplained := next((stored for stored in runs if stored.unexplained), None):
-        raise NoSuchRunError(
-            f"The run {unexplained.id} is left alone: its receipt is missing or can't be understood.",
-            hint=unexplained.remedy,
-            path=unexplained.path,
-        )
-    if not summary(runs).complete:
-        raise NoSuchRunError(
-            f"The run {runs[0].id} was cut off, or still goes on.",
-            hint="The next `conda prune` that may write finishes what was cut off.",
-            path=runs[0].path,
-        )
 
 
 def _purged(
@@ -143,20 +142,16 @@ def _purged(
 ) -> list[PurgeOutcome]:
     """Delete what runs have left, in all caches. Raises `StateError` or `LockTimeoutError`."""
     outcomes = []
-    ours = [stored for runs in chosen for stored in runs if not needs_other_user(stored)]
-    with all_locked(ours, patience) as locked:
+    with runs_locked(chain.from_iterable(chosen), Voices(progress, patience)) as here:
         for runs in chosen:
-            done = []
-            for stored in runs:
-                if needs_other_user(stored):
-                    done.append(purge_as_owner(stored, patience, progress))
-                    continue
-                here = locked[stored.cache.path]
-                purged = purge(here, stored, lambda path, fd: measure(path, dir_fd=fd), progress)
-                done.append((purged.freed, purged.error))
-            errors = [error for _, error in done if error]
+            purged = [here.work(stored, Purged, partial(_purged_here, stored)) for stored in runs]
+            errors = [one.error for one in purged if one.error]
             result = Result.FAILED if errors else Result.PURGED
-            freed = sum(freed for freed, _ in done)
+            freed = sum(one.freed for one in purged)
             outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
     forget_places(conda_settings())
     return outcomes
+
+
+def _purged_here(stored: StoredRun, here: LockedCache, progress: Callable[[int], None]) -> Purged:
+    return purge(here, stored, lambda path, fd: measure(path, dir_fd=fd), progress)

@@ -1,4 +1,4 @@
-"""Fetch deleted packages again: what is fetched and extracted has to be what the receipt says."""
+"""Fetch deleted packages again, and make sure that they are those in the receipt."""
 
 from __future__ import annotations
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from ... import failures
 from ...core.model import Result
 from ...core.notices import Notice
 from ...core.plan import Outcome
-from ...core.run import RunSummary
+from ...core.run import Disposal, RunSummary
 from ...discovery.clients.conda import conda_settings
 from ...errors import NoSuchRunError
-from ...execution.restore_backups import Restored, restore
+from ...execution.restore_backups import Restored, require_own, restore
 from ...execution.state.receipt import ReceiptEntry
-from ...execution.state.stored_runs import StoredRun
+from ...execution.state.state_dir import LockedCache
+from ...execution.state.stored_runs import StoredRun, require_unchanged_run
+from ..conda_hooks import register
+from ..env_registration import is_registered, unregister
 from ..interaction import Interaction
 from ..options import RestoreOptions
-from ..run_as_owner import needs_other_user, restore_as_owner
+from ..run_as_owner import Voices, runs_locked
+from .rebuild_env import outcome, rebuild
 from .refetch import fetch
-from .restore_envs import restore_environments
-from .run_store import all_locked, finished_stock, interrupted_notice, matching, named_run, summary, take_stock
+from .run_store import finished_stock, interrupted_notice, matching, named_run, summary, take_stock
 from .state_dirs import forget_places
 
 
@@ -27,8 +33,8 @@ from .state_dirs import forget_places
 class RestoreResult:
     """What became of one run; no `outcomes` if it was a dry run.
 
-    entries: what was to be restored. failed: not all of that came back, or an earlier run could not be finished.
-    interrupted: the user stopped it.
+    entries: those to restore. failed: not all of them came back, or an earlier run could not be completed.
+    interrupted: by the user.
     """
 
     run: RunSummary
@@ -40,7 +46,7 @@ class RestoreResult:
 
 
 def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreResult:
-    """Restore what was asked for of a run, unless it is a dry run.
+    """Restore the entries of a run that the options select, unless it is a dry run.
 
     Raises `NoSuchRunError`, `StateError` or `LockTimeoutError`; `ValueError` for a wrong specification.
     """
@@ -65,7 +71,7 @@ def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreRes
     if interaction.output.dry_run:
         return RestoreResult(summary(runs), entries, notices=stock.notices)
     outcomes, notices, whole, interrupted = _restored(runs, wanted, len(entries), options, interaction)
-    failed = not (complete and whole) or any(outcome.result is Result.FAILED for outcome in outcomes)
+    failed = not (complete and whole) or any(one.result is Result.FAILED for one in outcomes)
     return RestoreResult(summary(runs), entries, outcomes, (*stock.notices, *notices), failed, interrupted)
 
 
@@ -78,34 +84,70 @@ def _restored(
 ) -> tuple[tuple[Outcome, ...], tuple[Notice, ...], bool, bool]:
     """Restore `count` wanted entries.
 
-    Return also what to say of it, whether it came to its end everywhere, and whether the user stopped it.
+    Returns also the warnings, whether it came to its end everywhere, and whether the user interrupted it.
     """
     outcomes: list[Outcome] = []
     notices: list[Notice] = []
     complete, interrupted = True, False
-    patience = interaction.patience(options.lock_timeout)
     progress = interaction.reporter.counter("Restoring packages", count)
-    with all_locked((stored for stored in runs if not needs_other_user(stored)), patience) as locked:
+    with runs_locked(runs, Voices(progress, interaction.patience(options.lock_timeout))) as locked:
         for stored in runs:
-            if needs_other_user(stored):
-                done = restore_as_owner(stored, wanted, patience, progress)
-            elif stored.environments:
-                done = restore_environments(locked[stored.cache.path], stored, wanted, progress)
-            else:
-                done = restore(locked[stored.cache.path], stored, wanted, fetch(), progress)
+            done = locked.work(stored, Restored, partial(_restored_here, stored, wanted))
             outcomes += done.outcomes
-            notices += _notices(done, stored.path)
+            if done.unsettled is not None:
+                notices.append(Notice("unsettled", done.unsettled, stored.path))
+            notices += [Notice("rebuild", message, stored.path) for message in done.warnings]
             complete &= not done.interrupted and done.unsettled is None
-            interrupted |= done.interrupted
-            if interrupted:
+            if done.interrupted:
+                notices.append(interrupted_notice(stored.path))
+                interrupted = True
                 break
     forget_places(conda_settings())
     interaction.reporter.clear()
     return tuple(outcomes), tuple(notices), complete, interrupted
 
 
-def _notices(done: Restored, path: str) -> list[Notice]:
-    """Return what to say of a restore in one cache."""
-    told = [Notice("unsettled", done.unsettled, path)] if done.unsettled is not None else []
-    told += [Notice("rebuild", message, path) for message in done.warnings]
-    return told + ([interrupted_notice(path)] if done.interrupted else [])
+def _restored_here(
+    stored: StoredRun,
+    wanted: Callable[[ReceiptEntry], bool],
+    here: LockedCache,
+    progress: Callable[[int], None],
+) -> Restored:
+    """Bring back the wanted entries of a run in one place. Raises `StateError`."""
+    if not stored.environments:
+        return restore(here, stored, wanted, fetch(), progress)
+    run = require_unchanged_run(here, stored)
+    require_own(run)
+    prefixes = {entry: os.path.join(run.cache.path, entry.dist) for entry in run.entries if wanted(entry)}
+    registries = conda_settings().registries
+    if run.run is not None and run.run.disposal is Disposal.BACKUP:
+        # Registered before they are renamed: killed in between, that leaves a line too many, and not an environment
+        # that nothing leads to.
+        missing = [
+            prefix
+            for entry, prefix in prefixes.items()
+            if (entry.record or {}).get("registered") and not is_registered(registries, prefix)
+        ]
+        for prefix in missing:
+            register(prefix)
+        done = restore(here, run, wanted, fetch(), progress)
+        for prefix in missing:
+            if not failures.lexists(prefix):
+                unregister(registries, prefix)
+        return done
+    outcomes: list[Outcome] = []
+    warnings: list[str] = []
+    for entry, prefix in prefixes.items():
+        try:
+            rebuilt = rebuild(here, run, entry)
+        except KeyboardInterrupt:
+            left = list(prefixes)[len(outcomes) :]
+            outcomes += [outcome(run, entry, Result.SKIPPED, "interrupted before it") for entry in left]
+            return Restored(tuple(outcomes), interrupted=True, warnings=tuple(warnings))
+        finally:
+            if not failures.lexists(prefix):
+                unregister(registries, prefix)
+        outcomes.append(rebuilt.outcome)
+        warnings += rebuilt.warnings
+        progress(1)
+    return Restored(tuple(outcomes), warnings=tuple(warnings))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
 
 from ... import failures
 from ...core.model import Cache, PartKind
@@ -23,13 +22,12 @@ from ...execution.locks.run_lock import Patience
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_exports import EXPORTS
 from ...execution.state.saved_own_files import count_own_files
-from ...execution.state.state_dir import LockedCache, locked
 from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..options import RestoreOptions
 from .state_dirs import places
 from .unfinished_runs import cut_off_notice, finish_runs
 
-#: So many runs are named that an ambiguous id may mean.
+#: How many runs are named at most that an ambiguous id may mean.
 _NAMED = 3
 
 
@@ -65,19 +63,28 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
     caches, notices = find_caches(settings.pkgs_dirs, pkgs_dirs, settings.other_caches)
     if not pkgs_dirs:
         caches += places(settings, caches)
-    found: dict[str, list[StoredRun]] = {}
+    runs: dict[str, list[StoredRun]] = {}
     for cache in caches:
         for stored in stored_runs(cache):
             if not stored.exhausted:
-                found.setdefault(stored.id, []).append(stored)
-    every = [run for runs in found.values() for run in runs]
-    unfinished = tuple(cut_off_notice(run) for run in every if not run.complete or run.rebuilding)
-    unlisted = tuple(_unlisted_notice(run) for run in every if run.unlisted)
-    return Stock(caches, tuple(tuple(found[name]) for name in sorted(found)), notices + unfinished + unlisted)
+                runs.setdefault(stored.id, []).append(stored)
+    every = list(chain.from_iterable(runs.values()))
+    unfinished = [cut_off_notice(stored) for stored in every if not stored.complete or stored.rebuilding]
+    unlisted = [
+        Notice(
+            "unlisted",
+            f"{stored.path} holds {plural(len(stored.unlisted), 'item')} not listed in its receipt, which neither "
+            "restore nor purge touches. Delete them if you don't need them.",
+            stored.path,
+        )
+        for stored in every
+        if stored.unlisted
+    ]
+    return Stock(caches, tuple(tuple(runs[name]) for name in sorted(runs)), (*notices, *unfinished, *unlisted))
 
 
 def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
-    """Finish what was interrupted, and take stock then; also return whether all of it could be finished."""
+    """Complete interrupted runs, then take stock; also return whether all of them could be completed."""
     stock = take_stock(pkgs_dirs)
     finished = finish_runs(conda_settings(), stock.caches, patience, progress)
     if not finished.notices:
@@ -91,6 +98,8 @@ def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Calla
 def summary(runs: Sequence[StoredRun]) -> RunSummary:
     """Return what one run has left in all caches together."""
     entries = [entry for stored in runs for entry in stored.entries]
+    # An environment that was half removed can't be made again.
+    exports = (os.path.join(stored.path, EXPORTS, entry.dist, EXPLICIT) for stored in runs for entry in stored.entries)
     return RunSummary(
         id=runs[0].id,
         run=next((stored.run for stored in runs if stored.run), None),
@@ -104,14 +113,8 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
         own_files=sum(map(count_own_files, runs)),
         size=sum(entry.reclaimable for entry in entries),
         in_place=bool(entries) and all(stored.in_place for stored in runs if stored.entries),
-        rebuildable=any(map(_has_exports, runs)),
+        rebuildable=any(map(failures.isfile, exports)),
     )
-
-
-def _has_exports(stored: StoredRun) -> bool:
-    """Return whether an environment of a run can be made again: one that was half removed can't."""
-    exports = os.path.join(stored.path, EXPORTS)
-    return any(failures.isfile(os.path.join(exports, entry.dist, EXPLICIT)) for entry in stored.entries)
 
 
 def new_run_id(now: float) -> str:
@@ -124,45 +127,28 @@ def new_run_id(now: float) -> str:
 def named_run(stock: Stock, name: str, *, purging: bool = False) -> tuple[StoredRun, ...]:
     """Return a run by its id or the beginning of it, or by ``last`` the caller's newest with something to restore.
 
-    One that is to be purged may be restored already: archives elsewhere stay.
-
-    In a shared cache another user may have written any receipt.
+    A run to purge may be restored already: archives elsewhere stay. In a shared cache another user may have written any
+    receipt, so the receipts that are the caller's own are preferred.
 
     Raises `NoSuchRunError`.
     """
     if name == "last":
-        restorable = [
-            runs
-            for runs in map(_trusted, stock.runs)
-            if any(_is_restorable(stored, purging=purging) for stored in runs)
-        ]
-        if restorable:
-            return restorable[-1]
+        for own in (tuple(stored for stored in runs if stored.own) for runs in reversed(stock.runs)):
+            if any(stored.entries and (purging or not stored.in_place or count_own_files(stored)) for stored in own):
+                return own
         raise NoSuchRunError(
             f"Nothing left to {'purge' if purging else 'restore'}.", hint="`conda prune restore` lists the runs."
         )
     exact = [runs for runs in stock.runs if runs[0].id == name]
     alike = exact or [runs for runs in stock.runs if name and runs[0].id.startswith(name)]
     if len(alike) == 1:
-        return _trusted(alike[0])
+        return tuple(stored for stored in alike[0] if stored.own) or alike[0]
     if alike:
         ids = ", ".join(runs[0].id for runs in alike[:_NAMED]) + (", ..." if len(alike) > _NAMED else "")
         raise NoSuchRunError(
             f"{len(alike):,} runs begin with {name}: {ids}.", hint="Add more characters of the run you mean."
         )
     raise NoSuchRunError(f"There is no run {name}.", hint="`conda prune restore` lists all runs.")
-
-
-def _is_restorable(stored: StoredRun, *, purging: bool) -> bool:
-    """Return whether a run of the caller has something that is not at its place, or own files of the user."""
-    if not stored.own or not stored.entries:
-        return False
-    return purging or not stored.in_place or bool(count_own_files(stored))
-
-
-def _trusted(runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
-    """Return what the caller's own run has left; what bears its id elsewhere may be another user's."""
-    return tuple(stored for stored in runs if stored.own) or runs
 
 
 def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
@@ -176,42 +162,23 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
     def matches(entry: ReceiptEntry) -> bool:
         if any(part.kind is PartKind.ENVIRONMENT for part in entry.parts):
             return entry.dist == spec
-        return any(fits(dist, _as_record(dist, entry)) for dist in (entry.dist, *entry.names))
+        for dist in (entry.dist, *entry.names):
+            name, version, build, *_ = [*dist.rsplit("-", 2), "", ""]
+            record = {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
+            if fits(dist, record):
+                return True
+        return False
 
     return matches
 
 
-def _as_record(dist: str, entry: ReceiptEntry) -> Mapping[str, Any]:
-    name, version, build, *_ = [*dist.rsplit("-", 2), "", ""]
-    return {"name": name, "version": version, "build": build, "build_number": 0, "url": entry.source or ""}
-
-
-@contextmanager
-def all_locked(runs: Iterable[StoredRun], patience: Patience) -> Iterator[Mapping[str, LockedCache]]:
-    """Lock all caches that runs lie in before anything is changed in one of them; gives them by path.
-
-    Raises `StateError` or `LockTimeoutError`.
-    """
-    with ExitStack() as stack:
-        caches = {stored.cache.path: stored.cache for stored in runs}
-        yield {path: stack.enter_context(locked(cache, patience)) for path, cache in caches.items()}
-
-
-def _unlisted_notice(stored: StoredRun) -> Notice:
-    message = (
-        f"{stored.path} holds {plural(len(stored.unlisted), 'item')} not listed in its receipt, which neither restore "
-        "nor purge touches. Delete them if you don't need them."
-    )
-    return Notice("unlisted", message, stored.path)
-
-
 def interrupted_notice(path: str = "") -> Notice:
-    """Return the warning that the user has stopped a run."""
+    """Return the warning about an interrupted run."""
     return Notice("interrupted", "Interrupted. The next run completes or rolls back what was unfinished.", path)
 
 
 def stopped_notice(kind: str, what: str, error: PruneError | OSError | KeyboardInterrupt) -> Notice:
-    """Return the warning, of a kind, about what came to no end after something else had been done."""
+    """Return the warning, of a kind, about a step that failed after others had changed something."""
     if isinstance(error, KeyboardInterrupt):
         return interrupted_notice()
     if isinstance(error, PruneError):

@@ -23,14 +23,14 @@ def place_of(prefix: str) -> Cache:
 
 
 def places(settings: Settings, caches: Iterable[Cache] = ()) -> tuple[Cache, ...]:
-    """Return the directories of environments that have state of ours; none that is one of the caches."""
+    """Return the directories of environments that have state of ours, but for those that are caches."""
     parents: list[str] = []
     for registry in settings.registries:
         with suppress(OSError):
             parents += map(os.path.dirname, registered_prefixes(registry))
     found: dict[str, Cache] = {}
     known = {cache.real_path for cache in caches}
-    # An unmounted disk is told when roots are looked for.
+    # The search for roots warns of an unmounted disk.
     for path in with_noted_places((*settings.envs_dirs, *settings.noting, *parents), [], own=True):
         if failures.isdir(os.path.join(path, STATE)):
             place = _place(os.path.abspath(path))
@@ -51,7 +51,7 @@ def note_place(settings: Settings, place: str, run: Run) -> None:
     except (OSError, ValueError) as error:
         why = error.strerror or error if isinstance(error, OSError) else error
         raise StateError(
-            f"Nothing would lead to what is set aside in {place}: no note of it can be written ({why}).",
+            f"Backups in {place} could not be found again: no note about them can be written ({why}).",
             hint=f"Make {settings.noting[0]} or a package cache writable. Nothing was removed.",
             path=place,
         ) from error

@@ -12,6 +12,9 @@ from ...execution.locks.run_lock import Patience
 from ...execution.recover import cut_off_runs, needs_recovery
 from ...execution.state.stored_runs import StoredRun
 
+#: Notices about runs that were interrupted, and whether all of them could be completed.
+_Recovered = tuple[tuple[Notice, ...], bool]
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -51,14 +54,20 @@ def finish_runs(
 
     Raises `StateError` or `LockTimeoutError`.
     """
+    from ...discovery.envs.changed_files import changed_after
+    from ...execution.recover import recover
     from ..env_registration import unregister_removed
-    from ..run_as_owner import recover_as_owner
+    from ..run_as_owner import Voices, as_owner
 
     pending = [place for place in places if place.writable and needs_recovery(place)]
     notices: list[Notice] = []
     complete = True
     for place in pending:
-        done, finished = recover_as_owner(place, patience, progress)
+
+        def work(voices: Voices, place: Cache = place) -> _Recovered:
+            return recover(place, voices.patience, voices.progress, changed_after)
+
+        done, finished = as_owner(place.real_path, _Recovered, Voices(progress, patience), work)
         notices += done
         complete &= finished
     # A removal that was killed before this has left the lines of its environments in the registry.

@@ -1,0 +1,359 @@
+"""The table of options: names, kind of value, help, and the commands that take each.
+
+The parsers, the options' values (`arguments`), completion and the command that `usage` suggests are all made from it.
+A parser is built for ``--help`` and bad usage too, so this module imports nothing but argparse; `values` has the
+parsers of values.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class Option(NamedTuple):
+    """An option, or an argument if its name has no dashes.
+
+    names: separated by spaces. commands: that take it, separated by spaces. more: further arguments of
+    `argparse.ArgumentParser.add_argument`. A ``metavar`` names the kind of value, one of `values.KINDS`.
+    """
+
+    names: str
+    commands: str
+    help: str
+    more: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The long name."""
+        return self.names.split()[-1]
+
+    @property
+    def dest(self) -> str:
+        """The name of its value: where there is one, the field of the options that it fills."""
+        return str(self.more.get("dest", self.name.lstrip("-").replace("-", "_")))
+
+
+class Value(argparse.Action):
+    """Parses a value by its kind, its metavar, and stores it; and the text beside it, as ``<dest>_text``.
+
+    Unlike argparse's ``type``, it imports the parser when there is something to parse, and keeps the text.
+    """
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Store the value. Raises `argparse.ArgumentError`, which names the option."""
+        from .values import KINDS
+
+        parse = KINDS[str(self.metavar)]
+        value: Any = None
+        try:
+            if isinstance(values, list):
+                value = [parse(text) for text in values]
+            elif values is not None:
+                value = parse(values)
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+        setattr(namespace, self.dest, value)
+        setattr(namespace, f"{self.dest}_text", values)
+
+
+class Values(Value):
+    """Parses the value of an option that can be repeated, and appends it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Append the value. Raises `argparse.ArgumentError`, which names the option."""
+        before = getattr(namespace, self.dest, [])
+        super().__call__(parser, namespace, values, option)
+        setattr(namespace, self.dest, [*before, getattr(namespace, self.dest)])
+
+
+def _flag(names: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
+    return Option(names, commands, help, {"action": "store_true", **more})
+
+
+def _value(names: str, kind: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
+    return Option(names, commands, help, {"action": Value, "metavar": kind, **more})
+
+
+def _values(names: str, kind: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
+    return Option(names, commands, help, {"action": Values, "metavar": kind, "default": [], **more})
+
+
+#: All options by the heading in the help, in its order.
+OPTIONS: dict[str, tuple[Option, ...]] = {
+    "": (
+        _value("environment", "NAME", "usage", "Show only this environment (name or path).", nargs="?"),
+        _value("specs", "SPEC", "why", "A package, such as numpy or 'numpy>=2'.", nargs="*"),
+        _value("environments", "NAME", "envs", "Only these environments (name or path).", nargs="*"),
+        _value("run", "RUN", "restore", "The run to undo, or `last`.", nargs="?"),
+        _value("runs", "RUN", "purge", "A run, or `last`.", nargs="*"),
+        _value("topic", "COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
+        _flag("--all", "why", "List everything that keeps packages, and the space that only it keeps."),
+        _value("--find", "DIR", "why", "Search DIR for the unknown environments that hard-link to packages in caches."),
+        _value(
+            "--only", "SPEC", "restore", "Restore only packages that match SPEC, such as 'numpy<2'.", dest="only_spec"
+        ),
+        _flag("--all", "purge", "All runs."),
+        _value("--older-than", "AGE", "purge", "Runs that are at least AGE old (12h, 30d, 8w, 6mo)."),
+        _value("--keep", "DIR", "demo", "Create the sandbox in DIR, a new directory, and keep it.", dest="sandbox"),
+    ),
+    "what to show": (
+        _flag(
+            "--packages",
+            "usage",
+            "List packages: versions, environments that use them, shared and duplicated space.",
+            dest="by_package",
+        ),
+        _flag("--summary", "usage", "Only a short table: what takes the space, and how much can be freed."),
+        _value("--html", "FILE", "usage", "Write an interactive report for the browser to FILE."),
+        Option(
+            "--export",
+            "usage",
+            "Write the list of all files to standard output. FORMAT is ncdu, which gdu reads too.",
+            {"metavar": "FORMAT", "choices": ("ncdu",)},
+        ),
+        Option(
+            "--other-caches",
+            "usage",
+            "Measure caches of other tools (conda-build, pip, uv, ...) completely, or not at all. The default is to "
+            "stop after a few seconds.",
+            {"action": argparse.BooleanOptionalAction},
+        ),
+    ),
+    "which environments": (
+        _value(
+            "--unused-for --older-than",
+            "AGE",
+            "envs",
+            "Only environments unused for at least AGE (12h, 30d, 8w, 6mo).",
+            dest="unused_for",
+        ),
+    ),
+    "removing environments": (
+        _flag("--remove", "envs", "Remove the named environments, or those that --unused-for finds."),
+        _flag(
+            "--force",
+            "envs",
+            "Also remove environments that are active, frozen, running, referred to, or hold files of your own. With "
+            "--fix-registry: also remove lines for missing disks. Never the base environment.",
+        ),
+        _flag(
+            "--prune",
+            "envs",
+            "Prune the caches afterwards. (Asks by default; with --yes the default is no.)",
+        ),
+        _flag(
+            "--fix-registry",
+            "envs",
+            "Remove lines of missing environments from environments.txt, keeping a copy, and move remains of "
+            "interrupted creations aside.",
+        ),
+    ),
+    "what to remove (default: unused packages and leftovers)": (
+        _flag("-p --packages", "prune", "Extracted directories of unused packages."),
+        _flag("-t --tarballs", "prune", "Archives of unused packages."),
+        _flag(
+            "--all-tarballs",
+            "prune",
+            "Archives of all packages whose extracted directory is complete, in use or not.",
+        ),
+        _flag(
+            "--leftovers",
+            "prune",
+            "Remains of failed installs and removals: partial downloads, incomplete and corrupt packages, trash, "
+            "stale locks, temporary files. Also checks packages in use and all environments.",
+        ),
+        _flag("-i --index-cache", "prune", "Cached channel indexes."),
+        _flag("-c --tempfiles", "prune", "Temporary files, trash and stale locks in environments and index caches."),
+        _flag("-l --logfiles", "prune", "Log files in the caches."),
+        _flag(
+            "-a --all",
+            "prune",
+            "Unused packages, all archives, leftovers, index caches, temporary files and logs.",
+        ),
+        _flag("--verify", "prune", "Find corrupt packages by comparing every file and archive with its hash."),
+        _flag("--repair", "prune", "Extract damaged packages that are in use again, from their cached archives."),
+    ),
+    "which unused packages": (
+        _values("--only", "SPEC", "prune why", "Only packages that match SPEC (repeatable)."),
+        _value(
+            "--older-than",
+            "AGE",
+            "prune why",
+            "Only packages unused for at least AGE (12h, 30d, 8w, 6mo; setting: prune_older_than).",
+        ),
+        _value(
+            "--min-age",
+            "AGE",
+            "prune usage why envs",
+            "Keep packages fetched or extracted less than AGE ago, because an install may still need them "
+            "(default: 10m; 0 keeps none).",
+        ),
+        _value(
+            "--keep-newest",
+            "N",
+            "prune why",
+            "Keep the N newest versions of each package (setting: prune_keep_newest).",
+        ),
+        _value(
+            "--max-size",
+            "SIZE",
+            "prune why",
+            "Remove the least recently used packages until the caches hold at most SIZE (500MB, 2.5GiB).",
+        ),
+        _value("--free", "SIZE", "prune why", "Remove the least recently used packages until SIZE is freed."),
+        _flag(
+            "--unlinked",
+            "prune why",
+            "Also packages in use that no environment links to: environments have their own copies.",
+        ),
+        _flag(
+            "--include-irreplaceable",
+            "prune why",
+            "Also packages that can't be downloaded again: no URL, a missing file:// source, or built locally.",
+        ),
+        _flag(
+            "--check-remote",
+            "prune why",
+            "Ask the channels which packages they still have, and keep the others as irreplaceable.",
+        ),
+    ),
+    "backups": (
+        _flag(
+            "--backup",
+            "prune envs",
+            "Move to a backup instead of deleting. `conda prune restore` brings everything back as it was. "
+            "`conda prune purge` frees the space.",
+            default=None,
+        ),
+        _flag(
+            "--no-backup",
+            "prune envs",
+            "Delete, even if the setting prune_backup is on.",
+            dest="backup",
+            action="store_false",
+        ),
+        _value(
+            "--backup-to",
+            "DIR",
+            "prune",
+            "Write compressed archives of the packages to DIR, verify them, then delete the packages.",
+        ),
+    ),
+    "where to look": (
+        _values(
+            "--pkgs-dir",
+            "DIR",
+            "prune usage why envs restore purge",
+            "Use this package cache instead of the configured ones (repeatable).",
+        ),
+        _values(
+            "--root",
+            "PREFIX",
+            "prune usage why envs",
+            "Also keep packages of this environment (repeatable; setting: prune_roots).",
+            dest="roots",
+        ),
+        _values(
+            "--search",
+            "DIR",
+            "prune usage why envs",
+            "Also keep packages of environments below DIR (repeatable). Required to prune the caches of pixi and "
+            "rattler.",
+            dest="searches",
+        ),
+        _flag(
+            "--ignore-unreadable",
+            "prune",
+            "Continue even if an environment can't be read. Packages that only it soft-links may be removed.",
+        ),
+        _values(
+            "--lockfile",
+            "FILE",
+            "prune why",
+            "Keep packages that FILE lists: an @EXPLICIT file, conda-lock.yml, pixi.lock or environment.yml "
+            "(repeatable).",
+            dest="lockfiles",
+        ),
+        _value(
+            "--keep-revisions",
+            "N",
+            "prune why",
+            "Keep packages of the last N revisions of each environment, for `conda install --revision` "
+            "(setting: prune_keep_revisions).",
+        ),
+        _values(
+            "--keep",
+            "SPEC",
+            "prune why",
+            "Keep packages that match SPEC, such as numpy or 'numpy>=2' (repeatable; adds to the setting prune_keep).",
+        ),
+    ),
+    "other programs": (
+        _value(
+            "--lock-timeout",
+            "TIME",
+            "prune envs restore purge",
+            "Wait at most TIME for another program that uses the cache (30s, 5m; default: 5m).",
+        ),
+        _flag(
+            "--ignore-running",
+            "prune envs",
+            "With --yes: continue even if another conda, mamba or pixi is installing packages.",
+        ),
+    ),
+    "continuous integration": (
+        Option(
+            "--ci",
+            "prune",
+            "Prune without asking, whatever the age. image: make the smallest image layer. cache: keep only what is "
+            "worth saving between runs.",
+            {"choices": ("image", "cache"), "dest": "preset"},
+        ),
+        _value(
+            "--check",
+            "SIZE",
+            "prune",
+            "Change nothing; exit with 3 if more than SIZE can be freed (500MB, 2.5GiB).",
+        ),
+    ),
+    "output of the plan": (
+        Option(
+            "--sort",
+            "prune",
+            "Order of the packages to remove: largest (default), longest unused, or alphabetical.",
+            {"choices": ("size", "age", "name"), "default": "size"},
+        ),
+    ),
+}
+
+#: The options that choose packages, by the names of their values. Commands that plan a prune honour them also before
+#: their own name.
+CHOICES = frozenset(
+    option.dest
+    for heading in ("which unused packages", "where to look")
+    for option in OPTIONS[heading]
+    if option.commands == "prune why"
+)
+
+
+def options_of(command: str) -> Iterator[tuple[str, Option]]:
+    """Yield the heading and the row of each option that a command takes."""
+    for heading, options in OPTIONS.items():
+        for option in options:
+            if command in option.commands.split():
+                yield heading, option
+
+
+def add_options(parser: argparse.ArgumentParser, command: str) -> None:
+    """Add a command's options to its parser."""
+    groups: dict[str, Any] = {"": parser}
+    for heading, option in options_of(command):
+        if heading not in groups:
+            groups[heading] = parser.add_argument_group(heading)
+        groups[heading].add_argument(*option.names.split(), help=option.help, **option.more)
