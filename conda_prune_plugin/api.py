@@ -210,13 +210,11 @@ def usage(options: UsageOptions | None = None) -> UsageResult:
 
     Raises as `discover` does, and `NoSuchEnvironmentError`.
     """
-    from .discovery.inventory import begin
-    from .discovery.system.worker import WorkerPool
     from .operations.prune.measure_usage import measure_usage
 
     options = _checked(options or UsageOptions())
-    with _silent() as interaction, WorkerPool(at_once=False) as workers:
-        result = measure_usage(options, interaction.reporter, begin(workers))
+    with _silent() as interaction:
+        result = measure_usage(options, interaction.reporter)
         return replace(result, notices=_with_failures(result.notices))
 
 

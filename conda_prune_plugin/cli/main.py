@@ -143,25 +143,8 @@ def _show_help(
 
 
 def _start(name: str, arguments: argparse.Namespace) -> int:
-    """Run a command and return its exit code.
-
-    Commands that look at every environment get a worker process, which starts, and begins to read, while this process
-    imports the rest.
-    """
-    if name not in ("prune", "usage", "envs"):
-        return int(import_module(f".{name}", __package__).execute(arguments))
-    from ..discovery.clients.conda_context import pkgs_dirs
-    from ..discovery.system.worker import WorkerPool, worthwhile
-
-    with WorkerPool(at_once=name != "prune") as workers:
-        if name == "envs":
-            return int(import_module(f".{name}", __package__).execute(arguments, workers))
-        if name == "prune" and worthwhile(arguments.pkgs_dir or pkgs_dirs()):
-            workers.start("conda_prune_plugin.discovery.packages.inspection")
-        from ..discovery.inventory import begin
-
-        beginning = begin(workers)
-        return int(import_module(f".{name}", __package__).execute(arguments, beginning))
+    """Run a command and return its exit code."""
+    return int(import_module(f".{name}", __package__).execute(arguments))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .model import Entry, LastUsedFrom, Part
+from .model import Entry, LastUsedFrom, Part, ReasonKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,9 @@ class Evidence:
         these names.
     record: the content of its ``info/repodata_record.json``, for a restore that fetches it again; credentials masked.
     irreplaceable: why it can't be fetched again, if that is so.
+    excuse: why it may go although environments have it: `ReasonKind.UNLINKED` for all of it, since they share no file
+        with it or keep what they share; `EXTRACTED` for its directory, since a sound archive stays; `TARBALL` for its
+        archives, since its directory is whole.
     beside: the parts that stay when the measured ones go, and that have to stay what they are for that.
     remainder: the file of the extracted directory that stays, which is not in the measurements then.
     """
@@ -99,6 +102,7 @@ class Evidence:
     aliases: tuple[str, ...] = ()
     remainder: Remainder | None = None
     other_sources: tuple[tuple[str, str], ...] = ()
+    excuse: ReasonKind | None = None
 
 
 def last_use(evidence: Evidence) -> tuple[float | None, LastUsedFrom | None]:

@@ -24,6 +24,9 @@ KNOWS_BLOCKS = hasattr(os.stat_result, "st_blocks")
 #: its ``st_ctime`` is the time of creation.
 ON_WINDOWS = hasattr(os.stat_result, "st_file_attributes")
 
+#: Whether ``st_ctime`` is the time of the last change of an inode.
+TELLS_CHANGES = not ON_WINDOWS
+
 #: Whether a status may tell that something can't be removed (`irremovable`).
 TELLS_OBSTACLES = ON_WINDOWS or hasattr(os.stat_result, "st_flags")
 

@@ -89,22 +89,18 @@ def test_each_rule_says_why_it_keeps_and_how_to_lift_it(
 
 
 @pytest.mark.parametrize(
-    ("policy", "kind", "words"),
+    ("excuse", "kind", "words"),
     [
-        ({}, "unreferenced", "no environment references it"),
-        ({"redundant": frozenset({an_entry()})}, "extracted", "its archive is here and sound (--ci cache)"),
-        (
-            {"tarballs": frozenset({an_entry("a-1-0", PartKind.ARCHIVE)})},
-            "tarball",
-            "its extracted directory is here and whole (--all-tarballs)",
-        ),
+        (None, "unreferenced", "no environment references it"),
+        (ReasonKind.EXTRACTED, "extracted", "its archive is here and sound (--ci cache)"),
+        (ReasonKind.TARBALL, "tarball", "its extracted directory is here and whole (--all-tarballs)"),
     ],
 )
-def test_what_goes_says_why(policy: dict[str, Any], kind: str, words: str) -> None:
-    entry = next(iter(*policy.values())) if policy else an_entry()
-    roots = (a_root("/envs/a", "a-1-0"),) if policy else ()
+def test_what_goes_says_why(excuse: ReasonKind | None, kind: str, words: str) -> None:
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    roots = (a_root("/envs/a", "a-1-0"),) if excuse else ()
 
-    assert _reasons(_plan(evidence_on(entry), roots=roots, **policy)) == [(kind, words)]
+    assert _reasons(_plan(evidence_on(entry, excuse=excuse), roots=roots)) == [(kind, words)]
 
 
 def test_ages_count_from_the_moment_on_at_which_they_are_reached() -> None:
@@ -200,9 +196,9 @@ SHARED = SharedInode(1, 7, links=2, inside=1, allocated=10)
 def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedInode, ...], why: str) -> None:
     entry = an_entry("a-1-0" + HASH)
     roots = (a_root("/envs/a", "a-1-0", name="a"), a_root("/envs/b", entry.dist), a_root("/envs/c", "b-1-0"))
-    evidence = evidence_on(entry, measurements=((entry.parts[0], a_measurement(5, *shared)),))
+    measured = ((entry.parts[0], a_measurement(5, *shared)),)
 
-    (removal,) = _plan(evidence, roots=roots, unlinked=frozenset({entry})).remove
+    (removal,) = _plan(evidence_on(entry, measurements=measured, excuse=ReasonKind.UNLINKED), roots=roots).remove
 
     assert removal.reasons == (
         Reason(ReasonKind.UNLINKED, f"/envs/b has it {why}", "/envs/b"),
@@ -212,19 +208,19 @@ def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedIn
     assert removal.names == {entry.dist, "a-1-0"}
 
 
-@pytest.mark.parametrize("lifted", ["unlinked", "redundant", "tarballs"])
-def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lifted: str) -> None:
+@pytest.mark.parametrize("excuse", [ReasonKind.UNLINKED, ReasonKind.EXTRACTED, ReasonKind.TARBALL])
+def test_what_stays_though_its_environments_would_let_it_go_names_them_first(excuse: ReasonKind) -> None:
     entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
     roots = (a_root("/envs/a", "a-1-0"), a_root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE))
-    policy: dict[str, Any] = {lifted: frozenset({entry})}
+    evidence = evidence_on(entry, excuse=excuse)
 
-    held = _plan(evidence_on(entry), roots=roots, **policy)
+    held = _plan(evidence, roots=roots)
     assert _reasons(held) == [("environment", "used by /envs/a"), ("lockfile", "locked by /x.lock")]
 
-    spared = _plan(evidence_on(entry), roots=roots[:1], budget=Budget(free=0), **policy)
+    spared = _plan(evidence, roots=roots[:1], budget=Budget(free=0))
     assert [kind for kind, _ in _reasons(spared)] == ["environment", "not-selected"]
     assert spared.keep[0].verdict is Verdict.REACHABLE
-    assert _plan(evidence_on(entry), roots=roots[:1], **policy).remove
+    assert _plan(evidence, roots=roots[:1]).remove
 
 
 @pytest.mark.parametrize(
@@ -234,15 +230,15 @@ def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lif
         ({"kinds": frozenset({PartKind.EXTRACTED})}, {PartKind.EXTRACTED, PartKind.LOCK}),
         ({"kinds": frozenset({PartKind.ARCHIVE})}, {PartKind.ARCHIVE}),
         ({"kinds": frozenset({PartKind.ARCHIVE, PartKind.LOCK})}, {PartKind.ARCHIVE}),
-        ({"redundant": True}, {PartKind.EXTRACTED, PartKind.LOCK}),
-        ({"tarballs": True}, {PartKind.ARCHIVE}),
+        ({"excuse": ReasonKind.EXTRACTED}, {PartKind.EXTRACTED, PartKind.LOCK}),
+        ({"excuse": ReasonKind.TARBALL}, {PartKind.ARCHIVE}),
     ],
 )
 def test_rattler_s_lock_goes_with_the_directory_and_never_without(policy: dict[str, Any], going: set[PartKind]) -> None:
     entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
-    chosen: dict[str, Any] = {key: frozenset({entry}) if value is True else value for key, value in policy.items()}
+    asked = {name: value for name, value in policy.items() if name != "excuse"}
 
-    (removal,) = _plan(evidence_on(entry), **chosen).remove
+    (removal,) = _plan(evidence_on(entry, excuse=policy.get("excuse")), **asked).remove
 
     assert {part.kind for part in removal.parts} == going
 
@@ -305,7 +301,7 @@ def test_link_kinds_stand_in_the_reasons_that_name_environments() -> None:
         a_root("/envs/a", "a-1-0", kind=RootKind.REVISION),
         a_root("", "a-1-0", kind=RootKind.KEEP, name="a"),
     )
-    plan = _plan(evidence_on(used), evidence_on(unlinked), roots=roots, unlinked=frozenset({unlinked}))
+    plan = _plan(evidence_on(used), evidence_on(unlinked, excuse=ReasonKind.UNLINKED), roots=roots)
     links = {(used, "/envs/a"): LinkKind.HARD, (unlinked, "/envs/a"): LinkKind.COPY}
 
     measured = with_links(plan, links)
@@ -342,15 +338,15 @@ def test_a_soft_link_keeps_an_entry_of_which_no_record_tells() -> None:
 def test_a_soft_link_into_the_directory_says_nothing_of_an_archive_in_use() -> None:
     entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
     archive = next(part for part in entry.parts if part.kind is PartKind.ARCHIVE)
-    policy = Policy(min_age=0.0, tarballs=frozenset({entry}))
+    evidence, policy = evidence_on(entry, excuse=ReasonKind.TARBALL), Policy(min_age=0.0)
 
     def removed(linked: str) -> int:
         links = SoftLinks({("/pkgs", linked): frozenset({"/envs/f"})})
-        return len(make_plan(an_inventory(entry), (evidence_on(entry),), policy, NOW, soft_links=links).remove)
+        return len(make_plan(an_inventory(entry), (evidence,), policy, NOW, soft_links=links).remove)
 
     assert (removed("a-1-0"), removed(archive.name)) == (1, 0)
     # But if nothing uses the package, a soft link into the directory is the only sign that something does.
-    policy = Policy(min_age=0.0, kinds=frozenset({PartKind.ARCHIVE}))
+    evidence, policy = evidence_on(entry), Policy(min_age=0.0, kinds=frozenset({PartKind.ARCHIVE}))
     assert removed("a-1-0") == 0
 
 

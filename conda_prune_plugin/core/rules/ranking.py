@@ -76,7 +76,7 @@ def newest_versions(
 
 
 def least_recently_used(
-    evidence: Iterable[Evidence], selected: Callable[[Entry], Sequence[Part]], needed: int
+    evidence: Iterable[Evidence], selected: Callable[[Evidence], Sequence[Part]], needed: int
 ) -> tuple[frozenset[Entry], int]:
     """Return the entries that have to go so that `needed` bytes come back, and how many bytes are still missing then.
 
@@ -90,7 +90,7 @@ def least_recently_used(
         if freed >= needed:
             break
         measured = dict(item.measurements)
-        freed += sum(ledger.remove(measured[part]) for part in selected(item.entry))
+        freed += sum(ledger.remove(measured[part]) for part in selected(item))
         going.add(item.entry)
     return frozenset(going), max(needed - freed, 0)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ...core.model import Cache, Entry, Inventory, Part, PartKind, ReasonKind, Root
-from ...core.rules.leftover_policy import Archive, Leftover
+from ...core.rules.leftover import Archive, Leftover
 from ...core.rules.reachability import SoftLinks, references
 from ..packages.integrity import archive_record
 from ..packages.match_spec import matching

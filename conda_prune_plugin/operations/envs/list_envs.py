@@ -16,9 +16,8 @@ from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.other_registries import only_listed_by_others
 from ...discovery.envs.own_file_search import Boundaries, find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
-from ...discovery.inventory import begin, discover
+from ...discovery.inventory import discover
 from ...discovery.roots.backups import is_environment_backup
-from ...discovery.system.worker import WorkerPool
 from ...discovery.usage.survey import Scan, Survey, make_usage
 from ..env_registration import unregister_removed
 from ..interaction import Interaction
@@ -46,8 +45,8 @@ class Listing:
     result: EnvsResult
 
 
-def list_environments(options: EnvsOptions, interaction: Interaction, workers: WorkerPool) -> Listing:
-    """Find all environments and look for evidence of their use, walking with a worker pool.
+def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing:
+    """Find all environments and look for evidence of their use.
 
     If something is to be changed, what an earlier removal left is finished first. Raises `PruneError`.
     """
@@ -55,11 +54,11 @@ def list_environments(options: EnvsOptions, interaction: Interaction, workers: W
     recovered, complete = _finish_earlier_removals(options, settings, interaction)
     reporter = interaction.reporter
     progress = reporter.phase("Looking for environments")
-    inventory = discover(options.request, progress, begin(workers)).inventory
+    inventory = discover(options.request, progress).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     removable = [root for root in roots if not is_environment_backup(root.path)]
     named = tuple(find_environment(removable, name) for name in options.environments)
-    survey = Survey(replace(inventory, roots=roots), workers, reporter.counter("Counting files"))
+    survey = Survey(replace(inventory, roots=roots), reporter.counter("Counting files"))
     survey.walk_caches()
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
     scan = survey.walk_environments()

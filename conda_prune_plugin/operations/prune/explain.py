@@ -13,7 +13,6 @@ from ...core.rules.planner import with_links
 from ...discovery.links.link_types import LinkLocation, count_links, find_links, measure_entries, measure_links
 from ...discovery.packages.match_spec import matching
 from ...discovery.packages.package_identity import Names
-from ...discovery.system.worker import WorkerPool
 from ...errors import NoSuchPackageError
 from ...presentation.terminal.progress import Reporter
 from ..options import WhyOptions
@@ -53,7 +52,7 @@ def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
     going = [decision for decision in plan.remove if decision.entry in asked]
     reporter.phase("Looking how environments link")
     links = measure_links(inventory, (*kept, *going))
-    notices += damaged_in_use(_only(inventory, asked), reporter, WorkerPool(at_once=False))
+    notices += damaged_in_use(_only(inventory, asked), reporter)
     measured = explanations(with_links(plan, links))
     alone = _alone(inventory, reporter) if options.every else None
     reporter.clear()

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 
+from ... import failures
 from ...core.model import Entry, Inventory, Part, PartKind, ReasonKind, Verdict
 from ...core.notices import DAMAGED, Notice
 from ...core.plan import Keep, Plan
-from ...core.rules.leftover_policy import Leftover
+from ...core.rules.leftover import Leftover
 from ...core.rules.reachability import references
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
-from ...discovery.packages.inspection import Memory, QuickCheck
-from ...discovery.system.worker import WorkerPool
+from ...discovery.packages.inspection import Memory
+from ...discovery.packages.integrity import directory_damage
 from ...presentation.terminal.progress import Reporter
-
-#: How many packages one of two processes looks at before it asks for more.
-_AT_A_TIME = 16
 
 
 def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, ...]:
@@ -46,7 +43,7 @@ def _in_use(keep: Keep) -> bool:
     return is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in keep.reasons)
 
 
-def damaged_in_use(inventory: Inventory, reporter: Reporter, workers: WorkerPool) -> tuple[Notice, ...]:
+def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:
     """Look at the packages in use, by names and sizes, and return a warning for each that is damaged.
 
     A plan that was made without a look at them removes none of them: nothing goes that was not shown in a dry run.
@@ -55,19 +52,27 @@ def damaged_in_use(inventory: Inventory, reporter: Reporter, workers: WorkerPool
     used = [(cache, entry) for cache in inventory.caches for entry in cache.entries if entry.dist in referenced]
     trees = [(os.path.join(cache.real_path, part.name), entry) for cache, entry in used for part in _trees(entry)]
     progress = reporter.counter("Checking packages in use", len(trees))
-    paths = [path for path, _ in trees]
-    chunks = [paths[first : first + _AT_A_TIME] for first in range(0, len(paths), _AT_A_TIME)]
-    workers.begin(QuickCheck(progress), chunks)
-    odd = chain.from_iterable(workers.finish())
-    doubted = {entry for entry, is_odd in zip((entry for _, entry in trees), odd) if is_odd}
+    doubted = set()
+    for path, entry in trees:
+        if _needs_inspection(path):
+            doubted.add(entry)
+        progress(1)
     suspects = tuple(
         replace(cache, entries=tuple(filter(doubted.__contains__, cache.entries))) for cache in inventory.caches
     )
     closer = replace(inventory, caches=suspects, unsearched=frozenset())
-    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None, workers)
+    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None)
     reporter.clear()
     archives = _with_archive(found.inventory)
     return tuple(_notice(item.entry, item.detail, archives) for item in _packages(found.leftovers))
+
+
+def _needs_inspection(directory: str) -> bool:
+    try:
+        return directory_damage(directory) is not None
+    except OSError as error:
+        failures.note(error)
+        return True
 
 
 def _trees(entry: Entry) -> Iterator[Part]:

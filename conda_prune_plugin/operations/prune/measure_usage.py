@@ -14,7 +14,7 @@ from ...core.notices import Notice
 from ...core.suggestion import nearest
 from ...core.usage.package_usage import Contents, PackageUsage, Zoom, packages, zoom
 from ...core.usage.usage_report import EnvironmentUsage, OtherCache, Usage
-from ...discovery.inventory import Beginning, discover
+from ...discovery.inventory import discover
 from ...discovery.packages.package_identity import Names
 from ...discovery.usage.file_listing import Listed, listing
 from ...discovery.usage.file_owners import cached_parts, contents
@@ -42,14 +42,12 @@ class UsageResult:
     notices: tuple[Notice, ...]
 
 
-def measure_usage(options: UsageOptions, reporter: Reporter, beginning: Beginning) -> UsageResult:
-    """Walk through environments and caches, the discovery of which has begun. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments"), beginning).inventory
+def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
+    """Walk through environments and caches, and plan. Raises `PruneError`."""
+    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = None if options.environment is None else find_environment(environments, options.environment)
-    survey = Survey(
-        replace(inventory, roots=environments), beginning.reader.workers, reporter.counter("Counting files")
-    )
+    survey = Survey(replace(inventory, roots=environments), reporter.counter("Counting files"))
     survey.walk_caches()
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
     scan = survey.walk_environments()
@@ -76,13 +74,13 @@ def measure_usage(options: UsageOptions, reporter: Reporter, beginning: Beginnin
 
 
 def list_files(
-    options: UsageOptions, reporter: Reporter, beginning: Beginning
+    options: UsageOptions, reporter: Reporter
 ) -> tuple[Iterator[tuple[str, Iterator[Listed]]], tuple[Notice, ...]]:
     """Return every file of one environment or of everything, as they are found, and what to say so far.
 
     Raises `PruneError`.
     """
-    inventory = discover(options.request, reporter.phase("Looking for environments"), beginning).inventory
+    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = None if options.environment is None else find_environment(environments, options.environment)
     trees = listing(replace(inventory, roots=environments), wanted, reporter.counter("Listing files"))

@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 
-from conda_prune_plugin.core.accounting import Ledger
 from conda_prune_plugin.core.evidence import SharedInode
 from conda_prune_plugin.core.model import Cache, Inventory, LastUsedFrom, PartKind, ReasonKind, Root, RootKind, Verdict
 from conda_prune_plugin.core.plan import Keep, Reason, Remove
-from conda_prune_plugin.core.rules.leftover_policy import Archive, Leftover, decide
+from conda_prune_plugin.core.rules.leftover import Archive, Leftover
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.ranking import Budget
-from conda_prune_plugin.core.rules.reachability import references
 
 from .builders import DAY, NOW, a_cache, a_measurement, a_removal, a_root, an_entry, an_inventory, evidence_on
 
@@ -52,7 +50,9 @@ def _trash(**more: Any) -> Leftover:
 def _decide(
     leftover: Leftover, roots: tuple[Root, ...] = (), cache: Cache = CACHE, min_age: float = 0.0, **policy: Any
 ) -> Keep | Remove:
-    return decide(leftover, cache, references(roots), Policy(min_age=min_age, **policy), NOW, Ledger())
+    plan = make_plan(Inventory((cache,), roots), (), Policy(min_age=min_age, **policy), NOW, (leftover,))
+    decisions: list[Keep | Remove] = [*plan.remove, *plan.keep]
+    return decisions[0]
 
 
 def _words(leftover: Leftover, roots: tuple[Root, ...] = (), **more: Any) -> list[tuple[str, str, str | None]]:
@@ -81,7 +81,11 @@ def test_what_nothing_keeps_goes_with_all_that_is_known_of_it(of: str | None) ->
 
 
 def test_links_from_somewhere_unknown_keep_what_environments_may_have_been_linked_from() -> None:
-    words = ("linked", "1 file with hard links from somewhere unknown", None)
+    detail = (
+        "1 file with hard links from somewhere unknown, probably an environment that was not found: "
+        "name it with --root or --search"
+    )
+    words = ("linked", detail, None)
 
     assert _words(_leftover(measurement=a_measurement(1000, OUTSIDE, WHOLE))) == [words]
     assert _words(_leftover(measurement=a_measurement(1000, OUTSIDE)), (LOCKFILE,)) == [words]
@@ -143,17 +147,17 @@ def test_a_soft_link_keeps_a_leftover_though_no_record_names_it() -> None:
             {"changed": NOW - 120},
             {"min_age": 600.0},
             "recent",
-            "changed 2 minutes ago, an install may be at work on it (--min-age)",
+            "changed 2 minutes ago, an install may be using it (--min-age)",
         ),
         (
             {"changed": NOW + 120},
             {"min_age": 600.0},
             "recent",
-            "changed seconds ago, an install may be at work on it (--min-age)",
+            "changed seconds ago, an install may be using it (--min-age)",
         ),
         ({"chosen": False}, {}, "not-selected", "not what was asked for (--only)"),
-        ({}, {"older_than": 2 * DAY}, "not-selected", "last changed 1 day ago (--older-than)"),
-        ({"changed": NOW + 120}, {"older_than": 60.0}, "not-selected", "last changed seconds ago (--older-than)"),
+        ({}, {"older_than": 2 * DAY}, "not-selected", "last used 1 day ago (--older-than)"),
+        ({"changed": NOW + 120}, {"older_than": 60.0}, "not-selected", "last used seconds ago (--older-than)"),
     ],
 )
 def test_each_rule_says_why_it_keeps_a_leftover(
