@@ -15,7 +15,7 @@ from ..core.units import format_size, plural
 from ..errors import INTERRUPTED, PruneError, exit_code
 from ..operations.envs.list_envs import Listing, list_environments
 from ..operations.interaction import Interaction, Output, confirm, interacting, may_ask
-from ..presentation.envs_json import envs_document
+from ..presentation.environment_documents import envs_document
 from ..presentation.json_output import print_document
 from ..presentation.terminal.printable import printable
 from .parsing.arguments import envs_options, prune_options_after_removal

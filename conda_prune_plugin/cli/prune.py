@@ -20,9 +20,9 @@ from ..core.units import format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.options import PruneOptions
 from ..operations.prune.prepare_prune import PreparedPrune, PruneResult, check_may_run, prepare
+from ..presentation.documents import prune_document
 from ..presentation.github import annotate, summarize
 from ..presentation.json_output import print_document
-from ..presentation.plan_json import prune_document
 from ..presentation.terminal.printable import is_github
 from .parsing.arguments import prune_options
 from .parsing.output_options import conda_output

@@ -34,7 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
             parts, inodes, command = cached_parts(result.scan), result.scan.inodes, _prune_command(arguments)
             file.write(report(result.usage, result.contents, parts, inodes, now=time.time(), command=command))
     if output.json:
-        from ..presentation.usage.usage_json import usage_document
+        from ..presentation.environment_documents import usage_document
 
         print_document(usage_document(result.usage, result.notices, packages=result.packages, zoomed=result.zoomed))
     else:

@@ -13,19 +13,19 @@ from ..core.layout import TRASH
 from ..core.model import Cache
 from .files.dir_fd import Directory
 from .locks.run_lock import Patience
-from .quarantine.quarantine import Changed
+from .quarantine.executor import Changed
 
-#: In a receipt's details the number of files that nothing says how to have again.
+#: In a receipt's details, the number of files that no export can bring back.
 LOST = "lost_files"
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRemoval:
-    """One environment that is to be taken away.
+    """One environment to remove.
 
     place: the directory that it lies in; `name` is its name there.
-    identity: what it was when it was looked at; `signature` that of its ``conda-meta``, by inode and time of
-        modification, None if it had none.
+    identity: what it was when it was looked at; signature: inode and time of modification of its ``conda-meta``, None
+        if it had none.
     own, apparent: bytes. exports: files by name. details: for the receipt, as JSON has it.
     """
 
@@ -48,18 +48,18 @@ class EnvironmentRemoval:
 
     @property
     def former(self) -> str:
-        """The name that it had, if an earlier removal has made trash of it (see `low_space_environments`)."""
+        """The name that it had before an interrupted removal made it trash (see `remove_environments`)."""
         return self.name.removesuffix(TRASH) or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentPorts:
-    """Senses and voices of a removal.
+    """Callbacks that a removal of environments needs from outside.
 
-    objection: why an environment must not go at this very moment, or None.
+    objection: returns why an environment must not be removed at this moment, or None.
     removal_hooks: does what conda does outside of an environment that it removes; returns what went wrong, or None.
-    unregister: takes an environment out of the registry; returns what went wrong, or None.
-    note: notes where a run is, given the path of the directory, where later runs look; raises `StateError`.
+    unregister: removes an environment's line from the registry; returns what went wrong, or None.
+    note: records the path of a run's directory where later runs look; raises `StateError`.
     """
 
     objection: Callable[[str], str | None]
@@ -76,8 +76,19 @@ def preflight(removal: EnvironmentRemoval, place: Directory, ports: EnvironmentP
 
     Raises `Changed`, or `OSError` for what can't be deleted, before anything of it is changed.
     """
-    if why := _changed(removal, place) or ports.objection(removal.path):
-        raise Changed(why)
+    try:
+        status = place.status(removal.name)
+    except FileNotFoundError:
+        raise Changed("it is gone") from None
+    if (status.st_dev, status.st_ino) != (removal.identity.device, removal.identity.inode):
+        raise Changed("something else is in its place")
+    with place.child(removal.name) as prefix:
+        meta = prefix.status("conda-meta") if prefix.exists("conda-meta") else None
+        # Where there was none, an environment may have been created since.
+        if removal.signature != (meta and (meta.st_ino, meta.st_mtime_ns)):
+            raise Changed("it has changed since it was looked at")
+    if objection := ports.objection(removal.path):
+        raise Changed(objection)
     measurement = ports.measure(*place.at(removal.name))
     if measurement.obstacle is not None:
         raise OSError(measurement.obstacle)
@@ -85,30 +96,14 @@ def preflight(removal: EnvironmentRemoval, place: Directory, ports: EnvironmentP
 
 
 def require_movable(here: Directory, name: str, there: Directory, new_name: str) -> None:
-    """Move an environment out of its place and back, before the scripts of its packages run and can't be undone.
+    """Move an environment out of its place and back, before its packages' scripts run, which can't be undone.
 
-    Raises `OSError`: in a lower layer of an overlay, say, no directory can be renamed.
+    Raises `OSError`: in a lower layer of an overlay, for instance, no directory can be renamed.
     """
     try:
         here.move(name, there, new_name)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            raise OSError(error.errno, "it lies in a lower layer of an overlay, and can't be moved") from error
+            raise OSError("it lies in a lower layer of an overlay, and can't be moved") from error
         raise
     there.move(new_name, here, name)
-
-
-def _changed(removal: EnvironmentRemoval, place: Directory) -> str | None:
-    """Return what has changed since an environment was looked at."""
-    try:
-        status = place.status(removal.name)
-    except FileNotFoundError:
-        return "it is gone"
-    if (status.st_dev, status.st_ino) != (removal.identity.device, removal.identity.inode):
-        return "something else is in its place"
-    with place.child(removal.name) as prefix:
-        meta = prefix.status("conda-meta") if prefix.exists("conda-meta") else None
-        # Where there was none, an environment may have been created since.
-        if removal.signature != (meta and (meta.st_ino, meta.st_mtime_ns)):
-            return "it has changed since it was looked at"
-    return None

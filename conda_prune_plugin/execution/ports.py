@@ -15,13 +15,13 @@ from .state.receipt import ReceiptEntry
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Senses and voices of a run.
+    """Callbacks that a removal of packages needs from outside.
 
-    references: the roots that name each dist at this moment.
-    soft_links: what environments soft-link at this moment, also those that are being made.
-    measure: measures a name in a directory given by path and descriptor.
-    progress: is told how many files were removed since the last time.
-    patience: how long to wait for locks, and who is told.
+    references: returns the roots that reference each dist at this moment.
+    soft_links: returns what environments soft-link at this moment, also those that are being created.
+    measure: measures a name in a directory, given as path and descriptor.
+    progress: called with the number of files removed since the last call.
+    patience: how long to wait for locks, and how to say so.
     """
 
     references: Callable[[], Mapping[str, Sequence[Root]]]
@@ -33,10 +33,10 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """Gets a package out of its archive.
+    """Callbacks that extract a package.
 
-    extracted: extracts an archive, given by its path, into a directory that it makes. Raises `UnfetchableError`.
-    damage: returns what is wrong with an extracted directory, all of its contents read; None if nothing is.
+    extracted: extracts an archive, given by its path, into a directory that it creates. Raises `UnfetchableError`.
+    damage: reads all of an extracted directory and returns what is wrong with it, or None.
     """
 
     extracted: Callable[[ReceiptEntry, str, str], None]
@@ -44,16 +44,16 @@ class Extraction:
 
 
 class UnfetchableError(Exception):
-    """A package can't be had again; the text says why."""
+    """A package can't be fetched or extracted; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Gets packages anew.
+    """Callbacks that fetch packages again.
 
-    archive: fetches the archive of an entry, called by a name, into a directory; checks its hash.
-    extracted: extracts an archive into a directory that it makes.
-    suffixes: of the archives that it knows.
+    archive: fetches the archive of an entry, by its name, into a directory, and checks its hash.
+    extracted: extracts an archive into a directory that it creates.
+    suffixes: those of the archives that it can extract.
 
     Both raise `UnfetchableError` or `OSError`.
     """

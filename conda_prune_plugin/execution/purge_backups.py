@@ -18,6 +18,8 @@ from .state.state_dir import DOOMED, LockedCache, remove_empty
 from .state.stored_runs import StoredRun, require_unchanged_run
 from .state.unfinished_rebuild import drop_note
 
+_Measure = Callable[[str, int | None], Measurement]
+
 
 @dataclass(frozen=True, slots=True)
 class Purged:
@@ -27,12 +29,7 @@ class Purged:
     error: str | None = None
 
 
-def purge(
-    locked: LockedCache,
-    stored: StoredRun,
-    measure: Callable[[str, int | None], Measurement],
-    progress: Callable[[int], None],
-) -> Purged:
+def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: Callable[[int], None]) -> Purged:
     """Delete what one run has left in one cache. Raises `StateError`.
 
     Each part is marked for deletion first, so that the next run completes an interrupted purge.
@@ -48,12 +45,10 @@ def purge(
             except OSError as error:
                 errors.append(reason(error))
         try:
-            if run.receipt is not None and (run.own or run.receipt.run.disposal is not Disposal.ARCHIVE):
+            if run.receipt is not None and not run.own and run.receipt.run.disposal is Disposal.ARCHIVE:
+                raise ValueError(f"the receipt that names their place is another user's (uid {run.owner})")
+            if run.receipt is not None:
                 freed += purge_folder(run.receipt)
-            elif run.receipt is not None:
-                errors.append(
-                    f"its archives stay: the receipt that names their place is another user's (uid {run.owner})"
-                )
         except (OSError, ValueError) as error:
             errors.append(f"its archives stay: {error}")
         try:
@@ -61,7 +56,7 @@ def purge(
                 if run.keeps_files:
                     freed += ledger.remove(measure(*folder.at(FILES)))
                 drop_files(folder)
-                # What the user has worked in, or it would not be there any more (`recover`): it is theirs now.
+                # An environment that the user has worked in is theirs now; `recover` has removed any other.
                 drop_note(folder)
                 withdraw_receipt(folder)
         except OSError as error:  # In a sticky directory only its owner may.
@@ -70,12 +65,7 @@ def purge(
     return Purged(freed, "; ".join(errors) or None)
 
 
-def _delete(
-    folder: Directory,
-    number: str,
-    measure: Callable[[str, int | None], Measurement],
-    progress: Callable[[int], None],
-) -> Measurement:
+def _delete(folder: Directory, number: str, measure: _Measure, progress: Callable[[int], None]) -> Measurement:
     measurement = measure(*folder.at(number))
     if measurement.obstacle is not None:
         raise OSError(f"{os.path.join(folder.path, number)}: {measurement.obstacle}")

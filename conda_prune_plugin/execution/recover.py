@@ -9,7 +9,7 @@ was to be a backup becomes one. What was deleted stays in the receipt, to be res
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from .. import failures
@@ -20,8 +20,7 @@ from ..core.units import plural
 from ..errors import reason
 from ..failures import suppress
 from .files.dir_fd import Directory, lacks_space
-from .files.remove_except import reduce
-from .files.remove_tree import remove
+from .files.remove_tree import reduce, remove
 from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder
@@ -34,17 +33,20 @@ from .state.state_dir import DOOMED, MAKING, LockedCache, locked, remove_empty, 
 from .state.stored_runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
 from .state.unfinished_rebuild import ChangedAfter, OwnWorkError, clear
 
-#: So many files are named.
+#: At most so many changed files are named.
 _NAMED = 10
+
+#: Called with the number of files removed since the last call.
+_Progress = Callable[[int], None]
 
 
 def cut_off_runs(cache: Cache) -> tuple[StoredRun, ...]:
-    """Return the runs in a cache that were interrupted, or are going on right now. Nothing is written."""
+    """Return the runs in a cache that were interrupted, or are still running. Nothing is written."""
     return tuple(run for run in stored_runs(cache) if not run.complete or run.rebuilding)
 
 
 def needs_recovery(cache: Cache) -> bool:
-    """Return whether anything is left of a run that was interrupted, be it only a lock or our empty directory."""
+    """Return True if anything is left of an interrupted run, be it only a lock or our empty directory."""
     try:
         names = os.listdir(state_path(cache))
     except OSError as error:
@@ -57,14 +59,14 @@ def needs_recovery(cache: Cache) -> bool:
 def recover(
     cache: Cache,
     patience: Patience,
-    progress: Callable[[int], None],
+    progress: _Progress,
     changed_after: ChangedAfter = lambda path, moment: (path,),
 ) -> tuple[tuple[Notice, ...], bool]:
-    """Finish all cut-off runs of a cache; a run that goes on right now is waited for.
+    """Complete or roll back all interrupted runs of a cache; wait for one that is still running.
 
-    changed_after: tells what the user has changed in an environment that was not finished; without it that stays.
+    changed_after: returns what the user has changed in an unfinished environment; without it that is kept.
 
-    Returns what was done, and whether everything could be: what is not understood is left alone.
+    Returns what was done, and True if everything could be: what is not understood is left alone.
 
     Raises `StateError` or `LockTimeoutError`.
     """
@@ -81,13 +83,13 @@ def recover(
             except (OSError, ValueError) as error:
                 message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
                 message += f" {run.remedy}" if run.unexplained else ""
-                # What only lacks space is done when there is some, which the command that runs now may make.
+                # What only lacks room is done when there is some, which the command that runs now may make.
                 complete &= isinstance(error, OSError) and lacks_space(error)
             notices.append(Notice("cut-off-run", message, run.path))
     return tuple(notices), complete
 
 
-def _recovered(run: StoredRun, here: LockedCache, progress: Callable[[int], None], changed_after: ChangedAfter) -> str:
+def _recovered(run: StoredRun, here: LockedCache, progress: _Progress, changed_after: ChangedAfter) -> str:
     """Clear up behind one run and return what was done. Raises `OSError` or `ValueError`."""
     messages = []
     with here.state.child(run.id) as folder:
@@ -105,7 +107,7 @@ def _recovered(run: StoredRun, here: LockedCache, progress: Callable[[int], None
 
 
 def own_work_message(work: OwnWorkError) -> str:
-    """Say why an environment that was not finished stays, and what to do."""
+    """Return why an unfinished environment was kept, and what to do."""
     more = ", ..." if len(work.changed) > _NAMED else ""
     return (
         f"The restore of {work.path} was interrupted, and {plural(len(work.changed), 'file')} in it changed since, so "
@@ -114,10 +116,10 @@ def own_work_message(work: OwnWorkError) -> str:
     )
 
 
-def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callable[[int], None]) -> str:
+def _recover_run(run: str, folder: Directory, cache: Directory, progress: _Progress) -> str:
     """Finish one run and return what was done; what fails stops nothing else of it.
 
-    Raises `OSError`, or `ValueError` if the receipt can't be understood: the run stays one that was interrupted.
+    Raises `OSError`, or `ValueError` if the receipt can't be understood: the run stays an interrupted one.
     """
     names = {name for name, _ in folder.names() if is_ours(name)}
     if not names - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}:
@@ -126,21 +128,24 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
         return f"The run {run} was cut off before it changed anything."
     receipt = read_receipt(folder)
     unlisted = unlisted_names(names, receipt)
-    given_back = 0
-    doomed: dict[str, _Reduction | None] = {}
+    restored = 0
+    doomed: dict[str, tuple[ReceiptEntry, Held] | None] = {}
     errors: list[str] = []
     for entry in receipt.entries:
         try:
-            back, marked = _finish(entry, names, receipt, folder, cache)
-            _keep_own_files(entry, marked, receipt, folder)
+            count, marked = _put_back_or_mark(entry, names, receipt, folder, cache)
         except OSError as error:
             errors.append(reason(error))
             continue
-        given_back += back
-        doomed |= {part.number + DOOMED: _reduction(entry, part) for part in marked}
+        restored += count
+        doomed |= {part.number + DOOMED: (entry, part) for part in marked}
     for directory in (cache, folder):
         directory.sync()
-    errors += _delete(doomed | dict.fromkeys(names & {MAKING, DOOMED_FILES}), folder, cache, progress)
+    for name, marked_part in (doomed | dict.fromkeys(names & {MAKING, DOOMED_FILES})).items():
+        try:
+            _delete(folder, name, cache, marked_part, progress)
+        except OSError as error:
+            errors.append(f"{name}: {reason(error)}")
     folder.sync()
     if errors:
         raise OSError("; ".join(errors))
@@ -150,7 +155,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
     else:
         _settle(receipt, folder, cache)
     message = (
-        f"The run {run} was cut off: {plural(given_back, 'file or directory', 'files and directories')} put back, "
+        f"The run {run} was cut off: {plural(restored, 'file or directory', 'files and directories')} put back, "
         f"the deletion of {len(doomed)} finished."
     )
     if unlisted:
@@ -158,60 +163,43 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: Callab
     return message
 
 
-#: The name in the cache of a directory of which a file stays, and the path of that file in it.
-_Reduction = tuple[str, tuple[str, ...]]
-
-
-def _reduction(entry: ReceiptEntry, part: Held) -> _Reduction | None:
-    return (part.name, entry.remainder) if entry.remainder and part.kind is PartKind.EXTRACTED else None
-
-
 def _delete(
-    doomed: Mapping[str, _Reduction | None], folder: Directory, cache: Directory, progress: Callable[[int], None]
-) -> list[str]:
-    """Delete what is marked for it, as far as that can be done; return what went wrong."""
-    errors = []
-    for name, reduction in doomed.items():
-        try:
-            if reduction is None:
-                remove(folder, name, progress)
-            else:
-                reduce(folder, name, cache, *reduction, progress)
-        except OSError as error:
-            errors.append(f"{name}: {reason(error)}")
-    return errors
+    folder: Directory, name: str, cache: Directory, of: tuple[ReceiptEntry, Held] | None, progress: _Progress
+) -> None:
+    if of is not None and of[0].remainder and of[1].kind is PartKind.EXTRACTED:
+        reduce(folder, name, cache, of[1].name, of[0].remainder, progress)
+    else:
+        remove(folder, name, progress)
 
 
-def _finish(
+def _put_back_or_mark(
     entry: ReceiptEntry, names: AbstractSet[str], receipt: Receipt, folder: Directory, cache: Directory
 ) -> tuple[int, list[Held]]:
-    """Give back the parts of an entry, or mark them for deletion; return how many were given back and what is marked.
+    """Put back the parts of an entry, or mark them for deletion; return how many were put back, and those marked.
 
-    An entry of which something has begun to go goes whole. Of a run that was done nothing is given back.
-    """
-    doomed = [part for part in entry.parts if part.number + DOOMED in names]
-    given_back = 0
-    if receipt.state is RunState.BEGUN:
-        for part in entry.parts:
-            if part.number not in names:
-                continue
-            if not doomed and _give_back(part, folder, cache):
-                given_back += 1
-            elif receipt.run.disposal is not Disposal.BACKUP:
-                folder.move(part.number, folder, part.number + DOOMED)
-                doomed.append(part)
-    return given_back, doomed
-
-
-def _keep_own_files(entry: ReceiptEntry, marked: Iterable[Held], receipt: Receipt, folder: Directory) -> None:
-    """Move out what a removal had not yet moved out when it was interrupted. A backup is purged with all that is in it.
+    An entry goes whole once something of it has begun to go. Nothing of a run that was done is put back. The user's own
+    files are moved out of a marked environment; a backup is purged with all that is in it.
 
     Raises `OSError` or `ValueError`.
     """
-    if receipt.run.disposal is Disposal.DELETE:
-        for part in marked:
-            if part.kind is PartKind.ENVIRONMENT:
-                move_out(folder, part.number + DOOMED, entry)
+    doomed = [part for part in entry.parts if part.number + DOOMED in names]
+    restored = 0
+    for part in entry.parts if receipt.state is RunState.BEGUN else ():
+        if part.number not in names:
+            continue
+        try:
+            if doomed:
+                raise FileExistsError
+            undisguise(folder, part.number, cache, part.name)
+            restored += 1
+        except FileExistsError:
+            if receipt.run.disposal is not Disposal.BACKUP:
+                folder.move(part.number, folder, part.number + DOOMED)
+                doomed.append(part)
+    for part in doomed if receipt.run.disposal is Disposal.DELETE else ():
+        if part.kind is PartKind.ENVIRONMENT:
+            move_out(folder, part.number + DOOMED, entry)
+    return restored, doomed
 
 
 def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
@@ -221,24 +209,16 @@ def _settle(receipt: Receipt, folder: Directory, cache: Directory) -> None:
         entries = tuple(entry for entry in entries if any(folder.exists(part.number) for part in entry.parts))
     elif receipt.state is RunState.BEGUN:
         gone = (entry for entry in entries if not all(cache.exists(part.name) for part in entry.parts))
-        # A deleted leftover is nothing to be restored, see `execute`.
+        # A deleted leftover is nothing to be restored (see `Executor`).
         deleted = receipt.run.disposal is Disposal.DELETE
         entries = tuple(entry for entry in gone if not (deleted and entry.leftover))
     if entries:
         write_receipt(folder, receipt.done(entries))
         return
-    # Everything is at its place: archives of it are for nothing. If they can't be reached now, they harm nobody.
+    # Everything is in its place, so nobody needs the archives. If they can't be reached now, they do no harm.
     with suppress(OSError, ValueError):
         purge_folder(receipt)
     withdraw_receipt(folder)
     if folder.exists(RECEIPT):
         # Something lies there that it does not list.
         write_receipt(folder, receipt.done(()))
-
-
-def _give_back(part: Held, folder: Directory, cache: Directory) -> bool:
-    try:
-        undisguise(folder, part.number, cache, part.name)
-    except FileExistsError:
-        return False
-    return True

@@ -6,44 +6,49 @@ What makes it safe to be killed at any step, in this order:
    exports and the receipt are written into it and synced;
 2. the environment is renamed into that folder, its quarantine. The same directory is the same file system, so this is
    one step, and links, modes and times stay;
-3. a backup is declared one in the receipt; what is to be deleted is marked for deletion. The next run rolls back a run
-   that was interrupted before this step (`recover`), and completes one that was interrupted after it;
-4. only then the line in the registry goes: what is given back never has to be registered again;
-5. of what is marked the user's own files are moved out into the run's folder (`own_files`);
-6. then it is deleted, by the one function that deletes.
-
-On a full disk there may be no space for the first step; see `low_space_environments`.
+3. the receipt declares it a backup, or it is marked for deletion. The next run rolls back a run that was interrupted
+   before this step (`recover`), and completes one that was interrupted after it;
+4. only then its line in the registry goes: what is put back never has to be registered again;
+5. the user's own files are moved out of it into the run's folder (`own_files`);
+6. then it is deleted.
 
 ``conda remove --all`` (24.7 to 26.9 alike) unlinks file by file, runs the pre-unlink scripts of packages, removes menu
 items, calls `rm_rf` for what is left, and unregisters. Killed, it leaves half an environment. Of all this only the
 scripts and the menu items have an effect outside of the environment, so this is done as conda does it
 (`EnvironmentPorts.removal_hooks`), right before step 2; a backup, which comes back, keeps both.
+
+On a full disk there may be no room for the first step. Then an environment is renamed to what conda and we know as
+trash, and loses one item of its top directory after the other until there is. Its records come last, because a removal
+that is killed in between is done again from them: the trash is an environment as long as it has them, and is removed
+like one. Only if all the rest is not enough they go too, and then only this process knows what was in it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 
+from .. import failures
+from ..core.accounting import Ledger
 from ..core.envs.environment_use import RemovedEnvironment
-from ..core.evidence import Measurement
-from ..core.model import PartKind, Result
+from ..core.layout import TRASH
+from ..core.model import Part, PartKind, Result
 from ..core.run import Disposal, Run
 from ..errors import PruneError, reason
 from .environment_preflight import EnvironmentPorts, EnvironmentRemoval, preflight, require_movable
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
-from .full_disk.low_space import freed_at_once, opened_with_space
-from .full_disk.low_space_environments import EnvironmentSpaceMaker
-from .quarantine.quarantine import Changed
+from .quarantine.cache_session import CacheSession, opened_session
+from .quarantine.executor import Changed, Executor, Subject
+from .quarantine.full_disk import make_room, opened_with_room, unused, wait_until_freed
 from .state.receipt import Held, Receipt, ReceiptEntry, RunState, StoredReason
-from .state.receipt_file import reserve_receipt, withdraw_receipt, write_receipt
 from .state.saved_exports import EXPORTS, write_exports
-from .state.saved_own_files import move_out
-from .state.state_dir import DOOMED, LockedCache, locked, remove_empty, unusable
+from .state.saved_own_files import OWN_FILES, move_out
+
+_RECORDS = "conda-meta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,268 +65,229 @@ class RemovalResult:
 
 
 def remove_environments(removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts) -> RemovalResult:
-    """Take environments away.
+    """Remove environments.
 
-    Raises `StateError` or `LockTimeoutError` before anything of any directory of environments is changed. Where
-    something had to go before, to free space, such an error is the outcome of what stays.
+    Raises `StateError` or `LockTimeoutError` before any directory of environments is changed. If something was deleted
+    before, to make room, such an error is the outcome of what stays.
     """
-    by_place: dict[str, list[EnvironmentRemoval]] = {}
-    for removal in removals:
-        by_place.setdefault(removal.place.real_path, []).append(removal)
-    outcomes: dict[str, RemovedEnvironment] = {}
+    subjects = [_EnvironmentSubject(removal, run, ports) for removal in removals]
+    by_place: dict[str, list[_EnvironmentSubject]] = {}
+    for subject in subjects:
+        by_place.setdefault(subject.removal.place.real_path, []).append(subject)
+    ledger = Ledger()
     interrupted = False
     with ExitStack() as stack:
         # All are locked, and have their exports and receipts, before the first one is changed.
-        batches: list[_Batch] = []
-        space_makers: list[EnvironmentSpaceMaker] = []
+        opened: list[list[_EnvironmentSubject]] = []
         for mine in by_place.values():
-            # What is to be kept must not be deleted to free space for that.
-            space_makers.append(
-                space_maker := EnvironmentSpaceMaker(mine, ports, may_go=run.disposal is Disposal.DELETE)
-            )
             try:
-                opened = partial(_opened, stack, space_maker, run)
-                batches.append(opened_with_space(mine[0].place, opened, space_maker.make, ports.patience))
+                _open(stack, mine, run, ports, ledger)
+                opened.append(mine)
             except (PruneError, KeyboardInterrupt) as error:
-                if not any(each.begun for each in space_makers):
+                if not any(subject.trashed for subject in subjects):
                     raise
                 interrupted |= isinstance(error, KeyboardInterrupt)
-                outcomes |= space_maker.outcomes(error.message if isinstance(error, PruneError) else None)
-        for batch in batches:
-            interrupted = batch.run(interrupted=interrupted)
-            outcomes |= batch.outcomes
-    return RemovalResult(tuple(outcomes[removal.path] for removal in removals), interrupted)
+                for subject in mine:
+                    subject.end_unopened(error)
+        for mine in opened:
+            interrupted = _remove(mine, run, ports, ledger, interrupted=interrupted)
+    return RemovalResult(tuple(subject.outcome() for subject in subjects), interrupted)
 
 
-def _opened(stack: ExitStack, space_maker: EnvironmentSpaceMaker, run: Run) -> _Batch:
-    """Return a removal that has begun in one directory of environments, which is locked until the stack is closed."""
-    with ExitStack() as attempt:
-        here = attempt.enter_context(locked(space_maker.removals[0].place, space_maker.ports.patience))
-        batch = attempt.enter_context(_begun(here, space_maker, run))
-        stack.push(attempt.pop_all())
-        return batch
+def _open(
+    stack: ExitStack,
+    subjects: Sequence[_EnvironmentSubject],
+    run: Run,
+    ports: EnvironmentPorts,
+    ledger: Ledger,
+) -> None:
+    """Lock a directory of environments and write the run's state into it; on a full disk, make room for that."""
+    place = subjects[0].removal.place
+    entries = tuple(_entry(subject.removal, str(number)) for number, subject in enumerate(subjects))
+    receipt = Receipt(run, place.path, RunState.BEGUN, entries)
+    noted = False
+
+    def prepare(folder: Directory) -> None:
+        """Note where the run is, and write the exports.
+
+        Noted before anything lies in the folder, and after the folder exists, without which a note is obsolete: killed
+        then, and the environments deleted by other means, nothing else leads to it. On a full disk it is noted later.
+        """
+        nonlocal noted
+        noted = False
+        with suppress(PruneError):
+            ports.note(place.path)
+            noted = True
+        for subject in subjects:
+            write_exports(folder, subject.removal.former, subject.removal.exports)
+
+    def opened() -> CacheSession:
+        with ExitStack() as attempt:
+            session = attempt.enter_context(opened_session(place, receipt, ports.patience, prepare))
+            session.cache.sync()
+            if not noted:
+                ports.note(place.path)
+            stack.push(attempt.pop_all())
+            return session
+
+    # What is to be kept must not be deleted to make room for that.
+    spare = subjects if run.disposal is Disposal.DELETE else ()
+    session = opened_with_room(place, opened, partial(make_room, spare, (), ledger), ports.patience)
+    for subject, entry in zip(subjects, entries):
+        subject.attach(session, entry)
 
 
-@contextmanager
-def _begun(here: LockedCache, space_maker: EnvironmentSpaceMaker, run: Run) -> Iterator[_Batch]:
-    """Begin a removal in one directory of environments; leaves nothing behind that is not needed."""
-    with ExitStack() as stack:
-        stack.callback(remove_empty, here.state, run.id)
+def _remove(
+    subjects: Sequence[_EnvironmentSubject], run: Run, ports: EnvironmentPorts, ledger: Ledger, *, interrupted: bool
+) -> bool:
+    """Remove the environments in one directory, which is open; return True if the user has interrupted that."""
+    place = subjects[0].session.cache
+    before = unused(place)
+    for subject in subjects:
+        subject.take_over()
+    executor = Executor(subjects, run.disposal, ledger, ports.progress)
+    interrupted = executor.run(interrupted=interrupted)
+    if any(subject.registry_error for subject in subjects):
+        # On a full disk that may work only after the deletion.
+        wait_until_freed(place, before)
+    for subject in subjects:
+        subject.unregister()
+        for _, error in executor.unsettled:
+            subject.warnings.append(f"the receipt could not be completed: {reason(error)}")
+    return interrupted
+
+
+class _EnvironmentSubject(Subject):
+    """An environment that is removed. trashed: it was renamed to make room on a full disk."""
+
+    def __init__(self, removal: EnvironmentRemoval, run: Run, ports: EnvironmentPorts) -> None:
+        self.part = Part(PartKind.ENVIRONMENT, removal.name)
+        super().__init__([self.part])
+        self.removal = removal
+        self.trashed = False
+        self.registry_error: str | None = None
+        self.warnings: list[str] = []
+        self._registered = True
+        self._deletes = run.disposal is Disposal.DELETE
+        self._ports = ports
+
+    def outcome(self) -> RemovedEnvironment:
+        """Return the outcome, with what was deleted."""
+        exports = None
+        if self.settled and self.removal.exports:
+            exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.former)
+        warnings = "; ".join([*self.warnings, *filter(None, [self.registry_error])])
+        freed = sum(self.freed.values())
+        if self.result is None:
+            return RemovedEnvironment(self.removal.path, Result.SKIPPED, error="interrupted before it")
+        return RemovedEnvironment(self.removal.path, self.result, freed, self.error, exports, warnings or None)
+
+    def before_move(self) -> None:
+        """Check that it may go. If it goes for good, run what conda runs outside of it."""
+        place, number = self.session.cache, self.number(self.part)
+        self.measurements[self.part] = preflight(self.removal, place, self._ports)
+        if self._deletes:
+            self._run_hooks(place, self.session.folder, number)
+
+    def _run_hooks(self, place: Directory, target: Directory, new_name: str) -> None:
+        require_movable(place, self.removal.name, target, new_name)
+        if error := self._ports.removal_hooks(self.removal.path):
+            self.warnings.append(error)
+
+    def mark(self) -> None:
+        """Mark it for deletion, which it is already if it is trash."""
+        if not self.trashed:
+            super().mark()
+
+    def after_settlement(self) -> None:
+        """Remove its line from the registry."""
+        self.settled = True
+        self.unregister()
+
+    def unregister(self) -> None:
+        """Remove its line from the registry, if it is removed and that did not work before."""
+        if self.settled and self._registered:
+            self.registry_error = self._ports.unregister(os.path.join(self.removal.place.path, self.removal.former))
+            self._registered = self.registry_error is not None
+
+    def delete(self, part: Part, progress: Callable[[int], None]) -> None:
+        """Move out the user's own files, then delete it."""
+        doomed, folder = self.doomed(part), self.session.folder
+        if move_out(folder, doomed, self.entry):
+            # They don't come back with the rest.
+            self.measurements[part] = self._ports.measure(*folder.at(doomed))
+        super().delete(part, progress)
+
+    # The rest is for a full disk, where not even a receipt can be written.
+
+    def free(self, part: Part, place: Directory, doomed: str, ledger: Ledger) -> Iterator[None]:
+        """Make it trash and delete all but its records, files first; called again, delete the rest."""
+        if not self.started:
+            self.started = True
+            if self._trash(place, doomed):
+                with place.child(doomed) as prefix:
+                    for name, _ in sorted(prefix.names(), key=lambda item: (item[1], item[0])):
+                        if name != _RECORDS and self._removed(prefix, name):
+                            yield
+        elif self.trashed and self._removed(place, doomed):
+            self.early.add(part)
+            self.freed[part] = ledger.remove(self.measurements[part])
+            yield
+
+    def _trash(self, place: Directory, doomed: str) -> bool:
+        """Rename it to trash if it may go; why it may not is found once more in its turn."""
         try:
-            folder = stack.enter_context(here.state.make_own(run.id))
-            batch = _Batch(here, folder, space_maker, run)
-            stack.callback(batch.withdraw)
-            batch.begin()
+            # The user's own files can't be moved out without room for them.
+            if self.removal.details.get(OWN_FILES) or place.exists(doomed):
+                return False
+            measurement = preflight(self.removal, place, self._ports)
+            self._run_hooks(place, place, doomed)
+            place.move(self.removal.name, place, doomed)
+        except (Changed, OSError) as error:
+            failures.note(error)
+            return False
+        self.measurements[self.part], self.trashed = measurement, True
+        place.sync()
+        return True
+
+    def _removed(self, directory: Directory, name: str) -> bool:
+        try:
+            remove(directory, name, self._ports.progress)
         except OSError as error:
-            raise unusable(os.path.join(here.state.path, run.id), error) from error
-        yield batch
-
-
-class _Batch:
-    """The steps of a removal in one directory of environments."""
-
-    def __init__(self, here: LockedCache, folder: Directory, space_maker: EnvironmentSpaceMaker, run: Run) -> None:
-        removals = space_maker.removals
-        self._here = here
-        self._folder = folder
-        self._run = run
-        self._ports = space_maker.ports
-        self._space_maker = space_maker
-        self._removals = removals
-        self._ledger = space_maker.ledger
-        self._numbers = {removal.path: str(number) for number, removal in enumerate(removals)}
-        self._moved: dict[str, Measurement] = {}
-        self._warnings = space_maker.warnings
-        self._settled: set[str] = set()
-        self._unregistered: set[str] = set()
-        self._troubles: dict[str, str] = {}
-        entries = tuple(_entry(removal, self._numbers[removal.path]) for removal in removals)
-        self._receipt = Receipt(run, removals[0].place.path, RunState.BEGUN, entries)
-        self.outcomes: dict[str, RemovedEnvironment] = {}
-
-    def begin(self) -> None:
-        """Write exports, receipt and note; take over what is left of environments that freed space.
-
-        Raises `OSError` or `StateError`.
-        """
-        noted = self._noted()
-        for removal in self._removals:
-            write_exports(self._folder, removal.former, removal.exports)
-        write_receipt(self._folder, self._receipt)
-        reserve_receipt(self._folder)
-        self._here.state.sync()
-        self._here.directory.sync()
-        if not noted:
-            self._ports.note(self._removals[0].place.path)
-        for removal in self._removals:
-            if removal.path in self._space_maker.begun:
-                self._space_maker.take_over(removal, self._here.directory, self._folder, self._doomed(removal.path))
-                self._moved[removal.path] = self._space_maker.begun[removal.path]
-                self._settled.add(removal.path)
-
-    def _noted(self) -> bool:
-        """Note the run where later ones look, and return whether that worked; on a full disk there may be room later.
-
-        Behind the run's folder, without which a note is obsolete, and before anything lies in it: killed then, and the
-        environments deleted by other means, nothing else leads to it.
-        """
-        try:
-            self._ports.note(self._removals[0].place.path)
-        except PruneError:
+            self.warnings.append(f"{name} could not be removed: {reason(error)}")
             return False
         return True
 
-    def run(self, *, interrupted: bool) -> bool:
-        """Take the environments away, if nothing was interrupted before; return whether anything is now."""
-        try:
-            if interrupted:
-                raise KeyboardInterrupt
-            for removal in self._removals:
-                if removal.path not in self._settled:
-                    self._move_to_quarantine(removal)
-            self._settle()
-        except KeyboardInterrupt:
-            interrupted = True
-            self._give_back("interrupted before it", Result.SKIPPED)
-        except OSError as error:
-            self._give_back(reason(error), Result.FAILED)
-        self._unregister()
-        if self._run.disposal is not Disposal.BACKUP:
-            with freed_at_once(self._here.directory) if self._troubles else nullcontext():
-                interrupted = self._delete(interrupted=interrupted)
-            self._finish()
-            if self._troubles:
-                self._unregister()
-        for path, trouble in self._troubles.items():
-            self._warnings.setdefault(path, []).append(trouble)
-        for path, warnings in self._warnings.items():
-            self.outcomes[path] = replace(self.outcomes[path], warning="; ".join(warnings))
-        return interrupted
-
-    def withdraw(self) -> None:
-        """Take exports and receipt away when nothing happened that they would be for."""
-        if not self._settled:
-            withdraw_receipt(self._folder)
-
-    def _move_to_quarantine(self, removal: EnvironmentRemoval) -> None:
-        number = self._numbers[removal.path]
-        try:
-            measurement = preflight(removal, self._here.directory, self._ports)
-            if self._run.disposal is Disposal.DELETE:
-                require_movable(self._here.directory, removal.name, self._folder, number)
-                if trouble := self._ports.removal_hooks(removal.path):
-                    self._warnings.setdefault(removal.path, []).append(trouble)
-            self._here.directory.move(removal.name, self._folder, number)
-            self._moved[removal.path] = measurement
-        except Changed as change:
-            self.outcomes[removal.path] = RemovedEnvironment(removal.path, Result.SKIPPED, error=str(change))
-        except OSError as error:
-            self._put_back(removal, reason(error))
-
-    def _put_back(self, removal: EnvironmentRemoval, why: str, result: Result = Result.FAILED) -> None:
-        number = self._numbers[removal.path]
-        self._moved.pop(removal.path, None)
-        try:
-            # It may have been interrupted in the very moment in which it got the mark of what is to be deleted.
-            for name in filter(self._folder.exists, (number, number + DOOMED)):
-                self._folder.move(name, self._here.directory, removal.name)
-        except OSError as error:
-            why += f"; it could not be put back, which the next run tries again: {reason(error)}"
-        self.outcomes[removal.path] = RemovedEnvironment(removal.path, result, error=why)
-
-    def _settle(self) -> None:
-        """Make it final: from here on a run that is interrupted is finished and not given back."""
-        self._here.directory.sync()
-        self._folder.sync()
-        if not self._moved:
+    def take_over(self) -> None:
+        """Move what is left of it, if it is trash, into the run's folder, to be deleted there."""
+        self.started = self.trashed
+        if not self.trashed:
             return
-        if self._run.disposal is Disposal.BACKUP:
-            write_receipt(self._folder, self._done(self._moved))
-            self._settled.update(self._moved)
-            return
-        for path in [path for path in self._moved if path not in self._settled]:
-            self._folder.move(self._numbers[path], self._folder, self._doomed(path))
-            self._settled.add(path)
-        self._folder.sync()
-
-    def _give_back(self, why: str, result: Result) -> None:
-        """Put back what is not settled."""
-        for removal in self._removals:
-            if removal.path not in self._settled and removal.path not in self.outcomes:
-                self._put_back(removal, why, result)
-
-    def _unregister(self) -> None:
-        """Take what is settled out of the registries; on a full disk that may work only after the deletion."""
-        for removal in self._removals:
-            path = removal.path
-            if path not in self._settled or path in self._unregistered:
-                continue
-            if trouble := self._ports.unregister(os.path.join(removal.place.path, removal.former)):
-                self._troubles[path] = trouble
-            else:
-                self._unregistered.add(path)
-                self._troubles.pop(path, None)
-            if self._run.disposal is Disposal.BACKUP:
-                self.outcomes[path] = self._removed_environment(path, Result.BACKED_UP)
-
-    def _delete(self, *, interrupted: bool) -> bool:
-        """Delete what is settled until that is interrupted; return whether it was."""
-        for path in sorted(self._settled):
+        self.session.unsettled = True
+        if self.part in self.early:
+            self.end(Result.REMOVED)
+        else:
             try:
-                if interrupted:
-                    raise KeyboardInterrupt
-                if path not in self._space_maker.gone:
-                    self._keep_own_files(path)
-                    remove(self._folder, self._doomed(path), self._ports.progress)
-            except (OSError, ValueError) as error:
-                why = f"it is set aside but could not be deleted, which the next run finishes: {_why(error)}"
-                self.outcomes[path] = self._removed_environment(path, Result.FAILED, error=why)
-            except KeyboardInterrupt:
-                interrupted = True
-                why = "interrupted before it was deleted, which the next run finishes"
-                self.outcomes[path] = self._removed_environment(path, Result.FAILED, error=why)
-            else:
-                freed = self._ledger.remove(self._moved[path])
-                self.outcomes[path] = self._removed_environment(path, Result.REMOVED, freed=freed)
-        return interrupted
+                self.session.cache.move(self.removal.name + TRASH, self.session.folder, self.doomed(self.part))
+            except OSError as error:
+                self._end_as_trash(reason(error))
+                return
+        self.after_settlement()
 
-    def _keep_own_files(self, path: str) -> None:
-        """Move out the user's own files of what is about to be deleted. Raises `OSError` or `ValueError`."""
-        doomed = self._doomed(path)
-        entry = next(entry for entry in self._receipt.entries if entry.parts[0].number == self._numbers[path])
-        if move_out(self._folder, doomed, entry):
-            # They don't come back with the rest.
-            self._moved[path] = self._ports.measure(*self._folder.at(doomed))
+    def end_unopened(self, error: PruneError | KeyboardInterrupt) -> None:
+        """End it where the state could not be written in spite of all."""
+        stopper = error.message if isinstance(error, PruneError) else None
+        if self.part in self.early:
+            self.warnings.append("there was no room for its exports, so it can't be restored")
+            self.end(Result.REMOVED)
+        elif self.trashed:
+            self._end_as_trash(stopper or "interrupted")
+        elif stopper:
+            self.end(Result.FAILED, stopper)
 
-    def _finish(self) -> None:
-        """Write that the run is done, if nothing of it is left to be deleted or given back."""
-        if not self._settled or any(name.removesuffix(DOOMED).isdecimal() for name, _ in self._folder.names()):
-            return
-        try:
-            write_receipt(self._folder, self._done(self._settled))
-        except OSError as error:
-            for path in self._settled:
-                self._warnings.setdefault(path, []).append(f"the receipt could not be completed: {reason(error)}")
-
-    def _doomed(self, path: str) -> str:
-        """Return the name that an environment bears in the run's folder while it is deleted."""
-        return self._numbers[path] + DOOMED
-
-    def _done(self, paths: Iterable[str]) -> Receipt:
-        # What could not be put back lies in the folder too, and nothing else would explain it there.
-        numbers = {self._numbers[path] for path in paths}.union(name for name, _ in self._folder.names())
-        return self._receipt.done(entry for entry in self._receipt.entries if entry.parts[0].number in numbers)
-
-    def _removed_environment(
-        self, path: str, result: Result, *, freed: int = 0, error: str | None = None
-    ) -> RemovedEnvironment:
-        removal = next(removal for removal in self._removals if removal.path == path)
-        exports = os.path.join(self._folder.path, EXPORTS, removal.former) if removal.exports else None
-        return RemovedEnvironment(path, result, freed, error, exports)
-
-
-def _why(error: OSError | ValueError) -> str:
-    return reason(error) if isinstance(error, OSError) else str(error)
+    def _end_as_trash(self, why: str) -> None:
+        trash = self.removal.path + TRASH
+        self.end(Result.FAILED, f"{why}; remove what is left of it like an environment: {trash}")
 
 
 def _entry(removal: EnvironmentRemoval, number: str) -> ReceiptEntry:

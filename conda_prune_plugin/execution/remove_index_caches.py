@@ -7,9 +7,10 @@ from its cache or environment, one directory after the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
+from ..core.accounting import Ledger
 from ..core.model import Cache, Result
 from ..core.plan import Other, OtherOutcome
 from ..errors import LockTimeoutError, NoRoomError, StateError, reason
@@ -20,13 +21,16 @@ from .locks.client_locks import EntryLockedError, entry_locks
 from .ports import Ports
 from .state.state_dir import locked, locked_in_place
 
+_STOPPED = "interrupted before all of it was gone"
+
 
 def remove_other(
     others: Sequence[Other], caches: Iterable[Cache], ports: Ports, done: Iterable[OtherOutcome] = ()
 ) -> tuple[tuple[OtherOutcome, ...], bool]:
-    """Remove each of them, with the locks held on the caches; what fails stops none of the others.
+    """Remove each of them, with the locks held on the caches; one that fails stops none of the others.
 
-    done: the outcomes of those that were removed before. Returns an outcome for each, and whether the user stopped it.
+    done: the outcomes of those that were removed before. Returns an outcome for each, and True if the user interrupted
+    it.
     """
     by_path = {cache.real_path: cache for cache in caches}
     outcomes = {outcome.other: outcome for outcome in done}
@@ -34,35 +38,26 @@ def remove_other(
     try:
         for top in dict.fromkeys(other.top for other in others):
             mine = [other for other in others if other.top == top and other not in outcomes]
-            for outcome in _removed(top, mine, by_path.get(top), ports):
-                outcomes[outcome.other] = outcome
+            try:
+                with ExitStack() as stack:
+                    if top in by_path:
+                        _lock(stack, by_path[top], ports)
+                    directory = stack.enter_context(Directory.open(top))
+                    for other in mine:
+                        outcomes[other] = remove_one(other, directory, ports)
+            except (StateError, LockTimeoutError, OSError) as error:
+                why = reason(error) if isinstance(error, OSError) else error.message
+                outcomes |= {
+                    other: OtherOutcome(other, Result.FAILED, error=why) for other in mine if other not in outcomes
+                }
     except KeyboardInterrupt:
         interrupted = True
     ended = (outcomes.get(other) or OtherOutcome(other, Result.SKIPPED, error=_STOPPED) for other in others)
     return tuple(ended), interrupted
 
 
-_STOPPED = "interrupted before all of it was gone"
-
-
-def _removed(top: str, mine: Sequence[Other], cache: Cache | None, ports: Ports) -> Iterator[OtherOutcome]:
-    """Remove what lies in one directory, which may be a cache, and give the outcome of each when it is done."""
-    with ExitStack() as stack:
-        try:
-            if cache is not None:
-                _lock(stack, cache, ports)
-            directory = stack.enter_context(Directory.open(top))
-        except (StateError, LockTimeoutError) as error:
-            yield from (OtherOutcome(other, Result.FAILED, error=error.message) for other in mine)
-        except OSError as error:
-            yield from (OtherOutcome(other, Result.FAILED, error=reason(error)) for other in mine)
-        else:
-            for other in mine:
-                yield remove_one(other, directory, ports)
-
-
 def _lock(stack: ExitStack, cache: Cache, ports: Ports) -> None:
-    """Lock a cache; nothing that is removed here needs any state, which a full disk has no space for."""
+    """Lock a cache; nothing that is removed here needs any state, for which a full disk has no room."""
     try:
         stack.enter_context(locked(cache, ports.patience))
     except NoRoomError:
@@ -87,5 +82,4 @@ def remove_one(other: Other, top: Directory, ports: Ports) -> OtherOutcome:
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         return OtherOutcome(other, Result.FAILED, error=why)
-    freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
-    return OtherOutcome(other, Result.REMOVED, held.files, freed)
+    return OtherOutcome(other, Result.REMOVED, held.files, Ledger().remove(held))

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
-from ..core.model import Cache, Result
+from ..core.accounting import Ledger
+from ..core.evidence import Measurement
+from ..core.model import Cache, PartKind, Result
 from ..core.plan import Outcome, Repair
 from ..core.run import Run
-from ..errors import LockTimeoutError, StateError, reason
+from ..errors import LockTimeoutError, StateError
 from ..failures import suppress
-from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .ports import Extraction, Ports, UnfetchableError
-from .quarantine.cache_session import CacheSession, opened_session
-from .quarantine.quarantine import Changed, require_unchanged
+from .quarantine.cache_session import opened_session
+from .quarantine.executor import Executor, Subject
+from .quarantine.package_removal import require_unchanged
 from .quarantine.staging import staging_directory
-from .state.receipt import ReceiptEntry
-from .state.state_dir import DOOMED, MAKING
+from .state.receipt import ReceiptEntry, begun
+from .state.state_dir import MAKING
+
+_STOPPED = "interrupted; what was begun the next run finishes or takes back"
 
 
 def repair(
@@ -32,75 +37,75 @@ def repair(
 
     Returns an outcome for each, and whether the user stopped it.
     """
-    outcomes: dict[Repair, Outcome] = {}
+    subjects = [_RepairSubject(item, extraction) for item in repairs]
     interrupted = False
     for cache in caches:
-        mine = [item for item in repairs if item.removal.entry.cache == cache.path]
+        mine = [subject for subject in subjects if subject.repair.removal.entry.cache == cache.path]
         if not mine or interrupted:
             continue
+        receipt = begun(run, cache.path, [subject.repair.removal for subject in mine])
         try:
-            with opened_session(cache, [item.removal for item in mine], run, ports.patience) as session:
-                for item in mine:
-                    outcomes[item] = _repair(item, session, extraction, ports)
+            with opened_session(cache, receipt, ports.patience) as session:
+                for subject, entry in zip(mine, receipt.entries):
+                    subject.attach(session, entry)
+                    # One after the other: each is replaced right after it was made anew.
+                    if not interrupted:
+                        try:
+                            with subject.opened:
+                                interrupted = Executor([subject], run.disposal, Ledger(), ports.progress).run()
+                        finally:
+                            with suppress(OSError):
+                                remove(session.folder, MAKING)
         except KeyboardInterrupt:
             interrupted = True
         except (StateError, LockTimeoutError) as error:
-            outcomes |= {item: Outcome(item.removal.entry, Result.FAILED, error=error.message) for item in mine}
-    done = (outcomes.get(item) or Outcome(item.removal.entry, Result.SKIPPED, error=_STOPPED) for item in repairs)
-    return tuple(done), interrupted
+            for subject in mine:
+                subject.end(Result.FAILED, error.message)
+    return tuple(subject.outcome() for subject in subjects), interrupted
 
 
-_STOPPED = "interrupted; what was begun the next run finishes or takes back"
+class _RepairSubject(Subject):
+    """A damaged directory that is replaced by a new one."""
 
+    gone = False  # Nothing is missing afterwards that a receipt would have to list.
+    disposed = Result.REPAIRED
 
-def _repair(item: Repair, session: CacheSession, extraction: Extraction, ports: Ports) -> Outcome:
-    try:
-        return _repaired(item, session, extraction, ports)
-    finally:
-        with suppress(OSError):
-            remove(session.folder, MAKING)
+    def __init__(self, repair: Repair, extraction: Extraction) -> None:
+        super().__init__([part for part in repair.removal.parts if part.kind is PartKind.EXTRACTED])
+        self.repair = repair
+        #: Holds the directory open that the new one is made in: its path may lead elsewhere meanwhile.
+        self.opened = ExitStack()
+        self._extraction = extraction
 
+    def outcome(self) -> Outcome:
+        """Return the outcome."""
+        entry = self.repair.removal.entry
+        if self.result is Result.REPAIRED:
+            return Outcome(entry, self.result, self.repair.removal.files)
+        return Outcome(entry, self.result or Result.SKIPPED, error=self.error or _STOPPED)
 
-def _repaired(item: Repair, session: CacheSession, extraction: Extraction, ports: Ports) -> Outcome:
-    entry = item.removal.entry
-    try:
-        with session.folder.make_own(MAKING) as making:
-            _make(item, session, making, extraction)
-            require_unchanged(item.removal, session.cache)
-            _swap(item, session, making)
-        number = session.numbers[entry.dist]
-        session.folder.move(number, session.folder, number + DOOMED)
-        remove(session.folder, number + DOOMED, ports.progress)
-    except Changed as change:
-        return Outcome(entry, Result.SKIPPED, error=str(change))
-    except (UnfetchableError, ValueError) as error:
-        return Outcome(entry, Result.FAILED, error=f"{error}; it stays as it is")
-    except OSError as error:
-        return Outcome(entry, Result.FAILED, error=reason(error))
-    return Outcome(entry, Result.REPAIRED, item.removal.files)
+    def before_move(self) -> None:
+        """Make the directory anew in the run's folder, and check that it is complete."""
+        removal, archive = self.repair.removal, self.repair.archive
+        described = ReceiptEntry(self.repair.dist, (), sha256=self.repair.sha256, record=self.repair.record)
+        name = removal.entry.dist
+        try:
+            self._making = self.opened.enter_context(self.session.folder.make_own(MAKING))
+            with staging_directory(self._making, name) as path:
+                made = os.path.join(path, name)
+                self._extraction.extracted(described, os.path.join(self.session.cache.path, archive), made)
+                if damage := self._extraction.damage(made):
+                    raise UnfetchableError(f"{archive} holds no whole package either: {damage}")
+        except (UnfetchableError, ValueError) as error:
+            raise OSError(f"{error}; it stays as it is") from error
+        # Its contents have to be on the disk before its name is.
+        if hasattr(os, "sync"):
+            os.sync()
+        require_unchanged(removal, self.session.cache)
+        self.measurements[self.parts[0]] = Measurement(removal.identities[0], removal.files, removal.apparent, 0, ())
 
-
-def _make(item: Repair, session: CacheSession, making: Directory, extraction: Extraction) -> None:
-    """Make the directory anew, and check that it is whole. Raises `UnfetchableError`."""
-    name = item.removal.entry.dist
-    described = ReceiptEntry(item.dist, (), sha256=item.sha256, record=item.record)
-    with staging_directory(making, name) as path:
-        made = os.path.join(path, name)
-        extraction.extracted(described, os.path.join(session.cache.path, item.archive), made)
-        damage = extraction.damage(made)
-        if damage is not None:
-            raise UnfetchableError(f"{item.archive} holds no whole package either: {damage}")
-    # Its contents have to be on the disk before its name is.
-    if hasattr(os, "sync"):
-        os.sync()
-
-
-def _swap(item: Repair, session: CacheSession, making: Directory) -> None:
-    name = item.removal.entry.dist
-    number = session.numbers[name]
-    session.cache.move(name, session.folder, number)
-    try:
-        making.move(name, session.cache, name)
-    except OSError:
-        session.folder.move(number, session.cache, name)
-        raise
+    def move(self) -> None:
+        """Move the old directory to quarantine and the new one to its place."""
+        super().move()
+        self._making.move(self.parts[0].name, self.session.cache, self.parts[0].name)
+        self.settled = True

@@ -407,7 +407,7 @@ def test_a_repair_that_was_killed_leaves_the_package_as_it_was_and_the_next_run_
     (entry / "lib" / "it").unlink()
     before = set(listing(entry))
 
-    with paused(empty, "conda_prune_plugin.execution.repair_packages:_swap", *_REPAIR):
+    with paused(empty, "conda_prune_plugin.execution.repair_packages:_RepairSubject.move", *_REPAIR):
         assert list((empty.cache / ".conda-prune").glob("*/restoring.deleting"))
 
     assert set(listing(entry)) == before

@@ -320,7 +320,9 @@ def test_interrupted_before_anything_is_deleted_no_archive_stays(
     tiny.before_measuring = interrupt
     with monkeypatch.context() as patch:
         if not discarded:
-            patch.setattr("conda_prune_plugin.execution.sweep.discard", lambda folder, decision: None)
+            patch.setattr(
+                "conda_prune_plugin.execution.quarantine.package_removal.discard", lambda folder, decision: None
+            )
         execution = tiny.execute(plan, run=Run("run-1", 0.0, Disposal.ARCHIVE, str(elsewhere)))
 
     assert [outcome.result for outcome in execution.outcomes] == [Result.SKIPPED] * 2

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: The moments: what is about to be called when a process stops.
 BEFORE_LINKING = "conda.core.link:UnlinkLinkTransaction._execute"
-BEFORE_MOVING = "conda_prune_plugin.execution.sweep:_Execution.clear_out"
-BEFORE_DELETING = "conda_prune_plugin.execution.sweep:_Execution.dispose"
+BEFORE_MOVING = "conda_prune_plugin.execution.quarantine.executor:Executor.clear_out"
+BEFORE_DELETING = "conda_prune_plugin.execution.quarantine.executor:Executor.dispose"
 BEFORE_RESTORING = "conda_prune_plugin.execution.restore_backups:_Restoration.run"
 BEFORE_LEAVING = "conda_prune_plugin.presentation.terminal.progress:Reporter.__exit__"
 BEFORE_PURGING = "conda_prune_plugin.execution.purge_backups:_delete"

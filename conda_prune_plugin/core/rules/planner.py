@@ -31,7 +31,9 @@ _REACHING = frozenset(
 #: The reasons that don't stand in the way of a repair: what uses a package, and what is wrong with it.
 _MENDABLE = LEFTOVER_KINDS | {ReasonKind(kind.value) for kind in RootKind}
 
-_NOT_NEEDED_FOR_LIMIT = Reason(ReasonKind.NOT_SELECTED, "what was used less recently is enough (--max-size, --free)")
+_NOT_NEEDED_FOR_LIMIT = Reason(
+    ReasonKind.NOT_SELECTED, "removing packages used less recently is enough (--max-size, --free)"
+)
 
 
 def make_plan(

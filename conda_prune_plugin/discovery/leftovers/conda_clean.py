@@ -26,6 +26,7 @@ from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..system.measure import Measure
 from ..system.privileges import is_root_to, user
 from ..system.safe_read import read_object, read_regular
+from ..system.tree_walk import walk
 from ..usage.pip_files import recorded_files
 
 #: conda's own endings (``.c~``, ``.trash``), and what could not be deleted: by conda (``unlink_or_rename_to_trash`` in
@@ -126,16 +127,13 @@ class _TemporaryFileSearch:
 
     def look_in_environment(self, prefix: str) -> None:
         """Collect what is temporary in an environment and belongs to no package."""
-        problem = "its directories are nested too deeply to search"
+        files, locks = (found - self._seen for found in _temporary_names(prefix))
+        files = {path for path in files if not path.startswith(self._inside_caches)}
         try:
-            files, locks = (found - self._seen for found in _temporary_names(prefix))
-            files = {path for path in files if not path.startswith(self._inside_caches)}
             brought = _brought(prefix) if files or locks else frozenset()
-        except (RecursionError, OSError, ValueError) as error:
-            if not isinstance(error, RecursionError):
-                failures.note(error)
-                problem = "a record there can't be read, so packages may own them"
-            message = f"Kept the temporary files in {prefix}: {problem}."
+        except (OSError, ValueError) as error:
+            failures.note(error)
+            message = f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them."
             self.notices.append(Notice("unreadable-directory", message, prefix))
             return
         self._seen |= files | locks
@@ -189,25 +187,25 @@ class _TemporaryFileSearch:
 
 
 def _temporary_names(prefix: str) -> tuple[set[str], set[str]]:
-    """Return the files, and the locks, that are temporary by their names in an environment.
-
-    Raises `RecursionError`: `os.walk` calls itself for each directory until Python 3.12.
-    """
+    """Return the files, and the locks, that are temporary by their names in an environment."""
     files: set[str] = set()
     locks: set[str] = set()
     meta = os.path.join(prefix, META)
-    for directory, directories, names in os.walk(prefix):
-        if directory != prefix and ".git" in (*directories, *names):
-            # The user's. An editor's backup of a C source is called as what conda has replaced.
+    for directory, directories, others in walk(prefix):
+        entries = (*directories, *others)
+        if directory != prefix and any(entry.name == ".git" for entry in entries):
+            # The user's. An editor's backup of a C source has a name like a file that conda has replaced.
             directories.clear()
             continue
-        files.update(os.path.join(directory, name) for name in names if _TRASH.search(name))
-        if directory == prefix:
-            files.update(os.path.join(prefix, name) for name in names if _PROBE.fullmatch(name))
-            candidates = [name for name in (*directories, *names) if is_lock_name(name)]
-        else:
-            candidates = [name for name in _META_LOCKS if name in names] if directory == meta else []
-        locks.update(path for name in candidates if is_lock(path := os.path.join(directory, name)))
+        for entry in entries:
+            name = entry.name
+            is_candidate = is_lock_name(name) if directory == prefix else directory == meta and name in _META_LOCKS
+            if is_candidate and is_lock(entry.path):
+                locks.add(entry.path)
+            is_temporary = _TRASH.search(name) or (directory == prefix and _PROBE.fullmatch(name))
+            # Directories, also behind a link, hold other files.
+            if is_temporary and not entry.is_dir():
+                files.add(entry.path)
     return files, locks
 
 

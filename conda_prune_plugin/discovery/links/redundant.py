@@ -61,7 +61,9 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
         archive = min(archives, key=lambda name: (not name.endswith(".conda"), name))
         record = archive_record(directory, archive, read_object(os.path.join(directory, RECORD)))
         path = os.path.join(cache.real_path, archive)
-        sound = "url" in record and _has_hash(path, record.get("sha256"), record.get("md5"))
+        algorithm = "sha256" if record.get("sha256") else "md5"
+        expected = str(record.get(algorithm) or "").lower()
+        sound = "url" in record and expected and file_hash(path, algorithm) == expected
     except (OSError, ValueError) as error:
         failures.note(error)
         return None
@@ -85,13 +87,6 @@ def _remainder(directory: str) -> Remainder:
     kept = [os.lstat(directory), info, *([record] if record.st_nlink == 1 else ())]
     path = tuple(RECORD.split(os.sep))
     return Remainder(path, record.st_dev, record.st_ino, record.st_size, sum(map(allocated, kept)))
-
-
-def _has_hash(path: str, sha256: object, md5: object) -> bool:
-    """Return True if a file has the recorded hash: SHA-256, or else MD5."""
-    if not (sha256 or md5):
-        return False
-    return file_hash(path, "sha256" if sha256 else "md5") == str(sha256 or md5).lower()
 
 
 def may_be_unlinked(

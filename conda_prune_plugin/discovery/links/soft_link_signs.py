@@ -160,19 +160,14 @@ def _by_directory(samples: Iterable[str]) -> dict[str, dict[str, list[str]]]:
     """Return the samples by listed directory and by the first name in it, as the rest of their paths."""
     found: dict[str, dict[str, list[str]]] = {}
     for sample in samples:
-        top, rest = _place(sample)
+        first, _, below = sample.partition(os.sep)
+        before, modules, after = f"{os.sep}{sample}".partition(f"{os.sep}{_MODULES}{os.sep}")
+        if below and first == _SCRIPTS:
+            top, rest = "bin", below
+        # Of a package that is not noarch too: lib/python3.12/site-packages, Lib/site-packages.
+        elif modules and before.lower().split(os.sep)[1:2] in ([], ["lib"]):
+            top, rest = _MODULES, after
+        else:
+            top, rest = (first, below) if below and first in _LISTED else ("", sample)
         found.setdefault(top, {}).setdefault(rest.split(os.sep, 1)[0], []).append(rest)
     return found
-
-
-def _place(sample: str) -> tuple[str, str]:
-    first, _, rest = sample.partition(os.sep)
-    if not rest:
-        return "", sample
-    if first == _SCRIPTS:
-        return "bin", rest
-    before, modules, after = f"{os.sep}{sample}".partition(f"{os.sep}{_MODULES}{os.sep}")
-    # Of a package that is not noarch too: lib/python3.12/site-packages, Lib/site-packages.
-    if modules and before.lower().split(os.sep)[1:2] in ([], ["lib"]):
-        return _MODULES, after
-    return (first, rest) if first in _LISTED else ("", sample)

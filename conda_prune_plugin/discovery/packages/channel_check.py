@@ -69,7 +69,12 @@ def _fetch(channel: str, place: Path) -> _Index:
     try:
         index = fetch_index(channel, place)
     except Exception as error:  # noqa: BLE001 - conda's parsing and its error texts end on odd input with anything.
-        return _words(error)
+        try:
+            lines = str(error).strip().splitlines()
+        except (ValueError, TypeError, KeyError):
+            # conda formats its messages with %, which a url with a stray one breaks.
+            lines = []
+        return lines[0] if lines else type(error).__name__
     if index is None or not _KEYS & index.keys():
         return "it has no index"
     records: dict[str, Mapping[str, Any]] = {}
@@ -85,15 +90,6 @@ def _fetch(channel: str, place: Path) -> _Index:
             later_name = url.rsplit("/", 1)[-1] if isinstance(url, str) else f"{name}.{key}"
             records[name if key in _KEYS else later_name] = record
     return records
-
-
-def _words(error: Exception) -> str:
-    try:
-        lines = str(error).strip().splitlines()
-    except (ValueError, TypeError, KeyError):
-        # conda formats its messages with %, which a url with a stray one breaks.
-        lines = []
-    return lines[0] if lines else type(error).__name__
 
 
 def _checked(item: Evidence, indexes: Mapping[str, _Index]) -> Evidence:

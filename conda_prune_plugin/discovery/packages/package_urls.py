@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ... import failures
@@ -63,18 +63,14 @@ def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:
         return None
     if parts.scheme != "file":
         return "its download URL is unknown"
-    path = _path(parts)
-    if _BUILDS in Path(path).parts or any(path.startswith(os.path.join(build, "")) for build in builds):
-        return "it was built on this machine"
-    return None if failures.exists(path) else f"its source {path} is missing"
-
-
-def _path(parts: SplitResult) -> str:
-    """Return the path that a ``file:`` url names, on another host too: such a path exists on Windows."""
-    address = parts.path if parts.netloc in ("", "localhost") else f"//{parts.netloc}{parts.path}"
+    # Also on another host: such a path exists on Windows.
+    path = parts.path if parts.netloc in ("", "localhost") else f"//{parts.netloc}{parts.path}"
     try:
-        return url2pathname(address)
+        path = url2pathname(path)
     except OSError as error:
         failures.note(error)
         # From Python 3.14 on it takes no other host where there are no such paths.
-        return unquote(address)
+        path = unquote(path)
+    if _BUILDS in Path(path).parts or any(path.startswith(os.path.join(build, "")) for build in builds):
+        return "it was built on this machine"
+    return None if failures.exists(path) else f"its source {path} is missing"

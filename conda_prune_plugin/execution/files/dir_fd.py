@@ -1,7 +1,7 @@
 """A directory held open, so that everything done in it stays in it.
 
 Names are single components and are looked up in the open directory itself (``openat(2)`` and its family), so no
-symbolic link put in the way between the check and the deed leads anywhere else. Where the platform has no such calls
+symbolic link that is put in the way after a check leads anywhere else. Where the platform has no such calls
 (Windows) the same steps use paths.
 """
 
@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import TracebackType
 
 from ... import failures
@@ -29,7 +29,7 @@ BY_DESCRIPTOR = (
     and hasattr(os, "O_NOFOLLOW")
 )
 
-#: Of a symbolic link that is not followed systems say the one or the other (open(2), O_NOFOLLOW).
+#: Error numbers for a symbolic link that is not followed (open(2), O_NOFOLLOW).
 _NO_LINK = (errno.ELOOP, errno.EMLINK)
 
 
@@ -57,7 +57,7 @@ class Directory:
         return Directory(os.path.join(self.path, name), _open(path, dir_fd))
 
     def directory(self, name: str) -> Directory | None:
-        """Open what bears a name if it is a directory, and no link to one; None if it is something else, or nothing."""
+        """Open a directory in this one; return None if the name is missing, a link or something else."""
         try:
             return self.child(name)
         except (FileNotFoundError, NotADirectoryError):
@@ -69,23 +69,20 @@ class Directory:
 
     def again(self) -> Directory:
         """Open the same directory once more, to be closed by itself."""
-        return Directory(self.path, None if self._fd is None else os.dup(self._fd))
+        return Directory(self.path, self.duplicate())
 
     def duplicate(self) -> int | None:
         """Return a descriptor of the directory for the caller to close, None where the platform has none."""
         return None if self._fd is None else os.dup(self._fd)
 
     def at(self, name: str) -> tuple[str, int | None]:
-        """Return path and ``dir_fd`` for a call of `os` on a name in this directory.
-
-        Raises `ValueError` for what is not a single name.
-        """
+        """Return path and ``dir_fd`` for a call of `os` on a name. Raises `ValueError` if it is not a single name."""
         if not is_file_name(name):
             raise ValueError(f"{name!r} is not the name of a file in {self.path}")
         return (os.path.join(self.path, name), None) if self._fd is None else (name, self._fd)
 
     def status(self, name: str) -> os.stat_result:
-        """Return the status of what bears a name; a symbolic link is not followed."""
+        """Return the status of a name; a symbolic link is not followed."""
         path, dir_fd = self.at(name)
         return os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
 
@@ -94,30 +91,39 @@ class Directory:
         return os.stat(self.path if self._fd is None else self._fd)
 
     def exists(self, name: str) -> bool:
-        """Return whether anything bears a name, be it a dangling link."""
+        """Return True if a name exists, be it a dangling link."""
         try:
             self.status(name)
         except FileNotFoundError:
             return False
         except OSError as error:
-            # What is too long to be a name can't be one.
+            # A name that is too long can't exist.
             if error.errno == errno.ENAMETOOLONG:
                 return False
             raise
         return True
 
     def names(self) -> list[tuple[str, bool]]:
-        """Return name and whether it is a directory (a link to one is none) for all that is in here.
+        """Return each name in here, and True for a directory (not for a link to one).
 
-        The directory is opened anew for it: on btrfs (Linux 6.18) the first listing of a descriptor misses the entries
-        that were made since that was opened.
+        The directory is opened anew: on btrfs (Linux 6.18) the first listing of a descriptor misses what was created
+        since it was opened.
         """
-        with ExitStack() as stack:
-            fd = None if self._fd is None else _open(".", self._fd)
-            if fd is not None:
-                stack.callback(failures.close, fd, self.path)
+        fd = None if self._fd is None else _open(".", self._fd)
+        try:
             with os.scandir(self.path if fd is None else fd) as listing:
-                return [(item.name, _is_directory(item)) for item in listing]
+                return [
+                    (
+                        item.name,
+                        is_directory(item.stat(follow_symlinks=False))
+                        if ON_WINDOWS
+                        else item.is_dir(follow_symlinks=False),
+                    )
+                    for item in listing
+                ]
+        finally:
+            if fd is not None:
+                failures.close(fd, self.path)
 
     def open_file(self, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in this directory and return its descriptor, as `os.open`; never a link, never waiting."""
@@ -150,24 +156,25 @@ class Directory:
         os.mkdir(path, dir_fd=dir_fd)
 
     def make_own(self, name: str) -> Directory:
-        """Open a directory of our own in this one, made if need be.
+        """Open a directory of our own in this one; create it if needed.
 
-        It gets the permissions and the owner of this directory: root that works in another user's cache must not lock
+        It gets the permissions and the owner of this directory: root, working in another user's cache, must not lock
         that user out.
         """
         if not self.exists(name):
-            with suppress(FileExistsError):  # Another process may make it at this moment.
+            with suppress(FileExistsError):  # Another process may create it at this moment.
                 self.mkdir(name)
                 with self.child(name) as made:
-                    # With the sticky and the group bit: in a shared cache they say who may do what.
+                    # With the sticky and the set-group-ID bit, which matter in a shared cache.
                     made.chmod(stat.S_IMODE(self.own_status().st_mode) | stat.S_IRWXU)
                 self.hand_over(name)
         return self.child(name)
 
     def hand_over(self, name: str, to: Directory | None = None) -> None:
-        """Give what bears a name to the owner of this directory, or of another one, where only root could have made it.
+        """As root, give a file or directory to the owner of this directory, or of another one.
 
-        A file with a further name stays whose it is, since that may be one in a cache of root's. So does a link.
+        A file with another hard link keeps its owner, since that link may be in a cache of root's. So does a symbolic
+        link.
         """
         if not is_root():
             return
@@ -181,17 +188,17 @@ class Directory:
             raise
         try:
             status = os.fstat(fd)
-            # Not without need: a change of the inode looks like a use of the package (`core.evidence`).
+            # Only if needed: a change of the inode looks like a use of the package (`core.evidence`).
             if (status.st_uid, status.st_gid) != owner and (stat.S_ISDIR(status.st_mode) or status.st_nlink == 1):
                 give(fd, owner)
         finally:
             os.close(fd)
 
     def share(self, fd: int) -> None:
-        """Make a new file readable for every user who may read this directory, whatever the umask.
+        """Make a new file readable for every user who may read this directory, and give it this directory's owner.
 
-        It gets the owner of this directory. The file is open, because any user who may change this directory can
-        replace it by a link to another file at any moment.
+        It takes a descriptor, because any user who may change this directory can replace the file by a link at any
+        moment.
         """
         here = self.own_status()
         if not ON_WINDOWS:
@@ -206,19 +213,19 @@ class Directory:
         os.replace(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
 
     def unlink(self, name: str) -> None:
-        """Remove a name that is no directory."""
+        """Remove a file or link."""
         path, dir_fd = self.at(name)
         try:
             os.unlink(path, dir_fd=dir_fd)
         except PermissionError:
             if BY_DESCRIPTOR or self.status(name).st_mode & stat.S_IWUSR:
                 raise
-            # Windows removes no file that is read-only, which is an attribute of the file and not of its directory.
+            # Windows refuses to remove a read-only file.
             os.chmod(path, stat.S_IWUSR | stat.S_IRUSR)
             os.unlink(path)
 
     def link(self, name: str, target: Directory, new_name: str) -> None:
-        """Give a file a further name in another open directory."""
+        """Hard-link a file into another open directory."""
         source, source_fd = self.at(name)
         place, place_fd = target.at(new_name)
         if BY_DESCRIPTOR:
@@ -226,21 +233,11 @@ class Directory:
         else:
             os.link(source, place)
 
-    def symlink(self, target: str, name: str) -> None:
-        """Make a symbolic link in this directory."""
-        path, dir_fd = self.at(name)
-        os.symlink(target, path, dir_fd=dir_fd)
-
-    def readlink(self, name: str) -> str:
-        """Return the target of a symbolic link."""
-        path, dir_fd = self.at(name)
-        return os.readlink(path, dir_fd=dir_fd)
-
     def restore_status(self, name: str, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
-        """Set mode, time of modification and, for root, owner of what bears a name; a link is not followed.
+        """Set mode, time of modification and, as root, owner of a name; a link is not followed.
 
-        In a directory of another user root makes nothing that is not his, and nothing that runs as another user: he
-        may have written himself what mode and owner come from.
+        In another user's directory root gives everything to that user, without set-user-ID: they may have written the
+        archive that mode and owner come from.
         """
         here = self.own_status()
         if is_root() and here.st_uid != 0:
@@ -251,7 +248,7 @@ class Directory:
             give(path, owner, dir_fd)
             os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
         elif BY_DESCRIPTOR:
-            # Opened, which no link is: somebody may have put one there since.
+            # Through a descriptor, which is never that of a link: one may have been put there since.
             fd = self.open_file(name, os.O_RDONLY)
             try:
                 restore_open(fd, mode, owner, mtime_ns)
@@ -279,7 +276,7 @@ class Directory:
         os.rmdir(path, dir_fd=dir_fd)
 
     def move(self, name: str, target: Directory, new_name: str) -> None:
-        """Rename to a name in another open directory that must be free there.
+        """Rename to a free name in another open directory.
 
         Raises `FileExistsError` if it is not.
         """
@@ -292,13 +289,13 @@ class Directory:
         except PermissionError:
             if not stat.S_ISDIR(self.status(name).st_mode):
                 raise
-            # To move a directory is to change its "..": the kernel wants it writable (rename(2), EACCES).
+            # Moving a directory changes its "..", so the kernel wants it writable (rename(2), EACCES).
             with self.child(name) as moved, moved.writable():
                 os.rename(source, place, src_dir_fd=source_fd, dst_dir_fd=place_fd)
 
     @contextmanager
     def writable(self) -> Iterator[None]:
-        """Let the owner change the directory meanwhile. Raises `OSError` for a user who is not the owner."""
+        """Make the directory writable during the block. Raises `OSError` unless the caller owns it."""
         mode = stat.S_IMODE(self.own_status().st_mode)
         self.chmod(mode | stat.S_IRWXU)
         try:
@@ -314,13 +311,10 @@ class Directory:
             os.chmod(self.path, mode)
 
     def sync(self) -> None:
-        """Make names in this directory outlast a crash (``fsync(2)``); a file system that can't is let off."""
-        if self._fd is not None:
-            try:
+        """Make the names in this directory survive a crash (``fsync(2)``), where the file system can."""
+        with suppress(OSError):
+            if self._fd is not None:
                 os.fsync(self._fd)
-            except OSError as error:
-                failures.note(error)
-                return
 
     def close(self) -> None:
         """Close it; closing twice does nothing."""
@@ -335,10 +329,6 @@ class Directory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _is_directory(item: os.DirEntry[str]) -> bool:
-    return is_directory(item.stat(follow_symlinks=False)) if ON_WINDOWS else item.is_dir(follow_symlinks=False)
 
 
 def _open(path: str, dir_fd: int | None) -> int | None:

@@ -8,7 +8,7 @@ the reading and the renaming.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from ... import failures
 from .dir_fd import Directory
@@ -16,19 +16,18 @@ from .dir_fd import Directory
 #: The registry while it is written.
 _UNFINISHED = ".conda-prune-new"
 
-
 #: The largest registry that is changed, in bytes: a hundred thousand long paths.
 LARGEST = 64 << 20
 
 
 def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) -> bool:
-    """Remove the lines that name prefixes (absolute paths); return whether there were any.
+    """Remove the lines that name prefixes (absolute paths); return True if there were any.
 
-    copy: the name, in the registry's directory, of a file that keeps what the registry said before.
+    copy: the name of a file beside the registry that keeps what the registry said before.
 
-    Raises `OSError`; the registry is what it was then.
+    Raises `OSError`; the registry is unchanged then.
     """
-    # A link stays one: what it leads to is replaced.
+    # A link stays one: its target is replaced.
     real = failures.realpath(registry)
     with Directory.open(os.path.dirname(real)) as directory:
         name = os.path.basename(real)
@@ -36,8 +35,7 @@ def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) ->
             before = directory.read_file(name, LARGEST)
         except FileNotFoundError:
             return False
-        after = before if before.endswith(b"\n") else before + b"\n"
-        after = _without(after, list(map(os.fsencode, prefixes)))
+        after = _without(before.removesuffix(b"\n") + b"\n", list(map(os.fsencode, prefixes)))
         if after.rstrip(b"\n") == before.rstrip(b"\n"):
             return False
         if copy is not None:
@@ -49,33 +47,32 @@ def take_out(registry: str, prefixes: Iterable[str], copy: str | None = None) ->
 
 
 def _without(content: bytes, prefixes: Iterable[bytes]) -> bytes:
-    """Return what is left without some prefixes, in one pass over all lines."""
+    """Return the lines that don't name a prefix: exactly or, if that is not a path, without blanks at the end."""
     single = set()
     for prefix in prefixes:
         if b"\n" in prefix:
-            # Such a prefix takes several lines (conda writes it as it is).
+            # conda writes a path with newlines as it is, in several lines.
             content = (b"\n" + content).replace(b"\n" + prefix + b"\n", b"\n").removeprefix(b"\n")
         else:
             single.add(prefix)
+
+    def names_one(line: bytes) -> bool:
+        return os.path.abspath(line) in single or (
+            os.path.abspath(line.rstrip()) in single and not failures.lexists(line)
+        )
+
     lines = content.split(b"\n")
-    return b"\n".join(line for line in lines if line.strip() == b"" or not _names(line.lstrip(), single))
-
-
-def _names(line: bytes, prefixes: Collection[bytes]) -> bool:
-    """Return whether a line names a prefix: as it is or, if nothing is called so, without the blanks at its end."""
-    return os.path.abspath(line) in prefixes or (
-        os.path.abspath(line.rstrip()) in prefixes and not failures.lexists(line)
-    )
+    return b"\n".join(line for line in lines if not line.strip() or not names_one(line.lstrip()))
 
 
 def _write(directory: Directory, name: str, content: bytes, like: str) -> None:
-    """Write a file with the mode of another one, and make it outlast a crash."""
+    """Write a file with the mode of another one, and make it survive a crash."""
     if directory.exists(name):
         directory.unlink(name)
     fd = directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "wb") as stream:
         stream.write(content)
-        # Windows has it since Python 3.13 only, and no mode but read-only, which no file is that can be replaced.
+        # Windows has it since Python 3.13, and no mode but read-only, which a file that can be replaced doesn't have.
         if hasattr(os, "fchmod"):
             os.fchmod(stream.fileno(), directory.status(like).st_mode & 0o777)
         stream.flush()

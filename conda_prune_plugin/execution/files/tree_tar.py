@@ -6,13 +6,13 @@ contents, targets of symbolic links, and which names are hard links of one file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import stat
 import tarfile
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import IO
 
 from ...core.file_status import is_directory
@@ -20,66 +20,37 @@ from .dir_fd import Directory
 
 _CHUNK = 1 << 20
 
+#: Each level keeps a directory open; a process may have only so many.
+_DEEPEST = 500
+
 #: A time of modification with all its digits (pax(1), extended header keywords); tarfile's own attribute is a float.
 _MTIME = "mtime"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One name of a tree. `link`: the target of a symbolic link, or the first name of a further hard link."""
+#: All that a tree's copy has to agree in, of one name: name, kind, mode, owner, time of modification, size, target of a
+#: link (or first name of a further hard link), and SHA-256.
+Member = tuple[str, bytes, int, tuple[int, int], int, int, str, str]
 
-    name: str
-    kind: bytes
-    mode: int
-    owner: tuple[int, int]
-    mtime_ns: int
-    size: int
-    link: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class MemberStatus:
-    """What changes when somebody changes a file: enough to know that what was archived is what is there now."""
-
-    name: str
-    inode: int
-    mode: int
-    size: int
-    mtime_ns: int
-
-
-class UnarchivableError(OSError):
-    """There is something in a tree that no package holds, such as a pipe or a device."""
+#: What changes when another process changes a file: path, inode, mode, size, time of modification.
+MemberStatus = tuple[str, int, int, int, int]
 
 
 def walk(parent: Directory, name: str, shown: str) -> Iterator[tuple[Directory, str, str, os.stat_result]]:
-    """Give the directory, the name in it, the path to show and the status of a name and of everything below it."""
+    """Give directory, name, path to show, and status of a name and of everything below it. Raises `OSError`."""
     status = parent.status(name)
     yield parent, name, shown, status
-    if not is_directory(status):
-        return
-    with ExitStack() as stack:
-        top = stack.enter_context(parent.child(name))
-        levels = [(top, shown, sorted(item for item, _ in top.names()))]
-        while levels:
-            directory, path, items = levels[-1]
-            if not items:
-                levels.pop()
-                directory.close()
-                continue
-            item = items.pop(0)
-            status = directory.status(item)
-            yield directory, item, f"{path}/{item}", status
-            if is_directory(status):
-                below = stack.enter_context(directory.child(item))
-                levels.append((below, f"{path}/{item}", sorted(name for name, _ in below.names())))
+    if is_directory(status):
+        if shown.count("/") > _DEEPEST:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), shown)
+        with parent.child(name) as directory:
+            for item in sorted(item for item, _ in directory.names()):
+                yield from walk(directory, item, f"{shown}/{item}")
 
 
 def member_statuses(parent: Directory, name: str, shown: str) -> list[MemberStatus]:
-    """Return the stamps of a tree. The time of its top is left out: a rename may change it."""
+    """Return the statuses of a tree, without the time of its top, which a rename may change."""
     return [
-        MemberStatus(path, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns if path != shown else 0)
+        (path, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns if path != shown else 0)
         for _, _, path, status in walk(parent, name, shown)
     ]
 
@@ -93,14 +64,15 @@ def pack(parent: Directory, name: str, tar: tarfile.TarFile) -> list[Member]:
         first = seen.setdefault((status.st_dev, status.st_ino), path)
         if info.isreg() and first != path:
             info.type, info.linkname, info.size = tarfile.LNKTYPE, first, 0
-        if not info.isreg():
+        digest = ""
+        if info.isreg():
+            with os.fdopen(directory.open_regular(item), "rb") as stream:
+                reader = _Hashing(stream)
+                tar.addfile(info, reader)
+            digest = reader.digest.hexdigest()
+        else:
             tar.addfile(info)
-            members.append(_member(info, ""))
-            continue
-        with os.fdopen(directory.open_regular(item), "rb") as stream:
-            reader = _Hashing(stream)
-            tar.addfile(info, reader)
-        members.append(_member(info, reader.digest.hexdigest()))
+        members.append(_member(info, digest))
     return members
 
 
@@ -114,11 +86,11 @@ def read_members(tar: tarfile.TarFile) -> list[Member]:
 
 
 def unpack(tar: tarfile.TarFile, target: Directory, tops: Collection[str]) -> None:
-    """Make the trees of a tar file in a directory; those that are not of `tops` are left out.
+    """Extract the trees of a tar file whose top names are in `tops` into a directory.
 
     Every name is looked up in the directory above it, which is held open, so nothing in the tar file leads elsewhere.
 
-    Raises `OSError`, `ValueError` for a name that is none, `tarfile.TarError`.
+    Raises `OSError`, `tarfile.TarError`, or `ValueError` for a name that leads elsewhere.
     """
     directories = []
     for info in tar:
@@ -128,7 +100,7 @@ def unpack(tar: tarfile.TarFile, target: Directory, tops: Collection[str]) -> No
         with descend(target, above) as parent:
             if info.isdir():
                 parent.mkdir(name)
-                # At once: what is made in it goes to the owner of this directory, see `Directory.restore_status`.
+                # At once: `Directory.restore_status` gives what is made in it to the owner of this directory.
                 parent.hand_over(name)
                 directories.append((above, name, info))
             elif info.islnk():
@@ -136,21 +108,31 @@ def unpack(tar: tarfile.TarFile, target: Directory, tops: Collection[str]) -> No
                 with descend(target, source) as there:
                     there.link(linked, parent, name)
             elif info.issym():
-                parent.symlink(info.linkname, name)
-                parent.restore_status(name, info.mode, (info.uid, info.gid), _mtime_ns(info))
+                path, dir_fd = parent.at(name)
+                os.symlink(info.linkname, path, dir_fd=dir_fd)
+                _restore_status(parent, name, info)
             elif info.isreg():
-                _write(tar, info, parent, name)
+                content = tar.extractfile(info)
+                fd = parent.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(fd, "wb") as stream:
+                    if content is not None:
+                        shutil.copyfileobj(content, stream, _CHUNK)
+                _restore_status(parent, name, info)
             else:
                 raise ValueError(f"{info.name!r} is no file, directory or link")
     for above, name, info in reversed(directories):
         with descend(target, above) as parent:
-            parent.restore_status(name, info.mode, (info.uid, info.gid), _mtime_ns(info))
+            _restore_status(parent, name, info)
+
+
+def _restore_status(parent: Directory, name: str, info: tarfile.TarInfo) -> None:
+    parent.restore_status(name, info.mode, (info.uid, info.gid), _mtime_ns(info))
 
 
 def hand_over(parent: Directory, name: str, to: Directory) -> None:
     """Give a tree that root has made to the owner of a directory, as `Directory.hand_over`. Raises `OSError`.
 
-    A directory goes after all that is in it: who owns it can put something else there.
+    A directory goes after all that is in it, because its owner can replace that.
     """
     with parent.child(name) as directory:
         for item, is_directory in directory.names():
@@ -162,7 +144,7 @@ def hand_over(parent: Directory, name: str, to: Directory) -> None:
 
 
 def descend(top: Directory, names: list[str]) -> Directory:
-    """Open the directory that names lead to from another one, which stays open. Raises `OSError`, `ValueError`."""
+    """Open a directory by the names that lead to it from an open one. Raises `OSError` or `ValueError`."""
     directory = top.again()
     for name in names:
         with directory:
@@ -179,17 +161,18 @@ def _header(directory: Directory, name: str, path: str, status: os.stat_result) 
     if is_directory(status):
         info.type = tarfile.DIRTYPE
     elif stat.S_ISLNK(status.st_mode):
-        info.type, info.linkname = tarfile.SYMTYPE, directory.readlink(name)
+        link, dir_fd = directory.at(name)
+        info.type, info.linkname = tarfile.SYMTYPE, os.readlink(link, dir_fd=dir_fd)
     elif stat.S_ISREG(status.st_mode):
         info.size = status.st_size
     else:
-        raise UnarchivableError(f"{os.path.join(directory.path, name)} is no file, directory or link")
+        raise OSError(f"{os.path.join(directory.path, name)} is no file, directory or link")
     return info
 
 
 def _member(info: tarfile.TarInfo, sha256: str) -> Member:
     owner = info.uid, info.gid
-    return Member(info.name, info.type, info.mode, owner, _mtime_ns(info), info.size, info.linkname, sha256)
+    return info.name, info.type, info.mode, owner, _mtime_ns(info), info.size, info.linkname, sha256
 
 
 def _mtime_ns(info: tarfile.TarInfo) -> int:
@@ -198,17 +181,8 @@ def _mtime_ns(info: tarfile.TarInfo) -> int:
     return int(seconds) * 10**9 + int(digits.ljust(9, "0")[:9])
 
 
-def _write(tar: tarfile.TarFile, info: tarfile.TarInfo, parent: Directory, name: str) -> None:
-    content = tar.extractfile(info)
-    fd = parent.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as stream:
-        while content and (chunk := content.read(_CHUNK)):
-            stream.write(chunk)
-    parent.restore_status(name, info.mode, (info.uid, info.gid), _mtime_ns(info))
-
-
 def file_digest(stream: IO[bytes]) -> str:
-    """Return the SHA-256 of what is left of a stream, in hexadecimal digits."""
+    """Return the SHA-256 of the rest of a stream, in hexadecimal digits."""
     reader = _Hashing(stream)
     while reader.read(_CHUNK):
         pass
@@ -216,7 +190,7 @@ def file_digest(stream: IO[bytes]) -> str:
 
 
 class _Hashing:
-    """A stream whose content is hashed as it is read."""
+    """A stream that hashes what is read from it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

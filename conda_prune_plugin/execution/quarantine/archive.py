@@ -32,7 +32,7 @@ _UNFINISHED = ".partial"
 
 @dataclass(frozen=True, slots=True)
 class Preserved:
-    """A decision whose archive is complete and verified; `member_statuses` tell whether the entry has changed since."""
+    """A complete and verified archive of an entry; `member_statuses` show whether the entry has changed since."""
 
     archived: Archived
     member_statuses: tuple[MemberStatus, ...]
@@ -53,12 +53,12 @@ def make_folder(path: str) -> Directory:
 
 
 def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved:
-    """Archive the parts of a decision, which stay where they are. Raises `OSError`; no archive is left then."""
+    """Archive the parts of a decision, which stay in place. Raises `OSError`; no archive is left then."""
     name = decision.label + SUFFIX
     unfinished = name + _UNFINISHED
     names = [part.name for part in decision.parts]
     try:
-        before = statuses_of(cache, {name: name for name in names})
+        before = statuses_of(cache, dict(zip(names, names)))
         fd = folder.open_file(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as stream:
             with _zstd().open(stream, "wb") as compressed, _tar(compressed, "w") as tar:
@@ -74,39 +74,39 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
     finally:
         if folder.exists(unfinished):
             folder.unlink(unfinished)
-    return Preserved(Archived(name, digest, size), tuple(before))
+    return Preserved(Archived(name, digest, size), before)
 
 
 def statuses_of(directory: Directory, names: Mapping[str, str]) -> tuple[MemberStatus, ...]:
-    """Return the stamps of several trees; `names` maps what they are called in the cache to where they are now."""
+    """Return the statuses of several trees; `names` maps their names in the cache to those that they have now."""
     return tuple(status for shown, name in names.items() for status in member_statuses(directory, name, shown))
 
 
 def discard(folder: Directory, decision: Remove) -> None:
-    """Delete the archive, if there is one, of an entry that stays after all."""
+    """Delete the archive of an entry that stays after all, if there is one."""
     with suppress(OSError):
         remove(folder, decision.label + SUFFIX)
 
 
 def holds_archives(folder: Directory) -> bool:
-    """Return whether archives lie in the folder for those of a run, finished or not."""
+    """Return True if a folder holds archives of a run, complete or not."""
     return any(name.removesuffix(_UNFINISHED).endswith(SUFFIX) for name, _ in folder.names())
 
 
 def verify(folder: Directory, archived: Archived) -> None:
-    """Compare an archive with the receipt. Raises `OSError`, or `ValueError` if it is not the one."""
+    """Compare an archive with the receipt. Raises `OSError`, or `ValueError` if it differs."""
     if (found := file_sum(folder, archived.name)) != (archived.sha256, archived.size):
         raise ValueError(f"the archive {os.path.join(folder.path, archived.name)} has changed (its hash is {found[0]})")
 
 
 def extract(folder: Directory, archived: Archived, target: Directory, tops: Collection[str]) -> None:
-    """Make the trees of an archive in a directory, as `unpack`. Raises `OSError`."""
+    """Extract an archive into a directory, as `unpack` does. Raises `OSError`."""
     with _open_tar(folder, archived.name) as tar:
         unpack(tar, target, tops)
 
 
 def is_own_folder(receipt: Receipt) -> bool:
-    """Return whether the folder for the archives of a run is the caller's own, and so is the receipt in it."""
+    """Return True if the caller owns the folder for the archives of a run, and the receipt in it."""
     if receipt.run.destination is None or not hasattr(os, "geteuid"):
         return False
     try:
@@ -120,15 +120,13 @@ def is_own_folder(receipt: Receipt) -> bool:
 
 
 def purge_folder(receipt: Receipt) -> int:
-    """Delete the archives of a run, and nothing else; return the bytes that came back on their disk.
+    """Delete the archives of a run, and nothing else; return the bytes freed on their disk.
 
-    A run whose folder is gone has none any more.
+    The path comes from a receipt, so the folder has to prove that it is the run's: it holds a receipt of the same run
+    and cache. Only files with the names that the run gives to archives are deleted.
 
-    Unless it lies on a disk that may not be mounted, which nothing would tell of any more: what shows that is that not
-    even the directory above the one for archives is there.
-
-    The path comes out of a receipt, so the folder has to prove that it is the run's: it holds a receipt of the same
-    run and cache. Deleted are only files that bear the names which that run gives to archives.
+    A missing folder has nothing to delete, unless the directory above the one for archives is missing too: then its
+    disk may not be mounted, and the archives would be forgotten there.
 
     Raises `OSError` or `ValueError`.
     """
@@ -137,14 +135,14 @@ def purge_folder(receipt: Receipt) -> int:
         return 0
     above = os.path.dirname(path)
     folders = (path, above) if os.path.basename(above) == receipt.run.id else (path,)
+    destination = os.path.dirname(folders[-1])
     if not failures.lexists(path):
-        destination = os.path.dirname(folders[-1])
-        if not failures.lexists(os.path.dirname(destination)):
-            raise ValueError(
-                f"{destination} is not there, nor the directory above it: its disk may not be mounted. If it is gone "
-                f"for good, make {os.path.dirname(destination)} and purge again"
-            )
-        return 0
+        if failures.lexists(os.path.dirname(destination)):
+            return 0
+        raise ValueError(
+            f"{destination} is not there, nor the directory above it: its disk may not be mounted. If it is gone "
+            f"for good, make {os.path.dirname(destination)} and purge again"
+        )
     with Directory.open(failures.realpath(path)) as folder:
         if not (folder.exists(RECEIPT) or holds_archives(folder)):
             return 0  # Nothing of it is left, and nothing proves whose folder it is.
@@ -172,7 +170,7 @@ def _remove_archives(folder: Directory, receipt: Receipt) -> int:
             status = folder.status(name)
             remove(folder, name)
             freed += allocated(status) if status.st_nlink == 1 else 0
-    # Last of all: it is the proof.
+    # The proof goes last.
     withdraw_receipt(folder)
     return freed
 

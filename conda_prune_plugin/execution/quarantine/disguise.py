@@ -11,20 +11,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import ExitStack
 
 from ...core.file_status import ON_WINDOWS
 from ...failures import suppress
 from ..files.dir_fd import Directory
 
-_INFO = "info"
 _INDEX = "index.json"
 _DISGUISED = "index.json.conda-prune"
 
 
 def disguise(folder: Directory, numbers: Iterable[str]) -> None:
-    """Make what bears numbers in a run's folder look like no packages; where that can't be it is a backup as well.
+    """Make parts in a run's folder look like no packages; where that is impossible they are backups all the same.
 
-    In a cache that several users change it is left as it is: not each who may move it back could undo that.
+    In a cache that several users change it is not done: not each of them could undo it.
     """
     if not ON_WINDOWS and folder.own_status().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return
@@ -34,7 +34,7 @@ def disguise(folder: Directory, numbers: Iterable[str]) -> None:
 
 
 def undisguise(folder: Directory, number: str, cache: Directory, name: str) -> None:
-    """Move what bears a number in a run's folder to its name in the cache, as it was.
+    """Move a part from a run's folder to its name in the cache, as it was.
 
     Raises `FileExistsError` if that is taken, or another `OSError`; it is in the folder then.
     """
@@ -45,29 +45,24 @@ def undisguise(folder: Directory, number: str, cache: Directory, name: str) -> N
 
 
 def _rename(folder: Directory, number: str, old: str, new: str) -> None:
-    tree = folder.directory(number)
-    if tree is None:
-        return
-    with tree:
-        info = tree.directory(_INFO)
-        if info is None:
-            return
-        with info:
-            status = info.own_status()
-            ours = not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid)
-            if not ours and new == _DISGUISED:
-                return  # Its times could not be set again.
+    with ExitStack() as stack:
+        info = folder
+        for name in (number, "info"):
+            below = info.directory(name)
+            if below is None:
+                return
+            info = stack.enter_context(below)
+        status = info.own_status()
+        ours = not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid)
+        if not ours and new == _DISGUISED:
+            return  # Its times could not be set again.
+        try:
             try:
-                _move(info, old, new)
-            except (FileNotFoundError, FileExistsError):
-                return  # A package may hold a file of the other name too: then it is left as it is.
-            if ours:  # Else it is whole again, and only its owner could set its times.
-                info.restore_times(status)
-
-
-def _move(info: Directory, old: str, new: str) -> None:
-    try:
-        info.move(old, info, new)
-    except PermissionError:
-        with info.writable():
-            info.move(old, info, new)
+                info.move(old, info, new)
+            except PermissionError:
+                with info.writable():
+                    info.move(old, info, new)
+        except (FileNotFoundError, FileExistsError):
+            return  # A package that has a file of the other name too is left as it is.
+        if ours:  # Otherwise only its owner could set its times.
+            info.restore_times(status)

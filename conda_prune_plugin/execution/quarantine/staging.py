@@ -22,7 +22,7 @@ from ..files.tree_tar import pack, unpack, walk
 
 @contextmanager
 def staging_directory(place: Directory, name: str) -> Iterator[str]:
-    """Give the path of a directory to make something in: in the end it bears the name in `place`, and is its owner's.
+    """Give the path of a directory in which the block makes `name`, which is in `place`, and its owner's, afterwards.
 
     Raises `OSError`.
     """
@@ -33,24 +33,22 @@ def staging_directory(place: Directory, name: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="conda-prune-") as path:
         yield path
-        with Directory.open(failures.realpath(path)) as made:
-            _make_again(made, name, place)
+        with (
+            Directory.open(failures.realpath(path)) as made,
+            tempfile.TemporaryFile() as stream,
+        ):
+            with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                pack(made, name, tar)
+            stream.seek(0)
+            with tarfile.open(fileobj=stream, mode="r") as tar:
+                unpack(tar, place, {name})
 
 
 def _only_root_leads_to(path: str) -> bool:
-    """Return whether no other user can put something in the place of a directory, or of one above it."""
+    """Return True if no other user can replace a directory, or one above it."""
     for directory in (Path(path), *Path(path).parents):
         status = directory.lstat()
         others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX
         if status.st_uid != 0 or others or not stat.S_ISDIR(status.st_mode):
             return False
     return True
-
-
-def _make_again(made: Directory, name: str, place: Directory) -> None:
-    with tempfile.TemporaryFile() as stream:
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            pack(made, name, tar)
-        stream.seek(0)
-        with tarfile.open(fileobj=stream, mode="r") as tar:
-            unpack(tar, place, {name})

@@ -105,10 +105,7 @@ def output_of(options: PruneOptions, output: Output) -> Output:
     )
 
 
-def prepare(
-    options: PruneOptions,
-    interaction: Interaction,
-) -> PreparedPrune:
+def prepare(options: PruneOptions, interaction: Interaction) -> PreparedPrune:
     """Discover and plan. Raises `PruneError`."""
     interaction = replace(interaction, output=output_of(options, interaction.output))
     reporter = interaction.reporter

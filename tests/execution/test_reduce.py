@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conda_prune_plugin.execution.files.dir_fd import Directory
-from conda_prune_plugin.execution.files.remove_except import reduce
+from conda_prune_plugin.execution.files.remove_tree import reduce
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

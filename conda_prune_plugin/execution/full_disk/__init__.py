@@ -1,1 +1,0 @@
-"""Free space on a disk without a free inode or block."""
