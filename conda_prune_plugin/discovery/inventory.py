@@ -24,7 +24,7 @@ from .roots.environments import Sources, require_environments
 from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile
 from .roots.revisions import earlier_revisions
 from .roots.watch import RootWatch
-from .system.size_precision import precision_notices
+from .system.mounts import precision_notices
 
 
 @dataclass(frozen=True, slots=True)
