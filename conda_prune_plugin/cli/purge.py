@@ -28,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
         result = prepared.result
         if result.runs and not output.dry_run:
             _show_runs(result.runs, output)
-            if not confirm(_question(result.runs), interaction):
+            if not confirm(_question(result.runs), interaction, "Nothing was deleted."):
                 return 1
             result = carry_out_purge(prepared, interaction)
         _show(result, output)
@@ -36,10 +36,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _question(runs: Sequence[RunSummary]) -> str:
-    stored = format_size(sum(run.stored for run in runs))
+    stored = sum(run.stored for run in runs)
     own = sum(run.own_files for run in runs)
-    with_them = f", with {plural(own, 'file or directory', 'files and directories')} of your own" if own else ""
-    return f"Delete {plural(len(runs), 'run')} permanently (frees {stored}{with_them})?"
+    details = [f"frees {format_size(stored)}"] if stored else []
+    details += [f"with {plural(own, 'file or directory', 'files and directories')} of your own"] if own else []
+    more = f" ({', '.join(details)})" if details else ""
+    return f"Delete {plural(len(runs), 'run')} permanently{more}?"
 
 
 def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:

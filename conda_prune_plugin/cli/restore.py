@@ -54,4 +54,5 @@ def _show(result: RestoreResult, output: Output) -> None:
     if result.outcomes:
         show_restored(out, err, result.run.id, result.outcomes, quiet=output.quiet)
     elif not output.quiet:
-        show_restorable(out, result.run.id, dists, whole=output.verbosity > 0)
+        size = sum(entry.reclaimable for entry in result.entries)
+        show_restorable(out, result.run, dists, size, whole=output.verbosity > 0)

@@ -45,7 +45,7 @@ class RunSummary:
     environments: it removed environments, and not packages from caches.
     unexplained: a receipt is missing or can't be understood, so the run is left alone.
     own_files: how many of the user's own files and directories it holds, which nothing else brings back.
-    in_place: everything that it could bring back is there already.
+    in_place: everything that it could bring back exists.
     rebuildable: an environment of it has the exports to be rebuilt from.
     """
 

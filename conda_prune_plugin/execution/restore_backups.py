@@ -9,8 +9,8 @@ be repeated.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from .. import failures
 from ..core.model import Entry, Part, PartKind, Result
@@ -70,9 +70,26 @@ def restore(
         try:
             _settle(run.receipt, folder, outcomes)
         except OSError as error:
-            unsettled = f"The receipt in {run.path} could not be brought up to date: {reason(error)}."
+            unsettled = _unsettled(run, error)
     remove_empty(locked.state, run.id)
     return Restored(outcomes, unsettled, interrupted)
+
+
+def record_rebuilt(locked: LockedCache, run: StoredRun, rebuilt: Collection[ReceiptEntry]) -> str | None:
+    """Write into a run's receipt which of its environments were rebuilt; return why that failed, if it did."""
+    if run.receipt is None or not rebuilt:
+        return None
+    entries = (replace(entry, rebuilt=entry.rebuilt or entry in rebuilt) for entry in run.receipt.entries)
+    try:
+        with locked.state.child(run.id) as folder:
+            write_receipt(folder, run.receipt.done(entries))
+    except OSError as error:
+        return _unsettled(run, error)
+    return None
+
+
+def _unsettled(run: StoredRun, error: OSError) -> str:
+    return f"The receipt in {run.path} could not be brought up to date: {reason(error)}."
 
 
 def _settle(receipt: Receipt, folder: Directory, outcomes: Sequence[Outcome]) -> None:
@@ -111,7 +128,7 @@ class _Restoring:
             result, error = Result.FAILED, "; ".join(self.errors)
         elif self.there:
             names = " and ".join(part.name for part in self.there)
-            result, error = Result.SKIPPED, f"{names} is there already; nothing is overwritten"
+            result, error = Result.SKIPPED, f"{names} already exist{'s' * (len(self.there) == 1)}"
         elif not self.tried or len(self.back) < len(self.made):
             result, error = Result.SKIPPED, "interrupted before it"
         parts = tuple(Part(part.kind, part.name) for part in self.entry.parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -64,7 +65,9 @@ def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
                 print_problem(err, result.value, f"{what}: {alike[0].error}{similar}")
                 continue
             for outcome in alike:
-                print_problem(err, result.value, f"{outcome.entry.dist} in {outcome.entry.cache}: {outcome.error}")
+                text, path = outcome.error or "", os.path.join(outcome.entry.cache, outcome.entry.dist)
+                what = "" if text.startswith(f"{path} ") else f"{outcome.entry.dist} in {outcome.entry.cache}: "
+                print_problem(err, result.value, what + text)
 
 
 def _cause(outcome: Outcome) -> str:

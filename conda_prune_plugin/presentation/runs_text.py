@@ -43,6 +43,8 @@ def show_runs(out: Console, runs: Sequence[RunSummary], now: float, *, purging: 
     if rows := [row(summary) for summary in runs if is_shown(summary)]:
         headings = ("age", "removed", "on disk" if purging else "size", "restore by")
         show_table(out, "run", headings, rows, drop=("restore by",))
+        if not purging and any(summary.restorable for summary in runs):
+            out.print("To undo a run: conda prune restore RUN")
     else:
         out.print("Nothing to restore.")
     restored = [summary for summary in runs if not is_shown(summary)]
@@ -75,13 +77,15 @@ def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outco
     if not quiet:
         of = f" of {len(outcomes):,}" if len(restored) < len(outcomes) else ""
         what = f"{len(restored):,}{of} {nouns(outcomes)[len(outcomes) != 1]}"
-        files = plural(sum(outcome.files for outcome in restored), "file")
-        out.print(f"Restored {what} from run {run}: {files}.")
+        count = sum(outcome.files for outcome in restored)
+        files = f": {plural(count, 'file')}" if count else ""
+        out.print(f"Restored {what} from run {run}{files}.")
 
 
-def show_restorable(out: Console, run: str, dists: Sequence[str], *, whole: bool = True) -> None:
-    """Print what a restore would put back."""
-    out.print(f"Would restore {len(dists):,} from run {run}:")
+def show_restorable(out: Console, run: RunSummary, dists: Sequence[str], size: int, *, whole: bool = True) -> None:
+    """Print what a restore would put back, and its size in bytes."""
+    what = plural(len(dists), "environment" if run.environments else "package")
+    out.print(f"Would restore {what}{f' ({format_size(size)})' if size else ''} from run {run.id}:")
     shown = dists if whole else dists[:LINES]
     for dist in shown:
         print_line(out, f"  {dist}")
@@ -96,4 +100,4 @@ def show_purged(out: Console, err: Console, outcomes: Sequence[PurgeOutcome], *,
             print_problem(err, "failed", f"{outcome.summary.id}: {outcome.error}")
     if not quiet:
         freed = sum(outcome.freed for outcome in outcomes)
-        out.print(f"Purged {plural(purged, 'run')}, freed {format_size(freed)}.")
+        out.print(f"Purged {plural(purged, 'run')}{f', freed {format_size(freed)}' if freed else ''}.")

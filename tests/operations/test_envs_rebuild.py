@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,32 @@ def test_what_a_rebuild_does_not_bring_back_is_told_and_not_counted(moody: Machi
     # The package's own script makes one file of no package.
     assert re.search(rf"Restored 1 environment from run \S+: {files - 1} files\.", restored.out)
     assert "e: it had 3 files of no package, which were not exported." in restored.err
+
+
+def test_the_last_run_is_the_newest_that_was_not_rebuilt_yet(moody: Machine) -> None:
+    moody.install("create", "-n", "f", "moody")
+    assert moody.run("prune", "envs", "f", "--remove", "--force", "--yes").code == 0
+
+    restored = [moody.run("prune", "restore", "last", "--json") for _ in range(3)]
+
+    assert [answer.code for answer in restored] == [0, 0, 1]
+    assert [[outcome["dist"] for outcome in answer.json["outcomes"]] for answer in restored[:2]] == [["f"], ["e"]]
+    assert restored[2].json["exception_name"] == "NoSuchRunError"
+    runs = [answer.json["runs"][0]["run"] for answer in restored[:2]]
+    assert not any(run in moody.run("prune", "restore").out for run in runs)
+    # It can be rebuilt again if it was deleted by other means.
+    shutil.rmtree(moody.envs / "e")
+    assert moody.run("prune", "restore", "last", "--json").json["runs"][0]["run"] == runs[1]
+    assert (moody.envs / "e" / "lib" / "one").is_file()
+
+
+def test_an_environment_that_was_rebuilt_by_other_means_leaves_the_list_of_runs(moody: Machine) -> None:
+    moody.install("create", "-n", "e", "moody")
+
+    first, second = (moody.run("prune", "restore", "last", "--json") for _ in range(2))
+
+    assert [outcome["result"] for outcome in first.json["outcomes"]] == ["skipped"]
+    assert second.json["exception_name"] == "NoSuchRunError"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")

@@ -77,6 +77,7 @@ class ReceiptEntry:
     source, sha256, record: where it came from, as in `Evidence`. other_sources: of its archives of other names.
     names: other dists it was known by.
     remainder: the path in the extracted directory of the file that stays in the cache; empty if everything goes.
+    rebuilt: it is an environment that was completely rebuilt since.
     """
 
     dist: str
@@ -93,6 +94,7 @@ class ReceiptEntry:
     remainder: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     other_sources: tuple[OtherSource, ...] = field(default=(), metadata=OPTIONAL)
     archived: Archived | None = field(default=None, metadata=OPTIONAL)
+    rebuilt: bool = field(default=False, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         for name in self.remainder:

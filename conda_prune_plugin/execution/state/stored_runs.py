@@ -97,8 +97,8 @@ class StoredRun:
 
     @property
     def in_place(self) -> bool:
-        """Whether each package that it could bring back is there already. An environment there may be another."""
-        if self.environments:
+        """Whether all that it could bring back exists. An environment that wasn't rebuilt from it may be another."""
+        if self.environments and not all(entry.rebuilt for entry in self.entries):
             return False
         names = [part.name for entry in self.entries for part in entry.parts if part.kind is not PartKind.LOCK]
         return bool(names) and all(failures.lexists(os.path.join(self.cache.real_path, name)) for name in names)

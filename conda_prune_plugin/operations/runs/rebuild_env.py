@@ -141,10 +141,10 @@ class _Rebuild:
         # It may have been made by a restore that was interrupted before these were back.
         back = self._own_files_back(tell=True)
         if missing := self._missing():
-            return Result.FAILED, f"{self._prefix} is there already, without {_first(missing)}; nothing is overwritten"
+            return Result.FAILED, f"{self._prefix} already exists, but without {_first(missing)}"
         if not back:
             return Result.FAILED, _NOT_BACK
-        return Result.SKIPPED, f"{self._prefix} is there already; nothing is overwritten"
+        return Result.SKIPPED, f"{self._prefix} already exists"
 
     def _run_conda(self, beat: Callable[[], None], *, offline: bool) -> None:
         """Let conda create the environment in an empty directory. Raises `_NotMadeError` or `OSError`."""

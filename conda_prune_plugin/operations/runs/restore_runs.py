@@ -14,7 +14,7 @@ from ...core.plan import Outcome
 from ...core.run import Disposal, RunSummary
 from ...discovery.clients.conda import conda_settings
 from ...errors import NoSuchRunError
-from ...execution.restore_backups import Restored, restore
+from ...execution.restore_backups import Restored, record_rebuilt, restore
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun, require_own, require_unchanged_run
@@ -132,17 +132,23 @@ def _restored_here(
         return done
     outcomes: list[Outcome] = []
     warnings: list[str] = []
+    complete: list[ReceiptEntry] = []
+    interrupted = False
     for entry, prefix in prefixes.items():
         try:
             rebuilt = rebuild(here, run, entry)
         except KeyboardInterrupt:
             left = list(prefixes)[len(outcomes) :]
             outcomes += [outcome(run, entry, Result.SKIPPED, "interrupted before it") for entry in left]
-            return Restored(tuple(outcomes), interrupted=True, warnings=tuple(warnings))
+            interrupted = True
+            break
         finally:
             if not failures.lexists(prefix):
                 unregister(registries, prefix)
         outcomes.append(rebuilt.outcome)
         warnings += rebuilt.warnings
+        if rebuilt.outcome.result is not Result.FAILED:
+            complete.append(entry)
         progress(1)
-    return Restored(tuple(outcomes), warnings=tuple(warnings))
+    unsettled = record_rebuilt(here, run, complete)
+    return Restored(tuple(outcomes), unsettled, interrupted, tuple(warnings))
