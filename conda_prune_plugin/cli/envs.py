@@ -26,7 +26,10 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     options = envs_options(arguments)
     with interacting(conda_output()) as interaction:
-        listing, screen = list_environments(options, interaction), _Screen(interaction.output)
+        listing, screen = (
+            list_environments(options, interaction),
+            _Screen(interaction.output, registry=not options.environments),
+        )
         if options.fix_registry:
             return _fix(listing, interaction, screen)
         if options.remove:
@@ -40,8 +43,8 @@ def execute(arguments: argparse.Namespace) -> int:
 class _Screen:
     """Shows results step by step and each notice once. JSON is one document at the end."""
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
+    def __init__(self, output: Output, *, registry: bool) -> None:
+        self._output, self._registry = output, registry
         self._shown = 0
 
     def show_environments(self, result: EnvsResult) -> None:
@@ -51,7 +54,7 @@ class _Screen:
 
         if not self._output.json:
             whole, quiet = self._output.verbosity > 0, self._output.quiet
-            show_environments(console(sys.stdout), result, whole=whole, quiet=quiet)
+            show_environments(console(sys.stdout), result, whole=whole, quiet=quiet, registry=self._registry)
             self._show_notices(result)
 
     def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:
@@ -62,7 +65,8 @@ class _Screen:
         if self._output.json:
             print_document(envs_document(result, dry_run=self._output.dry_run, pruned=pruned))
         else:
-            show_changes(console(sys.stdout), console(sys.stderr), result, quiet=self._output.quiet)
+            quiet, dry_run = self._output.quiet, self._output.dry_run
+            show_changes(console(sys.stdout), console(sys.stderr), result, quiet=quiet, dry_run=dry_run)
             self._show_notices(result)
         return exit_code(failed=result.failed, interrupted=result.interrupted)
 
@@ -147,7 +151,7 @@ def _fix(listing: Listing, interaction: Interaction, screen: _Screen) -> int:
     screen.show_environments(prepared.result)
     if interaction.output.dry_run or not (prepared.count or broken):
         return screen.show_changes(prepared.result)
-    changes = [f"remove {plural(prepared.count, 'line')} from the registry"] if prepared.count else []
+    changes = [f"remove {plural(prepared.count, 'line')} from environments.txt"] if prepared.count else []
     changes += [f"move {plural(broken, 'broken environment')} aside"] if broken else []
     # An environment that another conda is creating looks like one whose creation was interrupted.
     if broken:

@@ -87,7 +87,7 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
         if check is not None:
             plan_text.show_check(out, check, plan)
         sys.stdout.flush()
-    if not output.quiet:
+    if not (output.json and output.quiet):
         _warn(prepared.notices, output)
 
 
@@ -114,11 +114,7 @@ def _show_result(result: PruneResult, output: Output, *, print_json: bool = True
         _show_outcomes(result, output)
     elif print_json:
         print_document(document_of(result))
-    kinds = _OF_RESULT
-    if output.quiet:
-        # Quiet has hidden the cleanup of earlier runs, which may be the only failure.
-        kinds = kinds | {"cut-off-run"} if result.failed else frozenset({"unsettled", "unrecorded"})
-    _warn((notice for notice in result.notices if notice.kind in kinds), output)
+    _warn((notice for notice in result.notices if notice.kind in _OF_RESULT), output)
     if is_github(os.environ):
         annotate((), result.outcomes)
         summarize(result.plan, result.outcomes, dry_run=result.dry_run, check=result.check, shrinkage=result.shrinkage)

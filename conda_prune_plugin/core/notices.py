@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The kind of the notice on a missing environment.
+#: The kind of the notice on a missing environment, and the command that removes it from the registry; with the option
+#: also if its disk may not be mounted.
 MISSING = "missing-environment"
+FIX_REGISTRY, EVEN_UNMOUNTED = "conda prune envs --fix-registry", " --force"
 
 #: The kind of the notice that an unknown environment may soft-link what is removed.
 SOFT_LINKS_POSSIBLE = "soft-links-possible"
@@ -29,6 +31,7 @@ class Notice:
         links.
     stops: it hides something that the user asked for, so nothing is removed without --ignore-unreadable.
     command: the command that helps, if it is not the usual one for notices of this kind.
+    missing_directory: what is missing with an environment, as if a disk were not mounted.
     """
 
     kind: str
@@ -37,3 +40,4 @@ class Notice:
     hides_roots: bool = False
     stops: bool = False
     command: str = ""
+    missing_directory: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.console import Console
 from ..core.envs.environment_use import Environment, Losses, last_evidence, protections
 from ..core.envs.envs_result import EnvsResult
 from ..core.model import Result
+from ..core.notices import EVEN_UNMOUNTED, FIX_REGISTRY
 from ..core.run import Disposal
 from ..core.units import format_age, format_size, plural
 from .terminal.console import (
@@ -25,7 +27,7 @@ from .terminal.tables import Row, show_table
 #: Why lines of a registry are stale.
 _STALE = {
     "gone": "deleted",
-    "away": "missing with the directory above, as if a disk were not mounted (--force removes these too)",
+    "away": "missing, and so is the directory of each; its disk may not be mounted",
     "no-environment": "not an environment",
 }
 
@@ -41,13 +43,16 @@ _LISTED = 20
 NO_ACCESS_TIMES = "  ? unknown: its file system keeps no access times"
 
 
-def show_environments(out: Console, result: EnvsResult, *, whole: bool, quiet: bool) -> None:
-    """Print the environments with their evidence, stale lines, and what is about to go; `whole` leaves out nothing."""
+def show_environments(out: Console, result: EnvsResult, *, whole: bool, quiet: bool, registry: bool = True) -> None:
+    """Print the environments with their evidence, stale lines of registries, and what is about to go.
+
+    `whole` leaves out nothing; without `registry` stale lines are.
+    """
     if result.remove:
         _show_removal(out, result, whole=whole, quiet=quiet)
     elif result.fix is None:
         _show_list(out, result, whole=whole)
-    if not quiet and (result.fix is not None or not result.remove):
+    if registry and not quiet and (result.fix is not None or not result.remove):
         _show_stale(out, result, whole=whole)
 
 
@@ -168,19 +173,28 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
         print_line(out, and_more(unlisted))
     freed = format_size(result.released)
     if backup:
-        out.print(f"This frees {freed} once purged. Until then their packages stay in the caches.")
+        them = "it" if len(ranked) == 1 else "them"
+        out.print(f"This frees {freed} once purged. Until then the packages in use by {them} stay in the caches.")
         return
     later = result.reclaimable_then - result.reclaimable
     out.print(f"This frees {freed}.{f' `conda prune` then frees {format_size(later)} more.' if later > 0 else ''}")
+    # Right above the question, because nothing brings these back.
+    if count := sum(losses.files for _, losses in ranked):
+        size = format_size(sum(losses.size for _, losses in ranked))
+        largest = [
+            (of, os.path.join(environment.path, path) if len(ranked) > 1 else path)
+            for environment, losses in ranked
+            for path, of in losses.largest
+        ]
+        names = [path for _, path in sorted(largest, reverse=True)[:_NAMED]]
+        more = f" and {count - len(names):,} more" if count > len(names) else ""
+        files = plural(count, "file")
+        print_line(out, f"This also deletes {files} ({size}) that can't be restored: {', '.join(names)}{more}")
 
 
 def _losses_text(losses: Losses) -> Iterable[str]:
     for name, why, size in losses.packages:
         yield f"can't be rebuilt: {name} ({format_size(size)}): {why}"
-    if losses.files:
-        yield f"can't be rebuilt: {plural(losses.files, 'file')} of no package ({format_size(losses.size)}), such as"
-        for path, size in losses.largest[:_NAMED]:
-            yield f"  {path} ({format_size(size)})"
 
 
 def _show_stale(out: Console, result: EnvsResult, *, whole: bool) -> None:
@@ -197,32 +211,43 @@ def _show_stale(out: Console, result: EnvsResult, *, whole: bool) -> None:
                     print_unbroken(out, f"    {prefix}")
             elif prefixes:
                 print_line(out, f"  {len(prefixes):,} {words}: {listed(prefixes, _NAMED, hint=SHOWS_ALL)}")
-        if result.fix is None:
+        kinds = {why for _, why in stale}
+        if result.fix is None and kinds != {"away"}:
             out.print("Clean up the registry:")
-            print_command(out, "conda prune envs --fix-registry")
+            print_command(out, FIX_REGISTRY)
+        elif result.fix is None:
+            out.print("If you deleted them:")
+            print_command(out, FIX_REGISTRY + EVEN_UNMOUNTED)
 
 
-def show_changes(out: Console, err: Console, result: EnvsResult, *, quiet: bool) -> None:
-    """Print what was not done and why, then what was done (not if `quiet`)."""
+def show_changes(out: Console, err: Console, result: EnvsResult, *, quiet: bool, dry_run: bool = False) -> None:
+    """Print what was not done and why, then what was done or would be in a `dry_run` (not if `quiet`)."""
     for outcome in result.outcomes:
         if outcome.result in (Result.SKIPPED, Result.FAILED):
             print_problem(err, outcome.result.value, f"{outcome.path}: {outcome.error}")
-    for line in () if quiet else _changes(result):
+    for line in () if quiet else (*_registry_changes(result, dry_run=dry_run), *_changes(result)):
         print_unbroken(out, line)
 
 
-def _changes(result: EnvsResult) -> Iterable[str]:
-    if result.copies and result.fix:
-        count = sum(map(len, result.fix.values()))
-        yield f"Removed {plural(count, 'line')} from the registry. The old one is {result.copies[0]}"
+def _registry_changes(result: EnvsResult, *, dry_run: bool) -> Iterable[str]:
+    if result.fix and (result.copies or dry_run):
+        lines = plural(sum(map(len, result.fix.values())), "line")
+        yield f"{'Would remove' if dry_run else 'Removed'} {lines} from environments.txt."
+        if result.copies:
+            yield "Saved the old file as:"
+            yield f"    {result.copies[0]}"
     if result.fix is not None:
         fixed = {prefix for prefixes in result.fix.values() for prefix in prefixes}
         left = {prefix: why for stale in result.stale.values() for prefix, why in stale if prefix not in fixed}
         if away := sum(why == "away" for why in left.values()):
             lines = plural(away, "line")
-            yield f"Kept {lines} of environments whose disk may not be mounted (--force removes them too)."
+            yield f"Kept {lines} of environments whose disk may not be mounted. If you deleted them:"
+            yield f"    {FIX_REGISTRY}{EVEN_UNMOUNTED}"
         if not (fixed or left or result.remove):
             yield "Nothing to fix."
+
+
+def _changes(result: EnvsResult) -> Iterable[str]:
     done = [outcome for outcome in result.outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
     if not done or result.run is None:
         return

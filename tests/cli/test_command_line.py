@@ -87,6 +87,16 @@ def test_quiet_is_silent(unused: Machine) -> None:
     assert not unused.entry("unused-1-0").exists()
 
 
+def test_quiet_shows_warnings_and_nothing_else(unused: Machine) -> None:
+    unused.registry.parent.mkdir(exist_ok=True)
+    unused.registry.write_text("/does/not/exist\n")
+
+    quiet, loud = unused.prune("--quiet", "--dry-run"), unused.prune("--dry-run")
+
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", loud.err)
+    assert "/does/not/exist" in quiet.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -409,7 +409,7 @@ def test_hundreds_of_stale_lines_are_one_warning_with_a_command_and_json_has_eac
             continue
         told = answer.err.splitlines()
         assert [line for line in told if "600" in line], command
-        assert "    conda prune envs --fix-registry" in told
+        assert "    conda prune envs --fix-registry --force" in told
         assert len(told) < 8
     listed = machine.run("prune", "envs")
     assert len(listed.out.splitlines()) < 20

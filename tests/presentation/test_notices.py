@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from conda_prune_plugin.core.notices import Notice
+from conda_prune_plugin.core.notices import EVEN_UNMOUNTED, FIX_REGISTRY, MISSING, Notice
 from conda_prune_plugin.presentation.github import annotate
 from conda_prune_plugin.presentation.terminal.notice_groups import _GROUPS, first_of, grouped
 
@@ -27,6 +29,16 @@ def test_few_of_a_kind_and_all_of_one_that_has_nothing_in_common_are_shown_each(
     few, different = notices("missing-environment", 3), notices("removal", 10)
 
     assert [shown.message for shown in grouped([*few, *different])] == [item.message for item in (*few, *different)]
+
+
+@pytest.mark.parametrize("deleted", [0, 1])
+def test_missing_environments_come_with_the_command_that_removes_their_lines(deleted: int) -> None:
+    away = [replace(item, missing_directory="/disk") for item in notices(MISSING, 9)]
+
+    (shown,) = grouped([*away, *notices(MISSING, deleted)])
+
+    assert shown.command == FIX_REGISTRY + EVEN_UNMOUNTED * (not deleted)
+    assert ("/disk" in shown.message) == (not deleted)
 
 
 def test_github_gets_one_annotation_for_many_of_a_kind(capsys: pytest.CaptureFixture[str]) -> None:

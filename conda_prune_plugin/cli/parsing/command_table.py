@@ -151,7 +151,9 @@ or a duplicate of another.
 --remove first exports what is needed to rebuild the environment, then deletes
 it. With --backup it moves the environment aside instead. `conda prune restore`
 undoes both. The base environment is never removed. Environments that are
-active, frozen, running or referred to are removed only with --force.
+active, frozen, running, referred to, or hold your work are removed only with
+--force, which keeps that work. Up to 3 other files that no package brought are
+deleted for good; they are named before the question.
 """,
         """\
 examples:

@@ -141,8 +141,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         _option(
             "--force",
             "envs",
-            "Also remove environments that are active, frozen, running, referred to, or hold files of your own. With "
-            "--fix-registry: also remove lines for missing disks. Never the base environment.",
+            "Also remove environments that are active, frozen, running, referred to, or hold your work: a git "
+            "repository, files older than the environment, or more than 3 files of no package. `conda prune restore` "
+            "restores that work. With --fix-registry: also remove lines for missing disks. Never the base environment.",
         ),
         _option("--prune", "envs", "Prune the caches afterwards. (Asks by default; with --yes the default is no.)"),
         _option(

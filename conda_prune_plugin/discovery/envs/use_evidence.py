@@ -19,7 +19,7 @@ from ...core.usage.usage_report import EnvironmentUsage
 from ...failures import suppress
 from ..clients.conda import Settings
 from ..clients.installations import is_root_prefix, root_prefixes
-from ..roots.conda_meta import has_history, is_environment, is_without_meta, package_files
+from ..roots.conda_meta import has_history, is_environment, is_without_meta, missing_directory, package_files
 from ..roots.environments_txt import registered_prefixes
 from ..system.deep_paths import real_path
 from ..system.safe_read import read_regular
@@ -178,5 +178,4 @@ def _stale(prefix: str) -> str | None:
             return None
     if failures.isdir(prefix) or failures.isfile(prefix):
         return NO_ENVIRONMENT
-    # If the directory above is missing too, its disk may not be mounted.
-    return AWAY if failures.islink(prefix) or not failures.isdir(os.path.dirname(prefix)) else GONE
+    return GONE if missing_directory(prefix) is None else AWAY

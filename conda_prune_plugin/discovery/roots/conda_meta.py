@@ -20,7 +20,7 @@ from ... import failures
 from ...core.dist_names import is_dist_name
 from ...core.layout import META
 from ...core.model import Root, RootState
-from ...core.notices import MISSING, Notice
+from ...core.notices import EVEN_UNMOUNTED, FIX_REGISTRY, MISSING, Notice
 from ...failures import suppress
 from ..clients.archive_names import entry_names
 from ..system.safe_read import dist_of, read_object
@@ -114,11 +114,24 @@ def is_environment(prefix: str) -> bool:
 
 def missing_notice(prefix: str) -> Notice:
     """Return the notice on an environment that is not there."""
+    directory, command = missing_directory(prefix), FIX_REGISTRY
+    also = disk = ""
+    if directory is not None:
+        command += EVEN_UNMOUNTED
+        also, disk = f", and so is {directory}", " Its disk may not be mounted."
     message = (
-        f"Environment {prefix} is registered but missing, so packages it soft-links are not protected. "
-        "Mount its disk first, name its new place with --root if you moved it, or ignore this if you deleted it."
+        f"Environment {prefix} is registered but missing{also}.{disk} Packages it soft-links are not protected. "
+        f"If you moved it, name its new place with --root. If you deleted it: `{command}`"
     )
-    return Notice(MISSING, message, prefix, hides_roots=True)
+    return Notice(MISSING, message, prefix, hides_roots=True, command=command, missing_directory=directory or "")
+
+
+def missing_directory(prefix: str) -> str | None:
+    """Return what is missing with an environment, so that its disk may not be mounted; None if it was deleted."""
+    if failures.islink(prefix):
+        return failures.realpath(prefix)
+    directory = os.path.dirname(prefix)
+    return None if failures.isdir(directory) else directory
 
 
 def _without_records(prefix: str, name: str | None, error: OSError) -> tuple[Root, tuple[Notice, ...]]:

@@ -16,8 +16,8 @@ from ...presentation.terminal.notice_groups import first_of
 
 #: What to do about hidden environments, by the kind of the notice.
 _HINTS = {
-    MISSING: "Mount its disk, or name its new place with --root if you moved it, or clean up the registry with `conda "
-    "prune envs --fix-registry` if you deleted it",
+    MISSING: "Mount its disk, or name its new place with --root if you moved it, or clean up the registry if you "
+    "deleted it",
     UNREGISTERED: "Set register_envs to true once all environments are registered",
 }
 

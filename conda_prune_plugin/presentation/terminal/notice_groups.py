@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ... import failures
-from ...core.notices import Notice
+from ...core.notices import EVEN_UNMOUNTED, FIX_REGISTRY, MISSING, Notice
 
 #: So many notices of one kind are shown one by one; of more, so many are named.
 _FEW = 3
@@ -22,10 +22,10 @@ class Shown:
 
 #: For each kind that may be frequent: what happened, with `{}` for the count, what to do next, and the command.
 _GROUPS = {
-    "missing-environment": (
+    MISSING: (
         "{} registered environments are missing, so packages they soft-link are not protected",
-        "Mount their disks first, or name their new places with --root. If you deleted them, clean up the registry:",
-        "conda prune envs --fix-registry",
+        "If you moved them, name their new places with --root. If you deleted them:",
+        FIX_REGISTRY,
     ),
     "unreadable-environment": (
         "{} environments can't be read, so packages they soft-link are not protected",
@@ -120,6 +120,19 @@ def first_of(notices: Iterable[Notice], kind: str) -> str:
 
 def _as_one(kind: str, alike: list[Notice]) -> Shown:
     what, advice, command = _GROUPS[kind]
+    if kind == MISSING and all(notice.missing_directory for notice in alike):
+        directories = list(dict.fromkeys(notice.missing_directory for notice in alike))
+        missing, disks = f"is {directories[0]}", "Its disk"
+        if len(directories) > 1:
+            missing, disks = f"are their {len(directories):,} directories, such as {directories[0]}", "Their disks"
+        return Shown(
+            f"{len(alike):,} registered environments are missing, and so {missing}. {disks} may not be mounted. "
+            "If you deleted them:",
+            FIX_REGISTRY + EVEN_UNMOUNTED,
+        )
+    if kind == MISSING:
+        # The command of those that were deleted comes first.
+        alike = sorted(alike, key=lambda notice: bool(notice.missing_directory))
     named = ", ".join(notice.path for notice in alike[:_FEW])
     rest = f"{len(alike) - _FEW:,} more (--json lists all)"
     return Shown(
