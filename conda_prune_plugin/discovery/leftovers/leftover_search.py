@@ -35,7 +35,7 @@ _THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look at, besides what bears the name of a leftover and what nothing references.
+    """What to look at, besides files with the name of a leftover and unreferenced packages.
 
     everything: what is referenced too. contents: look into packages, not only at names. hashes: read all contents.
     repair: look for the archives of what is damaged and in use.
