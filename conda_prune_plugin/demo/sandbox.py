@@ -1,4 +1,4 @@
-"""A place of its own for real conda: home, caches, environments and settings, all below one directory."""
+"""A sandbox for real conda: home, caches, environments and settings, all below one directory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Of the caller's variables only these may reach conda: the others could lead it out of the sandbox.
+#: The caller's variables that conda gets. Others could lead it out of the sandbox.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Runs conda commands that see nothing of the machine but the interpreter."""
+    """Runs conda commands that see nothing of the machine but the Python interpreter."""
 
     directory: Path
 
@@ -44,12 +44,12 @@ class Sandbox:
         """Make the directories and the configuration file."""
         for directory in (self.home, self.cache, self.envs):
             directory.mkdir(parents=True, exist_ok=True)
-        # Without it conda takes a cache for read-only.
+        # Without it conda considers a cache read-only.
         (self.cache / "urls.txt").touch()
         (self.directory / "condarc").write_text("{}\n")
 
     def environ(self, **changes: str) -> dict[str, str]:
-        """Return the environment variables for a command in here."""
+        """Return the environment variables of a command in the sandbox."""
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return {
             **passed_on,
@@ -64,17 +64,17 @@ class Sandbox:
             "CONDA_REPORT_ERRORS": "false",
             "CONDA_NOTIFY_OUTDATED_CONDA": "false",
             "CONDA_OFFLINE": "true",
-            # Looking for a graphics card takes a process of its own.
+            # Detecting a graphics card takes a process of its own.
             "CONDA_OVERRIDE_CUDA": "",
-            # Other installers on this machine do not use these caches (`system.processes`).
+            # Other installers on this machine don't use these caches (`system.processes`).
             "CONDA_PRUNE_SANDBOX": str(self.directory),
             **changes,
         }
 
     def write_shell(self) -> Path:
-        """Write a script that runs what it is given, or else a shell, in here; return its path.
+        """Write a script that runs its arguments, or else a shell, in the sandbox; return its path.
 
-        The command ``conda`` is there the conda that runs here, which may have no such command otherwise.
+        Its command ``conda`` is the conda of this process, which may have no command otherwise.
         """
         commands = self.directory / "bin"
         commands.mkdir(exist_ok=True)

@@ -1,7 +1,8 @@
-"""The demonstration: real conda fills a cache, `conda clean` and `conda prune` say what could go, and it goes.
+"""The demonstration: real conda fills a cache, `conda clean` and `conda prune` show their plans, and it is pruned.
 
-``python -m conda_prune_plugin.demo.story DIRECTORY`` tells it in a process of its own, whose environment variables
-lead conda to the sandbox in DIRECTORY and nowhere else.
+``python -m conda_prune_plugin.demo.story DIRECTORY`` tells the story in a process of its own, whose environment
+variables keep conda inside the sandbox in DIRECTORY. conda runs in that process, because a new one for each command
+would take three times as long.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ def packages() -> tuple[Package, ...]:
 
 
 class Story:
-    """Runs conda in this process, one command after the other, and prints what matters of it."""
+    """Runs conda in this process, one command after the other, and prints what matters."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     def tell(self) -> int:
-        """Tell it all; return 0 if everything in it came true."""
+        """Tell the story; return 0 if everything in it came true."""
         self._sandbox.create()
         channel = build_channel(self._sandbox.directory / "channel", packages())
         source = ("--override-channels", "-c", channel)
@@ -91,7 +92,7 @@ class Story:
         command = ("prune", "--min-age", "0", "--yes")
         print("$ conda", *command, flush=True)
         code = main(command)
-        # Below it lies only the receipt.
+        # Only the receipt lies below it.
         receipt = _allocated(self._sandbox.cache / ".conda-prune")
         freed = size_before - (_allocated(self._sandbox.cache) - receipt)
         left = [item["dist"] for item in self._json("prune", "--min-age", "0", "--dry-run")["remove"]]

@@ -273,7 +273,7 @@ def test_killed_while_it_makes_room_the_next_run_completes_it(tmp_path: Path, co
             again = run_traced(full.sandbox, arguments)
 
             done = "goes" not in full.there() if command == "envs" else False
-            assert again.code == 0 or (done and "no environment" in again.output), f"{injection}: {again.output}"
+            assert again.code == 0 or (done and "No environment" in again.output), f"{injection}: {again.output}"
             full.require_nothing_half_there()
             if command == "envs":
                 # A receipt that found no room waits for the run after that.

@@ -186,7 +186,7 @@ def test_an_environment_that_is_not_there_is_an_error_that_names_it(empty: Machi
 
     assert answer.code == 1
     assert answer.json["exception_name"] == "NoSuchEnvironmentError"
-    assert f"no environment {name}" in answer.json["message"]
+    assert f"No environment {name}" in answer.json["message"]
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 140])
