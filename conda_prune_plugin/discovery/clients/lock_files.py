@@ -20,7 +20,7 @@ import sys
 
 from ...core.layout import LOCK_SUFFIX
 from ...failures import suppress
-from ..system.privileges import user
+from ..system.privileges import own_user
 from .archive_names import archive_dist
 
 try:
@@ -77,7 +77,7 @@ def holder(path: str) -> str | None:
 
 def _lives(pid: int) -> bool:
     try:
-        if user() is None:
+        if own_user() is None:
             import psutil
 
             # Windows would end a process that is asked for by a signal.

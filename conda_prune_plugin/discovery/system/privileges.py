@@ -17,19 +17,19 @@ from ... import failures
 _ALL = 2**32 - 1
 
 
-def user() -> int | None:
+def own_user() -> int | None:
     """Return the number of the user that this process acts as, None where files have no owners (Windows)."""
     return os.geteuid() if hasattr(os, "geteuid") else None
 
 
 def is_root_to_all() -> bool:
     """Return whether this process is root, and nothing is out of its reach."""
-    return user() == 0 and strangers() is None
+    return own_user() == 0 and strangers() is None
 
 
 def is_root_to(status: os.stat_result) -> bool:
     """Return whether this process is root to a file with this status: its owner and permissions prevent nothing."""
-    if user() != 0:
+    if own_user() != 0:
         return False
     unknown = strangers()
     return unknown is None or (status.st_uid != unknown[0] and status.st_gid != unknown[1])
