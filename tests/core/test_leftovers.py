@@ -80,6 +80,14 @@ def test_what_nothing_keeps_goes_with_all_that_is_known_of_it(of: str | None) ->
     )
 
 
+def test_a_leftover_is_removed_whichever_parts_of_packages_are_selected() -> None:
+    for leftover in (_leftover(), _trash()):
+        decision = _decide(leftover, kinds=frozenset({PartKind.ARCHIVE}))
+
+        assert isinstance(decision, Remove)
+        assert decision.parts == leftover.entry.parts
+
+
 def test_links_from_somewhere_unknown_keep_what_environments_may_have_been_linked_from() -> None:
     detail = (
         "1 file with hard links from an unknown place, probably an environment that was not found: "
