@@ -142,6 +142,9 @@ def test_a_soft_link_keeps_a_leftover_though_no_record_names_it() -> None:
     assert _words(_leftover(linked=("/envs/a", "/envs/c")), ROOTS)[0] == linked
     assert len(_words(_leftover(linked=("/envs/a", "/envs/c")), ROOTS)) == 3
     assert _words(_trash(linked=("/envs/c",), lacking=("/envs/c",))) == [linked, lacking]
+    # A record is of the package, and says nothing of the trash.
+    trash = ("environment", "used by /envs/a, which has no record of it", "/envs/a")
+    assert _words(_trash(linked=("/envs/a",)), ROOTS) == [trash]
 
 
 @pytest.mark.parametrize(
