@@ -9,18 +9,18 @@ Importing this module makes ``import conda`` work: it takes the installed conda,
 and raises `ModuleNotFoundError` if there is neither. conda's configuration is read once in a process.
 
 Sizes are in bytes, ages and times to wait in seconds, points in time in seconds since the epoch, paths are `str`.
-Options and results are frozen values. Whatever is refused or fails is a `PruneError`: its `message` names the thing,
-its `hint` says what to do. What is survived, an error of the disk too, is a `Notice` in the result. Nothing is printed,
-and nobody is asked; progress is not shown. One call at a time: notices of the disk belong to the process.
+Options and results are frozen values. A refusal or a failure is a `PruneError`: its `message` names the thing, its
+`hint` says what to do. Everything less, also an error of the disk, is a `Notice` in the result. Nothing is printed or
+asked, and no progress is shown. Make one call at a time, because errors of the disk are collected for the process.
 
-``docs/python-api.md`` says which of this stays as it is.
+``docs/python-api.md`` says what may change.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any, TypeVar, cast
@@ -40,7 +40,6 @@ from .discovery.clients.conda_context import load_configuration
 from .discovery.clients.conda_specs import require_specs
 from .discovery.leftovers.leftover_search import Search
 from .errors import (
-    CondaError,
     CondaRefusedError,
     LockTimeoutError,
     NoSuchDirectoryError,
@@ -53,8 +52,7 @@ from .errors import (
     SystemRefusedError,
     UnreadableEnvironmentError,
     UsageError,
-    is_of_configuration,
-    refused_by_conda,
+    conda_refusals,
     refused_by_system,
 )
 from .operations.interaction import Interaction, Output, interacting
@@ -129,9 +127,9 @@ __all__ = [
 
 
 def configured_options(**values: Any) -> PruneOptions:
-    """Return options in which what is left out is what the settings in ``.condarc`` and the environment say.
+    """Return options with these values, and for all others the settings in ``.condarc`` and the environment.
 
-    Raises `SettingError` for a wrong setting, `TypeError` for an option that there is not.
+    Raises `SettingError` for an invalid setting, `TypeError` for an unknown option.
     """
     from .cli.parsing.arguments import configured_options as from_settings
 
@@ -143,26 +141,26 @@ def discover(options: PlanOptions | None = None) -> Inventory:
     """Find caches, their entries, and the roots that keep them. Nothing is written.
 
     Returns an `Inventory`: `caches`, each with its `entries`; `roots`, each with the `dists` that it names; `notices`.
-    Of the options those count that say where to look and what stays.
+    Only options that say where to look and what to keep matter.
 
-    Raises `UsageError`, `NoSuchDirectoryError`, or another `PruneError` for what the options name and is not there.
+    Raises `UsageError`, `NoSuchDirectoryError`, or another `PruneError` for something that the options name and that is
+    missing.
     """
     from .discovery.inventory import discover as find
 
     options = _checked(options or PlanOptions())
     with _silent() as interaction:
-        inventory = find(options.request, interaction.reporter.phase("")).inventory
-        return replace(inventory, notices=_with_failures(inventory.notices))
+        return _complete(find(options.request, interaction.reporter.phase("")).inventory)
 
 
 def plan(options: PruneOptions | None = None) -> PreparedPrune:
     """Discover, and decide on every entry and leftover. Nothing is written.
 
-    Without options everything unused goes, as with ``conda prune --no-backup`` and no settings; `configured_options`
-    gives what the settings say.
+    Without options everything unused is to be removed, as with ``conda prune --no-backup`` and no settings;
+    `configured_options` applies the settings.
 
     Returns a `PreparedPrune`. Its `plan` has `remove` and `keep`, each decision with its `reasons`, and `reclaimable`,
-    the bytes that the file system gives back; its `notices` are what to know before `execute`.
+    the bytes that removing would free; its `notices` are what to know before `execute`.
 
     Raises as `discover` does.
     """
@@ -170,16 +168,14 @@ def plan(options: PruneOptions | None = None) -> PreparedPrune:
 
     options = _checked(options or PruneOptions())
     with _silent() as interaction:
-        prepared = prepare(options, interaction)
-        notices = _with_failures(prepared.notices)
-        return replace(prepared, notices=notices, failed=prepared.failed or bool(failures.noted()))
+        return _complete(prepare(options, interaction))
 
 
 def execute(prepared: PreparedPrune) -> PruneResult:
-    """Carry out a plan: finish what earlier runs left, remove, and purge backups that are old enough.
+    """Carry out a plan: complete earlier runs, remove, and purge backups that are old enough.
 
-    Each decision is checked again right before it is carried out; what is in use by then stays. With `Disposal.BACKUP`
-    nothing is freed until the run is purged.
+    Each decision is checked again right before it is carried out; what is in use by then is kept. `Disposal.BACKUP`
+    frees nothing until the run is purged.
 
     Returns a `PruneResult`: `outcomes`, one for each decision to remove, with `freed` bytes measured; `left`, the run
     by whose `id` `restore` undoes it, if it can be undone; `failed` and `interrupted`. `exit_code` is the command's.
@@ -198,8 +194,7 @@ def execute(prepared: PreparedPrune) -> PruneResult:
         if prepared.changes:
             check_may_run(prepared)
             prepared = _with_earlier_finished(prepared)
-        result = prepared.unchanged if prepared.output.dry_run else carry_out(prepared)
-        return replace(result, notices=_with_failures(result.notices), failed=result.failed or bool(failures.noted()))
+        return _complete(prepared.unchanged if prepared.output.dry_run else carry_out(prepared))
 
 
 def usage(options: UsageOptions | None = None) -> UsageResult:
@@ -210,35 +205,31 @@ def usage(options: UsageOptions | None = None) -> UsageResult:
 
     Raises as `discover` does, and `NoSuchEnvironmentError`.
     """
-    from .discovery.inventory import begin
-    from .discovery.system.worker import WorkerPool
     from .operations.prune.measure_usage import measure_usage
 
     options = _checked(options or UsageOptions())
-    with _silent() as interaction, WorkerPool(at_once=False) as workers:
-        result = measure_usage(options, interaction.reporter, begin(workers))
-        return replace(result, notices=_with_failures(result.notices))
+    with _silent() as interaction:
+        return _complete(measure_usage(options, interaction.reporter))
 
 
 def list_runs(options: RestoreOptions | None = None) -> RunList:
-    """List what can be restored, the oldest run first. Nothing is written.
+    """List the runs that can be restored, the oldest first. Nothing is written.
 
     Returns a `RunList`: its `runs` have an `id`, the `dists` to restore and the bytes `stored`.
 
-    Raises `NoSuchDirectoryError`, or another `PruneError` for what the options name and is not there.
+    Raises `NoSuchDirectoryError`, or another `PruneError` for something that the options name and that is missing.
     """
     from .operations.runs.run_store import list_runs as find
 
     options = _checked(options or RestoreOptions())
     with _silent():
-        found = find(options)
-        return replace(found, notices=_with_failures(found.notices))
+        return _complete(find(options))
 
 
 def restore(options: RestoreOptions, *, dry_run: bool = False) -> RestoreResult:
-    """Put back what a run removed, or with `dry_run` only say what it would be. Nothing is ever overwritten.
+    """Restore what a run removed, or with `dry_run` only return what would be restored. Nothing is overwritten.
 
-    What was deleted is fetched from where it came, unless conda is offline.
+    Deleted packages are downloaded again, unless conda is offline.
 
     Returns a `RestoreResult`: `entries`, what was to be restored; `outcomes`, what became of each; `failed`.
 
@@ -248,34 +239,26 @@ def restore(options: RestoreOptions, *, dry_run: bool = False) -> RestoreResult:
 
     options = _checked(options)
     if options.run is None:
-        raise UsageError("run has to be given.", hint="Give the id of a run, or `last`; `list_runs` gives them all.")
+        raise UsageError("run is required.", hint="Give the id of a run, or `last`; `list_runs` lists them.")
     with _silent(yes=True, dry_run=dry_run) as interaction:
-        result = restore_run(options, interaction)
-        return replace(result, notices=_with_failures(result.notices), failed=result.failed or bool(failures.noted()))
+        return _complete(restore_run(options, interaction))
 
 
 @contextmanager
 def _silent(*, yes: bool = False, dry_run: bool = False) -> Iterator[Interaction]:
-    """Begin a call that shows and asks nothing; what conda or the system refuses becomes a `PruneError`."""
+    """Begin a call that shows and asks nothing; errors of conda or the system become a `PruneError`."""
     failures.begin()
     try:
-        load_configuration()
-        with interacting(Output(json=True, dry_run=dry_run, yes=yes, quiet=True, verbosity=0)) as interaction:
-            yield interaction
-    except PruneError:
-        raise
-    except CondaError as error:
-        raise refused_by_conda(error) from error
-    except (AttributeError, TypeError) as error:
-        if not is_of_configuration(error):
-            raise
-        raise refused_by_conda(error) from error
+        with conda_refusals():
+            load_configuration()
+            with interacting(Output(json=True, dry_run=dry_run, yes=yes, quiet=True, verbosity=0)) as interaction:
+                yield interaction
     except OSError as error:
         raise refused_by_system(error) from error
 
 
 def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
-    """Finish what earlier runs left in caches and beside environments, which a plan must not."""
+    """Complete earlier runs in caches and beside environments, which planning must not."""
     from .discovery.clients.conda import conda_settings
     from .operations.prune.prepare_prune import places_with_state
     from .operations.runs.unfinished_runs import finish_runs
@@ -291,16 +274,21 @@ def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
     return replace(prepared, notices=(*others, *finished.notices), failed=failed)
 
 
-def _with_failures(notices: Iterable[Notice]) -> tuple[Notice, ...]:
-    """Return notices with those on the places where the disk has failed and that none of them names."""
-    notices = tuple(notices)
-    mark_as_shown(notices)
-    return (*notices, *unreported_failures())
+_Result = TypeVar("_Result", Inventory, PreparedPrune, PruneResult, UsageResult, RunList, RestoreResult)
+
+
+def _complete(result: _Result) -> _Result:
+    """Return a result with notices on disk errors that none of its own names; they are failures too."""
+    mark_as_shown(result.notices)
+    notices = (*result.notices, *unreported_failures())
+    if isinstance(result, (PreparedPrune, PruneResult, RestoreResult)):
+        return replace(result, notices=notices, failed=result.failed or bool(failures.noted()))
+    return replace(result, notices=notices)
 
 
 _Options = TypeVar("_Options", PlanOptions, PruneOptions, UsageOptions, RestoreOptions)
 
-#: Options that are about what only the command line does.
+#: Options for the command line only.
 _FOREIGN = ("preset", "html", "export")
 
 #: Options that are package specifications.
@@ -308,7 +296,7 @@ _SPECS = ("keep", "only", "configured_keep")
 
 
 def _checked(options: _Options) -> _Options:
-    """Return options of which all make sense. Raises `UsageError`, naming the field."""
+    """Return options that make sense. Raises `UsageError`, naming the field."""
     for field in fields(options):
         name, value = field.name, getattr(options, field.name)
         if problem := _problem(name, value, several=str(field.type).startswith("tuple")):
@@ -318,10 +306,10 @@ def _checked(options: _Options) -> _Options:
         if to_directory != (options.disposal is Disposal.ARCHIVE) or not os.path.isabs(options.destination or os.sep):
             raise UsageError(
                 f"destination={options.destination!r} does not fit disposal={str(options.disposal)!r}.",
-                hint="Disposal.ARCHIVE needs the absolute path of a directory, and nothing else has one.",
+                hint="Disposal.ARCHIVE needs the absolute path of a directory; other disposals need no destination.",
             )
     if isinstance(options, PlanOptions) and Target.ALL_TARBALLS in options.targets:
-        # An archive goes only where what was extracted from it is whole.
+        # An archive is removed only if its extracted directory is complete, which has to be checked.
         return replace(options, search=replace(options.search, everything=True))
     return options
 
@@ -329,14 +317,14 @@ def _checked(options: _Options) -> _Options:
 def _problem(name: str, value: object, *, several: bool) -> str | None:
     """Return what is wrong with the value of an option, None if it makes sense; `several`: it is a tuple of texts."""
     if name in _FOREIGN and value is not None:
-        return "it belongs to the command line"
+        return "it is for the command line only"
     if isinstance(value, (int, float)) and not isinstance(value, (bool, Target)) and not 0 <= value < math.inf:
         return "it has to be a number from 0"
-    texts = value if several else () if value is None else (value,)
-    if several and (not isinstance(value, tuple) or not all(isinstance(item, str) for item in value)):
+    if several and (not isinstance(value, tuple) or not all(isinstance(text, str) for text in value)):
         return "it has to be a tuple of texts"
-    try:
-        require_specs(cast("tuple[str, ...]", texts) if name in _SPECS else ())
-    except ValueError as error:
-        return str(error.args[0])
+    if name in _SPECS and value is not None:
+        try:
+            require_specs(cast("tuple[str, ...]", value if several else (value,)))
+        except ValueError as error:
+            return str(error.args[0])
     return None

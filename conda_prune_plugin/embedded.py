@@ -17,7 +17,7 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,9 @@ Install conda-prune into an environment with conda, or install it with its own:
 
 
 def activate() -> bool:
-    """Make ``import conda`` work; return whether that took the embedded copy.
+    """Make ``import conda`` work; return True if that took the embedded copy.
 
-    An installed conda is left alone. Raises `ModuleNotFoundError` if there is neither.
+    An installed conda takes precedence. Raises `ModuleNotFoundError` if there is neither.
     """
     if is_embedded():
         return True
@@ -46,7 +46,7 @@ def activate() -> bool:
     directory = _vendored_directory()
     if directory is None:
         raise ModuleNotFoundError("No module named 'conda', and conda-lock, which carries one, is not installed")
-    # What somebody has imported under the long name already is what the short name has to give.
+    # Modules that were imported under the long name already are the same under the short name.
     for name, module in list(sys.modules.items()):
         if name == _VENDORED or name.startswith(f"{_VENDORED}."):
             sys.modules[_short(name)] = module
@@ -57,34 +57,36 @@ def activate() -> bool:
 
 
 def activate_for_commands() -> None:
-    """As `activate`, and ready for what loads conda's plugins."""
+    """Activate conda for a program that loads conda's plugins."""
     if activate():
         _leave_out_conda_lock()
 
 
 def is_embedded() -> bool:
-    """Return whether ``import conda`` gives the embedded copy."""
+    """Return True if ``import conda`` gives the embedded copy."""
     return any(isinstance(finder, _Finder) for finder in sys.meta_path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run conda's command line and return its exit code."""
     try:
-        conda_main = _conda_main()
-        if conda_main is None:
+        try:
+            activate_for_commands()
+        except ModuleNotFoundError:
             sys.stderr.write(_NO_CONDA)
             return 1
+        from conda.cli.main import main as conda_main
+
         return int(conda_main(*(sys.argv[1:] if arguments is None else arguments)) or 0)
     except KeyboardInterrupt:
-        # The command and conda answer those that come to them. What is left is the import of conda, half of the time of
-        # a short command, and a second one while conda answers the first.
+        # Interrupted during the import of conda, half of the time of a short command, or during another Ctrl-C.
         sys.stderr.write("conda-prune: interrupted.\n")
         # `errors.INTERRUPTED`, which can't be imported without conda.
         return 130
 
 
 def main_afresh(arguments: Sequence[str]) -> int:
-    """Run conda's command line as if in a process of its own, which would take longer than most commands."""
+    """Run conda's command line as if in a new process, whose start would take longer than most commands."""
     from conda.base.context import reset_context
     from conda.core.package_cache_data import PackageCacheData
     from conda.core.prefix_data import PrefixData
@@ -95,25 +97,13 @@ def main_afresh(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
-def _conda_main() -> Callable[..., int | None] | None:
-    """Import conda and return its command line; None if there is no conda."""
-    try:
-        activate_for_commands()
-    except ModuleNotFoundError:
-        return None
-    from conda.cli.main import main as conda_main
-
-    found: Callable[..., int | None] = conda_main
-    return found
-
-
 def prune() -> int:
     """The command ``conda-prune``: the same as ``conda prune``."""
     return main(["prune", *sys.argv[1:]])
 
 
 def _vendored_directory() -> str | None:
-    """Return where the embedded conda lies, without importing the package around it."""
+    """Return the directory of the embedded conda, without importing conda-lock."""
     spec = importlib.util.find_spec("conda_lock")
     for location in (spec.submodule_search_locations or ()) if spec else ():
         directory = os.path.join(location, _DIRECTORY)
@@ -123,33 +113,32 @@ def _vendored_directory() -> str | None:
 
 
 def _adapt_to_newer_python() -> None:
-    """Make conda 24.7.1, which was made for Python up to 3.12, run on later ones; newer condas need none of this."""
-    # conda.common.io calls two functions that Python 3.13 has removed; the lock itself does what they did.
+    """Make conda 24.7.1, made for Python up to 3.12, run on later versions. Newer condas don't need this."""
+    # conda.common.io calls two functions that Python 3.13 removed; they acquired and released this lock.
     lock = logging._lock  # type: ignore[attr-defined]  # noqa: SLF001
     logging._acquireLock = lock.acquire  # type: ignore[attr-defined]  # noqa: SLF001
     logging._releaseLock = lock.release  # type: ignore[attr-defined]  # noqa: SLF001
-    # A partial as a class attribute, called through an instance: Python 3.14 would hand it the instance, 3.13 warns.
+    # A partial as a class attribute, called through an instance: Python 3.14 passes the instance, 3.13 warns.
     from conda.gateways.logging import TokenURLFilter
 
     TokenURLFilter.TOKEN_REPLACE = staticmethod(TokenURLFilter.TOKEN_REPLACE)
 
 
 def _leave_out_conda_lock() -> None:
-    """Keep conda from importing conda-lock itself, which takes longer than everything else together."""
+    """Keep conda from importing conda-lock, which takes longer than everything else together."""
     from importlib.metadata import distributions
 
     from conda import deprecations
     from conda.plugins import manager
 
-    # It is a plugin of conda too, of which nothing is needed here.
-    manager.distributions = lambda: (found for found in distributions() if not _is_conda_lock(found))
-    # conda.cli.main_env_list imports this one by its long name, which would import all packages that it lies in.
+    def is_conda_lock(found: Distribution) -> bool:
+        # By its entry points, which conda reads anyway: reading the names of all distributions takes ten times as long.
+        return any(point.group == "conda" and point.value.startswith("conda_lock.") for point in found.entry_points)
+
+    # It is a conda plugin too, but nothing of it is needed here.
+    manager.distributions = lambda: (found for found in distributions() if not is_conda_lock(found))
+    # conda.cli.main_env_list imports this one by its long name, which would import all packages around it.
     sys.modules[f"{_VENDORED}.deprecations"] = deprecations
-
-
-def _is_conda_lock(found: Distribution) -> bool:
-    # By its entry points, which conda reads anyway: to read the names of all distributions takes ten times as long.
-    return any(point.group == "conda" and point.value.startswith("conda_lock.") for point in found.entry_points)
 
 
 def _short(name: str) -> str:
@@ -190,19 +179,19 @@ class _Alias(importlib.abc.Loader):
 
 
 def _is_spawned() -> bool:
-    """Return whether a process that ``multiprocessing`` spawned is importing its parent's main program right now.
+    """Return True if a process spawned by ``multiprocessing`` is importing its parent's main program right now.
 
-    It does that under the name ``__mp_main__`` (multiprocessing.spawn.prepare), which elsewhere is ``__main__`` itself.
+    It does so under the name ``__mp_main__`` (multiprocessing.spawn.prepare), which elsewhere is ``__main__`` itself.
     """
     spawned = sys.modules.get("__mp_main__")
     return spawned is not None and spawned is not sys.modules.get("__main__")
 
 
 if __name__ == "__main__":
-    # As the module that everybody else imports: there must be one `_Finder` only.
+    # As the module that all others import: there must be only one `_Finder`.
     from conda_prune_plugin import embedded  # noqa: PLW0406
 
     sys.exit(embedded.main())
 elif _is_spawned():
-    # conda starts a process to detect CUDA and hands it a function of its own by name.
+    # conda starts a process to detect CUDA, and passes a function by name.
     activate()

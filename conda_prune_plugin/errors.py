@@ -1,13 +1,15 @@
-"""The errors of `conda prune`: a message that names the thing, and a hint what to do."""
+"""The errors of `conda prune`: a message that names the thing, and a hint on what to do."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from conda import CondaError as CondaError  # noqa: PLC0414  # Everybody else takes it from here.
+from conda import CondaError as CondaError  # noqa: PLC0414  # All other modules import it from here.
 
-#: The exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT.
+#: The exit code after Ctrl-C, as in shells: 128 and the number of SIGINT.
 INTERRUPTED = 130
 
 
@@ -17,9 +19,9 @@ def exit_code(*, failed: bool, interrupted: bool) -> int:
 
 
 class PruneError(CondaError):
-    """Refused, or something failed: nothing was changed by what raised it.
+    """A refusal or a failure. Whatever raises it has changed nothing.
 
-    Attributes `hint` and `path` go into the JSON form together with the fields that every document has.
+    Attributes `hint` and `path` are part of the JSON form, with the fields that every document has.
     """
 
     return_code = 1
@@ -37,30 +39,30 @@ class PruneError(CondaError):
         return f"{self.message}\n{self.hint}"
 
     def dump_map(self) -> dict[str, Any]:
-        """Return conda's error form; the hint is a field of its own there."""
+        """Return conda's JSON form of an error, with the hint in a field of its own."""
         return {**super().dump_map(), "message": self.message, "error": f"{type(self).__name__}: {self.message}"}
 
 
 class UsageError(PruneError):
-    """The command line asks for something that makes no sense."""
+    """The command line or the options make no sense."""
 
     return_code = 2
 
 
 class SettingError(UsageError):
-    """A setting in ``.condarc`` or in the environment has a value that makes no sense."""
+    """A setting in ``.condarc`` or in the environment has an invalid value."""
 
 
 class NoSuchDirectoryError(PruneError):
-    """A directory named on the command line does not exist or cannot be read."""
+    """A named directory does not exist or can't be read."""
 
 
 class NoSuchEnvironmentError(PruneError):
-    """A name or a prefix on the command line is none of an environment that is known."""
+    """No known environment has the given name or prefix."""
 
 
 class ProtectedEnvironmentError(PruneError):
-    """An environment that was to be removed is in use, wanted by something else, or must stay."""
+    """An environment that was named for removal is in use, referred to, or must stay."""
 
 
 class ReportError(PruneError):
@@ -72,19 +74,19 @@ class NotACacheError(PruneError):
 
 
 class LockfileError(PruneError):
-    """A lockfile can't be read or understood, so what it names is not known."""
+    """A lockfile can't be read or understood, so the packages that it lists are unknown."""
 
 
 class NoSuchPackageError(PruneError):
-    """No entry of any cache matches what was asked for."""
+    """No package in the caches matches."""
 
 
 class ConfirmationError(PruneError):
-    """Nobody is there to confirm."""
+    """A question can't be asked."""
 
 
 class UnreadableEnvironmentError(PruneError):
-    """An environment, or a place where some may be, can't be read, so what is referenced is not known."""
+    """An environment, or a place where some may be, can't be read, so the packages in use are unknown."""
 
 
 class LockTimeoutError(PruneError):
@@ -92,17 +94,17 @@ class LockTimeoutError(PruneError):
 
 
 class InterruptedByUserError(PruneError):
-    """Ctrl-C, at a question or at a moment when there is nothing to report."""
+    """Ctrl-C, at a question or when there is nothing to report."""
 
     return_code = INTERRUPTED
 
 
 class SystemRefusedError(PruneError):
-    """The operating system failed to do something that nobody was prepared for."""
+    """An error of the operating system that no code expected."""
 
 
 class CondaRefusedError(PruneError):
-    """conda itself failed at something, mostly at its configuration."""
+    """conda itself failed, mostly because of its configuration."""
 
 
 class RunningError(PruneError):
@@ -110,7 +112,7 @@ class RunningError(PruneError):
 
 
 class NoSuchRunError(PruneError):
-    """A run named on the command line has left nothing, or nothing that fits."""
+    """A named run left nothing, or nothing that matches."""
 
 
 class StateError(PruneError):
@@ -118,40 +120,53 @@ class StateError(PruneError):
 
 
 class NoRoomError(StateError):
-    """The disk, or the quota, is too full for even the program's own state."""
+    """The disk or the quota has no room even for the program's own state."""
 
 
 class DemoError(PruneError):
-    """The demonstration could not be set up."""
+    """The sandbox of the demo can't be created."""
 
 
-def is_of_configuration(error: Exception) -> bool:
-    """Return whether conda failed at a value of its configuration: for some it has no error of its own."""
-    module = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    return module == "conda.common.configuration"
+@contextmanager
+def conda_refusals() -> Iterator[None]:
+    """Turn conda's errors into a `CondaRefusedError`, also those that some settings raise in other classes."""
+    try:
+        yield
+    except PruneError:
+        raise
+    except CondaError as error:
+        raise _refused_by_conda(error) from error
+    except (AttributeError, TypeError) as error:
+        if not _is_of_configuration(error):
+            raise
+        raise _refused_by_conda(error) from error
 
 
-def refused_by_conda(error: Exception) -> PruneError:
-    """Return an error of conda's own in the form of ours."""
+def _is_of_configuration(error: Exception) -> bool:
+    modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return modules[-1] == "conda.common.configuration"
+
+
+def _refused_by_conda(error: Exception) -> CondaRefusedError:
     from conda.common.configuration import ConfigurationError
 
-    hint = "What was begun the next run finishes or takes back."
-    if isinstance(error, ConfigurationError) or is_of_configuration(error):
-        hint = "`conda config --show-sources` shows what conda is configured to do, and where that is written."
-    # On one line: conda's messages have several.
+    hint = "The next run completes or rolls back whatever was unfinished."
+    if isinstance(error, ConfigurationError) or _is_of_configuration(error):
+        hint = "`conda config --show-sources` shows conda's settings, and the file of each."
+    # conda's messages have several lines.
     message = " ".join(str(error).split())
     return CondaRefusedError(f"conda failed: {type(error).__name__}: {message}", hint=hint)
 
 
-def refused_by_system(error: OSError) -> PruneError:
-    """Return an error of the operating system that nothing was prepared for in the form of ours."""
+def refused_by_system(error: OSError) -> SystemRefusedError:
+    """Return an error of the operating system in the form of ours."""
     return SystemRefusedError(
-        f"The system refused something: {reason(error)}.",
-        hint="Nothing is lost: what was not deleted is at its place, or the next run puts it back.",
+        f"The operating system reported an error: {reason(error)}.",
+        hint="Nothing is lost: whatever was not deleted is still there, or the next run puts it back.",
     )
 
 
 def reason(error: OSError) -> str:
-    """Return what an error says, with the path that it is about."""
+    """Return the text of an error, with the path that it is about."""
     where = f" ({error.filename})" if isinstance(error.filename, str) else ""
     return f"{error.strerror or error}{where}"

@@ -1,9 +1,9 @@
 """Disk errors that a command survives: noted where they are caught, reported at the end with exit code 1.
 
-A listing, a status or a file that can't be had is survived nearly everywhere: what can't be seen is kept. If it is
-missing, or closed to this user, that is all there is to say. If the disk fails, the user asked for an answer and got
-none. So whatever catches an `OSError` hands it to `note`, by `suppress` or itself; `tests/project/test_imports.py`
-demands it. The questions that `os.path` answers with "no" whatever goes wrong are asked here too.
+An error of a listing, a status or a file stops no command: what can't be read is kept. If the file is missing, or this
+user may not read it, nothing more needs to be said. If the disk fails, the answer is incomplete, and the user has to
+know. So code that catches an `OSError` passes it to `note`, by `suppress` or itself; `tests/project/test_imports.py`
+checks that. This module also has the functions of `os.path` that return False on any error.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
-#: What a disk, a network file system or the kernel fails with, by the names of the numbers; not every system has all.
-#: What is missing, closed to this user, of the wrong kind or too long is an answer.
+#: Errors of a disk, a network file system or the kernel; not every system has all. That a file is missing, forbidden,
+#: of the wrong kind or has too long a name is an answer, and no failure.
 _OF_DISK = frozenset(
     getattr(errno, name)
     for name in (
@@ -42,38 +42,38 @@ _OF_DISK = frozenset(
     if hasattr(errno, name)
 )
 
-#: So many are kept: a dead disk fails at everything.
+#: The most failures that are kept: a dead disk fails at everything.
 _MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A path at which the disk failed, empty if the system named none, and what it said."""
+    """The path at which the disk failed, empty if the system named none, and the system's message."""
 
     path: str
     reason: str
 
 
-#: In the order in which they came: a dictionary for its keys. Threads of a command share it.
+#: A dictionary for its keys, which keep their order. Threads of a command share it.
 _noted: dict[Failure, None] = {}
 _accepted: set[str] = set()
 _reported: set[str] = set()
 
-#: What stands for an answer of the disk where the user has asked for what lies there.
+#: Failures too, where the user has named the place.
 _OF_ACCESS = frozenset({errno.EACCES, errno.EPERM})
 
 
 def begin() -> None:
-    """Forget what an earlier command of this process has noted."""
+    """Forget the failures of an earlier command in this process."""
     for remembered in (_noted, _accepted, _reported):
         remembered.clear()
 
 
 def note(error: BaseException | None, path: str = "", *, asked: bool = False) -> None:
-    """Note an error that goes no further, if the disk failed.
+    """Note an error that is caught here, if the disk failed.
 
-    path: where, if the system knows only a descriptor. asked: the user has asked for what is there, so that it counts
-    too if it is closed to this user.
+    path: where, if the system knows only a descriptor. asked: the user has named the place, so a denied permission
+    counts too.
     """
     if not isinstance(error, OSError) or len(_noted) >= _MOST:
         return
@@ -84,36 +84,36 @@ def note(error: BaseException | None, path: str = "", *, asked: bool = False) ->
 
 
 def note_all(failures: Iterable[Failure]) -> None:
-    """Note what another process of this command has noted."""
+    """Note the failures of another process of this command."""
     _noted.update(dict.fromkeys(failures))
 
 
 def take() -> tuple[Failure, ...]:
-    """Return what was noted, and forget it: another process reports it."""
+    """Return the failures, and forget them: another process reports them."""
     taken = tuple(_noted)
     _noted.clear()
     return taken
 
 
 def accept(paths: Iterable[str]) -> None:
-    """Let failures at or below some paths be no more than a warning: the user has said so."""
+    """Count failures at or below some paths as warnings only, because the user asked for that."""
     _accepted.update(paths)
 
 
 def tell(paths: Iterable[str]) -> None:
-    """Take failures at or below some paths for told: a warning has named the place."""
+    """Count failures at or below some paths as reported: a warning has named the place."""
     _reported.update(paths)
 
 
 def unreported() -> tuple[Failure, ...]:
-    """Return what was noted and neither accepted nor told; it counts as told from now on."""
+    """Return the failures neither accepted nor reported; from now on they count as reported."""
     found = tuple(failure for failure in noted() if not is_below(failure.path, _reported))
     _reported.update(failure.path for failure in found)
     return found
 
 
 def noted() -> tuple[Failure, ...]:
-    """Return what was noted and not accepted."""
+    """Return the failures that were not accepted."""
     return tuple(failure for failure in _noted if not is_below(failure.path, _accepted))
 
 
@@ -123,7 +123,7 @@ def is_below(path: str, tops: Iterable[str]) -> bool:
 
 
 def raise_cause(error: BaseException, path: str) -> None:
-    """Raise the error of the disk at a path behind one of a library, as zipfile makes it, if there is one."""
+    """Raise the disk error that caused another error, such as one of zipfile, if there is one."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _OF_DISK:
@@ -146,7 +146,7 @@ class suppress(contextlib.suppress):  # noqa: N801
 
 
 def close(fd: int, path: str = "") -> None:
-    """Close a descriptor that nothing was written through: what it was opened for is done, whatever the disk says."""
+    """Close a descriptor that was only read from; an error is noted, because the reading is done."""
     try:
         os.close(fd)
     except OSError as error:
@@ -164,35 +164,35 @@ def _mode(path: str | bytes, *, follow: bool = True) -> int | None:
 
 
 def exists(path: str | bytes) -> bool:
-    """Return what `os.path.exists` says."""
+    """Return the same as `os.path.exists`."""
     return _mode(path) is not None
 
 
 def lexists(path: str | bytes) -> bool:
-    """Return what `os.path.lexists` says."""
+    """Return the same as `os.path.lexists`."""
     return _mode(path, follow=False) is not None
 
 
 def isfile(path: str | bytes) -> bool:
-    """Return what `os.path.isfile` says."""
+    """Return the same as `os.path.isfile`."""
     mode = _mode(path)
     return mode is not None and stat.S_ISREG(mode)
 
 
 def isdir(path: str | bytes) -> bool:
-    """Return what `os.path.isdir` says."""
+    """Return the same as `os.path.isdir`."""
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
 
 
 def islink(path: str | bytes) -> bool:
-    """Return what `os.path.islink` says."""
+    """Return the same as `os.path.islink`."""
     mode = _mode(path, follow=False)
     return mode is not None and stat.S_ISLNK(mode)
 
 
 def realpath(path: str) -> str:
-    """Return what `os.path.realpath` says, which takes what it can't look at for no link."""
+    """Return the same as `os.path.realpath`, which takes an unreadable path for no link."""
     try:
         return os.path.realpath(path, strict=True)
     except OSError as error:
@@ -201,9 +201,9 @@ def realpath(path: str) -> str:
 
 
 def may_write(directory: str) -> bool:
-    """Return what `os.access` says of changing the names in a directory.
+    """Return True if `os.access` allows to change the names in a directory.
 
-    That tells no error, so where it says no the system is asked again by a call that does.
+    It hides errors, so after a no the system is asked again by a call that reports them.
     """
     mode = os.W_OK | os.X_OK
     if os.access(directory, mode):

@@ -6,32 +6,27 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from importlib import import_module
 from typing import Any
 
 from ..core.envs.envs_result import EnvsResult
 from ..core.model import Result
 from ..core.run import Disposal
 from ..core.units import format_size, plural
-from ..discovery.system.worker import WorkerPool
 from ..errors import INTERRUPTED, PruneError, exit_code
 from ..operations.envs.list_envs import Listing, list_environments
 from ..operations.interaction import Interaction, Output, confirm, interacting, may_ask
-from ..presentation.envs_json import envs_document
+from ..presentation.environment_documents import envs_document
 from ..presentation.json_output import print_document
 from ..presentation.terminal.printable import printable
 from .parsing.arguments import envs_options, prune_options_after_removal
 from .parsing.output_options import conda_output
 
 
-def execute(arguments: argparse.Namespace, workers: WorkerPool) -> int:
+def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    # This import is slow, so it is made while the worker counts files.
-    workers.meanwhile(partial(import_module, "..presentation.envs_text", __package__))
     options = envs_options(arguments)
     with interacting(conda_output()) as interaction:
-        listing, screen = list_environments(options, interaction, workers), _Screen(interaction.output)
+        listing, screen = list_environments(options, interaction), _Screen(interaction.output)
         if options.fix_registry:
             return _fix(listing, interaction, screen)
         if options.remove:

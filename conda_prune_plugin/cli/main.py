@@ -143,25 +143,8 @@ def _show_help(
 
 
 def _start(name: str, arguments: argparse.Namespace) -> int:
-    """Run a command and return its exit code.
-
-    Commands that look at every environment get a worker process, which starts, and begins to read, while this process
-    imports the rest.
-    """
-    if name not in ("prune", "usage", "envs"):
-        return int(import_module(f".{name}", __package__).execute(arguments))
-    from ..discovery.clients.conda_context import pkgs_dirs
-    from ..discovery.system.worker import WorkerPool, worthwhile
-
-    with WorkerPool(at_once=name != "prune") as workers:
-        if name == "envs":
-            return int(import_module(f".{name}", __package__).execute(arguments, workers))
-        if name == "prune" and worthwhile(arguments.pkgs_dir or pkgs_dirs()):
-            workers.start("conda_prune_plugin.discovery.packages.inspection")
-        from ..discovery.inventory import begin
-
-        beginning = begin(workers)
-        return int(import_module(f".{name}", __package__).execute(arguments, beginning))
+    """Run a command and return its exit code."""
+    return int(import_module(f".{name}", __package__).execute(arguments))
 
 
 @contextmanager
@@ -222,20 +205,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code; our errors and conda's become messages."""
-    from ..errors import CondaError, InterruptedByUserError, PruneError, is_of_configuration, refused_by_conda
+    from ..errors import InterruptedByUserError, PruneError, conda_refusals
 
     try:
-        _require_honoured(arguments)
-        return int(arguments.prune_command(arguments))
+        with conda_refusals():
+            _require_honoured(arguments)
+            return int(arguments.prune_command(arguments))
     except PruneError as error:
         return report_error(error)
     except KeyboardInterrupt as interrupt:
         # At a question it carries the message for the answer no.
         hint = str(interrupt) or "The next run completes or rolls back whatever was unfinished."
         return report_error(InterruptedByUserError("Interrupted.", hint=hint))
-    except CondaError as error:
-        return report_error(refused_by_conda(error))
-    except (AttributeError, TypeError) as error:
-        if not is_of_configuration(error):
-            raise
-        return report_error(refused_by_conda(error))

@@ -10,8 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.accounting import hedge
 from ..core.notices import Notice
@@ -21,15 +20,12 @@ from ..core.units import format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.options import PruneOptions
 from ..operations.prune.prepare_prune import PreparedPrune, PruneResult, check_may_run, prepare
+from ..presentation.documents import prune_document
 from ..presentation.github import annotate, summarize
 from ..presentation.json_output import print_document
-from ..presentation.plan_json import prune_document
 from ..presentation.terminal.printable import is_github
 from .parsing.arguments import prune_options
 from .parsing.output_options import conda_output
-
-if TYPE_CHECKING:
-    from ..discovery.inventory import Beginning
 
 #: The exit code if the user answers no.
 DECLINED = 1
@@ -38,16 +34,15 @@ DECLINED = 1
 _OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted"})
 
 
-def execute(arguments: argparse.Namespace, beginning: Beginning) -> int:
+def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
-    result = prune_with(prune_options(arguments), conda_output(), beginning, sort=arguments.sort)
+    result = prune_with(prune_options(arguments), conda_output(), sort=arguments.sort)
     return DECLINED if result is None else result.exit_code
 
 
 def prune_with(
     options: PruneOptions,
     output: Output,
-    beginning: Beginning | None = None,
     *,
     print_json: bool = True,
     declined: str = "Nothing was removed.",
@@ -55,15 +50,14 @@ def prune_with(
 ) -> PruneResult | None:
     """Plan, show the plan, ask, carry it out and show the result; return it, or None if the user declined.
 
-    beginning: the discovery, if it was started already. print_json: print the JSON document if --json was given;
+    print_json: print the JSON document if --json was given;
     otherwise the caller makes it a part of its own (see `document_of`). declined: the message if the user declines.
     sort: the order of the packages to remove, one of `plan_text.SORTS`.
 
     Raises `PruneError`.
     """
-    is_text = not (output.json or output.quiet)
     with interacting(output) as interaction:
-        prepared = prepare(options, interaction, beginning, meanwhile=_import_text if is_text else None)
+        prepared = prepare(options, interaction)
         _show_plan(prepared, sort)
         if prepared.changes:
             check_may_run(prepared)
@@ -78,11 +72,6 @@ def prune_with(
             result = carry_out(prepared)
         _show_result(result, prepared.output, print_json=print_json)
         return result
-
-
-def _import_text() -> None:
-    """Import the text presentation. It takes long, so do it while a worker inspects packages."""
-    import_module("..presentation.plan_text", __package__)
 
 
 def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:

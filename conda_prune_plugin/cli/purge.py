@@ -11,9 +11,10 @@ from ..core.run import RunSummary
 from ..core.units import format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.runs.purge_runs import PurgeResult, carry_out_purge, prepare_purge
+from ..presentation.documents import purged_document, run_document, runs_document
 from ..presentation.json_output import print_document
 from ..presentation.plan_text import show_notices
-from ..presentation.runs_output import purged_document, run_document, runs_document, show_purged, show_runs
+from ..presentation.runs_text import show_purged, show_runs
 from ..presentation.terminal.console import console
 from .parsing.arguments import purge_options
 from .parsing.output_options import conda_output

@@ -11,16 +11,10 @@ from ..operations.interaction import Output, interacting
 from ..operations.options import RestoreOptions
 from ..operations.runs.restore_runs import RestoreResult, restore_run
 from ..operations.runs.run_store import list_runs
+from ..presentation.documents import restored_document, run_document, runs_document
 from ..presentation.json_output import print_document
 from ..presentation.plan_text import show_notices
-from ..presentation.runs_output import (
-    restored_document,
-    run_document,
-    runs_document,
-    show_restorable,
-    show_restored,
-    show_runs,
-)
+from ..presentation.runs_text import show_restorable, show_restored, show_runs
 from ..presentation.terminal.console import console
 from .parsing.arguments import restore_options
 from .parsing.output_options import conda_output

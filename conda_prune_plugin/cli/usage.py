@@ -9,7 +9,6 @@ import stat
 import sys
 import time
 
-from ..discovery.inventory import Beginning
 from ..discovery.usage.file_owners import cached_parts
 from ..operations.interaction import Output, interacting
 from ..operations.options import UsageOptions
@@ -21,21 +20,21 @@ from .parsing.option_table import CHOICES, options_of
 from .parsing.output_options import conda_output
 
 
-def execute(arguments: argparse.Namespace, beginning: Beginning) -> int:
+def execute(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code. Raises `PruneError`."""
     options, output = usage_options(arguments), conda_output()
     if options.export is not None:
-        return _export(options, output, beginning)
+        return _export(options, output)
     with interacting(output) as interaction:
         file = None if options.html is None else ReportFile(options.html)
-        result = measure_usage(options, interaction.reporter, beginning)
+        result = measure_usage(options, interaction.reporter)
         if file is not None and not output.dry_run:
             from ..presentation.usage.html_report import report
 
             parts, inodes, command = cached_parts(result.scan), result.scan.inodes, _prune_command(arguments)
             file.write(report(result.usage, result.contents, parts, inodes, now=time.time(), command=command))
     if output.json:
-        from ..presentation.usage.usage_json import usage_document
+        from ..presentation.environment_documents import usage_document
 
         print_document(usage_document(result.usage, result.notices, packages=result.packages, zoomed=result.zoomed))
     else:
@@ -43,7 +42,7 @@ def execute(arguments: argparse.Namespace, beginning: Beginning) -> int:
     return 0
 
 
-def _export(options: UsageOptions, output: Output, beginning: Beginning) -> int:
+def _export(options: UsageOptions, output: Output) -> int:
     """Write the files of one environment, or of everything, in ncdu's format."""
     from ..presentation.plan_text import show_notices
     from ..presentation.terminal.console import console
@@ -55,7 +54,7 @@ def _export(options: UsageOptions, output: Output, beginning: Beginning) -> int:
         piped = False
     # ncdu at the other end of a pipe draws on the same terminal, and shows its own progress.
     with interacting(output, progress=not piped) as interaction:
-        trees, notices = list_files(options, interaction.reporter, beginning)
+        trees, notices = list_files(options, interaction.reporter)
         notices += tuple(write_ncdu(sys.stdout, trees, now=time.time()))
     show_notices(console(sys.stderr), notices)
     return 0

@@ -8,10 +8,11 @@ import time
 
 from ..operations.interaction import interacting
 from ..operations.prune.explain import explain
+from ..presentation.documents import why_document
 from ..presentation.json_output import print_document
 from ..presentation.plan_text import show_notices
 from ..presentation.terminal.console import console
-from ..presentation.why_output import show_why, why_document
+from ..presentation.why_text import show_why
 from .parsing.arguments import why_options
 from .parsing.output_options import conda_output
 

@@ -1,7 +1,7 @@
-"""Count bytes by inode, and say how far a count can be relied on.
+"""Count bytes by inode, and say how exact a count is.
 
-An inode's blocks come back when its last link goes, wherever that link lies: in the same entry, in another entry or in
-an environment. A `Ledger` follows a sequence of removals and says for each what it gives back.
+An inode's blocks are freed with its last link, wherever that is: in the same entry, in another entry or in an
+environment. A `Ledger` follows a sequence of removals and returns what each of them frees.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from .evidence import Measurement, Remainder, SharedInode
+from .evidence import Measurement, Remainder
 from .model import Word
 from .notices import ESTIMATED, LAYERED, Notice
 
@@ -18,44 +18,41 @@ InodeKey = tuple[int, int]
 
 
 class Ledger:
-    """Bytes that come back as one part after the other is removed."""
+    """Bytes that are freed as one part after the other is removed; `removed`: the links that are removed before."""
 
-    def __init__(self) -> None:
-        self._removed: dict[InodeKey, int] = {}
+    def __init__(self, removed: Mapping[InodeKey, int] | None = None) -> None:
+        self._removed = dict(removed or {})
 
     def remove(self, measurement: Measurement) -> int:
-        """Record the removal of a part and return the bytes that come back with it."""
+        """Record the removal of a part and return the bytes that it frees, such as inodes with their last link."""
         freed = measurement.single
         for inode in measurement.shared:
             key = (inode.device, inode.inode)
-            removed = self._removed.get(key, 0) + inode.inside
-            self._removed[key] = removed
-            if removed >= inode.links:
+            before = self._removed.get(key, 0)
+            self._removed[key] = before + inode.inside
+            if before < inode.links <= self._removed[key]:
                 freed += inode.allocated
         return freed
 
 
 def without(measurement: Measurement, remainder: Remainder) -> Measurement:
     """Return the measurement of an extracted directory without the file of it that stays."""
+    kept = (remainder.device, remainder.inode)
+    fewer = (
+        replace(inode, inside=inode.inside - 1) if (inode.device, inode.inode) == kept else inode
+        for inode in measurement.shared
+    )
     return replace(
         measurement,
         files=measurement.files - 1,
         apparent=measurement.apparent - remainder.apparent,
         single=measurement.single - remainder.single,
-        shared=tuple(_fewer(measurement.shared, (remainder.device, remainder.inode))),
+        shared=tuple(inode for inode in fewer if inode.inside),
     )
 
 
-def _fewer(shared: Iterable[SharedInode], key: InodeKey) -> Iterable[SharedInode]:
-    """Give the inodes, with one name less inside for that of the key."""
-    for inode in shared:
-        inside = inode.inside - ((inode.device, inode.inode) == key)
-        if inside:
-            yield inode if inside == inode.inside else replace(inode, inside=inside)
-
-
 def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:
-    """Return how many links of each inode lie outside of all the measured parts together, where there are any."""
+    """Return how many links of each inode are outside of all these parts, leaving out inodes that have none there."""
     missing: dict[InodeKey, int] = {}
     for measurement in measurements:
         for inode in measurement.shared:
@@ -65,12 +62,12 @@ def missing_links(measurements: Iterable[Measurement]) -> dict[InodeKey, int]:
 
 
 def unexplained(measurement: Measurement, outside: Mapping[InodeKey, int]) -> int:
-    """Return how many files of a part have links that `outside` counts as explained by nothing."""
+    """Return how many files of a part have unexplained links, which `outside` counts."""
     return sum(1 for inode in measurement.shared if outside.get((inode.device, inode.inode), 0) > 0)
 
 
 class Precision(Word):
-    """How far a size can be relied on."""
+    """How exact a size is."""
 
     EXACT = "exact"
     ABOUT = "about"
@@ -81,7 +78,7 @@ _HEDGES = {Precision.EXACT: "", Precision.ABOUT: "about ", Precision.AT_MOST: "a
 
 
 def precision(notices: Iterable[Notice]) -> Precision:
-    """Return how far the sizes can be relied on that notices were given with."""
+    """Return how exact sizes are, according to the notices that were given with them."""
     kinds = {notice.kind for notice in notices}
     if LAYERED in kinds:
         return Precision.AT_MOST
@@ -89,5 +86,5 @@ def precision(notices: Iterable[Notice]) -> Precision:
 
 
 def hedge(notices: Iterable[Notice]) -> str:
-    """Return what has to stand before a size, with a space behind it; nothing where it is exact."""
+    """Return the words before a size that is not exact, with a space behind them; else nothing."""
     return _HEDGES[precision(notices)]

@@ -14,20 +14,20 @@ from zlib import crc32
 
 from .layout import ARCHIVE_SUFFIXES
 
-#: What rattler adds to a dist where it tells caches of different origin apart: the SHA-256 of the url or the path that
-#: the package came from (rattler_cache, ``CacheKey::to_path_segment``).
+#: The suffix that rattler adds to tell origins apart: the SHA-256 of the package's url or path
+#: (rattler_cache, ``CacheKey::to_path_segment``).
 _ORIGIN = re.compile(r"-[0-9a-f]{64}\Z")
 
 _DIST = re.compile(r".+-[^-]+-[^-]+", re.DOTALL)
 
 
-#: What a note of a run in another directory is called, in our state: with the run's id and a hash of the directory.
+#: The name of a note on a run in another directory: with the run's id and a hash of the directory.
 _NOTE = re.compile(r"place-(?P<run>[\w-]+)-[0-9a-f]{8}(?:\.new)?")
 
-#: At the end of the name of a note that is being written.
+#: The suffix of a note that is being written.
 UNFINISHED_NOTE = ".new"
 
-#: The longest note that is read, in bytes: no system takes longer paths.
+#: The longest note that is read, in bytes: no system has longer paths.
 LONGEST_NOTE = 1 << 15
 
 
@@ -37,7 +37,7 @@ def note_name(run: str, place: bytes) -> str:
 
 
 def noted_run(name: str) -> str | None:
-    """Return the run that a note of this name tells of, None if it is no note's."""
+    """Return the run in the name of a note, None if this is no name of a note."""
     found = _NOTE.fullmatch(name)
     return found and found["run"]
 
@@ -45,7 +45,7 @@ def noted_run(name: str) -> str | None:
 def archive_dist(file_name: str, suffixes: Iterable[str] = ARCHIVE_SUFFIXES, *, any_case: bool = False) -> str | None:
     """Return the name of the entry that an archive belongs to, or None if the name is not an archive's.
 
-    any_case: the suffixes, in lower case, count in letters of any case.
+    any_case: ignore the case of letters in the suffixes, which are in lower case.
     """
     compared = file_name.lower() if any_case else file_name
     for suffix in suffixes:
@@ -55,13 +55,13 @@ def archive_dist(file_name: str, suffixes: Iterable[str] = ARCHIVE_SUFFIXES, *, 
 
 
 def recorded_names(dist: str) -> tuple[str, ...]:
-    """Return the names by which a record may mean an entry: the entry's own, and that without rattler's hash."""
+    """Return the names that a record may have for an entry: its own, and that without rattler's hash."""
     plain = plain_dist(dist)
     return (dist,) if plain == dist else (dist, plain)
 
 
 def plain_dist(dist: str) -> str:
-    """Return the ``name-version-build`` in the name of an entry: all of it, but for a hash that rattler added."""
+    """Return the ``name-version-build`` of an entry: its name without a hash that rattler added."""
     origin = _ORIGIN.search(dist)
     if origin is None:
         return dist
@@ -70,20 +70,20 @@ def plain_dist(dist: str) -> str:
 
 
 def package_name(dist: str) -> str:
-    """Return the package's name out of a dist; all of it where it is none."""
+    """Return the package name in a dist, or all of it if it is none."""
     return dist.rsplit("-", 2)[0]
 
 
 def package_version(dist: str) -> str:
-    """Return the package's version out of a dist. Raises `ValueError` where it is none."""
+    """Return the package version in a dist. Raises `ValueError` if it is none."""
     _, version, _ = dist.rsplit("-", 2)
     return version
 
 
 def is_file_name(name: str, separator: str = os.sep) -> bool:
-    """Return whether a name leads nowhere else when it is looked up in a directory.
+    """Return whether a name stays in the directory that it is looked up in.
 
-    Where a backslash separates (Windows), a colon would begin another drive or another stream of a file.
+    With a backslash as separator (Windows), a colon starts another drive or another stream of a file.
     """
     if separator != "/" and ("\\" in name or ":" in name):
         return False
@@ -91,7 +91,7 @@ def is_file_name(name: str, separator: str = os.sep) -> bool:
 
 
 def extended(path: str, separator: str = os.sep) -> str:
-    """Return an absolute path in the form in which Windows takes more than 260 characters; elsewhere as it is.
+    """Return an absolute path in the form that allows more than 260 characters on Windows; elsewhere unchanged.
 
     ("Maximum Path Length Limitation" of Microsoft's documentation: the prefix wants backslashes only.)
     """

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .model import Entry, LastUsedFrom, Part
+from .model import Entry, LastUsedFrom, Part, ReasonKind
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a directory entry was when it was listed, to recognise it just before it is removed."""
+    """The identity of a directory entry when it was listed, to recognise it right before it is removed."""
 
     device: int
     inode: int
@@ -31,15 +31,15 @@ class SharedInode:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one part holds on disk.
+    """What one part of an entry takes on disk.
 
     files: directory entries that are not directories.
     apparent: the sum of the lengths of files and symbolic links, each name counted.
     single: allocated bytes of directories and of inodes with one link.
     shared: the inodes with more than one link.
-    payload_ctime: newest inode change of the files outside ``info/``: the last time one was linked or unlinked.
-    obstacle: why it can't be removed whole (another user's directory, a mount point), or None.
-    sample: the relative path of a file that an environment would link, to ask environments for.
+    payload_ctime: newest inode change of the files outside ``info/``: when one was linked or unlinked last.
+    obstacle: why it can't be removed (another user's directory, a mount point), or None.
+    sample: the relative path of a file that an environment would link, to look for in environments.
     """
 
     identity: Identity
@@ -69,19 +69,22 @@ class Remainder:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What opening and measuring an entry that no root names has shown.
+    """What was found by opening and measuring an entry.
 
-    dist: the ``name-version-build`` that conda knows it by: what its channel said, or else its own index. It differs
-        from the entry's name when the archive is called otherwise, such as a wheel.
-    aliases: the other dists that its metadata gives.
-    fetched: the newest time of fetching or extraction.
-    outside: links to its files that neither the caches nor the entry itself explain.
-    source: the url it was fetched from, credentials masked. other_sources: those of its archives of other names, with
+    dist: the ``name-version-build`` that conda knows it by, from its channel or else its own index. It differs from the
+        entry's name if the archive has another name, such as that of a wheel.
+    aliases: the other dists in its metadata.
+    fetched: the newest time of download or extraction.
+    outside: how many of its files have links that neither the caches nor the entry itself explain.
+    source: the url it was downloaded from, credentials masked. other_sources: those of archives with other names, with
         these names.
-    record: the content of its ``info/repodata_record.json``, for a restore that fetches it again; credentials masked.
-    irreplaceable: why it can't be fetched again, if that is so.
-    beside: the parts that stay when the measured ones go, and that have to stay what they are for that.
-    remainder: the file of the extracted directory that stays, which is not in the measurements then.
+    record: the content of its ``info/repodata_record.json``, for a restore that downloads it again; credentials masked.
+    irreplaceable: why it can't be downloaded again, or None.
+    excuse: why it may go although environments have it: `ReasonKind.UNLINKED` for all of it, since they share no file
+        with it or keep what they share; `EXTRACTED` for its directory, since a sound archive stays; `TARBALL` for its
+        archives, since its directory is whole.
+    beside: the parts that stay when the measured ones are removed, which needs them unchanged.
+    remainder: the file of the extracted directory that stays; the measurements leave it out.
     """
 
     entry: Entry
@@ -99,6 +102,7 @@ class Evidence:
     aliases: tuple[str, ...] = ()
     remainder: Remainder | None = None
     other_sources: tuple[tuple[str, str], ...] = ()
+    excuse: ReasonKind | None = None
 
 
 def last_use(evidence: Evidence) -> tuple[float | None, LastUsedFrom | None]:

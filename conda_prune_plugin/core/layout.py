@@ -17,23 +17,23 @@ RECORD = os.path.join("info", "repodata_record.json")
 
 META = "conda-meta"
 
-#: What makes a directory a package for conda: name, version and build, in JSON.
+#: Name, version and build in JSON; conda takes a directory with this file for a package.
 INDEX = os.path.join("info", "index.json")
 
-#: The suffix of the file beside an entry.
+#: The suffix of rattler's lock file beside an entry.
 LOCK_SUFFIX = ".lock"
 
 #: What conda and mamba recognise a cache by (conda.base.constants.PACKAGE_CACHE_MAGIC_FILE).
 MAGIC = "urls.txt"
 
-#: Where this program keeps its own state, below a cache or a directory of environments; conda ignores it.
+#: The directory for our own state, below a cache or a directory of environments; conda ignores it.
 STATE = ".conda-prune"
 
-#: What stands behind the name of what is removed without a folder of ours, on a full disk: conda's own mark for what it
-#: could not delete, which it deletes later (``conda.gateways.disk.delete``).
+#: The suffix for what is removed on a full disk, without a folder of ours. conda has it for what it could not delete,
+#: and deletes such files later (``conda.gateways.disk.delete``).
 TRASH = ".conda_trash"
 
-#: What rattler and pixi lock while they work on a cache (rattler_cache, ``PackageCache::acquire_global_lock``).
+#: The file that rattler and pixi lock while working on a cache (rattler_cache, ``PackageCache::acquire_global_lock``).
 RATTLER_LOCK = ".cache.lock"
 
 #: conda's own two archive formats (``conda.base.constants.CONDA_PACKAGE_EXTENSIONS``); plugins may add others.

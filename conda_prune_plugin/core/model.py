@@ -23,7 +23,7 @@ class Word(str, Enum):
 
 
 class Verdict(Word):
-    """What reachability says of an entry; `UNKNOWN` is kept."""
+    """The verdict on an entry; what is `UNKNOWN` is kept."""
 
     REACHABLE = "reachable"
     UNREFERENCED = "unreferenced"
@@ -32,10 +32,10 @@ class Verdict(Word):
 
 
 class Client(Word):
-    """Whose cache it is: how its entries are named and locked, and where their environments are known from.
+    """The client of a cache, which decides how entries are named and locked, and where environments are listed.
 
-    `RATTLER` stands for pixi and the other programs made with rattler too: they share its caches. A directory of
-    environments, which is no cache, has runs, locks and receipts like one.
+    `RATTLER` includes pixi and other programs made with rattler, which share its caches. A directory of environments is
+    no cache, but has runs, locks and receipts like one.
     """
 
     CONDA = "conda"
@@ -47,8 +47,8 @@ class Client(Word):
 class PartKind(Word):
     """A part of an entry: its extracted directory, an archive, or the file that rattler locks it by.
 
-    That file also holds the hash of the archive (`clients.rattler`), so it goes and comes back with the directory.
-    What belongs to a leftover may be anything. In receipts there are whole environments too.
+    The lock file also holds the hash of the archive (`clients.rattler`), so both are removed and restored together.
+    A leftover may be anything. Receipts have whole environments, too.
     """
 
     EXTRACTED = "extracted"
@@ -59,7 +59,7 @@ class PartKind(Word):
 
 
 class RootKind(Word):
-    """What kind of root keeps entries; the reasons bear the same words."""
+    """The kind of a root; the reasons have the same words."""
 
     ENVIRONMENT = "environment"
     REVISION = "revision"
@@ -70,7 +70,7 @@ class RootKind(Word):
 class RootState(Word):
     """Whether an environment could be read.
 
-    `CORRUPT`: it lists records that no one can read, but what their names say is protected all the same.
+    `CORRUPT`: some records can't be read; the packages in their file names are protected all the same.
     `HALF_REMOVED`: it has no records, but files of packages that are linked from caches or copied.
     """
 
@@ -91,7 +91,7 @@ class LinkKind(Word):
 
 
 class ReasonKind(Word):
-    """Why an entry is kept, or goes."""
+    """Why an entry is kept or removed."""
 
     ENVIRONMENT = "environment"
     REVISION = "revision"
@@ -116,14 +116,14 @@ class ReasonKind(Word):
     CORRUPT = "corrupt"
 
 
-#: Why something is a leftover.
+#: The kinds of leftovers.
 LEFTOVER_KINDS = frozenset(
     {ReasonKind.PARTIAL_DOWNLOAD, ReasonKind.INCOMPLETE_EXTRACTION, ReasonKind.TRASH, ReasonKind.CORRUPT}
 )
 
 
 class OtherKind(Word):
-    """What goes besides entries and leftovers; the lists of the JSON contract bear the same words."""
+    """What is removed besides entries and leftovers; the lists in JSON have the same words."""
 
     INDEX_CACHE = "index_cache"
     TEMPFILES = "tempfiles"
@@ -131,14 +131,14 @@ class OtherKind(Word):
 
 
 class LastUsedFrom(Word):
-    """Where a time of last use comes from: link times, or the time of fetching and extraction."""
+    """The source of a time of last use: link times, or the time of download and extraction."""
 
     LINK = "link"
     EXTRACTION = "extraction"
 
 
 class Result(Word):
-    """What happened to a decision; `SKIPPED`: it changed since it was planned, or something else is in its place."""
+    """The result of a decision; `SKIPPED`: something changed after the plan was made, or is in the way."""
 
     REMOVED = "removed"
     BACKED_UP = "backed-up"
@@ -170,7 +170,7 @@ class Entry:
     parts: tuple[Part, ...]
 
     def __hash__(self) -> int:
-        # Entries are looked up all the time, a string knows its hash, and few of one name are in several caches.
+        # Entries are looked up all the time, a string caches its hash, and few names are in several caches.
         return hash(self.dist)
 
     def path(self, part: Part) -> str:
@@ -184,8 +184,7 @@ class Cache:
 
     client: one of `Client`.
     top: for a directory of a nested cache, the real path of the cache that it lies in and is locked with.
-    owner: the name of the user who may remove what the caller may not; None for a cache that the caller may write to,
-        and where it is not the owner's permission that is lacking.
+    owner: the user who may remove what the caller may not; None if the caller may, or the owner couldn't either.
     """
 
     path: str
@@ -199,13 +198,13 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """What keeps entries, and the dists that it names.
+    """Something that keeps entries, with the dists that it names.
 
     path: of the environment, of the revision's environment, or of the lockfile; empty for a rule.
     name: the environment's, if it has one; the revision's with it; the text of a rule.
-    signature: what tells whether an environment has changed since it was read.
-    notes: for the dists of which there is more to say than that this root names them, such as the line of a lockfile.
-    aliases: which of the dists are only other names of a record, as its url gives them, and what that record is called.
+    signature: changes when the environment changes.
+    notes: by dist, what to add to a reason, such as the line of a lockfile.
+    aliases: the dists that are only other names of a record, taken from its url, with the name of that record.
     """
 
     path: str
@@ -219,16 +218,16 @@ class Root:
 
     @property
     def packages(self) -> frozenset[str]:
-        """The dists that it has, each by one name."""
+        """Its dists, each by one name."""
         return self.dists.difference(self.aliases) if self.aliases else self.dists
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All that discovery found by listing.
+    """Everything that discovery found by listing.
 
-    soft_links: why an environment that is not known may hold soft links into the caches; None if none does.
-    unsearched: the entries of a client that registers its environments nowhere, when nobody looked for these.
+    soft_links: why an unknown environment may soft-link packages; None if there is no sign of one.
+    unsearched: entries of clients that register no environments, if no directory was searched for these.
     """
 
     caches: tuple[Cache, ...]
@@ -239,5 +238,5 @@ class Inventory:
 
     @property
     def judged(self) -> tuple[Cache, ...]:
-        """The caches in which something may go: not those where nobody has looked for the environments of any entry."""
+        """The caches in which something may be removed: not those of which all entries are unsearched."""
         return tuple(cache for cache in self.caches if not self.unsearched.issuperset(cache.entries or (None,)))

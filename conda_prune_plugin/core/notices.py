@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The kind of the notice on an environment that is not there.
+#: The kind of the notice on a missing environment.
 MISSING = "missing-environment"
 
-#: The kind of the notice that an environment which is not known may soft-link what goes.
+#: The kind of the notice that an unknown environment may soft-link what is removed.
 SOFT_LINKS_POSSIBLE = "soft-links-possible"
 
-#: The kind of the notice on a cache that was left alone.
+#: The kind of the notice on a cache that can't be read and was skipped.
 UNREADABLE = "unreadable-cache"
 
-#: The kind of the notice on a package in use that is not whole.
+#: The kind of the notice on a damaged package in use.
 DAMAGED = "damaged-package"
 
-#: The kinds of notices that say why sizes are no promise.
+#: The kinds of notices that say why sizes are not exact.
 ESTIMATED = "estimated-sizes"
 LAYERED = "layered-file-system"
 
@@ -25,10 +25,10 @@ LAYERED = "layered-file-system"
 class Notice:
     """Something the user should know: a warning of the JSON contract.
 
-    hides_roots: there may be roots that are not known because of it. Hard links tell of them and copies need nothing,
-        so this matters only where soft links are possible.
-    stops: what it hides was asked for, so nothing is removed unless the user says so.
-    command: what helps, for many of one kind that are shown as one; empty for the usual command of the kind.
+    hides_roots: it may hide roots. Hard links reveal these and copies need no package, so this matters only for soft
+        links.
+    stops: it hides something that the user asked for, so nothing is removed without --ignore-unreadable.
+    command: the command that helps, if it is not the usual one for notices of this kind.
     """
 
     kind: str

@@ -33,7 +33,7 @@ _OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision was taken; `root` and `link` belong to references."""
+    """Why a decision was made; `root` and `link` are for references."""
 
     kind: ReasonKind
     detail: str
@@ -45,7 +45,7 @@ class Reason:
 class Keep:
     """The decision to keep an entry.
 
-    reclaimable: the bytes that its removal would give back, if nothing but a lack of permission keeps it; otherwise 0.
+    reclaimable: the bytes that its removal would free, if only a lack of permission keeps it; otherwise 0.
     """
 
     entry: Entry
@@ -56,16 +56,16 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The decision to remove parts of an entry, with what that gives back.
+    """The decision to remove parts of an entry, and what that frees.
 
-    reclaimable: allocated bytes whose last link goes with this decision, given that those before it in the plan
-        were carried out; the sum over a plan is what the file system gives back.
+    reclaimable: allocated bytes whose last link is removed by this decision, after those before it in the plan; the sum
+        over a plan is what the file system frees.
     other_sources: the urls of archives that `source` does not name, with their names.
     names: the dists that a root would reference it by.
-    known_links: by device and inode, how many hard links to its files lie outside of it, all in other entries.
-    accepted: the roots that reference it, as they were, though they share no file with what goes.
-    beside: parts that stay, as they were: the decision holds as long as they are there.
-    remainder: the file of the extracted directory that stays, which none of these numbers counts.
+    known_links: by device and inode, how many hard links to its files other entries have.
+    accepted: the roots that reference it, as they were when the plan was made, and don't keep it.
+    beside: parts that stay; the decision holds only while they are unchanged.
+    remainder: the file of the extracted directory that stays, which these numbers leave out.
     """
 
     entry: Entry
@@ -89,36 +89,36 @@ class Remove:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The absolute paths that go."""
+        """The absolute paths to remove."""
         return tuple(self.entry.path(part) for part in self.parts)
 
     @property
     def linkable(self) -> bool:
-        """Whether a root has what goes, so that it might soft-link it; nothing is linked but from a package."""
+        """Whether a root might soft-link what is removed: only extracted packages are linked."""
         return bool(self.accepted) and any(part.kind is PartKind.EXTRACTED for part in self.parts)
 
     @property
     def leftover(self) -> bool:
-        """Whether it is a leftover that goes, and no entry."""
+        """Whether this is a leftover."""
         return any(reason.kind in LEFTOVER_KINDS for reason in self.reasons)
 
     @property
     def label(self) -> str:
-        """What tells it from all others in a cache: of a package half of which is a leftover, two may go."""
+        """Its unique name in a cache: of one package, a part and a leftover may be removed."""
         return label(self.entry.dist, leftover=self.leftover)
 
 
 def label(dist: str, *, leftover: bool) -> str:
-    """Return what tells an entry, or the leftover of the same name, from all others in a cache."""
+    """Return the unique name of an entry in a cache, or of the leftover of the same name."""
     return f"{dist}.leftover" if leftover else dist
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """The decision to remove an index cache, a temporary file or a log file: nothing that a restore could bring back.
+    """The decision to remove an index cache, a temporary file or a log file, which no restore brings back.
 
-    top: the real path of the cache or environment that it lies in, which the removal does not leave.
-    path: absolute, below `top`. identity: what it was when it was listed. Sizes in bytes, as in `Remove`.
+    top: the real path of the cache or environment that it is in, which the removal doesn't leave.
+    path: absolute, below `top`. identity: as it was listed. Sizes in bytes, as in `Remove`.
     """
 
     kind: OtherKind
@@ -132,10 +132,9 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """The decision to extract a damaged package anew; it is among what is kept, too.
+    """The decision to extract a damaged package again; the plan keeps the package, too.
 
-    removal: of the damaged directory. archive: the name of the archive beside it; dist, sha256 and record: what that
-    is known to hold.
+    removal: of the damaged directory. archive: the name of the archive beside it, with its dist, hash and record.
     """
 
     removal: Remove
@@ -147,10 +146,10 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the planner decided: every entry of every cache is in exactly one of `remove` and `keep`.
+    """The decisions of the planner: every entry of every cache is in exactly one of `remove` and `keep`.
 
-    So is every leftover that was looked for. `other`: what goes besides. `repair`: what of the kept is extracted anew.
-    missed: the bytes by which a target (how much is to go) can't be met.
+    So is every leftover. `other`: what else is removed. `repair`: what is kept and extracted again.
+    missed: the bytes by which a target (--free, --max-size) can't be met.
     """
 
     inventory: Inventory
@@ -162,7 +161,7 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to be done."""
+        """Whether there is anything to do."""
         return bool(self.remove or self.other or self.repair)
 
     @property
@@ -171,23 +170,23 @@ class Plan:
 
     @property
     def files(self) -> int:
-        """Directory entries that go, directories not counted."""
+        """How many files are removed."""
         return sum(decision.files for decision in self._going)
 
     @property
     def apparent(self) -> int:
-        """The sum of the lengths of what goes, in bytes."""
+        """The sum of the lengths of these files, in bytes."""
         return sum(decision.apparent for decision in self._going)
 
     @property
     def reclaimable(self) -> int:
-        """The bytes that the file system gives back."""
+        """The bytes that the file system frees."""
         return sum(decision.reclaimable for decision in self._going)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one decision; `freed` in bytes, measured while removing."""
+    """The outcome of one decision; `freed` in bytes, measured while removing."""
 
     entry: Entry
     result: Result
@@ -198,7 +197,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class OtherOutcome:
-    """What became of the decision to remove something that is no entry; `freed` in bytes."""
+    """The outcome of the decision to remove something that is no entry; `freed` in bytes."""
 
     other: Other
     result: Result
@@ -208,44 +207,29 @@ class OtherOutcome:
 
 
 def what_goes(plan: Plan) -> str:
-    """Return how many packages, parts of packages, leftovers and other things go."""
-    return _listed([*_counted(plan.remove), *_other_counted(plan.other)])
+    """Return in words what a plan removes: ``3 packages and 1 log file``."""
+    return counted((*plan.remove, *plan.other))
 
 
-def counted(decisions: Iterable[Remove]) -> str:
-    """Return how many packages, parts of packages and leftovers go with these decisions."""
-    return _listed(_counted(decisions))
-
-
-def other_counted(others: Iterable[Other]) -> str:
-    """Return how many other things go."""
-    return _listed(_other_counted(others))
-
-
-def _counted(decisions: Iterable[Remove]) -> list[str]:
-    counts = Counter(words for decision in decisions for words in _nouns(decision))
-    return [plural(counts[words], *words) for words in _NOUNS if counts[words]]
+def counted(decisions: Iterable[Remove | Other]) -> str:
+    """Return in words what these decisions remove."""
+    counts = Counter(noun for decision in decisions for noun in _nouns(decision))
+    words = [plural(counts[noun], *noun) for noun in _NOUNS if counts[noun]]
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 _PACKAGE, _LEFTOVER = ("package", "packages"), ("leftover", "leftovers")
 _DIRECTORY, _ARCHIVE = ("extracted package", "extracted packages"), ("package archive", "package archives")
-_NOUNS = (_PACKAGE, _DIRECTORY, _ARCHIVE, _LEFTOVER)
+_NOUNS = (_PACKAGE, _DIRECTORY, _ARCHIVE, _LEFTOVER, *_OTHER.values())
 
 
-def _nouns(decision: Remove) -> list[tuple[str, str]]:
-    """Return what goes with a decision: a whole package, a leftover, or each part of a package of which some stays."""
+def _nouns(decision: Remove | Other) -> list[tuple[str, str]]:
+    """Return what is removed: a whole package, a leftover, something else, or single parts of a package."""
+    if isinstance(decision, Other):
+        return [_OTHER[decision.kind]]
     if decision.leftover:
         return [_LEFTOVER]
     if len(decision.parts) == len(decision.entry.parts):
         return [_PACKAGE]
     parts = [part for part in decision.parts if part.kind is not PartKind.LOCK]
     return [_ARCHIVE if part.kind is PartKind.ARCHIVE else _DIRECTORY for part in parts]
-
-
-def _other_counted(others: Iterable[Other]) -> list[str]:
-    counts = Counter(item.kind for item in others)
-    return [plural(counts[kind], *words) for kind, words in _OTHER.items() if counts[kind]]
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

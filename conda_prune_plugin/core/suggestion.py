@@ -1,4 +1,4 @@
-"""Suggest the word that was probably meant."""
+"""Suggest a word for a misspelled one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of some words that is most like a word, if one is."""
+    """Return the most similar of some words, None if there is none."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, list(words))), None)

@@ -7,7 +7,7 @@ import re
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
 
-#: Seconds and the names of each unit, the short ones first.
+#: Seconds and the names of each unit, the short ones first; the last two are for output.
 _AGE_NAMES = (
     (1.0, "s sec secs second seconds"),
     (60.0, "m min mins minute minutes"),
@@ -38,7 +38,7 @@ def parse_age(text: str) -> float:
     """
     match = _QUANTITY.fullmatch(text.strip().lower())
     if match and text.strip().endswith("M"):
-        # Many a format of dates writes months so, and minutes would remove far more.
+        # Date formats write months like this, and minutes would remove far more.
         raise ValueError(f"{text!r} can mean minutes or months; write {match['number']}min or {match['number']}mo")
     if match and match["unit"] in _AGE_UNITS:
         return float(match["number"]) * _AGE_UNITS[match["unit"]]
@@ -52,7 +52,7 @@ def parse_size(text: str) -> int:
 
     Raises `ValueError`, with a text meant for the user, on anything else.
     """
-    # Its import takes longer than that of many a module, and few give a size.
+    # Its import takes long, and few commands need it.
     from decimal import Decimal
 
     number, unit = _size_as_typed(text)
@@ -87,19 +87,11 @@ def format_size(size: int) -> str:
 def format_age(seconds: float) -> str:
     """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``, ``seconds``.
 
-    What lies in the future, by a clock that was wrong, is ``seconds`` too.
+    A time in the future, by a wrong clock, is ``seconds`` too.
     """
-    for length, word in (
-        (_YEAR, "year"),
-        (_YEAR / 12, "month"),
-        (7 * _DAY, "week"),
-        (_DAY, "day"),
-        (3_600.0, "hour"),
-        (60.0, "minute"),
-    ):
-        count = int(seconds / length)
-        if count >= 1:
-            return plural(count, word)
+    for length, names in reversed(_AGE_NAMES[1:]):
+        if (count := int(seconds / length)) >= 1:
+            return plural(count, *names.split()[-2:])
     return "seconds"
 
 

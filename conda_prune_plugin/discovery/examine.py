@@ -10,20 +10,20 @@ from ..core.evidence import Evidence
 from ..core.model import Entry, Inventory, ReasonKind, RootKind
 from ..core.notices import Notice
 from ..core.plan import Other
-from ..core.rules.leftover_policy import Leftover
+from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
 from .leftovers.conda_clean import find_other
-from .leftovers.leftover_evidence import with_archives, with_choices, with_links
+from .leftovers.leftover_evidence import with_evidence
 from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
+from .packages.cache_listing import held
 from .packages.inspection import Memory
 from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .packages.removal_evidence import gather_evidence, redundant_archives
 from .system.measure import Measure
-from .system.worker import WorkerPool
 
 #: The targets among what environments have.
 _IN_USE = Target.UNLINKED | Target.REDUNDANT
@@ -61,16 +61,13 @@ class Scope:
 class Findings:
     """The evidence on what may go.
 
-    inventory: without the leftovers, which are decided on by themselves. evidence: on packages. unlinked, redundant,
-    tarballs: what of these may go though environments have it (see `Policy`). chosen: what `Scope.only` matches; None
-    without. other: what is not a package. held: what the caches hold in bytes, 0 if that was not asked for.
+    inventory: without the leftovers, which are decided on by themselves. evidence: on packages. chosen: what
+    `Scope.only` matches; None without. other: what is not a package. held: what the caches hold in bytes, 0 if that was
+    not asked for.
     """
 
     inventory: Inventory
     evidence: tuple[Evidence, ...]
-    unlinked: frozenset[Entry]
-    redundant: frozenset[Entry]
-    tarballs: frozenset[Entry]
     chosen: frozenset[Entry] | None
     leftovers: tuple[Leftover, ...]
     other: tuple[Other, ...]
@@ -80,44 +77,21 @@ class Findings:
 
 
 def examine(
-    inventory: Inventory,
-    scope: Scope,
-    progress: Progress,
-    now: float,
-    measured: Measure | None = None,
-    workers: WorkerPool | None = None,
+    inventory: Inventory, scope: Scope, progress: Progress, now: float, measured: Measure | None = None
 ) -> Findings:
     """Return the evidence on what may go at the time `now`. Nothing is written.
 
-    `measured` gives what has been measured already; a `workers` makes it faster.
+    `measured` gives what has been measured already.
     """
-    return _Examination(inventory, scope, progress, measured, workers).findings(now)
-
-
-@dataclass(frozen=True, slots=True)
-class _PackageEvidence:
-    """The evidence on packages, and which of them may go though environments have them."""
-
-    items: tuple[Evidence, ...]
-    unlinked: frozenset[Entry] = frozenset()
-    redundant: frozenset[Entry] = frozenset()
-    notices: tuple[Notice, ...] = ()
+    return _Examination(inventory, scope, progress, measured).findings(now)
 
 
 class _Examination:
     """What the steps share."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        scope: Scope,
-        progress: Progress,
-        measured: Measure | None,
-        workers: WorkerPool | None,
-    ) -> None:
+    def __init__(self, inventory: Inventory, scope: Scope, progress: Progress, measured: Measure | None) -> None:
         self._scope = scope
         self._progress = progress
-        self._workers = workers
         self._memory = Memory(measured)
         self._names = Names(inventory.roots)
         self._referenced = references(inventory.roots)
@@ -125,36 +99,31 @@ class _Examination:
         self._search = scope.search if measured is None else replace(scope.search, contents=False)
         self._found = self._find_leftovers(inventory)
         self._inventory = self._found.inventory
-        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches, workers)
+        self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches)
 
     def findings(self, now: float) -> Findings:
         """Take all steps."""
         scope, inventory = self._scope, self._inventory
-        if samples := self._memory.samples:
-            # In the other process, if there is one, until the answer is needed.
-            self._link_search.begin(samples)
-        packages = self._package_evidence()
+        packages, remote = self._package_evidence()
         tarballs = self._tarballs(packages)
         looking = self._progress.phase("Looking for temporary files", len(inventory.roots))
         other, remarks = find_other(
             scope.targets, inventory.caches, inventory.roots, self._memory.measured, now - scope.min_age, looking
         )
         chosen = self._matching(scope.only) if scope.only else None
-        held = self._held() if scope.measure_caches else 0
-        soft_links = self._soft_links(packages.items)
+        soft_links = self._soft_links(packages)
         inventory, unseen = with_unseen(inventory, soft_links)
         return Findings(
             inventory=inventory,
-            evidence=(*packages.items, *tarballs),
-            unlinked=packages.unlinked,
-            redundant=packages.redundant,
-            tarballs=frozenset(item.entry for item in tarballs),
+            evidence=(*packages, *tarballs),
             chosen=chosen,
-            leftovers=self._leftovers(soft_links),
+            leftovers=with_evidence(
+                self._found, self._referenced, soft_links, scope.only, self._names, repair=self._search.repair
+            ),
             other=tuple(other),
             soft_links=soft_links,
-            held=held,
-            notices=(*self._unmatched(), *packages.notices, *unseen, *remarks),
+            held=held(inventory.judged, self._progress.phase("Measuring the caches")) if scope.measure_caches else 0,
+            notices=(*self._unmatched(), *remote, *unseen, *remarks),
         )
 
     def _find_leftovers(self, inventory: Inventory) -> LeftoverSearchResult:
@@ -163,15 +132,16 @@ class _Examination:
             return LeftoverSearchResult(inventory)
         words = "Verifying packages" if self._search.hashes else "Looking for leftovers"
         progress = self._progress.counter(words)
-        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress, self._workers)
+        found = find_leftovers(inventory, self._referenced, self._search, self._memory, progress)
         return found if asked else LeftoverSearchResult(inventory, whole=found.whole)
 
-    def _package_evidence(self) -> _PackageEvidence:
+    def _package_evidence(self) -> tuple[tuple[Evidence, ...], tuple[Notice, ...]]:
+        """Return the evidence on packages, and what channels say of them if they are asked."""
         targets, inventory = self._scope.targets, self._inventory
         unreferenced = tuple(candidates(inventory, self._referenced))
         if not kinds(targets) and not targets & _IN_USE:
             # Nothing of all that was asked for, so it need not be opened.
-            return _PackageEvidence(tuple(map(Evidence, unreferenced)))
+            return tuple(map(Evidence, unreferenced)), ()
         in_use: tuple[Entry, ...] = ()
         if targets & _IN_USE:
             soft_links = self._link_search.everywhere(self._progress.phase("Looking for soft links"))
@@ -180,8 +150,7 @@ class _Examination:
         words = "Measuring packages" if in_use else "Measuring unreferenced packages"
         evidence = gather_evidence(inventory.caches, entries, self._progress.phase(words, len(entries)), self._memory)
         used = frozenset(in_use)
-        without_links, with_archive = self._spared(evidence, used)
-        spared = {item.entry: item for item in (*without_links, *with_archive)}
+        spared = {item.entry: item for item in self._spared(evidence, used)}
         evidence = tuple(
             spared.get(item.entry, item) for item in evidence if item.entry in spared or item.entry not in used
         )
@@ -190,43 +159,36 @@ class _Examination:
             from .packages.channel_check import check_sources
 
             evidence, notices = check_sources(evidence, self._progress.phase("Asking channels"))
-        return _PackageEvidence(evidence, _entries(without_links), _entries(with_archive), notices)
+        return evidence, notices
 
-    def _spared(
-        self, evidence: tuple[Evidence, ...], used: frozenset[Entry]
-    ) -> tuple[tuple[Evidence, ...], tuple[Evidence, ...]]:
-        """Return the evidence on what may go though environments have it: whole, and in its extracted directory."""
+    def _spared(self, evidence: tuple[Evidence, ...], used: frozenset[Entry]) -> tuple[Evidence, ...]:
+        """Return the evidence on what may go though environments have it, the one that counts last."""
         targets = self._scope.targets
         if Target.HARD_LINKED in targets:
             evidence = held_elsewhere(evidence, used)
         without_links = unlinked(evidence, used) if Target.UNLINKED in targets else ()
         if Target.REDUNDANT not in targets:
-            return without_links, ()
+            return without_links
         progress = self._progress.phase("Comparing archives with their hashes", len(used))
         items = (item for item in evidence if item.entry in used)
-        return without_links, redundant(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
+        records = Target.RECORDS in targets
+        return (*without_links, *redundant(self._inventory.caches, items, progress, records=records))
 
-    def _tarballs(self, packages: _PackageEvidence) -> tuple[Evidence, ...]:
+    def _tarballs(self, packages: Sequence[Evidence]) -> tuple[Evidence, ...]:
         """Return the evidence on the archives of entries in use whose extracted directory is whole.
 
         In use are those that roots name, and those with hard links from an environment that was not found.
         """
         if Target.ALL_TARBALLS not in self._scope.targets:
             return ()
-        linked = _entries(item for item in packages.items if item.outside and item.doubt is None)
-        spared = packages.unlinked | packages.redundant
+        linked = {item.entry for item in packages if item.outside and item.doubt is None}
+        spared = {item.entry for item in packages if item.excuse is not None}
         entries = [
             entry
             for entry in self._found.whole
             if (entry.dist in self._referenced or entry in linked) and entry not in spared
         ]
         return redundant_archives(self._inventory.caches, entries, self._memory)
-
-    def _held(self) -> int:
-        """Return what the caches of which something may go hold: every file of them is looked at."""
-        from .packages.cache_listing import held
-
-        return held(self._inventory.judged, self._progress.phase("Measuring the caches"))
 
     def _soft_links(self, evidence: Iterable[Evidence]) -> SoftLinks:
         """Return what environments soft-link of what may go: of those that show a sign of soft links, or of all."""
@@ -236,18 +198,9 @@ class _Examination:
             return self._link_search.everywhere(looking)
         measured = [m for item in evidence for _, m in item.measurements]
         measured += [item.measurement for item in leftovers if item.measurement is not None]
-        if not measured and not self._link_search.begun:
+        if not measured:
             return NO_SOFT_LINKS
         return self._link_search.where_signs_are((m.sample for m in measured if m.sample), looking)
-
-    def _leftovers(self, soft_links: SoftLinks) -> tuple[Leftover, ...]:
-        """Return the leftovers with what keeps them and what was chosen among them."""
-        roots, caches = self._inventory.roots, self._inventory.caches
-        leftovers = with_links(self._found.leftovers, roots, soft_links, self._found.whole)
-        if self._search.repair and any(map(self._is_in_use, leftovers)):
-            leftovers = with_archives(leftovers, self._inventory, self._referenced)
-        rules = [root.name or "" for root in roots if root.kind is RootKind.KEEP]
-        return tuple(with_choices(leftovers, caches, rules, self._scope.only, self._names)) if leftovers else ()
 
     def _is_in_use(self, item: Leftover) -> bool:
         return item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in self._referenced
@@ -263,7 +216,3 @@ class _Examination:
         return tuple(
             Notice("no-match", f"No package in the caches matches {option} {text}.", "") for option, text in lost
         )
-
-
-def _entries(evidence: Iterable[Evidence]) -> frozenset[Entry]:
-    return frozenset(item.entry for item in evidence)

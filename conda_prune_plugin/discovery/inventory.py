@@ -20,12 +20,11 @@ from .packages.cache_listing import find_caches
 from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .roots.environment_search import search_environments
-from .roots.environments import Reader, Sources, require_environments
+from .roots.environments import Sources, require_environments
 from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
 from .roots.revisions import earlier_revisions
 from .roots.watch import RootWatch, _no_cache
 from .system.size_precision import precision_notices
-from .system.worker import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +52,6 @@ class Discovery:
     watch: RootWatch
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """A discovery that has begun: what conda's settings say, and who reads environments by now."""
-
-    settings: Settings
-    reader: Reader
-
-
-def begin(workers: WorkerPool) -> Beginning:
-    """Begin a discovery: a worker pool of two reads environments while this process imports the rest of the program."""
-    settings = conda_settings()
-    reader = Reader(workers)
-    reader.begin(known_sources(settings))
-    return Beginning(settings, reader)
-
-
 def known_sources(settings: Settings) -> Sources:
     """Return the sources that need no looking for."""
     return Sources(
@@ -83,15 +66,14 @@ def known_sources(settings: Settings) -> Sources:
     )
 
 
-def discover(request: Request, progress: Callable[[int], None], beginning: Beginning | None = None) -> Discovery:
+def discover(request: Request, progress: Callable[[int], None], settings: Settings | None = None) -> Discovery:
     """Find caches, entries and roots by listing. Nothing is written.
 
-    `progress` is called with the number of directories seen in a search; `beginning`: what has been begun already.
+    `progress` is called with the number of directories seen in a search; `settings`: conda's, if they are known.
 
     Raises `PruneError` if something that the user named is not there.
     """
-    beginning = beginning or begin(WorkerPool(at_once=False))
-    settings = beginning.settings
+    settings = settings or conda_settings()
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
     named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
@@ -104,7 +86,7 @@ def discover(request: Request, progress: Callable[[int], None], beginning: Begin
     known = known_sources(settings)
     noting = tuple(dict.fromkeys((*known.caches, *(cache.path for cache in caches))))
     sources = replace(known, other_users=other_users, named=tuple(named), caches=noting)
-    watch = RootWatch(sources, caches, beginning.reader)
+    watch = RootWatch(sources, caches)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:
         notices += (_no_cache(settings.pkgs_dirs),)

@@ -221,6 +221,8 @@ def _child(user: User, parent: int, work: Callable[[Ask], Any], link: Connection
             _become(user, parent)
             failures.begin()
             result = work(ask)
+            # Half a message would lose what was done.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             send("failures", failures.noted())
             send("result", result)
         except (KeyboardInterrupt, PruneError, OSError) as error:

@@ -16,7 +16,7 @@ from .. import failures
 from ..core.model import Entry, Part, PartKind, Result
 from ..core.plan import Outcome
 from ..core.run import Disposal
-from ..errors import StateError, reason
+from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .ports import Fetch, UnfetchableError
@@ -26,7 +26,7 @@ from .quarantine.staging import staging_directory
 from .state.receipt import Held, Receipt, ReceiptEntry
 from .state.receipt_file import withdraw_receipt, write_receipt
 from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there
-from .state.stored_runs import StoredRun, require_unchanged_run
+from .state.stored_runs import StoredRun, require_own, require_unchanged_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +73,6 @@ def restore(
             unsettled = f"The receipt in {run.path} could not be brought up to date: {reason(error)}."
     remove_empty(locked.state, run.id)
     return Restored(outcomes, unsettled, interrupted)
-
-
-def require_own(run: StoredRun) -> None:
-    """Refuse to fetch or unpack what another user's receipt says: only its backups can be moved back.
-
-    Raises `StateError`.
-    """
-    if not run.own and run.receipt is not None and run.receipt.run.disposal is not Disposal.BACKUP:
-        raise StateError(
-            f"The run {run.id} in {run.cache.path} was made by another user (uid {run.owner}), whose receipt is not "
-            "trusted to say what to fetch.",
-            hint="That user can restore it: conda prune restore " + run.id,
-            path=run.path,
-        )
 
 
 def _settle(receipt: Receipt, folder: Directory, outcomes: Sequence[Outcome]) -> None:

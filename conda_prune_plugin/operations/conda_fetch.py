@@ -1,8 +1,8 @@
-"""conda's own download and extraction of a package archive, into a place of the caller's.
+"""Download and extract a package archive with conda's own functions.
 
 conda's higher level (`ProgressiveFetchExtract` and its actions) is not used: it loads all package caches, which
-extracts archives and deletes what it can't read in them, chooses the cache itself, and copies from ``file://`` channels
-without a look at the hash.
+extracts archives and deletes unreadable ones, chooses the cache itself, and copies from ``file://`` channels without
+checking hashes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-#: What works on packages and environments, and is imported only when it is needed.
+#: The modules that work on packages and environments, and are imported only when needed.
 _NEEDED = (
     "conda.core.envs_manager",
     "conda.core.link",
@@ -21,7 +21,7 @@ _NEEDED = (
     "conda.models.prefix_graph",
     "conda_package_handling.api",
     "conda_package_streaming.package_streaming",
-    # Of the names in zip files and urls.
+    # Of the names in zip files and URLs.
     "encodings.ascii",
     "encodings.cp437",
     "encodings.idna",
@@ -29,15 +29,15 @@ _NEEDED = (
 
 
 def preload() -> None:
-    """Import what works on packages: a process that becomes another user may not be able to read it any more."""
+    """Import what works on packages: a process that has become another user may be unable to read it."""
     for name in _NEEDED:
         import_module(name)
 
 
 def download(url: str, path: str, *, md5: str | None, sha256: str | None, size: int | None) -> None:
-    """Download a file and compare it with hashes and size in bytes, as far as they are known.
+    """Download a file and check its hashes and its size in bytes, as far as they are known.
 
-    Raises `OSError`, also for what conda refuses or can't fetch.
+    Raises `OSError`, also for conda's own errors.
     """
     from conda.exceptions import CondaError
     from conda.gateways.connection.download import download
@@ -52,7 +52,7 @@ def extract(archive: str, target: str) -> None:
     """Extract an archive into a directory. Errors are those of zipfile, tarfile, bz2, zstd and conda's libraries."""
     from conda.base.context import context
 
-    # conda 26 extracts by plugins and will drop the function that did it before.
+    # conda 26 extracts by plugins and will drop the older function.
     if hasattr(context.plugin_manager, "extract_package"):
         context.plugin_manager.extract_package(archive, target)
         return

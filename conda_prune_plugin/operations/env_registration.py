@@ -1,4 +1,4 @@
-"""Remove lines from this user's registries, and add lines for environments that only those lines made known."""
+"""Remove lines from this user's registries, and add lines for environments that only those lines lead to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conda_hooks import register
 
 
 def is_registered(registries: Iterable[str], prefix: str) -> bool:
-    """Return whether one of the registries that can be read names an environment by this very path."""
+    """Return True if a readable registry has an environment by this very path."""
     for registry in registries:
         with suppress(OSError):
             if prefix in registered_prefixes(registry):
@@ -30,21 +30,18 @@ def is_registered(registries: Iterable[str], prefix: str) -> bool:
     return False
 
 
-def found_only_by(settings: Settings, lines: Sequence[str]) -> tuple[str, ...]:
-    """Return the environments that nothing but some lines of the registry leads to: they lie beside what these name."""
+def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Register the environments that only some lines of the registry lead to, before these lines are removed.
+
+    Such an environment lies beside one that a line names. Returns the environments that were registered, and what
+    failed: then the lines have to stay.
+    """
     if not lines:
-        return ()
+        return (), None
     sources = known_sources(settings)
     rest = known_prefixes(replace(sources, forgotten=frozenset(lines)))
-    return tuple(sorted(filter(has_records, known_prefixes(sources) - rest - frozenset(lines))))
-
-
-def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
-    """Register what only some lines lead to, before these are taken out.
-
-    Returns the environments that were registered, and what went wrong: then the lines have to stay.
-    """
-    found = tuple(prefix for prefix in found_only_by(settings, lines) if _is_environment(prefix))
+    found = sorted(filter(has_records, known_prefixes(sources) - rest - frozenset(lines)))
+    found = [prefix for prefix in found if _may_be_environment(prefix)]
     for prefix in found:
         try:
             register(prefix)
@@ -52,19 +49,19 @@ def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str,
             return (), f"{prefix} could not be registered: {error.strerror or error}"
         if not is_registered(settings.registries, prefix):
             return (), f"{prefix} could not be registered"
-    return found, None
+    return tuple(found), None
 
 
-def _is_environment(prefix: str) -> bool:
+def _may_be_environment(prefix: str) -> bool:
     try:
         return is_environment(prefix)
     except OSError as error:
         failures.note(error)
-        return True  # It may be one, and its line may be all that leads to it.
+        return True
 
 
 def unregister(registries: Iterable[str], prefix: str) -> str | None:
-    """Take an environment that is gone out of registries, however they spell its path; return what went wrong."""
+    """Remove an environment from registries, however they spell its path; return what failed."""
     real = failures.realpath(prefix)
     troubles = []
     for registry in registries:
@@ -79,12 +76,12 @@ def unregister(registries: Iterable[str], prefix: str) -> str | None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            troubles.append(f"it could not be taken out of {registry}: {error.strerror or error}")
+            troubles.append(f"it could not be removed from {registry}: {error.strerror or error}")
     return "; ".join(troubles) or None
 
 
 def unregister_removed(registries: Sequence[str], places: Iterable[Cache]) -> None:
-    """Take out what earlier runs have taken away; one that was killed in between has left its line."""
+    """Unregister environments that earlier runs removed; one that was killed in between has left its line."""
     for place in places:
         for run in stored_runs(place):
             for entry in run.receipt.entries if run.receipt and run.complete else ():

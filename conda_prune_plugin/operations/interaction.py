@@ -1,12 +1,12 @@
-"""What an operation needs to interact: conda's options for output, progress, messages, questions.
+"""What an operation needs to interact: conda's output options, progress, messages, questions.
 
-conda's own `confirm_yn` takes the end of its input for a yes.
+conda's own `confirm_yn` is not used: it takes the end of its input for a yes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..presentation.terminal.progress import Reporter
 
 if TYPE_CHECKING:
+    from ..errors import ConfirmationError
     from ..execution.locks.run_lock import Patience
 
 
@@ -29,22 +30,9 @@ class Output:
     verbosity: int
 
 
-def message_printer(output: Output, reporter: Reporter) -> Callable[[str], None]:
-    """Return what says something to the user while the work goes on."""
-
-    def tell(message: str) -> None:
-        # With a full disk behind standard error the work goes on unseen: what failed is not what it works on.
-        with suppress(OSError):
-            reporter.clear()
-            if not output.quiet:
-                print(message, file=sys.stderr, flush=True)
-
-    return tell
-
-
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """What the steps of one operation share: conda's options for output, and where progress is shown."""
+    """What the steps of one operation share: conda's output options, and the progress display."""
 
     output: Output
     reporter: Reporter
@@ -55,11 +43,15 @@ class Interaction:
         return not self.output.dry_run and (self.output.yes or may_ask(self.output))
 
     def tell(self, message: str) -> None:
-        """Say something while the work goes on."""
-        message_printer(self.output, self.reporter)(message)
+        """Print a message on standard error while the work continues."""
+        # A full disk behind standard error must not stop the work.
+        with suppress(OSError):
+            self.reporter.clear()
+            if not self.output.quiet:
+                print(message, file=sys.stderr, flush=True)
 
     def patience(self, seconds: float) -> Patience:
-        """Return how long to wait for locks; the user is told on standard error."""
+        """Return how long to wait for locks; waiting is announced on standard error."""
         from ..execution.locks.run_lock import Patience
 
         return Patience(seconds, self.tell)
@@ -67,7 +59,7 @@ class Interaction:
 
 @contextmanager
 def interacting(output: Output, *, progress: bool = True) -> Iterator[Interaction]:
-    """Show progress on standard error where somebody may look at it."""
+    """Show progress on standard error, except with ``--json`` and ``--quiet``."""
     with Reporter(sys.stderr, enabled=progress and not (output.json or output.quiet)) as reporter:
         yield Interaction(output, reporter)
 
@@ -78,16 +70,16 @@ def may_ask(output: Output) -> bool:
 
 
 def require_answer(output: Output) -> None:
-    """Refuse to go on where a user can't answer. Raises `ConfirmationError`."""
+    """Refuse to continue where a user can't answer. Raises `ConfirmationError`."""
     if not may_ask(output):
-        raise _unconfirmed("with --json nothing is asked" if output.json else "standard input is not a terminal")
+        raise _unconfirmed("there are no questions with --json" if output.json else "standard input is not a terminal")
 
 
 def confirm(question: str, interaction: Interaction, declined: str = "Nothing was removed.") -> bool:
     """Return True if the user says yes; anything but a clear yes is a no, which prints `declined`.
 
-    Ends the progress that is shown, so that nothing is drawn over the question. What was typed before the question is
-    not an answer to it. Raises `ConfirmationError` if no user can answer and there is no ``--yes``, and
+    Ends the progress display, so that nothing is drawn over the question. Text typed before the question does not
+    count as an answer. Raises `ConfirmationError` if no user can answer and there is no ``--yes``, and
     `KeyboardInterrupt`, with `declined` as its text, at Ctrl-C.
     """
     output = interaction.output
@@ -117,11 +109,11 @@ def confirm(question: str, interaction: Interaction, declined: str = "Nothing wa
     return False
 
 
-def _unconfirmed(why: str) -> Exception:
+def _unconfirmed(cause: str) -> ConfirmationError:
     from ..errors import ConfirmationError
 
     return ConfirmationError(
-        f"Removal has to be confirmed, and {why}.",
+        f"Removal has to be confirmed, and {cause}.",
         hint="Add --yes to remove without a question, or --dry-run to only see the plan. Nothing was removed.",
     )
 
@@ -129,7 +121,7 @@ def _unconfirmed(why: str) -> Exception:
 def forget_typed() -> None:
     """Discard what was typed at the terminal and not read. Raises `ConfirmationError` if that fails.
 
-    A terminal hands over one line a read, so Python's buffer holds nothing of the next.
+    A terminal returns one line per read, so Python's buffer holds nothing of the next.
     """
     try:
         import termios

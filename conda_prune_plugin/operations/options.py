@@ -1,7 +1,7 @@
 """Options of each operation, as frozen values.
 
 Sizes are in bytes, ages and times to wait in seconds. `cli.parsing.arguments` makes these from the command line and
-from ``.condarc``; a program makes them itself (see `conda_prune_plugin.api`).
+``.condarc``; a program makes them itself (see `conda_prune_plugin.api`). A field has the name of the option's value.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from ..execution.locks.run_lock import DEFAULT_PATIENCE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """Where to look, what stays, and what of the rest may go: shared by all that plan.
+    """Where to look, what to keep, and what to remove of the rest: shared by all commands that plan.
 
-    pkgs_dirs: package caches instead of the configured ones. roots: prefixes of further environments; they must exist.
-    configured_roots: those of the setting ``prune_roots``, which may be missing at the moment. searches: directories
-    below which to look for environments. lockfiles: what these name stays. keep: package specifications of what stays;
-    one that matches nothing is reported. configured_keep: those of the setting ``prune_keep``. keep_revisions: how many
-    earlier revisions of each environment stay.
+    pkgs_dirs: package caches instead of the configured ones. roots: prefixes of more environments; they must exist.
+    configured_roots: those of the setting ``prune_roots``, which may be missing. searches: directories below which to
+    look for environments. lockfiles: keep packages that these list. keep: keep packages that match these
+    specifications; one that matches nothing is reported. configured_keep: those of the setting ``prune_keep``.
+    keep_revisions: keep packages of this many earlier revisions of each environment.
 
-    targets: what may go. search: where leftovers are looked for. only: package specifications; without any, everything
-    that is unreferenced. older_than: last used at least so long ago. min_age: what is younger is never touched.
-    keep_newest: how many versions of each package name stay. max_size: remove, least recently used first, until the
-    caches hold so much. free: remove until so much is reclaimed. include_irreplaceable: also what can't be fetched
-    again. check_remote: ask the channels whether they still have each package.
+    targets: what to remove. search: where to look for leftovers. only: package specifications; without any, everything
+    unreferenced. older_than: only packages last used at least this long ago. min_age: never touch anything younger.
+    keep_newest: keep this many versions of each package. max_size: remove, least recently used first, until the caches
+    hold at most this much. free: remove until this much is freed. include_irreplaceable: also packages that can't be
+    downloaded again. check_remote: ask the channels whether they still have each package.
     """
 
     pkgs_dirs: tuple[str, ...] = ()
@@ -70,11 +70,11 @@ class PlanOptions:
 class PruneOptions(PlanOptions):
     """``conda prune``.
 
-    disposal: what becomes of what is removed. destination: the absolute path of the directory for archives, with
-    `Disposal.ARCHIVE` only. preset: ``image`` or ``cache`` of ``--ci``. check: change nothing, and answer whether more
-    could go. ignore_unreadable: go on though an environment can't be read. ignore_running: go on though another program
-    installs packages. lock_timeout: how long to wait for another program. purge_after: delete backups of earlier runs
-    that are older; None: never.
+    disposal: delete, back up or archive. destination: the absolute path of the directory for archives, with
+    `Disposal.ARCHIVE` only. preset: ``image`` or ``cache`` of ``--ci``. check: change nothing, and return whether more
+    can be freed. ignore_unreadable: continue even if an environment can't be read. ignore_running: continue while
+    another program installs packages. lock_timeout: how long to wait for another program. purge_after: delete backups
+    of earlier runs that are older; None: never.
     """
 
     disposal: Disposal = Disposal.DELETE
@@ -91,9 +91,9 @@ class PruneOptions(PlanOptions):
 class UsageOptions(PlanOptions):
     """``conda prune usage``.
 
-    environment: the name or prefix of the only one to show. by_package: package by package. html: the file for a report
-    to open in a browser. export: the format in which to write every file, ``ncdu``. other_caches: measure the caches of
-    other tools to their end (True), not at all (False), or for some seconds (None).
+    environment: show only the environment with this name or prefix. by_package: list packages. html: the file for a
+    report to open in a browser. export: the format in which to list every file, ``ncdu``. other_caches: measure the
+    caches of other tools completely (True), not at all (False), or for some seconds (None).
     """
 
     environment: str | None = None
@@ -107,8 +107,8 @@ class UsageOptions(PlanOptions):
 class WhyOptions(PlanOptions):
     """``conda prune why``.
 
-    specs: what to explain. every: explain everything. find: the directory in which to look for hard links that nothing
-    explains.
+    specs: explain packages that match these. every: explain everything. find: the directory to search for hard links of
+    unknown environments.
     """
 
     specs: tuple[str, ...] = ()
@@ -120,10 +120,10 @@ class WhyOptions(PlanOptions):
 class EnvsOptions(PlanOptions):
     """``conda prune envs``.
 
-    environments: names or prefixes of the only ones. unused_for: only those of which all evidence of use is so old;
-    unused_for_text: as it was typed. remove: remove them. fix_registry: take lines whose environment is gone out of
-    environments.txt. force: also what is protected. prune: prune the caches afterwards without a question. disposal:
-    what becomes of the environments. ignore_running, lock_timeout: as in `PruneOptions`.
+    environments: only those with these names or prefixes. unused_for: only those for which all evidence of use is at
+    least this old; unused_for_text: as it was typed. remove: remove them. fix_registry: remove lines of missing
+    environments from environments.txt. force: also protected ones. prune: prune the caches afterwards without a
+    question. disposal: delete or back up. ignore_running, lock_timeout: as in `PruneOptions`.
     """
 
     environments: tuple[str, ...] = ()
@@ -142,9 +142,9 @@ class EnvsOptions(PlanOptions):
 class RestoreOptions:
     """``conda prune restore``.
 
-    run: the id of the run to undo, or ``last`` for the caller's newest; None to list the runs. only: a package
-    specification of what to put back. pkgs_dirs: package caches instead of the configured ones. lock_timeout: how long
-    to wait for another program.
+    run: the id of the run to undo, or ``last`` for the caller's newest; None to list the runs. only: restore packages
+    that match this specification. pkgs_dirs: package caches instead of the configured ones. lock_timeout: how long to
+    wait for another program.
     """
 
     run: str | None = None
@@ -157,8 +157,8 @@ class RestoreOptions:
 class PurgeOptions:
     """``conda prune purge``.
 
-    runs: ids of runs; without any, those that are at least `older_than` old, or else all. pkgs_dirs,
-    lock_timeout: as in `RestoreOptions`.
+    runs: ids of runs; without any, those that are at least `older_than` old, or all. pkgs_dirs, lock_timeout: as in
+    `RestoreOptions`.
     """
 
     runs: tuple[str, ...] = ()

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from ..core.envs.environment_use import Environment, Losses, last_evidence, protections
 from ..core.envs.envs_result import EnvsResult
 from ..core.model import Result
 from ..core.run import Disposal
 from ..core.units import format_age, format_size, plural
-from .terminal.console import print_command
-from .terminal.printable import printable
+from .terminal.console import (
+    SHOWS_ALL,
+    and_more,
+    listed,
+    print_command,
+    print_line,
+    print_problem,
+    print_unbroken,
+)
 from .terminal.tables import Row, show_table
 
 #: Why lines of a registry are stale.
@@ -32,6 +38,8 @@ _NAMED = 3
 #: So many removals are listed without -v, and more if something of them can't be rebuilt.
 _LISTED = 20
 
+NO_ACCESS_TIMES = "  ? unknown: its file system keeps no access times"
+
 
 def show_environments(out: Console, result: EnvsResult, *, whole: bool, quiet: bool) -> None:
     """Print the environments with their evidence, stale lines, and what is about to go; `whole` leaves out nothing."""
@@ -43,37 +51,49 @@ def show_environments(out: Console, result: EnvsResult, *, whole: bool, quiet: b
         _show_stale(out, result, whole=whole)
 
 
+def last_used(used: float | None, changed: float | None, now: float, *, keeps_access: bool) -> str:
+    """Return when an environment was last used, for a column of a table."""
+    if not keeps_access:
+        return "?"
+    # Without a time of change it can't be read, or is none of conda's.
+    return "never" if used is None and changed is not None else ago(used, now)
+
+
+def ago(time: float | None, now: float) -> str:
+    """Return how long ago a time was, for a column of a table."""
+    return "unknown" if time is None else f"{format_age(now - time)} ago"
+
+
 def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
-    wanted = "" if result.unused_for is None else f" unused for {printable(result.unused_for)}"
+    wanted = "" if result.unused_for is None else f" unused for {result.unused_for}"
     if not result.shown:
-        out.print(f"No environments{wanted} found.")
+        print_line(out, f"No environments{wanted} found.")
         return
     twins = {} if whole else _folded(result.shown)
-    rows = [
-        Row(
-            f"  {printable(item.root.name or item.path)}",
-            (
-                format_size(item.usage.account.own),
-                format_size(item.usage.account.shared),
-                f"{len(item.root.packages):,}",
-                item.python or "-",
-                _ago(item.created, result.now),
-                _ago(item.usage.changed, result.now),
-                _used(item, result.now),
-            ),
-            tuple(_below(item, result, whole=whole)),
+    rows = []
+    for item in result.shown:
+        if twins.get(item.path, item.path) != item.path:
+            continue
+        usage, now = item.usage, result.now
+        used = last_used(usage.used, usage.changed, now, keeps_access=usage.keeps_access)
+        cells = (
+            format_size(usage.account.own),
+            format_size(usage.account.shared),
+            f"{len(item.root.packages):,}",
+            item.python or "-",
+            ago(item.created, now),
+            ago(usage.changed, now),
+            "now" if item.running or item.active else used,
         )
-        for item in result.shown
-        if twins.get(item.path, item.path) == item.path
-    ]
+        rows.append(Row(f"  {item.root.name or item.path}", cells, tuple(_below(item, result, whole=whole))))
     headings = ("own", "shared", "packages", "python", "created", "changed", "last used")
     show_table(out, "  environment", headings, rows, drop=_DROPPED)
     if any(not item.usage.keeps_access for item in result.shown):
-        out.print(Text("  ? unknown: its file system keeps no access times", style="dim"))
+        print_line(out, NO_ACCESS_TIMES, style="dim")
     out.print()
     of = "" if result.unused_for is None else f" of {result.count:,}"
     own = format_size(sum(item.usage.account.own for item in result.shown))
-    out.print(f"{plural(len(result.shown), 'environment')}{of}{wanted}, own {own}.")
+    print_line(out, f"{plural(len(result.shown), 'environment')}{of}{wanted}, own {own}.")
 
 
 def _folded(environments: Sequence[Environment]) -> dict[str, str]:
@@ -89,38 +109,36 @@ def _folded(environments: Sequence[Environment]) -> dict[str, str]:
 
 
 def _marks(item: Environment) -> list[str]:
-    marks = [word for word, holds in (("base", item.base), ("active", item.active), ("frozen", item.frozen)) if holds]
-    return marks + ([] if item.registered or item.base else ["not registered"])
+    marks = {
+        "base": item.base,
+        "active": item.active,
+        "frozen": item.frozen,
+        "not registered": not (item.registered or item.base),
+    }
+    return [word for word, holds in marks.items() if holds]
 
 
 def _below(item: Environment, result: EnvsResult, *, whole: bool) -> Iterable[str]:
     """Give the lines under an environment."""
     if item.root.name is not None and whole:
-        yield f"    {printable(item.path)}"
+        yield f"    {item.path}"
     if (result.unused_for is not None or whole) and (last := last_evidence(item, result.now)):
-        age = format_age(result.now - last.time)
-        yield f"    last sign of use: {last.kind} {age} ago ({printable(last.detail)})"
+        yield f"    last sign of use: {last.kind} {ago(last.time, result.now)} ({last.detail})"
     if marks := _marks(item):
         yield f"    {', '.join(marks)}"
     for problem in item.problems:
-        yield f"    broken: {printable(problem.detail)}"
-    running = [f"process {process.pid}: {printable(process.command)}" for process in item.running]
-    pointing = [f"{pointer.kind}: {printable(pointer.path)}" for pointer in item.pointers]
+        yield f"    broken: {problem.detail}"
+    running = [f"process {process.pid}: {process.command}" for process in item.running]
+    pointing = [f"{pointer.kind}: {pointer.path}" for pointer in item.pointers]
     for lines in (running, pointing):
         limit = len(lines) if whole else _NAMED
         yield from (f"    {line}" for line in lines[:limit])
         if len(lines) > limit:
-            yield f"    and {len(lines) - limit:,} more (-v lists all)"
+            yield f"    {and_more(len(lines) - limit)}"
     others = [path for path in item.alike if path != item.path]
-    if others and _first_of_group(item, result.shown):
-        more = len(others) - 1
-        rest = f" and {more:,} more" + ("" if whole else " (-v lists all)") if more else ""
-        yield f"    same packages as {printable(others[0])}{rest}"
-
-
-def _first_of_group(item: Environment, shown: Iterable[Environment]) -> bool:
-    """Return whether an environment is the first in the list of those with the same packages."""
-    return next(other for other in shown if other.alike[:1] == item.alike[:1]) is item
+    # Only the first in the list of those with the same packages says so.
+    if others and next(other for other in result.shown if other.alike[:1] == item.alike[:1]) is item:
+        yield f"    same packages as {listed(others, 1, hint='' if whole else SHOWS_ALL)}"
 
 
 def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool) -> None:
@@ -134,41 +152,35 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
             unlisted += 1
             continue
         account = environment.usage.account
-        verb = "move aside" if backup else "remove"
-        out.print(Text(f"{verb} {printable(environment.path)}", style="bold", overflow="fold"))
+        print_line(out, f"{'move aside' if backup else 'remove'} {environment.path}", style="bold")
         line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
-        line += f"{plural(len(environment.root.packages), 'package')}"
+        line += plural(len(environment.root.packages), "package")
         if last := last_evidence(environment, result.now):
-            line += f", {last.kind} {format_age(result.now - last.time)} ago"
-        out.print(Text(line, overflow="fold"))
-        if not quiet:
-            for found in protections(environment, by_age=False):
-                out.print(Text(f"  forced, although {printable(found.detail)}", overflow="fold"))
-        if kept := len(losses.kept):
-            names = ", ".join(printable(path) for path in losses.kept[:_NAMED])
-            more = f" and {kept - _NAMED:,} more" if kept > _NAMED else ""
-            out.print(Text(f"  keeps your own files for `conda prune restore`: {names}{more}", overflow="fold"))
+            line += f", {last.kind} {ago(last.time, result.now)}"
+        print_line(out, line)
+        for found in () if quiet else protections(environment, by_age=False):
+            print_line(out, f"  forced, although {found.detail}")
+        if losses.kept:
+            print_line(out, f"  keeps your own files for `conda prune restore`: {listed(losses.kept, _NAMED)}")
         for text in lost:
-            out.print(Text(f"  {text}", overflow="fold"))
+            print_line(out, f"  {text}")
     if unlisted:
-        out.print(f"and {unlisted:,} more (-v lists all)")
+        print_line(out, and_more(unlisted))
+    freed = format_size(result.released)
     if backup:
-        out.print(
-            f"This frees {format_size(result.released)} once purged. Until then their packages stay in the caches."
-        )
+        out.print(f"This frees {freed} once purged. Until then their packages stay in the caches.")
         return
     later = result.reclaimable_then - result.reclaimable
-    then = f" `conda prune` then frees {format_size(later)} more." if later > 0 else ""
-    out.print(f"This frees {format_size(result.released)}.{then}")
+    out.print(f"This frees {freed}.{f' `conda prune` then frees {format_size(later)} more.' if later > 0 else ''}")
 
 
 def _losses_text(losses: Losses) -> Iterable[str]:
     for name, why, size in losses.packages:
-        yield f"can't be rebuilt: {printable(name)} ({format_size(size)}): {printable(why)}"
+        yield f"can't be rebuilt: {name} ({format_size(size)}): {why}"
     if losses.files:
         yield f"can't be rebuilt: {plural(losses.files, 'file')} of no package ({format_size(losses.size)}), such as"
         for path, size in losses.largest[:_NAMED]:
-            yield f"  {printable(path)} ({format_size(size)})"
+            yield f"  {path} ({format_size(size)})"
 
 
 def _show_stale(out: Console, result: EnvsResult, *, whole: bool) -> None:
@@ -176,19 +188,15 @@ def _show_stale(out: Console, result: EnvsResult, *, whole: bool) -> None:
     for registry, stale in result.stale.items():
         if not stale:
             continue
-        out.print(Text(f"{printable(registry)} lists {plural(len(stale), 'path')} without an environment:"))
+        print_unbroken(out, f"{registry} lists {plural(len(stale), 'path')} without an environment:")
         for kind, words in _STALE.items():
-            prefixes = [printable(prefix) for prefix, why in stale if why == kind]
-            if not prefixes:
-                continue
-            if whole:
-                out.print(Text(f"  {len(prefixes):,} {words}:"))
+            prefixes = [prefix for prefix, why in stale if why == kind]
+            if prefixes and whole:
+                print_unbroken(out, f"  {len(prefixes):,} {words}:")
                 for prefix in prefixes:
-                    out.print(Text(f"    {prefix}"), soft_wrap=True)
-                continue
-            named = ", ".join(prefixes[:_NAMED])
-            more = f" and {len(prefixes) - _NAMED:,} more (-v lists all)" if len(prefixes) > _NAMED else ""
-            out.print(Text(f"  {len(prefixes):,} {words}: {named}{more}", overflow="fold"))
+                    print_unbroken(out, f"    {prefix}")
+            elif prefixes:
+                print_line(out, f"  {len(prefixes):,} {words}: {listed(prefixes, _NAMED, hint=SHOWS_ALL)}")
         if result.fix is None:
             out.print("Clean up the registry:")
             print_command(out, "conda prune envs --fix-registry")
@@ -198,57 +206,37 @@ def show_changes(out: Console, err: Console, result: EnvsResult, *, quiet: bool)
     """Print what was not done and why, then what was done (not if `quiet`)."""
     for outcome in result.outcomes:
         if outcome.result in (Result.SKIPPED, Result.FAILED):
-            style = "red" if outcome.result is Result.FAILED else "yellow"
-            err.print(Text.assemble((outcome.result.value, style), printable(f": {outcome.path}: {outcome.error}")))
-    if not quiet:
-        for line in _done(result):
-            # Not wrapped: it may hold a command to copy.
-            out.print(Text(line), soft_wrap=True)
+            print_problem(err, outcome.result.value, f"{outcome.path}: {outcome.error}")
+    for line in () if quiet else _changes(result):
+        print_unbroken(out, line)
 
 
-def _done(result: EnvsResult) -> Iterable[str]:
+def _changes(result: EnvsResult) -> Iterable[str]:
     if result.copies and result.fix:
         count = sum(map(len, result.fix.values()))
-        yield f"Removed {plural(count, 'line')} from the registry. The old one is {printable(result.copies[0])}"
+        yield f"Removed {plural(count, 'line')} from the registry. The old one is {result.copies[0]}"
     if result.fix is not None:
-        yield from _unfixed(result)
+        fixed = {prefix for prefixes in result.fix.values() for prefix in prefixes}
+        left = {prefix: why for stale in result.stale.values() for prefix, why in stale if prefix not in fixed}
+        if away := sum(why == "away" for why in left.values()):
+            lines = plural(away, "line")
+            yield f"Kept {lines} of environments whose disk may not be mounted (--force removes them too)."
+        if not (fixed or left or result.remove):
+            yield "Nothing to fix."
     done = [outcome for outcome in result.outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
     if not done or result.run is None:
         return
-    noun = plural(len(done), "environment")
+    environments = plural(len(done), "environment")
     if result.disposal is Disposal.BACKUP:
-        yield f"Moved {noun} aside. This frees nothing until you purge it."
+        yield f"Moved {environments} aside. This frees nothing until you purge it."
         yield f"To undo: conda prune restore {result.run.id}"
         yield f"To free the space: conda prune purge {result.run.id}"
         return
-    yield f"Removed {noun}, freed {format_size(sum(outcome.freed for outcome in done))}."
+    yield f"Removed {environments}, freed {format_size(sum(outcome.freed for outcome in done))}."
     exports = [outcome.exports for outcome in done if outcome.exports is not None]
     for folder in exports[:_NAMED]:
-        yield f"Saved what is needed to rebuild it: {printable(folder)}"
+        yield f"Saved what is needed to rebuild it: {folder}"
     if len(exports) > _NAMED:
-        yield f"and {len(exports) - _NAMED:,} more"
+        yield and_more(len(exports) - _NAMED, hint="")
     if exports:
         yield f"To rebuild: conda prune restore {result.run.id}"
-
-
-def _unfixed(result: EnvsResult) -> Iterable[str]:
-    """Give what stays in the registries though it leads to no environment, or that nothing is wrong with them."""
-    fixed = {prefix for prefixes in (result.fix or {}).values() for prefix in prefixes}
-    left = {prefix: why for stale in result.stale.values() for prefix, why in stale if prefix not in fixed}
-    away = sum(why == "away" for why in left.values())
-    if away:
-        yield f"Kept {plural(away, 'line')} of environments whose disk may not be mounted (--force removes them too)."
-    if not (fixed or left or result.remove):
-        yield "Nothing to fix."
-
-
-def _ago(time: float | None, now: float) -> str:
-    return "unknown" if time is None else f"{format_age(now - time)} ago"
-
-
-def _used(item: Environment, now: float) -> str:
-    if item.running or item.active:
-        return "now"
-    if not item.usage.keeps_access:
-        return "?"
-    return "never" if item.usage.used is None and item.usage.changed is not None else _ago(item.usage.used, now)

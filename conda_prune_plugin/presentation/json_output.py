@@ -42,7 +42,7 @@ def _with_failures(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a document that also says where the disk has failed: whatever it lacks for that is no success."""
     if not failures.noted():
         return document
-    from .plan_json import warnings_document
+    from .documents import warnings_document
     from .terminal.notice_groups import mark_as_shown, unreported_failures
 
     warnings = document["warnings"]

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from ..core.accounting import hedge
-from ..core.model import (
-    PartKind,
-    Result,
-)
-from ..core.plan import OtherOutcome, Outcome, Plan, counted, other_counted
+from ..core.model import PartKind, Result
+from ..core.plan import OtherOutcome, Outcome, Plan, counted
 from ..core.run import Disposal, Run, Shrinkage
 from ..core.units import format_size, plural
-from .terminal.printable import printable
+from .terminal.console import print_problem, print_unbroken
+
+#: So many failures with one cause are shown one by one.
+_FEW = 3
 
 
 def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:
@@ -43,30 +42,29 @@ def show_outcomes(
     show_failures(err, outcomes)
     for outcome in others:
         if outcome.error is not None:
-            style = "yellow" if outcome.result is Result.SKIPPED else "red"
-            err.print(
-                Text.assemble((outcome.result.value, style), printable(f": {outcome.other.path}: {outcome.error}"))
-            )
+            word = Result.SKIPPED if outcome.result is Result.SKIPPED else Result.FAILED
+            print_problem(err, word.value, f"{outcome.other.path}: {outcome.error}")
     if not quiet:
-        for line in (*(_done(plan, run, outcomes, undoable) if outcomes else ()), *_other_results(others)):
-            # Not wrapped: it may hold a command to copy.
-            out.print(line, soft_wrap=True)
-
-
-#: So many failures with one cause are shown one by one.
-_FEW = 3
+        for line in (*(_results(plan, run, outcomes, undoable) if outcomes else ()), *_other_results(others)):
+            print_unbroken(out, line)
 
 
 def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
     """Print what was skipped and what failed, and why; many with the same cause are one line."""
-    for result, style in ((Result.SKIPPED, "yellow"), (Result.FAILED, "red")):
+    for result in (Result.SKIPPED, Result.FAILED):
         causes: dict[str, list[Outcome]] = {}
         for outcome in outcomes:
             if outcome.result is result:
                 causes.setdefault(_cause(outcome), []).append(outcome)
-        for cause, alike in causes.items():
-            for line in _failures(alike, cause):
-                err.print(Text.assemble((result.value, style), printable(f": {line}")))
+        for alike in causes.values():
+            if len(alike) > _FEW:
+                names = ", ".join(outcome.entry.dist for outcome in alike[:_FEW])
+                similar = "" if len({outcome.error for outcome in alike}) == 1 else " (and similar)"
+                what = f"{plural(len(alike), *nouns(alike))} ({names}, ...)"
+                print_problem(err, result.value, f"{what}: {alike[0].error}{similar}")
+                continue
+            for outcome in alike:
+                print_problem(err, result.value, f"{outcome.entry.dist} in {outcome.entry.cache}: {outcome.error}")
 
 
 def _cause(outcome: Outcome) -> str:
@@ -77,23 +75,13 @@ def _cause(outcome: Outcome) -> str:
     return re.sub(r"\S*\*\S*", "*", text)
 
 
-def _failures(alike: Sequence[Outcome], cause: str) -> Iterator[str]:
-    if len(alike) <= _FEW:
-        for outcome in alike:
-            yield f"{outcome.entry.dist} in {outcome.entry.cache}: {outcome.error}"
-        return
-    names = ", ".join(outcome.entry.dist for outcome in alike[:_FEW])
-    same = len({outcome.error for outcome in alike}) == 1
-    why = alike[0].error if same else f"{alike[0].error} (and similar)"
-    nouns = ("environment", "environments") if _of_environments(alike) else ("package", "packages")
-    yield f"{plural(len(alike), *nouns)} ({names}, ...): {why}"
+def nouns(outcomes: Iterable[Outcome]) -> tuple[str, str]:
+    """Return what outcomes are about: environments or packages."""
+    kinds = {part.kind for outcome in outcomes for part in outcome.entry.parts}
+    return ("environment", "environments") if PartKind.ENVIRONMENT in kinds else ("package", "packages")
 
 
-def _of_environments(outcomes: Iterable[Outcome]) -> bool:
-    return any(part.kind is PartKind.ENVIRONMENT for outcome in outcomes for part in outcome.entry.parts)
-
-
-def _done(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) -> Iterator[str]:
+def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) -> Iterator[str]:
     done = [outcome for outcome in outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
     repaired = sum(outcome.result is Result.REPAIRED for outcome in outcomes)
     if repaired:
@@ -108,7 +96,7 @@ def _done(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) -> 
         yield f"Moved {what} aside: {files}. This frees nothing until you purge it."
         yield f"To free the space: conda prune purge {run.id}"
     elif run.disposal is Disposal.ARCHIVE:
-        yield f"Archived {what} in {printable(run.destination or '')} and removed them: {files}, freed {freed}."
+        yield f"Archived {what} in {run.destination or ''} and removed them: {files}, freed {freed}."
     else:
         yield f"Removed {what}: {files}, freed {freed}."
     if done and undoable:
@@ -119,7 +107,7 @@ def _done(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) -> 
 def _other_results(others: Sequence[OtherOutcome]) -> Iterator[str]:
     done = [outcome for outcome in others if outcome.result is Result.REMOVED]
     if others:
-        what = other_counted(outcome.other for outcome in done) or "no index caches, temporary files or logs"
+        what = counted(outcome.other for outcome in done) or "no index caches, temporary files or logs"
         files = plural(sum(outcome.files for outcome in done), "file")
         freed = format_size(sum(outcome.freed for outcome in done))
         yield f"Removed {what}: {files}, freed {freed}."

@@ -1,4 +1,4 @@
-"""The plan of a prune and its outcomes, as text."""
+"""The plan of a prune, as text."""
 
 from __future__ import annotations
 
@@ -9,30 +9,18 @@ from math import inf
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from ..core.accounting import hedge
 from ..core.file_status import ON_WINDOWS
-from ..core.model import (
-    Cache,
-    Client,
-    Entry,
-    LastUsedFrom,
-    LinkKind,
-    OtherKind,
-    Part,
-    PartKind,
-    ReasonKind,
-    Verdict,
-)
+from ..core.model import Cache, Client, LastUsedFrom, LinkKind, OtherKind, PartKind, ReasonKind, Verdict
 from ..core.notices import Notice
-from ..core.plan import Keep, Other, Plan, Reason, Remove, what_goes
+from ..core.plan import Keep, Plan, Reason, Remove, what_goes
 from ..core.run import Check, Disposal
 from ..core.units import format_age, format_size, plural
-from .terminal.console import print_command
+from .terminal.console import and_more, print_command, print_line, print_problem, print_rest
 from .terminal.notice_groups import grouped, mark_as_shown
 from .terminal.printable import printable
-from .terminal.tables import show_columns
+from .terminal.tables import Row, show_table
 
 #: A column of reasons narrower than this is no help.
 _NARROWEST_REASON = 24
@@ -85,11 +73,17 @@ _LINKED = {
     LinkKind.RECORDED: "recorded only",
 }
 
+#: What goes besides packages can't be restored, and need not be: the table says so.
+_OTHER = {
+    OtherKind.INDEX_CACHE: "Index caches (conda downloads them again)",
+    OtherKind.TEMPFILES: "Temporary files",
+    OtherKind.LOGFILES: "Log files",
+}
+
 
 def cache_name(cache: Cache) -> str:
     """Return a cache's path, and whose it is, if it is not conda's."""
-    client = f" ({_CLIENTS[cache.client]})" if cache.client in _CLIENTS else ""
-    return printable(cache.path) + client
+    return f"{cache.path} ({_CLIENTS[cache.client]})" if cache.client in _CLIENTS else cache.path
 
 
 def show_plan(
@@ -106,140 +100,56 @@ def show_plan(
     With a verbosity of 1 all that goes is listed, and what stays with what keeps it; with 2 also why what goes may go.
     """
     ranked = sorted(plan.remove, key=SORTS[sort])
-    listed = ranked if verbosity else ranked[:LINES]
+    shown = ranked if verbosity else ranked[:LINES]
     for cache in plan.inventory.caches:
-        rows = [decision for decision in listed if decision.entry.cache == cache.path]
+        going = [decision for decision in shown if decision.entry.cache == cache.path]
         staying = [decision for decision in plan.keep if decision.entry.cache == cache.path]
-        _show_cache(out, cache, rows, staying, now, verbosity)
-    if len(ranked) > len(listed):
-        size = format_size(sum(decision.reclaimable for decision in ranked[len(listed) :]))
-        out.print(Text(f"  and {len(ranked) - len(listed):,} more: {size} (-v shows all)", style="dim"))
-    for line in _remarks(listed):
-        out.print(Text(line, style="dim"))
+        read_only = "" if cache.writable else " (read-only)"
+        print_line(out, f"{cache_name(cache)}{read_only}: {plural(len(cache.entries), 'package')}", style="bold")
+        if going:
+            rows = [_row(decision, now) for decision in going]
+            headings, left = ("parts", "unused for", "files", "frees"), ("parts", "unused for")
+            show_table(out, "  remove", headings, rows, drop=("files", "parts"), left=left)
+        if verbosity and staying:
+            _show_reasons(out, "keep", staying, whole=verbosity > 1)
+        if verbosity > 1 and going:
+            _show_reasons(out, "remove", going, whole=True)
+    rest = sum(decision.reclaimable for decision in ranked[len(shown) :])
+    print_rest(out, len(ranked) - len(shown), f": {format_size(rest)}")
+    for line in _remarks(shown):
+        print_line(out, line, style="dim")
     if ranked:
         out.print()
-    for item in plan.repair:
-        words = f"{item.removal.paths[0]} is damaged ({item.removal.reasons[0].detail}): extract it again"
-        out.print(Text(f"repair: {printable(words)} from {printable(item.archive)}", overflow="fold"))
-    _show_other(out, plan.other)
+    _show_others(out, plan)
     _show_summary(out, plan, disposal, verbosity)
 
 
-def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int) -> None:
-    """Print what stays and why, what goes, and what that frees."""
-    if plan.keep:
-        _show_kept(out, plan, verbosity)
-    withheld = show_withheld(out, plan)
-    if plan.remove or plan.other:
-        freed = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
-        purged = " once purged" if disposal is Disposal.BACKUP and plan.remove else ""
-        apparent = f" ({format_size(plan.apparent)} apparent)" if verbosity else ""
-        line = f"Remove {what_goes(plan)}: {plural(plan.files, 'file')}, frees {freed}{purged}{apparent}."
-        out.print(Text(line, style="bold", overflow="fold"))
-    elif plan.inventory.caches and not plan.repair and not withheld:
-        out.print("Nothing to remove.")
-
-
-def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
-    """Print how many packages stay, by the strongest reason of each."""
-    writable = {cache.path: cache.writable for cache in plan.inventory.caches}
-
-    def why(decision: Keep) -> str:
-        kind = decision.reasons[0].kind
-        closed = kind is ReasonKind.READ_ONLY and not writable[decision.entry.cache]
-        return _NO_PERMISSION if closed else _KEPT_BECAUSE[kind]
-
-    counts = Counter(map(why, plan.keep)).most_common()
-    leftovers = sum(decision.verdict is Verdict.LEFTOVER for decision in plan.keep)
-    packages = len(plan.keep) - leftovers
-    kept = [plural(packages, "package")] * bool(packages) + [plural(leftovers, "leftover")] * bool(leftovers)
-    if len(counts) == 1:
-        out.print(f"Keep {' and '.join(kept)}: {counts[0][0]}.")
-    else:
-        out.print(f"Keep {' and '.join(kept)}:")
-        width = len(f"{counts[0][1]:,}")
-        for words, count in counts:
-            out.print(Text(f"  {count:>{width},} {words}", overflow="fold"))
-    lone = [decision for decision in plan.keep if decision.reasons[0].kind is ReasonKind.IRREPLACEABLE]
-    if lone and not verbosity:
-        # They exist nowhere else, so they are named even where nothing else is.
-        for decision in lone[:_NAMED]:
-            line = f"    {printable(decision.entry.dist)}: {printable(reason_text(decision.reasons[0]))}"
-            out.print(Text(line, overflow="fold"))
-        if len(lone) > _NAMED:
-            out.print(f"    and {len(lone) - _NAMED:,} more (-v shows all)")
-
-
-def show_withheld(out: Console, plan: Plan) -> bool:
-    """Print how much of each cache only a lack of permission keeps, and who can free it; return whether any is."""
-    withheld = False
-    for cache in plan.inventory.caches:
-        size = sum(decision.reclaimable for decision in plan.keep if decision.entry.cache == cache.path)
-        if cache.writable or not size:
-            continue
-        withheld, where = True, f"{format_size(size)} in {printable(cache.path)}"
-        if cache.owner is None:
-            line = f"{where} can't be freed: you don't have permission to change this cache."
-            out.print(Text(line, overflow="fold"))
-        else:
-            out.print(Text(f"{where} can be freed by its owner ({printable(cache.owner)}):", overflow="fold"))
-            print_command(out, _as_owner(cache))
-    return withheld
-
-
-def _as_owner(cache: Cache) -> str:
-    """Return the command that frees what the owner of a cache may remove."""
-    user = "" if cache.owner == "root" else f"-u {shlex.quote(cache.owner or '')} "
-    return f"sudo {user}conda prune --pkgs-dir {shlex.quote(cache.path)}"
-
-
-def show_check(out: Console, check: Check, plan: Plan) -> None:
-    """Print the answer of ``--check``."""
-    relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
-    out.print(f"--check: {format_size(plan.reclaimable)} can be freed, {relation} {check.shown}.")
-
-
-def _show_other(out: Console, other: Sequence[Other]) -> None:
+def _show_others(out: Console, plan: Plan) -> None:
+    """Print what is extracted again, and what goes besides packages."""
+    for item in plan.repair:
+        damaged = f"{item.removal.paths[0]} is damaged ({item.removal.reasons[0].detail})"
+        print_line(out, f"repair: {damaged}: extract it again from {item.archive}")
     for kind, words in _OTHER.items():
-        items = [item for item in other if item.kind is kind]
-        if items:
-            out.print(Text(f"{words}:", style="bold"))
-        for item in items:
-            files = plural(item.files, "file")
-            out.print(Text(f"  {printable(item.path)}: {files}, {format_size(item.reclaimable)}", overflow="fold"))
-        if items:
+        if items := [item for item in plan.other if item.kind is kind]:
+            print_line(out, f"{words}:", style="bold")
+            for other in items:
+                print_line(out, f"  {other.path}: {plural(other.files, 'file')}, {format_size(other.reclaimable)}")
             out.print()
 
 
-#: What goes besides packages can't be restored, and need not be: the table says so.
-_OTHER = {
-    OtherKind.INDEX_CACHE: "Index caches (conda downloads them again)",
-    OtherKind.TEMPFILES: "Temporary files",
-    OtherKind.LOGFILES: "Log files",
-}
-
-
-def show_notices(err: Console, notices: Iterable[Notice]) -> None:
-    """Print warnings, those of one kind that are many as one."""
-    notices = tuple(notices)
-    mark_as_shown(notices)
-    for warning in grouped(notices):
-        err.print(Text.assemble(("warning: ", "yellow"), printable(warning.message)))
-        if warning.command:
-            print_command(err, warning.command)
-
-
-def _show_cache(
-    out: Console, cache: Cache, going: Sequence[Remove], staying: Sequence[Keep], now: float, verbosity: int
-) -> None:
-    read_only = "" if cache.writable else " (read-only)"
-    out.print(Text(f"{cache_name(cache)}{read_only}: {plural(len(cache.entries), 'package')}", style="bold"))
-    if going:
-        _show_removals(out, going, now)
-    if verbosity and staying:
-        _show_decisions(out, ("  keep", "because"), staying, whole=verbosity > 1)
-    if verbosity > 1 and going:
-        _show_decisions(out, ("  remove", "because"), going, whole=True)
+def _row(decision: Remove, now: float) -> Row:
+    """Return what goes: its parts, or what it is of a leftover, how long it was unused, and what it frees."""
+    parts = [part for part in decision.parts if part.kind is not PartKind.LOCK]
+    dist = decision.entry.dist
+    what = " ".join("dir" if part.kind is not PartKind.ARCHIVE else part.name.removeprefix(dist) for part in parts)
+    # The star leads to a remark; so that ages stay below each other, the others have a space in its place.
+    unused = "unknown " if decision.last_used is None else f"{format_age(now - decision.last_used)}*"
+    if is_in_use(decision):
+        unused = "in use "
+    elif decision.last_used_from is LastUsedFrom.LINK:
+        unused = f"{unused[:-1]} "
+    what = decision.reasons[0].kind.value if decision.leftover else what
+    return Row(f"  {dist}", (what, unused, f"{decision.files:,}", format_size(decision.reclaimable)))
 
 
 def _remarks(going: Sequence[Remove]) -> Iterator[str]:
@@ -259,47 +169,99 @@ def is_in_use(decision: Remove) -> bool:
     return any(reason.kind in _OF_PACKAGES_IN_USE for reason in decision.reasons)
 
 
-def _show_removals(out: Console, decisions: Sequence[Remove], now: float) -> None:
-    rows = [
-        (
-            f"  {printable(decision.entry.dist)}",
-            _what(decision),
-            _last_used(decision, now),
-            f"{decision.files:,}",
-            format_size(decision.reclaimable),
-        )
-        for decision in decisions
-    ]
-    numbers = ("files", "frees")
-    if show_columns(out, ("  remove", "parts", "unused for", *numbers), rows, numbers):
-        return
-    # Too narrow for a table: nothing of it may be lost.
-    for name, parts, unused, files, frees in rows:
-        out.print(Text(name, overflow="fold"))
-        out.print(f"    frees {frees}, {parts}, files: {files}, unused for: {unused.strip()}")
+def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int) -> None:
+    """Print what stays and why, what goes, and what that frees."""
+    if plan.keep:
+        _show_kept(out, plan, verbosity)
+    withheld = show_withheld(out, plan)
+    if plan.remove or plan.other:
+        freed = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
+        purged = " once purged" if disposal is Disposal.BACKUP and plan.remove else ""
+        apparent = f" ({format_size(plan.apparent)} apparent)" if verbosity else ""
+        line = f"Remove {what_goes(plan)}: {plural(plan.files, 'file')}, frees {freed}{purged}{apparent}."
+        print_line(out, line, style="bold")
+    elif plan.inventory.caches and not plan.repair and not withheld:
+        out.print("Nothing to remove.")
 
 
-def _show_decisions(
-    out: Console, headings: tuple[str, str], decisions: Sequence[Keep | Remove], *, whole: bool
-) -> None:
-    rows = [(f"  {printable(decision.entry.dist)}", printable(_why(decision, whole))) for decision in decisions]
+def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
+    """Print how many packages stay, by the strongest reason of each."""
+    writable = {cache.path: cache.writable for cache in plan.inventory.caches}
+    counts: Counter[str] = Counter()
+    for decision in plan.keep:
+        kind = decision.reasons[0].kind
+        closed = kind is ReasonKind.READ_ONLY and not writable[decision.entry.cache]
+        counts[_NO_PERMISSION if closed else _KEPT_BECAUSE[kind]] += 1
+    leftovers = sum(decision.verdict is Verdict.LEFTOVER for decision in plan.keep)
+    nouns = {"package": len(plan.keep) - leftovers, "leftover": leftovers}
+    kept = " and ".join(plural(count, noun) for noun, count in nouns.items() if count)
+    if len(counts) == 1:
+        out.print(f"Keep {kept}: {next(iter(counts))}.")
+    else:
+        out.print(f"Keep {kept}:")
+        width = len(f"{max(counts.values()):,}")
+        for words, count in counts.most_common():
+            print_line(out, f"  {count:>{width},} {words}")
+    lone = [decision for decision in plan.keep if decision.reasons[0].kind is ReasonKind.IRREPLACEABLE]
+    if lone and not verbosity:
+        # They exist nowhere else, so they are named even where nothing else is.
+        for decision in lone[:_NAMED]:
+            print_line(out, f"    {decision.entry.dist}: {_reason_text(decision.reasons[0])}")
+        if len(lone) > _NAMED:
+            print_line(out, f"    {and_more(len(lone) - _NAMED)}")
+
+
+def show_withheld(out: Console, plan: Plan) -> bool:
+    """Print how much of each cache only a lack of permission keeps, and who can free it; return whether any is."""
+    withheld = False
+    for cache in plan.inventory.caches:
+        size = sum(decision.reclaimable for decision in plan.keep if decision.entry.cache == cache.path)
+        if cache.writable or not size:
+            continue
+        withheld, where = True, f"{format_size(size)} in {cache.path}"
+        if cache.owner is None:
+            print_line(out, f"{where} can't be freed: you don't have permission to change this cache.")
+        else:
+            print_line(out, f"{where} can be freed by its owner ({cache.owner}):")
+            user = "" if cache.owner == "root" else f"-u {shlex.quote(cache.owner)} "
+            print_command(out, f"sudo {user}conda prune --pkgs-dir {shlex.quote(cache.path)}")
+    return withheld
+
+
+def show_check(out: Console, check: Check, plan: Plan) -> None:
+    """Print the answer of ``--check``."""
+    relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
+    out.print(f"--check: {format_size(plan.reclaimable)} can be freed, {relation} {check.shown}.")
+
+
+def show_notices(err: Console, notices: Iterable[Notice]) -> None:
+    """Print warnings, those of one kind that are many as one."""
+    notices = tuple(notices)
+    mark_as_shown(notices)
+    for warning in grouped(notices):
+        print_problem(err, "warning", warning.message)
+        if warning.command:
+            print_command(err, warning.command)
+
+
+def _show_reasons(out: Console, verb: str, decisions: Sequence[Keep | Remove], *, whole: bool) -> None:
+    """Print each package with the reasons to keep or to remove it."""
+    rows = []
+    for decision in decisions:
+        reasons = list(reason_texts(decision.reasons, whole=whole, more="-vv"))
+        if isinstance(decision, Remove):
+            reasons.append(f"comes from {decision.source}" if decision.source else "of unknown origin")
+        rows.append((printable(f"  {decision.entry.dist}"), printable("; ".join(reasons))))
     if max(len(name) for name, _ in rows) + _NARROWEST_REASON > out.width:
         for name, reason in rows:
-            out.print(Text(f"{name}: {reason}", overflow="fold"))
+            print_line(out, f"{name}: {reason}")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column(headings[0], no_wrap=True)
-    table.add_column(headings[1], overflow="fold")
+    table.add_column(f"  {verb}", no_wrap=True)
+    table.add_column("because", overflow="fold")
     for row in rows:
         table.add_row(*row)
     out.print(table)
-
-
-def _why(decision: Keep | Remove, whole: bool) -> str:
-    reasons = list(reason_texts(decision.reasons, whole=whole, more="-vv"))
-    if isinstance(decision, Remove):
-        reasons.append(f"comes from {decision.source}" if decision.source else "of unknown origin")
-    return "; ".join(reasons)
 
 
 #: So many environments that use a package are named; how a reason names one.
@@ -313,36 +275,16 @@ def reason_texts(reasons: Sequence[Reason], *, whole: bool, more: str = "-v") ->
     """
     alike = [reason for reason in reasons if reason.detail.startswith(_USED_BY)]
     if whole or len(alike) <= _ENVIRONMENTS:
-        yield from map(reason_text, reasons)
+        yield from map(_reason_text, reasons)
         return
     names = ", ".join(reason.detail.removeprefix(_USED_BY) for reason in alike[:_ENVIRONMENTS])
     links = Counter(_LINKED[reason.link] for reason in alike if reason.link)
     how = [words if count == len(alike) else f"{count:,} {words}" for words, count in links.most_common()]
-    rest = f"{len(alike) - _ENVIRONMENTS:,} more"
-    yield f"{_USED_BY}{names} and {rest} ({', '.join([*how, f'{more} lists all'])})"
-    yield from (reason_text(reason) for reason in reasons if reason not in alike)
+    hint = ", ".join([*how, f"{more} shows all"])
+    yield f"{_USED_BY}{names} {and_more(len(alike) - _ENVIRONMENTS, hint=hint)}"
+    yield from (_reason_text(reason) for reason in reasons if reason not in alike)
 
 
-def reason_text(reason: Reason) -> str:
+def _reason_text(reason: Reason) -> str:
     """Return a reason in words, with the link kind where it was measured."""
     return f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail
-
-
-def _what(decision: Remove) -> str:
-    """Return the parts of an entry; of a leftover what it is."""
-    if decision.leftover:
-        return decision.reasons[0].kind.value
-    return " ".join(_part(decision.entry, part) for part in decision.parts if part.kind is not PartKind.LOCK)
-
-
-def _part(entry: Entry, part: Part) -> str:
-    return part.name.removeprefix(entry.dist) if part.kind is PartKind.ARCHIVE else "dir"
-
-
-def _last_used(decision: Remove, now: float) -> str:
-    if is_in_use(decision):
-        return "in use "
-    if decision.last_used is None:
-        return "unknown "
-    age = format_age(now - decision.last_used)
-    return f"{age} " if decision.last_used_from is LastUsedFrom.LINK else f"{age}*"

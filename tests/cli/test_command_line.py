@@ -144,7 +144,7 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_line(unused: Machine, a
     )
 
     assert done.returncode == 1
-    assert "error: The system refused something: No space left on device" in done.stderr
+    assert "error: The operating system reported an error: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
 

@@ -38,14 +38,14 @@ def test_it_tells_of_leftovers_and_damage_and_changes_nothing(sick: Machine) -> 
     assert answer.code == 0
     said = " ".join(answer.out.split())
     assert f"{sick.entry('it-1-0')} is in use and damaged: of its 2 files 1 missing" in said
-    assert "1 leftover (partial-download), 8.0 KiB: `conda prune --leftovers` removes that" in said
+    assert "1 leftover (partial-download), 8.0 KiB: `conda prune --leftovers` frees that" in said
     assert str(sick.cache / "x-1-0.conda.partial") not in said
     assert str(sick.cache / "x-1-0.conda.partial") in ageless(sick, "doctor", "-n", "e", "-v").out
     assert listing(sick.cache) == before
 
 
 def test_the_fixer_asks_what_it_will_do_and_does_it(sick: Machine) -> None:
-    asked = "Remove 1 leftover and extract 1 damaged package anew?"
+    asked = "Remove 1 leftover and extract 1 damaged package again?"
 
     for no in ("", "no\n"):
         assert asked in ageless(sick, FIX, stdin=no).out
@@ -58,7 +58,7 @@ def test_the_fixer_asks_what_it_will_do_and_does_it(sick: Machine) -> None:
     assert "Repaired 1 package" in answer.out
     assert not _is_sick(sick)
     assert not (sick.cache / ".conda-prune").exists()
-    assert "nothing in the package caches" in ageless(sick, FIX).out
+    assert "Nothing in the package caches" in ageless(sick, FIX).out
 
 
 def test_the_fixer_does_not_take_json_for_a_yes(sick: Machine) -> None:

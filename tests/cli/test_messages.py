@@ -121,9 +121,9 @@ def test_v_lists_what_stays_and_vv_says_why_the_rest_goes(empty: Machine) -> Non
 
     assert "used by e" not in plain
     assert "used by e (" in listed
-    assert "no environment references it" not in listed
+    assert "no environment uses it" not in listed
     assert "used by e (" in explained
-    assert "no environment references it; comes from https://host/linux-64/unused-1-0.conda" in explained
+    assert "no environment uses it; comes from https://host/linux-64/unused-1-0.conda" in explained
 
 
 def _raised() -> list[tuple[str, ast.Call]]:

@@ -134,7 +134,13 @@ def test_an_inode_has_one_row_on_its_device() -> None:
     assert len(known) == 4
     assert known.rows_of(1) == {7: 0, 8: 1, largest: 3}
     assert known.shared(1, 2) == SharedInode(1, 8, links=2, inside=2, allocated=6)
-    assert [list(column) for column in known.since(2)] == [[largest, 1], [7, largest], [5, 5], [6, 6], [2, 2]]
+    assert [list(column) for column in (known.devices, known.numbers, known.sizes, known.allocated, known.links)] == [
+        [1, 1, largest, 1],
+        [7, 8, 7, largest],
+        [5] * 4,
+        [6] * 4,
+        [2] * 4,
+    ]
 
 
 def _contents(path: str, owners: dict[str, Tree], **more: Tree) -> Contents:

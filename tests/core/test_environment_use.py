@@ -65,7 +65,7 @@ def test_the_newest_of_all_evidence_decides(
 @pytest.mark.parametrize(
     ("more", "kind", "time", "words"),
     [
-        ({"active": True}, EvidenceKind.ACTIVE, _NOW, "it is activated here"),
+        ({"active": True}, EvidenceKind.ACTIVE, _NOW, "active in this shell"),
         (
             {"running": (Running(7, "python"), Running(8, "jupyter"))},
             EvidenceKind.RUNNING,
@@ -76,9 +76,9 @@ def test_the_newest_of_all_evidence_decides(
             {"pointers": (Pointer("kernel", "/k"), Pointer("cron", "/c"))},
             EvidenceKind.CRON,
             _NOW,
-            "/c starts something in it",
+            "/c runs something in it",
         ),
-        ({"used": 9.0, "changed": 8.0, "created": 7.0}, EvidenceKind.USED, 9.0, "a file of its own was read"),
+        ({"used": 9.0, "changed": 8.0, "created": 7.0}, EvidenceKind.USED, 9.0, "one of its files was read"),
         ({"changed": 8.0, "created": 7.0}, EvidenceKind.CHANGED, 8.0, "conda changed it"),
         ({"created": 7.0}, EvidenceKind.CREATED, 7.0, "it was created"),
     ],
@@ -124,15 +124,15 @@ def test_every_protection_is_told_in_its_own_words() -> None:
     )
 
     assert [(item.kind.value, item.detail) for item in protections(environment, by_age=True)] == [
-        ("base", "it is the base environment of an installation"),
-        ("link", "its prefix is a symbolic link; name the directory that it leads to"),
+        ("base", "it is a base environment"),
+        ("link", "its path is a symbolic link; name the directory it points to"),
         ("state", "it is unreadable"),
         ("active", "it is active; deactivate it first"),
         ("frozen", "it is frozen (conda-meta/frozen)"),
-        ("unknown-use", "its file system keeps no times of access, so nobody knows when it was used"),
-        ("holds", "/envs/e/pkgs lies inside of it"),
+        ("unknown-use", "its file system keeps no access times, so its last use is unknown"),
+        ("holds", "it contains /envs/e/pkgs"),
         ("running", "process 7 runs from it (python x.py)"),
-        ("pointer", "/k points into it (kernel)"),
+        ("pointer", "/k refers to it (kernel)"),
     ]
 
 
@@ -144,10 +144,13 @@ def test_own_work_is_told_by_each_of_its_signs_and_force_lifts_it(by_age: bool) 
     assert [item.detail for item in protections(_environment(own_files=few), by_age=by_age)] == [
         "it contains a git repository (src/x)",
         "it contains a git repository (.)",
-        "it contains 2 files older than itself (such as old)",
+        "it contains 2 files older than the environment (such as old)",
     ]
     (found,) = protections(_environment(own_files=many), by_age=by_age)
-    assert (found.kind.value, found.detail) == ("own-files", "it contains 4 files of no package (such as a)")
+    assert (found.kind.value, found.detail) == (
+        "own-files",
+        "it contains 4 files that belong to no package (such as a)",
+    )
     assert found.kind not in ABSOLUTE
 
 
@@ -263,7 +266,7 @@ def test_what_only_another_user_lists_is_never_chosen_but_may_be_named(by_age: b
 
     assert (found.kind, found.kind in ABSOLUTE) == (ProtectionKind.OTHER_REGISTRY, True)
     assert found.detail == (
-        "only /home/b/.conda/environments.txt, another user's, leads to it; name it to remove it: "
+        "only another user's registry lists it (/home/b/.conda/environments.txt); to remove it, name it: "
         f"conda prune envs {foreign.path}"
     )
     assert protections(foreign, by_age=False, named=True) == protections(foreign, by_age=False) == ()

@@ -31,7 +31,6 @@ from conda_prune_plugin.core.plan import (
     Repair,
     counted,
     label,
-    other_counted,
     what_goes,
 )
 from conda_prune_plugin.core.rules.planner import make_plan
@@ -50,7 +49,7 @@ from conda_prune_plugin.core.usage.usage_report import (
     kept_by_age,
     reclaimable_in,
 )
-from conda_prune_plugin.presentation.plan_json import iso_time
+from conda_prune_plugin.presentation.documents import iso_time
 
 from .builders import (
     IDENTITY,
@@ -299,8 +298,8 @@ def test_parts_of_packages_are_not_counted_as_packages() -> None:
     assert counted([going(tree, lock), going(archive)]) == "1 extracted package and 1 package archive"
     assert counted([going(tree), going(tree)]) == "2 extracted packages"
     assert counted([going(archive)]) == "1 package archive"
-    assert counted([]) == other_counted([]) == ""
-    assert other_counted([_other(OtherKind.LOGFILES)]) == "1 log file"
+    assert counted([]) == ""
+    assert counted([_other(OtherKind.LOGFILES)]) == "1 log file"
 
 
 def test_a_plan_counts_all_that_goes() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +38,13 @@ RARELY = st.sampled_from([None, None, None, None, "it is so"])
 
 def _version_key(version: str) -> int | None:
     return None if version == "odd" else int(version)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Policy):
+    """A policy, and the entries that discovery finds to share no file with the environments that have them."""
+
+    unlinked: frozenset[Entry] = frozenset()
 
 
 class World:
@@ -87,11 +94,14 @@ class World:
         ctime = draw(LINK_TIMES) if part.kind is PartKind.EXTRACTED else None
         return a_measurement(self.single[entry, part], *shared, payload_ctime=ctime)
 
-    def plan(self, policy: Policy, roots: tuple[Root, ...] | None = None) -> Plan:
+    def plan(self, policy: Asked, roots: tuple[Root, ...] | None = None) -> Plan:
         """Return the plan, given evidence as discovery gives it: on what no root names, and on what is unlinked."""
         inventory = Inventory(self.caches, self.roots if roots is None else roots)
         named = {dist for root in inventory.roots for dist in root.dists}
-        evidence = [self.evidence[e] for e in self.entries if e.dist not in named or e in policy.unlinked]
+        excused = {e: replace(self.evidence[e], excuse=ReasonKind.UNLINKED) for e in policy.unlinked}
+        evidence = [
+            excused.get(e, self.evidence[e]) for e in self.entries if e.dist not in named or e in policy.unlinked
+        ]
         return make_plan(inventory, evidence, policy, NOW)
 
     def freed(self, parts: set[tuple[Entry, Part]]) -> int:
@@ -106,12 +116,12 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @st.composite
-def policies(draw: st.DrawFn, world: World, *, budget: bool = True) -> Policy:
+def policies(draw: st.DrawFn, world: World, *, budget: bool = True) -> Asked:
     entries = st.frozensets(st.sampled_from(world.entries)) if world.entries else st.just(frozenset())
     sizes = st.none() | st.integers(0, 30)
     named = {dist for root in world.roots for dist in root.dists}
     unlinked = frozenset(e for e in draw(entries) if e.dist in named)
-    return Policy(
+    return Asked(
         kinds=draw(st.sampled_from([frozenset(PartKind), *(frozenset({kind}) for kind in PartKind)])),
         min_age=draw(st.sampled_from([0.0, 60.0, 600.0])),
         older_than=draw(st.sampled_from([0.0, 60.0, 600.0])),
@@ -134,11 +144,11 @@ def _last_used(evidence: Evidence) -> float | None:
     return max(known) if known else None
 
 
-def _parts(entry: Entry, policy: Policy) -> set[tuple[Entry, Part]]:
+def _parts(entry: Entry, policy: Asked) -> set[tuple[Entry, Part]]:
     return {(entry, part) for part in entry.parts if part.kind in policy.kinds}
 
 
-def _may_go(world: World, entry: Entry, policy: Policy) -> bool:
+def _may_go(world: World, entry: Entry, policy: Asked) -> bool:
     """The documentation's rules, one after the other."""
     evidence = world.evidence[entry]
     roots = [root for root in world.roots if entry.dist in root.dists]
@@ -165,7 +175,7 @@ def _newer_versions(world: World, entry: Entry) -> int:
     return sum(int(other) > int(version) for other in others)
 
 
-def _expected(world: World, policy: Policy) -> tuple[set[Entry], int]:
+def _expected(world: World, policy: Asked) -> tuple[set[Entry], int]:
     """Return what goes, and by how many bytes the targets are missed."""
     going = [entry for entry in world.entries if _may_go(world, entry, policy)]
     budget = policy.budget
@@ -203,17 +213,17 @@ def test_any_combination_of_rules_removes_what_the_documentation_says(data: st.D
     assert plan == world.plan(policy)
 
 
-_RULES: dict[str, Callable[[World], Policy]] = {
-    "nothing": lambda world: Policy(min_age=0),
-    "min-age": lambda world: Policy(min_age=60),
-    "older-than": lambda world: Policy(min_age=0, older_than=600),
-    "only": lambda world: Policy(min_age=0, only=frozenset(world.entries[::2])),
-    "keep-newest": lambda world: Policy(min_age=0, keep_newest=1, version_key=_version_key),
-    "include-irreplaceable": lambda world: Policy(min_age=0, include_irreplaceable=True),
-    "unlinked": lambda world: Policy(min_age=0, unlinked=_named(world)),
-    "max-size": lambda world: Policy(min_age=0, budget=Budget(max_size=20, held=25)),
-    "free": lambda world: Policy(min_age=0, budget=Budget(free=5)),
-    "packages": lambda world: Policy(min_age=0, kinds=frozenset({PartKind.EXTRACTED})),
+_RULES: dict[str, Callable[[World], Asked]] = {
+    "nothing": lambda world: Asked(min_age=0),
+    "min-age": lambda world: Asked(min_age=60),
+    "older-than": lambda world: Asked(min_age=0, older_than=600),
+    "only": lambda world: Asked(min_age=0, only=frozenset(world.entries[::2])),
+    "keep-newest": lambda world: Asked(min_age=0, keep_newest=1, version_key=_version_key),
+    "include-irreplaceable": lambda world: Asked(min_age=0, include_irreplaceable=True),
+    "unlinked": lambda world: Asked(min_age=0, unlinked=_named(world)),
+    "max-size": lambda world: Asked(min_age=0, budget=Budget(max_size=20, held=25)),
+    "free": lambda world: Asked(min_age=0, budget=Budget(free=5)),
+    "packages": lambda world: Asked(min_age=0, kinds=frozenset({PartKind.EXTRACTED})),
 }
 
 

@@ -18,8 +18,8 @@ from conda_prune_plugin.core.rules.reachability import SoftLinks, candidates, re
 from .builders import HASH, HOUR, IDENTITY, NOW, a_measurement, a_root, an_entry, an_inventory, evidence_on
 
 UNKNOWN_LINKS = (
-    "1 file with hard links from somewhere unknown, probably an environment that was not found: "
-    "name it with --root or --search"
+    "1 file with hard links from an unknown place, probably an environment that was not found: "
+    "add it with --root or --search"
 )
 
 
@@ -52,34 +52,39 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
             {"fetched": NOW - 120},
             {"min_age": 600.0},
             "recent",
-            "fetched or extracted 2 minutes ago, an install may be using it (--min-age)",
+            "downloaded or extracted 2 minutes ago, so an installation may be using it (--min-age)",
         ),
         (
             {"fetched": NOW + 120},
             {"min_age": 600.0},
             "recent",
-            "fetched or extracted seconds ago, an install may be using it (--min-age)",
+            "downloaded or extracted seconds ago, so an installation may be using it (--min-age)",
         ),
-        ({}, {"keep_newest": 1}, "newest", "the newest version of its name (--keep-newest)"),
-        ({}, {"keep_newest": 2}, "newest", "one of the 2 newest versions of its name (--keep-newest)"),
+        ({}, {"keep_newest": 1}, "newest", "the newest version (--keep-newest)"),
+        ({}, {"keep_newest": 2}, "newest", "one of the 2 newest versions (--keep-newest)"),
         ({"irreplaceable": "built here"}, {}, "irreplaceable", "built here (--include-irreplaceable)"),
         (
             {},
             {"kinds": frozenset({PartKind.ARCHIVE})},
             "not-selected",
-            "only its extracted part is here, which was not asked for",
+            "your options exclude its extracted part",
         ),
-        ({}, {"kinds": frozenset()}, "not-selected", "it was not asked for"),
-        ({}, {"only": frozenset()}, "not-selected", "not what was asked for (--only)"),
+        ({}, {"kinds": frozenset()}, "not-selected", "your options exclude it"),
+        ({}, {"only": frozenset()}, "not-selected", "excluded by --only"),
         (
             {"fetched": None},
             {"older_than": HOUR},
             "not-selected",
-            "when it was last used is not known (--older-than)",
+            "last use unknown (--older-than)",
         ),
         ({}, {"older_than": 48 * HOUR}, "not-selected", "last used 1 day ago (--older-than)"),
         ({"fetched": NOW + 1}, {"older_than": HOUR}, "not-selected", "last used seconds ago (--older-than)"),
-        ({}, {"budget": Budget(free=0)}, "not-selected", "what was used less recently is enough (--max-size, --free)"),
+        (
+            {},
+            {"budget": Budget(free=0)},
+            "not-selected",
+            "removing packages used less recently is enough (--max-size, --free)",
+        ),
     ],
 )
 def test_each_rule_says_why_it_keeps_and_how_to_lift_it(
@@ -89,22 +94,18 @@ def test_each_rule_says_why_it_keeps_and_how_to_lift_it(
 
 
 @pytest.mark.parametrize(
-    ("policy", "kind", "words"),
+    ("excuse", "kind", "words"),
     [
-        ({}, "unreferenced", "no environment references it"),
-        ({"redundant": frozenset({an_entry()})}, "extracted", "its archive is here and sound (--ci cache)"),
-        (
-            {"tarballs": frozenset({an_entry("a-1-0", PartKind.ARCHIVE)})},
-            "tarball",
-            "its extracted directory is here and whole (--all-tarballs)",
-        ),
+        (None, "unreferenced", "no environment uses it"),
+        (ReasonKind.EXTRACTED, "extracted", "its archive is in the cache and intact (--ci cache)"),
+        (ReasonKind.TARBALL, "tarball", "its extracted directory is in the cache and complete (--all-tarballs)"),
     ],
 )
-def test_what_goes_says_why(policy: dict[str, Any], kind: str, words: str) -> None:
-    entry = next(iter(*policy.values())) if policy else an_entry()
-    roots = (a_root("/envs/a", "a-1-0"),) if policy else ()
+def test_what_goes_says_why(excuse: ReasonKind | None, kind: str, words: str) -> None:
+    entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
+    roots = (a_root("/envs/a", "a-1-0"),) if excuse else ()
 
-    assert _reasons(_plan(evidence_on(entry), roots=roots, **policy)) == [(kind, words)]
+    assert _reasons(_plan(evidence_on(entry, excuse=excuse), roots=roots)) == [(kind, words)]
 
 
 def test_ages_count_from_the_moment_on_at_which_they_are_reached() -> None:
@@ -118,7 +119,7 @@ def test_ages_count_from_the_moment_on_at_which_they_are_reached() -> None:
 
 def test_a_cache_that_can_t_be_written_says_so_once() -> None:
     assert _reasons(_plan(evidence_on(an_entry()), writable=False)) == [
-        ("read-only", "no permission to remove anything from this cache")
+        ("read-only", "you don't have permission to change this cache")
     ]
 
 
@@ -145,8 +146,8 @@ def test_every_root_is_named_in_the_words_of_its_kind() -> None:
     assert [(reason.kind.value, reason.detail, reason.root) for reason in plan.keep[0].reasons] == [
         ("environment", "used by a", "/envs/a"),
         ("environment", "used by /envs/b", "/envs/b"),
-        ("revision", "held by a, revision 2", "/envs/a"),
-        ("lockfile", "locked by /x.lock, line 3", "/x.lock"),
+        ("revision", "part of a, revision 2", "/envs/a"),
+        ("lockfile", "listed in /x.lock, line 3", "/x.lock"),
         ("keep", "kept by the rule a*", None),
     ]
 
@@ -177,7 +178,7 @@ def test_a_root_may_mean_an_entry_by_its_own_name_and_by_that_in_its_metadata(
 
 
 def test_an_entry_whose_environments_nobody_looked_for_stays_unless_a_root_is_the_reason() -> None:
-    words = "rattler and pixi keep no list of their environments: say with --search where to look for them"
+    words = "pixi and rattler keep no list of environments: name the directories of your projects with --search"
 
     plan = _plan(evidence_on(an_entry()), unsearched=True)
     assert _reasons(plan) == [("unknown", words)]
@@ -193,38 +194,38 @@ SHARED = SharedInode(1, 7, links=2, inside=1, allocated=10)
 @pytest.mark.parametrize(
     ("shared", "why"),
     [
-        ((), "but shares no file with it (--unlinked)"),
-        ((SHARED,), "and keeps the files that it hard-links (--ci image)"),
+        ((), "but shares no files with it (--unlinked)"),
+        ((SHARED,), "and keeps its hard links to the files (--ci image)"),
     ],
 )
 def test_what_goes_though_environments_have_it_names_them(shared: tuple[SharedInode, ...], why: str) -> None:
     entry = an_entry("a-1-0" + HASH)
     roots = (a_root("/envs/a", "a-1-0", name="a"), a_root("/envs/b", entry.dist), a_root("/envs/c", "b-1-0"))
-    evidence = evidence_on(entry, measurements=((entry.parts[0], a_measurement(5, *shared)),))
+    measured = ((entry.parts[0], a_measurement(5, *shared)),)
 
-    (removal,) = _plan(evidence, roots=roots, unlinked=frozenset({entry})).remove
+    (removal,) = _plan(evidence_on(entry, measurements=measured, excuse=ReasonKind.UNLINKED), roots=roots).remove
 
     assert removal.reasons == (
-        Reason(ReasonKind.UNLINKED, f"/envs/b has it {why}", "/envs/b"),
-        Reason(ReasonKind.UNLINKED, f"a has it {why}", "/envs/a"),
+        Reason(ReasonKind.UNLINKED, f"/envs/b uses it {why}", "/envs/b"),
+        Reason(ReasonKind.UNLINKED, f"a uses it {why}", "/envs/a"),
     )
     assert removal.accepted == frozenset(roots[:2])
     assert removal.names == {entry.dist, "a-1-0"}
 
 
-@pytest.mark.parametrize("lifted", ["unlinked", "redundant", "tarballs"])
-def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lifted: str) -> None:
+@pytest.mark.parametrize("excuse", [ReasonKind.UNLINKED, ReasonKind.EXTRACTED, ReasonKind.TARBALL])
+def test_what_stays_though_its_environments_would_let_it_go_names_them_first(excuse: ReasonKind) -> None:
     entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
     roots = (a_root("/envs/a", "a-1-0"), a_root("/x.lock", "a-1-0", kind=RootKind.LOCKFILE))
-    policy: dict[str, Any] = {lifted: frozenset({entry})}
+    evidence = evidence_on(entry, excuse=excuse)
 
-    held = _plan(evidence_on(entry), roots=roots, **policy)
-    assert _reasons(held) == [("environment", "used by /envs/a"), ("lockfile", "locked by /x.lock")]
+    held = _plan(evidence, roots=roots)
+    assert _reasons(held) == [("environment", "used by /envs/a"), ("lockfile", "listed in /x.lock")]
 
-    spared = _plan(evidence_on(entry), roots=roots[:1], budget=Budget(free=0), **policy)
+    spared = _plan(evidence, roots=roots[:1], budget=Budget(free=0))
     assert [kind for kind, _ in _reasons(spared)] == ["environment", "not-selected"]
     assert spared.keep[0].verdict is Verdict.REACHABLE
-    assert _plan(evidence_on(entry), roots=roots[:1], **policy).remove
+    assert _plan(evidence, roots=roots[:1]).remove
 
 
 @pytest.mark.parametrize(
@@ -234,15 +235,15 @@ def test_what_stays_though_its_environments_would_let_it_go_names_them_first(lif
         ({"kinds": frozenset({PartKind.EXTRACTED})}, {PartKind.EXTRACTED, PartKind.LOCK}),
         ({"kinds": frozenset({PartKind.ARCHIVE})}, {PartKind.ARCHIVE}),
         ({"kinds": frozenset({PartKind.ARCHIVE, PartKind.LOCK})}, {PartKind.ARCHIVE}),
-        ({"redundant": True}, {PartKind.EXTRACTED, PartKind.LOCK}),
-        ({"tarballs": True}, {PartKind.ARCHIVE}),
+        ({"excuse": ReasonKind.EXTRACTED}, {PartKind.EXTRACTED, PartKind.LOCK}),
+        ({"excuse": ReasonKind.TARBALL}, {PartKind.ARCHIVE}),
     ],
 )
 def test_rattler_s_lock_goes_with_the_directory_and_never_without(policy: dict[str, Any], going: set[PartKind]) -> None:
     entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE, PartKind.LOCK)
-    chosen: dict[str, Any] = {key: frozenset({entry}) if value is True else value for key, value in policy.items()}
+    asked = {name: value for name, value in policy.items() if name != "excuse"}
 
-    (removal,) = _plan(evidence_on(entry), **chosen).remove
+    (removal,) = _plan(evidence_on(entry, excuse=policy.get("excuse")), **asked).remove
 
     assert {part.kind for part in removal.parts} == going
 
@@ -252,7 +253,7 @@ def test_the_lock_is_not_among_the_parts_that_nobody_asked_for() -> None:
 
     plan = _plan(evidence_on(entry), kinds=frozenset({PartKind.ARCHIVE}))
 
-    assert _reasons(plan) == [("not-selected", "only its extracted part is here, which was not asked for")]
+    assert _reasons(plan) == [("not-selected", "your options exclude its extracted part")]
 
 
 def test_the_lock_alone_can_t_be_asked_for() -> None:
@@ -260,7 +261,7 @@ def test_the_lock_alone_can_t_be_asked_for() -> None:
 
     plan = _plan(evidence_on(entry), kinds=frozenset({PartKind.LOCK}))
 
-    assert _reasons(plan) == [("not-selected", "only its archive and extracted part is here, which was not asked for")]
+    assert _reasons(plan) == [("not-selected", "your options exclude its archive and extracted part")]
 
 
 def test_a_decision_carries_on_what_was_found() -> None:
@@ -305,7 +306,7 @@ def test_link_kinds_stand_in_the_reasons_that_name_environments() -> None:
         a_root("/envs/a", "a-1-0", kind=RootKind.REVISION),
         a_root("", "a-1-0", kind=RootKind.KEEP, name="a"),
     )
-    plan = _plan(evidence_on(used), evidence_on(unlinked), roots=roots, unlinked=frozenset({unlinked}))
+    plan = _plan(evidence_on(used), evidence_on(unlinked, excuse=ReasonKind.UNLINKED), roots=roots)
     links = {(used, "/envs/a"): LinkKind.HARD, (unlinked, "/envs/a"): LinkKind.COPY}
 
     measured = with_links(plan, links)
@@ -332,7 +333,7 @@ def test_a_soft_link_keeps_an_entry_of_which_no_record_tells() -> None:
         ("environment", "/envs/e", LinkKind.SOFT),
         ("environment", "/envs/f", LinkKind.SOFT),
     ]
-    assert kept[linked].reasons[0].detail == "used by /envs/e, without a record"
+    assert kept[linked].reasons[0].detail == "used by /envs/e, which has no record of it"
     assert kept[linked].verdict is Verdict.REACHABLE
     assert [reason.detail for reason in kept[named].reasons] == ["used by /envs/e"]
     # What was seen is not measured once more by records that are not there.
@@ -342,15 +343,15 @@ def test_a_soft_link_keeps_an_entry_of_which_no_record_tells() -> None:
 def test_a_soft_link_into_the_directory_says_nothing_of_an_archive_in_use() -> None:
     entry = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
     archive = next(part for part in entry.parts if part.kind is PartKind.ARCHIVE)
-    policy = Policy(min_age=0.0, tarballs=frozenset({entry}))
+    evidence, policy = evidence_on(entry, excuse=ReasonKind.TARBALL), Policy(min_age=0.0)
 
     def removed(linked: str) -> int:
         links = SoftLinks({("/pkgs", linked): frozenset({"/envs/f"})})
-        return len(make_plan(an_inventory(entry), (evidence_on(entry),), policy, NOW, soft_links=links).remove)
+        return len(make_plan(an_inventory(entry), (evidence,), policy, NOW, soft_links=links).remove)
 
     assert (removed("a-1-0"), removed(archive.name)) == (1, 0)
     # But if nothing uses the package, a soft link into the directory is the only sign that something does.
-    policy = Policy(min_age=0.0, kinds=frozenset({PartKind.ARCHIVE}))
+    evidence, policy = evidence_on(entry), Policy(min_age=0.0, kinds=frozenset({PartKind.ARCHIVE}))
     assert removed("a-1-0") == 0
 
 

@@ -612,7 +612,7 @@ def test_a_file_url_may_name_this_host_and_any_other(tmp_path: Path, monkeypatch
     def check() -> None:
         for url in (path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
             assert package_urls.irreplaceable(url, ()) is None
-        assert package_urls.irreplaceable(elsewhere, ()) == "its source //server/a share/x is not there any more"
+        assert package_urls.irreplaceable(elsewhere, ()) == "its source //server/a share/x is missing"
 
     def as_from_python_3_14_on(url: str) -> str:
         if url.startswith("//"):

@@ -1,7 +1,7 @@
 """Leftovers of all clients, found by the names that their sources give them; what only looks like one stays.
 
 Which source makes which name is said where it is recognised: `clients.lock_files`, `leftover_names` and
-`temporary_files`.
+`conda_clean`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
+from conda_prune_plugin.discovery.envs.running import running
 from conda_prune_plugin.discovery.system import processes
 
 if TYPE_CHECKING:
@@ -220,13 +222,33 @@ def test_in_a_sandbox_only_its_own_processes_count_for_its_caches(
     assert {process.pid for process in (conda, *others)} & elsewhere.keys() == {others[1].pid}
 
 
-def test_without_a_proc_the_list_of_ps_is_read(
-    conda: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processes, "_PROC", str(tmp_path / "no-proc"))
+def test_where_no_process_can_be_seen_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "no-proc"))
 
-    # What its environment names can't be seen in that list.
-    assert _found(tmp_path / "ours")[conda.pid] == "conda install numpy"
+    assert not processes.can_look()
+    assert _found(tmp_path) == {}
+
+
+def test_a_process_counts_for_the_environment_of_a_file_that_it_has_open(tmp_path: Path) -> None:
+    for name in ("open", "closed"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "open" / "data").touch()
+    code = f"file = open({str(tmp_path / 'open' / 'data')!r}); print(flush=True); input()"
+    # By the standard input, so that no argument names the file.
+    command = [sys.executable, "-c", "exec(input())"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(code + "\n")
+    process.stdin.flush()
+    process.stdout.readline()
+
+    found = running([str(tmp_path / "open"), str(tmp_path / "closed")])
+    process.communicate("\n")
+
+    assert {path: [item.pid for item in items] for path, items in found.items()} == {
+        str(tmp_path / "open"): [process.pid]
+    }
 
 
 def test_we_and_those_who_wait_for_us_don_t_count(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from conda_prune_plugin.discovery.links.soft_links import Seen, soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.roots.environments import Sources
 from conda_prune_plugin.discovery.roots.watch import RootWatch
-from conda_prune_plugin.discovery.system.worker import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -302,22 +301,6 @@ def test_signs_take_few_listings_however_large_an_environment_is(tiny: Tiny, mon
     assert len([path for path in listed if path.endswith("/deep")]) == 200
 
 
-def test_two_processes_see_what_one_sees(tiny: Tiny) -> None:
-    prefixes = []
-    for number, make in enumerate((*_SEEN, _hidden)):
-        prefix = tiny.envs / f"e{number}"
-        (prefix / "bin").mkdir(parents=True)
-        if make in (_other_spelling, _elsewhere):
-            shutil.rmtree(tiny.cache.parent / "larger disk", ignore_errors=True)
-        make(tiny, prefix)
-        prefixes.append(str(prefix))
-    caches, _ = find_caches((str(tiny.cache),), ())
-    alone = soft_links(prefixes, caches, lambda seen: None)
-    with WorkerPool() as workers:
-        assert soft_links(prefixes, caches, lambda seen: None, workers) == alone
-        assert len(next(iter(alone.entries.values()))) >= 8
-
-
 def _listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note every directory that is listed from now on."""
     listed: list[str] = []
@@ -358,18 +341,15 @@ def test_a_part_that_can_not_be_listed_stops_a_removal_only_where_the_rest_has_s
     assert found.soft_links is not None
 
 
-def test_a_helper_sees_the_signs_that_one_process_sees_and_is_free_afterwards(tiny: Tiny) -> None:
+def test_a_search_where_signs_are_finds_what_a_walk_through_everything_does(tiny: Tiny) -> None:
     _sample(tiny, tiny.envs / "e")
     caches, _ = find_caches((str(tiny.cache),), ())
     roots = [Root(str(tiny.envs / name), None, RootState.OK, frozenset()) for name in ("e", "other")]
-    with WorkerPool() as workers:
-        search = SoftLinkSearch(roots, caches, workers)
-        search.begin(["share/deep/er/two"])
-        softly = search.where_signs_are(["share/deep/er/two", "share/new"], lambda seen: None)
+    search = SoftLinkSearch(roots, caches)
+    softly = search.where_signs_are(["share/deep/er/two", "share/new"], lambda seen: None)
 
-        assert softly == soft_links([root.path for root in roots], caches, lambda seen: None)
-        assert set(softly.entries) == {(str(tiny.cache), "linked-1-0")}
-        assert soft_links([root.path for root in roots], caches, lambda seen: None, workers) == softly
+    assert softly == soft_links([root.path for root in roots], caches, lambda seen: None)
+    assert set(softly.entries) == {(str(tiny.cache), "linked-1-0")}
 
 
 def test_a_second_look_lists_only_what_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from machine import allocated as du
 
 from conda_prune_plugin.core.usage.disk_usage import Account, Inodes, Tree, account, occupied, released, shares
-from conda_prune_plugin.discovery.system import worker as worker_module
-from conda_prune_plugin.discovery.system.worker import WorkerPool
-from conda_prune_plugin.discovery.usage.walker import Task, Walker, Walking
+from conda_prune_plugin.discovery.usage.walker import Task, Walker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -153,36 +151,15 @@ def test_what_is_shared_is_shared_with_somebody(place: Path) -> None:
     assert (other.with_caches, other.with_environments) == (0, block)
 
 
-def test_two_processes_count_what_one_does(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_counts_every_file_once_and_the_sum_is_that_of_du(place: Path) -> None:
     paths = [path for seed in range(6) for path in _grow(place / str(seed), seed)]
-    alone = _walk(paths)
-    for processors in (1, 2):
-        monkeypatch.setattr(worker_module, "_processors", lambda number=processors: number)
-        inodes = Inodes()
-        keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
-        told: list[int] = []
-        walker = Walker(inodes, keys, progress=told.append)
-        with WorkerPool() as workers:
-            workers.begin(Walking(walker, told.append), [Task(str(paths[0]))])
-            trees = [found[""] for found in workers.finish()]
-            workers.begin(Walking(walker, told.append), [Task(str(path), trusted=True) for path in paths[1:]])
-            trees += [found[""] for found in workers.finish()]
-
-        assert sum(told) == sum(tree.files for tree in trees)
-        assert _accounts(inodes, trees) == _accounts(*alone)
-        assert occupied(trees, inodes) == du(*paths)
-
-
-def test_the_work_is_done_though_the_helper_dies(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [path for seed in range(6) for path in _grow(place / str(seed), seed)]
-    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
-    monkeypatch.setattr(worker_module, "_SCRIPT", "import sys; sys.exit(3)")
-
     inodes = Inodes()
     keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
-    walker = Walker(inodes, keys)
-    with WorkerPool() as workers:
-        workers.begin(Walking(walker), [Task(str(path), trusted=True) for path in paths])
-        trees = [found[""] for found in workers.finish()]
+    reported: list[int] = []
+    walker = Walker(inodes, keys, progress=reported.append)
+    tasks = [Task(str(path), trusted=path != paths[0]) for path in paths]
+    trees = [walker.walk(task.top, task) for task in tasks]
 
+    assert sum(reported) == sum(tree.files for tree in trees)
+    assert _accounts(inodes, trees) == _accounts(*_walk(paths))
     assert occupied(trees, inodes) == du(*paths)

@@ -9,7 +9,6 @@ import functools
 import gc
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -21,18 +20,8 @@ import pytest
 from tiny import Tiny
 
 from conda_prune_plugin.cli.main import execute
-from conda_prune_plugin.core.model import ReasonKind
-from conda_prune_plugin.core.rules.reachability import candidates, references
 from conda_prune_plugin.demo.demo_packages import File
-from conda_prune_plugin.discovery.leftovers.leftover_search import LeftoverSearchResult, Search, find_leftovers
-from conda_prune_plugin.discovery.packages.cache_listing import find_caches
-from conda_prune_plugin.discovery.packages.inspection import Inspected, Inspecting, Memory
-from conda_prune_plugin.discovery.packages.removal_evidence import gather_evidence
-from conda_prune_plugin.discovery.roots.environments import Reader, Sources
-from conda_prune_plugin.discovery.roots.watch import RootWatch
-from conda_prune_plugin.discovery.system import worker as worker_module
 from conda_prune_plugin.discovery.system.mounts import mount_of, mounts
-from conda_prune_plugin.discovery.system.worker import WorkerPool
 from conda_prune_plugin.discovery.usage.survey import _TRUSTED
 from conda_prune_plugin.execution.files.parallel_remove import FEW, delete_all
 
@@ -40,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conda_prune_plugin.core.evidence import Evidence
-    from conda_prune_plugin.core.model import Inventory
 
 #: The call, the directory that its path is relative to, and the path.
 _CALL = re.compile(r'^\d+ +(\w+)\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?"([^"]*)"')
@@ -79,7 +66,7 @@ def test_a_dry_run_with_json_imports_neither_rich_nor_locks() -> None:
     without_us = _loaded(f"import {', '.join(parts)}")
 
     assert not [name for name in without_us if name.startswith("conda_prune_plugin.operations")]
-    assert (loaded - without_us) & {"rich", "html", "filelock"} == set()
+    assert (loaded - without_us) & {"rich", "html", "filelock", "psutil"} == set()
 
 
 def test_a_program_that_calls_conda_gets_its_garbage_collector_back() -> None:
@@ -223,111 +210,6 @@ def test_usage_asks_about_no_file_of_an_environment_that_a_cache_has(tiny: Tiny)
     of_caches = {path: made for path, made in calls.items() if cached.match(path)}
     assert len(of_caches) == 15
     assert all(made == {"stat": 1} for made in of_caches.values())
-
-
-@pytest.fixture
-def odd(tiny: Tiny) -> Inventory:
-    """A hundred packages that no environment has, of which some are damaged in one way or another."""
-    for number in range(100):
-        tree = tiny.add(f"many-{number}-0", archive=number % 2 == 0 or number == 99)
-        match number % 10:
-            case 1:
-                (tree / "lib" / "one").unlink()
-            case 2:
-                (tiny.cache / f"many-{number}-0.conda").write_bytes(b"cut off")
-            case 3:
-                (tree / "info" / "index.json").unlink()
-            case 5:
-                (tree / "info" / "repodata_record.json").write_text("[")
-            case 7:
-                os.link(tree / "lib" / "one", tree / "lib" / "three")
-    urls = [f"https://host/linux-64/many-{number}-0.conda" for number in range(99)]
-    # Only by conda's own functions it can be told that this is the same.
-    urls.append("https://somebody:secret@host/linux-64/many-99-0.conda")
-    (tiny.cache / "urls.txt").write_text("\n".join(urls))
-    return tiny.inventory()
-
-
-def _seen(inventory: Inventory, workers: WorkerPool | None) -> tuple[LeftoverSearchResult, tuple[Evidence, ...]]:
-    memory = Memory()
-    found = find_leftovers(inventory, references(inventory.roots), Search(), memory, lambda done: None, workers)
-    entries = candidates(found.inventory, references(inventory.roots))
-    return found, gather_evidence(found.inventory.caches, entries, lambda done: None, memory)
-
-
-def test_two_processes_see_what_one_does(odd: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
-    helped: list[Inspected] = []
-    take = Inspecting.take
-
-    def taken(work: Inspecting, found: list[Inspected]) -> list[Inspected]:
-        helped.extend(found)
-        return take(work, found)
-
-    monkeypatch.setattr(Inspecting, "take", taken)
-    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
-
-    with WorkerPool() as workers:
-        seen = _seen(odd, workers)
-
-    assert helped
-    assert seen == _seen(odd, None)
-    assert {item.kind for item in seen[0].leftovers} == {ReasonKind.CORRUPT, ReasonKind.INCOMPLETE_EXTRACTION}
-
-
-def test_one_process_sees_everything_when_the_other_dies(odd: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
-    monkeypatch.setattr(worker_module, "_SCRIPT", "import sys; sys.stdin.buffer.read(300); sys.exit(3)")
-
-    with WorkerPool() as workers:
-        assert _seen(odd, workers) == _seen(odd, None)
-
-
-def test_what_becomes_of_environments_after_they_were_read_ahead_counts(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_module, "_processors", lambda: 2)
-    sources = Sources(envs_dirs=(str(tiny.envs),))
-    caches, _ = find_caches((str(tiny.cache),), ())
-    tiny.use("three", "lone-1-0")
-
-    def settle(seconds_ago: float) -> None:
-        """Let all directories have changed so long ago that their times tell whether they have since."""
-        then = time.time() - seconds_ago
-        for path in (tiny.envs, *tiny.envs.glob("*/conda-meta")):
-            os.utime(path, (then, then))
-
-    settle(1000)
-    with WorkerPool() as workers:
-        reader = Reader(workers)
-        reader.begin(sources)
-        while not (workers._worker and workers._worker.has_answer()):
-            time.sleep(0.001)  # It is the first of them that was read.
-        tiny.record(tiny.envs / "one", "idle-2-0")
-        tiny.use("new", "used-1-0")
-        shutil.rmtree(tiny.envs / "three")
-        settle(500)
-        watch = RootWatch(sources, caches, reader)
-
-    assert [root.name for root in watch.roots] == ["new", "one", "two"]
-    assert "idle-2-0" not in watch.roots[1].dists
-    assert [root.name for root in watch.references()["idle-2-0"]] == ["one"]
-
-
-def test_what_was_read_ahead_within_a_tick_of_its_last_change_is_read_again(tiny: Tiny) -> None:
-    meta = tiny.envs / "one" / "conda-meta"
-    changed = time.time_ns() - 10**10
-    for path in (tiny.envs, *tiny.envs.glob("*/conda-meta")):
-        os.utime(path, ns=(changed, changed))
-    reader = Reader(WorkerPool(at_once=False))
-    reader.since = changed + 10**9
-    caches, _ = find_caches((str(tiny.cache),), ())
-
-    watch = RootWatch(Sources(envs_dirs=(str(tiny.envs),)), caches, reader)
-    tiny.record(tiny.envs / "one", "idle-2-0")
-    # To a clock that ticks so coarsely it was the same moment.
-    os.utime(meta, ns=(changed, changed))
-
-    assert "idle-2-0" in watch.references()
 
 
 def test_many_trees_are_deleted_once_each() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import tempfile
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.errors import LockTimeoutError, StateError
 from conda_prune_plugin.execution.owner_process import Ask, User, owner_to_become, run_as
+from conda_prune_plugin.execution.state.backup_locations import remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,3 +181,16 @@ def test_a_user_without_a_name_is_become_by_number(place: Path) -> None:
 
     assert told == Told((54321,) * 3, (54322,))
     assert stat.S_IMODE(place.stat().st_mode) == 0o755
+
+
+def test_a_note_about_a_backup_is_written_by_the_owner_of_the_directory(place: Path, tmp_path: Path) -> None:
+    run, of_root = "20260101T000000Z-12345678", tmp_path / "of-root"
+    of_root.mkdir()
+    remember([str(place)], str(tmp_path), run)
+
+    assert {path.lstat().st_uid for path in place.rglob("*")} == {NOBODY.uid}
+    shutil.rmtree(place / STATE)
+    (place / STATE).symlink_to(of_root)
+    with pytest.raises(OSError, match=STATE):
+        remember([str(place)], str(tmp_path), run)
+    assert list(of_root.iterdir()) == []

@@ -25,7 +25,7 @@ from conda_prune_plugin.discovery.roots.nearby_environments import nearby_envs_d
 from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
 from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends
 from conda_prune_plugin.execution.files.environments_txt_lines import take_out
-from conda_prune_plugin.presentation.envs_json import envs_document
+from conda_prune_plugin.presentation.environment_documents import envs_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -105,6 +105,21 @@ def test_what_root_does_there_leaves_nothing_of_roots(theirs: Theirs) -> None:
     assert not (theirs.tiny.cache / STATE).exists()
 
 
+def test_one_purge_takes_archives_that_root_wrote_and_backups_of_the_same_cache(theirs: Theirs) -> None:
+    archives = theirs.directory / "archives"
+    archives.mkdir(mode=0o700)
+    theirs.tiny.add("a-1-0")
+    assert theirs.run(*PRUNE, "--backup-to", str(archives))["success"] is True
+    theirs.tiny.add("b-1-0")
+    assert theirs.run(*PRUNE, "--backup")["success"] is True
+
+    purged = json.loads(run(theirs.sandbox, "prune", "purge", "--all", "--lock-timeout", "1", "--yes", "--json").output)
+
+    assert [item["result"] for item in purged["runs"]] == ["purged", "purged"]
+    assert not (theirs.tiny.cache / STATE).exists()
+    assert list(archives.iterdir()) == []
+
+
 @pytest.mark.parametrize("run_id", ["last", None])
 def test_a_receipt_hands_over_no_file_that_its_owner_cannot_read(theirs: Theirs, run_id: str | None) -> None:
     planted = theirs.plant(source=f"file://{theirs.secret}")

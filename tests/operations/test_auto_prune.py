@@ -69,7 +69,7 @@ def test_a_hint_is_one_line_on_standard_error_once_a_day(used_up: Machine) -> No
     third = _remove(used_up, "three", "hint")
 
     for answer, said in ((first, True), (second, False), (third, True)):
-        assert ("could be reclaimed" in answer.err) is said, answer.err
+        assert ("can be freed" in answer.err) is said, answer.err
         assert "prune" not in answer.out
         assert sum("prune" in line for line in answer.err.splitlines()) == said
     assert used_up.entry("unused-1-0").is_dir()
@@ -94,7 +94,7 @@ def test_on_moves_aside_what_may_go_and_it_can_be_restored(used_up: Machine) -> 
 
     answer = _remove(used_up, "one", "on", CONDA_PLUGINS_PRUNE_KEEP="kept", CONDA_ALWAYS_YES="false")
 
-    assert "moved 1 entry aside" in answer.err
+    assert "moved 1 package aside" in answer.err
     assert not used_up.entry("unused-1-0").exists()
     assert used_up.entry("used-1-0").exists()
     assert used_up.run("prune", "restore", "last", "--yes").code == 0
@@ -205,7 +205,7 @@ def test_what_the_disk_failed_at_is_named(monkeypatch: pytest.MonkeyPatch, capsy
     def due(output: object, silent: bool) -> None:
         failures.note(OSError(errno.EIO, "Input/output error", "/pkgs/a-1-0"))
 
-    monkeypatch.setattr(auto_prune, "_due", due)
+    monkeypatch.setattr(auto_prune, "_run_due", due)
 
     auto_prune.after_command()
     auto_prune.after_command()

@@ -222,7 +222,7 @@ def test_an_archive_that_conda_has_noted_no_url_of_is_irreplaceable(machine: Mac
     kept = {entry["dist"]: entry["reasons"] for entry in machine.prune("--dry-run", "--json").json["keep"]}
 
     (reason,) = [one for one in kept["bothformats-2.0-0"] if one["kind"] == "irreplaceable"]
-    assert reason["detail"].startswith("bothformats-2.0-0.tar.bz2: no url is known")
+    assert reason["detail"].startswith("bothformats-2.0-0.tar.bz2: its download URL is unknown")
 
 
 def test_without_its_channel_a_package_comes_out_of_the_archive_that_is_still_there(machine: Machine) -> None:

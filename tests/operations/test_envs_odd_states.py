@@ -57,7 +57,7 @@ def test_the_home_directory_is_not_taken_along(small: Machine, place: str) -> No
     answer = _envs(small, prefix, "--remove", "--force", "--yes", "--json")
 
     assert answer.code == 1
-    assert "lies inside of it" in answer.json["message"]
+    assert "it contains" in answer.json["message"]
     assert small.registry.is_file()
     assert (prefix / "conda-meta").is_dir()
 

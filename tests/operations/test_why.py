@@ -114,8 +114,8 @@ def test_revisions_lines_of_lockfiles_and_rules_are_named(machine: Machine) -> N
     packages = _packages(machine, "*", *options)
 
     reasons = {dist: [(r["kind"], r["detail"]) for r in package["reasons"]] for dist, package in packages.items()}
-    assert reasons["libalpha-1.0-0"] == [("revision", "held by revision 0 of hard")]
-    assert reasons["metaonly-2.0-0"] == [("lockfile", "locked by lock.txt, line 3")]
+    assert reasons["libalpha-1.0-0"] == [("revision", "part of revision 0 of hard")]
+    assert reasons["metaonly-2.0-0"] == [("lockfile", "listed in lock.txt, line 3")]
     assert reasons["symlinks-2.0-0"] == [("keep", "kept by the rule symlinks=2")]
     assert reasons["innerlinks-2.0-0"][0][0] == "newest"
     assert {package["verdict"] for dist, package in packages.items() if dist in reasons.keys() - UNREFERENCED} == {
@@ -201,7 +201,7 @@ def test_what_would_go_says_since_when_nothing_uses_it(empty: Machine, tiny: Tin
 
     assert (package["last_used"], package["last_used_from"]) == ("2001-09-09T01:46:40Z", "extraction")
     assert "(2001-09-09T01:46:40Z)" in text
-    assert "removable: no environment references it" in text
+    assert "removable: no environment uses it" in text
 
 
 def test_unlinked_entries_are_reachable_and_would_go(empty: Machine, tiny: Tiny) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conda_prune_plugin.core.notices import Notice
-from conda_prune_plugin.presentation.github import annotated
+from conda_prune_plugin.presentation.github import annotate
 from conda_prune_plugin.presentation.terminal.notice_groups import _GROUPS, first_of, grouped
 
 
@@ -29,9 +29,10 @@ def test_few_of_a_kind_and_all_of_one_that_has_nothing_in_common_are_shown_each(
     assert [shown.message for shown in grouped([*few, *different])] == [item.message for item in (*few, *different)]
 
 
-def test_github_gets_one_annotation_for_many_of_a_kind() -> None:
-    (line,) = annotated(notices("missing-environment", 100), ())
+def test_github_gets_one_annotation_for_many_of_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    annotate(notices("missing-environment", 100))
 
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("conda prune envs --fix-registry")
 
 

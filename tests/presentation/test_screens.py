@@ -31,9 +31,9 @@ from conda_prune_plugin.core.rules.explanation import Explanation
 from conda_prune_plugin.core.run import Disposal, Run, RunSummary
 from conda_prune_plugin.presentation.outcome_text import show_outcomes
 from conda_prune_plugin.presentation.plan_text import LINES, show_plan
-from conda_prune_plugin.presentation.runs_output import show_restored, show_runs
+from conda_prune_plugin.presentation.runs_text import show_restored, show_runs
 from conda_prune_plugin.presentation.terminal.tables import Row, show_table
-from conda_prune_plugin.presentation.why_output import show_why
+from conda_prune_plugin.presentation.why_text import show_why
 
 SCREENS = Path(__file__).with_name("screens")
 DAY, NOW = 86_400.0, 1_800_000_000.0
@@ -50,7 +50,7 @@ def _remove(number: int, **changes: Any) -> Remove:
     fields: dict[str, Any] = {
         "parts": entry.parts,
         "identities": (Identity(1, 2, 3),),
-        "reasons": (Reason(ReasonKind.UNREFERENCED, "no environment references it"),),
+        "reasons": (Reason(ReasonKind.UNREFERENCED, "no environment uses it"),),
         "files": 10,
         "apparent": 900_000,
         "reclaimable": (number + 1) << 20,

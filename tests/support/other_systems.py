@@ -154,27 +154,31 @@ def _keep_disk_usage(statvfs: Any) -> None:
     _set(shutil, "disk_usage", disk_usage)
 
 
-def _leave_locks() -> None:
-    """Let `filelock` keep the system that it is imported on: it looks at the platform, which stays Linux here.
+def _leave_libraries() -> None:
+    """Let `filelock` and `psutil` keep the system that they are imported on: they look at the platform, not at `os`.
 
-    What it takes without `fcntl`, a file that has to be removed again, is not what it takes on Windows, where it locks
-    an open file as here.
+    What `filelock` takes without `fcntl`, a file that has to be removed again, is not what it takes on Windows, where
+    it locks an open file as here.
     """
+    import psutil
     from filelock import FileLock
 
     whole = types.ModuleType("os")
     vars(whole).update(vars(os))
     for name, module in list(sys.modules.items()):
-        if name.startswith("filelock.") and vars(module).get("os") is os:
-            _set(module, "os", whole)
+        if name.startswith(("filelock.", "psutil")):
+            if vars(module).get("os") is os:
+                _set(module, "os", whole)
+            # `_hide_proc` replaces that of all others.
+            _set(module, "open", builtins.open)
     assert FileLock.__name__ == "UnixFileLock"
+    assert psutil.LINUX
 
 
 def _become_windows() -> None:
     # It looks at the platform too, and not at what there is.
     import platformdirs  # noqa: F401
 
-    _leave_locks()
     # It asked what there is when it was imported.
     _set(shutil, "_use_fd_functions", False)
     statvfs = os.statvfs
@@ -316,6 +320,7 @@ def _answer() -> None:
     question = json.load(sys.stdin)
     for path in question["odd"]:
         _odd.add(os.lstat(path).st_ino)
+    _leave_libraries()
     SYSTEMS[sys.argv[1]]()
     _hide_proc()
     from conda_prune_plugin.embedded import activate

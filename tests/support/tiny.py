@@ -111,8 +111,9 @@ class Tiny:
         lone = may_be_unlinked(inventory, referenced, softly)
         entries = (*candidates(inventory, referenced), *lone)
         evidence = gather_evidence(inventory.caches, entries, lambda done: None)
-        going = frozenset(item.entry for item in unlinked(evidence, frozenset(lone)))
-        return make_plan(inventory, evidence, Policy(min_age=0, unlinked=going), 2e9), watch
+        going = {item.entry: item for item in unlinked(evidence, frozenset(lone))}
+        evidence = tuple(going.get(item.entry, item) for item in evidence)
+        return make_plan(inventory, evidence, Policy(min_age=0), 2e9), watch
 
     def execute(
         self, plan: Plan, watch: RootWatch | None = None, run: Run | None = None, patience: float = 300.0

@@ -8,26 +8,26 @@ parsers of values.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
     """An option, or an argument if its name has no dashes.
 
-    names: separated by spaces. commands: that take it, separated by spaces. more: further arguments of
-    `argparse.ArgumentParser.add_argument`. A ``metavar`` names the kind of value, one of `values.KINDS`.
+    commands: that take it. more: further arguments of `argparse.ArgumentParser.add_argument`. A ``metavar`` names the
+    kind of value, one of `values.KINDS`.
     """
 
-    names: str
-    commands: str
+    names: Sequence[str]
+    commands: Sequence[str]
     help: str
     more: dict[str, Any]
 
     @property
     def name(self) -> str:
         """The long name."""
-        return self.names.split()[-1]
+        return self.names[-1]
 
     @property
     def dest(self) -> str:
@@ -72,82 +72,80 @@ class Values(Value):
         setattr(namespace, self.dest, [*before, getattr(namespace, self.dest)])
 
 
-def _flag(names: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
-    return Option(names, commands, help, {"action": "store_true", **more})
-
-
-def _value(names: str, kind: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
-    return Option(names, commands, help, {"action": Value, "metavar": kind, **more})
-
-
-def _values(names: str, kind: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
-    return Option(names, commands, help, {"action": Values, "metavar": kind, "default": [], **more})
+def _option(usage: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
+    """Return a row. The kind of value follows the names, and dots if the option can be repeated."""
+    names = [word for word in usage.split() if word != "..." and not word.isupper()]
+    kind = next(filter(str.isupper, usage.split()), None)
+    if kind is None:
+        # An option without a value is a flag unless it has choices.
+        defaults: dict[str, Any] = {} if "choices" in more else {"action": "store_true"}
+    elif usage.endswith("..."):
+        defaults = {"action": Values, "metavar": kind, "default": []}
+    else:
+        defaults = {"action": Value, "metavar": kind}
+    return Option(tuple(names), commands.split(), help, {**defaults, **more})
 
 
 #: All options by the heading in the help, in its order.
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "": (
-        _value("environment", "NAME", "usage", "Show only this environment (name or path).", nargs="?"),
-        _value("specs", "SPEC", "why", "A package, such as numpy or 'numpy>=2'.", nargs="*"),
-        _value("environments", "NAME", "envs", "Only these environments (name or path).", nargs="*"),
-        _value("run", "RUN", "restore", "The run to undo, or `last`.", nargs="?"),
-        _value("runs", "RUN", "purge", "A run, or `last`.", nargs="*"),
-        _value("topic", "COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
-        _flag("--all", "why", "List everything that keeps packages, and the space that only it keeps."),
-        _value("--find", "DIR", "why", "Search DIR for the unknown environments that hard-link to packages in caches."),
-        _value(
-            "--only", "SPEC", "restore", "Restore only packages that match SPEC, such as 'numpy<2'.", dest="only_spec"
+        _option("environment NAME", "usage", "Show only this environment (name or path).", nargs="?"),
+        _option("specs SPEC", "why", "A package, such as numpy or 'numpy>=2'.", nargs="*"),
+        _option("environments NAME", "envs", "Only these environments (name or path).", nargs="*"),
+        _option("run RUN", "restore", "The run to undo, or `last`.", nargs="?"),
+        _option("runs RUN", "purge", "A run, or `last`.", nargs="*"),
+        _option("topic COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
+        _option("--all", "why", "List everything that keeps packages, and the space that only it keeps."),
+        _option("--find DIR", "why", "Search DIR for the unknown environments that hard-link to packages in caches."),
+        _option(
+            "--only SPEC", "restore", "Restore only packages that match SPEC, such as 'numpy<2'.", dest="only_spec"
         ),
-        _flag("--all", "purge", "All runs."),
-        _value("--older-than", "AGE", "purge", "Runs that are at least AGE old (12h, 30d, 8w, 6mo)."),
-        _value("--keep", "DIR", "demo", "Create the sandbox in DIR, a new directory, and keep it.", dest="sandbox"),
+        _option("--all", "purge", "All runs."),
+        _option("--older-than AGE", "purge", "Runs that are at least AGE old (12h, 30d, 8w, 6mo)."),
+        _option("--keep DIR", "demo", "Create the sandbox in DIR, a new directory, and keep it.", dest="sandbox"),
     ),
     "what to show": (
-        _flag(
+        _option(
             "--packages",
             "usage",
             "List packages: versions, environments that use them, shared and duplicated space.",
             dest="by_package",
         ),
-        _flag("--summary", "usage", "Only a short table: what takes the space, and how much can be freed."),
-        _value("--html", "FILE", "usage", "Write an interactive report for the browser to FILE."),
-        Option(
+        _option("--summary", "usage", "Only a short table: what takes the space, and how much can be freed."),
+        _option("--html FILE", "usage", "Write an interactive report for the browser to FILE."),
+        _option(
             "--export",
             "usage",
             "Write the list of all files to standard output. FORMAT is ncdu, which gdu reads too.",
-            {"metavar": "FORMAT", "choices": ("ncdu",)},
+            metavar="FORMAT",
+            choices=("ncdu",),
         ),
-        Option(
+        _option(
             "--other-caches",
             "usage",
             "Measure caches of other tools (conda-build, pip, uv, ...) completely, or not at all. The default is to "
             "stop after a few seconds.",
-            {"action": argparse.BooleanOptionalAction},
+            action=argparse.BooleanOptionalAction,
         ),
     ),
     "which environments": (
-        _value(
-            "--unused-for --older-than",
-            "AGE",
+        _option(
+            "--unused-for --older-than AGE",
             "envs",
             "Only environments unused for at least AGE (12h, 30d, 8w, 6mo).",
             dest="unused_for",
         ),
     ),
     "removing environments": (
-        _flag("--remove", "envs", "Remove the named environments, or those that --unused-for finds."),
-        _flag(
+        _option("--remove", "envs", "Remove the named environments, or those that --unused-for finds."),
+        _option(
             "--force",
             "envs",
             "Also remove environments that are active, frozen, running, referred to, or hold files of your own. With "
             "--fix-registry: also remove lines for missing disks. Never the base environment.",
         ),
-        _flag(
-            "--prune",
-            "envs",
-            "Prune the caches afterwards. (Asks by default; with --yes the default is no.)",
-        ),
-        _flag(
+        _option("--prune", "envs", "Prune the caches afterwards. (Asks by default; with --yes the default is no.)"),
+        _option(
             "--fix-registry",
             "envs",
             "Remove lines of missing environments from environments.txt, keeping a copy, and move remains of "
@@ -155,179 +153,158 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
     ),
     "what to remove (default: unused packages and leftovers)": (
-        _flag("-p --packages", "prune", "Extracted directories of unused packages."),
-        _flag("-t --tarballs", "prune", "Archives of unused packages."),
-        _flag(
-            "--all-tarballs",
-            "prune",
-            "Archives of all packages whose extracted directory is complete, in use or not.",
+        _option("-p --packages", "prune", "Extracted directories of unused packages."),
+        _option("-t --tarballs", "prune", "Archives of unused packages."),
+        _option(
+            "--all-tarballs", "prune", "Archives of all packages whose extracted directory is complete, in use or not."
         ),
-        _flag(
+        _option(
             "--leftovers",
             "prune",
             "Remains of failed installs and removals: partial downloads, incomplete and corrupt packages, trash, "
             "stale locks, temporary files. Also checks packages in use and all environments.",
         ),
-        _flag("-i --index-cache", "prune", "Cached channel indexes."),
-        _flag("-c --tempfiles", "prune", "Temporary files, trash and stale locks in environments and index caches."),
-        _flag("-l --logfiles", "prune", "Log files in the caches."),
-        _flag(
-            "-a --all",
-            "prune",
-            "Unused packages, all archives, leftovers, index caches, temporary files and logs.",
+        _option("-i --index-cache", "prune", "Cached channel indexes."),
+        _option("-c --tempfiles", "prune", "Temporary files, trash and stale locks in environments and index caches."),
+        _option("-l --logfiles", "prune", "Log files in the caches."),
+        _option(
+            "-a --all", "prune", "Unused packages, all archives, leftovers, index caches, temporary files and logs."
         ),
-        _flag("--verify", "prune", "Find corrupt packages by comparing every file and archive with its hash."),
-        _flag("--repair", "prune", "Extract damaged packages that are in use again, from their cached archives."),
+        _option("--verify", "prune", "Find corrupt packages by comparing every file and archive with its hash."),
+        _option("--repair", "prune", "Extract damaged packages that are in use again, from their cached archives."),
     ),
     "which unused packages": (
-        _values("--only", "SPEC", "prune why", "Only packages that match SPEC (repeatable)."),
-        _value(
-            "--older-than",
-            "AGE",
+        _option("--only SPEC ...", "prune why", "Only packages that match SPEC (repeatable)."),
+        _option(
+            "--older-than AGE",
             "prune why",
             "Only packages unused for at least AGE (12h, 30d, 8w, 6mo; setting: prune_older_than).",
         ),
-        _value(
-            "--min-age",
-            "AGE",
+        _option(
+            "--min-age AGE",
             "prune usage why envs",
             "Keep packages fetched or extracted less than AGE ago, because an install may still need them "
             "(default: 10m; 0 keeps none).",
         ),
-        _value(
-            "--keep-newest",
-            "N",
-            "prune why",
-            "Keep the N newest versions of each package (setting: prune_keep_newest).",
+        _option(
+            "--keep-newest N", "prune why", "Keep the N newest versions of each package (setting: prune_keep_newest)."
         ),
-        _value(
-            "--max-size",
-            "SIZE",
+        _option(
+            "--max-size SIZE",
             "prune why",
             "Remove the least recently used packages until the caches hold at most SIZE (500MB, 2.5GiB).",
         ),
-        _value("--free", "SIZE", "prune why", "Remove the least recently used packages until SIZE is freed."),
-        _flag(
+        _option("--free SIZE", "prune why", "Remove the least recently used packages until SIZE is freed."),
+        _option(
             "--unlinked",
             "prune why",
             "Also packages in use that no environment links to: environments have their own copies.",
         ),
-        _flag(
+        _option(
             "--include-irreplaceable",
             "prune why",
             "Also packages that can't be downloaded again: no URL, a missing file:// source, or built locally.",
         ),
-        _flag(
+        _option(
             "--check-remote",
             "prune why",
             "Ask the channels which packages they still have, and keep the others as irreplaceable.",
         ),
     ),
     "backups": (
-        _flag(
+        _option(
             "--backup",
             "prune envs",
             "Move to a backup instead of deleting. `conda prune restore` brings everything back as it was. "
             "`conda prune purge` frees the space.",
             default=None,
         ),
-        _flag(
+        _option(
             "--no-backup",
             "prune envs",
             "Delete, even if the setting prune_backup is on.",
             dest="backup",
             action="store_false",
         ),
-        _value(
-            "--backup-to",
-            "DIR",
+        _option(
+            "--backup-to DIR",
             "prune",
             "Write compressed archives of the packages to DIR, verify them, then delete the packages.",
         ),
     ),
     "where to look": (
-        _values(
-            "--pkgs-dir",
-            "DIR",
+        _option(
+            "--pkgs-dir DIR ...",
             "prune usage why envs restore purge",
             "Use this package cache instead of the configured ones (repeatable).",
         ),
-        _values(
-            "--root",
-            "PREFIX",
+        _option(
+            "--root PREFIX ...",
             "prune usage why envs",
             "Also keep packages of this environment (repeatable; setting: prune_roots).",
             dest="roots",
         ),
-        _values(
-            "--search",
-            "DIR",
+        _option(
+            "--search DIR ...",
             "prune usage why envs",
             "Also keep packages of environments below DIR (repeatable). Required to prune the caches of pixi and "
             "rattler.",
             dest="searches",
         ),
-        _flag(
+        _option(
             "--ignore-unreadable",
             "prune",
             "Continue even if an environment can't be read. Packages that only it soft-links may be removed.",
         ),
-        _values(
-            "--lockfile",
-            "FILE",
+        _option(
+            "--lockfile FILE ...",
             "prune why",
             "Keep packages that FILE lists: an @EXPLICIT file, conda-lock.yml, pixi.lock or environment.yml "
             "(repeatable).",
             dest="lockfiles",
         ),
-        _value(
-            "--keep-revisions",
-            "N",
+        _option(
+            "--keep-revisions N",
             "prune why",
             "Keep packages of the last N revisions of each environment, for `conda install --revision` "
             "(setting: prune_keep_revisions).",
         ),
-        _values(
-            "--keep",
-            "SPEC",
+        _option(
+            "--keep SPEC ...",
             "prune why",
             "Keep packages that match SPEC, such as numpy or 'numpy>=2' (repeatable; adds to the setting prune_keep).",
         ),
     ),
     "other programs": (
-        _value(
-            "--lock-timeout",
-            "TIME",
+        _option(
+            "--lock-timeout TIME",
             "prune envs restore purge",
             "Wait at most TIME for another program that uses the cache (30s, 5m; default: 5m).",
         ),
-        _flag(
+        _option(
             "--ignore-running",
             "prune envs",
             "With --yes: continue even if another conda, mamba or pixi is installing packages.",
         ),
     ),
     "continuous integration": (
-        Option(
+        _option(
             "--ci",
             "prune",
             "Prune without asking, whatever the age. image: make the smallest image layer. cache: keep only what is "
             "worth saving between runs.",
-            {"choices": ("image", "cache"), "dest": "preset"},
+            choices=("image", "cache"),
+            dest="preset",
         ),
-        _value(
-            "--check",
-            "SIZE",
-            "prune",
-            "Change nothing; exit with 3 if more than SIZE can be freed (500MB, 2.5GiB).",
-        ),
+        _option("--check SIZE", "prune", "Change nothing; exit with 3 if more than SIZE can be freed (500MB, 2.5GiB)."),
     ),
     "output of the plan": (
-        Option(
+        _option(
             "--sort",
             "prune",
             "Order of the packages to remove: largest (default), longest unused, or alphabetical.",
-            {"choices": ("size", "age", "name"), "default": "size"},
+            choices=("size", "age", "name"),
+            default="size",
         ),
     ),
 }
@@ -338,7 +315,7 @@ CHOICES = frozenset(
     option.dest
     for heading in ("which unused packages", "where to look")
     for option in OPTIONS[heading]
-    if option.commands == "prune why"
+    if option.commands == ["prune", "why"]
 )
 
 
@@ -346,7 +323,7 @@ def options_of(command: str) -> Iterator[tuple[str, Option]]:
     """Yield the heading and the row of each option that a command takes."""
     for heading, options in OPTIONS.items():
         for option in options:
-            if command in option.commands.split():
+            if command in option.commands:
                 yield heading, option
 
 
@@ -356,4 +333,4 @@ def add_options(parser: argparse.ArgumentParser, command: str) -> None:
     for heading, option in options_of(command):
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
-        groups[heading].add_argument(*option.names.split(), help=option.help, **option.more)
+        groups[heading].add_argument(*option.names, help=option.help, **option.more)

@@ -149,17 +149,17 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
     """
     found: list[LastEvidence] = []
     if environment.active:
-        found.append(LastEvidence(EvidenceKind.ACTIVE, now, "it is activated here"))
+        found.append(LastEvidence(EvidenceKind.ACTIVE, now, "active in this shell"))
     if environment.running:
         detail = f"process {environment.running[0].pid} runs from it"
         found.append(LastEvidence(EvidenceKind.RUNNING, now, detail))
     found += [
-        LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} starts something in it")
+        LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} runs something in it")
         for pointer in environment.pointers
         if pointer.kind in _BY_ITSELF
     ]
     times = (
-        (EvidenceKind.USED, environment.usage.used, "a file of its own was read"),
+        (EvidenceKind.USED, environment.usage.used, "one of its files was read"),
         (EvidenceKind.CHANGED, environment.usage.changed, "conda changed it"),
         (EvidenceKind.CREATED, environment.created, "it was created"),
     )
@@ -184,25 +184,27 @@ def protections(environment: Environment, *, by_age: bool, named: bool = True) -
     state, kind = environment.root.state, ProtectionKind
     unknown = by_age and not environment.usage.keeps_access
     other = environment.listed_by
-    foreign = f"only {other}, another user's, leads to it; name it to remove it: conda prune envs {environment.path}"
+    foreign = (
+        f"only another user's registry lists it ({other}); to remove it, name it: conda prune envs {environment.path}"
+    )
     single = (
-        (kind.BASE, environment.base, "it is the base environment of an installation"),
-        (kind.LINK, environment.is_link, "its prefix is a symbolic link; name the directory that it leads to"),
+        (kind.BASE, environment.base, "it is a base environment"),
+        (kind.LINK, environment.is_link, "its path is a symbolic link; name the directory it points to"),
         (kind.STATE, state in (RootState.MISSING, RootState.UNREADABLE), f"it is {state}"),
         (kind.ACTIVE, environment.active, "it is active; deactivate it first"),
         (kind.FROZEN, environment.frozen, "it is frozen (conda-meta/frozen)"),
         (kind.OTHER_REGISTRY, not named and other is not None, foreign),
-        (kind.UNKNOWN_USE, unknown, "its file system keeps no times of access, so nobody knows when it was used"),
+        (kind.UNKNOWN_USE, unknown, "its file system keeps no access times, so its last use is unknown"),
     )
     return (
         *(Protection(what, detail) for what, holds, detail in single if holds),
-        *(Protection(kind.HOLDS, f"{path} lies inside of it") for path in environment.holds),
+        *(Protection(kind.HOLDS, f"it contains {path}") for path in environment.holds),
         *(
             Protection(kind.RUNNING, f"process {process.pid} runs from it ({process.command})")
             for process in environment.running
         ),
         *(
-            Protection(kind.POINTER, f"{pointer.path} points into it ({pointer.kind})")
+            Protection(kind.POINTER, f"{pointer.path} refers to it ({pointer.kind})")
             for pointer in environment.pointers
         ),
         *(Protection(kind.OWN_FILES, detail) for detail in _work(environment.own_files)),
@@ -216,9 +218,9 @@ def _work(found: OwnFiles | None) -> Iterable[str]:
     for directory in found.repositories:
         yield f"it contains a git repository ({directory})"
     if found.older:
-        yield f"it contains {plural(len(found.older), 'file')} older than itself (such as {found.older[0]})"
+        yield f"it contains {plural(len(found.older), 'file')} older than the environment (such as {found.older[0]})"
     if found.many:
-        yield f"it contains {plural(len(found.files), 'file')} of no package (such as {found.files[0]})"
+        yield f"it contains {plural(len(found.files), 'file')} that belong to no package (such as {found.files[0]})"
 
 
 def alike(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:

@@ -1,11 +1,11 @@
-"""Find what only one root keeps."""
+"""Explain a plan entry by entry, and find what only one root keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..accounting import InodeKey
+from ..accounting import InodeKey, Ledger
 from ..dist_names import recorded_names
 from ..evidence import Measurement
 from ..model import Entry, Inventory, Root, Verdict
@@ -15,9 +15,9 @@ from .reachability import references
 
 @dataclass(frozen=True, slots=True)
 class KeptAlone:
-    """What a root keeps that no other root names.
+    """The entries that only one root names.
 
-    reclaimable: bytes of the caches that removal could give back if the root went away, with its own links.
+    reclaimable: the bytes in the caches that could be freed if the root were removed with its own links.
     """
 
     root: Root
@@ -27,7 +27,7 @@ class KeptAlone:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The verdict on one entry with every reason; `removal` is the decision to remove it, if that is the plan's."""
+    """The verdict on one entry with every reason; `removal` is the decision to remove it, if there is one."""
 
     entry: Entry
     verdict: Verdict
@@ -36,7 +36,7 @@ class Explanation:
 
 
 def explanations(plan: Plan) -> dict[Entry, Explanation]:
-    """Return what a plan says of every entry."""
+    """Return the explanation of every entry of a plan."""
     found = {keep.entry: Explanation(keep.entry, keep.verdict, keep.reasons) for keep in plan.keep}
     for removal in plan.remove:
         verdict = Verdict.REACHABLE if removal.accepted else Verdict.UNREFERENCED
@@ -46,7 +46,7 @@ def explanations(plan: Plan) -> dict[Entry, Explanation]:
 
 
 def decided_on(plan: Plan) -> Inventory:
-    """Return the inventory with all that a plan decides on as entries of the caches, leftovers too."""
+    """Return a plan's inventory with everything that it decides on as entries, leftovers too."""
     entries: dict[str, list[Entry]] = {cache.path: [] for cache in plan.inventory.caches}
     decided = [*(keep.entry for keep in plan.keep), *(removal.entry for removal in plan.remove)]
     for entry in decided:
@@ -59,7 +59,7 @@ def decided_on(plan: Plan) -> Inventory:
 
 
 def named_by_one(inventory: Inventory) -> dict[Root, tuple[Entry, ...]]:
-    """Return for every root the entries that only it names."""
+    """Return the entries of each root that no other root names."""
     referenced = references(inventory.roots)
     found: dict[Root, list[Entry]] = {root: [] for root in inventory.roots}
     for cache in inventory.caches:
@@ -75,32 +75,14 @@ def kept_alone(
     measurements: Mapping[Entry, Iterable[Measurement]],
     links: Mapping[Root, Mapping[InodeKey, int]],
 ) -> tuple[KeptAlone, ...]:
-    """Return for every root what it alone keeps, in the order of the roots.
+    """Return what each root alone keeps, in the order of the roots.
 
-    measurements: of the entries that one root names; one that is not there counts nothing.
+    measurements: of the entries that one root names; missing ones count as nothing.
     links: by environment, how many links its files are of each inode.
     """
-    return tuple(
-        KeptAlone(root, entries, _reclaimable([measurements.get(entry, ()) for entry in entries], links.get(root)))
-        for root, entries in named_by_one(inventory).items()
-    )
-
-
-def _reclaimable(parts: Iterable[Iterable[Measurement]], links: Mapping[InodeKey, int] | None) -> int:
-    gone: dict[InodeKey, int] = dict(links or {})
-    total = 0
-    counted: set[InodeKey] = set()
-    flat = [measurement for measurements in parts for measurement in measurements]
-    for measurement in flat:
-        total += measurement.single
-        for inode in measurement.shared:
-            key = (inode.device, inode.inode)
-            gone[key] = gone.get(key, 0) + inode.inside
-    for measurement in flat:
-        for inode in measurement.shared:
-            key = (inode.device, inode.inode)
-            # An inode comes back when its last link goes: those in the entries and in the root itself are gone then.
-            if key not in counted and gone[key] >= inode.links:
-                counted.add(key)
-                total += inode.allocated
-    return total
+    found = []
+    for root, entries in named_by_one(inventory).items():
+        ledger = Ledger(links.get(root))
+        freed = sum(ledger.remove(measured) for entry in entries for measured in measurements.get(entry, ()))
+        found.append(KeptAlone(root, entries, freed))
+    return tuple(found)

@@ -1,16 +1,16 @@
-"""Make a plan from an inventory and evidence: one decision, with reasons, for every entry."""
+"""Make a plan from an inventory and evidence: one decision, with reasons, for every entry and every leftover."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from ..accounting import Ledger, missing_links
 from ..evidence import Evidence, last_use
-from ..model import Cache, Entry, Inventory, LinkKind, Part, ReasonKind, Root, Verdict
-from ..plan import Keep, Other, Plan, Reason, Remove
-from .leftover_policy import Leftover, decide, repairs
+from ..model import LEFTOVER_KINDS, Entry, Inventory, LinkKind, ReasonKind, Root, RootKind, Verdict
+from ..plan import Keep, Other, Plan, Reason, Remove, Repair
+from .leftover import Leftover
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .ranking import least_recently_used, newest_versions
 from .reachability import NO_SOFT_LINKS, SoftLinks, references
@@ -26,6 +26,13 @@ _Decision = TypeVar("_Decision", Keep, Remove)
 #: What makes an entry reachable: roots, and links that none of those we know explains.
 _REACHING = frozenset(
     {ReasonKind.ENVIRONMENT, ReasonKind.REVISION, ReasonKind.LOCKFILE, ReasonKind.KEEP, ReasonKind.LINKED}
+)
+
+#: The reasons that don't stand in the way of a repair: what uses a package, and what is wrong with it.
+_MENDABLE = LEFTOVER_KINDS | {ReasonKind(kind.value) for kind in RootKind}
+
+_NOT_NEEDED_FOR_LIMIT = Reason(
+    ReasonKind.NOT_SELECTED, "removing packages used less recently is enough (--max-size, --free)"
 )
 
 
@@ -47,24 +54,25 @@ def make_plan(
     by_entry = {item.entry: item for item in evidence}
     referenced = references(inventory.roots)
     ledger = Ledger()
-    remove, keep = _leftovers(inventory, referenced, leftovers, policy, now, ledger)
-    damaged = frozenset(
+    remove, keep, repair = _decide_on_leftovers(inventory, referenced, leftovers, policy, now, ledger)
+    damaged = {
         (item.entry.cache, item.entry.dist)
         for item in keep
         if any(reason.kind is ReasonKind.LINKED for reason in item.reasons)
-    )
-    subjects = _subjects(inventory, referenced, by_entry, damaged, policy, now, soft_links)
+    }
+    subjects = [
+        replace(subject, damaged=(subject.entry.cache, subject.entry.dist) in damaged)
+        for subject in _subjects(inventory, referenced, by_entry, policy, now, soft_links)
+    ]
     reasons = {subject.entry: reasons_to_keep(subject) for subject in subjects}
     for subject in subjects:
         if subject.evidence is None and not reasons[subject.entry]:
             raise LookupError(f"no evidence on the candidate {subject.entry.dist} in {subject.entry.cache}")
     free_to_go = [by_entry[entry] for entry, found in reasons.items() if not found]
-    needed, missed = policy.budget.needed, 0
-    if needed is not None:
-        # Leftovers are of no use to anybody, so they go first and count.
-        needed = max(needed - sum(decision.reclaimable for decision in remove), 0)
-    going = frozenset(item.entry for item in free_to_go)
-    if needed is not None:
+    going, missed = frozenset(item.entry for item in free_to_go), 0
+    if policy.budget.needed is not None:
+        # Leftovers are of no use, so they go first and count.
+        needed = max(policy.budget.needed - sum(decision.reclaimable for decision in remove), 0)
         going, missed = least_recently_used(free_to_go, policy.selected, needed)
     others = Ledger()
     for subject in subjects:
@@ -73,79 +81,75 @@ def make_plan(
         else:
             found = reasons[subject.entry] or with_references(subject, (_NOT_NEEDED_FOR_LIMIT,))
             keep.append(Keep(subject.entry, _verdict(found), found, _withheld(subject, found, others)))
-    mended = repairs(leftovers, keep, referenced)
-    return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), mended)
+    return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), tuple(repair))
 
 
-def _leftovers(
+def _decide_on_leftovers(
     inventory: Inventory,
     referenced: _Referenced,
     leftovers: Iterable[Leftover],
     policy: Policy,
     now: float,
     ledger: Ledger,
-) -> tuple[list[Remove], list[Keep]]:
+) -> tuple[list[Remove], list[Keep], list[Repair]]:
+    """Return the decisions on leftovers; what is extracted again is among what is kept, too."""
+    remove, keep, repair = list[Remove](), list[Keep](), list[Repair]()
     caches = {cache.path: cache for cache in inventory.caches}
-    decisions = [decide(item, caches[item.entry.cache], referenced, policy, now, ledger) for item in leftovers]
-    return (
-        [decision for decision in decisions if isinstance(decision, Remove)],
-        [decision for decision in decisions if isinstance(decision, Keep)],
-    )
-
-
-_NOT_NEEDED_FOR_LIMIT = Reason(ReasonKind.NOT_SELECTED, "what was used less recently is enough (--max-size, --free)")
+    for item in leftovers:
+        known = (item.of,) if item.of else ()
+        roots = {name: referenced[name] for name in known if name in referenced}
+        evidence, cache = item.evidence, caches[item.entry.cache]
+        subject = Subject(item.entry, cache, evidence, known, roots, policy, now, linking=item.linked, leftover=item)
+        found = reasons_to_keep(subject)
+        if not found and evidence.measurements:
+            remove.append(_removal(subject, evidence, ledger))
+            continue
+        keep.append(Keep(item.entry, Verdict.LEFTOVER, (*found, item.reason)))
+        archive = item.archive
+        if archive and item.of and evidence.measurements and {reason.kind for reason in found} <= _MENDABLE:
+            removal = replace(_removal(subject, evidence, Ledger()), reclaimable=0)
+            repair.append(Repair(removal, archive.name, item.of, archive.sha256, archive.record))
+    return remove, keep, repair
 
 
 def with_links(plan: Plan, links: Links) -> Plan:
     """Return the plan with measured link kinds in the reasons that name environments."""
 
+    def measured(entry: Entry, reason: Reason) -> Reason:
+        of_environment = reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
+        # A soft link without a record was seen itself.
+        if reason.root is None or not of_environment or reason.link is LinkKind.SOFT:
+            return reason
+        return replace(reason, link=links.get((entry, reason.root)))
+
     def linked(decision: _Decision) -> _Decision:
-        reasons = tuple(
-            replace(reason, link=links.get((decision.entry, reason.root)))
-            if reason.root is not None and _measurable(reason)
-            else reason
-            for reason in decision.reasons
-        )
-        return replace(decision, reasons=reasons)
+        return replace(decision, reasons=tuple(measured(decision.entry, reason) for reason in decision.reasons))
 
-    return replace(
-        plan, keep=tuple(linked(keep) for keep in plan.keep), remove=tuple(linked(removal) for removal in plan.remove)
-    )
-
-
-def _measurable(reason: Reason) -> bool:
-    """Return whether files tell how the environment of a reason links; a soft link without a record was seen itself."""
-    of_environment = reason.kind in (ReasonKind.ENVIRONMENT, ReasonKind.UNLINKED)
-    return of_environment and reason.link is not LinkKind.SOFT
+    return replace(plan, keep=tuple(map(linked, plan.keep)), remove=tuple(map(linked, plan.remove)))
 
 
 def _subjects(
     inventory: Inventory,
     referenced: _Referenced,
     evidence: Mapping[Entry, Evidence],
-    damaged: Collection[tuple[str, str]],
     policy: Policy,
     now: float,
     soft_links: SoftLinks,
-) -> tuple[Subject, ...]:
+) -> Iterator[Subject]:
     entries = [entry for cache in inventory.caches for entry in cache.entries]
     aliases = {alias: dist for root in inventory.roots for alias, dist in root.aliases.items()}
     newest = newest_versions(entries, evidence, policy.keep_newest, policy.version_key, aliases)
-
-    def subject(cache: Cache, entry: Entry) -> Subject:
-        found = evidence.get(entry)
-        known = names(entry, found)
-        roots = {name: referenced[name] for name in known if name in referenced}
-        unsearched, broken = entry in inventory.unsearched, (entry.cache, entry.dist) in damaged
-        linking = soft_links.environments(cache.path, _linkable(entry, policy)) if soft_links.entries else ()
-        return Subject(entry, cache, found, known, roots, newest, policy, now, linking, unsearched, broken)
-
-    return tuple(subject(cache, entry) for cache in inventory.caches for entry in cache.entries)
-
-
-def _linkable(entry: Entry, policy: Policy) -> tuple[Part, ...]:
-    """Return the parts that a soft link keeps: one into the directory says nothing of an archive in use."""
-    return policy.selected(entry) if entry in policy.tarballs else entry.parts
+    for cache in inventory.caches:
+        for entry in cache.entries:
+            found = evidence.get(entry)
+            known = names(entry, found)
+            roots = {name: referenced[name] for name in known if name in referenced}
+            # A soft link into the directory says nothing of an archive in use.
+            alone = found is not None and found.excuse is ReasonKind.TARBALL
+            parts = policy.selected(found) if found is not None and alone else entry.parts
+            linking = soft_links.environments(cache.path, parts) if soft_links.entries else ()
+            unsearched = entry in inventory.unsearched
+            yield Subject(entry, cache, found, known, roots, policy, now, newest, linking, unsearched)
 
 
 def _verdict(reasons: Sequence[Reason]) -> Verdict:
@@ -162,12 +166,12 @@ def _withheld(subject: Subject, reasons: Sequence[Reason], ledger: Ledger) -> in
     if subject.evidence is None or {reason.kind for reason in reasons} != {ReasonKind.READ_ONLY}:
         return 0
     measured = dict(subject.evidence.measurements)
-    return sum(ledger.remove(measured[part]) for part in subject.policy.selected(subject.entry) if part in measured)
+    return sum(ledger.remove(measured[part]) for part in subject.policy.selected(subject.evidence) if part in measured)
 
 
 def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
     measured = dict(evidence.measurements)
-    parts = subject.policy.selected(subject.entry)
+    parts = subject.policy.selected(evidence) if subject.leftover is None else subject.entry.parts
     going = [measured[part] for part in parts]
     last_used, last_used_from = last_use(evidence)
     return Remove(

@@ -11,13 +11,13 @@ from ..dist_names import is_dist_name, package_name, package_version, plain_dist
 from ..evidence import Evidence, last_use
 from ..model import Entry, Part
 
-#: Sorts versions of one package; None for what is no version, which is never taken for an old one.
+#: The sort key of a version; None for one that can't be compared, which never counts as old.
 VersionKey = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much has to go, in bytes; None for no such target.
+    """How much has to be removed, in bytes; None for no such target.
 
     held: what the caches hold now, every inode counted once.
     """
@@ -28,7 +28,7 @@ class Budget:
 
     @property
     def needed(self) -> int | None:
-        """The bytes that have to be reclaimed to meet every target; None if there is none, and all may go."""
+        """The bytes to free to meet every target; None without a target, if everything may be removed."""
         if self.max_size is None and self.free is None:
             return None
         over = 0 if self.max_size is None else self.held - self.max_size
@@ -49,9 +49,9 @@ def newest_versions(
 ) -> frozenset[Entry]:
     """Return the entries that are of one of the `count` newest versions of their package name.
 
-    All entries count, whichever cache they are in and whatever keeps them, and all builds of one version are one
-    version. What has no name and version, or none that can be compared, is among the newest: nobody knows better.
-    `aliases`: the dists that environments know entries by which are called otherwise.
+    All entries of all caches count, also those that are kept, and all builds of a version are one version. An entry
+    without a comparable version is among the newest, to be safe. `aliases`: the dists of environments for entries
+    with other names.
     """
     if not count:
         return frozenset()
@@ -76,12 +76,12 @@ def newest_versions(
 
 
 def least_recently_used(
-    evidence: Iterable[Evidence], selected: Callable[[Entry], Sequence[Part]], needed: int
+    evidence: Iterable[Evidence], selected: Callable[[Evidence], Sequence[Part]], needed: int
 ) -> tuple[frozenset[Entry], int]:
-    """Return the entries that have to go so that `needed` bytes come back, and how many bytes are still missing then.
+    """Return the entries to remove to free `needed` bytes, and how many bytes are still missing then.
 
-    What was used least recently goes first. An inode that several entries share comes back with the last of them, so
-    one that gives back nothing by itself may be among them. What has no time of last use goes last.
+    The least recently used come first, those of unknown use last. An inode that several entries share is freed with the
+    last of them, so some of these may free nothing by themselves.
     """
     ledger = Ledger()
     going: set[Entry] = set()
@@ -90,7 +90,7 @@ def least_recently_used(
         if freed >= needed:
             break
         measured = dict(item.measurements)
-        freed += sum(ledger.remove(measured[part]) for part in selected(item.entry))
+        freed += sum(ledger.remove(measured[part]) for part in selected(item))
         going.add(item.entry)
     return frozenset(going), max(needed - freed, 0)
 
@@ -101,7 +101,7 @@ def _age_order(evidence: Evidence) -> tuple[bool, float, str, str]:
 
 
 def _dist(entry: Entry, evidence: Evidence | None, aliases: Mapping[str, str]) -> str | None:
-    """Return the name-version-build that conda knows an entry by, its own name if nothing else is known."""
+    """Return the name-version-build that conda knows an entry by, or else its own name."""
     inside = evidence.dist if evidence is not None else None
     known = (inside, aliases.get(entry.dist), entry.dist)
     return next((plain_dist(dist) for dist in known if dist is not None and is_dist_name(dist)), None)

@@ -11,13 +11,13 @@ from ..model import Entry, Inventory, Part, Root
 
 
 def references(roots: Iterable[Root]) -> Mapping[str, tuple[Root, ...]]:
-    """Return for each dist that a root names the roots that name it, in the order of the roots."""
+    """Return the roots of each dist that a root names, in the order of the roots."""
     return _references(tuple(roots))
 
 
 @functools.lru_cache(2)
 def _references(roots: tuple[Root, ...]) -> Mapping[str, tuple[Root, ...]]:
-    # Each step of a plan asks for the same.
+    # Each step of a plan needs the same.
     found: dict[str, list[Root]] = {}
     for root in roots:
         for dist in root.dists:
@@ -26,7 +26,7 @@ def _references(roots: tuple[Root, ...]) -> Mapping[str, tuple[Root, ...]]:
 
 
 def candidates(inventory: Inventory, referenced: Mapping[str, Sequence[Root]]) -> tuple[Entry, ...]:
-    """Return the entries that may go, as no root names them: the only ones worth opening and measuring."""
+    """Return the entries that no root names: only these may be removed, and are worth measuring."""
     return tuple(
         entry
         for cache in inventory.caches
@@ -39,8 +39,8 @@ def candidates(inventory: Inventory, referenced: Mapping[str, Sequence[Root]]) -
 class SoftLinks:
     """What environments soft-link.
 
-    entries: the paths of the environments that link a part, by its cache and its case-folded name: where letters of
-        any case name the same file, a link may spell it in its own way.
+    entries: the paths of the environments that link a part, by its cache and its case-folded name: on file systems that
+        ignore case, a link may be spelled differently.
     unseen: environments that could not be listed completely.
     """
 

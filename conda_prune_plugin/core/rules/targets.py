@@ -10,12 +10,12 @@ from ..model import PartKind
 class Target(Flag):
     """A set of targets; each member is one of the command line's.
 
-    PACKAGES, TARBALLS: extracted directories and archives of entries that nothing references. ALL_TARBALLS: the
-    archives of reachable entries too, where their extracted directory is whole. UNLINKED: also reachable entries that
+    PACKAGES, TARBALLS: extracted directories and archives of unreferenced entries. ALL_TARBALLS: the
+    archives of reachable entries too, if their extracted directory is complete. UNLINKED: also reachable entries that
     no environment shares a file with. HARD_LINKED: and those whose files environments hard-link, which keep them then.
     REDUNDANT: the extracted directories of reachable entries that no environment soft-links and whose archive is sound;
     RECORDS: with conda's records of the archives in them. INDEX_CACHE, TEMPFILES and LOGFILES are not in the entries of
-    a cache. REPAIR: nothing goes, and what is damaged and in use is extracted again.
+    a cache. REPAIR: nothing is removed; damaged packages in use are extracted again.
     """
 
     PACKAGES = auto()
@@ -35,7 +35,7 @@ class Target(Flag):
 #: Without any target.
 DEFAULT = Target.PACKAGES | Target.TARBALLS | Target.LEFTOVERS
 
-#: What ``--all`` means: everything that harms no environment and needs no second thought. `Target.UNLINKED` does.
+#: The targets of ``--all``: all that are safe without a second thought, unlike `Target.UNLINKED`.
 ALL = DEFAULT | Target.ALL_TARBALLS | Target.INDEX_CACHE | Target.TEMPFILES | Target.LOGFILES
 
 #: The targets that are not in the entries of a cache.

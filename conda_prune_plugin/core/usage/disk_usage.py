@@ -52,11 +52,6 @@ class Inodes:
         """Return a row with the number of its links that lie inside of something."""
         return SharedInode(self.devices[row], self.numbers[row], self.links[row], inside, self.allocated[row])
 
-    def since(self, mark: int) -> tuple[Sequence[int], ...]:
-        """Return the columns from a row on, in the order of the arguments of `row`."""
-        columns = (self.devices, self.numbers, self.sizes, self.allocated, self.links)
-        return tuple(column[mark:] for column in columns)
-
 
 @dataclass(frozen=True, slots=True)
 class Tree:

@@ -7,7 +7,7 @@ Nothing here lists an environment or a cache through conda: `list_all_known_pref
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ... import failures
@@ -25,12 +25,12 @@ from .conda_context import (
     target_prefix,
     where_not_registered,
 )
-from .installations import Installation, settings_files, usual_installations
+from .installations import settings_files, usual_installations
 from .mamba_pixi import other_clients, pixi_cache_roots
 from .other_users import other_homes
 from .tool_environments import tool_places
 
-#: The kind of the notice on a configuration that switches it off.
+#: The kind of the notice on a configuration that switches registration off.
 UNREGISTERED = "unregistered-environments"
 
 
@@ -40,8 +40,8 @@ class Settings:
 
     prefixes: the root prefix, the active and the target environment.
     registries: files that list one environment a line: this user's, and for root, as conda does it
-        (`list_all_known_prefixes`), everybody else's. conda registers below ``$HOME`` whichever user runs it.
-    places: where environments are that go by no name: those of the tools that build on conda.
+        (`list_all_known_prefixes`), those of all users. conda registers below ``$HOME`` whichever user runs it.
+    places: directories of environments without names: those of the tools that build on conda.
     current: the directory that the program runs in; None where it was removed.
     other_caches: those of other clients than conda.
     """
@@ -63,13 +63,10 @@ class Settings:
 
 
 def conda_settings() -> Settings:
-    """Return conda's settings and where other clients are, without a conda of its own also other installations."""
-    installations: tuple[Installation, ...] = usual_installations(os.environ) if is_embedded() else ()
+    """Return conda's settings and the places of other clients; without a conda of its own also other installations."""
+    installations = usual_installations(os.environ) if is_embedded() else ()
     others = other_clients(os.environ)
-    active = os.environ.get("CONDA_PREFIX")
-    root, caches = root_prefix(), pkgs_dirs()
-    prefixes = (root, active, target_prefix())
-    homes = tuple(other_homes())
+    root, caches, homes = root_prefix(), pkgs_dirs(), tuple(other_homes())
     directories = _unique(envs_dirs(), *(place.envs_dirs for place in installations), others.envs_dirs)
     values = {
         "croot": (build_work_dir(),),
@@ -77,19 +74,21 @@ def conda_settings() -> Settings:
         "pixi_cache": pixi_cache_roots(os.environ),
         "root": (root,),
     }
+    prefixes = (os.path.abspath(path) for path in (root, os.environ.get("CONDA_PREFIX"), target_prefix()) if path)
+    try:
+        current: str | None = os.getcwd()
+    except OSError as error:
+        failures.note(error)
+        current = None
     return Settings(
         pkgs_dirs=_unique(caches, *(place.pkgs_dirs for place in installations)),
         envs_dirs=directories,
-        places=(*others.places, *tool_places(os.environ, values, homes)),
-        current=_current(),
         root_prefix=root,
-        prefixes=_unique(
-            (os.path.abspath(prefix) for prefix in prefixes if prefix),
-            (place.prefix for place in installations),
-            others.prefixes,
-        ),
+        prefixes=_unique(prefixes, (place.prefix for place in installations), others.prefixes),
         registries=(registry("~"),),
         other_registries=tuple(registry(home) for home in homes),
+        places=(*others.places, *tool_places(os.environ, values, homes)),
+        current=current,
         # conda may be told to use one of them: then it is conda's too.
         other_caches={path: client for path, client in others.caches.items() if path not in caches},
     )
@@ -98,25 +97,16 @@ def conda_settings() -> Settings:
 def unregistered_notices() -> tuple[Notice, ...]:
     """Return a warning for each configuration by which conda doesn't register the environments that it creates."""
     others = (path for path, values in settings_files(os.environ, REGISTER) if values.get(REGISTER) is False)
-    return tuple(map(_unregistered, dict.fromkeys((*where_not_registered(), *others))))
+    notices = []
+    for source in dict.fromkeys((*where_not_registered(), *others)):
+        where = "The environment variable CONDA_REGISTER_ENVS" if source == "envvars" else source
+        message = (
+            f"{where} sets {REGISTER} to false, so environments created with it are unknown. "
+            "Name them with --root, or the directories they are in with --search."
+        )
+        notices.append(Notice(UNREGISTERED, message, source if os.path.isabs(source) else "", hides_roots=True))
+    return tuple(notices)
 
 
-def _unregistered(source: str) -> Notice:
-    where = "The environment variable CONDA_REGISTER_ENVS" if source == "envvars" else source
-    message = (
-        f"{where} sets {REGISTER} to false, so environments created with it are unknown. "
-        "Name them with --root, or the directories they are in with --search."
-    )
-    return Notice(UNREGISTERED, message, source if os.path.isabs(source) else "", hides_roots=True)
-
-
-def _current() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError as error:
-        failures.note(error)
-        return None
-
-
-def _unique(*groups: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(path) for group in groups for path in group))  # type: ignore[attr-defined]
+def _unique(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for group in groups for path in group))

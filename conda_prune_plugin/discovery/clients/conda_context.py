@@ -1,6 +1,6 @@
 """What conda's configuration says, value by value, and what its constants are.
 
-All of that conda's code is imported when it is asked for: a worker process reads packages without it.
+All of conda's code is imported when it is asked for.
 """
 
 from __future__ import annotations

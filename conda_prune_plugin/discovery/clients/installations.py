@@ -14,7 +14,7 @@ from ... import failures
 from ..system.safe_read import read_regular
 from .other_users import other_homes
 
-#: Where the installers of conda, Miniforge and micromamba put things when nobody says otherwise.
+#: Where the installers of conda, Miniforge and micromamba put things by default.
 USUAL_PLACES = (
     "~/miniforge3",
     "~/miniconda3",
@@ -48,7 +48,12 @@ def usual_installations(environ: Mapping[str, str]) -> tuple[Installation, ...]:
 
 def root_prefixes(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return where installations are by the usual places and the environment variables; they need not exist."""
-    return tuple(dict.fromkeys(_places(environ)))
+    places = [os.path.expanduser(place) for place in USUAL_PLACES]
+    places.append(environ.get("MAMBA_ROOT_PREFIX", ""))
+    if environ.get("CONDA_EXE"):
+        # <root>/bin/conda, or <root>/Scripts/conda.exe
+        places.append(os.path.dirname(os.path.dirname(os.path.abspath(environ["CONDA_EXE"]))))
+    return tuple(dict.fromkeys(os.path.abspath(place) for place in places if place))
 
 
 def is_root_prefix(prefix: str) -> bool:
@@ -58,7 +63,7 @@ def is_root_prefix(prefix: str) -> bool:
     ``libmamba/src/api/configuration.cpp``) has no more than its cache and its environments there.
     """
     pkgs, envs, condabin = (failures.isdir(os.path.join(prefix, name)) for name in ("pkgs", "envs", "condabin"))
-    return (pkgs and envs) or (condabin and (pkgs or envs))
+    return pkgs + envs + condabin >= 2
 
 
 def settings_files(environ: Mapping[str, str], key: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -72,47 +77,34 @@ def settings_files(environ: Mapping[str, str], key: str = "") -> Iterator[tuple[
             yield path, _load(path, key)
 
 
-def _places(environ: Mapping[str, str]) -> Iterator[str]:
-    for place in USUAL_PLACES:
-        yield os.path.abspath(os.path.expanduser(place))
-    if environ.get("MAMBA_ROOT_PREFIX"):
-        yield os.path.abspath(environ["MAMBA_ROOT_PREFIX"])
-    if environ.get("CONDA_EXE"):
-        # <root>/bin/conda, or <root>/Scripts/conda.exe
-        yield os.path.dirname(os.path.dirname(os.path.abspath(environ["CONDA_EXE"])))
-
-
 def installation(prefix: str, *files: str) -> Installation:
     """Return an installation by its root prefix, or, without one, what some configuration files say."""
     pkgs_dirs, envs_dirs = ([os.path.join(prefix, name)] if prefix else [] for name in ("pkgs", "envs"))
     for path in files or [os.path.join(prefix, name) for name in _SETTINGS_FILES]:
         settings = _load(path)
-        pkgs_dirs += _directories(settings, "pkgs_dirs")
         # envs_path is conda's alias of envs_dirs.
-        envs_dirs += _directories(settings, "envs_dirs") + _directories(settings, "envs_path")
+        for key, directories in (("pkgs_dirs", pkgs_dirs), ("envs_dirs", envs_dirs), ("envs_path", envs_dirs)):
+            value = settings.get(key)
+            for item in value if isinstance(value, list) else [value]:
+                if is_path(item):
+                    directories.append(os.path.abspath(os.path.expanduser(os.path.expandvars(item))))
     return Installation(prefix, tuple(pkgs_dirs), tuple(envs_dirs))
 
 
 def _load(path: str, key: str = "") -> Mapping[str, object]:
-    """Return the mapping in a configuration file; a missing or broken one has nothing to say here."""
+    """Return the mapping in a configuration file; nothing for a missing or broken one."""
     try:
         text = read_regular(path).decode("utf-8")
         settings = YAML(typ="safe", pure=True).load(text) if key in text else {}
     except (OSError, ValueError, YAMLError, RecursionError, LookupError, TypeError) as error:
         failures.note(error)
-        # A date that there is none of is a `ValueError` too, and what is not of its tag's kind is any of these.
+        # A date that there is none of is a `ValueError` too, and a value of another kind than its tag is any of these.
         return {}
     return settings if isinstance(settings, dict) else {}
 
 
-def _directories(settings: Mapping[str, object], key: str) -> list[str]:
-    value = settings.get(key)
-    values = value if isinstance(value, list) else [value]
-    return [os.path.abspath(os.path.expanduser(os.path.expandvars(item))) for item in values if is_path(item)]
-
-
 def is_path(value: object) -> TypeGuard[str]:
-    """Return whether something from a configuration file can be a path at all; calls of `os` raise for what can't."""
+    """Return whether a value from a configuration file can be a path at all; calls of `os` raise for what can't."""
     try:
         return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:

@@ -19,6 +19,7 @@ import sys
 
 from ...core.layout import LOCK_SUFFIX
 from ...failures import suppress
+from ..system.privileges import user
 from .archive_names import archive_dist
 
 try:
@@ -55,13 +56,14 @@ def is_lock(path: str) -> bool:
 
 
 def holder(path: str) -> str | None:
-    """Return who holds a lock, None if no living process does. Nothing is taken away from anybody.
+    """Return the process that holds a lock, None if no living one does. Nothing is taken away from it.
 
     Raises `OSError` where that can't be told.
     """
     by_pid = _BY_PID.fullmatch(os.path.basename(path))
     if by_pid is not None:
-        return _living(int(by_pid[1] or by_pid[2]))
+        pid = int(by_pid[1] or by_pid[2])
+        return f"process {pid}" if pid and _lives(pid) else None
     if fcntl is None:
         # What is locked can't be opened or removed here (``_locking`` of Microsoft's C runtime).
         return None
@@ -72,17 +74,20 @@ def holder(path: str) -> str | None:
         os.close(fd)
 
 
-def _living(pid: int) -> str | None:
-    described = f"process {pid}"
-    if not hasattr(os, "geteuid"):
-        return described  # Windows would end a process that is asked for by a signal.
+def _lives(pid: int) -> bool:
     try:
+        if user() is None:
+            import psutil
+
+            # Windows would end a process that is asked for by a signal.
+            return bool(psutil.pid_exists(pid))
+        # psutil sees no process that ``/proc`` hides from this user (hidepid).
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
-        return None
+        return False
     except PermissionError:
-        return described
-    return described if pid > 0 else None
+        return True
+    return True
 
 
 def _posix_holder(fd: int) -> str | None:
@@ -104,7 +109,7 @@ def _posix_holder(fd: int) -> str | None:
 
 
 def _flock_holder(fd: int) -> str | None:
-    # There is no asking without trying; a shared lock that is given back at once keeps nobody waiting.
+    # There is no asking without trying; a shared lock that is released at once keeps no process waiting.
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -17,73 +17,64 @@ from collections.abc import Iterator
 from ... import failures
 from ...core.dist_names import is_dist_name
 from ...core.layout import INDEX, STATE
+from ...failures import suppress
 from ..leftovers.leftover_names import is_leftover_name
 
 #: As deep as the path of a channel on this machine may be.
 _DEEPEST = 32
 
-#: What makes a directory something else: a channel, where the archives are the originals, or an environment.
+#: Names that make a directory something else: a channel, where the archives are the originals, or an environment.
 _FOREIGN = frozenset({"repodata.json", "repodata.json.zst", "channeldata.json", "conda-meta"})
 
-#: Directories of clients in a cache where no packages are: mamba's and conda's index cache.
-_NO_PACKAGES = frozenset({"cache"})
+#: mamba's and conda's index cache: no packages are there.
+_INDEX_CACHE = "cache"
 
-#: What tells of packages where none is extracted: the list that mamba keeps, and what is in quarantine.
+#: Names that tell of packages where none is extracted: the list that mamba keeps, and what is in quarantine.
 _TRACES = frozenset({"urls.txt", STATE})
 
 
 def nested_directories(top: str) -> Iterator[str]:
     """Give the real paths of the directories below a cache's real path that hold packages; no link is followed.
 
-    Of the cache itself only directories are looked into whose name is no dist's. What can't be listed is not given.
+    Directories that can't be listed are not given.
     """
-    pending = [(path, 1) for path in _directories(top)]
+    # Nearly all that lies in a cache has the name of a dist itself.
+    pending = [
+        (item.path, 1)
+        for item in _listed(top)
+        if not is_dist_name(item.name) and item.name != _INDEX_CACHE and _is_plain(item) and not is_leftover_name(item)
+    ]
     while pending:
         path, depth = pending.pop()
-        listed = _listed(path)
-        if listed is None:
+        items = [] if _is_package(path) else _listed(path)
+        names = {item.name for item in items}
+        if names & _FOREIGN:
             continue
-        directories, holds_packages = listed
-        if holds_packages:
+        directories = [item for item in items if _is_plain(item)]
+        others = [item for item in directories if not _is_package(item.path)]
+        if len(others) < len(directories) or names & _TRACES:
             yield path
+            # Where there are packages, what is named like one is one, if only half of it.
+            others = [item for item in others if not is_dist_name(item.name)]
         if depth < _DEEPEST:
-            pending += [(directory, depth + 1) for directory in directories]
+            pending += [(item.path, depth + 1) for item in others]
 
 
-def _listed(path: str) -> tuple[list[str], bool] | None:
-    """Return the directories in a directory that are no packages, and whether there are packages in it.
-
-    None if it is a package itself, or something else than a part of a cache.
-    """
-    if failures.lexists(os.path.join(path, INDEX)):
-        return None
+def _listed(path: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as listing:
-            items = list(listing)
-            names = {item.name for item in items}
-            found = [item for item in items if not item.name.startswith(".") and item.is_dir(follow_symlinks=False)]
+            return list(listing)
     except OSError as error:
         failures.note(error)
-        return None
-    if names & _FOREIGN:
-        return None
-    others = [item.path for item in found if not failures.lexists(os.path.join(item.path, INDEX))]
-    if len(others) == len(found) and not names & _TRACES:
-        return others, False
-    # Where there are packages, what is named like one is one, if only half of it.
-    return [other for other in others if not is_dist_name(os.path.basename(other))], True
+        return []
 
 
-def _directories(top: str) -> Iterator[str]:
-    """Give the directories in a cache that may hold packages; nearly all there is bears the name of one itself."""
-    try:
-        with os.scandir(top) as listing:
-            for item in listing:
-                name = item.name
-                if is_dist_name(name) or name.startswith(".") or name in _NO_PACKAGES:
-                    continue
-                if item.is_dir(follow_symlinks=False) and not is_leftover_name(item):
-                    yield item.path
-    except OSError as error:
-        failures.note(error)
-        return
+def _is_plain(item: os.DirEntry[str]) -> bool:
+    """Return whether it is a directory that may hold packages."""
+    with suppress(OSError):
+        return not item.name.startswith(".") and item.is_dir(follow_symlinks=False)
+    return False
+
+
+def _is_package(path: str) -> bool:
+    return failures.lexists(os.path.join(path, INDEX))

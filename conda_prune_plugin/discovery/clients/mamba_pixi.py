@@ -16,7 +16,7 @@ variable need not be set where this runs. Directories of the user are those of t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape, glob
 from typing import Any
@@ -25,7 +25,9 @@ from platformdirs import user_cache_dir, user_config_dir
 
 from ... import failures
 from ...core.model import Client
+from ...failures import suppress
 from ..roots.envs_dirs import ANY, EnvsDir
+from ..system.privileges import user
 from ..system.safe_read import read_regular
 from .installations import Installation, installation, is_path
 
@@ -33,11 +35,27 @@ from .installations import Installation, installation, is_path
 _SCRATCH = ("SLURM_TMPDIR", "PBS_JOBFS", "SCRATCH", "TMPDIR")
 
 #: Where a workspace has its environments, below its ``.pixi`` or its detached directory.
-_OF_WORKSPACE = ("envs", "solve-group-envs")
+_OF_WORKSPACE = (("envs", ANY), ("solve-group-envs", ANY))
+
+#: Directories with pixi's environments: the variable and the setting that name each, and the patterns below it.
+#: Detached are those of workspaces, each below ``<name>-<hash>``.
+_PIXI_ENVIRONMENTS = (
+    ("PIXI_CACHE_EXEC_ENVIRONMENTS_DIR", "cache.exec-environments", ((ANY,),)),
+    ("PIXI_CACHE_BUILD_TOOL_ENVIRONMENTS_DIR", "cache.build-tool-environments", ((ANY,),)),
+    *(
+        (variable, setting, tuple((ANY, *below) for below in _OF_WORKSPACE))
+        for variable, setting in (
+            ("PIXI_CACHE_DETACHED_ENVIRONMENTS_DIR", "cache.detached-environments"),
+            ("", "detached-environments"),
+        )
+    ),
+)
 
 #: Where mamba is configured; a ``mambarc.d`` holds further files.
 _SYSTEM_RC = ("/etc/conda/.mambarc", "/var/lib/conda/.mambarc")
 _USER_RC = (".mambarc", "mambarc", "mambarc.d")
+
+_Configurations = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +75,30 @@ class Places:
 def other_clients(environ: Mapping[str, str]) -> Places:
     """Return where other clients than conda have caches and environments; only configuration files are read."""
     mamba = tuple(_mamba(environ))
-    pixi = _Pixi(environ)
+    configurations = _pixi_configurations(environ)
     caches = {path: Client.MAMBA for place in mamba for path in place.pkgs_dirs}
-    caches |= dict.fromkeys(pixi.caches(), Client.RATTLER)
+    roots = _pixi_roots(environ, configurations)
+    caches |= {os.path.join(root, "pkgs"): Client.RATTLER for root in roots}
+    packages = _configured(environ, configurations, "PIXI_CACHE_CONDA_PACKAGES_DIR", "cache.conda-packages")
+    caches |= dict.fromkeys(packages, Client.RATTLER)
+    places = [
+        EnvsDir(directory, below)
+        for variable, setting, patterns in _PIXI_ENVIRONMENTS
+        for directory in _configured(environ, configurations, variable, setting)
+        for below in patterns
+    ]
+    places += (EnvsDir(directory, below) for directory in _pixi_workspaces(environ) for below in _OF_WORKSPACE)
     return Places(
         caches,
         tuple(dict.fromkeys(path for place in mamba for path in place.envs_dirs)),
-        tuple(dict.fromkeys(pixi.places())),
+        tuple(dict.fromkeys(places)),
         tuple(place.prefix for place in mamba if place.prefix),
     )
 
 
 def pixi_cache_roots(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the directories that pixi and rattler keep all their caches in; not all of them need to exist."""
-    return tuple(_Pixi(environ).roots())
+    return tuple(_pixi_roots(environ, _pixi_configurations(environ)))
 
 
 def _mamba(environ: Mapping[str, str]) -> Iterator[Installation]:
@@ -86,87 +114,57 @@ def _mamba(environ: Mapping[str, str]) -> Iterator[Installation]:
         yield from (installation("", file) for file in files if file)
 
 
-class _Pixi:
-    """pixi's configuration, and what follows from it."""
+def _pixi_configurations(environ: Mapping[str, str]) -> _Configurations:
+    homes = dict.fromkeys((_directory(environ, "XDG_CONFIG_HOME", "~/.config"), user_config_dir(roaming=True)))
+    places = ("/etc/pixi", *(os.path.join(home, "pixi") for home in homes), _pixi_home(environ))
+    return [_load(os.path.join(place, "config.toml")) for place in places]
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._home = _directory(environ, "PIXI_HOME", "~/.pixi")
-        homes = (_directory(environ, "XDG_CONFIG_HOME", "~/.config"), user_config_dir(roaming=True))
-        places = ("/etc/pixi", *(os.path.join(home, "pixi") for home in dict.fromkeys(homes)), self._home)
-        self._configurations = [_load(os.path.join(place, "config.toml")) for place in places]
 
-    def caches(self) -> Iterator[str]:
-        """Give the package caches."""
-        yield from (os.path.join(root, "pkgs") for root in self.roots())
-        yield from self._configured("PIXI_CACHE_CONDA_PACKAGES_DIR", "conda-packages")
+def _pixi_home(environ: Mapping[str, str]) -> str:
+    return _directory(environ, "PIXI_HOME", "~/.pixi")
 
-    def places(self) -> Iterator[EnvsDir]:
-        """Give where environments are that can be known without a search; those in the caches are in `tools`."""
-        for directory in (
-            *self._configured("PIXI_CACHE_EXEC_ENVIRONMENTS_DIR", "exec-environments"),
-            *self._configured("PIXI_CACHE_BUILD_TOOL_ENVIRONMENTS_DIR", "build-tool-environments"),
-        ):
-            yield EnvsDir(directory)
-        # The directories of workspaces whose environments lie elsewhere: ``<name>-<hash>`` below one of these.
-        for directory in self._detached():
-            yield from (EnvsDir(directory, (ANY, name, ANY)) for name in _OF_WORKSPACE)
-        for directory in self._workspaces():
-            yield from (EnvsDir(directory, (name, ANY)) for name in _OF_WORKSPACE)
 
-    def roots(self) -> Iterator[str]:
-        """Give the directories that everything is cached in."""
-        homes = (_directory(self._environ, "XDG_CACHE_HOME", "~/.cache"), user_cache_dir())
-        configured = (_table(values, "cache").get("root") for values in self._configurations)
-        named = (self._environ.get("PIXI_CACHE_DIR"), self._environ.get("RATTLER_CACHE_DIR"), *configured)
-        usual = (os.path.join(home, name) for home in homes for name in ("pixi", os.path.join("rattler", "cache")))
-        for root in dict.fromkeys((*named, *usual)):
-            if is_path(root):
-                yield _absolute(root)
-        yield from self._scratch()
-
-    def _scratch(self) -> Iterator[str]:
-        """Give the caches beside a home on a network file system, on whatever kind of one it is.
-
-        In a directory that all may write to, another user can have made it.
-        """
-        user = self._environ.get("USER") or self._environ.get("USERNAME") or "pixi"
-        tops = dict.fromkeys(filter(is_path, (*map(self._environ.get, _SCRATCH), "/tmp")))  # noqa: S108
-        for path in (_absolute(os.path.join(top, f"pixi-cache-{user}")) for top in tops):
-            if "/" not in user and _is_own(path):
+def _pixi_roots(environ: Mapping[str, str], configurations: _Configurations) -> Iterator[str]:
+    homes = (_directory(environ, "XDG_CACHE_HOME", "~/.cache"), user_cache_dir())
+    usual = (os.path.join(home, name) for home in homes for name in ("pixi", os.path.join("rattler", "cache")))
+    variables = ("PIXI_CACHE_DIR", "RATTLER_CACHE_DIR")
+    configured = (_setting(values, "cache.root") for values in configurations)
+    for root in dict.fromkeys((*map(environ.get, variables), *filter(is_path, configured), *usual)):
+        if is_path(root):
+            yield _absolute(root)
+    # Beside a home on a network file system, on whatever kind of one it is. In a directory that all may write to,
+    # another user can have made it.
+    name = environ.get("USER") or environ.get("USERNAME") or "pixi"
+    for top in dict.fromkeys(filter(is_path, (*map(environ.get, _SCRATCH), "/tmp"))):  # noqa: S108
+        path = _absolute(os.path.join(top, f"pixi-cache-{name}"))
+        with suppress(OSError):
+            if "/" not in name and user() in (None, os.lstat(path).st_uid):
                 yield path
 
-    def _configured(self, variable: str, key: str) -> Iterator[str]:
-        values = (_table(values, "cache").get(key) for values in self._configurations)
-        for path in (self._environ.get(variable), *values):
-            if is_path(path):
-                yield _absolute(path)
 
-    def _detached(self) -> Iterator[str]:
-        yield from self._configured("PIXI_CACHE_DETACHED_ENVIRONMENTS_DIR", "detached-environments")
-        for values in self._configurations:
-            place = values.get("detached-environments")
-            if is_path(place):
-                yield _absolute(place)
+def _pixi_workspaces(environ: Mapping[str, str]) -> Iterator[str]:
+    workspaces = _load(os.path.join(_pixi_home(environ), "workspaces.toml")).get("named-workspaces")
+    for path in workspaces.values() if isinstance(workspaces, dict) else ():
+        if is_path(path):
+            # It names the workspace's directory, or the manifest in it.
+            for directory in (_absolute(path), os.path.dirname(_absolute(path))):
+                yield os.path.join(directory, ".pixi")
 
-    def _workspaces(self) -> Iterator[str]:
-        for path in _table(_load(os.path.join(self._home, "workspaces.toml")), "named-workspaces").values():
-            if is_path(path):
-                # It names the workspace's directory, or the manifest in it.
-                for directory in (_absolute(path), os.path.dirname(_absolute(path))):
-                    yield os.path.join(directory, ".pixi")
+
+def _configured(environ: Mapping[str, str], configurations: _Configurations, variable: str, setting: str) -> list[str]:
+    values = (environ.get(variable), *(_setting(values, setting) for values in configurations))
+    return [_absolute(value) for value in values if is_path(value)]
+
+
+def _setting(values: Any, name: str) -> Any:
+    """Return the value of a setting such as ``cache.root``, None if there is none."""
+    for part in name.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
 def _directory(environ: Mapping[str, str], variable: str, default: str) -> str:
     return _absolute(environ.get(variable) or default)
-
-
-def _is_own(path: str) -> bool:
-    try:
-        return not hasattr(os, "geteuid") or os.lstat(path).st_uid == os.geteuid()
-    except OSError as error:
-        failures.note(error)
-        return False
 
 
 def _absolute(path: str) -> str:
@@ -174,9 +172,9 @@ def _absolute(path: str) -> str:
 
 
 def _load(path: str) -> Mapping[str, Any]:
-    """Return the content of a configuration file; a missing or broken one has nothing to say here.
+    """Return the content of a configuration file; nothing for a missing or broken one.
 
-    Before Python 3.11 none has: a dependency for what a search finds anyway would be too much.
+    Before Python 3.11 none is read: a dependency for what a search finds anyway would be too much.
     """
     try:
         text = read_regular(path).decode("utf-8")
@@ -188,8 +186,3 @@ def _load(path: str) -> Mapping[str, Any]:
         failures.note(error)
         return {}
     return values
-
-
-def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = values.get(key)
-    return value if isinstance(value, dict) else {}

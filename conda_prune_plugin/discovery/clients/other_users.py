@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from ...core.model import Cache
 from ...failures import suppress
+from ..system.privileges import user
 
 
 @dataclass(frozen=True, slots=True)
 class OtherUser:
-    """Another user of a cache, and his home."""
+    """Another user of a cache, and the home of that user."""
 
     name: str
     home: str
@@ -27,30 +28,30 @@ class OtherUser:
 
 def find_other_users(caches: Iterable[Cache]) -> tuple[OtherUser, ...]:
     """Return the other users who own something in one of the caches; none where there are no users (Windows)."""
-    if not hasattr(os, "geteuid"):
+    ours = user()
+    if ours is None:
         return ()
     from pwd import getpwuid
 
-    ours = os.geteuid()
     found: dict[int, OtherUser] = {}
     for cache in caches:
         if not cache.writable:
             continue
         for owner in _owners(cache.real_path, ours) - found.keys() - {ours}:
-            # One who is not known any more has no home.
+            # A deleted user has no home.
             with suppress(KeyError):
-                user = getpwuid(owner)
-                found[owner] = OtherUser(user.pw_name, user.pw_dir, cache.path)
+                known = getpwuid(owner)
+                found[owner] = OtherUser(known.pw_name, known.pw_dir, cache.path)
     return tuple(found.values())
 
 
 def other_homes() -> Iterator[str]:
-    """Give for root, as conda does, everybody's home, and that of who called it by sudo; for others none."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    """Give for root, as conda does, the homes of all users, and that of the caller of sudo; for others none."""
+    if user() != 0:
         return
     from pwd import getpwall, getpwnam
 
-    homes = {user.pw_dir: None for user in getpwall() if user.pw_dir}
+    homes = {entry.pw_dir: None for entry in getpwall() if entry.pw_dir}
     # A directory service may know users that it does not list.
     with suppress(KeyError):
         homes[getpwnam(os.environ.get("SUDO_USER", "")).pw_dir] = None
@@ -58,16 +59,14 @@ def other_homes() -> Iterator[str]:
 
 
 def _owners(directory: str, ours: int) -> set[int]:
-    """Return who owns what lies in a directory, as far as others than its owner may put something there."""
+    """Return the owners of what lies in a directory, as far as others than its owner may put something there."""
+    owners: set[int] = set()
     with suppress(OSError):
         status = os.stat(directory)
         if status.st_uid == ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return set()
+            return owners
         with os.scandir(directory) as listing:
-            return {owner for item in listing for owner in _owner(item)}
-    return set()
-
-
-def _owner(item: os.DirEntry[str]) -> Iterator[int]:
-    with suppress(OSError):
-        yield item.stat(follow_symlinks=False).st_uid
+            for item in listing:
+                with suppress(OSError):
+                    owners.add(item.stat(follow_symlinks=False).st_uid)
+    return owners

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 
 from ...core.dist_names import is_dist_name
@@ -22,6 +23,9 @@ from ..system.safe_read import read_regular
 from .archive_names import archive_dist
 
 _REVISION_LENGTH, _SHA256_LENGTH = 8, 32
+
+#: How long rattler makes a lock, in bytes.
+_LENGTHS = (0, _REVISION_LENGTH, _REVISION_LENGTH + _SHA256_LENGTH)
 
 _CUT_OFF = re.compile(r"\.(.+)[0-9A-Za-z]{6}")
 
@@ -45,28 +49,19 @@ def recorded_sha256(cache: Cache, entry: Entry) -> str | None:
 
 
 def rattler_leftovers(cache: Cache, items: Sequence[os.DirEntry[str]]) -> Iterator[tuple[str, ReasonKind, str, str]]:
-    """Give name, kind, detail and dist of what rattler leaves behind, among all that lies in a cache."""
+    """Give name, kind, detail and dist of rattler's leftovers among all that lies in a cache."""
     names = {item.name for item in items}
     for item in items:
         cut_off = _CUT_OFF.fullmatch(item.name)
         if cut_off and is_dist_name(cut_off[1]) and item.is_dir(follow_symlinks=False):
             if cache.client == Client.RATTLER or cut_off[1] + LOCK_SUFFIX in names:
-                yield (
-                    item.name,
-                    ReasonKind.INCOMPLETE_EXTRACTION,
-                    "an extraction by rattler that was cut off",
-                    cut_off[1],
-                )
+                detail = "an interrupted extraction by rattler"
+                yield item.name, ReasonKind.INCOMPLETE_EXTRACTION, detail, cut_off[1]
         elif item.name.endswith(LOCK_SUFFIX):
             dist = item.name.removesuffix(LOCK_SUFFIX)
-            # That of an archive is mamba's (`lock_files`).
-            if archive_dist(dist) is None and is_dist_name(dist) and dist not in names and _is_metadata(item):
-                yield item.name, ReasonKind.TRASH, "rattler's lock of a package that is gone", dist
-
-
-def _is_metadata(item: os.DirEntry[str]) -> bool:
-    """Return whether a file is as long as rattler makes it: others may be called like this, as lockfiles are."""
-    lengths = (0, _REVISION_LENGTH, _REVISION_LENGTH + _SHA256_LENGTH)
-    with suppress(OSError):
-        return item.is_file(follow_symlinks=False) and item.stat(follow_symlinks=False).st_size in lengths
-    return False
+            # That of an archive is mamba's (`lock_files`). Others may be called like this, as lockfiles are.
+            if archive_dist(dist) is None and is_dist_name(dist) and dist not in names:
+                with suppress(OSError):
+                    status = item.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode) and status.st_size in _LENGTHS:
+                        yield item.name, ReasonKind.TRASH, "rattler's lock of a package that is gone", dist

@@ -1,27 +1,53 @@
-"""The targets of ``conda clean`` besides packages: index caches, temporary files, log files.
+"""The targets of ``conda clean`` besides packages: index caches, log files, and the temporary files of every client.
 
-Its own finders of the first and the last are called, for our caches (`clients.conda_files`). Its finder of temporary
-files knows conda's alone, and takes what a package has brought: they are found by
-`temporary_files`.
+conda's own finders of the first two are called, for our caches (`clients.conda_files`). Its finder of temporary files
+(`conda.cli.main_clean.find_tempfiles`) knows two endings, takes what a package has brought, and calls itself for each
+directory; ours walks in the same way and knows what the other clients make too. Each pattern names its source.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ... import failures
+from ...core.layout import META
 from ...core.model import Cache, Client, OtherKind, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...core.plan import Other
 from ...core.rules.targets import Target
 from ...core.units import plural
 from ...failures import suppress
+from ..clients.conda_context import temporary_endings
 from ..clients.conda_files import index_caches, log_files
+from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..system.measure import Measure
-from ..system.privileges import is_root_to
-from .temporary_files import finished_list, free_locks, in_environment, in_index_cache, owned
+from ..system.privileges import is_root_to, user
+from ..system.safe_read import read_object, read_regular
+from ..system.tree_walk import walk
+from ..usage.pip_files import recorded_files
+
+#: conda's own endings (``.c~``, ``.trash``), and what could not be deleted: by conda (``unlink_or_rename_to_trash`` in
+#: ``conda/gateways/disk/delete.py``), by mamba (``remove_or_rename`` in ``libmamba/src/core/util.cpp``).
+_TRASH = re.compile(rf"(?:{'|'.join(map(re.escape, temporary_endings()))}|\.conda_trash(?:_\d+)?|\.mamba_trash)\Z")
+
+#: A link that conda makes to try what a file system can (``conda/gateways/disk/test.py``; ``try_hard_link`` in
+#: ``conda/install.py`` until 4.2). It lies at the top of an environment.
+_PROBE = re.compile(r"\.tmp\.index\.json(?:\.[0-9a-f]{8})?|\.tmp-.+-[^-]+-[^-]+")
+
+#: Where mamba lists its trash, one path below the prefix a line.
+_LIST = os.path.join(META, "mamba_trash.txt")
+
+#: mamba's locks in ``conda-meta`` (`lock_files`).
+_META_LOCKS = ("conda-meta.lock", "mamba.lock")
+
+#: Indexes being written: conda's (``conda/gateways/repodata/__init__.py`` and ``zstd.py``), mamba's
+#: (``TemporaryFile`` in ``subdir_index.cpp`` and ``shard_index_loader.cpp``).
+_INDEX = re.compile(r".+\.tmp|mamba(?:f|shard)[0-9A-Za-z]{10}")
+
+_INDEX_CACHE = "cache"
 
 
 def find_other(
@@ -32,12 +58,12 @@ def find_other(
     oldest: float,
     progress: Callable[[int], None],
 ) -> tuple[tuple[Other, ...], tuple[Notice, ...]]:
-    """Return what goes for the targets, and what stays though its name is that of a temporary file.
+    """Return what goes for the targets, and notices on temporary files that stay.
 
     oldest: what was changed after that, in seconds since the epoch, may be in use. `progress` is called with the
     number of environments done. Nothing is written.
     """
-    writable = {cache.real_path: cache for cache in caches if cache.writable and cache.client == Client.CONDA}
+    writable = [cache.real_path for cache in caches if cache.writable and cache.client == Client.CONDA]
     notices: list[Notice] = []
     places: list[tuple[OtherKind, str, str]] = []
     if Target.INDEX_CACHE in targets:
@@ -45,42 +71,34 @@ def find_other(
     if Target.LOGFILES in targets:
         places += ((OtherKind.LOGFILES, *place) for place in log_files(writable))
     if Target.TEMPFILES in targets:
-        indexed = {} if Target.INDEX_CACHE in targets else writable
-        files, remarks = _tempfiles(caches, indexed, roots, oldest, progress)
-        places += ((OtherKind.TEMPFILES, *place) for place in files)
-        notices += remarks
-    found, staying = _removable_and_not(places, measure)
-    if staying:
-        what = plural(len(staying), "temporary or log file or index cache", "temporary or log files or index caches")
-        message = f"Kept {what}: no permission. The first is {staying[0]}."
-        notices.append(Notice("read-only", message, staying[0]))
-    return tuple(found), tuple(notices)
-
-
-def _tempfiles(
-    caches: Iterable[Cache],
-    indexed: Iterable[str],
-    roots: Iterable[Root],
-    oldest: float,
-    progress: Callable[[int], None],
-) -> tuple[list[tuple[str, str]], list[Notice]]:
-    """Return the environment or cache, and the path, of temporary files, and what is to be said of others.
-
-    indexed: the real paths of the caches in whose index caches to look.
-    """
-    search = _TemporaryFileSearch(caches, oldest)
-    for cache in indexed:
-        search.look_in_index_cache(cache)
-    environments = {
-        failures.realpath(root.path)
-        for root in roots
-        if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
-    }
-    # Those that lie inside of others come first: what is in both belongs to the inner one.
-    for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
-        progress(done)
-        search.look_in_environment(prefix)
-    return [(top, path) for path, top in sorted(search.found.items())], [*search.notices, *search.kept()]
+        search = _TemporaryFileSearch(caches, oldest)
+        for cache in () if Target.INDEX_CACHE in targets else writable:
+            search.look_in_index_cache(cache)
+        environments = {
+            failures.realpath(root.path)
+            for root in roots
+            if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
+        }
+        # Those that lie inside of others come first: what is in both belongs to the inner one.
+        for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
+            progress(done)
+            search.look_in_environment(prefix)
+        places += ((OtherKind.TEMPFILES, top, path) for path, top in sorted(search.found.items()))
+        notices += (*search.notices, *search.kept())
+    removed: list[Other] = []
+    closed: list[str] = []
+    for kind, top, path in places:
+        # What is gone since it was listed is neither.
+        with suppress(FileNotFoundError):
+            other = _measured(kind, top, path, measure)
+            if other is None:
+                closed.append(path)
+            else:
+                removed.append(other)
+    if closed:
+        what = plural(len(closed), "temporary or log file or index cache", "temporary or log files or index caches")
+        notices.append(Notice("read-only", f"Kept {what}: no permission. The first is {closed[0]}.", closed[0]))
+    return tuple(removed), tuple(notices)
 
 
 class _TemporaryFileSearch:
@@ -96,33 +114,33 @@ class _TemporaryFileSearch:
         self._held: dict[str, str] = {}
 
     def look_in_index_cache(self, cache: str) -> None:
-        """Collect what is temporary in a cache's index cache."""
-        temporary = in_index_cache(cache)
-        self._take(cache, (*temporary.files, *free_locks(temporary.locks, self._held.__setitem__)))
+        """Collect what is temporary by its name where a cache keeps channels' indexes."""
+        files: list[str] = []
+        locks: list[str] = []
+        with suppress(OSError), os.scandir(os.path.join(cache, _INDEX_CACHE)) as listing:
+            for item in listing:
+                if item.is_file(follow_symlinks=False) and (_INDEX.fullmatch(item.name) or _TRASH.search(item.name)):
+                    files.append(item.path)
+                elif (item.name.endswith(".lock") or is_lock_name(item.name)) and is_lock(item.path):
+                    locks.append(item.path)
+        self._take(cache, (*files, *self._free(locks)))
 
     def look_in_environment(self, prefix: str) -> None:
         """Collect what is temporary in an environment and belongs to no package."""
+        files, locks = (found - self._seen for found in _temporary_names(prefix))
+        files = {path for path in files if not path.startswith(self._inside_caches)}
         try:
-            temporary = in_environment(prefix)
-        except RecursionError:
-            # os.walk calls itself for each directory until Python 3.12.
-            self._leave(
-                prefix, f"Kept the temporary files in {prefix}: its directories are nested too deeply to search."
-            )
+            brought = _brought(prefix) if files or locks else frozenset()
+        except (OSError, ValueError) as error:
+            failures.note(error)
+            message = f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them."
+            self.notices.append(Notice("unreadable-directory", message, prefix))
             return
-        files = {path for path in temporary.files - self._seen if not path.startswith(self._inside_caches)}
-        brought = owned(prefix) if files or temporary.locks else frozenset()
-        if brought is None:
-            self._leave(
-                prefix,
-                f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them.",
-            )
-            return
-        locks = {path for path in temporary.locks - self._seen if os.path.relpath(path, prefix) not in brought}
-        self._seen |= temporary.files | temporary.locks
-        self._take(prefix, (path for path in files if os.path.relpath(path, prefix) not in brought))
-        self._take(prefix, free_locks(locks, self._held.__setitem__))
-        self._take(prefix, finished_list(prefix, self.found))
+        self._seen |= files | locks
+        own = {path for path in files | locks if os.path.relpath(path, prefix) not in brought}
+        self._take(prefix, files & own)
+        self._take(prefix, self._free(locks & own))
+        self._take(prefix, self._finished_list(prefix))
 
     def kept(self) -> Iterator[Notice]:
         """Give notices on what is too recent or in use."""
@@ -136,6 +154,28 @@ class _TemporaryFileSearch:
             message = f"Kept {count} in use by running processes. The first is {path}: {process}."
             yield Notice("locked", message, path)
 
+    def _finished_list(self, prefix: str) -> Iterator[str]:
+        """Give the path of mamba's list of its trash, if all that it names is going, or gone."""
+        with suppress(OSError):
+            path = os.path.join(prefix, _LIST)
+            lines = os.fsdecode(read_regular(path)).splitlines()
+            listed = [os.path.normpath(os.path.join(prefix, line)) for line in lines if line]
+            if all(item in self.found or not failures.lexists(item) for item in listed):
+                yield path
+
+    def _free(self, locks: Iterable[str]) -> Iterator[str]:
+        """Give the locks that no living process holds."""
+        for path in sorted(locks):
+            try:
+                held = holder(path)
+            except OSError as error:
+                failures.note(error)
+                held = f"can't be told: {error.strerror}"
+            if held is None:
+                yield path
+            else:
+                self._held[path] = held
+
     def _take(self, top: str, paths: Iterable[str]) -> None:
         for path in paths:
             with suppress(OSError):
@@ -145,23 +185,38 @@ class _TemporaryFileSearch:
                 else:
                     self.found[path] = top
 
-    def _leave(self, prefix: str, message: str) -> None:
-        self.notices.append(Notice("unreadable-directory", message, prefix))
+
+def _temporary_names(prefix: str) -> tuple[set[str], set[str]]:
+    """Return the files, and the locks, that are temporary by their names in an environment."""
+    files: set[str] = set()
+    locks: set[str] = set()
+    meta = os.path.join(prefix, META)
+    for directory, directories, others in walk(prefix):
+        entries = (*directories, *others)
+        if directory != prefix and any(entry.name == ".git" for entry in entries):
+            # The user's. An editor's backup of a C source has a name like a file that conda has replaced.
+            directories.clear()
+            continue
+        for entry in entries:
+            name = entry.name
+            is_candidate = is_lock_name(name) if directory == prefix else directory == meta and name in _META_LOCKS
+            if is_candidate and is_lock(entry.path):
+                locks.add(entry.path)
+            is_temporary = _TRASH.search(name) or (directory == prefix and _PROBE.fullmatch(name))
+            # Directories, also behind a link, hold other files.
+            if is_temporary and not entry.is_dir():
+                files.add(entry.path)
+    return files, locks
 
 
-def _removable_and_not(places: Iterable[tuple[OtherKind, str, str]], measure: Measure) -> tuple[list[Other], list[str]]:
-    """Return the decisions to remove these kinds, tops and paths, and the paths of what this user can't remove."""
-    found: list[Other] = []
-    staying: list[str] = []
-    for kind, top, path in places:
-        # What is gone since it was listed is neither.
-        with suppress(FileNotFoundError):
-            other = _measured(kind, top, path, measure)
-            if other is None:
-                staying.append(path)
-            else:
-                found.append(other)
-    return found, staying
+def _brought(prefix: str) -> frozenset[str]:
+    """Return the paths below a prefix that packages have brought. Raises `OSError` or `ValueError`."""
+    found: set[str] = set(recorded_files(prefix))
+    for name in os.listdir(os.path.join(prefix, META)):
+        if name.endswith(".json") and not name.startswith("."):
+            files = read_object(os.path.join(prefix, META, name)).get("files")
+            found.update(name for name in (files if isinstance(files, list) else ()) if isinstance(name, str))
+    return frozenset(name.replace("/", os.sep) for name in found)
 
 
 def _measured(kind: OtherKind, top: str, path: str, measure: Measure) -> Other | None:
@@ -185,6 +240,6 @@ def _may_remove(path: str) -> bool:
     if not failures.may_write(above):
         return False
     directory, status = os.stat(above), os.lstat(path)
-    if not directory.st_mode & stat.S_ISVTX or not hasattr(os, "geteuid"):
+    if not directory.st_mode & stat.S_ISVTX or user() is None:
         return True
-    return os.geteuid() in (directory.st_uid, status.st_uid) or is_root_to(status)
+    return user() in (directory.st_uid, status.st_uid) or is_root_to(status)

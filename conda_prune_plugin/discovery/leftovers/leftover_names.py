@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import starmap
 
 from ... import failures
 from ...core.dist_names import is_dist_name
@@ -17,11 +18,11 @@ from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..clients.rattler import rattler_leftovers as of_rattler
 from ..system.safe_read import dist_of, read_object
 
-#: What conda (`conda.gateways.connection.download`), and conda up to 24 and mamba, call a download that is not done.
+#: The endings of unfinished downloads: of conda (`conda.gateways.connection.download`), of mamba and conda up to 24.
 _PARTIAL = (".partial", ".part")
 
-#: What conda puts behind the name of an archive or a package that it replaces (``.c~``) or can't delete (``.trash``,
-#: `conda.base.constants.CONDA_TEMP_EXTENSIONS`). Others use them too: editors for backups of C sources.
+#: The endings of archives and packages that conda replaces (``.c~``) or can't delete (``.trash``):
+#: `conda.base.constants.CONDA_TEMP_EXTENSIONS`. Others use them too: editors for backups of C sources.
 _SUFFIXES = (".c~", ".trash")
 
 #: What could not be deleted, conda's and mamba's; a number may follow.
@@ -44,12 +45,10 @@ _IN_SCRATCH = re.compile(r"(?:pkg|info)-.+\.tar\.(?:zst|bz2)|metadata\.json|info
 #: Where old versions of conda move what can't be deleted.
 _TRASH = ".trash"
 
-_TRASH_DETAIL = "set aside by an install or removal that did not come to its end"
 
-
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class NamedLeftover:
-    """What bears the name of a leftover: why it is one, and the dist that it is of, where its name tells.
+    """A file with the name of a leftover: the kind, and the dist that it is of, where its name tells.
 
     held: the process that holds it, if it is a lock. unreadable: why that can't be told.
     """
@@ -86,40 +85,35 @@ def _is_package(item: os.DirEntry[str]) -> bool:
 
 
 def leftovers_by_name(cache: Cache) -> Iterator[NamedLeftover]:
-    """Give all that bears the name of a leftover in a cache, sorted by name; links and devices are none."""
-    try:
-        with os.scandir(cache.real_path) as listing:
-            items = list(listing)
-    except OSError as error:
-        failures.note(error)
-        return
-    found = [_with_lock_holder(cache, NamedLeftover(*known)) for known in of_rattler(cache, items)]
-    # Nearly everything in a cache bears no such name.
+    """Give all that has the name of a leftover in a cache, sorted by name; links and devices are none."""
+    items: list[os.DirEntry[str]] = []
+    with suppress(OSError), os.scandir(cache.real_path) as listing:
+        # All of them or none: a lock whose package was not listed would look like one that is gone.
+        items = list(listing)
+    found = [_with_lock_holder(item, cache) for item in starmap(NamedLeftover, of_rattler(cache, items))]
+    # Nearly everything in a cache has no such name.
     for item in items:
         if is_leftover_name(item):
-            found += _named_leftovers(item)
+            found += filter(None, [_named_leftover(item)])
         elif is_lock_name(item.name) and is_lock(item.path):
-            found.append(
-                _with_lock_holder(
-                    cache, NamedLeftover(item.name, ReasonKind.TRASH, "a lock that no process holds any more")
-                )
-            )
-    yield from sorted(found, key=lambda named_leftover: named_leftover.name)
+            lock = NamedLeftover(item.name, ReasonKind.TRASH, "a lock that no process holds any more")
+            found.append(_with_lock_holder(lock, cache))
+    yield from sorted(found, key=lambda named: named.name)
 
 
-def _with_lock_holder(cache: Cache, named_leftover: NamedLeftover) -> NamedLeftover:
+def _with_lock_holder(named: NamedLeftover, cache: Cache) -> NamedLeftover:
     """Return a leftover with the process that holds it, if it is a lock."""
-    if named_leftover.kind is not ReasonKind.TRASH:
-        return named_leftover
+    if named.kind is not ReasonKind.TRASH:
+        return named
     try:
-        held = holder(os.path.join(cache.real_path, named_leftover.name))
+        held = holder(os.path.join(cache.real_path, named.name))
     except OSError as error:
         failures.note(error)
-        return replace(named_leftover, unreadable=f"whether a process holds it can't be told: {error.strerror}")
-    return replace(named_leftover, held=held, detail="a lock" if held else named_leftover.detail)
+        return replace(named, unreadable=f"whether a process holds it can't be told: {error.strerror}")
+    return replace(named, held=held, detail="a lock" if held else named.detail)
 
 
-def _named_leftovers(item: os.DirEntry[str]) -> Iterator[NamedLeftover]:
+def _named_leftover(item: os.DirEntry[str]) -> NamedLeftover | None:
     name = item.name
     is_file, is_directory = item.is_file(follow_symlinks=False), item.is_dir(follow_symlinks=False)
     suffix = next((suffix for suffix in (*_PARTIAL, _EXTRACTING) if name.endswith(suffix)), None)
@@ -127,16 +121,22 @@ def _named_leftovers(item: os.DirEntry[str]) -> Iterator[NamedLeftover]:
         stem = name.removesuffix(suffix)
         dist = archive_dist(stem)
         if dist is not None and is_file:
-            yield NamedLeftover(name, ReasonKind.PARTIAL_DOWNLOAD, "a download that was cut off", dist)
-        elif suffix == _EXTRACTING and is_dist_name(stem) and is_directory:
-            yield NamedLeftover(name, ReasonKind.INCOMPLETE_EXTRACTION, "an extraction that was cut off", stem)
+            return NamedLeftover(name, ReasonKind.PARTIAL_DOWNLOAD, "an interrupted download", dist)
+        if suffix == _EXTRACTING and is_dist_name(stem) and is_directory:
+            return NamedLeftover(name, ReasonKind.INCOMPLETE_EXTRACTION, "an interrupted extraction", stem)
     elif not _is_marked(name):
         if is_directory and _is_scratch(item.path):
-            yield NamedLeftover(
-                name, ReasonKind.INCOMPLETE_EXTRACTION, "a temporary directory of an install that was cut off"
-            )
+            detail = "a temporary directory of an interrupted install"
+            return NamedLeftover(name, ReasonKind.INCOMPLETE_EXTRACTION, detail)
     elif is_file or is_directory:
-        yield from _trash(name)
+        # A number may follow a word; a suffix is at the end.
+        suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
+        of = name[: name.rindex(suffix or next(word for word in _WORDS if word in name))]
+        dist = archive_dist(of) or of
+        known = dist if is_dist_name(dist) else None
+        if known is not None or suffix is None or name == _TRASH:
+            return NamedLeftover(name, ReasonKind.TRASH, "left by an interrupted install or removal", known)
+    return None
 
 
 def _is_scratch(path: str) -> bool:
@@ -149,15 +149,3 @@ def _is_scratch(path: str) -> bool:
             for name in names
         )
     return False
-
-
-def _trash(name: str) -> Iterator[NamedLeftover]:
-    suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
-    mark = suffix or next((word for word in _WORDS if word in name), None)
-    if mark is None:
-        return
-    of = name[: name.rindex(mark)]
-    dist = archive_dist(of) or of
-    known = dist if is_dist_name(dist) else None
-    if known is not None or suffix is None or name == _TRASH:
-        yield NamedLeftover(name, ReasonKind.TRASH, _TRASH_DETAIL, known)

@@ -7,7 +7,6 @@ are taken out of their entries then, so that what is left of these is decided on
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,18 +17,16 @@ from ... import failures
 from ...core.dist_names import recorded_names
 from ...core.layout import RECORD
 from ...core.model import Cache, Client, Entry, Inventory, Part, PartKind
-from ...core.rules.leftover_policy import Leftover
+from ...core.rules.leftover import Leftover
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
 from ..clients.conda_context import local_builds
-from ..packages.inspection import BATCH, Batch, Inspected, Inspecting, Memory, batches
+from ..packages.inspection import Inspected, Memory, inspect
 from ..packages.integrity import Damage
 from ..packages.package_urls import irreplaceable, read_urls
 from ..packages.removal_evidence import with_sticky_obstacle
-from ..system.measure import Measure
-from ..system.mounts import mount_points
+from ..system.measure import Measure, Statuses, measure
 from ..system.safe_read import read_object
-from ..system.worker import WorkerPool
 from .leftover_names import leftovers_by_name
 
 #: Waiting for the disk and hashing go on beside each other.
@@ -69,34 +66,27 @@ def find_leftovers(
     search: Search,
     memory: Memory,
     progress: Callable[[int], None],
-    workers: WorkerPool | None = None,
 ) -> LeftoverSearchResult:
     """Look for leftovers in the caches of which something may go; `memory` learns what is seen there.
 
-    `progress` is told how many more entries are done; a `workers` makes it faster. Nothing is written, and no symbolic
-    link followed.
+    `progress` is told how many more entries are done. Nothing is written, and no symbolic link followed.
     """
     places = inventory.judged
     urls = cached(read_urls)
     damages: dict[Entry, Mapping[Part, Damage]] = {}
     whole: set[Entry] = set()
-    batch_size = 1 if search.hashes else BATCH
     tasks = [
-        batch
+        (cache.real_path, entry, urls(cache.real_path))
         for cache in places
         # rattler and pixi keep no archives, and mend what is incomplete themselves.
         if search.contents and cache.client != Client.RATTLER
-        for batch in batches(
-            cache.real_path, _inspected_entries(cache, inventory, referenced, search), urls(cache.real_path), batch_size
-        )
+        for entry in _inspected_entries(cache, inventory, referenced, search)
     ]
-    for batch, inspections in zip(tasks, _inspections(tasks, search, progress, workers)):
-        for entry, inspected in zip(batch.entries, inspections):
-            memory.learn(inspected)
-            if inspected.damages:
-                damages[entry] = inspected.damages
-            elif inspected.sure:
-                whole.add(entry)
+    for (_, entry, _), inspected in zip(tasks, _inspections(memory, tasks, search, progress)):
+        if inspected.damages:
+            damages[entry] = inspected.damages
+        elif inspected.sure:
+            whole.add(entry)
     caches = tuple(
         replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
         for cache in inventory.caches
@@ -116,37 +106,36 @@ def _inspected_entries(cache: Cache, inventory: Inventory, referenced: Collectio
 
 
 def _inspections(
-    tasks: Sequence[Batch], search: Search, progress: Callable[[int], None], workers: WorkerPool | None
-) -> Iterable[list[Inspected]]:
-    """Return what is seen, batch for batch."""
-    if search.hashes:
-        yield from _thorough_inspections(tasks, progress)
-        return
-    work = Inspecting(mount_points(), progress=progress)
-    if workers is None:
-        yield from map(work.do, tasks)
-        return
-    workers.begin(work, tasks)
-    yield from workers.finish()
+    memory: Memory,
+    tasks: Sequence[tuple[str, Entry, Mapping[str, str]]],
+    search: Search,
+    progress: Callable[[int], None],
+) -> Iterator[Inspected]:
+    """Return what is seen, entry for entry.
 
-
-def _thorough_inspections(tasks: Sequence[Batch], progress: Callable[[int], None]) -> Iterator[list[Inspected]]:
-    """Return what is seen, batch for batch, when all contents are read.
-
-    Threads read from the disk and hash beside each other; without hashes they would only wait for each other.
+    Where all contents are read, threads read from the disk and hash beside each other; without hashes they would only
+    wait for each other.
     """
+    if not search.hashes:
+        for task in tasks:
+            yield inspect(memory, *task)
+            progress(1)
+        return
     enough = Event()
-    work = Inspecting(mount_points(), contents=enough.is_set)
+
+    def look(task: tuple[str, Entry, Mapping[str, str]]) -> Inspected:
+        return inspect(memory, *task, contents=enough.is_set)
+
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             try:
-                found: Iterable[list[Inspected]] = pool.map(work.do, tasks)
+                found: Iterable[Inspected] = pool.map(look, tasks)
             except RuntimeError:
                 # No more threads are to be had.
-                found = map(work.do, tasks)
-            for inspections in found:
-                progress(len(inspections))
-                yield inspections
+                found = map(look, tasks)
+            for inspected in found:
+                progress(1)
+                yield inspected
         finally:
             # A Ctrl-C need not wait for what the threads still read.
             enough.set()
@@ -225,12 +214,6 @@ def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measur
 
 def _newest_change(top: str) -> float:
     """Return when anything in a tree was last written, made or renamed. Raises `OSError`."""
-    newest = 0.0
-    pending = [top]
-    while pending:
-        path = pending.pop()
-        status = os.lstat(path)
-        newest = max(newest, status.st_mtime, status.st_ctime)
-        if stat.S_ISDIR(status.st_mode):
-            pending += [os.path.join(path, name) for name in os.listdir(path)]
-    return newest
+    statuses: Statuses = {}
+    measure(top, mounts=frozenset(), statuses=statuses)
+    return max(max(status.st_mtime, status.st_ctime) for status in (os.lstat(top), *statuses.values()))

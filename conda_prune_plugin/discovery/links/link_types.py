@@ -1,6 +1,6 @@
 """The links to an entry's files, measured on the files: in the environments that name it, and below a directory.
 
-``link.type`` of a record is what was asked for per package, not what happened per file, and mamba always writes 1.
+``link.type`` of a record is the type that was requested for the package, not that of each file; mamba always writes 1.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _link_kind(prefix: str, names: Iterable[str], directory: str, inodes: frozen
     found = LinkKind.RECORDED
     for name in names:
         path = os.path.join(prefix, name)
-        # ValueError: a record can name what no file can be named.
+        # ValueError: a record may have names that no file can have.
         with suppress(OSError, ValueError):
             status = os.lstat(path)
             if (status.st_dev, status.st_ino) in inodes:
@@ -98,7 +98,7 @@ def _link_kind(prefix: str, names: Iterable[str], directory: str, inodes: frozen
 
 
 def measure_entries(caches: Iterable[Cache], entries: Iterable[Entry]) -> dict[Entry, tuple[Measurement, ...]]:
-    """Return the measurements of the parts of entries; what can't be read is left out."""
+    """Return the measurements of the parts of entries; unreadable entries are left out."""
     by_path = {cache.path: cache for cache in caches}
     mounts = mount_points()
     found: dict[Entry, tuple[Measurement, ...]] = {}
@@ -110,7 +110,7 @@ def measure_entries(caches: Iterable[Cache], entries: Iterable[Entry]) -> dict[E
 
 
 def count_links(directory: str, inodes: frozenset[InodeKey], skip: frozenset[str]) -> dict[InodeKey, int]:
-    """Return how many names below a directory the inodes have; `skip` are paths that are not looked into."""
+    """Return how many names below a directory the inodes have; `skip`: paths that are not searched."""
     return Counter(key for _, key in names_of_inodes(inodes, directory, skip=skip))
 
 

@@ -12,7 +12,7 @@ from ...core.accounting import without
 from ...core.evidence import Evidence, Remainder
 from ...core.file_status import allocated, is_directory
 from ...core.layout import RECORD
-from ...core.model import Cache, Client, Entry, Inventory, PartKind, Root, RootKind
+from ...core.model import Cache, Client, Entry, Inventory, PartKind, ReasonKind, Root, RootKind
 from ...core.rules.reachability import SoftLinks
 from ..packages.integrity import archive_record, file_hash
 from ..system.safe_read import read_object
@@ -61,7 +61,9 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
         archive = min(archives, key=lambda name: (not name.endswith(".conda"), name))
         record = archive_record(directory, archive, read_object(os.path.join(directory, RECORD)))
         path = os.path.join(cache.real_path, archive)
-        sound = "url" in record and _has_hash(path, record.get("sha256"), record.get("md5"))
+        algorithm = "sha256" if record.get("sha256") else "md5"
+        expected = str(record.get(algorithm) or "").lower()
+        sound = "url" in record and expected and file_hash(path, algorithm) == expected
     except (OSError, ValueError) as error:
         failures.note(error)
         return None
@@ -70,7 +72,7 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
     if not sound or (not whole and measured[extracted].files == 1):  # The record is all that is in there.
         return None
     beside = tuple((part, one.identity) for part, one in item.measurements if part.kind is PartKind.ARCHIVE)
-    item = replace(item, outside=0, irreplaceable=None, beside=beside)
+    item = replace(item, outside=0, irreplaceable=None, beside=beside, excuse=ReasonKind.EXTRACTED)
     if whole:
         return item
     measured[extracted] = without(measured[extracted], remainder)
@@ -78,20 +80,13 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
 
 
 def _remainder(directory: str) -> Remainder:
-    """Return what stays of an extracted directory. Raises `OSError`, or `ValueError` if it is not that simple."""
+    """Return the part of an extracted directory that stays. Raises `OSError`, or `ValueError` if that isn't a file."""
     info, record = (os.lstat(os.path.join(directory, name)) for name in (os.path.dirname(RECORD), RECORD))
     if not is_directory(info) or not stat.S_ISREG(record.st_mode):
         raise ValueError(f"{RECORD} is not a regular file")
     kept = [os.lstat(directory), info, *([record] if record.st_nlink == 1 else ())]
     path = tuple(RECORD.split(os.sep))
     return Remainder(path, record.st_dev, record.st_ino, record.st_size, sum(map(allocated, kept)))
-
-
-def _has_hash(path: str, sha256: object, md5: object) -> bool:
-    """Return whether a file has the hash that was recorded; the better one, if there are two."""
-    if not (sha256 or md5):
-        return False
-    return file_hash(path, "sha256" if sha256 else "md5") == str(sha256 or md5).lower()
 
 
 def may_be_unlinked(
@@ -110,7 +105,7 @@ def may_be_unlinked(
 def unlinked(evidence: Iterable[Evidence], entries: frozenset[Entry]) -> tuple[Evidence, ...]:
     """Return those of the entries that were measured and have no hard link from anywhere but a cache."""
     return tuple(
-        item
+        replace(item, excuse=ReasonKind.UNLINKED)
         for item in evidence
         if item.entry in entries and not item.outside and item.doubt is None and item.unreadable is None
     )

@@ -1,4 +1,4 @@
-"""Soft links from environments into the caches, which only the environments themselves show."""
+"""Find soft links from environments into the caches, by walking through the environments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ... import failures
 from ...core.model import Cache, Root, RootKind, RootState
@@ -14,15 +14,14 @@ from ...core.rules.reachability import SoftLinks
 from ...failures import suppress
 from ..system.mounts import KERNEL
 from ..system.tree_walk import walk
-from ..system.worker import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a walk through one environment has shown.
+    """The result of a walk through one environment.
 
-    entries: cache and case-folded name of each entry that it links. complete: all of it could be listed.
-    directories: those that were listed, each as it was before; None if it may have changed since and look the same.
+    entries: cache and case-folded name of each entry that it links. complete: all of it could be listed. directories:
+    those that were listed, each as it was before; None if a later change of it might not show.
     """
 
     entries: frozenset[tuple[str, str]]
@@ -33,7 +32,7 @@ class Seen:
 #: Inode, modification time, and time of the last status change.
 _Stamp = tuple[int, int, int]
 
-#: As `roots.watch` has it: what changed less long ago may change again and still look the same. In nanoseconds.
+#: As in `roots.watch`: a directory that changed more recently may change again with the same times. In nanoseconds.
 _TICK = 2 * 10**9
 
 
@@ -41,24 +40,18 @@ def soft_links(
     prefixes: Iterable[str],
     caches: tuple[Cache, ...],
     progress: Callable[[int], None],
-    workers: WorkerPool | None = None,
     memory: dict[str, Seen] | None = None,
 ) -> SoftLinks:
     """Look for soft links into the caches in every directory of the environments with these paths.
 
-    That takes one listing a directory, and asks nothing of files. `progress` is called with the number of directories
-    seen so far; `workers` make it faster. memory: what an earlier look has seen, by real path: then only what has
-    changed since is listed, which takes one stat a directory; kept up to date.
+    That takes one listing a directory and no stat of files. `progress` is called with the number of directories seen
+    so far. memory: the results of earlier walks, by real path, kept up to date: of these environments only directories
+    that have changed are listed again, which takes one stat a directory.
     """
     walk = Walk(by_real_path(prefixes), caches, progress)
     memory = {} if memory is None else memory
-    known = [prefix for prefix in walk.prefixes if prefix in memory]
-    tasks = [prefix for prefix in walk.prefixes if prefix not in memory]
-    workers = workers or WorkerPool(at_once=False)
-    workers.begin(walk, tasks)
-    found = workers.finish()
-    memory.update((prefix, walk.again(prefix, memory[prefix])) for prefix in known)
-    memory.update(zip(tasks, found))
+    for prefix in walk.prefixes:
+        memory[prefix] = walk.again(prefix, memory[prefix]) if prefix in memory else walk.do(prefix)
     entries: dict[tuple[str, str], set[str]] = {}
     for prefix, path in walk.prefixes.items():
         for entry in memory[prefix].entries:
@@ -83,10 +76,7 @@ def by_real_path(prefixes: Iterable[str]) -> dict[str, str]:
 
 
 class Walk:
-    """Walks through environments, given by their real paths; the work of a worker pool.
-
-    prefixes: their real paths with those that they are known by. caches: without what lies in them.
-    """
+    """Walks through environments; `prefixes`: their real paths, each with the path that it is known by."""
 
     def __init__(
         self,
@@ -95,8 +85,7 @@ class Walk:
         progress: Callable[[int], None] = lambda directories: None,
     ) -> None:
         self.prefixes = prefixes
-        # What lies in them is of no interest, and need not be handed to another process.
-        self.caches, self._progress = tuple(replace(cache, entries=()) for cache in caches), progress
+        self._progress = progress
         # Caches, and environments that lie inside of others, are looked through on their own.
         self._skip = {*prefixes, *(cache.real_path for cache in caches), *KERNEL}
         self._places = _Places(caches)
@@ -104,17 +93,12 @@ class Walk:
         self._complete = True
         self._seen = 0
 
-    def __reduce__(self) -> tuple[type[Walk], tuple[dict[str, str], tuple[Cache, ...]]]:
-        return Walk, (self.prefixes, self.caches)
-
     def do(self, prefix: str) -> Seen:
-        """Return what an environment links."""
+        """Walk through all of an environment."""
         return self._look(prefix, [prefix], {})
 
-    do_in_worker = do
-
     def again(self, prefix: str, before: Seen) -> Seen:
-        """Return what an environment links by now: only directories that have changed are listed again."""
+        """List the directories that have changed since an earlier walk, and return the result for all."""
         self._count(len(before.directories))
         unchanged = {path: stamp for path, stamp in before.directories.items() if stamp and _stamp(path) == stamp}
         if len(unchanged) == len(before.directories):
@@ -122,17 +106,12 @@ class Walk:
         now = self._look(prefix, [path for path in before.directories if path not in unchanged], unchanged)
         return Seen(before.entries | now.entries, before.complete and now.complete, now.directories)
 
-    def take(self, answer: Seen) -> Seen:
-        """Return what was seen in the other process."""
-        self._count(len(answer.directories))
-        return answer
-
     def _count(self, directories: int) -> None:
         self._seen += directories
         self._progress(self._seen)
 
     def _look(self, prefix: str, tops: list[str], unchanged: Mapping[str, _Stamp | None]) -> Seen:
-        """Return what directories of an environment link, and those below them that are not known as unchanged."""
+        """Walk through some directories of an environment, without those below that are unchanged."""
         self._complete = True
         self._stamps = dict(unchanged)
         since = time.time_ns() - _TICK
@@ -145,15 +124,15 @@ class Walk:
     def links(self, prefix: str, tops: list[str]) -> Iterator[tuple[str, str, str]]:
         """Give the links in directories of an environment that lead into an entry: link, cache, and name in that.
 
-        Directories that lie elsewhere, on a larger disk say, and are linked from there are looked through too.
+        Directories elsewhere, such as on a larger disk, that a link leads to are walked through too.
         """
 
         def enter(directory: str) -> bool:
-            # Links may lead round in circles, so no directory is looked through twice; all these paths are real ones.
+            # Links may form cycles, so no directory is listed twice; all these paths are real ones.
             if directory in self._stamps:
                 return False
             self._count(1)
-            # What is changed from here on is seen by a later look.
+            # Before the listing, so that a later walk sees any change from here on.
             self._stamps[directory] = _stamp(directory)
             return True
 
@@ -164,8 +143,7 @@ class Walk:
             elsewhere: list[str] = []
             for _, _, others in walk(*tops, skip=self._skip, enter=enter, unreadable=unreadable):
                 for entry in others:
-                    # Nearly all are files, and the listing itself tells that.
-                    if not entry.is_file(follow_symlinks=False) and entry.is_symlink():
+                    if entry.is_symlink():
                         places, directory = self._follow(entry.path, prefix)
                         yield from ((entry.path, cache, name) for cache, name in sorted(places))
                         elsewhere += [directory] if directory else []
@@ -197,13 +175,13 @@ class Walk:
         return {place for path in (target, failures.realpath(link)) if (place := self._places.place(path))}
 
     def elsewhere(self, link: str, prefix: str) -> str | None:
-        """Return the real path of the directory that a link leads to, if that is looked through in no other way."""
+        """Return the real path of the directory that a link leads to, None if the walk finds it anyway."""
         try:
             if not stat.S_ISDIR(os.stat(link).st_mode):
                 return None
         except OSError as error:
             failures.note(error)
-            # What leads to nowhere may lead to a disk that is not mounted.
+            # A dangling link may lead to a disk that isn't mounted.
             self._complete &= _within(failures.realpath(link), (prefix, *self._places.tops))
             return None
         path = failures.realpath(link)
@@ -218,12 +196,12 @@ def _stamp(directory: str) -> _Stamp | None:
 
 
 def _within(path: str, tops: Iterable[str]) -> bool:
-    """Return whether a path is one of some directories, or lies in one."""
+    """Return True if a path is one of some directories, or lies in one."""
     return any(path == top or path.startswith(os.path.join(top, "")) for top in tops)
 
 
 class _Places:
-    """Finds the cache that a path lies in, be it spelled otherwise: by another mount, by letters of another case.
+    """Finds the cache that a path lies in, even through another mount or with letters of another case.
 
     tops: the paths of the caches.
     """
@@ -239,9 +217,9 @@ class _Places:
         self.tops = tuple(self._found)
 
     def place(self, path: str) -> tuple[str, str] | None:
-        """Return the path of the cache, and the name in it that a path lies below or bears."""
+        """Return the path of the cache that a path lies in, and the name of the entry."""
         paths = [path]
-        # No recursion: a link may name a thousand directories, none of which has to be there.
+        # No recursion: a link may name a thousand directories, whether they exist or not.
         while (above := os.path.dirname(paths[-1])) != paths[-1] and above not in self._found:
             paths.append(above)
         found = self._found.get(above)

@@ -79,7 +79,7 @@ def _dist_in_wheel(path: str) -> str | None:
 
 
 def holds_package(path: str) -> bool:
-    """Return whether an archive can be read as a package. Raises `OSError`."""
+    """Return True if an archive can be read as a package. Raises `OSError`."""
     try:
         dist_in_archive(path)
     except ValueError:
@@ -133,7 +133,7 @@ def _members(path: str) -> Iterator[tarfile.TarInfo]:
 
 
 def _escapes(member: tarfile.TarInfo, name: str, seen: Collection[str], links: Collection[str]) -> str | None:
-    """Return what is wrong with a member, None if it stays inside of what was extracted so far."""
+    """Return why a member is unsafe to extract after those seen so far, None if it is safe."""
     if posixpath.isabs(name) or name == ".." or name.startswith("../") or "\0" in name:
         return "lies outside"
     if name in seen and not member.isdir():

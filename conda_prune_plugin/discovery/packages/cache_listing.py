@@ -1,6 +1,6 @@
 """List package caches and their entries, with one listing of each directory, and measure whole caches.
 
-`PackageCacheData` is not asked: to load a writable cache it extracts archives, deletes what it can't read and writes
+`PackageCacheData` isn't used: to load a writable cache it extracts archives, deletes what it can't read and writes
 ``info/repodata_record.json``. A differential test holds this listing against its answer.
 """
 
@@ -29,10 +29,10 @@ _NONE: Mapping[str, Client] = {}
 def find_caches(
     configured: Iterable[str], named: Iterable[str], others: Mapping[str, Client] = _NONE
 ) -> tuple[tuple[Cache, ...], tuple[Notice, ...]]:
-    """Return the caches, each with the directories nested in it, and what is wrong with those that were skipped.
+    """Return the caches, each with the directories nested in it, and notices on those that can't be read.
 
-    `named` are the user's choice and replace the configured ones; they must exist. Of the configured ones those that
-    don't exist are skipped in silence: conda names more than it creates. `others` are configured for other clients.
+    `named` are the user's choice and replace the configured ones; they must exist. Configured ones that don't exist are
+    skipped: conda names more than it creates. `others` are configured for other clients.
 
     Raises `NoSuchDirectoryError` or `NotACacheError` for a named one.
     """
@@ -62,9 +62,9 @@ def find_caches(
 
 
 def list_cache(path: str, client: Client | None = None, top: str | None = None) -> Cache:
-    """Return the cache at an absolute path; without its `client` it is looked at what was put there.
+    """Return the cache at an absolute path. Raises `OSError` if it can't be listed.
 
-    `top` is the real path of the cache that it is nested in. Raises `OSError` if it can't be listed.
+    client: whose it is; None to tell that from its files. top: the real path of the cache that it is nested in.
     """
     real_path = failures.realpath(path)
     parts: dict[str, list[Part]] = {}
@@ -96,7 +96,7 @@ def list_cache(path: str, client: Client | None = None, top: str | None = None) 
 
 
 def _owner(real_path: str) -> str | None:
-    """Return the user who may remove what the caller may not, if it is another."""
+    """Return the name of a cache's owner, None for the caller's own cache."""
     try:
         import pwd
 
@@ -115,14 +115,14 @@ def _locked(lock: Part) -> str:
 
 
 def _nested(cache: Cache) -> Iterator[Cache]:
-    # mamba makes that before anything else; without it this may be any directory, and large.
+    # mamba makes this file first; without it this may be any directory, and large.
     if cache.client == Client.RATTLER or not failures.lexists(os.path.join(cache.real_path, MAGIC)):
         return
     for real_path in sorted(nested_directories(cache.real_path)):
         with suppress(OSError):
             path = os.path.join(cache.path, os.path.relpath(real_path, cache.real_path))
             found = list_cache(path, None, cache.real_path)
-            # Where conda's cache is all of rattler's caches, that of its packages lies in there.
+            # A directory that is conda's cache and rattler's home too has rattler's packages below it.
             yield found if found.client == Client.RATTLER else replace(found, client=Client.MAMBA)
 
 
@@ -138,7 +138,7 @@ def _part(item: os.DirEntry[str]) -> Iterator[tuple[str, Part]]:
             yield dist, Part(PartKind.ARCHIVE, name, is_link)
         elif is_link and is_dist_name(name):
             yield name, Part(PartKind.EXTRACTED, name, is_link=True)
-    # Only a renamed archive makes a directory whose name is no dist; the few of them are worth a stat.
+    # Only a renamed archive makes a directory whose name isn't a dist, so few need this stat.
     elif is_dist_name(name) or failures.isfile(os.path.join(item.path, INDEX)):
         yield name, Part(PartKind.EXTRACTED, name)
 

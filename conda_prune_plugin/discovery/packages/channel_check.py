@@ -1,6 +1,6 @@
-"""Ask channels whether they still have a package, through conda's own index fetching.
+"""Check that channels still have a package, through conda's own index fetching.
 
-conda keeps these in the package cache. A plan must not write there, so this cache of an index is a temporary one.
+conda keeps indexes in the package cache. A plan must not write there, so they are fetched into a temporary directory.
 """
 
 from __future__ import annotations
@@ -69,7 +69,12 @@ def _fetch(channel: str, place: Path) -> _Index:
     try:
         index = fetch_index(channel, place)
     except Exception as error:  # noqa: BLE001 - conda's parsing and its error texts end on odd input with anything.
-        return _words(error)
+        try:
+            lines = str(error).strip().splitlines()
+        except (ValueError, TypeError, KeyError):
+            # conda formats its messages with %, which a url with a stray one breaks.
+            lines = []
+        return lines[0] if lines else type(error).__name__
     if index is None or not _KEYS & index.keys():
         return "it has no index"
     records: dict[str, Mapping[str, Any]] = {}
@@ -81,19 +86,10 @@ def _fetch(channel: str, place: Path) -> _Index:
             return "its index is malformed"
         for name, record in part.items():
             url = record.get("url")
-            # In the later format a record is of the file that its url ends with, or of what that would be called.
+            # The later format gives no file names: it is the end of the url, or made of dist and format.
             later_name = url.rsplit("/", 1)[-1] if isinstance(url, str) else f"{name}.{key}"
             records[name if key in _KEYS else later_name] = record
     return records
-
-
-def _words(error: Exception) -> str:
-    try:
-        lines = str(error).strip().splitlines()
-    except (ValueError, TypeError, KeyError):
-        # conda formats its messages with %, which a url with a stray one breaks.
-        lines = []
-    return lines[0] if lines else type(error).__name__
 
 
 def _checked(item: Evidence, indexes: Mapping[str, _Index]) -> Evidence:

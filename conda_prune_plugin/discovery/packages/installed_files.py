@@ -1,4 +1,4 @@
-"""Compare a package's file with the installed one: its path, and what conda and Python change in it.
+"""Compare a package's file with the installed one: its path, and the changes that conda and Python make.
 
 Written after ``conda/core/path_actions.py`` and ``conda/core/portability.py`` (noarch paths, prefixes), and PEP 552
 (compiled modules).
@@ -22,7 +22,7 @@ from ..system.safe_read import read_object, read_regular
 #: A compiled module lies beside its source (PEP 3147).
 _COMPILED = re.compile(r"(?:(?P<directory>.*)/)?__pycache__/(?P<module>[^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc")
 
-#: Where noarch packages of Python keep what is installed elsewhere.
+#: The directories in which noarch packages of Python keep files that are installed elsewhere.
 _NOARCH = (
     (re.compile(r"(?:lib/python3?\.\d+|Lib)/site-packages/(?=.)"), "site-packages/"),
     (re.compile(r"(?:bin|Scripts)/(?=.)"), "python-scripts/"),
@@ -48,7 +48,7 @@ class InstalledFile:
         return os.path.join(self.prefix, self.name)
 
     def is_linked_to(self, path: str) -> bool:
-        """Return whether a path is another link to it."""
+        """Return True if a path is another hard link to it."""
         try:
             return os.path.samestat(self.status, os.lstat(path))
         except OSError as error:
@@ -63,7 +63,7 @@ def names_in_package(name: str) -> tuple[str, ...]:
 
 
 def compiled_source(name: str) -> str | None:
-    """Return the name of the source of a compiled module, None if it is no such name."""
+    """Return the name of the source of a compiled module, None for other names."""
     compiled = _COMPILED.fullmatch(name)
     if compiled is None:
         return None
@@ -72,7 +72,7 @@ def compiled_source(name: str) -> str | None:
 
 
 def is_same(file: InstalledFile, package: str, name: str) -> bool:
-    """Return whether an installed file is a copy of a package's, or was made from it; read only if lengths fit."""
+    """Return True if an installed file is a copy of a package's, or made from it; read only if lengths fit."""
     source = os.path.join(package, name)
     try:
         status = os.lstat(source)
@@ -89,7 +89,7 @@ def is_same(file: InstalledFile, package: str, name: str) -> bool:
 
 
 def _is_compiled_from(path: str, source: os.stat_result) -> bool:
-    """Return whether the header of a compiled module names its source's time and length (PEP 552)."""
+    """Return True if the header of a compiled module has its source's time and length (PEP 552)."""
     header = read_regular(path)[:16]
     return header[4:] == b"".join(
         (value & 0xFFFFFFFF).to_bytes(4, "little") for value in (0, int(source.st_mtime), source.st_size)
@@ -98,7 +98,7 @@ def _is_compiled_from(path: str, source: os.stat_result) -> bool:
 
 @functools.lru_cache(64)
 def _placeholders(package: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return what a package says of the files that the prefix is put into, by name."""
+    """Return the records of a package's files that the prefix is put into, by name."""
     with suppress(OSError, ValueError):
         paths = read_object(os.path.join(package, _PATHS)).get("paths")
         items = (item for item in paths if isinstance(item, dict)) if isinstance(paths, list) else ()
@@ -107,7 +107,7 @@ def _placeholders(package: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _has_prefix_of(file: InstalledFile, status: os.stat_result, source: str, item: Mapping[str, Any]) -> bool:
-    """Return whether a file is what conda makes of a package's by putting the prefix into it."""
+    """Return True if conda makes a file from a package's by putting the prefix into it."""
     if not item or status.st_size > _LARGEST_TEXT:
         return False
     if item.get("file_mode") == "binary":

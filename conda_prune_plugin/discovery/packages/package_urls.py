@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ... import failures
@@ -25,7 +25,7 @@ _BUILDS = "conda-bld"
 
 
 def read_urls(cache: str) -> Mapping[str, str]:
-    """Return for each archive that conda fetched into a cache the url that it came from last."""
+    """Return the last url of each archive that conda fetched into a cache, by file name."""
     try:
         lines = read_regular(os.path.join(cache, URLS)).decode("utf-8", "replace").split()
     except OSError as error:
@@ -36,7 +36,7 @@ def read_urls(cache: str) -> Mapping[str, str]:
 
 
 def without_credentials(url: str | None) -> str | None:
-    """Return a url without login and token; None for what can't be a url."""
+    """Return a url without login and token; None if it isn't a url."""
     if url and _PLAIN.fullmatch(url):
         return url
     try:
@@ -46,10 +46,10 @@ def without_credentials(url: str | None) -> str | None:
 
 
 def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:
-    """Return why what came from a url can't be fetched again, None if it probably can.
+    """Return why a package from a url can't be downloaded again, None if it probably can.
 
-    Only this machine is looked at. A local build counts as gone though its file is still there: it is a copy of the
-    build directory, which is cleaned like a cache.
+    Nothing is asked over the network. A local build counts as irreplaceable even if its file exists, since the build
+    directory is cleaned like a cache.
     """
     if url and _PLAIN.fullmatch(url):
         return None
@@ -62,19 +62,15 @@ def irreplaceable(url: str | None, builds: Iterable[str]) -> str | None:
     if parts.scheme in _REMOTE:
         return None
     if parts.scheme != "file":
-        return "no url is known to fetch it from again"
-    path = _path(parts)
-    if _BUILDS in Path(path).parts or any(path.startswith(os.path.join(build, "")) for build in builds):
-        return "it was built on this machine"
-    return None if failures.exists(path) else f"its source {path} is not there any more"
-
-
-def _path(parts: SplitResult) -> str:
-    """Return the path that a ``file:`` url names, on another host too: such a path exists on Windows."""
-    address = parts.path if parts.netloc in ("", "localhost") else f"//{parts.netloc}{parts.path}"
+        return "its download URL is unknown"
+    # Also on another host: such a path exists on Windows.
+    path = parts.path if parts.netloc in ("", "localhost") else f"//{parts.netloc}{parts.path}"
     try:
-        return url2pathname(address)
+        path = url2pathname(path)
     except OSError as error:
         failures.note(error)
         # From Python 3.14 on it takes no other host where there are no such paths.
-        return unquote(address)
+        path = unquote(path)
+    if _BUILDS in Path(path).parts or any(path.startswith(os.path.join(build, "")) for build in builds):
+        return "it was built on this machine"
+    return None if failures.exists(path) else f"its source {path} is missing"

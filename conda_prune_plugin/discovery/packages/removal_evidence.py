@@ -13,7 +13,7 @@ from ...core.accounting import InodeKey, missing_links, unexplained
 from ...core.dist_names import is_dist_name
 from ...core.evidence import Evidence, Measurement
 from ...core.layout import INDEX, META
-from ...core.model import Cache, Entry, Part, PartKind
+from ...core.model import Cache, Entry, Part, PartKind, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import is_wheel
 from ..clients.conda_context import local_builds
@@ -33,9 +33,9 @@ def gather_evidence(
     progress: Callable[[int], None],
     memory: Memory | None = None,
 ) -> tuple[Evidence, ...]:
-    """Return the evidence on each of the entries; `progress` is called with how many of them are done.
+    """Return the evidence on each of the entries; `progress` is called with the number done so far.
 
-    `memory`: what has been seen already.
+    `memory`: has the measurements and descriptions made before.
     """
     by_path = {cache.path: cache for cache in caches}
     urls_of = functools.cache(read_urls)
@@ -58,7 +58,7 @@ def gather_evidence(
 
 
 def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory: Memory) -> tuple[Evidence, ...]:
-    """Return the evidence on the archives alone of those of the entries that have an extracted directory too."""
+    """Return the evidence on the archives of the entries that have an extracted directory too."""
     both = [entry for entry in entries if {part.kind for part in entry.parts} == {PartKind.EXTRACTED, PartKind.ARCHIVE}]
     alone = {replace(entry, parts=tuple(part for part in entry.parts if not _extracted(part))): entry for entry in both}
     found = []
@@ -72,7 +72,8 @@ def redundant_archives(caches: Iterable[Cache], entries: Iterable[Entry], memory
             with suppress(OSError, ValueError):
                 described = memory.described(entry.path(directories[0]))
                 dist, aliases = described.dist, described.aliases
-            found.append(replace(item, entry=entry, beside=beside, dist=dist, aliases=aliases))
+            excuse = ReasonKind.TARBALL
+            found.append(replace(item, entry=entry, beside=beside, excuse=excuse, dist=dist, aliases=aliases))
     return tuple(found)
 
 
@@ -107,8 +108,8 @@ def _examine(
         archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
         others = {name: urls.get(name) for name in archives if url is not None and name != url.rsplit("/", 1)[-1]}
         why = None
-        # Of what is not understood nothing more has to be said. rattler never records a url in its cache, but the
-        # hash that a channel or a lockfile has: there it can be had again.
+        # A doubtful package stays anyway. rattler records no url in its cache, but the hash from a channel or a
+        # lockfile, where the package can be downloaded again.
         if evidence.doubt is None and checked is None:
             reasons = ((name, irreplaceable(other, builds)) for name, other in others.items())
             why = irreplaceable(url, builds) or next((f"{name}: {reason}" for name, reason in reasons if reason), None)
@@ -126,7 +127,7 @@ def _examine(
 def _identified(
     entry: Entry, paths: Mapping[str, str], urls: Mapping[str, str], memory: Memory
 ) -> tuple[Evidence, str | None]:
-    """Return the evidence with what an entry says of itself, and the url in its record, credentials included."""
+    """Return the evidence from an entry's metadata, and the url in its record, credentials included."""
     archives = [part.name for part in entry.parts if part.kind is PartKind.ARCHIVE]
     for part in entry.parts:
         if not _extracted(part) and not stat.S_ISREG(os.lstat(paths[part.name]).st_mode):
@@ -197,8 +198,8 @@ def _links_not_in_caches(
 ) -> dict[InodeKey, int]:
     """Take off the missing links that lie in other entries: packages that were deduplicated against each other.
 
-    Only packages are looked through, not what else may lie in a cache, be it an environment with the name of a dist.
-    What can't be read explains nothing, so the entry is kept.
+    Only packages are searched, not other directories in a cache, such as an environment with the name of a package.
+    A directory that can't be read explains no link, so the entry is kept.
     """
     left = dict(missing)
     measured = {item.entry for item in found if item.measurements and item.doubt is None}

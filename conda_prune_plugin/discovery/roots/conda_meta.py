@@ -63,20 +63,6 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
     return Root(prefix, name, state, frozenset(dists), signature=signature), tuple(notices)
 
 
-class Reading:
-    """The work of reading environments, for a worker pool: a task is a prefix and the environment's name."""
-
-    def do(self, task: tuple[str, str | None]) -> tuple[Root, tuple[Notice, ...]]:
-        """Return an environment as a root, and what was odd about it."""
-        return read_environment(*task)
-
-    do_in_worker = do
-
-    def take(self, answer: tuple[Root, tuple[Notice, ...]]) -> tuple[Root, tuple[Notice, ...]]:
-        """Return what the other process has read."""
-        return answer
-
-
 def with_contents(root: Root, cached: frozenset[str]) -> Root:
     """Return a root that also references what the content of its odd records names.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,9 +12,8 @@ from ...core.model import Root
 from ...core.notices import Notice
 from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
-from ..system.worker import WorkerPool
 from .backups import environment_backups
-from .conda_meta import Reading
+from .conda_meta import read_environment
 from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 from .nearby_environments import nearby_envs_dirs
@@ -92,35 +90,6 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-class Reader:
-    """Reads environments by a worker pool, some of them ahead of time: while this process still imports what it needs.
-
-    workers: whom it reads by. since: when it began with that, in nanoseconds since the epoch; None if it has not.
-    """
-
-    def __init__(self, workers: WorkerPool) -> None:
-        self.since: int | None = None
-        self.workers = workers
-        self._begun: tuple[_Task, ...] = ()
-
-    def begin(self, sources: Sources) -> None:
-        """Begin with the environments that are known already, if there is a second process to do that."""
-        if self.workers.helped:
-            self.since = time.time_ns()
-            self._begun = Survey(sources).tasks()
-            # What it does not come to in the meantime is done by both.
-            self.workers.begin(Reading(), self._begun, ahead=len(self._begun) * 3 // 4)
-
-    def read(self, tasks: Sequence[_Task]) -> list[tuple[Root, tuple[Notice, ...]]]:
-        """Return what `read_environment` does for each task; what was read ahead is not read again."""
-        found = dict(zip(self._begun, self.workers.finish()))
-        self._begun = ()
-        rest = [task for task in tasks if task not in found]
-        self.workers.begin(Reading(), rest)
-        found.update(zip(rest, self.workers.finish()))
-        return [found[task] for task in tasks]
-
-
 class Survey:
     """What the registries say at one moment, the places that follow from it, and one listing of these.
 
@@ -163,18 +132,16 @@ class Survey:
             yield from self.listing.environments(place)
 
 
-def read_roots(
-    sources: Sources, reader: Reader | None = None, survey: Survey | None = None
-) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+def read_roots(sources: Sources, survey: Survey | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     """Return every environment of the sources once, sorted by path, with what was odd about them.
 
-    `reader`: what may have read some of them already. `survey`: one that was made just now.
+    `survey`: one that was made just now.
     """
     survey = survey or Survey(sources)
     notices: list[Notice] = []
     roots = []
-    tasks = survey.tasks()
-    for root, odd in (reader or Reader(WorkerPool(at_once=False))).read(tasks):
+    for prefix, name in survey.tasks():
+        root, odd = read_environment(prefix, name)
         roots.append(root)
         notices += odd
     return tuple(sorted(roots, key=lambda root: root.path)), (*survey.notices, *notices)

@@ -16,10 +16,9 @@ from ...core.rules.reachability import SoftLinks, references
 from ...errors import UnreadableEnvironmentError
 from ..links.soft_link_signs import with_signs
 from ..links.soft_links import Seen, environments_of, soft_links
-from ..system.worker import WorkerPool
 from .backups import note_names
 from .conda_meta import with_contents
-from .environments import Reader, Sources, Survey, read_roots
+from .environments import Sources, Survey, read_roots
 from .envs_dirs import Listing
 from .half_removed import settled
 
@@ -46,16 +45,15 @@ class RootWatch:
     A stat of each of these is cheap enough to ask before every single removal; a search is not repeated.
     """
 
-    def __init__(self, sources: Sources, caches: tuple[Cache, ...], reader: Reader | None = None) -> None:
-        """`reader`: what may have read some of the environments already."""
+    def __init__(self, sources: Sources, caches: tuple[Cache, ...]) -> None:
         self._sources = sources
         self._caches = caches
         self.roots: tuple[Root, ...] = ()
         # Signed before it is read, as far as it is known already what will be read; environments bring their own
         # stamps, taken before they were listed, which may be some time ago.
         signature, survey = self._sign_anew()
-        since = time.time_ns() if reader is None or reader.since is None else reader.since
-        self.roots, self.notices = self._read(survey, reader)
+        since = time.time_ns()
+        self.roots, self.notices = self._read(survey)
         self._hidden = self._hiding(self.notices)
         signatures = {os.path.join(root.path, META): _settled(root.signature, since) for root in self.roots}
         self._signature = {**signature, **signatures}
@@ -88,29 +86,27 @@ class RootWatch:
             self._references = references(self.roots)
         return self._references
 
-    def soft_links(
-        self, progress: Callable[[int], None] = lambda seen: None, workers: WorkerPool | None = None
-    ) -> SoftLinks:
+    def soft_links(self, progress: Callable[[int], None] = lambda seen: None) -> SoftLinks:
         """Return what environments soft-link at this moment, also those that are being made: links come before records.
 
         All of them are walked through. A directory that has been without a ``conda-meta`` from the beginning is no
         environment any more, or never was: it may be as large as a disk, so it is walked through if it shows a sign
         of soft links. Asked again, it lists only what has changed since. `progress` is called with the number of
-        directories seen so far; a `workers` makes it faster.
+        directories seen so far.
         """
         self.references()
         known = self._prefixes()
         present = [root for root in self.roots if root.state is not RootState.MISSING]
         walked = {*environments_of(present), *(known - self._first)}
         walked.update(with_signs(sorted(known - walked), self._caches))
-        return soft_links(sorted(walked), self._caches, progress, workers, self._linked)
+        return soft_links(sorted(walked), self._caches, progress, self._linked)
 
     def _prefixes(self) -> frozenset[str]:
         """Return where environments are, or are being made: without a ``conda-meta`` yet."""
         return frozenset(os.path.dirname(path) for path in self._signature if os.path.basename(path) == META)
 
-    def _read(self, survey: Survey, reader: Reader | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
-        roots, notices = read_roots(self._sources, reader, survey)
+    def _read(self, survey: Survey) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
+        roots, notices = read_roots(self._sources, survey)
         roots, odd = settled(roots, self._caches)
         return with_odd_contents(roots, self._caches), notices + odd
 

@@ -1,1 +1,1 @@
-"""The machine: safe reading, mounts, processes, privileges, worker processes."""
+"""The machine: safe reading, mounts, processes, privileges."""

@@ -11,9 +11,7 @@ from ... import failures
 from ...core.dist_names import extended
 from ...core.evidence import Identity, Measurement, SharedInode
 from ...core.file_status import (
-    BLOCK,
-    KNOWS_BLOCKS,
-    ON_WINDOWS,
+    TELLS_CHANGES,
     TELLS_OBSTACLES,
     allocated,
     irremovable,
@@ -21,10 +19,10 @@ from ...core.file_status import (
     listed_status,
 )
 from .mounts import mount_points, mounted_in
-from .privileges import is_root_to
+from .privileges import is_root_to, user
 
 #: What is in there is no payload: no environment links it.
-_INFO, _IN_INFO = "info", "info" + os.sep
+_IN_INFO = "info" + os.sep
 
 #: Files in directories of this depth are no part of what most packages have files in, such as bin and lib.
 _DEEP = 2
@@ -62,7 +60,7 @@ def measure(
     if not is_directory(top):
         tally.add_file(path, top)
         return tally.result(identity(top))
-    tally.add_top(top)
+    tally.add_directory("", top)
     with _opened(path, dir_fd) as fd:
         pending = [""]
         while pending:
@@ -122,99 +120,77 @@ class _Tally:
         self._obstacle = obstacle
         self._top = top
         self._statuses = statuses
-        self._user = os.geteuid() if hasattr(os, "geteuid") else None
+        self._user = user()
         self._files = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
-        self._payload_ctime: float | None = None
+        self._payload_ctime = 0.0
         self._sample: str | None = None
 
     def add_listing(self, listing: Iterator[os.DirEntry[str]], directory: str) -> list[str]:
-        """Count what a directory lists, and return the directories in it.
-
-        All are named by their paths from the top. The loop runs for every file of every candidate, so it does as
-        little as it can.
-        """
+        """Count what a directory lists, and return the directories in it, all by their paths from the top."""
         below = []
-        files = apparent = single = 0
-        newest = self._payload_ctime or 0.0
-        statuses = self._statuses
         prefix = directory + os.sep if directory else ""
-        payload = not ON_WINDOWS and directory != _INFO and not prefix.startswith(_IN_INFO)
+        payload = TELLS_CHANGES and not prefix.startswith(_IN_INFO)
+        file = None
+        # This runs for every file of every candidate, so it does as little as it can.
         for item in listing:
-            status = listed_status(item) if ON_WINDOWS else item.stat(follow_symlinks=False)
-            if statuses is not None:
-                statuses[prefix + item.name] = status
+            status = listed_status(item)
+            if self._statuses is not None:
+                self._statuses[prefix + item.name] = status
             if TELLS_OBSTACLES:
                 self._find_obstacle(os.path.join(self._top, prefix, item.name), status)
-            mode = status.st_mode
-            if is_directory(status) if ON_WINDOWS else stat.S_ISDIR(mode):
+            if is_directory(status):
                 below.append(prefix + item.name)
-                if status.st_dev != self._device or status.st_uid != self._user:
-                    self._find_reasons(below[-1], status)
-            else:
-                files += 1
-                apparent += status.st_size
-                if payload and status.st_ctime > newest and stat.S_ISREG(mode):
-                    newest = status.st_ctime
-                if status.st_nlink != 1:
-                    self._add_link(status)
-                    continue
-            single += status.st_blocks if KNOWS_BLOCKS else allocated(status)
-        if files and payload and stat.S_ISREG(mode) and (self._sample is None or self._sample.count(os.sep) < _DEEP):
-            self._sample = prefix + item.name
-        self._files += files
-        self._apparent += apparent
-        self._single += single * BLOCK if KNOWS_BLOCKS else single
-        self._payload_ctime = newest or None
+                self.add_directory(below[-1], status)
+                continue
+            self._count(status)
+            if payload and stat.S_ISREG(status.st_mode):
+                file = prefix + item.name
+                self._payload_ctime = max(self._payload_ctime, status.st_ctime)
+        if file and (self._sample is None or self._sample.count(os.sep) < _DEEP):
+            self._sample = file
         return below
 
     def add_file(self, path: str, status: os.stat_result) -> None:
         """Count a file that is a part by itself."""
         self._find_obstacle(path, status)
+        self._count(status)
+
+    def add_directory(self, path: str, status: os.stat_result) -> None:
+        """Count a directory, and look whether it can't be emptied."""
+        self._single += allocated(status)
+        if self._obstacle is None and (status.st_dev != self._device or status.st_uid != self._user):
+            whole = os.path.join(self._top, path) if path else self._top
+            if status.st_dev != self._device:
+                # Seen in this way where there is no table of mounts, or it is too late to look into that.
+                self._obstacle = f"another file system is mounted on {whole}"
+            elif not may_empty(status):
+                self._obstacle = f"the directory {whole} belongs to another user"
+
+    def _count(self, status: os.stat_result) -> None:
         self._files += 1
         self._apparent += status.st_size
         if status.st_nlink == 1:
             self._single += allocated(status)
         else:
-            self._add_link(status)
-
-    def _add_link(self, status: os.stat_result) -> None:
-        key = (status.st_dev, status.st_ino)
-        known = self._shared.get(key)
-        inside = 1 + (known.inside if known else 0)
-        self._shared[key] = SharedInode(*key, status.st_nlink, inside, allocated(status))
-
-    def add_top(self, status: os.stat_result) -> None:
-        """Count the directory that the tree begins with."""
-        self._single += allocated(status)
-        self._find_reasons("", status)
-
-    def _find_reasons(self, path: str, status: os.stat_result) -> None:
-        """Look whether a directory can't be emptied."""
-        if status.st_dev != self._device:
-            # Seen in this way where there is no table of mounts, or it is too late to look into that.
-            self._note(f"another file system is mounted on {self._path(path)}")
-        if self._obstacle is None and status.st_uid != self._user and not may_empty(status):
-            self._note(f"the directory {self._path(path)} belongs to somebody else")
+            key = (status.st_dev, status.st_ino)
+            known = self._shared.get(key)
+            inside = 1 + (known.inside if known else 0)
+            self._shared[key] = SharedInode(*key, status.st_nlink, inside, allocated(status))
 
     def _find_obstacle(self, path: str, status: os.stat_result) -> None:
-        if obstacle := irremovable(status):
-            self._note(f"{path} {obstacle}")
-
-    def _path(self, below: str) -> str:
-        return os.path.join(self._top, below) if below else self._top
-
-    def _note(self, obstacle: str) -> None:
-        self._obstacle = self._obstacle or obstacle
+        if self._obstacle is None and (obstacle := irremovable(status)):
+            self._obstacle = f"{path} {obstacle}"
 
     def result(self, what: Identity) -> Measurement:
+        """Return the sums."""
         return Measurement(
             identity=what,
             files=self._files,
             apparent=self._apparent,
             single=self._single,
             shared=tuple(self._shared.values()),
-            payload_ctime=self._payload_ctime,
+            payload_ctime=self._payload_ctime or None,
             obstacle=self._obstacle,
             sample=self._sample,
         )
@@ -222,7 +198,7 @@ class _Tally:
 
 def may_empty(status: os.stat_result) -> bool:
     """Return whether this user may remove what is in a directory: its owner can always make that so."""
-    if not hasattr(os, "geteuid") or os.geteuid() == status.st_uid or is_root_to(status):
+    if user() in (None, status.st_uid) or is_root_to(status):
         return True
     groups = {os.getegid(), *os.getgroups()}
     bits = stat.S_IWGRP | stat.S_IXGRP if status.st_gid in groups else stat.S_IWOTH | stat.S_IXOTH

@@ -17,14 +17,19 @@ from ... import failures
 _ALL = 2**32 - 1
 
 
+def user() -> int | None:
+    """Return the number of the user that this process acts as, None where files have no owners (Windows)."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
 def is_root_to_all() -> bool:
     """Return whether we are root, and nothing is out of its reach."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0 and strangers() is None
+    return user() == 0 and strangers() is None
 
 
 def is_root_to(status: os.stat_result) -> bool:
     """Return whether we are root to what has a status, so that its owner and permissions stop us in nothing."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if user() != 0:
         return False
     unknown = strangers()
     return unknown is None or (status.st_uid != unknown[0] and status.st_gid != unknown[1])

@@ -1,25 +1,19 @@
-"""Find other processes that are installing packages right now, since conda locks no cache.
-
-Looked at are the command lines of all processes: in ``/proc`` where there is one, else as ``ps`` prints them. Where
-neither is to be had (Windows) none is found.
-"""
+"""Find other processes that are installing packages right now, since conda locks no cache."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ... import failures
+from ...failures import suppress
+from .privileges import user
 
-_PROC = "/proc"
-
-#: Names, in the environment of all processes of a sandbox (`demo.sandbox`), its directory: only they use the caches
-#: below that.
+#: The environment variable of all processes of a sandbox (`demo.sandbox`) that holds its directory: only they use the
+#: caches below it.
 _SANDBOX = "CONDA_PRUNE_SANDBOX"
 
 #: conda's own commands, and those of the plugins: conda-build, conda-workspaces (``cli/main.py``), conda-pypi
@@ -148,17 +142,17 @@ def _has_installed(pid: int, known: Mapping[int, tuple[int, list[str]]]) -> bool
 
 
 def can_look() -> bool:
-    """Return whether other processes can be seen at all."""
-    return _has_proc() or shutil.which("ps") is not None
+    """Return whether other processes can be seen at all: on Linux not without ``/proc``."""
+    import psutil
 
-
-def _has_proc() -> bool:
-    return failures.isdir(os.path.join(_PROC, "self"))
+    with suppress(OSError):
+        return bool(psutil.pids())
+    return False
 
 
 def is_installing(arguments: Sequence[str]) -> bool:
     """Return whether a command line is one of conda, mamba, micromamba, pixi or a build tool that installs."""
-    program, words = _program(list(arguments))
+    program, words = _program(arguments)
     return any(_is_command(command.split(), words) for command in _INSTALLING.get(program, ()))
 
 
@@ -215,31 +209,11 @@ def _name(path: str) -> str:
 
 def processes() -> Iterator[tuple[int, int, list[str]]]:
     """Give pid, parent's pid and command line of all processes that can be seen."""
-    if not _has_proc():
-        yield from _processes_by_ps()
-        return
-    for name in os.listdir(_PROC):
-        if name.isdecimal():
-            try:
-                with open(os.path.join(_PROC, name, "cmdline"), "rb") as stream:
-                    arguments = os.fsdecode(stream.read()).split("\0")[:-1]
-                with open(os.path.join(_PROC, name, "stat"), "rb") as stream:
-                    # The name in brackets may hold anything; behind it come the state and the parent (proc(5)).
-                    parent = int(stream.read().rpartition(b")")[2].split()[1])
-            except (OSError, ValueError, IndexError) as error:
-                failures.note(error)
-                continue  # It has ended in the meantime.
-            yield int(name), parent, arguments
+    import psutil
 
-
-def _processes_by_ps() -> Iterator[tuple[int, int, list[str]]]:
-    ps = shutil.which("ps")
-    if ps is None:
-        return
-    done = subprocess.run([ps, "-axww", "-o", "pid=,ppid=,args="], capture_output=True, check=False)
-    for line in os.fsdecode(done.stdout).splitlines():
-        pid, parent, *arguments = line.split()
-        yield int(pid), int(parent), arguments
+    with suppress(OSError):
+        for process in psutil.process_iter(["ppid", "cmdline"]):
+            yield process.pid, process.info["ppid"] or 0, process.info["cmdline"] or []
 
 
 def _may_use(pid: int, caches: frozenset[str]) -> bool:
@@ -248,49 +222,43 @@ def _may_use(pid: int, caches: frozenset[str]) -> bool:
     Its environment tells, where we may read it. Another user's process, of which we may not, can use a cache of ours
     only if we let others write there.
     """
-    directory = os.path.join(_PROC, str(pid))
+    import psutil
+
     try:
-        with open(os.path.join(directory, "environ"), "rb") as stream:
-            variables = os.fsdecode(stream.read()).split("\0")
-    except PermissionError:
+        variables = psutil.Process(pid).environ()
+    except psutil.AccessDenied:
         return any(map(_is_shared, caches))
-    except OSError as error:
+    except (psutil.Error, OSError) as error:
         failures.note(error)
         return True
-    its = {name: value for name, _, value in (variable.partition("=") for variable in variables)}
     sandbox = os.environ.get(_SANDBOX)
-    if sandbox and its.get(_SANDBOX) != sandbox:
+    if sandbox and variables.get(_SANDBOX) != sandbox:
         top = os.path.join(failures.realpath(sandbox), "")
         caches = frozenset(cache for cache in caches if not cache.startswith(top))
-    if its.get("CONDA_PKGS_DIRS"):
-        named = (failures.realpath(path) for path in re.split(rf"[,{os.pathsep}]", its["CONDA_PKGS_DIRS"]))
+    if variables.get("CONDA_PKGS_DIRS"):
+        named = (failures.realpath(path) for path in re.split(rf"[,{os.pathsep}]", variables["CONDA_PKGS_DIRS"]))
         return not caches.isdisjoint(named)
     return bool(caches)
 
 
 def _has_ended(pid: int) -> bool:
     """Return whether a process is over by now: then nothing could tell any more what caches it was using."""
-    if not _has_proc():
-        return False
+    import psutil
+
     try:
-        with open(os.path.join(_PROC, str(pid), "cmdline"), "rb") as stream:
-            # Empty for one that nobody has waited for yet (proc(5)).
-            return not stream.read(1)
-    except PermissionError:
-        return False
-    except OSError as error:
-        failures.note(error)
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return True
+    except (psutil.Error, OSError) as error:
+        failures.note(error)
+        return False
 
 
 def _is_shared(cache: str) -> bool:
+    """Return whether others than this user may write into a cache; also where that can't be told."""
     try:
         status = os.stat(cache)
     except OSError as error:
         failures.note(error)
         return True
-    return (
-        not hasattr(os, "geteuid")
-        or status.st_uid != os.geteuid()
-        or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-    )
+    return status.st_uid != user() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

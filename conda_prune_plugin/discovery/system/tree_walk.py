@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from typing import AnyStr
 
 from ... import failures
@@ -46,16 +47,14 @@ def walk(
         others: list[os.DirEntry[AnyStr]] = []
         try:
             with os.scandir(directory) as listing:
-                for entry in listing:
+                for entry in listing if limit is None else islice(listing, limit - seen):
                     (directories if entry.is_dir(follow_symlinks=False) else others).append(entry)
-                    seen += 1
-                    if seen == limit:
-                        break
         except OSError as error:
             failures.note(error)
             unreadable(error)
             if not directories and not others:
                 continue
+        seen += len(directories) + len(others)
         yield directory, directories, others
         pending.extend(entry.path for entry in directories if not skip or entry.path not in skip)
 

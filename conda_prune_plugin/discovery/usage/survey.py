@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ... import failures
@@ -27,9 +27,8 @@ from ...core.usage.usage_report import (
 )
 from ..system.measure import identity, measure
 from ..system.mounts import Mount, mount_of, mounted_in, mounts
-from ..system.worker import WorkerPool
 from .pip_files import PipPackage, pip_packages, sizes
-from .walker import Task, Walker, Walking
+from .walker import Task, Walker
 
 #: File systems of which listings give the inode numbers that stat gives. An overlay may give those of a layer, and
 #: where there are subvolumes (btrfs, bcachefs) a directory's may be that of a file.
@@ -44,9 +43,6 @@ _KIND_OF_NAME = {"cache": "index_cache", ".logs": "logs"}
 
 #: conda itself reads what it has just installed, to compile and to link: for so long an access is no use, in seconds.
 _SETTLING = 60.0
-
-#: How many directory entries of a cache are walked at a time: few enough to keep two processes busy to the end.
-_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,7 @@ class Scan:
 class Survey:
     """Walks the caches, then the environments; what the caches hold can be asked for in between."""
 
-    def __init__(self, inventory: Inventory, workers: WorkerPool, progress: Callable[[int], None]) -> None:
+    def __init__(self, inventory: Inventory, progress: Callable[[int], None]) -> None:
         places = tops(inventory)
         self._caches = [place for place in places.values() if isinstance(place, Cache)]
         self._roots = sorted(
@@ -94,24 +90,14 @@ class Survey:
         thorough = any(mounted_in(path, None, self._points - {path}) for path in paths)
         self._inodes = Inodes()
         self._walker = Walker(self._inodes, self._boundaries, thorough=thorough, progress=progress)
-        self._workers = workers
-        self._progress = progress
         self._scanned: tuple[CacheScan, ...] = ()
 
     def walk_caches(self) -> None:
-        """Walk all caches, and begin with the environments."""
-        parts: dict[str, dict[str, Tree]] = {cache.real_path: _directory(cache.real_path) for cache in self._caches}
-        tasks = [task for cache in self._caches for task in _cache_tasks(cache)]
-        self._begin(tasks)
-        for task, trees in zip(tasks, self._workers.finish()):
-            parts[task.top].update(trees)
-        self._scanned = tuple(CacheScan(cache, parts[cache.real_path]) for cache in self._caches)
-        paths = map(real_path, self._roots)
-        self._begin([Task(path, trusted=_is_trusted(path, self._mounts)) for path in paths])
-
-    def _begin(self, tasks: Sequence[Task]) -> None:
-        # What is mounted inside makes a tree depend on what was met in the others.
-        self._workers.begin(Walking(self._walker, self._progress), tasks, alone=self._walker.thorough)
+        """Walk all caches. Everything is asked for there, since the times of its files count."""
+        self._scanned = tuple(
+            CacheScan(cache, {**_directory(cache.real_path), **self._walker.work(_cache_task(cache))})
+            for cache in self._caches
+        )
 
     def measured(self, path: str) -> Measurement:
         """Return what lies at a path of a cache, as `measure.measure` does. Raises `OSError` as it does."""
@@ -126,11 +112,12 @@ class Survey:
 
     def walk_environments(self) -> Scan:
         """Walk all environments, and return everything."""
-        # As long as the inodes are those of the caches only; the other process walks meanwhile.
+        # As long as the inodes are those of the caches only.
         pip = {root: pip_packages(root, self._inodes) for root in self._roots}
         pip_sizes = {root: sizes(root, packages) for root, packages in pip.items()}
-        trees = (trees[""] for trees in self._workers.finish())
-        environments = tuple(zip(self._roots, trees))
+        paths = map(real_path, self._roots)
+        tasks = (Task(path, trusted=_is_trusted(path, self._mounts)) for path in paths)
+        environments = tuple((root, self._walker.walk(task.top, task)) for root, task in zip(self._roots, tasks))
         return Scan(self._inodes, self._scanned, environments, self._mounts, self._boundaries, pip, pip_sizes)
 
 
@@ -198,15 +185,12 @@ def tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
     return found
 
 
-def _cache_tasks(cache: Cache) -> Iterator[Task]:
-    """Give a cache in chunks. Everything is asked for there, since the times of its files count."""
+def _cache_task(cache: Cache) -> Task:
     try:
-        names = sorted(os.listdir(cache.real_path))
+        return Task(cache.real_path, tuple(sorted(os.listdir(cache.real_path))))
     except OSError as error:
         failures.note(error)
-        return
-    for first in range(0, len(names), _CHUNK):
-        yield Task(cache.real_path, tuple(names[first : first + _CHUNK]))
+        return Task(cache.real_path, ())
 
 
 def _directory(path: str) -> dict[str, Tree]:

@@ -6,8 +6,8 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from ... import failures
 from ...core.file_status import ON_WINDOWS, allocated, is_directory, listed_status
@@ -63,10 +63,6 @@ class Walker:
         self._enough = enough
         self._boundary_inodes = frozenset(inode for _, inode in boundaries)
         self._met: set[tuple[int, int]] = set()
-
-    def __reduce__(self) -> tuple[type[Walker], tuple[Inodes, frozenset[tuple[int, int]]]]:
-        # Another process has nobody to tell of its progress.
-        return Walker, (self.inodes, self.boundaries)
 
     def work(self, task: Task) -> dict[str, Tree]:
         """Return what the names of a task hold; the empty name is the directory itself."""
@@ -135,46 +131,6 @@ class Walker:
             self._met.add(key)
         # Tuples for all directories would take their time.
         return status.st_ino in self._boundary_inodes and (status.st_dev, status.st_ino) in self.boundaries
-
-
-class Walking:
-    """The work of a walker, for a worker pool: rows of the other process's table of inodes become rows of ours.
-
-    progress: is told how many files the other process has counted.
-    """
-
-    def __init__(self, walker: Walker, progress: Callable[[int], object] = lambda files: None) -> None:
-        self._walker = walker
-        self._progress = progress
-        # What the other process knows too. What it adds may be in our table by then, in another row.
-        self._shared = len(walker.inodes)
-        self._rows: list[int] = []
-
-    def __reduce__(self) -> tuple[type[Walking], tuple[Walker]]:
-        return Walking, (self._walker,)
-
-    def do(self, task: Task) -> dict[str, Tree]:
-        """Return what the names of a task hold."""
-        return self._walker.work(task)
-
-    def do_in_worker(self, task: Task) -> tuple[dict[str, Tree], tuple[Sequence[int], ...]]:
-        """Return what the names of a task hold, and the inodes that were not known before."""
-        mark = len(self._walker.inodes)
-        return self._walker.work(task), self._walker.inodes.since(mark)
-
-    def take(self, answer: tuple[dict[str, Tree], tuple[Sequence[int], ...]]) -> dict[str, Tree]:
-        """Put new inodes into our table, and return the trees with their rows in there."""
-        trees, added = answer
-        self._progress(sum(tree.files for tree in trees.values()))
-        self._rows += [self._walker.inodes.row(*inode) for inode in zip(*added)]
-        return {name: self._in_our_rows(tree) for name, tree in trees.items()}
-
-    def _in_our_rows(self, tree: Tree) -> Tree:
-        if not self._rows:
-            return tree
-        first, rows = self._shared, self._rows
-        ours = (row if row < first else rows[row - first] for row in tree.rows)
-        return replace(tree, rows=array("I", ours))
 
 
 class _TreeTally:

@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from ... import failures
 from ...core.dist_names import LONGEST_NOTE, UNFINISHED_NOTE, note_name, noted_run
 from ...core.layout import STATE
+from ...errors import PruneError
 from ...failures import suppress
 from ..files.dir_fd import Directory
+from ..owner_process import Ask, in_place_of
 from .state_dir import remove_empty, write_file
 
 
 def remember(directories: Sequence[str], place: str, run: str) -> None:
     """Note a run in a place, in all directories that can be written; the first of them is made if need be.
 
-    Raises `OSError` if there is none, or `ValueError` for a path that no line can hold.
+    Raises `OSError` or `StateError` if there is none, or `ValueError` for a path that no line can hold.
     """
     if "\n" in place:
         raise ValueError(f"{place!r} has a newline in it")
@@ -34,24 +37,28 @@ def remember(directories: Sequence[str], place: str, run: str) -> None:
         # As conda does when it registers an environment.
         if not parent.exists(os.path.basename(home)):
             parent.make_own(os.path.basename(home)).close()
-    name = note_name(run, os.fsencode(place))
-    unfinished = name + UNFINISHED_NOTE
-    errors: list[OSError] = []
+    errors: list[Exception] = []
     paths = tuple(dict.fromkeys(map(failures.realpath, directories)))
     for path in paths:
         try:
-            with Directory.open(path) as directory, directory.make_own(STATE) as state:
-                with suppress(FileNotFoundError):
-                    state.unlink(unfinished)
-                write_file(state, unfinished, os.fsencode(place) + b"\n")
-                state.replace(unfinished, name)
-                state.sync()
-                directory.sync()
-        except OSError as error:
+            in_place_of(path, type(None), partial(_write, path, place, run), {})
+        except (OSError, PruneError) as error:
             failures.note(error)
             errors.append(error)
     if len(errors) == len(paths):
         raise errors[0]
+
+
+def _write(path: str, place: str, run: str, ask: Ask) -> None:
+    name = note_name(run, os.fsencode(place))
+    unfinished = name + UNFINISHED_NOTE
+    with Directory.open(path) as directory, directory.make_own(STATE) as state:
+        with suppress(FileNotFoundError):
+            state.unlink(unfinished)
+        write_file(state, unfinished, os.fsencode(place) + b"\n")
+        state.replace(unfinished, name)
+        state.sync()
+        directory.sync()
 
 
 def forget(directories: Iterable[str]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 
 from ... import failures
 from ...core.layout import STATE
 from ...errors import PruneError
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from ..owner_process import in_place_of
+from ..owner_process import Ask, in_place_of
 from .state_dir import write_file
 
 LAST_CHECK = "last-automatic-check"
@@ -33,12 +34,12 @@ def claim(caches: Iterable[str], now: float) -> bool:
         except OSError as error:
             failures.note(error)
         with suppress(OSError, PruneError):
-            in_place_of(cache, type(None), lambda ask, cache=cache: _write(cache), {})  # type: ignore[misc]
+            in_place_of(cache, type(None), partial(_write, cache), {})
             return True
     return False
 
 
-def _write(cache: str) -> None:
+def _write(cache: str, ask: Ask) -> None:
     with Directory.open(cache) as directory, directory.make_own(STATE) as state:
         # Anew: in a shared cache it may be another user's.
         with suppress(FileNotFoundError):

@@ -194,3 +194,17 @@ def require_unchanged_run(locked: LockedCache, stored: StoredRun) -> StoredRun:
             path=stored.path,
         )
     return run
+
+
+def require_own(run: StoredRun) -> None:
+    """Refuse to fetch, unpack or rebuild what another user's receipt says: only its backups may be moved back.
+
+    Raises `StateError`.
+    """
+    if not run.own and run.receipt is not None and run.receipt.run.disposal is not Disposal.BACKUP:
+        raise StateError(
+            f"The run {run.id} in {run.cache.path} was made by another user (uid {run.owner}), whose receipt is not "
+            "trusted to say what to fetch.",
+            hint="That user can restore it: conda prune restore " + run.id,
+            path=run.path,
+        )

@@ -1,37 +1,65 @@
-"""Prepare and carry out the removal of environments."""
+"""Remove environments: refuse the protected ones, list what would be lost, forecast what it frees, carry it out."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from errno import EACCES
-from os.path import realpath
+from os.path import basename, join, realpath
 
-from ...core.envs.environment_use import Environment, Protection, RemovedEnvironment
+from ...core.accounting import Ledger
+from ...core.envs.environment_use import (
+    ABSOLUTE,
+    Environment,
+    Losses,
+    Protection,
+    ProtectionKind,
+    last_evidence,
+    protections,
+)
 from ...core.envs.envs_result import EnvsResult
+from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
-from ...core.usage.disk_usage import released
-from ...discovery.system.measure import measure
-from ...execution.environment_preflight import EnvironmentPorts
+from ...core.usage.disk_usage import occupied, released
+from ...core.usage.package_usage import OwnerKind
+from ...discovery.envs.export import Export
+from ...discovery.envs.running import running
+from ...discovery.system.measure import identity, measure
+from ...discovery.usage.file_owners import contents
+from ...discovery.usage.survey import Scan
+from ...errors import ProtectedEnvironmentError
+from ...execution.environment_preflight import LOST, EnvironmentPorts, EnvironmentRemoval
+from ...execution.state.saved_own_files import OWN_FILES
+from ...execution.state.stored_runs import OWN_BYTES
 from ..env_registration import unregister
 from ..interaction import Interaction
 from ..prune.planning import plan_without
 from ..prune.preflight import refuse_running
-from ..run_as_owner import removal_hooks_as_owner, remove_environments_as_owners
+from ..run_as_owner import export_as_owner, removal_hooks_as_owner, remove_environments_as_owners
 from ..runs.run_store import new_run_id
 from ..runs.state_dirs import forget_places, note_place, place_of
-from .eligibility import PlannedRemoval, allowed, objection, planned_removals, refuse_protected, why_protected
 from .list_envs import Listing
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedRemoval:
-    """The environments that are to be removed, with all that this needs; nothing has been changed so far.
+class PlannedRemoval:
+    """An environment to be removed, its removal, and what no rebuild restores.
 
-    result: with what the removal would free.
+    kept: the bytes on disk of the user's own files, which stay in the run's folder.
     """
+
+    environment: Environment
+    removal: EnvironmentRemoval
+    losses: Losses
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRemoval:
+    """The environments to be removed; nothing has been changed yet. result: with what the removal would free."""
 
     listing: Listing
     removals: tuple[PlannedRemoval, ...]
@@ -40,68 +68,157 @@ class PreparedRemoval:
 
 
 def prepare_removal(listing: Listing, interaction: Interaction) -> PreparedRemoval:
-    """Prepare the removal of the environments that were asked for, but of those that are protected.
+    """Prepare the removal of the chosen environments without the protected ones.
 
     Raises `ProtectedEnvironmentError` if one of these was named.
     """
-    options, result = listing.options, listing.result
+    options, shown = listing.options, listing.result.shown
     by_name = bool(options.environments)
-    eligible, protected = allowed(result.shown, by_age=not by_name, named=by_name, force=options.force)
-    if by_name:
-        refuse_protected(protected)
-    result = replace(result, notices=(*result.notices, *protection_notices(protected)))
-    removals, result = with_details(listing, eligible, result)
-    return with_forecast(listing, removals, options.disposal, result, interaction)
+    eligible, protected = unprotected(shown, by_age=not by_name, named=by_name, force=options.force)
+    if by_name and protected:
+        _refuse_protected(protected)
+    return with_forecast(listing, *with_details(listing, eligible, protected), options.disposal, interaction)
 
 
-def protection_notices(protected: Iterable[tuple[Environment, Sequence[Protection]]]) -> list[Notice]:
-    """Return a notice for each environment that stays, and why."""
-    return [
-        Notice("protected", f"{environment.path} stays: {why_protected(found)}.", environment.path)
-        for environment, found in protected
-    ]
+_Protected = Sequence[tuple[Environment, Sequence[Protection]]]
+
+
+def unprotected(
+    chosen: Iterable[Environment], *, by_age: bool, named: bool, force: bool
+) -> tuple[list[Environment], _Protected]:
+    """Return the environments that may be removed, and the others with what protects them.
+
+    by_age: they were chosen by age. named: the user has named them.
+    """
+    eligible, protected = [], []
+    for environment in chosen:
+        found = protections(environment, by_age=by_age, named=named)
+        if holding := tuple(protection for protection in found if not force or protection.kind in ABSOLUTE):
+            protected.append((environment, holding))
+        else:
+            eligible.append(environment)
+    return eligible, protected
+
+
+def _why(found: Iterable[Protection]) -> str:
+    return "; ".join(protection.detail for protection in found)
+
+
+def _refuse_protected(protected: _Protected) -> None:
+    """Raise `ProtectedEnvironmentError`, because protected environments were named."""
+    reasons = " ".join(f"{environment.path}: {_why(found)}." for environment, found in protected)
+    kinds = {protection.kind for _, found in protected for protection in found}
+    hint = "Leave it out." if kinds & set(ABSOLUTE) else "To remove it all the same, add --force."
+    if not kinds & set(ABSOLUTE) and ProtectionKind.OWN_FILES in kinds:
+        hint += " The files it names as yours are kept then, and `conda prune restore` restores them."
+    raise ProtectedEnvironmentError(
+        f"Some of the named environments are protected. {reasons}",
+        hint=f"{hint} Nothing was removed.",
+        path=protected[0][0].path,
+    )
 
 
 def with_details(
-    listing: Listing, eligible: Iterable[Environment], result: EnvsResult
+    listing: Listing, eligible: Iterable[Environment], protected: _Protected
 ) -> tuple[tuple[PlannedRemoval, ...], EnvsResult]:
-    """Return what the removal of each environment needs; one that can't be removed is reported and stops no other."""
+    """Return what the removal of each environment needs, and the result with notices on those that are kept.
+
+    An environment that can't be removed is reported and stops no other.
+    """
+    result = listing.result
     removals: list[PlannedRemoval] = []
-    notices: list[Notice] = []
+    notices = [
+        Notice("protected", f"Kept {environment.path}: {_why(found)}.", environment.path)
+        for environment, found in protected
+    ]
+    failed = result.failed
     for environment in eligible:
         try:
             place = place_of(environment.path)
             if not place.writable:
                 raise PermissionError(EACCES, f"you don't have permission to change {place.path}")
-            removals.append(planned_removals(environment, listing.scan, result.now))
+            removals.append(_planned(environment, listing.scan, result.now))
         except OSError as error:
+            failed = True
             message = f"Kept {environment.path}: {error.strerror or error}."
             notices.append(Notice("removal", message, environment.path))
-    failed = result.failed or bool(notices)
     return tuple(removals), replace(result, failed=failed, notices=(*result.notices, *notices))
+
+
+def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval:
+    """Return an environment with all that its removal needs. Raises `OSError` if it is missing."""
+    path, root, usage = environment.path, environment.root, environment.usage
+    # The remains of a half-removed one are not enough to rebuild it.
+    half = root.state is RootState.HALF_REMOVED
+    exported = Export(root, {}, (), (), ()) if half else export_as_owner(root)
+    last = last_evidence(environment, now)
+    losses = _losses(environment, exported, scan)
+    # A deletion frees so much less.
+    ledger = Ledger()
+    kept = sum(ledger.remove(measure(join(path, *name.split("/")))) for name in losses.kept)
+    removal = EnvironmentRemoval(
+        place=place_of(path),
+        name=basename(path),
+        identity=identity(os.lstat(path)),
+        signature=root.signature,
+        exports=exported.files,
+        details={
+            "prefix": path,
+            "registered": environment.registered,
+            "packages": len(root.packages),
+            "python": environment.python,
+            LOST: losses.files,
+            OWN_FILES: list(losses.kept),
+            OWN_BYTES: kept,
+        },
+        own=usage.account.own,
+        apparent=usage.account.apparent,
+        files=usage.account.files,
+        last_used=last.time if last else None,
+        reasons=((last.kind.value, last.detail),) if last else (),
+    )
+    return PlannedRemoval(environment, removal, losses, kept)
+
+
+def _losses(environment: Environment, exported: Export, scan: Scan) -> Losses:
+    kept = environment.own_files.kept if environment.own_files else ()
+    found = contents(environment.root, scan, frozenset(kept))
+    others = [tree for owner, tree in found.owners.items() if owner.kind is OwnerKind.OTHER]
+    packages = [
+        (f"{package.name} {package.version}".strip(), package.why or "", package.size)
+        for package in exported.python
+        if package.requirement is None
+    ]
+    packages += [(dist, "no URL is known to download it from", 0) for dist in exported.sourceless]
+    packages += [(dist, "its record can't be read", 0) for dist in exported.unreadable]
+    if environment.root.state is RootState.HALF_REMOVED:
+        why = "its records are missing; add --backup to keep its files"
+        packages.append((basename(environment.path), why, environment.usage.account.own))
+    files, size = sum(tree.files for tree in others), occupied(others, scan.inodes)
+    return Losses(tuple(packages), files, size, found.strangers, kept)
 
 
 def with_forecast(
     listing: Listing,
     removals: tuple[PlannedRemoval, ...],
-    disposal: Disposal,
     result: EnvsResult,
+    disposal: Disposal,
     interaction: Interaction,
 ) -> PreparedRemoval:
     """Return a removal with what it would free, in the environments and in the caches."""
-    paths = frozenset(realpath(item.environment.path) for item in removals)
-    then = listing.plan.reclaimable
+    paths = frozenset(realpath(removal.environment.path) for removal in removals)
+    scan, now = listing.scan, listing.plan.reclaimable
+    then = now
     if removals and disposal is Disposal.DELETE:
-        reporter = interaction.reporter
-        inventory, survey, scan = listing.inventory, listing.survey, listing.scan
+        inventory, survey, reporter = listing.inventory, listing.survey, interaction.reporter
         then = plan_without(paths, inventory, survey, scan, listing.options, reporter).reclaimable
-    trees = [tree for root, tree in listing.scan.environments if realpath(root.path) in paths]
+    trees = [tree for root, tree in scan.environments if realpath(root.path) in paths]
     result = replace(
         result,
-        remove=tuple((item.environment, item.losses) for item in removals),
+        remove=tuple((removal.environment, removal.losses) for removal in removals),
         disposal=disposal,
-        released=released(trees, listing.scan.inodes) - sum(item.kept for item in removals),
-        reclaimable=listing.plan.reclaimable,
+        released=released(trees, scan.inodes) - sum(removal.kept for removal in removals),
+        reclaimable=now,
         reclaimable_then=then,
     )
     return PreparedRemoval(listing, removals, disposal, result)
@@ -110,48 +227,49 @@ def with_forecast(
 def check_may_run(prepared: PreparedRemoval, interaction: Interaction) -> None:
     """Refuse while another conda installs: it may be into one of these environments. Raises `RunningError`."""
     options = prepared.listing.options
-    ignored = options.ignore_running and interaction.output.yes
-    if not (options.force or ignored):
+    if not (options.force or (options.ignore_running and interaction.output.yes)):
         refuse_running(prepared.listing.inventory.caches)
 
 
 def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> EnvsResult:
-    """Remove the environments and return the result with what became of them.
+    """Remove the environments and return the result with their outcomes.
 
     Raises `StateError` or `LockTimeoutError` before any of them is changed.
     """
-    options, settings = prepared.listing.options, prepared.listing.settings
+    options, settings, result = prepared.listing.options, prepared.listing.settings, prepared.result
     started = time.time()
     run = Run(new_run_id(started), started, prepared.disposal)
-    files = sum(item.removal.files for item in prepared.removals)
-    tools = EnvironmentPorts(
-        objection=(lambda path: None) if options.force else objection,
+    removals = [planned.removal for planned in prepared.removals]
+
+    def objection(path: str) -> str | None:
+        """Return why an environment must not be removed at this very moment."""
+        processes = () if options.force else running((path,)).get(path)
+        return f"process {processes[0].pid} runs from it now ({processes[0].command})" if processes else None
+
+    ports = EnvironmentPorts(
+        objection=objection,
         removal_hooks=removal_hooks_as_owner,
         unregister=lambda path: unregister(settings.registries, path),
         note=lambda place: note_place(settings, place, run),
         measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
-        progress=interaction.reporter.counter("Removing files", files),
+        progress=interaction.reporter.counter("Removing files", sum(removal.files for removal in removals)),
         patience=interaction.patience(options.lock_timeout),
     )
     try:
-        removed = remove_environments_as_owners([item.removal for item in prepared.removals], run, tools)
+        removed = remove_environments_as_owners(removals, run, ports)
     finally:
         forget_places(settings)
     interaction.reporter.clear()
-    result = prepared.result
+    notices = tuple(
+        Notice("removal", f"{outcome.path}: {outcome.warning}.", outcome.path)
+        for outcome in removed.outcomes
+        if outcome.warning is not None
+    )
     return replace(
         result,
         run=run,
         outcomes=removed.outcomes,
         failed=result.failed or removed.failed,
         interrupted=removed.interrupted,
-        notices=(*result.notices, *_warnings(removed.outcomes)),
+        notices=(*result.notices, *notices),
     )
-
-
-def _warnings(outcomes: Sequence[RemovedEnvironment]) -> list[Notice]:
-    return [
-        Notice("removal", f"{outcome.path}: {outcome.warning}.", outcome.path)
-        for outcome in outcomes
-        if outcome.warning is not None
-    ]

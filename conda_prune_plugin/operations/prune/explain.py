@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ... import failures
@@ -13,7 +13,6 @@ from ...core.rules.planner import with_links
 from ...discovery.links.link_types import LinkLocation, count_links, find_links, measure_entries, measure_links
 from ...discovery.packages.match_spec import matching
 from ...discovery.packages.package_identity import Names
-from ...discovery.system.worker import WorkerPool
 from ...errors import NoSuchPackageError
 from ...presentation.terminal.progress import Reporter
 from ..options import WhyOptions
@@ -23,10 +22,10 @@ from .planning import discover_and_plan
 
 @dataclass(frozen=True, slots=True)
 class Explanations:
-    """What a plan says of the entries that were asked for.
+    """The decisions on the chosen entries.
 
-    locations: what holds hard links of an entry, if that was looked for. alone: what each root alone keeps, if that was
-    asked for. complete: each specification matches something.
+    locations: hard links of an entry elsewhere, with ``--find``. alone: what only one root keeps, with ``--all``.
+    complete: each specification matches an entry.
     """
 
     found: tuple[Explanation, ...]
@@ -37,23 +36,34 @@ class Explanations:
 
 
 def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
-    """Discover, plan, and return what the plan says. Raises `PruneError`."""
+    """Discover, plan, and explain the decisions. Raises `PruneError`."""
     plan, remarks = discover_and_plan(options, reporter)
-    # With the leftovers, which bear their own names.
+    # With the leftovers, which have names of their own.
     inventory = decided_on(plan)
     notices = (*inventory.notices, *remarks)
     entries, unmatched = _matching(options.specs, inventory)
     locations: dict[Entry, tuple[LinkLocation, ...]] = {}
     if options.find is not None:
-        linked = _linked(explanations(plan).values(), entries if options.specs else None)
-        locations = _find(options.find, linked, inventory, reporter)
+        linked = tuple(
+            explanation.entry
+            for explanation in explanations(plan).values()
+            if any(reason.kind is ReasonKind.LINKED for reason in explanation.reasons)
+            and (not options.specs or explanation.entry in entries)
+        )
+        skip = frozenset(cache.real_path for cache in inventory.caches)
+        progress = reporter.phase(f"Looking for links below {options.find}")
+        located = find_links(options.find, measure_entries(inventory.caches, linked), skip, progress)
+        locations = {entry: located.get(entry, ()) for entry in linked}
         entries = (*entries, *(entry for entry in linked if entry not in entries))
     asked = frozenset(entries)
     kept = [decision for decision in plan.keep if decision.entry in asked]
     going = [decision for decision in plan.remove if decision.entry in asked]
     reporter.phase("Looking how environments link")
     links = measure_links(inventory, (*kept, *going))
-    notices += damaged_in_use(_only(inventory, asked), reporter, WorkerPool(at_once=False))
+    caches = tuple(
+        replace(cache, entries=tuple(entry for entry in cache.entries if entry in asked)) for cache in inventory.caches
+    )
+    notices += damaged_in_use(replace(inventory, caches=caches), reporter)
     measured = explanations(with_links(plan, links))
     alone = _alone(inventory, reporter) if options.every else None
     reporter.clear()
@@ -62,7 +72,7 @@ def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
 
 
 def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, ...], tuple[Notice, ...]]:
-    """Return the entries that match, in the order of the caches, and what to say of each SPEC that matches nothing.
+    """Return the entries that match, in the order of the caches, with a notice on each SPEC that matches nothing.
 
     Raises `NoSuchPackageError` if none does.
     """
@@ -71,7 +81,7 @@ def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, 
     if specs and not any(found.values()):
         raise NoSuchPackageError(
             f"No package in the caches matches {', '.join(specs)}.",
-            hint="Looked through: " + (", ".join(cache.path for cache in inventory.caches) or "no cache at all") + ".",
+            hint="Looked through: " + (", ".join(cache.path for cache in inventory.caches) or "no cache") + ".",
         )
     notices = tuple(
         Notice("no-match", f"No package in the caches matches {spec}.", "") for spec in specs if not found[spec]
@@ -80,40 +90,11 @@ def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, 
     return tuple(entry for cache in inventory.caches for entry in cache.entries if entry in every), notices
 
 
-def _only(inventory: Inventory, entries: Collection[Entry]) -> Inventory:
-    """Return an inventory with no other entries than these."""
-    return replace(
-        inventory,
-        caches=tuple(
-            replace(cache, entries=tuple(entry for entry in cache.entries if entry in entries))
-            for cache in inventory.caches
-        ),
-    )
-
-
-def _linked(decided: Iterable[Explanation], among: Sequence[Entry] | None) -> tuple[Entry, ...]:
-    """Return the entries with links that nothing explains."""
-    return tuple(
-        item.entry
-        for item in decided
-        if any(reason.kind is ReasonKind.LINKED for reason in item.reasons) and (among is None or item.entry in among)
-    )
-
-
-def _find(
-    directory: str, entries: Sequence[Entry], inventory: Inventory, reporter: Reporter
-) -> dict[Entry, tuple[LinkLocation, ...]]:
-    skip = frozenset(cache.real_path for cache in inventory.caches)
-    progress = reporter.phase(f"Looking for links below {directory}")
-    found = find_links(directory, measure_entries(inventory.caches, entries), skip, progress)
-    return {entry: found.get(entry, ()) for entry in entries}
-
-
 def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
     named = named_by_one(inventory)
     progress = reporter.phase("Measuring what roots keep", len(named))
     environments = {root: failures.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
-    # What lies inside of an environment, but is a cache or another environment, does not go with it.
+    # A cache or another environment inside an environment is not removed with it.
     skip = frozenset((*environments.values(), *(cache.real_path for cache in inventory.caches)))
     measurements, links = {}, {}
     for done, (root, entries) in enumerate(named.items()):

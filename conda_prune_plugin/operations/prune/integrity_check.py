@@ -3,89 +3,86 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import replace
-from itertools import chain
 
-from ...core.model import Entry, Inventory, Part, PartKind, ReasonKind, Verdict
+from ... import failures
+from ...core.model import Entry, Inventory, PartKind, ReasonKind, Verdict
 from ...core.notices import DAMAGED, Notice
-from ...core.plan import Keep, Plan
-from ...core.rules.leftover_policy import Leftover
+from ...core.plan import Plan
 from ...core.rules.reachability import references
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
-from ...discovery.packages.inspection import Memory, QuickCheck
-from ...discovery.system.worker import WorkerPool
+from ...discovery.packages.inspection import Memory
+from ...discovery.packages.integrity import directory_damage
 from ...presentation.terminal.progress import Reporter
 
-#: How many packages one of two processes looks at before it asks for more.
-_AT_A_TIME = 16
+#: Reasons to keep a package that prevent its repair too.
+_OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
 
 
 def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, ...]:
-    """Return a warning for each damaged package that stays as it is because environments are linked to it.
+    """Return a warning for each damaged package that is kept because environments are linked to it.
 
-    verified: hashes were compared, so the same is needed to find the damage again.
+    verified: hashes were compared, so a repair has to compare them too.
     """
-    mended = {item.removal.entry for item in plan.repair}
+    repaired = {repair.removal.entry for repair in plan.repair}
     archives = _with_archive(plan.inventory)
-    return tuple(
-        _notice(keep.entry, keep.reasons[-1].detail, archives, _obstacle(keep), verified=verified)
-        for keep in plan.keep
-        if keep.verdict is Verdict.LEFTOVER and _in_use(keep) and keep.entry not in mended
-    )
+    notices = []
+    for keep in plan.keep:
+        kinds = {reason.kind for reason in keep.reasons}
+        is_package = keep.entry.parts[0].kind is PartKind.EXTRACTED
+        in_use = keep.verdict is Verdict.LEFTOVER and is_package and ReasonKind.ENVIRONMENT in kinds
+        if in_use and keep.entry not in repaired:
+            obstacle = next((reason.detail for reason in keep.reasons if reason.kind in _OBSTACLES), None)
+            notices.append(_notice(keep.entry, keep.reasons[-1].detail, archives, obstacle, verified=verified))
+    return tuple(notices)
 
 
-def _obstacle(keep: Keep) -> str | None:
-    """Return what stands in the way of a repair, too."""
-    obstacles = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
-    return next((reason.detail for reason in keep.reasons if reason.kind in obstacles), None)
+def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:
+    """Check the packages in use, by names and sizes, and return a warning for each damaged one.
 
-
-def _in_use(keep: Keep) -> bool:
-    is_package = keep.entry.parts[0].kind is PartKind.EXTRACTED
-    return is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in keep.reasons)
-
-
-def damaged_in_use(inventory: Inventory, reporter: Reporter, workers: WorkerPool) -> tuple[Notice, ...]:
-    """Look at the packages in use, by names and sizes, and return a warning for each that is damaged.
-
-    A plan that was made without a look at them removes none of them: nothing goes that was not shown in a dry run.
+    They are not removed, because the plan was made without this check and a dry run would not have shown them.
     """
     referenced = references(inventory.roots)
     used = [(cache, entry) for cache in inventory.caches for entry in cache.entries if entry.dist in referenced]
-    trees = [(os.path.join(cache.real_path, part.name), entry) for cache, entry in used for part in _trees(entry)]
+    trees = [
+        (os.path.join(cache.real_path, part.name), entry)
+        for cache, entry in used
+        for part in entry.parts
+        if part.kind is PartKind.EXTRACTED and not part.is_link
+    ]
     progress = reporter.counter("Checking packages in use", len(trees))
-    paths = [path for path, _ in trees]
-    chunks = [paths[first : first + _AT_A_TIME] for first in range(0, len(paths), _AT_A_TIME)]
-    workers.begin(QuickCheck(progress), chunks)
-    odd = chain.from_iterable(workers.finish())
-    doubted = {entry for entry, is_odd in zip((entry for _, entry in trees), odd) if is_odd}
+    doubted = set()
+    for path, entry in trees:
+        if _needs_inspection(path):
+            doubted.add(entry)
+        progress(1)
     suspects = tuple(
         replace(cache, entries=tuple(filter(doubted.__contains__, cache.entries))) for cache in inventory.caches
     )
     closer = replace(inventory, caches=suspects, unsearched=frozenset())
-    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None, workers)
+    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None)
     reporter.clear()
     archives = _with_archive(found.inventory)
-    return tuple(_notice(item.entry, item.detail, archives) for item in _packages(found.leftovers))
+    return tuple(_notice(item.entry, item.detail, archives) for item in found.leftovers if item.holds_files)
 
 
-def _trees(entry: Entry) -> Iterator[Part]:
-    return (part for part in entry.parts if part.kind is PartKind.EXTRACTED and not part.is_link)
+def _needs_inspection(directory: str) -> bool:
+    try:
+        return directory_damage(directory) is not None
+    except OSError as error:
+        failures.note(error)
+        return True
 
 
 def _with_archive(inventory: Inventory) -> frozenset[tuple[str, str]]:
-    """Return cache and dist of all that has an archive that is not known to be damaged."""
+    """Return cache and dist of all entries with an archive that is not known to be damaged."""
     return frozenset(
         (entry.cache, entry.dist)
         for cache in inventory.caches
         for entry in cache.entries
         if any(part.kind is PartKind.ARCHIVE and not part.is_link for part in entry.parts)
     )
-
-
-def _packages(leftovers: Iterable[Leftover]) -> Iterable[Leftover]:
-    return (item for item in leftovers if item.holds_files)
 
 
 def _notice(

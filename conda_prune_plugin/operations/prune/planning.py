@@ -23,7 +23,6 @@ from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
 from ...discovery.system.measure import Measure
-from ...discovery.system.worker import WorkerPool
 from ...discovery.usage.survey import Scan, Survey
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
@@ -42,11 +41,10 @@ def make_prune_plan(
     reporter: Reporter,
     now: float,
     measured: Measure | None = None,
-    workers: WorkerPool | None = None,
 ) -> tuple[Plan, tuple[Notice, ...]]:
     """Return the plan for the caches at the time `now`, and what the user should know about it.
 
-    measured: returns what was measured already. workers: make it faster.
+    measured: returns what was measured already.
     """
     scope = Scope(
         targets=options.targets,
@@ -58,7 +56,7 @@ def make_prune_plan(
         # Only if it matters: every file of the caches is looked at.
         measure_caches=options.max_size is not None,
     )
-    findings = examine(inventory, scope, reporter, now, measured, workers)
+    findings = examine(inventory, scope, reporter, now, measured)
     policy = Policy(
         kinds=kinds(options.targets),
         min_age=options.min_age,
@@ -67,9 +65,6 @@ def make_prune_plan(
         keep_newest=options.keep_newest,
         version_key=version_key,
         include_irreplaceable=options.include_irreplaceable,
-        unlinked=findings.unlinked,
-        redundant=findings.redundant,
-        tarballs=findings.tarballs,
         budget=_budget(options, findings),
         leftovers=Target.REPAIR not in options.targets,
     )

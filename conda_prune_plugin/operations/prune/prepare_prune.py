@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ... import failures
@@ -14,12 +13,11 @@ from ...core.notices import SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.rules.planner import with_links
 from ...core.run import Check, Run, Shrinkage
-from ...discovery.clients.conda import Settings
-from ...discovery.inventory import Beginning, Discovery, begin, discover
+from ...discovery.clients.conda import Settings, conda_settings
+from ...discovery.inventory import Discovery, discover
 from ...discovery.packages.cache_listing import held
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import can_look
-from ...discovery.system.worker import WorkerPool
 from ...errors import exit_code
 from ..interaction import Interaction, Output
 from ..options import PruneOptions
@@ -107,46 +105,33 @@ def output_of(options: PruneOptions, output: Output) -> Output:
     )
 
 
-def prepare(
-    options: PruneOptions,
-    interaction: Interaction,
-    beginning: Beginning | None = None,
-    meanwhile: Callable[[], object] | None = None,
-) -> PreparedPrune:
-    """Discover and plan. Raises `PruneError`.
-
-    beginning: the discovery, if it was started already. meanwhile: called while a worker is busy.
-    """
+def prepare(options: PruneOptions, interaction: Interaction) -> PreparedPrune:
+    """Discover and plan. Raises `PruneError`."""
     interaction = replace(interaction, output=output_of(options, interaction.output))
     reporter = interaction.reporter
-    beginning = beginning or begin(WorkerPool(at_once=False))
-    # The worker ends here, before any question.
-    with beginning.reader.workers as workers:
-        discovery, recovered, complete = _discover(options, interaction, beginning)
-        inventory = discovery.inventory
-        refuse_destination(options.destination, inventory.caches)
-        if meanwhile is not None:
-            workers.meanwhile(meanwhile)
-        plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), workers=workers)
-        if interaction.output.verbosity:
-            from ...discovery.links.link_types import measure_links
+    discovery, recovered, complete = _discover(options, interaction)
+    inventory = discovery.inventory
+    refuse_destination(options.destination, inventory.caches)
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time())
+    if interaction.output.verbosity:
+        from ...discovery.links.link_types import measure_links
 
-            reporter.phase("Looking how environments link")
-            plan = with_links(plan, measure_links(inventory, (*plan.keep, *plan.remove)))
-            reporter.clear()
-        shrinkage = None
-        if options.preset is not None:
-            shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
-        stops = bool(plan.remove) and not options.ignore_unreadable
-        found = tuple(
-            replace(notice, message=f"{notice.message} Nothing is removed without --ignore-unreadable.")
-            if stops and notice.kind == SOFT_LINKS_POSSIBLE
-            else notice
-            for notice in plan.inventory.notices
-        )
-        notices = (*recovered, *found, *remarks)
-        prepared = PreparedPrune(options, interaction, plan, discovery.watch, notices, shrinkage, failed=not complete)
-        prepared = replace(prepared, notices=(*notices, *_warnings(prepared, workers)))
+        reporter.phase("Looking how environments link")
+        plan = with_links(plan, measure_links(inventory, (*plan.keep, *plan.remove)))
+        reporter.clear()
+    shrinkage = None
+    if options.preset is not None:
+        shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
+    stops = bool(plan.remove) and not options.ignore_unreadable
+    found = tuple(
+        replace(notice, message=f"{notice.message} Nothing is removed without --ignore-unreadable.")
+        if stops and notice.kind == SOFT_LINKS_POSSIBLE
+        else notice
+        for notice in plan.inventory.notices
+    )
+    notices = (*recovered, *found, *remarks)
+    prepared = PreparedPrune(options, interaction, plan, discovery.watch, notices, shrinkage, failed=not complete)
+    prepared = replace(prepared, notices=(*notices, *_warnings(prepared)))
     if options.ignore_unreadable:
         failures.accept(notice.path for notice in prepared.notices if notice.hides_roots)
     return prepared
@@ -170,16 +155,14 @@ def measure_caches(plan: Plan, interaction: Interaction) -> int:
     return size
 
 
-def _discover(
-    options: PruneOptions, interaction: Interaction, beginning: Beginning
-) -> tuple[Discovery, tuple[Notice, ...], bool]:
+def _discover(options: PruneOptions, interaction: Interaction) -> tuple[Discovery, tuple[Notice, ...], bool]:
     """Discover, and once more if an earlier run was unfinished and could be finished.
 
     Also return notices on that run, and whether all of it could be finished.
     """
     words = "Looking for environments"
-    discovery = discover(options.request, interaction.reporter.phase(words), beginning)
-    settings = beginning.settings
+    settings = conda_settings()
+    discovery = discover(options.request, interaction.reporter.phase(words), settings)
     state = places_with_state(options, settings, discovery.inventory)
     if not state:
         return discovery, (), True
@@ -210,12 +193,12 @@ def places_with_state(options: PruneOptions, settings: Settings, inventory: Inve
     return inventory.caches if options.pkgs_dirs else inventory.caches + places(settings, inventory.caches)
 
 
-def _warnings(prepared: PreparedPrune, workers: WorkerPool) -> tuple[Notice, ...]:
+def _warnings(prepared: PreparedPrune) -> tuple[Notice, ...]:
     """Return what the user should know before the plan is carried out."""
     plan, dry_run = prepared.plan, prepared.output.dry_run
     notices: tuple[Notice, ...] = ()
     if plan.changes and (dry_run or prepared.ignore_running or not can_look()):
         notices += running_notices(plan.inventory.caches)
     if plan.remove and not dry_run and not prepared.options.search.everything:
-        notices += damaged_in_use(plan.inventory, prepared.interaction.reporter, workers)
+        notices += damaged_in_use(plan.inventory, prepared.interaction.reporter)
     return notices

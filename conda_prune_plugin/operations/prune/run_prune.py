@@ -9,7 +9,6 @@ from ...core.notices import Notice
 from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal, Run
 from ...discovery.system.measure import measure
-from ...discovery.system.worker import WorkerPool
 from ...errors import PruneError
 from ...execution.ports import Ports
 from ...execution.state.stored_runs import has_left
@@ -21,9 +20,6 @@ from ..runs.run_store import interrupted_notice, new_run_id, stopped_notice
 from .prepare_prune import PreparedPrune, PruneResult, measure_caches
 
 _UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't restore what was removed there."
-
-#: The number of environments from which on a second process saves more time than its start takes.
-_MANY = 8
 
 
 def carry_out(prepared: PreparedPrune) -> PruneResult:
@@ -63,22 +59,20 @@ def _apply(prepared: PreparedPrune, run: Run) -> Execution:
     plan, watch, reporter = prepared.plan, prepared.watch, prepared.interaction.reporter
     repairing = _new_run(prepared)
     removing = reporter.counter("Removing files", plan.files)
-    # The worker starts while packages are moved, and shares the walk through all environments that comes after.
-    with WorkerPool(at_once=bool(plan.remove) and len(plan.inventory.roots) >= _MANY) as workers:
 
-        def soft_links() -> SoftLinks:
-            found = watch.soft_links(reporter.phase("Looking for soft links"), workers)
-            reporter.clear()
-            return found
+    def soft_links() -> SoftLinks:
+        found = watch.soft_links(reporter.phase("Looking for soft links"))
+        reporter.clear()
+        return found
 
-        ports = Ports(
-            references=watch.references,
-            soft_links=soft_links,
-            measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
-            progress=removing,
-            patience=prepared.interaction.patience(prepared.options.lock_timeout),
-        )
-        execution = execute_as_owners(plan, run, ports) if plan.remove else Execution(())
+    ports = Ports(
+        references=watch.references,
+        soft_links=soft_links,
+        measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
+        progress=removing,
+        patience=prepared.interaction.patience(prepared.options.lock_timeout),
+    )
+    execution = execute_as_owners(plan, run, ports) if plan.remove else Execution(())
     if plan.repair and not execution.interrupted:
         # A damaged copy is never worth a backup.
         own = replace(repairing, disposal=Disposal.DELETE, destination=None)

@@ -57,16 +57,11 @@ def prepare_purge(options: PurgeOptions, interaction: Interaction) -> PreparedPu
 
     Raises `NoSuchRunError`, `StateError` or `LockTimeoutError`.
     """
-    output, complete = interaction.output, True
-    if output.yes and not output.dry_run:
-        progress = interaction.reporter.counter("Finishing an earlier run")
-        patience = interaction.patience(options.lock_timeout)
-        stock, complete = finished_stock(options.pkgs_dirs, patience, progress)
-        interaction.reporter.clear()
+    agreed = interaction.output.yes and not interaction.output.dry_run
+    stock, complete = finished_stock(options, interaction, finish=agreed)
+    if agreed:
         # A purge that was interrupted may have left only these.
         forget_places(conda_settings())
-    else:
-        stock = take_stock(options.pkgs_dirs)
     chosen = tuple(_chosen(stock, options.runs, options.older_than, time.time()))
     result = PurgeResult(tuple(map(summary, chosen)), notices=stock.notices, failed=not complete)
     return PreparedPurge(options, chosen, result)

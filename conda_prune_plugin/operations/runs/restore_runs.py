@@ -14,10 +14,10 @@ from ...core.plan import Outcome
 from ...core.run import Disposal, RunSummary
 from ...discovery.clients.conda import conda_settings
 from ...errors import NoSuchRunError
-from ...execution.restore_backups import Restored, require_own, restore
+from ...execution.restore_backups import Restored, restore
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
-from ...execution.state.stored_runs import StoredRun, require_unchanged_run
+from ...execution.state.stored_runs import StoredRun, require_own, require_unchanged_run
 from ..conda_hooks import register
 from ..env_registration import is_registered, unregister
 from ..interaction import Interaction
@@ -25,7 +25,7 @@ from ..options import RestoreOptions
 from ..run_as_owner import Voices, runs_locked
 from .rebuild_env import outcome, rebuild
 from .refetch import fetch
-from .run_store import finished_stock, interrupted_notice, matching, named_run, summary, take_stock
+from .run_store import finished_stock, interrupted_notice, matching, named_run, summary
 from .state_dirs import forget_places
 
 
@@ -51,13 +51,8 @@ def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreRes
     Raises `NoSuchRunError`, `StateError` or `LockTimeoutError`; `ValueError` for a wrong specification.
     """
     assert options.run is not None  # noqa: S101  # Without one they are listed.
-    wanted, complete = matching(options.only), True
-    if interaction.output.dry_run:
-        stock = take_stock(options.pkgs_dirs)
-    else:
-        progress = interaction.reporter.counter("Finishing an earlier run")
-        patience = interaction.patience(options.lock_timeout)
-        stock, complete = finished_stock(options.pkgs_dirs, patience, progress)
+    wanted = matching(options.only)
+    stock, complete = finished_stock(options, interaction, finish=not interaction.output.dry_run)
     named = named_run(stock, options.run)
     # In one cache the run may be whole, and in another not understood.
     runs = tuple(stored for stored in named if any(map(wanted, stored.entries)))

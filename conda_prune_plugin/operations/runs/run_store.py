@@ -18,12 +18,12 @@ from ...discovery.clients.conda import conda_settings
 from ...discovery.envs.export import EXPLICIT
 from ...discovery.packages.cache_listing import find_caches
 from ...errors import NoSuchRunError, PruneError, reason
-from ...execution.locks.run_lock import Patience
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.saved_exports import EXPORTS
 from ...execution.state.saved_own_files import count_own_files
 from ...execution.state.stored_runs import StoredRun, stored_runs
-from ..options import RestoreOptions
+from ..interaction import Interaction
+from ..options import PurgeOptions, RestoreOptions
 from .state_dirs import places
 from .unfinished_runs import cut_off_notice, finish_runs
 
@@ -83,13 +83,19 @@ def take_stock(pkgs_dirs: Iterable[str]) -> Stock:
     return Stock(caches, tuple(tuple(runs[name]) for name in sorted(runs)), (*notices, *unfinished, *unlisted))
 
 
-def finished_stock(pkgs_dirs: Iterable[str], patience: Patience, progress: Callable[[int], None]) -> tuple[Stock, bool]:
-    """Complete interrupted runs, then take stock; also return whether all of them could be completed."""
-    stock = take_stock(pkgs_dirs)
-    finished = finish_runs(conda_settings(), stock.caches, patience, progress)
+def finished_stock(
+    options: RestoreOptions | PurgeOptions, interaction: Interaction, *, finish: bool
+) -> tuple[Stock, bool]:
+    """Take stock; with `finish` complete interrupted runs before. Also return whether all of them could be."""
+    stock = take_stock(options.pkgs_dirs)
+    if not finish:
+        return stock, True
+    progress = interaction.reporter.counter("Finishing an earlier run")
+    finished = finish_runs(conda_settings(), stock.caches, interaction.patience(options.lock_timeout), progress)
+    interaction.reporter.clear()
     if not finished.notices:
         return stock, True
-    stock = take_stock(pkgs_dirs)
+    stock = take_stock(options.pkgs_dirs)
     left_alone = {notice.path for notice in finished.notices}
     notices = tuple(notice for notice in stock.notices if notice.path not in left_alone)
     return Stock(stock.caches, stock.runs, (*finished.notices, *notices)), finished.complete

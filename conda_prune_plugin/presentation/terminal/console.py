@@ -1,7 +1,8 @@
-"""A console on a stream, without markup or guesses."""
+"""A console on a stream without markup or guesses, and lines of it: commands, problems, lists with a limit."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -12,6 +13,11 @@ from .printable import printable
 #: Wide enough for every line when nobody looks at a terminal: ``grep`` wants a row to be one line.
 _UNBOUNDED = 10_000
 
+_STYLES = {"warning": "yellow", "skipped": "yellow", "failed": "red"}
+
+#: How to see the rest of a list.
+SHOWS_ALL = "-v shows all"
+
 
 def console(stream: TextIO) -> Console:
     """Return a console that never guesses: no markup, no highlighting, no wrapping outside of a terminal."""
@@ -21,6 +27,38 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
+def print_line(out: Console, text: str, style: str = "") -> None:
+    """Print a line with control characters escaped; what is too long is continued on the next one."""
+    out.print(Text(printable(text), style=style, overflow="fold"))
+
+
 def print_command(out: Console, command: str) -> None:
     """Print a command on a line of its own, which is not broken, so that it can be copied whole."""
-    out.print(Text(f"    {printable(command)}"), soft_wrap=True)
+    print_unbroken(out, f"    {command}")
+
+
+def print_unbroken(out: Console, text: str) -> None:
+    """Print a line that may hold a command or a path to copy: it is not broken."""
+    out.print(Text(printable(text)), soft_wrap=True)
+
+
+def print_problem(err: Console, word: str, text: str) -> None:
+    """Print a warning, or what was skipped or failed, behind that word."""
+    err.print(Text.assemble((word, _STYLES[word]), printable(f": {text}")))
+
+
+def and_more(count: int, size: str = "", *, hint: str = SHOWS_ALL) -> str:
+    """Return the line that stands for the rest of a list, with its size: ``and 12 more (-v shows all)``."""
+    return f"and {count:,} more{size}{f' ({hint})' if hint else ''}"
+
+
+def print_rest(out: Console, count: int, size: str = "") -> None:
+    """Print how much of a list is not shown, if anything."""
+    if count > 0:
+        print_line(out, f"  {and_more(count, size)}", style="dim")
+
+
+def listed(names: Sequence[str], limit: int = 3, *, hint: str = "") -> str:
+    """Return the first names of a list and how many more there are: ``a, b, c and 2 more``."""
+    rest = f" {and_more(len(names) - limit, hint=hint)}" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
+
+from .console import print_line
+from .printable import printable
 
 _GAP = 2
 
@@ -35,70 +38,48 @@ def show_table(
     rows: Sequence[Row],
     *,
     drop: Sequence[str] = (),
+    left: Collection[str] = (),
     tail: Tail | None = None,
 ) -> None:
-    """Print a table with right-aligned columns that fits: headings in `drop` go first, in this order, where it doesn't.
+    """Print a table that fits: headings in `drop` go first, in this order, where it doesn't.
 
-    A name too long to stand beside its numbers has a line of its own above them. `tail` fills the room that is left.
+    Columns are aligned on the right, but for the names and those in `left`. A name too long to stand beside its numbers
+    has a line of its own above them. `tail` fills the room that is left.
     """
+    names = [printable(row.name) for row in rows]
+    widths = [max(map(_width, column)) for column in zip(headings, *(row.cells for row in rows))]
+    longest = max(map(_width, (first, *names)))
     kept = list(range(len(headings)))
-    widths = [max(map(cell_len, column)) for column in zip(headings, *(row.cells for row in rows))]
-    longest = max(cell_len(first), *(cell_len(row.name) for row in rows))
     order = [headings.index(heading) for heading in drop if heading in headings]
     # Without all of them there would be no table.
     order += [index for index in reversed(range(1, len(headings))) if index not in order]
     for index in order:
-        if min(longest, _NAMES) + _taken(widths, kept) > out.width:
+        if min(longest, _NAMES) + sum(widths[number] + _GAP for number in kept) > out.width:
             kept.remove(index)
-    right = _taken(widths, kept)
-    names = min(longest, max(out.width - right, 0))
-    room = out.width - names - right - 1
-    out.print(Text(set_cell_size(first, names) + _aligned(headings, widths, kept), style="dim"))
-    for number, row in enumerate(rows):
-        name = row.name
-        if cell_len(name) > names:
-            out.print(Text(name, overflow="fold"))
-            name = ""
-        end = tail(number, room) if tail else ()
-        # Not cut: what rich would wrap is a line of spaces at most.
-        out.print(
-            Text.assemble(set_cell_size(name, names) + _aligned(row.cells, widths, kept), " " if end else "", *end)
-        )
-        for line in row.below:
-            out.print(Text(line, style="dim", overflow="fold"))
+    right = sum(widths[number] + _GAP for number in kept)
+    room = min(longest, max(out.width - right, 0))
 
+    def line(name: str, cells: Sequence[str]) -> str:
+        padded = [set_cell_size(name, room)]
+        for index in kept:
+            space = " " * (widths[index] - _width(cells[index]))
+            padded.append(cells[index] + space if headings[index] in left else space + cells[index])
+        return (" " * _GAP).join(padded).rstrip()
 
-def _taken(widths: Sequence[int], kept: Sequence[int]) -> int:
-    return sum(widths[index] + _GAP for index in kept)
-
-
-def show_columns(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:
-    """Print a table if it fits; return whether it did. `right` names the columns that are aligned there.
-
-    Not by rich's own table: with the hundreds of rows of a large plan that takes longer than making the plan.
-    """
-    widths = [max(map(_width, column)) for column in zip(headings, *rows)]
-    if sum(widths) + _GAP * (len(widths) - 1) > out.width:
-        return False
-    before = [heading in right for heading in headings]
-    # All of it fits: rich has nothing to wrap, which would take it longer than making the plan.
-    out.out(_line(headings, widths, before), style="dim", highlight=False)
-    out.out("\n".join(_line(cells, widths, before) for cells in rows), highlight=False)
-    return True
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], before: Sequence[bool]) -> str:
-    padded = []
-    for cell, width, first in zip(cells, widths, before):
-        space = " " * (width - _width(cell))
-        padded.append(space + cell if first else cell + space)
-    return (" " * _GAP).join(padded).rstrip()
+    # What fits is printed as it is: rich would take longer to wrap hundreds of rows than it takes to make a plan.
+    out.out(line(first, headings), style="dim", highlight=False)
+    for number, (name, row) in enumerate(zip(names, rows)):
+        if _width(name) > room:
+            print_line(out, name)
+        text = line(name if _width(name) <= room else "", row.cells)
+        if end := tail(number, out.width - room - right - 1) if tail else ():
+            out.print(Text.assemble(text, " ", *end))
+        else:
+            out.out(text, highlight=False)
+        for below in row.below:
+            print_line(out, below, style="dim")
 
 
 def _width(text: str) -> int:
     """Return how many columns a text takes that has no control characters; rich needs longer for that."""
     return len(text) if text.isascii() else cell_len(text)
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int], kept: Sequence[int]) -> str:
-    return "".join(" " * (_GAP + widths[index] - cell_len(cells[index])) + cells[index] for index in kept)

@@ -18,7 +18,7 @@ from ...core.units import format_size, plural
 from ...core.usage.disk_usage import Inodes
 from ...core.usage.package_usage import Cached, Contents
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, Usage
-from ..plan_json import iso_time
+from ..documents import iso_time
 from ..terminal.printable import visible
 from .report_parts import STANDINGS, Figures, Part, Standing, figures, parts
 from .report_treemap import NARROW, WIDE, places, treemap
@@ -128,66 +128,56 @@ def _fill_bar(bar: Element, counted: Figures) -> None:
         x += width
 
 
+#: A cell of a table: its text, and the number that it is sorted by, if it is one.
+_Cell = tuple[str, "int | None"]
+
+
 def _fill_parts(page: _Page, found: Sequence[Part], titles: dict[str, str]) -> None:
     """Fill in the table of parts; the first rows are those that the treemap shows."""
-    body = page.at("parts-rows")
-    listed, unlisted = _listed(found)
-    for index, part in enumerate(listed):
-        row = _row(body, f"p{index}" if index < TOP else None, index, part.standing)
-        SubElement(row, "td").text = visible(part.name)
-        _size_cell(row, part.size)
-        SubElement(row, "td").text = STANDINGS[part.standing]
-        SubElement(row, "td").text = visible(part.reason)
-        SubElement(row, "td").text = (iso_time(part.used) or "")[:10]
-        SubElement(row, "td").text = visible(titles[part.place])
-    _fill_others(page, "parts", [part.size for part in listed[TOP:]], [part.size for part in unlisted])
-
-
-def _listed(found: Sequence[Part]) -> tuple[list[Part], list[Part]]:
-    """Return what has a row and what has none: packages of caches come before the small parts of environments."""
+    # Packages of caches come before the small parts of environments, if not all have a row.
     order = sorted(range(len(found)), key=lambda index: (index >= TOP and found[index].standing is Standing.OWN, index))
-    return [found[index] for index in sorted(order[:MOST])], [found[index] for index in order[MOST:]]
+    shown, rest = [found[index] for index in sorted(order[:MOST])], [found[index] for index in order[MOST:]]
+    for index, part in enumerate(shown):
+        texts = (STANDINGS[part.standing], part.reason, _day(part.used), titles[part.place])
+        cells: list[_Cell] = [(part.name, None), _size(part.size), *((text, None) for text in texts)]
+        _add_row(page.at("parts-rows"), f"p{index}" if index < TOP else None, index, part.standing, cells)
+    _fill_others(page, "parts", [part.size for part in shown[TOP:]], [part.size for part in rest])
 
 
 def _fill_locations(page: _Page, locations: Sequence[CacheUsage | EnvironmentUsage]) -> None:
     """Fill in the table of caches and environments."""
-    body = page.at("locations-rows")
     ordered = sorted(enumerate(locations), key=lambda pair: -pair[1].account.own)
     for index, (number, item) in enumerate(ordered):
-        environment = isinstance(item, EnvironmentUsage)
-        row = _row(body, f"l{number}", index, Standing.OWN if environment else Standing.USED)
-        SubElement(row, "td").text = visible(item.root.name or "" if isinstance(item, EnvironmentUsage) else "")
-        SubElement(row, "td").text = "environment" if environment else "cache"
-        for size in (item.account.own, item.account.shared):
-            _size_cell(row, size)
+        name, kind, standing, freed, used = "", "cache", Standing.USED, ("", -1), None
         if isinstance(item, CacheUsage):
-            _size_cell(row, item.reclaimable)
-            _count_cell(row, len(item.cache.entries))
-            used = None
+            freed, count = _size(item.reclaimable), len(item.cache.entries)
         else:
-            SubElement(row, "td", {"data-v": "-1"})
-            _count_cell(row, len(item.root.packages))
-            used = item.used
-        SubElement(row, "td").text = (iso_time(used) or "")[:10]
-        SubElement(row, "td").text = visible(_path(item))
+            name, kind, standing = item.root.name or "", "environment", Standing.OWN
+            count, used = len(item.root.packages), item.used
+        sizes = (_size(item.account.own), _size(item.account.shared), freed)
+        numbers: list[_Cell] = [*sizes, (f"{count:,}", count)]
+        cells = [(name, None), (kind, None), *numbers, (_day(used), None), (_path(item), None)]
+        _add_row(page.at("locations-rows"), f"l{number}", index, standing, cells)
     _fill_others(page, "locations", [item.account.own for _, item in ordered[TOP:]], ())
 
 
-def _row(body: Element, name: str | None, index: int, standing: Standing) -> Element:
+def _add_row(body: Element, name: str | None, index: int, standing: Standing, cells: Iterable[_Cell]) -> None:
     row = SubElement(body, "tr", {"class": standing.value})
     if name is not None:
         row.set("id", name)
     if index >= TOP:
         row.set("hidden", "")
-    return row
+    for text, value in cells:
+        cell = SubElement(row, "td", {} if value is None else {"data-v": str(value)})
+        cell.text = visible(text) or None
 
 
-def _size_cell(row: Element, size: int) -> None:
-    SubElement(row, "td", {"data-v": str(size)}).text = format_size(size)
+def _size(size: int) -> tuple[str, int]:
+    return format_size(size), size
 
 
-def _count_cell(row: Element, count: int) -> None:
-    SubElement(row, "td", {"data-v": str(count)}).text = f"{count:,}"
+def _day(time: float | None) -> str:
+    return (iso_time(time) or "")[:10]
 
 
 def _fill_others(page: _Page, table: str, hidden: Sequence[int], unlisted: Iterable[int]) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ...core.units import format_size, plural
 from ...core.usage.package_usage import PackageUsage, VersionUsage, Zoom
 from ...core.usage.usage_report import EnvironmentUsage
-from ..terminal.printable import printable
+from ..terminal.console import listed, print_line, print_rest
 from ..terminal.tables import Row, show_table
 from .usage_text import bar, glyphs
 
@@ -26,7 +26,7 @@ def show_packages(out: Console, packages: Sequence[PackageUsage], names: Mapping
     shown = packages if whole else packages[:_LINES]
     rows = [
         Row(
-            f"  {printable(item.name)}",
+            f"  {item.name}",
             (
                 f"{len(item.versions):,}",
                 f"{item.environments:,}",
@@ -41,27 +41,22 @@ def show_packages(out: Console, packages: Sequence[PackageUsage], names: Mapping
     if rows:
         headings = ("versions", "environments", "on disk", "shared", "duplicated")
         show_table(out, "  package", headings, rows, drop=("shared", "environments", "versions"))
-    _show_rest(out, len(packages) - len(shown), "package")
-    duplicated = sum(item.duplicated for item in packages)
-    out.print(
-        f"{plural(len(packages), 'package')}. Other versions of the same packages take {format_size(duplicated)}."
-    )
+    print_rest(out, len(packages) - len(shown))
+    duplicated = format_size(sum(item.duplicated for item in packages))
+    out.print(f"{plural(len(packages), 'package')}. Other versions of the same packages take {duplicated}.")
 
 
 def _version(name: str, version: VersionUsage, names: Mapping[str, str]) -> str:
     known = [names.get(path, path) for path in version.environments]
-    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
-    where = f"in {', '.join(known[:_NAMED])}{more}" if known else "in no environment"
+    where = f"in {listed(known, _NAMED)}" if known else "in no environment"
     cached = "" if version.cached else ", not in a cache"
-    return printable(
-        f"      {version.dist.removeprefix(name + '-')}: {format_size(version.allocated)}, {where}{cached}"
-    )
+    return f"      {version.dist.removeprefix(name + '-')}: {format_size(version.allocated)}, {where}{cached}"
 
 
 def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) -> None:
     """Print one environment: what it takes, what only it keeps, its largest packages, and what is not conda's."""
     account = item.account
-    out.print(Text(f"{printable(item.root.name or '')} {printable(item.root.path)}".strip(), style="bold"))
+    print_line(out, f"{item.root.name or ''} {item.root.path}".strip(), style="bold")
     marks = glyphs(out)
     line = f"  own {format_size(account.own)} {marks[0]}  shared {format_size(account.shared)} {marks[1]}  "
     drawn = bar(account.own, account.shared, account.allocated, min(out.width - len(line), 40), marks)
@@ -73,7 +68,7 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
     shown = zoom.packages if whole else zoom.packages[:_LINES]
     rows = [
         Row(
-            f"  {printable(share.dist)}",
+            f"  {share.dist}",
             (
                 f"{share.files:,}",
                 format_size(share.allocated),
@@ -85,23 +80,13 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
     ]
     if rows:
         show_table(out, "  package", ("files", "on disk", "own", "used by"), rows, drop=("files", "own"))
-    _show_rest(out, len(zoom.packages) - len(shown), "package")
+    print_rest(out, len(zoom.packages) - len(shown))
     out.print()
-    _show_others(out, item, zoom)
-
-
-def _show_others(out: Console, item: EnvironmentUsage, zoom: Zoom) -> None:
     if item.pip.names:
-        names = printable(", ".join(item.pip.names))
-        out.print(Text(f"  Installed by pip, {format_size(zoom.pip)}: {names}", overflow="fold"))
+        print_line(out, f"  Installed by pip, {format_size(zoom.pip)}: {', '.join(item.pip.names)}")
     if zoom.other_files:
         files = plural(zoom.other_files, "file")
         out.print(f"  Not installed by conda or pip: {files}, {format_size(zoom.other)}. The largest:")
         for name, size in zoom.strangers:
-            out.print(Text(f"    {format_size(size):>10}  {printable(name)}", overflow="fold"))
+            print_line(out, f"    {format_size(size):>10}  {name}")
     out.print(f"  conda's records: {format_size(zoom.records)}. Directories: {format_size(zoom.directories)}.")
-
-
-def _show_rest(out: Console, count: int, word: str) -> None:
-    if count > 0:
-        out.print(Text(f"  and {plural(count, f'more {word}', f'more {word}s')} (-v shows all)", style="dim"))

@@ -78,13 +78,17 @@ def places(
     """
     tiles: dict[str, list[Tile]] = {}
     for index, part in enumerate(top):
-        tiles.setdefault(part.place, []).append(_tile(part, f"p{index}", titles[part.place]))
+        label = part.name.rpartition("-")[0] if part.name.count("-") > 1 else part.name
+        more = f"{f': {part.reason}' if part.reason else ''} ({titles[part.place]})"
+        tile = _tile(f"p{index}", part.standing, part.size, label, part.name, more)
+        tiles.setdefault(part.place, []).append(tile)
     others: dict[tuple[str, Standing], list[int]] = {}
     for part in rest:
         # Places of which no part is large are one place.
         others.setdefault((part.place if part.place in tiles else "", part.standing), []).append(part.size)
     for (place, standing), sizes in others.items():
-        tiles.setdefault(place, []).append(_others(standing, sizes))
+        label = plural(len(sizes), "other")
+        tiles.setdefault(place, []).append(_tile("others", standing, sum(sizes), label, label))
     found = []
     for place, inside in tiles.items():
         inside.sort(key=lambda tile: -tile.size)
@@ -94,24 +98,12 @@ def places(
     return sorted(found, key=lambda item: -item.heading.size)
 
 
-def _tile(part: Part, target: str, title: str) -> Tile:
-    name = part.name.rpartition("-")[0] if part.name.count("-") > 1 else part.name
-    sentence = f"{part.name}, {format_size(part.size)}, {STANDINGS[part.standing]}"
-    why = f": {part.reason}" if part.reason else ""
-    remark = _remark(part.size, part.standing)
-    return Tile(target, part.standing.value, part.size, visible(name), remark, visible(f"{sentence}{why} ({title})"))
-
-
-def _others(standing: Standing, sizes: Sequence[int]) -> Tile:
-    label, size = plural(len(sizes), "other"), sum(sizes)
-    sentence = f"{label}, {format_size(size)}, {STANDINGS[standing]}"
-    return Tile("others", standing.value, size, label, _remark(size, standing), sentence)
-
-
-def _remark(size: int, standing: Standing) -> str:
-    """Return the second line of a label: what is not in use says so."""
+def _tile(target: str, standing: Standing, size: int, label: str, name: str, more: str = "") -> Tile:
+    """Return a tile; what is not in use says so on its second line."""
     in_use = standing in {Standing.USED, Standing.OWN}
-    return format_size(size) if in_use else f"{format_size(size)}, {STANDINGS[standing]}"
+    remark = format_size(size) if in_use else f"{format_size(size)}, {STANDINGS[standing]}"
+    sentence = f"{name}, {format_size(size)}, {STANDINGS[standing]}{more}"
+    return Tile(target, standing.value, size, visible(label), remark, visible(sentence))
 
 
 def treemap(found: Sequence[Place], canvas: Canvas) -> Element:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.text import Text
 
-from ...core.units import format_age, format_size, plural
+from ...core.units import format_size, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, OtherCache, Usage
+from ..envs_text import NO_ACCESS_TIMES, ago, last_used
 from ..plan_text import LINES, cache_name, show_withheld
-from ..terminal.printable import printable
-from ..terminal.tables import Row, show_columns, show_table
+from ..terminal.console import print_line, print_rest
+from ..terminal.tables import Row, show_table
 
 #: A bar is at most so wide: longer ones say no more.
 _WIDEST_BAR = 40
@@ -53,15 +53,17 @@ def show_usage_summary(out: Console, usage: Usage) -> None:
         rows.append(("Logs, backups, other files", len(usage.caches), rest, 0))
     rows.append(("Total", 0, usage.allocated, usage.reclaimable))
     cells = [
-        (
+        Row(
             words,
-            f"{count:,}" if count else "",
-            format_size(size),
-            f"{format_size(free)} ({free / size if size else 0:.0%})",
+            (
+                f"{count:,}" if count else "",
+                format_size(size),
+                f"{format_size(free)} ({free / size if size else 0:.0%})",
+            ),
         )
         for words, count, size, free in rows
     ]
-    show_columns(out, ("TYPE", "COUNT", "SIZE", "RECLAIMABLE"), cells, ("COUNT", "SIZE", "RECLAIMABLE"))
+    show_table(out, "TYPE", ("COUNT", "SIZE", "RECLAIMABLE"), cells)
 
 
 def bar(own: int, shared: int, largest: int, width: int, marks: tuple[str, str]) -> list[tuple[str, str]]:
@@ -91,16 +93,16 @@ def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], n
     apparent = ("apparent",) if verbosity else ()
     rows = [
         Row(
-            f"  {_name(item)}",
+            f"  {item.root.name or item.root.path}",
             (
                 format_size(item.account.own),
                 format_size(item.account.shared),
                 f"{len(item.root.packages):,}",
                 f"{item.account.files:,}",
                 *(format_size(item.account.apparent) for _ in apparent),
-                _pip(item),
-                _age(item.changed, now),
-                _used(item, now),
+                format_size(item.pip.allocated) if item.pip.names else "-",
+                ago(item.changed, now),
+                last_used(item.used, item.changed, now, keeps_access=item.keeps_access),
             ),
         )
         for item in shown
@@ -112,33 +114,13 @@ def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], n
 
     headings = ("own", "shared", "packages", "files", *apparent, "pip", "changed", "last used")
     show_table(out, "  environment", headings, rows, drop=("files", "apparent", "pip", "changed"), tail=drawn)
-    if left := environments[len(shown) :]:
-        size = format_size(sum(item.account.own for item in left))
-        out.print(Text(f"  and {len(left):,} more, own {size} (-v shows all)", style="dim"))
+    rest = sum(item.account.own for item in environments[len(shown) :])
+    print_rest(out, len(environments) - len(shown), f", own {format_size(rest)}")
     legend = f"  own {marks[0]} is freed by removing the environment; shared {marks[1]} is hard-linked elsewhere"
-    out.print(Text(legend, style="dim"))
+    print_line(out, legend, style="dim")
     if any(not item.keeps_access for item in shown):
-        out.print(Text("  ? unknown: its file system keeps no access times", style="dim"))
+        print_line(out, NO_ACCESS_TIMES, style="dim")
     out.print()
-
-
-def _name(item: EnvironmentUsage) -> str:
-    return printable(item.root.name or item.root.path)
-
-
-def _pip(item: EnvironmentUsage) -> str:
-    return format_size(item.pip.allocated) if item.pip.names else "-"
-
-
-def _age(time: float | None, now: float) -> str:
-    return "unknown" if time is None else f"{format_age(now - time)} ago"
-
-
-def _used(item: EnvironmentUsage, now: float) -> str:
-    if not item.keeps_access:
-        return "?"
-    # Without a time of change it can't be read, or is none of conda's.
-    return "never" if item.used is None and item.changed is not None else _age(item.used, now)
 
 
 def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
@@ -158,8 +140,8 @@ def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
     for item in caches:
         sizes = [(words, item.kinds[kind]) for kind, words in _KINDS.items()]
         kinds = ", ".join(f"{words} {format_size(size)}" for words, size in sizes if size) or "empty"
-        where = f"{printable(item.cache.path)}: " if len(caches) > 1 else ""
-        out.print(Text(f"  {where}{kinds}", style="dim", overflow="fold"))
+        where = f"{item.cache.path}: " if len(caches) > 1 else ""
+        print_line(out, f"  {where}{kinds}", style="dim")
     out.print()
 
 
@@ -167,15 +149,15 @@ def _show_others(out: Console, others: Sequence[OtherCache]) -> None:
     """Print what other tools have cached; the command is part of the name's column, to be copied whole."""
     rows = [
         Row(
-            f"  {printable(item.path)}",
+            f"  {item.path}",
             (item.kind.value, f"{'' if item.complete else 'at least '}{format_size(item.allocated)}"),
-            below=(f"    to clean it: {printable(item.command)}",),
+            below=(f"    to clean it: {item.command}",),
         )
         for item in others
     ]
     show_table(out, "  caches of other tools, not touched", ("tool", "on disk"), rows)
     if not all(item.complete for item in others):
-        out.print(Text("  at least: not everything was measured (--other-caches measures it all)", style="dim"))
+        print_line(out, "  at least: not everything was measured (--other-caches measures it all)", style="dim")
     out.print()
 
 
@@ -192,7 +174,7 @@ def _show_totals(out: Console, usage: Usage, verbosity: int) -> None:
         packages = plural(recent, "more unused package is", "more unused packages are")
         out.print(f"{packages} too recent to remove (include them with --min-age 0).")
     for system in usage.file_systems:
-        line = f"Free on {printable(system.point)}: {format_size(system.free)} of {format_size(system.size)}."
+        line = f"Free on {system.point}: {format_size(system.free)} of {format_size(system.size)}."
         if system.reflinks:
             line += f" Files on {system.type} may share blocks, so its figures are upper bounds."
-        out.print(Text(line))
+        print_line(out, line)

@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 
-from conda_prune_plugin.core.accounting import Ledger
 from conda_prune_plugin.core.evidence import SharedInode
 from conda_prune_plugin.core.model import Cache, Inventory, LastUsedFrom, PartKind, ReasonKind, Root, RootKind, Verdict
 from conda_prune_plugin.core.plan import Keep, Reason, Remove
-from conda_prune_plugin.core.rules.leftover_policy import Archive, Leftover, decide
+from conda_prune_plugin.core.rules.leftover import Archive, Leftover
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.ranking import Budget
-from conda_prune_plugin.core.rules.reachability import references
 
 from .builders import DAY, NOW, a_cache, a_measurement, a_removal, a_root, an_entry, an_inventory, evidence_on
 
@@ -52,7 +50,9 @@ def _trash(**more: Any) -> Leftover:
 def _decide(
     leftover: Leftover, roots: tuple[Root, ...] = (), cache: Cache = CACHE, min_age: float = 0.0, **policy: Any
 ) -> Keep | Remove:
-    return decide(leftover, cache, references(roots), Policy(min_age=min_age, **policy), NOW, Ledger())
+    plan = make_plan(Inventory((cache,), roots), (), Policy(min_age=min_age, **policy), NOW, (leftover,))
+    decisions: list[Keep | Remove] = [*plan.remove, *plan.keep]
+    return decisions[0]
 
 
 def _words(leftover: Leftover, roots: tuple[Root, ...] = (), **more: Any) -> list[tuple[str, str, str | None]]:
@@ -81,7 +81,11 @@ def test_what_nothing_keeps_goes_with_all_that_is_known_of_it(of: str | None) ->
 
 
 def test_links_from_somewhere_unknown_keep_what_environments_may_have_been_linked_from() -> None:
-    words = ("linked", "1 file with hard links from somewhere unknown", None)
+    detail = (
+        "1 file with hard links from an unknown place, probably an environment that was not found: "
+        "add it with --root or --search"
+    )
+    words = ("linked", detail, None)
 
     assert _words(_leftover(measurement=a_measurement(1000, OUTSIDE, WHOLE))) == [words]
     assert _words(_leftover(measurement=a_measurement(1000, OUTSIDE)), (LOCKFILE,)) == [words]
@@ -91,8 +95,8 @@ def test_links_from_somewhere_unknown_keep_what_environments_may_have_been_linke
 @pytest.mark.parametrize("changes", [{"linked": ("/envs/a",)}, {"measurement": a_measurement(1000, OUTSIDE)}])
 def test_an_environment_keeps_the_damaged_package_that_it_is_linked_from(changes: dict[str, Any]) -> None:
     assert _words(_leftover(**changes), ROOTS) == [
-        ("environment", "used by a, and files are linked from it (--repair)", "/envs/a"),
-        ("environment", "used by /envs/b, and files are linked from it (--repair)", "/envs/b"),
+        ("environment", "used by a, which links to its files (--repair)", "/envs/a"),
+        ("environment", "used by /envs/b, which links to its files (--repair)", "/envs/b"),
     ]
 
 
@@ -114,8 +118,8 @@ def test_all_roots_keep_what_is_extracted_anew() -> None:
 
 def test_an_environment_keeps_what_was_set_aside_and_is_all_that_is_left_of_what_it_links() -> None:
     words = [
-        ("environment", "a has soft links to a-1-0, which is not whole (--repair)", "/envs/a"),
-        ("environment", "/envs/b has soft links to a-1-0, which is not whole (--repair)", "/envs/b"),
+        ("environment", "a has soft links to a-1-0, which is incomplete (--repair)", "/envs/a"),
+        ("environment", "/envs/b has soft links to a-1-0, which is incomplete (--repair)", "/envs/b"),
     ]
 
     assert _words(_trash(lacking=("/envs/a", "/envs/b")), (LOCKFILE, *ROOTS)) == words
@@ -123,8 +127,8 @@ def test_an_environment_keeps_what_was_set_aside_and_is_all_that_is_left_of_what
 
 
 def test_a_soft_link_keeps_a_leftover_though_no_record_names_it() -> None:
-    linked = ("environment", "used by /envs/c, without a record", "/envs/c")
-    lacking = ("environment", "/envs/c has soft links to a-1-0, which is not whole (--repair)", "/envs/c")
+    linked = ("environment", "used by /envs/c, which has no record of it", "/envs/c")
+    lacking = ("environment", "/envs/c has soft links to a-1-0, which is incomplete (--repair)", "/envs/c")
 
     assert _words(_leftover(linked=("/envs/c",))) == [linked]
     assert _words(_leftover(linked=("/envs/a", "/envs/c")), ROOTS)[0] == linked
@@ -143,17 +147,17 @@ def test_a_soft_link_keeps_a_leftover_though_no_record_names_it() -> None:
             {"changed": NOW - 120},
             {"min_age": 600.0},
             "recent",
-            "changed 2 minutes ago, an install may be at work on it (--min-age)",
+            "changed 2 minutes ago, so an installation may be using it (--min-age)",
         ),
         (
             {"changed": NOW + 120},
             {"min_age": 600.0},
             "recent",
-            "changed seconds ago, an install may be at work on it (--min-age)",
+            "changed seconds ago, so an installation may be using it (--min-age)",
         ),
-        ({"chosen": False}, {}, "not-selected", "not what was asked for (--only)"),
-        ({}, {"older_than": 2 * DAY}, "not-selected", "last changed 1 day ago (--older-than)"),
-        ({"changed": NOW + 120}, {"older_than": 60.0}, "not-selected", "last changed seconds ago (--older-than)"),
+        ({"chosen": False}, {}, "not-selected", "excluded by --only"),
+        ({}, {"older_than": 2 * DAY}, "not-selected", "last used 1 day ago (--older-than)"),
+        ({"changed": NOW + 120}, {"older_than": 60.0}, "not-selected", "last used seconds ago (--older-than)"),
     ],
 )
 def test_each_rule_says_why_it_keeps_a_leftover(
@@ -163,7 +167,7 @@ def test_each_rule_says_why_it_keeps_a_leftover(
 
 
 def test_a_leftover_in_a_cache_that_can_t_be_written_stays() -> None:
-    words = ("read-only", "no permission to remove anything from this cache", None)
+    words = ("read-only", "you don't have permission to change this cache", None)
     cache = replace(CACHE, writable=False)
 
     for measurement in (None, a_measurement(), a_measurement(obstacle="a mount point")):
@@ -267,7 +271,7 @@ def test_the_archive_of_a_damaged_directory_stays_as_long_as_links_keep_that(sha
         assert reason[0].kind is ReasonKind.LINKED
     if kept:
         assert reasons[archive.cache, PartKind.ARCHIVE][0].detail == (
-            "its extracted directory is damaged, and has hard links from somewhere unknown"
+            "its extracted directory is damaged and hard-linked by an unknown environment"
         )
 
 
@@ -284,7 +288,7 @@ def test_a_damaged_directory_that_only_a_rule_keeps_keeps_no_archive() -> None:
 def test_a_lock_that_a_process_holds_stays_whatever_its_age() -> None:
     lock = _leftover(PartKind.LEFTOVER, "a-1-0.conda.lock", of=None, held="process 7")
 
-    assert _words(lock) == [("locked", "process 7 holds it", None)]
+    assert _words(lock) == [("locked", "locked by process 7", None)]
     assert isinstance(_decide(replace(lock, held=None)), Remove)
 
 
@@ -296,4 +300,4 @@ def test_a_repair_alone_removes_no_leftover() -> None:
     assert [repair.removal.entry for repair in plan.repair] == [mended.entry]
     assert plan.remove == ()
     trash = next(keep for keep in plan.keep if keep.entry.dist == ".trash")
-    assert trash.reasons[0] == Reason(ReasonKind.NOT_SELECTED, "not what was asked for (--repair without --leftovers)")
+    assert trash.reasons[0] == Reason(ReasonKind.NOT_SELECTED, "excluded by --repair without --leftovers")
