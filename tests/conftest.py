@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,10 @@ from machine import Machine, copy_tree  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# A shell starts what runs in its background with SIGINT ignored, and so do all processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # However slow the machine is; and what one run has found is not left in the checkout.
 settings.register_profile("ours", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

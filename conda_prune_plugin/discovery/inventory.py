@@ -21,10 +21,10 @@ from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .roots.environment_search import search_environments
 from .roots.environments import Sources, require_environments
-from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile, unmatched
+from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile
 from .roots.revisions import earlier_revisions
-from .roots.watch import RootWatch, _no_cache
-from .system.size_precision import precision_notices
+from .roots.watch import RootWatch
+from .system.mounts import precision_notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
     watch = RootWatch(sources, caches)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:
-        notices += (_no_cache(settings.pkgs_dirs),)
+        message = f"No package cache found in {', '.join(settings.pkgs_dirs)}. Name one with --pkgs-dir."
+        notices += (Notice("no-cache", message, ""),)
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
     notices += watch.notices + odd
     hidden = any(notice.hides_roots for notice in notices)
@@ -153,8 +154,9 @@ def further_roots(
             roots += revisions
             notices += odd
     for lockfile in lockfiles:
-        roots.append(lockfile_root(lockfile, caches, names))
-        notices += unmatched(lockfile, caches)
+        root, unmatched = lockfile_root(lockfile, caches, names)
+        roots.append(root)
+        notices += unmatched
     for spec in dict.fromkeys(request.keep):
         dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True, names=names))
         roots.append(Root("", spec, RootState.OK, dists, RootKind.KEEP))

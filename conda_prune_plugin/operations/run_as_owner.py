@@ -19,7 +19,7 @@ from ..core.model import Result, Root
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove, Repair
 from ..core.run import Disposal, Run
 from ..discovery.envs.export import Export, export
-from ..discovery.envs.pip_requirements import PythonPackage
+from ..discovery.usage.pip_packages import PythonPackage
 from ..errors import PruneError
 from ..execution.environment_preflight import EnvironmentPorts, EnvironmentRemoval
 from ..execution.locks.run_lock import Patience

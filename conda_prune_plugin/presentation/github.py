@@ -1,7 +1,7 @@
-"""Output for GitHub Actions: annotations, and a table in the job's summary.
+"""Output for GitHub Actions: annotations, and a table in the job summary.
 
-An annotation is a line of output that the runner takes for a command. It does so on both streams (actions/runner,
-ScriptHandler.cs), so ours go to standard error: standard output is for results.
+The runner reads annotations from both streams (actions/runner, ScriptHandler.cs). Ours go to standard error: standard
+output is for results.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _TITLE = "conda prune"
 
 
 def annotation(level: str, message: str) -> str:
-    """Return the line that makes an annotation; `level` is ``error``, ``warning`` or ``notice``."""
-    # Only now: this takes longer to import than most of a run, and GitHub runs few of them.
+    """Return the line for an annotation; `level` is ``error``, ``warning`` or ``notice``."""
+    # Imported here, because it takes long and few runs need it.
     from .terminal.printable import on_one_line
 
-    # As ActionCommand.cs takes it apart; other control characters are no business of a log either.
+    # As ActionCommand.cs parses it, with other control characters escaped too.
     lines = "\n".join(on_one_line(line) for line in message.splitlines())
     data = lines.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::{level} title={_TITLE}::{data}"
@@ -35,7 +35,7 @@ def annotation(level: str, message: str) -> str:
 
 def annotate(notices: Iterable[Notice], outcomes: Sequence[Outcome] = ()) -> None:
     """Print an annotation of each warning, and of what was skipped or failed."""
-    # Only now, as in `annotation`.
+    # As in `annotation`.
     from .terminal.notice_groups import grouped
 
     notices = tuple(notices)
@@ -53,7 +53,7 @@ def annotate(notices: Iterable[Notice], outcomes: Sequence[Outcome] = ()) -> Non
 def summarize(
     plan: Plan, outcomes: Sequence[Outcome], *, dry_run: bool, check: Check | None, shrinkage: Shrinkage | None
 ) -> None:
-    """Append a table in Markdown to the summary of the job; that it can't be written is a warning and no more."""
+    """Append a table in Markdown to the job summary; if that fails, warn."""
     path = os.environ.get(SUMMARY)
     if not path:
         return
@@ -71,7 +71,7 @@ def summarize(
             stream.write("\n".join([*lines, ""]))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        annotate([Notice("summary", f"Can't write the job's summary {path}: {why}.", path)])
+        annotate([Notice("summary", f"Can't write the job summary {path}: {why}.", path)])
 
 
 def _table(plan: Plan, outcomes: Sequence[Outcome]) -> Iterator[str]:

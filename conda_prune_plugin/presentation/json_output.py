@@ -18,14 +18,14 @@ _begun = ContextVar("_begun", default=False)
 
 
 def expect_document() -> None:
-    """Begin a command, which has not printed anything yet."""
+    """Begin a command that has not printed a document yet."""
     _begun.set(False)
 
 
 def print_document(document: Mapping[str, Any]) -> None:
-    """Print the document of a command on standard output; however slowly that is read, Ctrl-C does not cut it off."""
+    """Print the document of a command on standard output; Ctrl-C doesn't interrupt it."""
     document = _with_failures(document)
-    # All of it before the first is printed: an error on the way is still told in a document of its own.
+    # Encode everything before the first line is printed, so that an error can be reported in a document of its own.
     lines = list(_lines(document))
     with _uninterrupted():
         _begun.set(True)
@@ -34,12 +34,12 @@ def print_document(document: Mapping[str, Any]) -> None:
 
 
 def document_begun() -> bool:
-    """Return whether the command has printed its document, or tried to: a second one would spoil it."""
+    """Return whether the command has begun to print its document."""
     return _begun.get()
 
 
 def _with_failures(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document that also says where the disk has failed: whatever it lacks for that is no success."""
+    """Return a document that also reports disk failures; if there were any, it is no success."""
     if not failures.noted():
         return document
     from .documents import warnings_document
@@ -52,9 +52,9 @@ def _with_failures(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C mean nothing: all that was to be stopped is done. The reader of standard output can still close it."""
+    """Ignore Ctrl-C: the work is done, and the reader of standard output can still close it."""
     before = signal.getsignal(signal.SIGINT)
-    # Only the main thread gets to know of it, and what is not Python's own could not be put back.
+    # Only the main thread gets signals, and a handler that isn't Python's own can't be restored.
     if before is None or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -66,9 +66,9 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """Give a document with each of its fields, and each item of a list in it, on a line of its own.
+    """Give the lines of a document: one for each field, and for each item of a list in it.
 
-    With an indent all the way down json would leave its encoder in C, which is ten times as fast.
+    With an indent, json wouldn't use its encoder in C, which is ten times as fast.
     """
     # None of our documents contains itself.
     encode = json.JSONEncoder(check_circular=False).encode

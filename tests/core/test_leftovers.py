@@ -109,10 +109,10 @@ def test_all_roots_keep_what_is_extracted_anew() -> None:
     leftover = _leftover(archive=Archive("a-1-0.conda", None, None))
 
     assert _words(leftover, ROOTS) == [
-        ("environment", "of a", "/envs/a"),
-        ("environment", "of /envs/b", "/envs/b"),
-        ("lockfile", "of /x.lock", "/x.lock"),
-        ("keep", "of a*", None),
+        ("environment", "used by a", "/envs/a"),
+        ("environment", "used by /envs/b", "/envs/b"),
+        ("lockfile", "listed in /x.lock", "/x.lock"),
+        ("keep", "kept by the rule a*", None),
     ]
 
 

@@ -15,7 +15,7 @@ from tiny import Tiny
 from conda_prune_plugin.core.model import Root, RootKind, RootState
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
 from conda_prune_plugin.discovery.packages.match_spec import matching
-from conda_prune_plugin.discovery.roots.lockfiles import lockfile_root, read_lockfile, unmatched
+from conda_prune_plugin.discovery.roots.lockfiles import lockfile_root, read_lockfile
 from conda_prune_plugin.discovery.roots.revisions import earlier_revisions
 from conda_prune_plugin.errors import LockfileError
 
@@ -265,7 +265,7 @@ def test_an_environment_yml_keeps_all_that_matches_and_leaves_pip_s_alone(tiny: 
         "name: e\nchannels: [conda-forge]\ndependencies:\n  - numpy>=2  # the new one\n  - pip\n  - pip:\n    - scipy\n"
     )
 
-    root = lockfile_root(read_lockfile(str(path)), find_caches((str(tiny.cache),), ())[0])
+    root, _ = lockfile_root(read_lockfile(str(path)), find_caches((str(tiny.cache),), ())[0])
 
     assert root.dists == {"numpy-2.0.0-0", "pip-24-0"}
     assert root.notes["numpy-2.0.0-0"] == ", line 4"
@@ -402,11 +402,10 @@ def test_a_path_that_may_be_a_package_without_its_suffix_keeps_it_or_is_told(tin
     path = tmp_path / "pixi.lock"
     path.write_text("version: 6\npackages:\n- conda: /c/linux-64/here-1.0-0\n- conda: ../gone-1.0-0\n- conda: .\n")
     caches, _ = find_caches((str(tiny.cache),), ())
-    lockfile = read_lockfile(str(path))
 
-    (notice,) = unmatched(lockfile, caches)
+    root, (notice,) = lockfile_root(read_lockfile(str(path)), caches)
 
-    assert lockfile_root(lockfile, caches).dists == {"here-1.0-0"}
+    assert root.dists == {"here-1.0-0"}
     assert notice.kind == "no-match"
     assert "line 4: ../gone-1.0-0" in notice.message
 

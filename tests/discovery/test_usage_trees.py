@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from machine import allocated as du
 
 from conda_prune_plugin.core.usage.disk_usage import Account, Inodes, Tree, account, occupied, released, shares
-from conda_prune_plugin.discovery.usage.walker import Task, Walker
+from conda_prune_plugin.discovery.usage.walker import Walker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,9 +81,7 @@ def _walk(trees: Sequence[Path], *, trusted: bool = True, thorough: bool = False
     inodes = Inodes()
     keys = frozenset((tree.stat().st_dev, tree.stat().st_ino) for tree in trees)
     walker = Walker(inodes, keys, thorough=thorough)
-    return inodes, [
-        walker.work(Task(str(tree), trusted=trusted and bool(number)))[""] for number, tree in enumerate(trees)
-    ]
+    return inodes, [walker.walk(str(tree), trusted=trusted and bool(number)) for number, tree in enumerate(trees)]
 
 
 @pytest.fixture
@@ -157,8 +155,7 @@ def test_the_progress_counts_every_file_once_and_the_sum_is_that_of_du(place: Pa
     keys = frozenset((path.stat().st_dev, path.stat().st_ino) for path in paths)
     reported: list[int] = []
     walker = Walker(inodes, keys, progress=reported.append)
-    tasks = [Task(str(path), trusted=path != paths[0]) for path in paths]
-    trees = [walker.walk(task.top, task) for task in tasks]
+    trees = [walker.walk(str(path), trusted=path != paths[0]) for path in paths]
 
     assert sum(reported) == sum(tree.files for tree in trees)
     assert _accounts(inodes, trees) == _accounts(*_walk(paths))

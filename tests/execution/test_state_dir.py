@@ -18,7 +18,7 @@ from conda_prune_plugin.errors import LockTimeoutError, StateError
 from conda_prune_plugin.execution.files.dir_fd import Directory
 from conda_prune_plugin.execution.locks.run_lock import Patience, exclusive_in_place
 from conda_prune_plugin.execution.state import state_dir
-from conda_prune_plugin.execution.state.state_dir import locked, locked_state, opened
+from conda_prune_plugin.execution.state.state_dir import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,12 +94,13 @@ def test_a_state_directory_that_is_taken_away_while_it_is_locked_is_made_anew(
     assert happened
 
 
-def test_in_a_cache_that_is_gone_nobody_waits_for_its_state_directory(cache: Cache) -> None:
-    with opened(cache) as directory:
-        shutil.rmtree(cache.path)
+def test_in_a_cache_that_is_gone_nobody_waits_for_its_state_directory(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _before(monkeypatch, Directory, "make_own", lambda: shutil.rmtree(cache.path))
 
-        with pytest.raises(StateError, match="No such file"), locked_state(directory, cache, Patience(2.0)):
-            pass
+    with pytest.raises(StateError, match="No such file"), locked(cache, Patience(2.0)):
+        pass
 
     assert not os.path.exists(cache.path)
 

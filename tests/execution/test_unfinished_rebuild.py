@@ -14,7 +14,7 @@ from places import temporary
 from conda_prune_plugin.core.model import PartKind
 from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.discovery.envs.changed_files import changed_after
+from conda_prune_plugin.discovery.envs.own_file_search import changed_after
 from conda_prune_plugin.execution.locks.run_lock import Patience
 from conda_prune_plugin.execution.recover import recover
 from conda_prune_plugin.execution.state.receipt import Held, Receipt, ReceiptEntry, RunState

@@ -16,7 +16,7 @@ from conda_prune_plugin.core.model import Inventory, Root, RootState
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import EnvironmentUsage, PipPackages
 from conda_prune_plugin.discovery.clients.conda import conda_settings
-from conda_prune_plugin.discovery.envs.own_file_search import Boundaries, find_own_files
+from conda_prune_plugin.discovery.envs.own_file_search import find_own_files
 from conda_prune_plugin.discovery.envs.use_evidence import gather
 from conda_prune_plugin.discovery.packages.integrity import file_hash
 from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
@@ -124,8 +124,8 @@ def test_own_files_are_looked_for_in_the_same_steps_however_many_environments_th
     root = Root(str(tmp_path), None, RootState.OK, frozenset())
 
     def work(number: int) -> int:
-        boundaries = Boundaries(frozenset((1, one) for one in range(-number, 0)))
-        return _steps(lambda: find_own_files(root, (), None, boundaries))
+        others = frozenset(f"/e{one}" for one in range(number))
+        return _steps(lambda: find_own_files(root, (), None, others))
 
     assert work(10_000) == work(10)
 

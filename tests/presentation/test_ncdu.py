@@ -16,7 +16,7 @@ from machine import Machine, allocated
 from tiny import Tiny
 
 from conda_prune_plugin.core.file_status import EntryState
-from conda_prune_plugin.discovery.usage.tree_entries import entries
+from conda_prune_plugin.discovery.usage.file_listing import entries
 from conda_prune_plugin.presentation.usage.ncdu import write_ncdu
 
 

@@ -10,16 +10,16 @@ from ..units import plural
 from ..usage.usage_report import EnvironmentUsage
 from .own_files import OwnFiles
 
-#: Those of what points into an environment that start something in it by themselves: it is in use all the time.
+#: The kinds of pointers that run something in an environment by themselves, so that it is always in use.
 _BY_ITSELF = ("cron", "systemd")
 
-#: conda notes the time of a creation from that of a file, rounded to microseconds and so perhaps to a later time.
-#: Times that differ by less are the same; in seconds.
+#: conda takes the time of creation from a file, rounded to microseconds, so it may be later than the file's. Times that
+#: differ by less than this, in seconds, are the same.
 _PRECISION = 1e-5
 
 
 class EvidenceKind(Word):
-    """What tells when an environment was last used."""
+    """The kind of evidence of an environment's last use."""
 
     ACTIVE = "active"
     RUNNING = "running"
@@ -31,7 +31,7 @@ class EvidenceKind(Word):
 
 
 class ProtectionKind(Word):
-    """Why an environment is not removed. Those of `ABSOLUTE` hold whatever the user says."""
+    """Why an environment is not removed. Those in `ABSOLUTE` hold even with --force."""
 
     BASE = "base"
     HOLDS = "holds"
@@ -59,7 +59,7 @@ ABSOLUTE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A file whose content leads into an environment; `kind`: kernel, editor, direnv, shell, cron, systemd, script."""
+    """A file that refers to an environment; `kind`: kernel, editor, direnv, shell, cron, systemd, script."""
 
     kind: str
     path: str
@@ -75,7 +75,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with an environment.
+    """A problem with an environment.
 
     ``unreadable``, ``corrupt``, ``half-removed``, ``interrupted``, ``no-history``, ``missing-interpreter``.
     """
@@ -86,15 +86,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One environment and all that is known of its use; times in seconds since the epoch.
+    """An environment and the evidence of its use; times in seconds since the epoch.
 
     own_files: the user's own work in it.
     registered: a registry of this user lists it.
-    listed_by: the registry of another user, if only such a one leads to it. frozen: it bears the marker of CEP 22.
+    listed_by: the registry of another user, if no other one lists it. frozen: it has the marker of CEP 22.
     active: it is activated in the shell that this program was started from.
-    holds: what lies inside of it and is not its own: another environment, a cache, a home, the interpreter that runs
-        this.
-    alike: the paths of all environments with exactly the same packages, this one included; one tuple for all of them.
+    holds: paths inside of it that are not its own: another environment, a cache, a home, or this interpreter.
+    alike: the paths of all environments with exactly the same packages, this one included; they share one tuple.
     """
 
     usage: EnvironmentUsage
@@ -126,7 +125,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class LastEvidence:
-    """The newest piece of evidence: the one that decides how long an environment has been unused."""
+    """The newest evidence of use: it decides how long an environment has been unused."""
 
     kind: EvidenceKind
     time: float
@@ -142,10 +141,10 @@ class Protection:
 
 
 def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
-    """Return the newest evidence of use, None if there is no time at all.
+    """Return the newest evidence of use, None if there is none.
 
-    What is active, running, or started by the system itself is in use now. A kernel specification, a script or a
-    setting of an editor says that somebody wants the environment, which protects it from removal, but not when.
+    An environment that is active, running, or run by the system is in use now. A kernel specification, a script or an
+    editor's setting protects it from removal, but doesn't show when it was used.
     """
     found: list[LastEvidence] = []
     if environment.active:
@@ -165,21 +164,21 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
     )
     found += [LastEvidence(kind, time, detail) for kind, time, detail in times if time is not None]
     newest = max((item.time for item in found), default=0.0)
-    # Of two at one time the first says more.
+    # Of two at the same time the first says more.
     first = next((item for item in found if newest - item.time < _PRECISION), None)
     return first and replace(first, time=newest)
 
 
 def is_unused_for(environment: Environment, age: float, now: float) -> bool:
-    """Return whether all evidence is at least `age` seconds old; without any, nobody knows, so it is not."""
+    """Return whether all evidence is at least `age` seconds old; False if there is none."""
     last = last_evidence(environment, now)
     return last is not None and now - last.time >= age
 
 
 def protections(environment: Environment, *, by_age: bool, named: bool = True) -> tuple[Protection, ...]:
-    """Return what speaks against a removal.
+    """Return the reasons not to remove an environment.
 
-    by_age: the environment was chosen for its age. named: the user has named it, and no other rule chose it.
+    by_age: it was chosen for its age. named: the user named it.
     """
     state, kind = environment.root.state, ProtectionKind
     unknown = by_age and not environment.usage.keeps_access
@@ -212,7 +211,7 @@ def protections(environment: Environment, *, by_age: bool, named: bool = True) -
 
 
 def _work(found: OwnFiles | None) -> Iterable[str]:
-    """Give what tells of the user's own work in an environment."""
+    """Give the signs of the user's own work in an environment."""
     if found is None:
         return
     for directory in found.repositories:
@@ -224,9 +223,9 @@ def _work(found: OwnFiles | None) -> Iterable[str]:
 
 
 def alike(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:
-    """Return for each environment the paths of those that have exactly the same packages, its own among them.
+    """Return the paths of the environments with exactly the same packages, by the path of each of them.
 
-    Those of one group share one tuple: a tuple each would take memory by the square of the group.
+    The environments of a group share one tuple: one each would take memory by the square of the group's size.
     """
     same: dict[frozenset[str], list[str]] = {}
     for root in roots:
@@ -237,11 +236,11 @@ def alike(roots: Iterable[Root]) -> Mapping[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What no rebuild brings back; sizes in bytes on disk.
+    """What a rebuild can't bring back; sizes in bytes on disk.
 
-    packages: name, why, and size of what can't be installed again.
-    files: how many lie in the environment that no package has; `largest` of them by path below the prefix.
-    kept: the user's own files and directories, by path below the prefix: not lost but kept in the run's folder.
+    packages: name, reason and size of those that can't be installed again.
+    files: how many files belong to no package; `largest`: some of them, by path below the prefix.
+    kept: the user's own files and directories, by path below the prefix: not lost, but kept in the run's folder.
     """
 
     packages: tuple[tuple[str, str, int], ...] = ()
@@ -253,7 +252,7 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class RemovedEnvironment:
-    """What became of one environment; `freed` in bytes, `exports` the path of the folder if it is there."""
+    """The outcome for one environment; `freed` in bytes, `exports` is the path of the folder, if there is one."""
 
     path: str
     result: Result

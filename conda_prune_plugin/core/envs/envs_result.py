@@ -12,15 +12,15 @@ from .environment_use import Environment, Losses, RemovedEnvironment
 
 @dataclass(frozen=True, slots=True)
 class EnvsResult:
-    """The environments that were found, what is to be done with them, and what was done; sizes in bytes.
+    """The environments that were found, what is to be removed, and what was removed; sizes in bytes.
 
-    shown: the environments that were asked for, of `count`. now: seconds since the epoch.
-    unused_for: the AGE that was asked for, as it was typed.
-    stale: for each registry the prefixes that are no environments, and why. fix: those that are taken out, None if
-        that was not asked for. copies: the files that hold what the registries were before.
-    remove: what is to be removed, and what no rebuild brings back. released: the bytes that come back with it.
-    reclaimable, reclaimable_then: what a prune of the caches gives back now, and when these are removed.
-    failed: something did not work. interrupted: the user stopped the removal.
+    shown: the selected environments, of `count`. now: seconds since the epoch.
+    unused_for: the AGE as the user typed it.
+    stale: by registry, the prefixes that are no environments, and why. fix: those to remove from it, None without
+        --fix-registry. copies: the files with the registries as they were before.
+    remove: the environments to remove, and what a rebuild can't bring back. released: the bytes that this frees.
+    reclaimable, reclaimable_then: what a prune of the caches frees now, and after the removal.
+    failed: something failed. interrupted: the user stopped the removal.
     """
 
     shown: tuple[Environment, ...]

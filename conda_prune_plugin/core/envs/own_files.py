@@ -1,6 +1,6 @@
 """The user's own work in an environment: files of no package, outside the directories that programs write to.
 
-Such an environment is removed only with ``--force``, and these files are kept then. Three things tell of them: a git
+Such an environment is removed only with ``--force``, which keeps these files. There are three signs of them: a git
 repository; a file older than the environment, which nothing in it can have made; more than `FEW` other files.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-#: How long a creation may take, in seconds: what it makes is older than the note of it, which conda writes at its end.
+#: How long the creation of an environment may take, in seconds: its files are older than conda's note of it.
 CREATION = 3600.0
 
-#: So many files outside the programs' places are no sign of work: tools drop a few anywhere.
+#: So many files outside the programs' directories are no sign of work: tools leave a few anywhere.
 FEW = 3
 
-#: Where programs write, by the first name below the prefix. Packages and pip: ``bin``, ``lib`` (site-packages, R's
-#: library, npm's node_modules, gems) and what is like them on Windows. Julia: ``share/julia``. cargo and rustup:
-#: ``.cargo``, ``.rustup``, ``.crates.toml``. go: ``go``. conda: its notes. Programs that take the prefix for the home:
-#: names with a dot. ``pkgs`` and ``envs`` are protected on their own.
+#: The directories that programs write to, by the first name below the prefix. Packages and pip: ``bin``, ``lib``
+#: (site-packages, R's library, npm's node_modules, gems), and their like on Windows. Julia: ``share/julia``. cargo and
+#: rustup: ``.cargo``, ``.rustup``, ``.crates.toml``. go: ``go``. conda: its notes. Programs that take the prefix for a
+#: home: names with a dot. ``pkgs`` and ``envs`` are protected on their own.
 _PROGRAMS = frozenset(
     (
         *("conda-meta", "bin", "sbin", "lib", "lib32", "lib64", "libexec", "include", "share", "var", "etc", "man"),
@@ -29,12 +29,12 @@ _PROGRAMS = frozenset(
     )
 )
 
-#: What programs make in any directory, from what lies beside it or from the network.
+#: What programs create in any directory.
 _MADE = frozenset(
     ("__pycache__", ".cache", "node_modules", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 )
 
-#: Where tools clone repositories for themselves: cargo its dependencies and its index, pre-commit its hooks.
+#: Where tools clone repositories for themselves: cargo dependencies and its index, pre-commit hooks.
 _OTHERS_CLONES = (".cargo/", ".cache/pre-commit/")
 
 GIT = ".git"
@@ -55,12 +55,12 @@ class OwnFiles:
 
     @property
     def many(self) -> bool:
-        """Whether there are more files than tools drop."""
+        """Whether there are more files than tools leave."""
         return len(self.files) > FEW
 
 
 def is_programs_place(path: str) -> bool:
-    """Return whether programs write where a path lies."""
+    """Return whether a path is in a directory that programs write to."""
     first, *others = path.split("/")
     return first in _PROGRAMS or first in _MADE or not _MADE.isdisjoint(others)
 
@@ -73,7 +73,7 @@ def may_hold_work(path: str) -> bool:
 def own_files(
     unowned: Iterable[tuple[str, float]], owned: Iterable[str], repositories: Iterable[str], created: float | None
 ) -> OwnFiles | None:
-    """Return what of an environment is the user's own work, None if nothing tells of any.
+    """Return the user's own work in an environment, None if there is no sign of any.
 
     unowned: the files of no package with their times of modification, in seconds since the epoch; of those in the
     programs' places only what lies in one of the `repositories`, which are paths of directories ("" for the prefix).
@@ -94,7 +94,7 @@ def own_files(
 
 
 def _topmost(path: str, shared: set[str], repositories: set[str]) -> str:
-    """Return the topmost directory above a file that is all the user's, or else the file."""
+    """Return the topmost directory above a file that holds only the user's files, or else the file."""
     inside = False
     for above in _above(path):
         inside |= above in repositories

@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 
 
 class Mentions:
-    """Finds in texts the prefixes that they name; of nested ones only the innermost counts.
+    """Finds the prefixes that texts mention; of nested ones only the innermost counts.
 
-    home: what ``~``, ``$HOME`` and their like stand for. The time for a text does not depend on how many prefixes
-    there are: one pattern of all of them would try one after the other at each path.
+    home: the directory of ``~`` and ``$HOME``. The time for a text doesn't depend on the number of prefixes, as it
+    would with one pattern of all of them.
     """
 
     def __init__(self, prefixes: Sequence[str], names: Mapping[str, str], home: str) -> None:
         self._home = home
         self._names = names
         self._prefixes = frozenset(prefixes)
-        # Where a prefix may begin, and what may be the beginning of one, up to each place where a path may end.
+        # Where a prefix may begin, and the beginnings of prefixes up to each place where a path may end.
         firsts = "".join(map(re.escape, sorted({prefix[0] for prefix in prefixes})))
         self._start = re.compile(rf"(?<![\w.-])[{firsts}]") if firsts else None
         self._beginnings = frozenset(prefix[: end.start()] for prefix in prefixes for end in _END.finditer(prefix))
 
     def paths(self, text: str) -> frozenset[str]:
-        """Return the prefixes that a text names by their path."""
+        """Return the prefixes whose path is in a text."""
         if self._start is None:
             return frozenset()
         text = _HOME.sub(lambda found: self._home + found["end"], text)
@@ -36,12 +36,12 @@ class Mentions:
         return frozenset(prefix for prefix in found if prefix is not None)
 
     def activated(self, text: str) -> frozenset[str]:
-        """Return the prefixes that a shell script names by path, or activates or runs by name."""
+        """Return the prefixes whose path is in a shell script, or that it activates or runs by name."""
         named = {name for groups in _BY_NAME.findall(text) for name in groups}
         return self.paths(text) | {self._names[name] for name in named if name in self._names}
 
     def _longest_at(self, text: str, start: int) -> str | None:
-        """Return the longest prefix that stands at a place of a text and ends where a path may end."""
+        """Return the longest prefix that starts here in a text and ends where a path may end."""
         longest = None
         for end in _END.finditer(text, start + 1):
             path = text[start : end.start()]
@@ -52,7 +52,7 @@ class Mentions:
         return longest
 
 
-#: Where a path may end: before what separates names, or at the end of the text.
+#: Where a path may end: before a separator, or at the end of the text.
 _END = re.compile(r"(?=[/\s\"'`:;,)\]}<>|&?#\\]|$)")
 
 

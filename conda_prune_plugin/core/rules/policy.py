@@ -140,8 +140,7 @@ def _damaged_in_use(subject: Subject, leftover: Leftover) -> Iterator[Reason]:
     """Give the roots of a leftover: those of a damaged package, or of the one that trash is all that is left of."""
     environments = subject.environments
     if leftover.archive is not None:
-        for root in (root for roots in subject.roots.values() for root in roots):
-            yield Reason(ReasonKind(root.kind.value), f"of {root.name or root.path}", root=root.path or None)
+        yield from _references(subject, _ALL)
     elif leftover.holds_files and (leftover.linked or leftover.evidence.outside):
         for root in environments:
             detail = f"used by {root.name or root.path}, which links to its files (--repair)"

@@ -2,7 +2,7 @@
 
 A tree here is any set of directory entries, such as an environment without the environments and caches inside of it;
 no directory entry is in two trees. An inode's blocks belong to a tree alone, are its *own*, when all links of the
-inode lie in the tree: these are the blocks that come back if exactly this tree is removed. The rest is *shared*.
+inode lie in the tree: these are freed if exactly this tree is removed. The rest is *shared*.
 Directories have no hard links, so theirs are always own. Reflinked files share blocks that no inode number shows.
 """
 
@@ -18,7 +18,7 @@ from ..evidence import SharedInode
 
 
 class Inodes:
-    """What is known of inodes, in columns: a row an inode. Compact, since there may be millions.
+    """A table of inodes, stored in columns to be compact, since there may be millions.
 
     sizes, allocated: bytes. links: hard links wherever they lie.
     """
@@ -32,11 +32,11 @@ class Inodes:
         return len(self.sizes)
 
     def rows_of(self, device: int) -> dict[int, int]:
-        """Return the rows of a device's inodes by inode number; what is added later appears in it."""
+        """Return the rows of a device's inodes by inode number; the mapping is live."""
         return self._rows.setdefault(device, {})
 
     def row(self, device: int, number: int, size: int, allocated: int, links: int) -> int:
-        """Return the row of an inode, a new one if it was not known."""
+        """Return the row of an inode, which is added if it is new."""
         rows = self.rows_of(device)
         row = rows.get(number)
         if row is None:
@@ -49,13 +49,13 @@ class Inodes:
         return row
 
     def shared(self, row: int, inside: int) -> SharedInode:
-        """Return a row with the number of its links that lie inside of something."""
+        """Return the inode of a row with the number of its links inside of something."""
         return SharedInode(self.devices[row], self.numbers[row], self.links[row], inside, self.allocated[row])
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What a walk over one tree has counted.
+    """The counts of a walk over one tree.
 
     files: directory entries that are not directories.
     lengths: the lengths of those that are in no row, in bytes.
@@ -64,7 +64,7 @@ class Tree:
     accessed: the newest access to a file that nothing else links, in seconds since the epoch.
     changed: the newest inode change of a file.
     foreign: a directory that this user may not empty.
-    unreadable: paths in it that could not be read, and why.
+    unreadable: paths that could not be read, and why.
     """
 
     files: int = 0
@@ -102,7 +102,7 @@ class Account:
     """The bytes of one tree among others.
 
     apparent: the sum of the lengths of files and symbolic links, each name counted.
-    own: what comes back if exactly this tree is removed.
+    own: what is freed if exactly this tree is removed.
     with_caches, with_environments, elsewhere: the allocated bytes that have links outside of the tree, each inode in
         one of them: in a tree of the other kind, else in one of its own kind, else nowhere that is known.
     """
@@ -122,7 +122,7 @@ class Account:
 
     @property
     def allocated(self) -> int:
-        """What ``du`` says of the tree."""
+        """The bytes of the tree as ``du`` counts them."""
         return self.own + self.shared
 
 
@@ -137,9 +137,8 @@ def account(
 
 def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across: bool = False) -> tuple[Account, ...]:
     """Return the accounts of all trees of one kind; `others` are the rows that those of the other kind have."""
-    # Most rows are in both: sets decide on them much faster than a loop. What is left has all its links in these
-    # trees, or nowhere.
-    # Lists give their items quicker than arrays.
+    # Most rows are in trees of both kinds: sets are much faster than a loop for them. The others have all their links
+    # in these trees, or nowhere. Items of lists are faster than those of arrays.
     allocated, sizes, all_links = list(inodes.allocated), list(inodes.sizes), list(inodes.links)
     left, sums = [], []
     found: Counter[int] = Counter()
@@ -165,14 +164,14 @@ def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across
 
 
 def occupied(trees: Iterable[Tree], inodes: Inodes) -> int:
-    """Return the allocated bytes of trees together: what ``du`` says of them."""
+    """Return the allocated bytes of trees together, as ``du`` counts them."""
     trees = tuple(trees)
     rows: set[int] = set().union(*(tree.rows for tree in trees))
     return sum(tree.single for tree in trees) + _total(inodes.allocated, rows)
 
 
 def shares(trees: Iterable[Tree], inodes: Inodes) -> list[int]:
-    """Return the allocated bytes of each tree without what those before it have: their sum is what `occupied` says."""
+    """Return the allocated bytes of each tree that none before it has; they add up to `occupied`."""
     counted: set[int] = set()
     found = []
     for tree in trees:
@@ -183,7 +182,7 @@ def shares(trees: Iterable[Tree], inodes: Inodes) -> list[int]:
 
 
 def released(trees: Iterable[Tree], inodes: Inodes) -> int:
-    """Return the bytes that come back if all of the trees are removed."""
+    """Return the bytes that are freed if all of the trees are removed."""
     inside: Counter[int] = Counter()
     single = 0
     for tree in trees:

@@ -11,7 +11,7 @@ from .disk_usage import Inodes, Tree, held_by_several, occupied, released
 
 
 class OwnerKind(Word):
-    """What a file of an environment belongs to. `RECORDS`: the environment's ``conda-meta``."""
+    """The owner of a file of an environment. `RECORDS`: the environment's ``conda-meta``."""
 
     CONDA = "conda"
     PIP = "pip"
@@ -22,7 +22,7 @@ class OwnerKind(Word):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A dist for `CONDA`, a ``name==version`` for `PIP`, and empty for what is no package."""
+    """An owner; `name`: a dist for `CONDA`, a ``name==version`` for `PIP`, else empty."""
 
     kind: OwnerKind
     name: str = ""
@@ -30,7 +30,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What an environment is made of, by owner, and the largest of the files of no package with their bytes."""
+    """The files of an environment by owner, and the largest of those of no package with their bytes."""
 
     root: Root
     owners: Mapping[Owner, Tree]
@@ -51,8 +51,8 @@ class VersionUsage:
 class PackageUsage:
     """All dists of one name.
 
-    shared: of the allocated bytes, those that several environments or caches hold by hard links.
-    duplicated: those that there would not be if there were only the largest of the dists.
+    shared: the allocated bytes that several environments or caches share by hard links.
+    duplicated: the allocated bytes of all dists but the largest.
     """
 
     name: str
@@ -65,7 +65,7 @@ class PackageUsage:
 
 @dataclass(frozen=True, slots=True)
 class PackageShare:
-    """One dist in one environment; `others`: how many more environments have it."""
+    """One dist in one environment; `others`: how many other environments have it."""
 
     dist: str
     files: int
@@ -76,11 +76,10 @@ class PackageShare:
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
-    """One environment from near.
+    """The contents of one environment.
 
-    kept: by how much what `conda prune` gives back would grow if the environment were removed, in bytes.
-    pip, other, records, directories: allocated bytes of what is no package of conda's; the files of `other` are in
-        no record.
+    kept: how many more bytes `conda prune` would free if the environment were removed.
+    pip, other, records, directories: allocated bytes that are no conda package; those of `other` are in no record.
     """
 
     packages: tuple[PackageShare, ...]
@@ -95,7 +94,7 @@ class Zoom:
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What the caches hold of each dist: the parts of its entries."""
+    """The parts in the caches of each dist."""
 
     parts: Mapping[str, tuple[tuple[str, Tree], ...]]
 
@@ -152,7 +151,7 @@ def _package(
 
 
 def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: int) -> Zoom:
-    """Return one environment from near; `roots` are all environments, `kept` is as in `Zoom`."""
+    """Return the contents of one environment; `roots` are all environments, `kept` is as in `Zoom`."""
     others: dict[str, int] = {}
     for root in roots:
         for dist in root.packages if root.path != item.root.path else ():

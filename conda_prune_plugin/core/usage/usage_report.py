@@ -12,7 +12,7 @@ from .disk_usage import Account
 
 @dataclass(frozen=True, slots=True)
 class PipPackages:
-    """What pip, or another installer that is not conda, has put into an environment, by its own records.
+    """The packages that pip or another installer has put into an environment, by its own records.
 
     names: ``name==version``. allocated: bytes, each inode once.
     """
@@ -26,8 +26,8 @@ class PipPackages:
 class EnvironmentUsage:
     """One environment without the caches and environments inside of it.
 
-    changed: when conda changed it last. used: the newest access to a file of its own, if later than that.
-    keeps_access: the file system keeps times of access, so that no `used` means that nothing was read since.
+    changed: when conda changed it last. used: the newest access to one of its own files, if that is later.
+    keeps_access: the file system keeps access times, so without `used` nothing was read since.
     """
 
     root: Root
@@ -42,9 +42,9 @@ class EnvironmentUsage:
 class CacheUsage:
     """One cache.
 
-    kinds: allocated bytes by what they are for, an inode that serves two purposes counted for the first.
-    reclaimable: what `conda prune` would give back now.
-    recent: entries that only their age keeps.
+    kinds: allocated bytes by purpose; an inode with two purposes counts for the first.
+    reclaimable: what `conda prune` would free now.
+    recent: how many entries only their age keeps.
     """
 
     cache: Cache
@@ -66,7 +66,7 @@ class FileSystem:
 
 
 class ToolKind(Word):
-    """What a cache is for that is no package cache."""
+    """The tool that a cache belongs to, if it is no package cache."""
 
     CONDA_BUILD = "conda-build"
     CONDA_PYPI = "conda-pypi"
@@ -77,9 +77,9 @@ class ToolKind(Word):
 
 @dataclass(frozen=True, slots=True)
 class OtherCache:
-    """A cache that is only told of.
+    """A cache that is only reported.
 
-    allocated: bytes, as ``du`` counts; at least these, if it is not `complete`. command: what cleans it.
+    allocated: bytes as ``du`` counts; a lower bound if it is not `complete`. command: the command that cleans it.
     """
 
     kind: ToolKind
@@ -93,9 +93,9 @@ class OtherCache:
 class Usage:
     """Everything, environments and caches with the largest own bytes first.
 
-    allocated: what ``du`` says of all trees together. apparent: the sum of all lengths.
-    complete: nothing of it was unreadable.
-    other_caches: what is not in any of these figures, unless it lies in an environment.
+    allocated: the bytes of all trees together, as ``du`` counts. apparent: the sum of all lengths.
+    complete: everything could be read.
+    other_caches: not included in these figures, unless they are in an environment.
     """
 
     environments: tuple[EnvironmentUsage, ...]
@@ -114,12 +114,12 @@ class Usage:
 
     @property
     def reclaimable(self) -> int:
-        """What `conda prune` would give back now."""
+        """The bytes that `conda prune` would free now."""
         return self.plan.reclaimable
 
     @property
     def exact(self) -> bool:
-        """Whether everything was counted, and inode numbers tell all there is to know."""
+        """Whether everything was counted, and no blocks are shared by reflinks."""
         return self.complete and not self.reflinks
 
     @property
@@ -129,12 +129,12 @@ class Usage:
 
 
 def reclaimable_in(plan: Plan, cache: Cache) -> int:
-    """Return what a plan gives back in one of its caches."""
+    """Return the bytes that a plan frees in one of its caches."""
     return sum(decision.reclaimable for decision in plan.remove if decision.entry.cache == cache.path)
 
 
 def kept_by_age(plan: Plan, cache: Cache) -> int:
-    """Return how many entries of a cache a plan keeps for nothing but their age."""
+    """Return how many entries of a cache a plan keeps only for their age."""
     reasons: Sequence[set[ReasonKind]] = [
         {reason.kind for reason in keep.reasons} for keep in plan.keep if keep.entry.cache == cache.path
     ]

@@ -1,34 +1,11 @@
-"""What conda's own code makes of the files of conda: histories, records, and what ``conda clean`` looks for."""
+"""What conda's own code makes of the files of conda: records, and what ``conda clean`` looks for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from types import FunctionType
 from typing import Any, cast
-
-
-def parse_history(prefix: str) -> list[AbstractSet[str]]:
-    """Return the lines of each revision in the history of an environment, the oldest first.
-
-    Raises `OSError`, or `ValueError` for a history that conda can't make sense of.
-    """
-    from conda.exceptions import CondaError
-    from conda.history import History
-
-    try:
-        # The user of conda's class has to do without its context manager, which writes.
-        return [content for _, content, _ in History(prefix).parse()]
-    except CondaError as error:
-        raise ValueError(str(error)) from error
-
-
-def is_diff(revision: AbstractSet[str]) -> bool:
-    """Return whether the lines of a revision say what has changed, and not what there is."""
-    from conda.history import is_diff
-
-    return bool(is_diff(revision))
 
 
 def in_link_order(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ... import failures
+from ...failures import suppress
 from ..roots.envs_dirs import EnvsDir
 
 
@@ -149,39 +150,30 @@ def tool_places(
     own = os.path.expanduser("~")
     others = [home for home in other_homes if home != own and _is_home(home)]
     for tool in TOOLS:
+        patterns = [tuple(filter(None, pattern.split("/"))) for pattern in tool.environments]
         for home in tool.homes:
-            for top in _expanded(home, environ, values):
-                yield from _patterns(top, tool, mixed=tool.mixed)
+            tops = [(top, tool.mixed) for top in _expanded(home, environ, values)]
             if home.startswith("~"):
                 # Of others not every home needs to be readable.
-                yield from (pattern for other in others for pattern in _patterns(other + home[1:], tool, mixed=True))
+                tops += ((other + home[1:], True) for other in others)
+            yield from (EnvsDir(top, pattern, mixed) for top, mixed in tops for pattern in patterns)
 
 
 def _is_home(path: str) -> bool:
-    """Return whether a directory is a user's own; what the homes of daemons are may be ``/`` or ``/bin``."""
-    try:
+    """Return whether a directory is a user's own; the home of a daemon may be ``/`` or ``/bin``."""
+    with suppress(OSError):
         return os.stat(path).st_uid != 0 or failures.isdir(os.path.join(path, ".conda"))
-    except OSError as error:
-        failures.note(error)
-        return False
+    return False
 
 
 def _expanded(home: str, environ: Mapping[str, str], values: Mapping[str, Iterable[str]]) -> Iterator[str]:
     start = _HOME.match(home)
-    if start is None:
-        tops: Iterable[str] = (home,)
-    elif start["variable"]:
+    tops: Iterable[str] = (start[0] if start else home,)
+    if start and start["variable"]:
         value = environ.get(start["variable"], "")
         # Some of them may name several directories.
         tops = dict.fromkeys((value, *value.split(os.pathsep)))
-    elif start["value"]:
+    elif start and start["value"]:
         tops = values.get(start["value"], ())
-    else:
-        tops = ("~",)
     rest = home[start.end() :] if start else ""
     return (os.path.abspath(os.path.expanduser(top + rest)) for top in tops if top and "\0" not in top)
-
-
-def _patterns(top: str, tool: Tool, *, mixed: bool) -> Iterator[EnvsDir]:
-    for pattern in tool.environments:
-        yield EnvsDir(top, tuple(filter(None, pattern.split("/"))), mixed)

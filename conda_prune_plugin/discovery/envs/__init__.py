@@ -1,1 +1,1 @@
-"""Evidence of an environment's use, and what is needed to rebuild it."""
+"""Evidence of an environment's use, and the export to rebuild it."""

@@ -1,7 +1,7 @@
 """Export an environment: everything that is needed to rebuild it, as the content of files. Nothing is written here.
 
-conda's own export is not called: in the versions before 25.5 it reads an environment in a way that deletes records of
-pip's packages (`PrefixData` with interoperability). A test compares this one with what it prints.
+conda's own export is not used: before 25.5 it deletes records of pip's packages while it reads an environment
+(`PrefixData` with interoperability). A test compares the two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from ..clients import conda_channels
 from ..clients.conda_context import platform
 from ..clients.conda_files import in_link_order
 from ..system.safe_read import read_object, read_regular
-from .pip_requirements import PythonPackage, python_packages
+from ..usage.pip_packages import PythonPackage, python_packages
 
 #: The names of the files.
 YAML, EXPLICIT, PIP, PIP_DETAILS = "environment.yml", "explicit.txt", "requirements.txt", "pip.json"
@@ -31,10 +32,9 @@ VARIABLES, PINNED, FROZEN, HISTORY = "state", "pinned", "frozen", "history"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The files to rebuild an environment from, by name, and what they can't bring back.
+    """The files to rebuild an environment from, by name, and the packages that they can't bring back.
 
-    python: what pip has installed. sourceless: the dists of conda whose record has no url; unreadable: those whose
-        record can't be read.
+    python: pip's packages. sourceless, unreadable: dists of conda whose record has no url, or can't be read.
     """
 
     root: Root
@@ -45,9 +45,8 @@ class Export:
 
 
 def export(root: Root) -> Export:
-    """Return the export of an environment; what can't be read of it is left out."""
-    known = dict(_records(root))
-    records = _sorted([record for record in known.values() if record is not None])
+    """Return the export of an environment, without files that can't be read."""
+    records, unreadable = _records(root)
     python = python_packages(root.path, frozenset(name for record in records for name in record["files"]))
     files = {
         YAML: _yaml(root, records, python),
@@ -58,71 +57,58 @@ def export(root: Root) -> Export:
     for name in (VARIABLES, PINNED, FROZEN, HISTORY):
         with suppress(OSError):
             files[name] = read_regular(os.path.join(root.path, META, name))
-    sourceless = tuple(_dist(record) for record in records if record["url"] is None)
-    unreadable = tuple(dist for dist, record in known.items() if record is None)
-    return Export(root, files, python, sourceless, unreadable)
+    return Export(root, files, python, tuple(_dist(record) for record in records if record["url"] is None), unreadable)
 
 
-def _records(root: Root) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
-    """Give the dists of an environment with their records, None for one that can't be read."""
+def _records(root: Root) -> tuple[Sequence[Mapping[str, Any]], tuple[str, ...]]:
+    """Return an environment's records, each after those it depends on, and the dists whose record can't be read."""
+    records: dict[str, Mapping[str, Any]] = {}
+    unreadable = []
     for dist in sorted(root.packages):
         path = os.path.join(root.path, META, f"{dist}.json")
-        # What only another record claims to be is no package for conda.
+        # A dist that only the content of another record claims is no package for conda.
         if failures.lexists(path):
             try:
                 record = read_object(path)
             except (OSError, ValueError) as error:
                 failures.note(error)
-                yield dist, None
+                unreadable.append(dist)
                 continue
             if _dist(record) == dist:
-                yield dist, _sane(record)
+                files = record.get("files")
+                names = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+                fields = {key: record.get(key) if _fits(key, record.get(key)) else None for key in _FIELDS}
+                records[dist] = {**record, **fields, "files": names}
+    try:
+        ordered = [records["-".join(parts)] for parts in in_link_order(records.values())]
+    except Exception:  # noqa: BLE001
+        # conda's models and MatchSpec raise anything on odd records; conda sorts again when it installs.
+        ordered = list(records.values())
+    return ordered, tuple(unreadable)
 
 
-def _sane(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a record whose fields are what conda writes there; what is something else counts as not there."""
-    files = record.get("files")
-    return {
-        **record,
-        **{key: record.get(key) if fits(record.get(key)) else None for key, fits in _FITTING.items()},
-        "files": [name for name in files if isinstance(name, str)] if isinstance(files, list) else [],
-    }
+#: The values that conda writes into fields of a record; any other counts as missing. A url is one word on a line of an
+#: ``@EXPLICIT`` file.
+_FIELDS = {"url": r"[A-Za-z][A-Za-z0-9+.-]*:\S*", "channel": ".+", "md5": "[0-9A-Za-z]+", "sha256": "[0-9A-Za-z]+"}
 
 
-def _is_url(value: object) -> bool:
-    """Return whether a value may stand on a line of an ``@EXPLICIT`` file."""
+def _fits(field: str, value: object) -> bool:
     with suppress(ValueError):
-        return _is_text(value) and " " not in str(value) and bool(urlsplit(str(value)).scheme)
+        return (
+            isinstance(value, str)
+            and value.isprintable()
+            and re.fullmatch(_FIELDS[field], value) is not None
+            and urlsplit(value) is not None
+        )
     return False
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and value != ""
-
-
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isalnum()
-
-
-_FITTING = {"url": _is_url, "channel": _is_text, "md5": _is_digest, "sha256": _is_digest}
 
 
 def _dist(record: Mapping[str, Any]) -> str:
     return "-".join(str(record.get(key)) for key in ("name", "version", "build"))
 
 
-def _sorted(records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the records in the order in which they can be linked: each behind what it depends on."""
-    by_dist = {_dist(record): record for record in records}
-    try:
-        return [by_dist["-".join(parts)] for parts in in_link_order(records)]
-    except Exception:  # noqa: BLE001
-        # conda's models and MatchSpec raise whatever they like on odd records; conda sorts again when it installs.
-        return records
-
-
 def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[PythonPackage]) -> bytes:
-    """Return what ``conda env export`` prints (`conda.env.env.from_environment` of 24.7)."""
+    """Return the output of ``conda env export`` (`conda.env.env.from_environment` of 24.7)."""
     import ruamel.yaml
 
     by_name = sorted(records, key=lambda record: str(record["name"]))
@@ -137,8 +123,11 @@ def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[Pyt
             if channel not in channels:
                 channels.insert(0, channel)
     document: dict[str, Any] = {"name": root.name or root.path, "channels": channels, "dependencies": dependencies}
-    if variables := _variables(root):
-        document["variables"] = variables
+    with suppress(OSError, ValueError):
+        # Those of ``conda env config vars``.
+        variables = read_object(os.path.join(root.path, META, VARIABLES)).get("env_vars")
+        if isinstance(variables, dict) and variables:
+            document["variables"] = {str(name): str(value) for name, value in variables.items()}
     document["prefix"] = root.path
     stream = io.StringIO()
     writer = ruamel.yaml.YAML()
@@ -146,15 +135,6 @@ def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[Pyt
     writer.width = 4096
     writer.dump(document, stream)
     return stream.getvalue().encode("utf-8", "surrogateescape")
-
-
-def _variables(root: Root) -> Mapping[str, str]:
-    """Return the variables of ``conda env config vars`` (``conda-meta/state``)."""
-    with suppress(OSError, ValueError, AttributeError):
-        variables = read_object(os.path.join(root.path, META, VARIABLES)).get("env_vars")
-        if isinstance(variables, dict):
-            return {str(name): str(value) for name, value in variables.items()}
-    return {}
 
 
 def _explicit(records: Iterable[Mapping[str, Any]]) -> bytes:

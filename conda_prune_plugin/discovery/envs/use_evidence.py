@@ -6,9 +6,9 @@ import os
 import re
 import sys
 import time
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from pathlib import PurePath
 
 from ... import failures
 from ...core.dist_names import package_name, package_version
@@ -19,10 +19,10 @@ from ...core.usage.usage_report import EnvironmentUsage
 from ...failures import suppress
 from ..clients.conda import Settings
 from ..clients.installations import is_root_prefix, root_prefixes
-from ..roots.conda_meta import has_history, is_environment, is_without_meta
+from ..roots.conda_meta import has_history, is_environment, is_without_meta, package_files
 from ..roots.environments_txt import registered_prefixes
 from ..system.deep_paths import real_path
-from ..system.safe_read import read_object, read_regular
+from ..system.safe_read import read_regular
 from .external_references import pointers
 from .running import running
 
@@ -38,26 +38,33 @@ def gather(
 ) -> tuple[Environment, ...]:
     """Return the environments with all evidence, in the given order.
 
-    foreign: those that only another user's registry leads to, each with that.
+    foreign: those that only another user's registry leads to, each with that registry.
     """
     roots = [usage.root for usage in usages]
     prefixes = [root.path for root in roots]
     names = {root.name: root.path for root in roots if root.name is not None}
     processes, pointing, same = running(prefixes), pointers(prefixes, names), alike(roots)
-    registered = _registered(settings)
-    active = {failures.realpath(path) for path in _active()}
-    inner, bases = _Inner(_not_its_own(inventory, settings)), _bases(settings)
+    registered: set[str] = set()
+    for registry in (*settings.registries, *settings.other_registries):
+        with suppress(OSError):
+            registered.update(map(real_path, registered_prefixes(registry)))
+    # The active environment, and those below it on the stack.
+    stack = (value for name, value in os.environ.items() if value and re.fullmatch(r"CONDA_PREFIX(_\d+)?", name))
+    active = frozenset(map(failures.realpath, stack))
+    bases = frozenset(map(failures.realpath, (settings.root_prefix, *root_prefixes(os.environ))))
+    reals = {prefix: failures.realpath(prefix) for prefix in prefixes}
+    holds = _by_directory(frozenset(reals.values()), map(failures.realpath, _protected(inventory, settings)))
     found = []
     for usage in usages:
         root = usage.root
-        real = failures.realpath(root.path)
-        history = _history(root)
+        real = reals[root.path]
         base = real in bases or is_root_prefix(real)
+        python = next((dist for dist in root.packages if dist.count("-") >= 2 and package_name(dist) == "python"), None)
         found.append(
             Environment(
                 usage,
-                python=_python(root),
-                created=_created(root, history),
+                python=package_version(python) if python else None,
+                created=_created(root),
                 running=processes.get(root.path, ()),
                 pointers=pointing.get(root.path, ()),
                 registered=real in registered,
@@ -65,8 +72,8 @@ def gather(
                 active=real in active,
                 base=base,
                 is_link=failures.islink(root.path),
-                holds=inner.below(real),
-                problems=tuple(_problems(root, base=base)),
+                holds=tuple(holds.get(real, ())),
+                problems=tuple(_problems(root, python, base=base)),
                 alike=same.get(root.path, ()),
                 listed_by=foreign.get(root.path),
             )
@@ -74,86 +81,37 @@ def gather(
     return tuple(found)
 
 
-def _registered(settings: Settings) -> frozenset[str]:
-    found: set[str] = set()
-    for registry in (*settings.registries, *settings.other_registries):
-        with suppress(OSError):
-            found.update(map(real_path, registered_prefixes(registry)))
-    return frozenset(found)
-
-
-def _active() -> Iterable[str]:
-    """Give the active environment and those below it on the stack (``CONDA_PREFIX_1`` and so on)."""
-    for name, value in os.environ.items():
-        if value and re.fullmatch(r"CONDA_PREFIX(_\d+)?", name):
-            yield value
-
-
-class _Inner:
-    """Paths of which those below a directory are found without looking at the others."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._order = {path: number for number, path in enumerate(paths)}
-        # Paths below one directory stand together.
-        self._sorted = sorted(self._order)
-
-    def below(self, directory: str) -> tuple[str, ...]:
-        """Return the paths below a directory, in the order in which they were given."""
-        top = os.path.join(directory, "")
-        found = []
-        for place in range(bisect_left(self._sorted, top), len(self._sorted)):
-            if not self._sorted[place].startswith(top):
-                break
-            found.append(self._sorted[place])
-        return tuple(sorted(found, key=self._order.__getitem__))
-
-
-def _not_its_own(inventory: Inventory, settings: Settings) -> tuple[str, ...]:
-    """Return the real paths that no removal of what is around them may take along."""
+def _protected(inventory: Inventory, settings: Settings) -> Iterable[str]:
+    """Return the paths that no removal of a directory around them may take along."""
     environments = (
         root.path
         for root in inventory.roots
         if root.kind is RootKind.ENVIRONMENT and root.state is not RootState.MISSING
     )
-    places = (*(cache.real_path for cache in inventory.caches), *environments, sys.prefix)
-    # Where this program itself runs from: the environment is one of those, and would not lie inside of itself.
-    program = (os.path.abspath(sys.executable), os.path.abspath(__file__))
-    # Who creates an environment right in the home directory does not want to lose that: the registry lies in it.
+    # This program: its environment is one of those, and doesn't lie inside of itself.
+    program = (sys.prefix, os.path.abspath(sys.executable), os.path.abspath(__file__))
+    # An environment may be created right in the home directory, where the registry lies.
     homes = (os.path.expanduser("~"), *settings.registries, *settings.other_registries)
-    return tuple(dict.fromkeys(map(failures.realpath, (*places, *program, *homes))))
+    return (*(cache.real_path for cache in inventory.caches), *environments, *program, *homes)
 
 
-def _bases(settings: Settings) -> frozenset[str]:
-    return frozenset(map(failures.realpath, (settings.root_prefix, *root_prefixes(os.environ))))
+def _by_directory(directories: Collection[str], paths: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """Return the paths below each directory, in their order. A path has no more directories above it than names."""
+    found: dict[str, list[str]] = {}
+    for path in dict.fromkeys(paths):
+        for above in map(str, PurePath(path).parents):
+            if above in directories:
+                found.setdefault(above, []).append(path)
+    return found
 
 
-def _python(root: Root) -> str | None:
-    for dist in root.packages:
-        if package_name(dist) == "python":
-            with suppress(ValueError):
-                return package_version(dist)
-    return None
-
-
-def _history(root: Root) -> bytes | None:
-    """Return the history, None if there is none or it can't be read."""
-    try:
-        return read_regular(os.path.join(root.path, META, "history"))
-    except OSError as error:
-        failures.note(error)
-        return None
-
-
-def _created(root: Root, history: bytes | None) -> float | None:
+def _created(root: Root) -> float | None:
     """Return when an environment was created: by conda's own note (from 25.11 on), else by its first revision."""
     with suppress(OSError, ValueError, OverflowError):
-        text = read_regular(os.path.join(root.path, META, "created_at")).decode().strip()
-        return _timestamp(text)
-    first = _REVISION.search(history or b"")
-    if first is None:
-        return None
-    with suppress(ValueError, OverflowError):
-        return time.mktime(time.strptime(first[1].decode(), "%Y-%m-%d %H:%M:%S"))
+        return _timestamp(read_regular(os.path.join(root.path, META, "created_at")).decode().strip())
+    with suppress(OSError, ValueError, OverflowError):
+        if first := _REVISION.search(read_regular(os.path.join(root.path, META, "history"))):
+            return time.mktime(time.strptime(first[1].decode(), "%Y-%m-%d %H:%M:%S"))
     return None
 
 
@@ -163,21 +121,21 @@ def _timestamp(text: str) -> float:
     except ValueError:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    # Raises for a number that is no time, such as inf; itself it would be rounded to microseconds.
+    # Raises for a number that is no time, such as inf; its result would be rounded to microseconds.
     datetime.fromtimestamp(seconds, timezone.utc)
     return seconds
 
 
-def _problems(root: Root, *, base: bool) -> Iterable[Problem]:
+def _problems(root: Root, python: str | None, *, base: bool) -> Iterable[Problem]:
+    """Yield the problems of an environment; `python` is the dist of its interpreter."""
     if root.state is RootState.UNREADABLE:
         yield Problem("unreadable", "its records can't be read")
+    elif root.state is RootState.HALF_REMOVED and root.signature is None:
+        yield Problem("half-removed", f"it is half removed: files of packages remain, but {META} is missing")
     elif root.state is RootState.HALF_REMOVED:
-        if root.signature is None:
-            yield Problem("half-removed", f"it is half removed: files of packages remain, but {META} is missing")
-        else:
-            what = f"its creation or removal was interrupted: {META} has no records and no history"
-            yield Problem("interrupted", what)
-    elif os.path.basename(root.path).endswith(TRASH):
+        detail = f"its creation or removal was interrupted: {META} has no records and no history"
+        yield Problem("interrupted", detail)
+    elif root.path.endswith(TRASH):
         yield Problem("interrupted", "its removal was interrupted; part of it is gone")
     else:
         if root.state is RootState.CORRUPT:
@@ -185,36 +143,30 @@ def _problems(root: Root, *, base: bool) -> Iterable[Problem]:
         # micromamba makes its base without one.
         if not base and not has_history(root.path):
             yield Problem("no-history", f"it has no {META}/history, so conda takes it for no environment")
-        if _lacks_interpreter(root):
+        if python is not None and _lacks_interpreter(root, python):
             yield Problem("missing-interpreter", "python is recorded, but its interpreter is not there")
 
 
-def _lacks_interpreter(root: Root) -> bool:
-    """Return whether a python is recorded whose own interpreter is missing; other packages may bring one for it."""
-    for dist in root.packages:
-        if package_name(dist) == "python":
-            with suppress(OSError, ValueError):
-                files = read_object(os.path.join(root.path, META, f"{dist}.json")).get("files")
-                listed = [name for name in _INTERPRETERS if isinstance(files, list) and name in files]
-                return bool(listed) and not any(failures.exists(os.path.join(root.path, name)) for name in listed)
+def _lacks_interpreter(root: Root, python: str) -> bool:
+    """Return whether the interpreters that a dist of python lists are all missing; it may leave them to another."""
+    with suppress(OSError, ValueError):
+        listed = [name for name in package_files(root.path, python) if name in _INTERPRETERS]
+        return bool(listed) and not any(failures.exists(os.path.join(root.path, name)) for name in listed)
     return False
 
 
-def stale_lines(settings: Settings) -> Mapping[str, tuple[tuple[str, str], ...]]:
-    """Return for each of this user's registries the prefixes that are no environments, and what is there instead.
+#: Why a line of a registry is stale, as the JSON document gives it.
+GONE, AWAY, NO_ENVIRONMENT = "gone", "away", "no-environment"
 
-    Whether a directory is gone for good nobody can say where the one above is gone too: a disk may not be mounted.
-    """
+
+def stale_lines(settings: Settings) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """Return for each of this user's registries the prefixes that are no environments, and why."""
     found = {}
     for registry in settings.registries:
         with suppress(OSError):
             lines = ((prefix, _stale(prefix)) for prefix in registered_prefixes(registry))
             found[registry] = tuple((prefix, why) for prefix, why in lines if why is not None)
     return found
-
-
-#: Why a line is stale, as the JSON document gives it.
-GONE, AWAY, NO_ENVIRONMENT = "gone", "away", "no-environment"
 
 
 def _stale(prefix: str) -> str | None:
@@ -226,6 +178,5 @@ def _stale(prefix: str) -> str | None:
             return None
     if failures.isdir(prefix) or failures.isfile(prefix):
         return NO_ENVIRONMENT
-    if failures.islink(prefix) or not failures.isdir(os.path.dirname(prefix)):
-        return AWAY
-    return GONE
+    # If the directory above is missing too, its disk may not be mounted.
+    return AWAY if failures.islink(prefix) or not failures.isdir(os.path.dirname(prefix)) else GONE

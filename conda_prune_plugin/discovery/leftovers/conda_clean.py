@@ -27,7 +27,7 @@ from ..system.measure import Measure
 from ..system.privileges import is_root_to, user
 from ..system.safe_read import read_object, read_regular
 from ..system.tree_walk import walk
-from ..usage.pip_files import recorded_files
+from ..usage.pip_packages import recorded_files
 
 #: conda's own endings (``.c~``, ``.trash``), and what could not be deleted: by conda (``unlink_or_rename_to_trash`` in
 #: ``conda/gateways/disk/delete.py``), by mamba (``remove_or_rename`` in ``libmamba/src/core/util.cpp``).

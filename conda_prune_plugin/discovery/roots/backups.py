@@ -1,7 +1,7 @@
 """Environments in backups: complete, and with all their links into the caches.
 
-Each stays a root as long as it is held: a restore brings it back by a rename, and what it soft-links has to be there
-then. Purging the backup releases what only it references.
+Each is a root until its backup is purged: a restore brings it back by a rename, and then the packages that it
+soft-links have to be there.
 
 They are found in the state beside the environments that registries list, and where notes lead
 (`state.backup_locations`): in the state of the directories of environments, of the caches and of the registries.
@@ -22,7 +22,7 @@ from ..system.safe_read import read_regular
 
 
 def environment_backups(directories: Iterable[str], notices: list[Notice]) -> Iterator[str]:
-    """Give the prefixes of all environments in backups; one that is being deleted is no environment any more."""
+    """Yield the prefixes of all environments in backups, without those that are being deleted."""
     for directory in with_noted_places(directories, notices):
         state = os.path.join(directory, STATE)
         for run in _names(state):
@@ -38,47 +38,39 @@ def is_environment_backup(prefix: str) -> bool:
 
 
 def with_noted_places(directories: Iterable[str], notices: list[Notice], *, own: bool = False) -> tuple[str, ...]:
-    """Return directories with state of ours, and those that are noted in them.
+    """Return directories that may have state of ours, and those that notes in their state lead to.
 
-    own: only notes of this user: anybody may have written those of others, which lead to roots and to nothing that may
-    be changed.
+    own: only this user's notes. Those of others may have been written by anyone: they lead to roots, and to nothing
+    that may be changed.
     """
-    directories = tuple(dict.fromkeys(directories))
-    noted: dict[str, None] = {}
-    for directory in directories:
-        state = os.path.join(directory, STATE)
-        for name in note_names(directory):
-            path = os.path.join(state, name)
-            try:
-                if own and not _is_own(path):
-                    continue
-                line = read_regular(path, LONGEST_NOTE).rstrip(b"\n")
-            except OSError as error:
-                failures.note(error)
-                if not isinstance(error, FileNotFoundError):
-                    message = f"Can't read {path}: {error.strerror}. The backups it points to are not protected."
-                    notices.append(Notice("unreadable-directory", message, path, hides_roots=True))
+    places = dict.fromkeys(directories)
+    for path in [os.path.join(directory, STATE, name) for directory in places for name in note_names(directory)]:
+        try:
+            if own and not _is_own(path):
                 continue
-            if os.path.isabs(line) and b"\0" not in line and b"\n" not in line:
-                place = os.fsdecode(line)
-                noted[place] = None
-                if not failures.isdir(place):
-                    notices.append(_away(place, path))
-    return tuple(dict.fromkeys((*directories, *noted)))
+            line = read_regular(path, LONGEST_NOTE).rstrip(b"\n")
+        except OSError as error:
+            failures.note(error)
+            if not isinstance(error, FileNotFoundError):
+                message = f"Can't read {path}: {error.strerror}. The backups it points to are not protected."
+                notices.append(Notice("unreadable-directory", message, path, hides_roots=True))
+            continue
+        if os.path.isabs(line) and b"\0" not in line and b"\n" not in line:
+            place = os.fsdecode(line)
+            places[place] = None
+            if not failures.isdir(place):
+                message = (
+                    f"Backups of environments in {place} are missing, so packages they soft-link are not protected. "
+                    f"Mount its disk first, or delete {path} if you deleted them."
+                )
+                notices.append(Notice(MISSING, message, place, hides_roots=True))
+    return tuple(places)
 
 
 def note_names(directory: str) -> tuple[str, ...]:
     """Return the names of the notes in a directory's state."""
     names = _names(os.path.join(directory, STATE))
     return tuple(name for name in names if noted_run(name) is not None and not name.endswith(UNFINISHED_NOTE))
-
-
-def _away(place: str, note: str) -> Notice:
-    message = (
-        f"Backups of environments in {place} are missing, so packages they soft-link are not protected. "
-        f"Mount its disk first, or delete {note} if you deleted them."
-    )
-    return Notice(MISSING, message, place, hides_roots=True)
 
 
 def _is_own(path: str) -> bool:

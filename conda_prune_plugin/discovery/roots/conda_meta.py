@@ -1,11 +1,10 @@
 """Read the packages that an environment's ``conda-meta`` lists.
 
 A record is named ``name-version-build.json``, and conda accepts it only under that name, so the listing says what an
-environment references. Opened is only what the listing leaves in doubt: a record whose name is no dist, and one too
-short to be a record. Whatever a ``conda-meta`` directory lists protects what it names, readable or not.
+environment references. Only doubtful records are opened: those whose name is no dist, and those too short to be one.
+Every name in a ``conda-meta`` directory protects its package, readable or not.
 
-`PrefixData` is not asked: it costs a millisecond a record and raises on the first broken one. A differential test
-holds this listing against its answer.
+`PrefixData` is not used: it takes a millisecond a record and raises on the first broken one. A test compares the two.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ from ...failures import suppress
 from ..clients.archive_names import entry_names
 from ..system.safe_read import dist_of, read_object
 
-#: No record that any client writes is this short (its mandatory keys alone take more); a cut-off or overwritten one
-#: often is. In bytes.
+#: No client writes shorter records (the mandatory keys alone take more), but truncated ones often are. In bytes.
 SHORTEST_RECORD = 256
 
 _SUFFIX = ".json"
 
 
 def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice, ...]]:
-    """Return an environment as a root, and what was odd about it. Raises nothing: that is what its state is for.
+    """Return an environment as a root, and notices about it. Raises nothing: the root's state says what is wrong.
 
     `HALF_REMOVED` is any directory with neither a history nor a record: `half_removed.settled` decides what that is.
     """
     meta = os.path.join(prefix, META)
     try:
-        # Before it is listed: what changes meanwhile has another stamp.
-        signature = _signature_of(meta)
+        # Before it is listed, so that a change in between has another stamp.
+        status = os.stat(meta)
+        signature = (status.st_ino, status.st_mtime_ns)
         names, doubtful = _records(meta)
     except OSError as error:
         failures.note(error)
         return _without_records(prefix, name, error)
-    # A history makes an environment for conda and mamba, be it empty; records protect what they name without one.
+    # Even an empty history makes an environment for conda and mamba; records protect their packages without one.
     if not names and not has_history(prefix):
         return Root(prefix, name, RootState.HALF_REMOVED, frozenset(), signature=signature), ()
     dists = {name.removesuffix(_SUFFIX) for name in names}
@@ -58,7 +57,11 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
             failures.note(error)
             # Unless a conda at work has removed it since it was listed.
             if failures.lexists(path):
-                notices.append(_corrupt_record(path, prefix))
+                message = (
+                    f"The record {path} can't be read. Its package is kept, but conda may fail to use the environment. "
+                    f"Reinstall the package into {prefix}, or move the file out of {META}."
+                )
+                notices.append(Notice("corrupt-record", message, path))
     state = RootState.CORRUPT if notices else RootState.OK
     return Root(prefix, name, state, frozenset(dists), signature=signature), tuple(notices)
 
@@ -66,18 +69,23 @@ def read_environment(prefix: str, name: str | None) -> tuple[Root, tuple[Notice,
 def with_contents(root: Root, cached: frozenset[str]) -> Root:
     """Return a root that also references what the content of its odd records names.
 
-    Odd are those that are called like nothing in any cache (`cached`): few, since most are called like their package's
-    directory. A record of a wheel isn't, nor is one whose channel calls the file and the package by different names, or
-    one that was renamed. Of these the content tells: what it is, which file it came from, and where that lay.
+    Odd are the few that aren't called like anything in a cache (`cached`), as most are called like their package's
+    directory: records of wheels, of packages whose channel calls file and package by different names, and renamed ones.
+    Their content says what the package is, which file it came from, and where that was.
     """
-    odd = [dist for dist in root.dists if dist not in cached]
     aliases: dict[str, str] = {}
-    for dist in sorted(odd):
-        with suppress(OSError, ValueError):  # What can't be read protects what its name says.
+    for dist in sorted(root.dists - cached):
+        with suppress(OSError, ValueError):  # An unreadable record protects the package that its name says.
             for name in _names(read_object(os.path.join(root.path, META, dist + _SUFFIX))):
                 if name not in root.dists:
                     aliases.setdefault(name, dist)
     return replace(root, dists=root.dists.union(aliases), aliases=aliases) if aliases else root
+
+
+def package_files(prefix: str, dist: str) -> list[str]:
+    """Return the paths below a prefix of the files in a dist's record, with slashes. Raises `OSError`, `ValueError`."""
+    files = read_object(os.path.join(prefix, META, dist + _SUFFIX)).get("files")
+    return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
 
 
 #: The fields of a record that name the package's file, or where it was extracted.
@@ -92,11 +100,6 @@ def _names(record: Mapping[str, Any]) -> Iterator[str]:
     for place in (*map(record.get, _PLACES), link.get("source") if isinstance(link, dict) else None):
         if isinstance(place, str):
             yield from entry_names(place)
-
-
-def _signature_of(meta: str) -> tuple[int, int]:
-    status = os.stat(meta)
-    return status.st_ino, status.st_mtime_ns
 
 
 def has_history(prefix: str) -> bool:
@@ -142,7 +145,11 @@ def is_without_meta(prefix: str, error: OSError) -> bool:
 
 
 def _records(meta: str) -> tuple[list[str], list[str]]:
-    """Return the names of all records in a directory, and of those that have to be opened. Raises `OSError`."""
+    """Return the names of all records in a directory, and of those that have to be opened. Raises `OSError`.
+
+    Records are what `PrefixData.load` reads. From 26.3 on it skips the files that macOS keeps beside others on foreign
+    file systems; before, it fails on them.
+    """
     # By descriptor, so that the kernel looks up one name for each status, and not a path.
     with ExitStack() as stack:
         place: str | int = meta
@@ -150,16 +157,8 @@ def _records(meta: str) -> tuple[list[str], list[str]]:
             place = os.open(meta, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
             stack.callback(failures.close, place, meta)
         with os.scandir(place) as listing:
-            records = [item for item in listing if _is_record(item.name)]
+            records = [entry for entry in listing if entry.name.endswith(_SUFFIX) and not entry.name.startswith("._")]
         return [record.name for record in records], [record.name for record in records if _is_doubtful(record)]
-
-
-def _is_record(name: str) -> bool:
-    """Return whether conda reads a file of ``conda-meta`` as a record (`PrefixData.load`).
-
-    From 26.3 on it skips what macOS keeps beside a file on foreign file systems; before, it fails on that.
-    """
-    return name.endswith(_SUFFIX) and not name.startswith("._")
 
 
 def _is_doubtful(record: os.DirEntry[str]) -> bool:
@@ -168,11 +167,3 @@ def _is_doubtful(record: os.DirEntry[str]) -> bool:
     except OSError as error:
         failures.note(error)
         return True
-
-
-def _corrupt_record(path: str, prefix: str) -> Notice:
-    message = (
-        f"The record {path} can't be read. Its package is kept, but conda may fail to use the environment. "
-        f"Reinstall the package into {prefix}, or move the file out of {META}."
-    )
-    return Notice("corrupt-record", message, path)

@@ -1,9 +1,9 @@
-"""Find environments: in registries, in directories of environments, and where the user says."""
+"""Find environments: in registries, in directories of environments, and where the user says they are."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ... import failures
@@ -18,21 +18,18 @@ from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 from .nearby_environments import nearby_envs_dirs
 
-#: An environment to be read: its path, and its name if it is known by one.
-_Task = tuple[str, "str | None"]
-
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where environments may be; absolute paths.
 
+    registries: this user's own. other_registries: those of other users, whose homes need not be readable.
     other_users: name and registry of other users of a cache, and that cache.
-    registries: this user's own. other_registries: those of others, of whom not every home needs to be readable.
     envs_dirs: where an environment is known by its name; places: where it is not.
-    prefixes: taken for environments only if they have a ``conda-meta``, or may have one that can't be seen.
-    named: the user's word that these are environments.
+    prefixes: environments only if they have a ``conda-meta``, or may have one that can't be seen.
+    named: environments because the user says so.
     current: the directory that the program runs in, where there is one.
-    forgotten: registered prefixes that are taken for not registered.
+    forgotten: registered prefixes that count as not registered.
     caches: where notes of backups of environments may be.
     """
 
@@ -50,14 +47,14 @@ class Sources:
 
     @property
     def noting(self) -> tuple[str, ...]:
-        """Where notes of backups of environments may be: in the state of these directories."""
+        """The directories whose state may have notes of backups of environments."""
         registries = map(os.path.dirname, self.all_registries)
         tops = (place.top for place in self.own_places if len(place.below) == 1)
         return tuple(dict.fromkeys((*tops, *self.caches, *registries)))
 
     @property
     def own_places(self) -> tuple[EnvsDir, ...]:
-        """The directories of environments that are known without a registry, those with nothing else in them first."""
+        """The directories of environments that are known without a registry, those with other things in them last."""
         return (*map(EnvsDir, self.envs_dirs), *sorted(self.places, key=lambda place: place.mixed))
 
     @property
@@ -75,25 +72,22 @@ def require_environments(paths: Iterable[str]) -> tuple[str, ...]:
     found = []
     for path in paths:
         prefix = os.path.abspath(os.path.expanduser(path))
-        if not path or not failures.isdir(prefix):
-            problem = "it is not a directory"
-        elif not may_be_environment(prefix):
-            problem = f"it has no {META}"
-        else:
-            found.append(prefix)
-            continue
-        raise NoSuchDirectoryError(
-            f"There is no environment at {path}: {problem}.",
-            hint="Give the path of an environment; `conda env list` shows those that conda knows.",
-            path=prefix,
-        )
+        is_directory = path != "" and failures.isdir(prefix)
+        if not is_directory or not may_be_environment(prefix):
+            problem = f"it has no {META}" if is_directory else "it is not a directory"
+            raise NoSuchDirectoryError(
+                f"There is no environment at {path}: {problem}.",
+                hint="Give the path of an environment; `conda env list` shows those that conda knows.",
+                path=prefix,
+            )
+        found.append(prefix)
     return tuple(found)
 
 
 class Survey:
-    """What the registries say at one moment, the places that follow from it, and one listing of these.
+    """The content of the registries at one moment, the places that follow from it, and one listing of these.
 
-    places: all of them, those with nothing else in them first.
+    places: all of them, those with other things in them last.
     """
 
     def __init__(self, sources: Sources) -> None:
@@ -101,23 +95,27 @@ class Survey:
         self.listing = Listing()
         self._odd: list[Notice] = []
         self._registered = _registered(sources, self._odd)
-        self._nearby = _nearby(sources, self._registered)
+        # Of prefixes that merely may exist, a missing one was not renamed.
+        known = (*sources.named, *filter(has_records, sources.prefixes), *self._registered)
+        own = frozenset(sources.own_places)
+        nearby = nearby_envs_dirs(known, sources.current)
+        self._nearby = tuple(place for place in nearby if replace(place, mixed=False) not in own)
         self.places = (*sources.own_places, *self._nearby)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What could not be read so far."""
+        """Notices about what could not be read so far."""
         return (*self.listing.notices, *self._odd)
 
-    def tasks(self) -> tuple[_Task, ...]:
-        """Return each environment once."""
+    def environments(self) -> tuple[tuple[str, str | None], ...]:
+        """Return each environment once: its path, and its name if it has one."""
         prefixes: dict[str, str] = {}
         for prefix in dict.fromkeys(self._prefixes()):
             real = real_path(prefix)
-            # A link to an environment does not hide what that is called itself.
+            # A link to an environment does not hide the environment's own name.
             if real not in prefixes or (failures.islink(prefixes[real]) and not failures.islink(prefix)):
                 prefixes[real] = prefix
-        return tuple((prefix, _name(prefix, self.sources)) for prefix in prefixes.values())
+        return tuple((prefix, self._name(prefix)) for prefix in prefixes.values())
 
     def _prefixes(self) -> Iterator[str]:
         sources = self.sources
@@ -131,33 +129,27 @@ class Survey:
         for place in self._nearby:
             yield from self.listing.environments(place)
 
+    def _name(self, prefix: str) -> str | None:
+        if prefix == self.sources.root_prefix:
+            return "base"
+        directory, name = os.path.split(prefix)
+        return name if directory in self.sources.envs_dirs else None
+
 
 def read_roots(sources: Sources, survey: Survey | None = None) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
-    """Return every environment of the sources once, sorted by path, with what was odd about them.
+    """Return every environment of the sources once, sorted by path, and notices about them.
 
     `survey`: one that was made just now.
     """
     survey = survey or Survey(sources)
-    notices: list[Notice] = []
-    roots = []
-    for prefix, name in survey.tasks():
-        root, odd = read_environment(prefix, name)
-        roots.append(root)
-        notices += odd
-    return tuple(sorted(roots, key=lambda root: root.path)), (*survey.notices, *notices)
+    read = [read_environment(prefix, name) for prefix, name in survey.environments()]
+    roots = sorted((root for root, _ in read), key=lambda root: root.path)
+    return tuple(roots), (*survey.notices, *(notice for _, notices in read for notice in notices))
 
 
 def known_prefixes(sources: Sources) -> frozenset[str]:
     """Return the paths of all environments of the sources, missing ones included."""
-    return frozenset(prefix for prefix, _ in Survey(sources).tasks())
-
-
-def _nearby(sources: Sources, registered: Iterable[str]) -> tuple[EnvsDir, ...]:
-    # Of prefixes that merely may exist, a missing one was not renamed.
-    prefixes = filter(has_records, sources.prefixes)
-    found = nearby_envs_dirs((*sources.named, *prefixes, *registered), sources.current)
-    own = frozenset(sources.own_places)
-    return tuple(place for place in found if replace(place, mixed=False) not in own)
+    return frozenset(prefix for prefix, _ in Survey(sources).environments())
 
 
 def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
@@ -166,41 +158,27 @@ def _registered(sources: Sources, notices: list[Notice]) -> tuple[str, ...]:
     for registry in sources.all_registries:
         overlong: list[int] = []
         try:
-            prefixes = registered_prefixes(registry, overlong)
-            found += (prefix for prefix in prefixes if prefix not in sources.forgotten)
-            notices += _overlong(registry, overlong)
+            found += (path for path in registered_prefixes(registry, overlong) if path not in sources.forgotten)
         except OSError as error:
             failures.note(error)
             if registry in other_users:
-                notices.append(_unseen_other_user(*other_users[registry], registry, error))
-                continue
-            message = (
-                f"The registry {registry} can't be read: {error.strerror}. "
-                "Environments that only it lists are unknown. Name them with --root."
-            )
-            own = registry in sources.registries
-            notices.append(Notice("unreadable-registry", message, registry, hides_roots=own))
+                name, cache = other_users[registry]
+                kind, hides = "unreadable-neighbour", True
+                message = (
+                    f"{name} also uses the package cache {cache}, and the registry {registry} can't be read "
+                    f"({error.strerror}), so packages that environments of that user soft-link are not protected. "
+                    "Run this as root to see them."
+                )
+            else:
+                kind, hides = "unreadable-registry", registry in sources.registries
+                message = (
+                    f"The registry {registry} can't be read: {error.strerror}. "
+                    "Environments that only it lists are unknown. Name them with --root."
+                )
+            notices.append(Notice(kind, message, registry, hides_roots=hides))
+        if overlong:
+            # Nothing can be there, so they hide no environment.
+            more = f" and {len(overlong) - 1:,} more lines" if len(overlong) > 1 else ""
+            message = f"Line {overlong[0]:,}{more} of the registry {registry}: too long for a path. Ignored."
+            notices.append(Notice("overlong-line", message, registry))
     return tuple(found)
-
-
-def _overlong(registry: str, lines: Sequence[int]) -> Iterator[Notice]:
-    """Give the notice on lines that are longer than any path; nothing can be there, so they hide no environment."""
-    if lines:
-        more = f" and {len(lines) - 1:,} more lines" if len(lines) > 1 else ""
-        message = f"Line {lines[0]:,}{more} of the registry {registry}: too long for a path. Ignored."
-        yield Notice("overlong-line", message, registry)
-
-
-def _unseen_other_user(name: str, cache: str, registry: str, error: OSError) -> Notice:
-    message = (
-        f"{name} also uses the package cache {cache}, and the registry {registry} can't be read ({error.strerror}), "
-        "so packages that environments of that user soft-link are not protected. Run this as root to see them."
-    )
-    return Notice("unreadable-neighbour", message, registry, hides_roots=True)
-
-
-def _name(prefix: str, sources: Sources) -> str | None:
-    if prefix == sources.root_prefix:
-        return "base"
-    directory, name = os.path.split(prefix)
-    return name if directory in sources.envs_dirs else None

@@ -1,8 +1,8 @@
 """Patterns of directories that hold environments, with one listing of each directory on the way.
 
-A pattern either belongs to a tool, and then whatever lies there is taken for an environment unless the opposite is
-certain, or it leads through directories with other things in them (a home, ``/opt``, a project), and then only what has
-a ``conda-meta`` counts.
+A pattern either belongs to a tool, and then everything there counts as an environment unless the opposite is certain,
+or it leads through directories with other things in them (a home, ``/opt``, a project), and then only directories with
+a ``conda-meta`` count.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ... import failures
 from ...core.layout import META
 from ...core.notices import Notice
+from ..system.deep_paths import nearest
 from ..system.mounts import mount_points
 from .half_removed import may_be_remains
 
-#: What mkfs makes in the top directory of a file system, for root only.
+#: The directory that mkfs makes at the top of a file system, for root only.
 _LOST_AND_FOUND = "lost+found"
 
 #: A component of a pattern that stands for every directory, and every link, at this place.
 ANY = "*"
 
-#: How many directories beside other things are looked into at one place. One that has more is no place for
-#: environments, and each costs a system call, on a network a round trip.
+#: How many directories of a mixed place are searched. A place with more is not for environments, and each directory
+#: costs a system call, on a network a round trip.
 _MOST = 10_000
 
 
@@ -32,7 +34,7 @@ _MOST = 10_000
 class EnvsDir:
     """A pattern of environments: at `top` (an absolute path, which need not exist), and `below` it by name or `ANY`.
 
-    mixed: other things lie there too.
+    mixed: other things are there too.
     """
 
     top: str
@@ -40,67 +42,69 @@ class EnvsDir:
     mixed: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class Listing:
-    """The directories that have been listed, each once, and what could not be."""
+    """The directories that have been listed, each once, and notices about those that can't be."""
 
     notices: list[Notice] = field(default_factory=list)
     _names: dict[str, dict[str, None]] = field(default_factory=dict)
-    _mounts: frozenset[str] | None = None
 
     def environments(self, pattern: EnvsDir) -> Iterator[str]:
-        """Give the environments of a pattern, sorted."""
-        accept = has_records if pattern.mixed else _may_be_prefix
-        return filter(accept, self.candidates(pattern))
+        """Return the environments of a pattern, sorted."""
+        if pattern.mixed:
+            return filter(has_records, self.candidates(pattern))
+        return (path for path in self.candidates(pattern) if may_be_environment(path) or may_be_remains(path))
 
-    def candidates(self, pattern: EnvsDir, visit: Callable[[str], None] | None = None) -> Iterator[str]:
-        """Give every path that a pattern leads to; `visit` is called with each directory before its listing."""
+    def candidates(self, pattern: EnvsDir, visit: Callable[[str], object] = lambda directory: None) -> Iterator[str]:
+        """Return every path that a pattern leads to; `visit` is called with each directory before its listing."""
         paths: Iterable[str] = (pattern.top,)
         for part in pattern.below:
             if part == ANY:
-                paths = self._children(paths, pattern, visit)
+                paths = self._children(paths, visit, mixed=pattern.mixed)
             else:
                 paths = [os.path.join(path, part) for path in paths if part in self._names.get(path, (part,))]
         return iter(paths)
 
-    def _children(
-        self, directories: Iterable[str], pattern: EnvsDir, visit: Callable[[str], None] | None
-    ) -> Iterator[str]:
+    def _children(self, directories: Iterable[str], visit: Callable[[str], object], *, mixed: bool) -> Iterator[str]:
         for directory in directories:
             if (names := self._names.get(directory)) is None:
-                if visit is not None:
-                    visit(directory)
-                names = self._names[directory] = self._list(directory, strict=not pattern.mixed)
+                visit(directory)
+                names = self._names[directory] = dict.fromkeys(sorted(self._list(directory, mixed=mixed)))
             paths = [os.path.join(directory, name) for name in names]
-            # What was renamed is no mount point, and an automounter would try to mount what is asked for below one.
-            yield from (path for path in paths if path not in self._mounted()) if pattern.mixed else paths
+            # A renamed directory is no mount point, and an automounter would mount whatever is looked up below one.
+            yield from (path for path in paths if path not in self._mounts) if mixed else paths
 
-    def _mounted(self) -> frozenset[str]:
-        if self._mounts is None:
-            self._mounts = mount_points()
-        return self._mounts
+    @cached_property
+    def _mounts(self) -> frozenset[str]:
+        return mount_points()
 
-    def _list(self, directory: str, *, strict: bool) -> dict[str, None]:
+    def _list(self, directory: str, *, mixed: bool) -> list[str]:
+        """Return the names of directories and links in a directory; an error hides roots if only a tool works there."""
+        problem: str | None = None
+        names: list[str] = []
         try:
             with os.scandir(directory) as listing:
-                names = [item.name for item in listing if _leads_on(item)]
+                names = [entry.name for entry in listing if _leads_on(entry)]
         except (FileNotFoundError, NotADirectoryError):
-            if strict and (link := _broken_link(directory)) is not None:
-                self.notices.append(_unlisted(directory, f"{link} is a broken link"))
-            return {}
+            link = None if mixed else _broken_link(directory)
+            problem = f"{link} is a broken link" if link else None
         except OSError as error:
             failures.note(error)
-            if strict:
-                self.notices.append(_unlisted(directory, error.strerror or str(error)))
-            return {}
-        if strict or len(names) <= _MOST:
-            return dict.fromkeys(sorted(names))
-        message = (
-            f"{directory} has {len(names):,} directories, and only the first {_MOST:,} were searched for environments. "
-            "Name others with --root or --search."
-        )
-        self.notices.append(Notice("unsearched-directory", message, directory))
-        return dict.fromkeys(sorted(names)[:_MOST])
+            problem = error.strerror or str(error)
+        if mixed and len(names) > _MOST:
+            message = (
+                f"{directory} has {len(names):,} directories, and only the first {_MOST:,} were searched for "
+                "environments. Name others with --root or --search."
+            )
+            self.notices.append(Notice("unsearched-directory", message, directory))
+            return sorted(names)[:_MOST]
+        if problem and not mixed:
+            message = (
+                f"Can't list the environments in {directory}: {problem}. "
+                "Packages they soft-link are not protected. Name the environments with --root."
+            )
+            self.notices.append(Notice("unreadable-directory", message, directory, hides_roots=True))
+        return names
 
 
 def may_be_environment(prefix: str) -> bool:
@@ -116,23 +120,14 @@ def may_be_environment(prefix: str) -> bool:
     return True
 
 
-def _may_be_prefix(path: str) -> bool:
-    return may_be_environment(path) or may_be_remains(path)
-
-
 def has_records(prefix: str) -> bool:
     """Return whether a directory is seen to have a ``conda-meta``."""
-    try:
-        os.lstat(os.path.join(prefix, META))
-    except (OSError, ValueError) as error:
-        failures.note(error)
-        return False
-    return True
+    return failures.lexists(os.path.join(prefix, META))
 
 
-def _leads_on(item: os.DirEntry[str]) -> bool:
+def _leads_on(entry: os.DirEntry[str]) -> bool:
     try:
-        return item.is_symlink() or item.is_dir(follow_symlinks=False)
+        return entry.is_symlink() or entry.is_dir(follow_symlinks=False)
     except OSError as error:
         failures.note(error)
         return True
@@ -140,16 +135,5 @@ def _leads_on(item: os.DirEntry[str]) -> bool:
 
 def _broken_link(path: str) -> str | None:
     """Return the link to nowhere that a missing path leads through: it may lead to a disk that is not mounted."""
-    while not failures.lexists(path):
-        if (above := os.path.dirname(path)) == path:
-            return None
-        path = above
+    path, _ = nearest(path)
     return path if failures.islink(path) and not failures.exists(path) else None
-
-
-def _unlisted(directory: str, why: str) -> Notice:
-    message = (
-        f"Can't list the environments in {directory}: {why}. "
-        "Packages they soft-link are not protected. Name the environments with --root."
-    )
-    return Notice("unreadable-directory", message, directory, hides_roots=True)

@@ -1,16 +1,15 @@
 """Read the packages that lockfiles name: ``@EXPLICIT`` files, ``conda-lock.yml``, ``pixi.lock``, ``environment.yml``.
 
-A file tells its format by its content. Packages are known by the file name in their url, which is their dist; hashes
-are not compared: an entry of the same name with another hash stays as well.
+A file's content tells its format. Packages are known by the file name in their url, which is their dist; hashes are not
+compared, so an entry of the same name with another hash is kept as well.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
 from urllib.parse import unquote
 
 from ruamel.yaml import YAML
@@ -29,24 +28,21 @@ from ..system.safe_read import read_regular
 
 _EXPLICIT = "@EXPLICIT"
 
-#: Versions of the formats that are understood; the first of pixi's were those of conda-lock.
-_CONDA_LOCK_VERSIONS = ("1", "2", "3")
-_PIXI_VERSIONS = ("4", "5", "6", "7")
-
-#: A word with a colon that is no drive of Windows. What is cut off behind it is no path either.
+#: A word with a colon that is no drive of Windows, or the rest of a url that is cut off behind it.
 _SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]+):|https?$|file$")
 
 #: The longest line that is read, in characters: a url with a hash and credentials is far shorter.
 _LONGEST_LINE = 1 << 16
 
-_FORMATS = "an @EXPLICIT file, a conda-lock.yml, a pixi.lock or an environment.yml"
+#: The value that YAML has for a key without one.
+_NOTHING = ("", "~", "null")
 
 
 @dataclass(frozen=True, slots=True)
 class Lockfile:
-    """What a lockfile names, each with its line: dists, and of an ``environment.yml`` specifications.
+    """The dists that a lockfile names, or the package specifications of an ``environment.yml``, each with its line.
 
-    maybe: paths of sources that could as well be those of packages whose suffix was lost.
+    maybe: paths of source directories that could as well be packages whose suffix was lost.
     """
 
     path: str
@@ -55,17 +51,31 @@ class Lockfile:
     maybe: Mapping[str, int] = field(default_factory=dict)
 
 
+#: A field of `Lockfile`, a key for it, and the line.
+_Named = tuple[str, str, int]
+
+
+class _BrokenError(Exception):
+    """A line that can't be understood, and why."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
 def read_lockfile(name: str) -> Lockfile:
     """Read a lockfile. Raises `LockfileError`, with file and line, for what can't be read or understood.
 
-    Raises `UsageError` for no name at all.
+    Raises `UsageError` for an empty name.
     """
     if not name:
-        # The name of the present directory otherwise, which nobody means.
+        # An empty name would mean the current directory.
         raise UsageError("--lockfile needs the name of a file.", hint="`conda prune --help-all` explains the options.")
     path = os.path.abspath(os.path.expanduser(name))
+    found: dict[str, dict[str, int]] = {"dists": {}, "specs": {}, "maybe": {}}
     try:
-        text = read_regular(path).decode("utf-8-sig")
+        for kind, named, line in _named(read_regular(path).decode("utf-8-sig")):
+            found[kind][named] = line
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror or str(error) if isinstance(error, OSError) else "it is not text in UTF-8"
         raise LockfileError(
@@ -73,190 +83,158 @@ def read_lockfile(name: str) -> Lockfile:
             hint="Nothing was removed. Give --lockfile a file that exists and that you may read.",
             path=path,
         ) from error
-    lines = text.splitlines()
-    _require_sane_lines(path, lines)
-    if any(line.strip() == _EXPLICIT for line in lines):
-        return Lockfile(path, dists=dict(_explicit(path, lines)))
-    return _yaml(path, text)
+    except _BrokenError as error:
+        raise LockfileError(
+            f"The lockfile {path} is broken in line {error.line}: {error}.",
+            hint="Nothing was removed, because the packages in the file are unknown. "
+            "Write it again with the tool that made it.",
+            path=path,
+        ) from error
+    return Lockfile(path, **found)
 
 
-def lockfile_root(lockfile: Lockfile, caches: Iterable[Cache], names: Names | None = None) -> Root:
-    """Return a lockfile as a root; what an ``environment.yml`` asks for is all that matches in the caches."""
+def lockfile_root(
+    lockfile: Lockfile, caches: Iterable[Cache], names: Names | None = None
+) -> tuple[Root, tuple[Notice, ...]]:
+    """Return a lockfile as a root, with warnings about paths that may mean packages, but none in the caches.
+
+    An ``environment.yml`` references every cached package that matches.
+    """
     lines = dict(lockfile.dists)
     for spec, line in lockfile.specs.items():
         for entry in matching((spec,), caches, doubtful=True, names=names):
             lines.setdefault(entry.dist, line)
-    for source, line in _in_caches(lockfile, caches).items():
-        lines.setdefault(_last(source), line)
-    return Root(
-        lockfile.path,
-        os.path.basename(lockfile.path),
-        RootState.OK,
-        frozenset(lines),
-        RootKind.LOCKFILE,
-        notes={dist: f", line {line}" for dist, line in lines.items()},
-    )
-
-
-def unmatched(lockfile: Lockfile, caches: Iterable[Cache]) -> tuple[Notice, ...]:
-    """Return warnings about what may be meant for a package but is none of the caches' ones."""
-    return tuple(
-        Notice(
-            "no-match",
-            f"{lockfile.path}, line {line}: {source} is read as a source directory. No package in the caches has "
-            "this name.",
-            lockfile.path,
-        )
-        for source, line in lockfile.maybe.items()
-        if source not in _in_caches(lockfile, caches)
-    )
-
-
-def _in_caches(lockfile: Lockfile, caches: Iterable[Cache]) -> dict[str, int]:
-    dists = {entry.dist for cache in caches for entry in cache.entries}
-    return {source: line for source, line in lockfile.maybe.items() if _last(source) in dists}
+    cached = {entry.dist for cache in caches for entry in cache.entries}
+    notices = []
+    for source, line in lockfile.maybe.items():
+        if _last(source) in cached:
+            lines.setdefault(_last(source), line)
+        else:
+            message = (
+                f"{lockfile.path}, line {line}: {source} is read as a source directory. "
+                "No package in the caches has this name."
+            )
+            notices.append(Notice("no-match", message, lockfile.path))
+    notes = {dist: f", line {line}" for dist, line in lines.items()}
+    name = os.path.basename(lockfile.path)
+    return Root(lockfile.path, name, RootState.OK, frozenset(lines), RootKind.LOCKFILE, notes=notes), tuple(notices)
 
 
 def _last(path: str) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _broken(path: str, line: int, problem: str) -> NoReturn:
-    raise LockfileError(
-        f"The lockfile {path} is broken in line {line}: {problem}.",
-        hint="Nothing was removed, because what the file names is not known. Write it anew with the tool it is from.",
-        path=path,
-    )
-
-
-def _require_sane_lines(path: str, lines: list[str]) -> None:
-    """Refuse a line that no tool writes: reading YAML takes a microsecond a letter. Raises `LockfileError`."""
+def _named(text: str) -> Iterator[_Named]:
+    """Return the packages in a lockfile of any format. Raises `_BrokenError`."""
+    lines = text.splitlines()
     for number, line in enumerate(lines, 1):
+        # No tool writes one, and reading YAML takes a microsecond a character.
         if len(line) > _LONGEST_LINE:
-            _broken(path, number, f"it has {len(line):,} characters")
+            raise _BrokenError(number, f"it has {len(line):,} characters")
+    urls = [(line.strip(), number) for number, line in enumerate(lines, 1)]
+    if any(url == _EXPLICIT for url, _ in urls):
+        return (_dist(url, line) for url, line in urls if url not in ("", _EXPLICIT) and not url.startswith("#"))
+    return _in_yaml(_parsed(text))
 
 
-def _explicit(path: str, lines: list[str]) -> Iterator[tuple[str, int]]:
-    for number, line in enumerate(lines, 1):
-        words = line.strip()
-        if words and words != _EXPLICIT and not words.startswith("#"):
-            yield _dist(path, number, words), number
+def _in_yaml(top: Node | None) -> Iterator[_Named]:
+    keys = _mapping(top)
+    key = next(filter(keys.__contains__, _FORMATS), None)
+    if top is None or key is None:
+        raise _BrokenError(1, "it is not an @EXPLICIT file, a conda-lock.yml, a pixi.lock or an environment.yml")
+    versions, read = _FORMATS[key]
+    version = keys.get("version")
+    if versions and _text(version) not in versions:
+        problem = "has no version" if version is None else f"has version {_text(version)}"
+        raise _BrokenError(_line(version or top), f"it {problem}; supported are {', '.join(versions)}")
+    packages = keys[key]
+    if isinstance(packages, SequenceNode):
+        for package in packages.value:
+            yield from read(package)
+    elif not isinstance(packages, ScalarNode) or packages.value not in _NOTHING:
+        raise _BrokenError(_line(packages), "there should be a list")
 
 
-def _dist(path: str, line: int, url: str) -> str:
-    """Return the dist that the archive at a url or path has; a hash or credentials around it don't matter."""
+def _conda_lock(package: Node) -> Iterator[_Named]:
+    keys = _mapping(package)
+    if _text(keys.get("manager")) != "pip":
+        if "url" not in keys:
+            raise _BrokenError(_line(package), "a package without a url")
+        yield _dist(_text(keys["url"]), _line(keys["url"]))
+
+
+def _pixi(package: Node) -> Iterator[_Named]:
+    keys = _mapping(package)
+    if "pypi" in keys or _text(keys.get("kind")) == "pypi":
+        return
+    # Up to version 5 the url has a key of its own.
+    url = keys.get("url") or keys.get("path") if "kind" in keys else keys.get("conda")
+    if url is None:
+        if "conda_source" not in keys:
+            raise _BrokenError(_line(package), "a package that is neither conda's nor PyPI's")
+        return
+    text = _text(url).strip()
+    if text in _NOTHING:
+        # YAML puts a missing value where the next thing begins.
+        raise _BrokenError(_line(package), "a package without a url or a path")
+    scheme = _SCHEME.match(text)
+    is_archive = archive_dist(text.split("#", 1)[0].split("?", 1)[0]) is not None
+    if is_archive or (scheme and not (scheme["name"] or "").startswith("git+")):
+        yield _dist(text, _line(url))
+    elif is_dist_name(_last(text)):
+        # It is built from sources, in a directory or a repository, and has no dist yet.
+        yield "maybe", text, _line(url)
+
+
+def _environment(dependency: Node) -> Iterator[_Named]:
+    # A mapping is for another installer, such as pip.
+    if not isinstance(dependency, MappingNode):
+        spec = _text(dependency)
+        try:
+            PackageSpec(spec)
+        except ValueError as error:
+            raise _BrokenError(_line(dependency), str(error)) from error
+        yield "specs", spec, _line(dependency)
+
+
+#: By the key of its list of packages: the supported versions of a format, empty where it has no versions, and
+#: the reader of an item. The first versions of pixi's format were those of conda-lock.
+_FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[Node], Iterator[_Named]]]] = {
+    "package": (("1", "2", "3"), _conda_lock),
+    "packages": (("4", "5", "6", "7"), _pixi),
+    "dependencies": ((), _environment),
+}
+
+
+def _dist(url: str, line: int) -> _Named:
+    """Return the dist of the archive at a url or path; a hash or credentials around it don't matter."""
     file_name = unquote(url.split("#", 1)[0].split("?", 1)[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
     dist = archive_dist(file_name)
     if dist is None or not is_dist_name(dist):
-        _broken(path, line, f"{url!r} is not the url of a package (name-version-build.conda, for instance)")
-    return dist
+        raise _BrokenError(line, f"{url!r} is not the url of a package (name-version-build.conda, for instance)")
+    return "dists", dist, line
 
 
-def _yaml(path: str, text: str) -> Lockfile:
+def _parsed(text: str) -> Node | None:
     try:
         # Nodes and not values: these know their lines.
-        top = YAML(typ="safe", pure=True).compose(text)
+        top: Node | None = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        _broken(path, mark.line + 1 if mark else 1, error.problem or "it is no YAML")
+        raise _BrokenError(mark.line + 1 if mark else 1, error.problem or "it is not YAML") from error
     except (YAMLError, RecursionError, ValueError) as error:
-        # A character that YAML does not know has an offset, and no mark.
+        # An error about a character has an offset instead of a mark.
         before = text[: getattr(error, "position", 0)]
-        _broken(path, before.count("\n") + 1, "it is no YAML")
-    keys = _mapping(top)
-    if "package" in keys:
-        _require_version(path, top, keys, _CONDA_LOCK_VERSIONS)
-        return Lockfile(path, dists=dict(_conda_lock(path, _items(path, keys["package"]))))
-    if "packages" in keys:
-        _require_version(path, top, keys, _PIXI_VERSIONS)
-        places = [(place, _is_source(path, place)) for place in _pixi(path, _items(path, keys["packages"]))]
-        sources = {_text(place) or "": _line(place) for place, is_source in places if is_source}
-        return Lockfile(
-            path,
-            dists=dict(_located(path, place) for place, is_source in places if not is_source),
-            maybe={source: line for source, line in sources.items() if is_dist_name(_last(source))},
-        )
-    if "dependencies" in keys:
-        return Lockfile(path, specs=dict(_environment(path, _items(path, keys["dependencies"]))))
-    _broken(path, 1, f"it is not {_FORMATS}")
-
-
-def _conda_lock(path: str, packages: list[Node]) -> Iterator[tuple[str, int]]:
-    for package in packages:
-        keys = _mapping(package)
-        if _text(keys.get("manager")) == "pip":
-            continue
-        if "url" not in keys:
-            _broken(path, _line(package), "a package without a url")
-        yield _located(path, keys["url"])
-
-
-def _pixi(path: str, packages: list[Node]) -> Iterator[Node]:
-    """Give where each package of conda comes from."""
-    for package in packages:
-        keys = _mapping(package)
-        if "pypi" in keys or _text(keys.get("kind")) == "pypi":
-            continue
-        # Up to version 5 the url has a key of its own.
-        url = keys.get("url") or keys.get("path") if "kind" in keys else keys.get("conda")
-        if url is None:
-            if "conda_source" not in keys:
-                _broken(path, _line(package), "a package that is neither conda's nor PyPI's")
-        elif (_text(url) or "").strip() in ("", "~", "null"):
-            # Nothing at all is found by YAML where the next thing begins.
-            _broken(path, _line(package), "a package without a url or a path")
-        else:
-            yield url
-
-
-def _is_source(path: str, url: Node) -> bool:
-    """Return whether a package is built from sources in a directory or a repository: it is not known by a name yet."""
-    text = (_text(url) or "").strip()
-    if archive_dist(text.split("#", 1)[0].split("?", 1)[0]) is not None:
-        return False
-    scheme = _SCHEME.match(text)
-    return scheme is None or (scheme["name"] or "").startswith("git+")
-
-
-def _environment(path: str, dependencies: list[Node]) -> Iterator[tuple[str, int]]:
-    for dependency in dependencies:
-        # A mapping is for another installer, as pip.
-        if isinstance(dependency, MappingNode):
-            continue
-        text = _text(dependency) or ""
-        try:
-            PackageSpec(text)
-        except ValueError as error:
-            _broken(path, _line(dependency), str(error))
-        yield text, _line(dependency)
-
-
-def _located(path: str, url: Node) -> tuple[str, int]:
-    return _dist(path, _line(url), _text(url) or ""), _line(url)
-
-
-def _require_version(path: str, top: Node, keys: Mapping[str, Node], known: tuple[str, ...]) -> None:
-    version = keys.get("version")
-    if _text(version) not in known:
-        said = "without a version" if version is None else f"of version {_text(version)}"
-        _broken(path, _line(version or top), f"it is {said}; understood are {', '.join(known)}")
-
-
-def _items(path: str, node: Node) -> list[Node]:
-    if isinstance(node, SequenceNode):
-        return list(node.value)
-    # "packages:" with nothing behind it.
-    if isinstance(node, ScalarNode) and node.value in ("", "~", "null"):
-        return []
-    return _broken(path, _line(node), "there should be a list")
+        raise _BrokenError(before.count("\n") + 1, "it is not YAML") from error
+    return top
 
 
 def _mapping(node: Node | None) -> dict[str, Node]:
-    return {_text(key) or "": value for key, value in node.value} if isinstance(node, MappingNode) else {}
+    return {_text(key): value for key, value in node.value} if isinstance(node, MappingNode) else {}
 
 
-def _text(node: Node | None) -> str | None:
-    return str(node.value) if isinstance(node, ScalarNode) else None
+def _text(node: Node | None) -> str:
+    return str(node.value) if isinstance(node, ScalarNode) else ""
 
 
 def _line(node: Node) -> int:

@@ -1,11 +1,14 @@
-"""Read the packages of an environment's earlier revisions from ``conda-meta/history``."""
+"""Read the packages of an environment's earlier revisions from ``conda-meta/history``.
+
+`conda.history.History` is not used: it takes unknown lines for packages or skips them, waits at a pipe, and copies
+every revision, so its memory grows by the square of the history. A test compares the two.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence
 
 from ... import failures
 from ...core.dist_names import is_dist_name
@@ -13,10 +16,9 @@ from ...core.layout import META
 from ...core.model import Root, RootKind, RootState
 from ...core.notices import Notice
 from ..clients.archive_names import archive_dist
-from ..clients.conda_files import is_diff, parse_history
 from ..system.safe_read import read_regular
 
-#: So many revisions of one environment are roots of their own; those before them are one.
+#: How many revisions of one environment are roots of their own; those before them are one root together.
 _SEPARATE = 100
 
 #: The line before each revision, as ``conda.history.History.parse`` looks for it.
@@ -26,80 +28,32 @@ _HEADER = re.compile(r"==>\s*.+?\s*<==")
 def earlier_revisions(environment: Root, count: int) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
     """Return the `count` revisions before the present one as roots, the newest first.
 
-    Where the history can't be understood, whatever its lines name is one root, and that is told. Where it can't be
-    read nothing is known of what was asked for, so that stops a removal.
+    If the history can't be parsed, every package it names is one root, with a notice. If it can't be read, the notice
+    stops a removal, because what the user asked for is unknown.
     """
     path = os.path.join(environment.path, META, "history")
     try:
         content = read_regular(path)
-    except FileNotFoundError:
-        return (), ()
     except OSError as error:
         failures.note(error)
-        if environment.state in (RootState.MISSING, RootState.HALF_REMOVED):
+        if isinstance(error, FileNotFoundError) or environment.state in (RootState.MISSING, RootState.HALF_REMOVED):
             return (), ()
-        return (), (_unreadable(path, error),)
+        message = f"The history {path} can't be read ({error.strerror or error}), so --keep-revisions can't be honored."
+        return (), (Notice("unreadable-history", message, path, stops=True),)
     try:
-        _require_understood(content)
-        return tuple(_roots(environment, parse_history(environment.path), count)), ()
-    except (OSError, ValueError) as error:
-        failures.note(error)
-        dists = frozenset(filter(None, map(_named, content.decode("utf-8", "replace").splitlines())))
+        return tuple(_roots(environment, _revisions(content), count)), ()
+    except ValueError as error:
         message = (
             f"The history {path} can't be parsed ({error}), so its revisions are unknown. "
             "Every package it names is kept."
         )
-        return (_revision(environment, "the history", dists),) if dists else (), (
-            Notice("broken-history", message, path),
-        )
+        dists = frozenset(filter(None, map(_named, content.decode("utf-8", "replace").splitlines())))
+        roots = (_root(environment, "the history", dists),) if dists else ()
+        return roots, (Notice("broken-history", message, path),)
 
 
-def _roots(environment: Root, revisions: Sequence[AbstractSet[str]], count: int) -> Iterator[Root]:
-    """Give the wanted revisions as roots, the newest first; the oldest of very many together, as one.
-
-    Raises `ValueError` for a revision that makes no sense, as conda raises ``CondaHistoryError``.
-    """
-    last = len(revisions) - 1
-    first = max(last - count, 0)
-    own = max(last - _SEPARATE, first)
-    together: set[str] = set()
-    states = []
-    for number, (state, added) in enumerate(_states(revisions)):
-        if first <= number < own:
-            together |= added if together else state
-        elif own <= number < last:
-            states.append((number, frozenset(map(_dist, state))))
-    for number, dists in reversed(states):
-        yield _revision(environment, f"revision {number}", dists)
-    if together:
-        yield _revision(environment, f"revisions {first} to {own - 1}", frozenset(map(_dist, together)))
-
-
-def _states(revisions: Iterable[AbstractSet[str]]) -> Iterator[tuple[AbstractSet[str], AbstractSet[str]]]:
-    """Give for each revision what it held and what it added, as `History.construct_states` without a copy of each.
-
-    conda keeps all of them at once, which takes memory by the square of the history.
-    """
-    state: set[str] = set()
-    for content in revisions:
-        if not is_diff(content):
-            state = set(content)
-            yield state, state
-            continue
-        added = {line[1:] for line in content if line.startswith("+")}
-        removed = {line[1:] for line in content if line.startswith("-")}
-        if len(added) + len(removed) < len(content):
-            raise ValueError("a revision has both packages and changes")
-        state -= removed
-        state |= added
-        yield state, added
-
-
-def _require_understood(content: bytes) -> None:
-    """Check that conda's reading, which leaves out or takes for packages what it does not know, is right.
-
-    Raises `ValueError`.
-    """
+def _revisions(content: bytes) -> list[list[str]]:
+    """Return the lines of each revision, the oldest first. Raises `ValueError` for a line that conda doesn't write."""
     revisions: list[list[str]] = []
     for number, line in enumerate(map(str.strip, content.decode("utf-8").splitlines()), 1):
         if _HEADER.match(line):
@@ -108,24 +62,45 @@ def _require_understood(content: bytes) -> None:
             if _named(line) is None:
                 raise ValueError(f"line {number} is neither a package nor the head of a revision")
             if not revisions:
-                raise ValueError(f"line {number} stands before the first revision")
+                raise ValueError(f"line {number} is before the first revision")
             revisions[-1].append(line)
-    if any(_mixed(lines) for lines in revisions):
-        raise ValueError("a revision has both packages and changes")
+            if _is_change(line) != _is_change(revisions[-1][0]):
+                raise ValueError(f"the revision at line {number} has both packages and changes")
+    return revisions
 
 
-def _mixed(lines: Sequence[str]) -> bool:
-    return len({line.startswith(("+", "-")) for line in lines}) > 1
+def _roots(environment: Root, revisions: Sequence[Sequence[str]], count: int) -> Iterator[Root]:
+    """Yield the wanted revisions as roots, the newest first; the oldest of very many together, as one."""
+    last = len(revisions) - 1
+    first = max(last - count, 0)
+    separate = max(last - _SEPARATE, first)
+    state: set[str] = set()
+    together: set[str] = set()
+    roots = []
+    for number, lines in enumerate(revisions[:last]):
+        # As `History.construct_states`, but without a copy for each.
+        if lines and _is_change(lines[0]):
+            added = {line[1:] for line in lines if line.startswith("+")}
+            state.difference_update(line[1:] for line in lines if line.startswith("-"))
+            state |= added
+        else:
+            added = state = set(lines)
+        if first <= number < separate:
+            together |= added if together else state
+        elif number >= separate:
+            roots.append(_root(environment, f"revision {number}", frozenset(map(_dist, state))))
+    yield from reversed(roots)
+    if together:
+        yield _root(environment, f"revisions {first} to {separate - 1}", frozenset(map(_dist, together)))
 
 
-def _unreadable(path: str, error: OSError) -> Notice:
-    message = f"The history {path} can't be read ({error.strerror or error}), so --keep-revisions can't be honored."
-    return Notice("unreadable-history", message, path, stops=True)
-
-
-def _revision(environment: Root, which: str, dists: frozenset[str]) -> Root:
-    name = f"{which} of {environment.name or environment.path}"
+def _root(environment: Root, revision: str, dists: frozenset[str]) -> Root:
+    name = f"{revision} of {environment.name or environment.path}"
     return Root(environment.path, name, environment.state, dists, RootKind.REVISION)
+
+
+def _is_change(line: str) -> bool:
+    return line.startswith(("+", "-"))
 
 
 def _dist(line: str) -> str:
@@ -135,7 +110,7 @@ def _dist(line: str) -> str:
 
 
 def _named(line: str) -> str | None:
-    """Return the dist that a line of a revision names, whether it came, went or was there; None if it names none."""
+    """Return the dist that a line of a revision names, None if it names none."""
     line = line.strip()
     dist = _dist(line.lstrip("+-"))
     # A channel may have spaces in it, a dist has none.

@@ -15,6 +15,9 @@ from ...failures import suppress
 #: With more names than this a path is resolved by the kernel, in one call, where it can be asked for that.
 _MANY = 64
 
+#: Opens a path without reading what is there; Linux only.
+_PATH_ONLY = getattr(os, "O_PATH", 0)
+
 
 def real_path(path: str) -> str:
     """Return what `os.path.realpath` does for an absolute path without dots, in few steps however deep it is."""
@@ -46,9 +49,9 @@ def _joined(drive: str, names: list[str]) -> str:
 
 
 def _resolved(path: str) -> str:
-    if hasattr(os, "O_PATH"):
+    if _PATH_ONLY:
         with suppress(OSError):
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            fd = os.open(path, _PATH_ONLY)
             try:
                 target = os.readlink(f"/proc/self/fd/{fd}")
             finally:

@@ -1,12 +1,20 @@
-"""Mount points: a bind mount has the same device number, so that alone does not tell."""
+"""Mounted file systems: where they are, and how precise reclaimable sizes are on them.
+
+A bind mount has the same device number as what it shows, so that alone does not tell. The table is read without psutil:
+every plan needs it, and to import that takes longer; on Windows it asks every network drive, which may hang.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ... import failures
+from ...core.file_status import CLUSTER, KNOWS_BLOCKS
+from ...core.model import Cache
+from ...core.notices import ESTIMATED, LAYERED, Notice
 
 #: One mount a line, its place in the fifth field, space, tab, newline and backslash as octal escapes (proc(5)).
 _TABLE = "/proc/self/mountinfo"
@@ -14,6 +22,9 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 #: File systems that the kernel makes up as they are read: no search ends there.
 KERNEL = frozenset({"/proc", "/sys", "/dev"})
+
+#: File systems that show several layers as one and change only the uppermost: what lies below is hidden, not removed.
+_LAYERED = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs", "fuse.unionfs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,7 @@ def mounts() -> tuple[Mount, ...]:
     # Between the sixth field and the type, behind a hyphen, there are optional fields.
     return tuple(
         Mount(
-            os.fsdecode(_ESCAPE.sub(_character, fields[4])),
+            os.fsdecode(_ESCAPE.sub(lambda escape: bytes([int(escape[1], 8)]), fields[4])),
             os.fsdecode(fields[fields.index(b"-", 6) + 1]),
             frozenset(os.fsdecode(fields[5]).split(",")),
         )
@@ -68,5 +79,23 @@ def mounted_in(path: str, dir_fd: int | None, mounts: frozenset[str]) -> str | N
     return next((mount for mount in mounts if mount == path or mount.startswith(top)), None)
 
 
-def _character(escape: re.Match[bytes]) -> bytes:
-    return bytes([int(escape[1], 8)])
+def precision_notices(caches: Iterable[Cache]) -> tuple[Notice, ...]:
+    """Return warnings on sizes that are estimates; none where bytes are counted block by block."""
+    mounted = mounts()
+    notices = []
+    if not KNOWS_BLOCKS:
+        message = (
+            "This system doesn't report the disk space of a file: all sizes are file lengths, "
+            f"each rounded up to {CLUSTER // 1024} KiB."
+        )
+        notices.append(Notice(ESTIMATED, message, ""))
+    for cache in caches:
+        mount = mount_of(cache.real_path, mounted)
+        if cache.writable and mount is not None and mount.type in _LAYERED:
+            message = (
+                f"{cache.path} is on a layered file system ({mount.type}), as in a container. Removing files of a "
+                "lower layer, such as an image, frees nothing, so all sizes are upper bounds, and its directories may "
+                "be skipped."
+            )
+            notices.append(Notice(LAYERED, message, cache.path))
+    return tuple(notices)

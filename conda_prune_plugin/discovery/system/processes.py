@@ -120,15 +120,14 @@ def installing(caches: Iterable[str]) -> tuple[Process, ...]:
     while pid in known and pid not in waiting:
         waiting.add(pid)
         pid = known[pid][0]
-    return tuple(
-        Process(pid, " ".join((_program(arguments)[0], *_program(arguments)[1])))
-        for pid, (_, arguments) in sorted(known.items())
-        if pid not in waiting
-        and is_installing(arguments)
-        and not _has_installed(pid, known)
-        and _may_use(pid, ours)
-        and not _has_ended(pid)
-    )
+    found = []
+    for pid, (_, arguments) in sorted(known.items()):
+        if pid not in waiting and is_installing(arguments) and not _has_installed(pid, known):
+            program, words = _program(arguments)
+            # An ended process can't tell any more what caches it was using.
+            if _may_use(pid, ours) and not _has_ended(pid):
+                found.append(Process(pid, " ".join((program, *words))))
+    return tuple(found)
 
 
 def _has_installed(pid: int, known: Mapping[int, tuple[int, list[str]]]) -> bool:
@@ -242,7 +241,7 @@ def _may_use(pid: int, caches: frozenset[str]) -> bool:
 
 
 def _has_ended(pid: int) -> bool:
-    """Return whether a process is over by now: then nothing could tell any more what caches it was using."""
+    """Return whether a process has ended by now."""
     import psutil
 
     try:

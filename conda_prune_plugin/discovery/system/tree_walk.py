@@ -59,6 +59,11 @@ def walk(
         pending.extend(entry.path for entry in directories if not skip or entry.path not in skip)
 
 
+def below(top: str, path: str) -> str:
+    """Return the path from a directory to one in it, with slashes; it is empty for the directory itself."""
+    return path[len(top) :].replace(os.sep, "/").strip("/")
+
+
 def names_of_inodes(
     inodes: Collection[InodeKey],
     *tops: str,

@@ -15,9 +15,9 @@ from ...core.usage.disk_usage import Inodes, occupied
 from ...core.usage.usage_report import OtherCache, ToolKind
 from ..clients.conda_context import build_work_dir, local_builds
 from ..clients.mamba_pixi import pixi_cache_roots
-from .walker import Task, Walker
+from .walker import Walker
 
-#: Nobody has asked for these caches: uv's alone may have millions of files. In seconds, for all together.
+#: How long to count all these caches unless the user asks for them: uv's alone may have millions of files. In seconds.
 PATIENCE = 5.0
 
 
@@ -29,8 +29,8 @@ def other_caches(
 ) -> tuple[OtherCache, ...]:
     """Return the caches that exist in the usual places, the largest first; each counted as ``du`` does.
 
-    Every file is looked at. Where that takes longer than the `patience`, in seconds by the `clock`, the rest is not
-    counted; None is for ever. `progress` is called with the number of files since the last call.
+    Every file takes a stat. After the `patience`, in seconds by the `clock`, the rest is not counted; None is forever.
+    `progress` is called with the number of files since its last call.
     """
     places: dict[str, tuple[ToolKind, str, str]] = {}
     for kind, path, command in _places(environ):
@@ -40,26 +40,19 @@ def other_caches(
     end = math.inf if patience is None else clock() + patience
     found = []
     for left, (real_path, (kind, path, command)) in zip(range(len(places), 0, -1), places.items()):
-        now = clock()
         # The same time for each that is left.
-        allocated, complete = _measured(real_path, progress, clock, now + (end - now) / left)
-        found.append(OtherCache(kind, path, allocated, command, complete))
+        now = clock()
+        until = now + (end - now) / left
+        # Each by itself: a directory may lie in an environment that is counted too.
+        inodes = Inodes()
+        walker = Walker(inodes, frozenset(), progress=progress, enough=lambda until=until: clock() > until)  # type: ignore[misc]
+        tree = walker.walk(real_path)
+        found.append(OtherCache(kind, path, occupied([tree], inodes), command, complete=not tree.unreadable))
     return tuple(sorted(found, key=lambda item: (-item.allocated, item.path)))
 
 
-def _measured(
-    real_path: str, progress: Callable[[int], None], clock: Callable[[], float], until: float
-) -> tuple[int, bool]:
-    """Return the allocated bytes of a directory, and whether these are all."""
-    # Each for itself: a directory may lie in an environment that is counted too.
-    inodes = Inodes()
-    walker = Walker(inodes, frozenset(), progress=progress, enough=lambda: clock() > until)
-    tree = walker.walk(real_path, Task(real_path))
-    return occupied([tree], inodes), not tree.unreadable
-
-
 def _places(environ: Mapping[str, str]) -> Iterator[tuple[ToolKind, str, str]]:
-    """Give kind, absolute path and the command that cleans it.
+    """Yield kind, absolute path and the command that cleans it.
 
     Sources: `conda.base.context.Context.croot`; ``conda_pypi/convert_tree.py``; ``libmamba/src/api/clean.cpp``;
     ``crates/pixi_cli/src/clean.rs``; the documentation of pip and uv on their caches.
@@ -67,7 +60,7 @@ def _places(environ: Mapping[str, str]) -> Iterator[tuple[ToolKind, str, str]]:
     for path in (build_work_dir(), *local_builds()):
         yield ToolKind.CONDA_BUILD, _absolute(path), "conda build purge"
     channel = platformdirs.user_data_dir("conda-pypi")
-    # It has no command for that, and makes the channel anew.
+    # It has no command for that, and makes the channel again.
     yield ToolKind.CONDA_PYPI, _absolute(channel), f"rm -r {shlex.quote(channel)}"
     cache = _absolute(environ.get("XDG_CACHE_HOME") or "~/.cache")
     yield ToolKind.SOLVER, os.path.join(cache, "conda"), "mamba clean --index-cache"

@@ -7,14 +7,13 @@ import os
 import stat
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ... import failures
 from ...core.file_status import ON_WINDOWS, allocated, is_directory, listed_status
 from ...core.usage.disk_usage import Inodes, Tree
 from ..system.measure import may_empty
 
-#: Whose files conda, pip and this program read themselves: an access to them says nothing of use.
+#: Files that conda, pip and this program read themselves: an access to them says nothing about use.
 _METADATA = (b"conda-meta", b"info")
 _METADATA_SUFFIX = b".dist-info"
 _SEPARATOR = os.fsencode(os.sep)
@@ -26,24 +25,12 @@ _NO_ROWS: dict[int, int] = {}
 _STEP = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What to walk: a directory, or each of some names in it on its own.
-
-    trusted: the inode numbers that its listings give are those that stat would give.
-    """
-
-    top: str
-    names: tuple[str, ...] = ("",)
-    trusted: bool = False
-
-
 class Walker:
-    """Walks one tree after the other; what it meets with several links goes into the table of inodes.
+    """Walks one tree after the other; inodes with several links go into the table of inodes.
 
     boundaries: device and inode of directories that are trees of their own: no walk enters them from outside.
-    thorough: something is mounted in a tree, so that a file or a directory may be met twice by different ways. Every
-        inode goes into the table then.
+    thorough: something is mounted in a tree, so a file or a directory may be met twice by different ways. Every inode
+        goes into the table then.
     enough: asked at each directory whether to leave it, which counts as unreadable then.
     """
 
@@ -63,15 +50,16 @@ class Walker:
         self._enough = enough
         self._boundary_inodes = frozenset(inode for _, inode in boundaries)
         self._met: set[tuple[int, int]] = set()
+        self._user = os.geteuid() if hasattr(os, "geteuid") else None
 
-    def work(self, task: Task) -> dict[str, Tree]:
-        """Return what the names of a task hold; the empty name is the directory itself."""
-        return {name: self.walk(os.path.join(task.top, name) if name else task.top, task) for name in task.names}
+    def walk(self, top: str, *, part: bool = False, trusted: bool = False) -> Tree:
+        """Return a tree. No symbolic link is followed.
 
-    def walk(self, top: str, task: Task) -> Tree:
-        """Return what a tree holds. No symbolic link is followed."""
-        tally = _TreeTally(self.inodes, self.thorough, self._progress)
-        # Bytes: names that nobody looks at need no decoding.
+        part: it is a part of a cache, which this program may remove; it may also be a tree of its own. trusted: the
+        inode numbers that its listings give are those that stat would give.
+        """
+        tally = TreeTally(self.inodes, thorough=self.thorough, progress=self._progress)
+        # Bytes: names that are never shown need no decoding.
         first = os.fsencode(top)
         metadata = tuple(os.path.join(first, name, b"") for name in _METADATA)
         pending = [first]
@@ -83,13 +71,15 @@ class Walker:
             try:
                 status = os.lstat(directory)
                 if not is_directory(status):
-                    tally.add(status, False)
-                elif (directory is first and top == task.top) or not self._is_elsewhere(status):
-                    tally.add_directory(directory, status, task.trusted)
+                    tally.add(status)
+                elif (directory is first and not part) or not self._is_elsewhere(status):
+                    tally.add_directory(status)
+                    if part and tally.foreign is None and status.st_uid != self._user and not may_empty(status):
+                        tally.foreign = os.fsdecode(directory)
                     evident = not (
                         directory.endswith(_METADATA_SUFFIX) or (directory + _SEPARATOR).startswith(metadata)
                     )
-                    row_of = self.inodes.rows_of(status.st_dev).get if task.trusted else _NO_ROWS.get
+                    row_of = self.inodes.rows_of(status.st_dev).get if trusted else _NO_ROWS.get
                     self._list(directory, row_of, tally, evident, pending)
             except OSError as error:
                 tally.note(directory, error)
@@ -99,7 +89,7 @@ class Walker:
     def _list(
         directory: bytes,
         row_of: Callable[[int], int | None],
-        tally: _TreeTally,
+        tally: TreeTally,
         evident: bool,
         pending: list[bytes],
     ) -> None:
@@ -133,22 +123,21 @@ class Walker:
         return status.st_ino in self._boundary_inodes and (status.st_dev, status.st_ino) in self.boundaries
 
 
-class _TreeTally:
-    """The running sums of one walk."""
+class TreeTally:
+    """The running sums of one tree, or of a part of it."""
 
-    def __init__(self, inodes: Inodes, thorough: bool, progress: Callable[[int], None]) -> None:
+    def __init__(self, inodes: Inodes, *, thorough: bool, progress: Callable[[int], None] = lambda files: None) -> None:
         self.rows = array("I")
+        self.foreign: str | None = None
         self._inodes = inodes
         self._thorough = thorough
         self._progress = progress
         self._singles = self._directories = self._lengths = self._single = self._reported = 0
         self._accessed = self._changed = 0.0
-        self._foreign: str | None = None
-        self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._unreadable: list[tuple[str, str]] = []
 
-    def add(self, status: os.stat_result, evident: bool) -> None:
-        """Count what is no directory; `evident` says whether its times tell of use."""
+    def add(self, status: os.stat_result, evident: bool = False) -> None:
+        """Count anything but a directory; `evident` says whether its times tell of use."""
         size, links, blocks = status.st_size, status.st_nlink, allocated(status)
         if links == 1 and not self._thorough:
             self._singles += 1
@@ -164,37 +153,32 @@ class _TreeTally:
             if links == 1 and status.st_atime > self._accessed:
                 self._accessed = status.st_atime
 
-    def add_directory(self, path: bytes, status: os.stat_result, kept: bool) -> None:
-        """Count a directory, and report the progress if there was enough of it; `kept`: nobody will remove it."""
+    def add_directory(self, status: os.stat_result) -> None:
+        """Count a directory, and report the progress if there was enough of it."""
         self._directories += 1
         self._single += allocated(status)
-        if not kept and self._foreign is None and status.st_uid != self._user and not may_empty(status):
-            self._foreign = os.fsdecode(path)
         if len(self.rows) - self._reported >= _STEP:
             self._progress(_STEP)
             self._reported += _STEP
 
     def note(self, path: bytes, error: OSError) -> None:
-        """Note what can't be read, unless it is only gone since it was listed."""
+        """Note a path that can't be read, unless it was removed since it was listed."""
         if error.errno != errno.ENOENT:
             failures.note(error, os.fsdecode(path))
             self._unreadable.append((os.fsdecode(path), error.strerror or str(error)))
 
     def tree(self) -> Tree:
         """Return the sums."""
-        self._progress(max(self._files - self._reported, 0))
+        files = self._singles + len(self.rows)
+        self._progress(max(files - self._reported, 0))
         return Tree(
-            files=self._files,
+            files=files,
             directories=self._directories,
             lengths=self._lengths,
             single=self._single,
             rows=self.rows,
             accessed=self._accessed or None,
             changed=self._changed or None,
-            foreign=self._foreign,
+            foreign=self.foreign,
             unreadable=tuple(self._unreadable),
         )
-
-    @property
-    def _files(self) -> int:
-        return self._singles + len(self.rows)

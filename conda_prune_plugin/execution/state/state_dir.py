@@ -40,7 +40,7 @@ def state_path(cache: Cache) -> str:
 
 
 @contextmanager
-def opened(cache: Cache) -> Iterator[Directory]:
+def _opened(cache: Cache) -> Iterator[Directory]:
     """Open a cache. Raises `StateError`."""
     try:
         directory = Directory.open(cache.real_path)
@@ -65,24 +65,11 @@ class LockedCache:
 
 @contextmanager
 def locked(cache: Cache, patience: Patience) -> Iterator[LockedCache]:
-    """Open and lock a cache. Raises `StateError` or `LockTimeoutError`."""
-    with opened(cache) as directory, _all_locks(directory, cache, patience) as here:
-        yield here
+    """Open a cache and its state directory with all locks on the cache held, and leave no empty directory behind.
 
-
-@contextmanager
-def locked_state(directory: Directory, cache: Cache, patience: Patience) -> Iterator[Directory]:
-    """Open the state directory of an open cache with all locks on the cache held, and leave no empty one behind.
-
-    Raises `StateError` if it is something else than a directory or can't be made, `LockTimeoutError`.
+    Raises `StateError` if one of them is no directory or can't be used, `LockTimeoutError`.
     """
-    with _all_locks(directory, cache, patience) as here:
-        yield here.state
-
-
-@contextmanager
-def _all_locks(directory: Directory, cache: Cache, patience: Patience) -> Iterator[LockedCache]:
-    with ExitStack() as stack:
+    with _opened(cache) as directory, ExitStack() as stack:
         state, lock = stack.enter_context(_own_lock(directory, patience))
         try:
             if cache.client != Client.ENVIRONMENTS:
@@ -135,7 +122,7 @@ def locked_in_place(cache: Cache, patience: Patience) -> Iterator[Directory]:
 
     Raises `StateError` or `LockTimeoutError`.
     """
-    with opened(cache) as directory, exclusive_in_place(directory, patience), ExitStack() as stack:
+    with _opened(cache) as directory, exclusive_in_place(directory, patience), ExitStack() as stack:
         try:
             if cache.client != Client.ENVIRONMENTS:
                 stack.enter_context(cache_locks(directory, None, cache, patience))

@@ -13,11 +13,11 @@ from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.other_registries import only_listed_by_others
-from ...discovery.envs.own_file_search import Boundaries, find_own_files
+from ...discovery.envs.own_file_search import find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
 from ...discovery.inventory import discover
 from ...discovery.roots.backups import is_environment_backup
-from ...discovery.usage.survey import Scan, Survey, make_usage
+from ...discovery.usage.survey import Scan, make_usage, survey
 from ..env_registration import unregister_removed
 from ..interaction import Interaction
 from ..options import EnvsOptions
@@ -38,7 +38,6 @@ class Listing:
     settings: Settings
     inventory: Inventory
     plan: Plan
-    survey: Survey
     scan: Scan
     environments: tuple[Environment, ...]
     result: EnvsResult
@@ -57,19 +56,17 @@ def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     removable = [root for root in roots if not is_environment_backup(root.path)]
     named = {find_environment(removable, name) for name in options.environments}
-    survey = Survey(replace(inventory, roots=roots), reporter.counter("Counting files"))
-    survey.walk_caches()
-    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
-    scan = survey.walk_environments()
+    scan = survey(replace(inventory, roots=roots), reporter.counter("Counting files"))
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
     usages = [item for item in make_usage(scan, plan).environments if not is_environment_backup(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)
-    boundaries = Boundaries(scan.boundaries)
+    tops = scan.tops
     environments, shown = [], []
     now = time.time()
     for found in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options.request)):
         environment, root = found, found.root
         if not named or failures.realpath(found.path) in named:
-            own = find_own_files(root, scan.pip.get(root, ()), found.created, boundaries)
+            own = find_own_files(root, scan.pip.get(root, ()), found.created, tops)
             environment = found if own is None else replace(found, own_files=own)
             if options.unused_for is None or is_unused_for(environment, options.unused_for, now):
                 shown.append(environment)
@@ -85,7 +82,7 @@ def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing
         notices=(*recovered, *(notice for notice in notices if notice.kind not in _NOT_HERE)),
         failed=not complete,
     )
-    return Listing(options, settings, inventory, plan, survey, scan, tuple(environments), result)
+    return Listing(options, settings, inventory, plan, scan, tuple(environments), result)
 
 
 def _finish_earlier_removals(

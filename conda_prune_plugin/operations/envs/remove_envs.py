@@ -210,8 +210,7 @@ def with_forecast(
     scan, now = listing.scan, listing.plan.reclaimable
     then = now
     if removals and disposal is Disposal.DELETE:
-        inventory, survey, reporter = listing.inventory, listing.survey, interaction.reporter
-        then = plan_without(paths, inventory, survey, scan, listing.options, reporter).reclaimable
+        then = plan_without(paths, listing.inventory, scan, listing.options, interaction.reporter).reclaimable
     trees = [tree for root, tree in scan.environments if realpath(root.path) in paths]
     result = replace(
         result,

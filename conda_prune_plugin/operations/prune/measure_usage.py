@@ -19,7 +19,7 @@ from ...discovery.packages.package_identity import Names
 from ...discovery.usage.file_listing import Listed, listing
 from ...discovery.usage.file_owners import cached_parts, contents
 from ...discovery.usage.other_tools import PATIENCE, other_caches
-from ...discovery.usage.survey import Scan, Survey, make_usage
+from ...discovery.usage.survey import Scan, make_usage, survey
 from ...errors import NoSuchEnvironmentError
 from ...presentation.terminal.progress import Reporter
 from ..options import UsageOptions
@@ -47,16 +47,14 @@ def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = None if options.environment is None else find_environment(environments, options.environment)
-    survey = Survey(replace(inventory, roots=environments), reporter.counter("Counting files"))
-    survey.walk_caches()
-    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), survey.measured)
-    scan = survey.walk_environments()
+    scan = survey(replace(inventory, roots=environments), reporter.counter("Counting files"))
+    plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
     kept = 0
     if wanted is not None:
         # Of any age: nothing else keeps what was downloaded a moment ago.
         ageless = replace(options, min_age=0.0)
-        now, _ = make_prune_plan(ageless, inventory, reporter, time.time(), survey.measured)
-        then = plan_without({wanted}, inventory, survey, scan, ageless, reporter)
+        now, _ = make_prune_plan(ageless, inventory, reporter, time.time(), scan.measured)
+        then = plan_without({wanted}, inventory, scan, ageless, reporter)
         kept = then.reclaimable - now.reclaimable
     usage = make_usage(scan, plan)
     if options.other_caches is not False and not options.by_package and wanted is None:

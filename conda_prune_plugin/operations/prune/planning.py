@@ -23,7 +23,7 @@ from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
 from ...discovery.system.measure import Measure
-from ...discovery.usage.survey import Scan, Survey
+from ...discovery.usage.survey import Scan
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
 from .integrity_check import kept_though_damaged
@@ -80,12 +80,7 @@ def make_prune_plan(
 
 
 def plan_without(
-    removed: Collection[str],
-    inventory: Inventory,
-    survey: Survey,
-    scan: Scan,
-    options: PlanOptions,
-    reporter: Reporter,
+    removed: Collection[str], inventory: Inventory, scan: Scan, options: PlanOptions, reporter: Reporter
 ) -> Plan:
     """Return the plan for the caches as it would be without the environments at some real paths."""
     links: Counter[tuple[int, int]] = Counter()
@@ -94,7 +89,7 @@ def plan_without(
             links.update((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
 
     def without_their_links(path: str) -> Measurement:
-        measured = survey.measured(path)
+        measured = scan.measured(path)
         shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
         return replace(measured, shared=tuple(shared))
 

@@ -22,10 +22,10 @@ from ...core.model import Entry, Part, Result
 from ...core.plan import Outcome
 from ...core.units import plural
 from ...discovery.clients.conda_context import is_offline
-from ...discovery.envs.changed_files import changed_after
 from ...discovery.envs.export import EXPLICIT, FROZEN, PINNED, PIP, PIP_DETAILS, VARIABLES
-from ...discovery.envs.pip_requirements import python_packages
+from ...discovery.envs.own_file_search import changed_after
 from ...discovery.roots.conda_meta import read_environment, with_contents
+from ...discovery.usage.pip_packages import python_packages
 from ...errors import reason
 from ...execution.environment_preflight import LOST
 from ...execution.locks.tethered_command import run_tethered

@@ -54,7 +54,7 @@ def finish_runs(
 
     Raises `StateError` or `LockTimeoutError`.
     """
-    from ...discovery.envs.changed_files import changed_after
+    from ...discovery.envs.own_file_search import changed_after
     from ...execution.recover import recover
     from ..env_registration import unregister_removed
     from ..run_as_owner import Voices, as_owner

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ... import failures
 from ...core.notices import Notice
 
-#: How many of one kind are shown one by one, and how many are named of those that are not.
+#: So many notices of one kind are shown one by one; of more, so many are named.
 _FEW = 3
 
 
@@ -20,7 +20,7 @@ class Shown:
     command: str = ""
 
 
-#: For each kind that may come by the hundred what happened, with `{}` for the count, what to do next, and the command.
+#: For each kind that may be frequent: what happened, with `{}` for the count, what to do next, and the command.
 _GROUPS = {
     "missing-environment": (
         "{} registered environments are missing, so packages they soft-link are not protected",
@@ -86,7 +86,7 @@ _GROUPS = {
 
 
 def unreported_failures() -> tuple[Notice, ...]:
-    """Return a warning for each place where the disk failed that no other warning has named."""
+    """Return a warning for each path where the disk failed that no other warning has named."""
     return tuple(
         Notice("disk-error", f"The disk failed at {failure.path or 'an unknown path'}: {failure.reason}.", failure.path)
         for failure in failures.unreported()
@@ -94,12 +94,12 @@ def unreported_failures() -> tuple[Notice, ...]:
 
 
 def mark_as_shown(notices: Iterable[Notice]) -> None:
-    """Name no place a second time that a warning says can't be read."""
+    """Don't report disk failures again at paths that a warning has named."""
     failures.tell(notice.path for notice in notices if notice.kind.startswith("unreadable-") and notice.path)
 
 
 def grouped(notices: Iterable[Notice]) -> tuple[Shown, ...]:
-    """Return warnings to be shown, where those of one kind are many as one; in the order of the first of each."""
+    """Return the warnings to show, with many of one kind as one, in the order of the first of each kind."""
     kinds: dict[str, list[Notice]] = {}
     for notice in notices:
         kinds.setdefault(notice.kind, []).append(notice)
@@ -113,7 +113,7 @@ def grouped(notices: Iterable[Notice]) -> tuple[Shown, ...]:
 
 
 def first_of(notices: Iterable[Notice], kind: str) -> str:
-    """Return what to say of the first notice of a kind: of all of them, if they are many."""
+    """Return the message of the first notice of a kind, or the one for all of them if they are many."""
     alike = [notice for notice in notices if notice.kind == kind]
     return grouped(alike)[0].message
 

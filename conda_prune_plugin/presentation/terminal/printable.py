@@ -6,24 +6,24 @@ import os
 import sys
 from collections.abc import Mapping
 
-#: Set by the runner: what runs under it, and the file that the summary is appended to.
+#: Set by the runner of GitHub Actions.
 RUNNING = "GITHUB_ACTIONS"
 
 
 def is_github(environ: Mapping[str, str]) -> bool:
-    """Return whether GitHub Actions runs us."""
+    """Return whether this runs in GitHub Actions."""
     return environ.get(RUNNING) == "true"
 
 
 def disarmed(text: str) -> str:
-    """Return text that makes no line a command, wherever it stands in it (ActionCommand.cs, both of its forms)."""
+    """Return text that can't be a command of GitHub Actions, anywhere in a line (ActionCommand.cs, both forms)."""
     return text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
 
 
 def printable(text: str) -> str:
     """Return text that fits on one line of any terminal: control characters and odd bytes are escaped.
 
-    In GitHub Actions so is what would make a command of the line.
+    In GitHub Actions, commands are escaped too.
     """
     return disarmed(on_one_line(text)) if is_github(os.environ) else on_one_line(text)
 
@@ -36,7 +36,7 @@ def on_one_line(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return text with what can't be seen, or would change how the rest is shown, escaped."""
+    """Return text with invisible characters and control characters escaped."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(

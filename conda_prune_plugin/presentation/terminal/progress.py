@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-#: What is over sooner needs no progress, in seconds.
+#: Phases shorter than this, in seconds, show no progress.
 DELAY = 1.0
 
 
 class Reporter:
-    """One line a phase, on a terminal only; a context manager that clears what it drew.
+    """A line for each phase, on a terminal only; a context manager that clears it.
 
-    The line comes after `delay` seconds, whether the phase has told of any progress by then or not: what hangs on a
-    slow disk must not do so in silence. A phase ends with the next one, or with `clear`; nothing else may be written
-    before that.
+    The line appears after `delay` seconds, even without any progress: a slow disk must not cause silence. A phase ends
+    with the next one, or with `clear`; nothing else may be written before that.
     """
 
     def __init__(self, stream: TextIO, *, enabled: bool, delay: float = DELAY) -> None:
@@ -29,23 +28,23 @@ class Reporter:
         self._enabled = enabled and stream.isatty()
         self._delay = delay
         self._started = time.monotonic()
-        # The line is drawn by whichever comes first: the one who does the work, or the timer.
+        # The line is drawn by the timer or by the first progress after the delay.
         self._drawing = threading.RLock()
         self._timer: threading.Timer | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        # Nobody but us refreshes the line: no more threads were to be had.
+        # No thread could be started to refresh the line.
         self._threadless = False
 
     def phase(self, words: str, total: int | None = None) -> Callable[[int], None]:
-        """Begin a phase; the function returned takes how much of it is done so far."""
+        """Begin a phase; the returned function takes how much of it is done so far."""
         self.clear()
         self._started = time.monotonic()
         if self._enabled:
             timer = threading.Timer(self._delay, lambda: self._draw_late(timer, words, total))
             timer.daemon = True
             self._timer = timer
-            # With no more threads to be had, the line comes with the first progress.
+            # Without a thread for the timer, the line appears with the first progress.
             with suppress(RuntimeError):
                 timer.start()
 
@@ -57,7 +56,7 @@ class Reporter:
         return update
 
     def counter(self, words: str, total: int | None = None) -> Callable[[int], None]:
-        """Begin a phase; the function returned takes how much was done since it was called last."""
+        """Begin a phase; the returned function takes how much was done since its last call."""
         update = self.phase(words, total)
         done = 0
 
@@ -69,7 +68,7 @@ class Reporter:
         return add
 
     def clear(self) -> None:
-        """End the phase: remove what was drawn, and draw nothing more unless there is further progress."""
+        """End the phase and remove its line."""
         with self._drawing:
             if self._timer is not None:
                 self._timer.cancel()
@@ -80,7 +79,7 @@ class Reporter:
 
     def _draw_late(self, timer: threading.Timer, words: str, total: int | None) -> None:
         with self._drawing:
-            # Cancelled too late to be stopped, it belongs to a phase that is over.
+            # A timer that was cancelled too late belongs to an earlier phase.
             if timer is self._timer and self._bar is None:
                 self._draw(words, total, 0)
 
@@ -92,9 +91,9 @@ class Reporter:
             from .printable import printable
 
             console = Console(file=self._stream)
-            # A path in the words may hold what looks like markup.
+            # A path in the words may look like markup.
             words_and_count = (TextColumn("{task.description}", markup=False), TextColumn("{task.fields[count]}"))
-            # Without a total there is no end to tell of.
+            # Without a total there is no remaining time.
             rest = () if total is None else (BarColumn(), TextColumn("left:"), TimeRemainingColumn(compact=True))
             self._bar = Progress(*words_and_count, *rest, console=console, transient=True)
             self._task = self._bar.add_task(printable(words), total=total, count="")

@@ -1,6 +1,6 @@
 """Standard output and error, which may be files on a full disk.
 
-What such a file has no space for yet waits: the command goes on, and when it has freed some space the rest is written.
+Output that finds no space waits: the command continues, and the rest is written when it has freed some space.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 
 class _Waiting(io.RawIOBase):
-    """A file by its descriptor, to which what found no space is written later."""
+    """A file by its descriptor, with a buffer for output that finds no space."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -29,7 +29,7 @@ class _Waiting(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """Take all of it. Raises `OSError` for everything but a lack of space."""
+        """Write or buffer all of the data. Raises `OSError` for other errors than a lack of space."""
         self._waiting += data
         try:
             self.settle()
@@ -39,13 +39,13 @@ class _Waiting(io.RawIOBase):
         return len(data)
 
     def settle(self) -> None:
-        """Write what waits. Raises `OSError`."""
+        """Write the buffered data. Raises `OSError`."""
         while self._waiting:
             del self._waiting[: os.write(self._descriptor, self._waiting)]
 
 
 def settle(stream: TextIO) -> None:
-    """Write all that was printed, also what waits for space. Raises `OSError`."""
+    """Write everything that was printed, including what waits for space. Raises `OSError`."""
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     if isinstance(raw, _Waiting):
@@ -54,7 +54,7 @@ def settle(stream: TextIO) -> None:
 
 @contextmanager
 def waiting_for_space() -> Iterator[None]:
-    """Let standard output and error wait for space meanwhile if they are files."""
+    """Let standard output and error wait for space in this context, if they are files."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _waiting(sys.stdout), _waiting(sys.stderr)
     try:
@@ -64,7 +64,7 @@ def waiting_for_space() -> Iterator[None]:
 
 
 def _waiting(stream: TextIO) -> TextIO:
-    """Return a stream to the same file that waits for space; a terminal, a pipe and the like stay as they are."""
+    """Return a stream to the same file that waits for space; other streams than files are returned as they are."""
     with suppress(OSError, ValueError, AttributeError):
         stream.flush()
         descriptor = stream.fileno()

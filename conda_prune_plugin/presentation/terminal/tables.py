@@ -60,22 +60,23 @@ def show_table(
     room = min(longest, max(out.width - right, 0))
 
     def line(name: str, cells: Sequence[str]) -> str:
-        padded = [set_cell_size(name, room)]
+        padded = [name + " " * (room - _width(name)) if _width(name) <= room else set_cell_size(name, room)]
         for index in kept:
             space = " " * (widths[index] - _width(cells[index]))
             padded.append(cells[index] + space if headings[index] in left else space + cells[index])
         return (" " * _GAP).join(padded).rstrip()
 
-    # What fits is printed as it is: rich would take longer to wrap hundreds of rows than it takes to make a plan.
+    # What fits is printed at once: for hundreds of rows rich would take longer than making the plan.
     out.out(line(first, headings), style="dim", highlight=False)
+    if tail is None and longest <= room and not any(row.below for row in rows):
+        out.out("\n".join(line(name, row.cells) for name, row in zip(names, rows)), highlight=False)
+        return
     for number, (name, row) in enumerate(zip(names, rows)):
         if _width(name) > room:
             print_line(out, name)
         text = line(name if _width(name) <= room else "", row.cells)
-        if end := tail(number, out.width - room - right - 1) if tail else ():
-            out.print(Text.assemble(text, " ", *end))
-        else:
-            out.out(text, highlight=False)
+        end = tail(number, out.width - room - right - 1) if tail else ()
+        out.print(Text.assemble(text, " " if end else "", *end))
         for below in row.below:
             print_line(out, below, style="dim")
 

@@ -23,17 +23,17 @@ from ..terminal.printable import visible
 from .report_parts import STANDINGS, Figures, Part, Standing, figures, parts
 from .report_treemap import NARROW, WIDE, places, treemap
 
-#: So many rows are shown, and so many tiles drawn, before the others.
+#: So many rows and tiles are shown.
 TOP = 50
 
-#: So many parts have a row: the page stays small and quick however much there is.
+#: So many parts have a row, to keep the page small and fast.
 MOST = 2_000
 
 
 def report(
     usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: Inodes, *, now: float, command: str
 ) -> str:
-    """Return the page; `command` is what frees the bytes that it says can be freed."""
+    """Return the page; `command` is the command that frees what can be freed."""
     page = _Page()
     found = parts(usage, contents, cached, inodes)
     locations: list[CacheUsage | EnvironmentUsage] = [*usage.caches, *usage.environments]
@@ -69,7 +69,7 @@ class _Page:
         return self._by_id[name]
 
     def write(self, name: str, text: str) -> None:
-        """Make text what an element holds."""
+        """Set the text of an element."""
         self.at(name).text = visible(text)
 
     def text(self) -> str:

@@ -20,17 +20,16 @@ from ...core.notices import Notice
 #: A directory entry: its path below the top of its tree with slashes, and what is known of it.
 Listed = tuple[str, "os.stat_result | None", EntryState]
 
-#: Marks a directory that counts elsewhere. The format has no reason of its own for that; this is an exclusion by the
-#: one who has made the export.
+#: Marks a directory that counts elsewhere. The format has no reason for that; this is an exclusion by the user.
 _EXCLUDED = "pattern"
 
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 def write_ncdu(stream: TextIO, trees: Iterable[tuple[str, Iterable[Listed]]], *, now: float) -> list[Notice]:
-    """Write the export of trees by their paths, which lie in no other, and return what could not be read.
+    """Write the export of trees, none inside of another, and return warnings on what could not be read.
 
-    Names go out as the bytes that they are on disk, as ncdu writes them. What is written is kept nowhere.
+    Names are written as the bytes on disk, as ncdu does it. Nothing is kept in memory.
     """
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -54,7 +53,7 @@ def write_ncdu(stream: TextIO, trees: Iterable[tuple[str, Iterable[Listed]]], *,
 
 
 def _common(paths: Sequence[str]) -> str:
-    """Return the directory that all paths lie in; empty where there is none, on several drives of Windows."""
+    """Return the directory that all paths are in; empty if there is none, on several drives of Windows."""
     try:
         return os.path.commonpath(paths)
     except ValueError:
@@ -62,35 +61,35 @@ def _common(paths: Sequence[str]) -> str:
 
 
 class _Writer:
-    """Writes entries that come in the order of the tree, and the directories above them."""
+    """Writes entries in the order of the tree, and the directories above them."""
 
     def __init__(self, write: Callable[[str], object], top: str) -> None:
         self._write = write
         self._top = top
-        #: The directories that are open, and the devices that they are on.
+        #: The open directories, and their devices.
         self._open: list[str] = []
         self._devices: list[int | None] = []
 
     def below_top(self, path: str) -> tuple[str, ...]:
-        """Return the components of a path below the top, of which the name is empty."""
+        """Return the components of a path below the top, which has an empty name."""
         relative = os.path.relpath(path, self._top) if self._top else path
         return ("", *(part for part in relative.split(os.sep) if part not in ("", os.curdir)))
 
     def add(self, components: Sequence[str], status: os.stat_result | None, state: EntryState) -> None:
-        """Write one entry; a directory stays open for what is in it."""
+        """Write one entry; a directory stays open for its entries."""
         self._enter(components[:-1])
         enters = status is not None and is_directory(status) and state is not EntryState.ELSEWHERE
         device = None if status is None else status.st_dev
         self._begin(components[-1], self._info(status, state), device, enters=enters)
 
     def close(self) -> None:
-        """Write the ends of all that is open."""
+        """Close all open directories."""
         if not self._open:
             self._begin("", {}, None, enters=True)
         self._leave(0)
 
     def _enter(self, parents: Sequence[str]) -> None:
-        """Make exactly these directories open: what lies above a tree is in no tree and has a name only."""
+        """Open exactly these directories; those above a tree have only a name."""
         same = 0
         while same < min(len(parents), len(self._open)) and parents[same] == self._open[same]:
             same += 1
@@ -117,7 +116,7 @@ class _Writer:
 
     @staticmethod
     def _info(status: os.stat_result | None, state: EntryState) -> dict[str, Any]:
-        """Return the fields of an info block but its name and its device."""
+        """Return the fields of an info block, without name and device."""
         if state is EntryState.ELSEWHERE:
             return {"excluded": _EXCLUDED}
         info: dict[str, Any] = {"read_error": True} if state is EntryState.UNREADABLE else {}

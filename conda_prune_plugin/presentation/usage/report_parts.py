@@ -14,7 +14,7 @@ from ...core.usage.usage_report import Usage
 
 
 class Standing(Word):
-    """What a user needs to know of a part. The words are CSS classes and names of patterns too."""
+    """The state of a part. The words are also CSS classes and names of patterns."""
 
     USED = "used"
     OWN = "own"
@@ -32,7 +32,7 @@ STANDINGS: Mapping[Standing, str] = {
     Standing.OTHER: "other cache files",
 }
 
-#: What every environment has and no user chose: one part for all of them, or they would hide the packages.
+#: What every environment has: one part for all environments, or they would hide the packages.
 _OVERHEAD = frozenset({OwnerKind.RECORDS, OwnerKind.DIRECTORIES})
 _OWNER_REASONS = {
     OwnerKind.CONDA: "files that no cache has",
@@ -43,7 +43,7 @@ _OWNER_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A package in one place, or what else lies there.
+    """A package in one place, or something else there.
 
     place: the path of a cache or an environment; empty for files in several of them. size: allocated bytes that no part
     before it has. used: when it was last used, in seconds since the epoch.
@@ -59,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The three parts of all bytes on disk: what is in use, what `conda prune` would free, and the rest."""
+    """All bytes on disk in three parts: those in use, those that `conda prune` would free, and the rest."""
 
     on_disk: int
     in_use: int
@@ -67,12 +67,12 @@ class Figures:
 
     @property
     def rest(self) -> int:
-        """Unused packages that are kept for now, and files of caches that are no package."""
+        """Unused packages that are kept for now, and other files in caches."""
         return max(self.on_disk - self.in_use - self.free, 0)
 
 
 def parts(usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: Inodes) -> list[Part]:
-    """Return everything, the largest first: the sizes add up to what the usage has on disk."""
+    """Return all parts, the largest first; their sizes add up to the usage on disk."""
     pairs = [*_of_caches(usage.plan, cached), *_of_environments(usage, contents)]
     sizes = shares((tree for tree, _ in pairs), inodes)
     whole: dict[tuple[str, str], Part] = {}
@@ -91,7 +91,7 @@ def parts(usage: Usage, contents: Sequence[Contents], cached: Cached, inodes: In
 
 
 def figures(usage: Usage, found: Sequence[Part]) -> Figures:
-    """Return the three figures; what a removal leaves because something in use links it is in the rest."""
+    """Return the three figures; the rest includes what a removal leaves because something in use links it."""
     in_use = sum(part.size for part in found if part.standing in {Standing.USED, Standing.OWN})
     return Figures(usage.allocated, in_use, usage.reclaimable)
 
@@ -117,7 +117,7 @@ def _of_environments(usage: Usage, contents: Sequence[Contents]) -> Iterator[tup
 
 
 def _decisions(plan: Plan) -> Mapping[tuple[str, str], tuple[Standing, str, float | None]]:
-    """Return how each entry stands, by the path of its cache and its dist."""
+    """Return the standing of each entry, by the path of its cache and its dist."""
     found: dict[tuple[str, str], tuple[Standing, str, float | None]] = {}
     for removal in plan.remove:
         reason = removal.reasons[0].detail if removal.reasons else ""

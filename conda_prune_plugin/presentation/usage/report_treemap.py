@@ -17,11 +17,11 @@ from ...core.units import format_size, plural
 from ..terminal.printable import visible
 from .report_parts import STANDINGS, Part, Standing
 
-#: The lines at the top of a place that name it, in pixels; a place with less space has none.
+#: The height of the heading of a place, in pixels; a place smaller than this has none.
 _HEADING = 22.0
 _LEAST_HEADED = (70.0, 60.0)
 
-#: Below this a rectangle has no label, in pixels.
+#: A rectangle smaller than this, in pixels, has no label.
 _LEAST_LABELLED = (28.0, 17.0)
 
 #: From this height on the label has a second line.
@@ -30,7 +30,7 @@ _TWO_LINES = 36.0
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """How large a treemap is drawn, in pixels, and its class in the style sheet."""
+    """The size of a treemap in pixels, and its class in the style sheet."""
 
     width: float
     height: float
@@ -50,7 +50,7 @@ class _Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One rectangle: what it links to, its class, and its label in two lines and at length."""
+    """One rectangle: its link, its class, and its label in two lines and as a sentence."""
 
     target: str
     style: str
@@ -73,8 +73,8 @@ def places(
 ) -> list[Place]:
     """Return the tiles of the largest parts by their places, each with one for its others of a standing.
 
-    titles, targets: of each place by its path, what it is called and the element that tells of it. The part with the
-    index n is told of in the element ``p<n>``.
+    titles, targets: the title and the element of each place, by its path. The part with the index n has the element
+    ``p<n>``.
     """
     tiles: dict[str, list[Tile]] = {}
     for index, part in enumerate(top):
