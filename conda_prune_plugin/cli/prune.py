@@ -50,9 +50,9 @@ def prune_with(
 ) -> PruneResult | None:
     """Plan, show the plan, ask, carry it out and show the result; return it, or None if the user declined.
 
-    print_json: print the JSON document if --json was given;
-    otherwise the caller makes it a part of its own (see `document_of`). declined: the message if the user declines.
-    sort: the order of the packages to remove, one of `plan_text.SORTS`.
+    print_json: print the JSON document if --json was given; otherwise the caller makes it a part of its own (see
+    `document_of`). declined: the message if the user declines. sort: the order of the packages to remove, one of
+    `plan_text.SORTS`.
 
     Raises `PruneError`.
     """
@@ -110,10 +110,10 @@ def _question(prepared: PreparedPrune) -> str:
         return f"Move {what} aside (frees {size} once purged){other}?"
     if options.disposal is Disposal.ARCHIVE and plan.remove:
         return f"Archive {what} in {options.destination} and remove them (frees {size}){other}?"
-    mended = plural(len(plan.repair), "damaged package")
+    damaged = plural(len(plan.repair), "damaged package")
     if not plan.repair:
         return f"Remove {what} (frees {size})?"
-    return f"Repair {mended} and remove {what} (frees {size})?" if what else f"Repair {mended}?"
+    return f"Repair {damaged} and remove {what} (frees {size})?" if what else f"Repair {damaged}?"
 
 
 def _show_result(result: PruneResult, output: Output, *, print_json: bool = True) -> None:

@@ -128,7 +128,7 @@ def _budget(options: PlanOptions, findings: Findings) -> Budget:
 
 
 def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
-    """Return a warning if less may go than was asked for."""
+    """Return a warning if less can be freed than was asked for."""
     if not plan.missed:
         return ()
     met = (budget.needed or 0) - plan.missed
