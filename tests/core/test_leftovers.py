@@ -80,6 +80,14 @@ def test_what_nothing_keeps_goes_with_all_that_is_known_of_it(of: str | None) ->
     )
 
 
+def test_a_leftover_is_removed_whichever_parts_of_packages_are_selected() -> None:
+    for leftover in (_leftover(), _trash()):
+        decision = _decide(leftover, kinds=frozenset({PartKind.ARCHIVE}))
+
+        assert isinstance(decision, Remove)
+        assert decision.parts == leftover.entry.parts
+
+
 def test_links_from_somewhere_unknown_keep_what_environments_may_have_been_linked_from() -> None:
     detail = (
         "1 file with hard links from an unknown place, probably an environment that was not found: "
@@ -134,6 +142,9 @@ def test_a_soft_link_keeps_a_leftover_though_no_record_names_it() -> None:
     assert _words(_leftover(linked=("/envs/a", "/envs/c")), ROOTS)[0] == linked
     assert len(_words(_leftover(linked=("/envs/a", "/envs/c")), ROOTS)) == 3
     assert _words(_trash(linked=("/envs/c",), lacking=("/envs/c",))) == [linked, lacking]
+    # A record is of the package, and says nothing of the trash.
+    trash = ("environment", "used by /envs/a, which has no record of it", "/envs/a")
+    assert _words(_trash(linked=("/envs/a",)), ROOTS) == [trash]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,8 @@ def test_an_inode_comes_back_with_the_last_of_its_links() -> None:
 
     assert ledger.remove(one) == 10
     assert ledger.remove(other) == 20 + 4096
+    # Links that were made meanwhile free it no second time.
+    assert ledger.remove(other) == 20
 
 
 def test_an_inode_with_a_link_outside_never_comes_back() -> None:

@@ -184,11 +184,11 @@ def _irreplaceable(subject: Subject, evidence: Evidence) -> str | None:
 
 
 def _recent(subject: Subject, evidence: Evidence) -> str | None:
-    age, least = subject.now - (evidence.fetched or 0.0), subject.policy.min_age
-    if evidence.fetched is None or not least or age >= least:
+    fetched, least = evidence.fetched, subject.policy.min_age
+    if fetched is None or not least or subject.now - fetched >= least:
         return None
     made = "downloaded or extracted" if subject.leftover is None else "changed"
-    return f"{made} {format_age(age)} ago, so an installation may be using it (--min-age)"
+    return f"{made} {format_age(subject.now - fetched)} ago, so an installation may be using it (--min-age)"
 
 
 def _newest(subject: Subject, _: Evidence) -> str | None:
