@@ -69,7 +69,7 @@ class Setting(Generic[T]):
 def parse_count(text: str) -> int:
     """Return a whole number, 0 or more. Raises `ValueError` with a message for the user."""
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is not a whole number such as 0, 1 or 2")
+        raise ValueError(f"{text!r} is not a whole number, 0 or more")
     return int(text)
 
 

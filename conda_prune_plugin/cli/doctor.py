@@ -62,7 +62,7 @@ def check(prefix: str, verbose: bool) -> None:
     else:
         print(f"{_OK} The package caches hold no leftovers and no damaged packages.")
     rest = sum(decision.reclaimable for decision in plan.remove if not decision.leftover)
-    print(f"  {format_size(rest)} in unused packages: `conda prune` frees that.\n")
+    print(f"  Unused packages take {format_size(rest)}. To free it: conda prune\n" if rest else "")
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:

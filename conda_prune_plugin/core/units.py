@@ -44,6 +44,8 @@ def parse_age(text: str) -> float:
         return float(match["number"]) * _AGE_UNITS[match["unit"]]
     if match and not match["unit"] and not float(match["number"]):
         return 0.0
+    if match and not match["unit"]:
+        raise ValueError(f"{match['number']} has no unit; use {match['number']}d or {match['number']}h")
     raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, '2 weeks', or 0")
 
 
@@ -70,6 +72,8 @@ def _size_as_typed(text: str) -> tuple[str, str]:
         return match["number"], _SIZE_NAMES[match["unit"]]
     if match and not match["unit"] and not float(match["number"]):
         return "0", "B"
+    if match and not match["unit"]:
+        raise ValueError(f"{match['number']} has no unit; use {match['number']}MB or {match['number']}GB")
     raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from ..core.envs.environment_use import Environment, Losses, last_evidence, protections
+from ..core.envs.environment_use import Environment, LastEvidence, Losses, last_evidence, protections
 from ..core.envs.envs_result import EnvsResult
 from ..core.model import Result
 from ..core.notices import EVEN_UNMOUNTED, FIX_REGISTRY
@@ -128,7 +128,7 @@ def _below(item: Environment, result: EnvsResult, *, whole: bool) -> Iterable[st
     if item.root.name is not None and whole:
         yield f"    {item.path}"
     if (result.unused_for is not None or whole) and (last := last_evidence(item, result.now)):
-        yield f"    last sign of use: {last.kind} {ago(last.time, result.now)} ({last.detail})"
+        yield f"    last sign of use: {_sign(last, result.now)} ({last.detail})"
     if marks := _marks(item):
         yield f"    {', '.join(marks)}"
     for problem in item.problems:
@@ -146,6 +146,11 @@ def _below(item: Environment, result: EnvsResult, *, whole: bool) -> Iterable[st
         yield f"    same packages as {listed(others, 1, hint='' if whole else SHOWS_ALL)}"
 
 
+def _sign(last: LastEvidence, now: float) -> str:
+    """Return the last evidence of use and its time, for a sentence."""
+    return f"{last.kind} now" if last.time >= now else f"{last.kind} {ago(last.time, now)}"
+
+
 def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool) -> None:
     backup = result.disposal is Disposal.BACKUP
     ranked = sorted(result.remove, key=lambda pair: -pair[0].usage.account.own)
@@ -161,10 +166,10 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
         line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
         line += plural(len(environment.root.packages), "package")
         if last := last_evidence(environment, result.now):
-            line += f", {last.kind} {ago(last.time, result.now)}"
+            line += f", {_sign(last, result.now)}"
         print_line(out, line)
         for found in () if quiet else protections(environment, by_age=False):
-            print_line(out, f"  forced, although {found.detail}")
+            print_line(out, f"  removed because of --force: {found.detail}")
         if losses.kept:
             print_line(out, f"  keeps your own files for `conda prune restore`: {listed(losses.kept, _NAMED)}")
         for text in lost:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ..core.model import LastUsedFrom, ReasonKind, Root, RootKind, RootState, Verdict
 from ..core.plan import Remove
 from ..core.rules.explanation import Explanation, KeptAlone
-from ..core.units import format_age, format_size
+from ..core.units import format_age, format_size, plural
 from .documents import Places, iso_time
 from .plan_text import LINES, is_in_use, reason_texts
 from .terminal.console import listed, print_line, print_rest
@@ -92,6 +92,8 @@ def _show_alone(out: Console, alone: Sequence[KeptAlone], *, whole: bool) -> Non
     if not alone:
         out.print("No environments, lockfiles or rules found: nothing keeps a package.")
         return
+    missing = [item for item in alone if item.root.state is RootState.MISSING and not item.entries]
+    alone = [item for item in alone if item not in missing]
     environments = all(item.root.kind is RootKind.ENVIRONMENT for item in alone)
     what = "one environment" if environments else "one environment, lockfile or rule"
     out.print(f"Space in the caches that removing {what} would free:")
@@ -99,17 +101,20 @@ def _show_alone(out: Console, alone: Sequence[KeptAlone], *, whole: bool) -> Non
     shown = ranked if whole else ranked[:LINES]
     rows = [
         Row(
-            _root(item.root, whole=whole),
+            _root(item.root, whole=whole, kind=not environments),
             (format_size(item.reclaimable), f"{len(item.entries):,}", f"{len(item.root.packages):,}"),
         )
         for item in shown
     ]
-    show_table(out, "  only it uses", ("frees", "packages", "of"), rows)
+    heading = "  environment" if environments else "  kept by"
+    show_table(out, heading, ("frees", "packages only it uses", "all packages"), rows)
     print_rest(out, len(ranked) - len(shown))
+    if missing:
+        print_line(out, f"  and {plural(len(missing), 'missing environment')}", style="dim")
 
 
-def _root(root: Root, *, whole: bool) -> str:
+def _root(root: Root, *, whole: bool, kind: bool) -> str:
     state = "" if root.state is RootState.OK else f", {root.state}"
     name = root.name or root.path
     path = f" ({root.path})" if whole and root.path and root.path != name else ""
-    return f"  {root.kind} {name}{path}{state}"
+    return f"  {f'{root.kind} ' if kind else ''}{name}{path}{state}"

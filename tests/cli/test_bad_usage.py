@@ -39,9 +39,18 @@ def _errors(machine: Machine, *arguments: str) -> Answer:
         (("--nothing-like-it",), "--nothing-like-it", "conda prune --help"),
         (("usag",), "usag", "conda prune usage"),
         (("--only", "x", "usag"), "usag", "conda prune usage"),
-        (("numpy",), "numpy", "--only numpy"),
-        (("numpy",), "numpy", "conda prune why numpy"),
-        (("numpy>=2",), "numpy>=2", "--only 'numpy>=2'"),
+        (("numpy",), "numpy", "See `conda prune --help`"),
+        (("~/projects",), "~/projects", "See `conda prune --help`"),
+        (("undo",), "undo", "`conda prune restore`"),
+        (("doctor",), "doctor", "`conda doctor`"),
+        (("clean",), "clean", "`conda prune`"),
+        (("remove", "paper"), "remove", "`conda prune envs paper --remove`"),
+        (("remove",), "remove", "`conda prune envs NAME --remove`"),
+        (("-n", "paper"), "-n", "`conda prune envs paper`"),
+        (("--max-size", "-5GB"), "--max-size needs a size", "conda prune --help"),
+        (("--older-than", "30"), "30 has no unit; use 30d", "conda prune --help"),
+        (("--free", "10"), "10 has no unit; use 10MB", "conda prune --help"),
+        (("--keep-newest", "-1"), "--keep-newest", "conda prune --help"),
         (("help", "usag"), "usag", "conda prune usage"),
         (("--", "usag"), "usag", "conda prune --help"),
         (("usage", "one", "other"), "other", "conda prune usage --help"),
@@ -58,6 +67,18 @@ def test_bad_usage_names_what_is_wrong_and_suggests_what_was_meant(
 
     assert wrong in error
     assert meant in hint
+
+
+def test_an_unknown_command_may_be_a_package_or_an_environment(empty: Machine) -> None:
+    tiny = tiny_on(empty)
+    tiny.add("some-tool-1-0")
+    tiny.use("paper", "some-tool-1-0")
+
+    hints = {word: _errors(empty, word).err.splitlines()[1] for word in ("some-tool", "some-tool>=2", "paper")}
+
+    assert "`conda prune --only some-tool`" in hints["some-tool"]
+    assert "`conda prune why 'some-tool>=2'`" in hints["some-tool>=2"]
+    assert "`conda prune envs paper`" in hints["paper"]
 
 
 def test_the_beginning_of_an_option_is_no_mistake(empty: Machine) -> None:
@@ -94,6 +115,41 @@ def test_an_unknown_environment_gets_the_nearest_name(empty: Machine, command: t
     assert "Did you mean analysis?" in hints["analisys"]
     assert f"Did you mean {empty.envs / 'work'}?" in hints[str(empty.envs / "wok")]
     assert "Did you mean" not in hints["zzz"]
+
+
+def test_a_package_is_told_from_an_environment(empty: Machine) -> None:
+    tiny = tiny_on(empty)
+    tiny.add("some-tool-1-0")
+    tiny.use("paper", "some-tool-1-0")
+
+    for command, hint in (
+        (("why", "paper"), "conda prune usage paper"),
+        (("usage", "some-tool"), "conda prune why some-tool"),
+        (("envs", "some-tool"), "conda prune why some-tool"),
+        (("envs", "remove", "paper"), "conda prune envs NAME --remove"),
+    ):
+        assert hint in empty.run("prune", *command, "--json").json["hint"]
+
+
+def test_the_base_environment_is_never_removed_by_its_name(empty: Machine) -> None:
+    answer = empty.run("prune", "envs", "base", "--remove", "--force", "--yes", "--json")
+
+    assert (answer.code, answer.json["exception_name"]) == (1, "ProtectedEnvironmentError")
+    assert "base environment" in answer.json["message"]
+
+
+def test_missing_environments_are_counted_after_those_that_keep_something(empty: Machine) -> None:
+    tiny = tiny_on(empty)
+    tiny.add("some-tool-1-0")
+    tiny.use("paper", "some-tool-1-0")
+    empty.registry.parent.mkdir(exist_ok=True)
+    with empty.registry.open("a") as registry:
+        registry.writelines(f"/does/not/exist{number}\n" for number in range(99))
+
+    lines = empty.run("prune", "why", "--all").out.splitlines()
+
+    assert lines[2].split()[0] == "paper"
+    assert [line for line in lines if "missing" in line] == ["  and 99 missing environments"]
 
 
 def test_environments_can_be_chosen_by_age_with_either_name_of_the_option(empty: Machine) -> None:

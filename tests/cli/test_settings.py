@@ -99,7 +99,7 @@ def test_the_environment_wins_over_the_file_and_adds_to_its_lists(
         (settings.AUTO, "[hint]", "text"),
         (settings.AUTO, "", "off, hint or on"),
         (settings.AUTO_THRESHOLD, "much", "500MB"),
-        (settings.AUTO_THRESHOLD, "10", "500MB"),
+        (settings.AUTO_THRESHOLD, "10", "10MB"),
         (settings.AUTO_THRESHOLD, "-1GB", "'-1GB'"),
         (settings.AUTO_THRESHOLD, "{GB: 1}", "text"),
     ],

@@ -70,7 +70,7 @@ def test_the_newest_of_all_evidence_decides(
             {"running": (Running(7, "python"), Running(8, "jupyter"))},
             EvidenceKind.RUNNING,
             _NOW,
-            "process 7 runs from it",
+            "process 7 is running from it",
         ),
         (
             {"pointers": (Pointer("kernel", "/k"), Pointer("cron", "/c"))},
@@ -131,7 +131,7 @@ def test_every_protection_is_told_in_its_own_words() -> None:
         ("frozen", "it is frozen (conda-meta/frozen)"),
         ("unknown-use", "its file system keeps no access times, so its last use is unknown"),
         ("holds", "it contains /envs/e/pkgs"),
-        ("running", "process 7 runs from it (python x.py)"),
+        ("running", "process 7 is running from it (python x.py)"),
         ("pointer", "/k refers to it (kernel)"),
     ]
 

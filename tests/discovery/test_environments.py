@@ -320,6 +320,19 @@ def test_what_the_user_names_has_to_be_there(tmp_path: Path) -> None:
         find_caches((), (str(tmp_path / "channel"),))
 
 
+@pytest.mark.parametrize("sign", [None, "urls.txt", "package-1-0/info/", "package-1-0.conda"])
+def test_a_directory_of_environments_is_no_cache_without_a_sign_of_one(tmp_path: Path, sign: str | None) -> None:
+    (tmp_path / "env" / "conda-meta").mkdir(parents=True)
+    if sign is None:
+        with pytest.raises(NotACacheError, match="environments"):
+            find_caches((), (str(tmp_path),))
+        return
+    path = tmp_path / sign
+    path.mkdir(parents=True) if sign.endswith("/") else path.touch()
+
+    assert len(find_caches((), (str(tmp_path),))[0]) == 1
+
+
 def test_a_cache_behind_a_link_and_named_twice_is_one_cache(tiny: Tiny, tmp_path: Path) -> None:
     tiny.add("a-1-0")
     link = tmp_path / "link"

@@ -152,9 +152,8 @@ def why_options(arguments: argparse.Namespace) -> WhyOptions:
     """Return the options of ``conda prune why``. Raises `UsageError` or `SettingError`."""
     if not (arguments.specs or arguments.all or arguments.find is not None):
         raise UsageError(
-            "No package was named.",
-            hint="Name packages (conda prune why numpy), or give --all or --find DIR; "
-            "`conda prune why --help` explains them.",
+            "Name a package, such as numpy.",
+            hint="Or give --all or --find DIR; `conda prune why --help` explains them.",
         )
     return _planned(WhyOptions, arguments, every=arguments.all)
 
@@ -173,7 +172,7 @@ def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
             "--fix-registry can't be combined with names of environments, --unused-for or --remove.", hint=_ENVS_HINT
         )
     if arguments.remove:
-        _refuse_links(arguments.environments)
+        _refuse_base_and_links(arguments.environments)
     for option, given, fits in (
         ("--force", arguments.force, changing),
         ("--prune", arguments.prune, arguments.remove),
@@ -185,11 +184,13 @@ def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
     return _planned(EnvsOptions, arguments, disposal=_removing(arguments.backup if changing else False))
 
 
-def _refuse_links(environments: Sequence[str]) -> None:
-    """Refuse to remove the target of a symbolic link, because the user may mean the link.
+def _refuse_base_and_links(environments: Sequence[str]) -> None:
+    """Refuse to remove conda's base, or the target of a symbolic link, because the user may mean the link.
 
     Raises `ProtectedEnvironmentError`.
     """
+    if "base" in environments:
+        raise ProtectedEnvironmentError("The base environment can't be removed.", hint="Nothing was removed.")
     for name in environments:
         path = os.path.abspath(os.path.expanduser(name))
         if os.sep in name and os.path.islink(path):

@@ -6,10 +6,38 @@ argparse takes the value of an unknown option for a command, and would complain 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from shlex import quote
 
 from ...core.suggestion import nearest
 from .command_table import COMMANDS
+
+#: What an option without its value needs, by the kind of value; any other needs a value.
+_NEEDS = {
+    "SIZE": "a size",
+    "AGE": "an age",
+    "TIME": "a time",
+    "N": "a number",
+    "SPEC": "a package",
+    "DIR": "a directory",
+    "PREFIX": "an environment",
+    "FILE": "a file",
+}
+
+#: What people call what this program, or conda, calls otherwise: the commands to use, with `{}` for the words after it.
+_ELSEWHERE = {
+    "undo": "conda prune restore",
+    "clean": "conda prune",
+    "doctor": "conda doctor",
+    **dict.fromkeys(("remove", "rm", "delete", "uninstall"), "conda prune envs {} --remove"),
+}
+
+#: The name in a package specification.
+_SPEC_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+#: conda's own options for an environment.
+_OF_ENVIRONMENT = ("-n", "--name", "--prefix")
 
 
 def explained(
@@ -26,21 +54,43 @@ def explained(
     commands = parsers if parser is top else {}
     option, word = _at_fault(parser, words, commands)
     if option:
+        if option in _OF_ENVIRONMENT:
+            return f"Unknown option {option}.", f"Run `conda prune envs {_following(words, option)}`."
         return f"Unknown option {option}.", _option_hint(parser, option, top, parsers)
     if word:
-        return f"Unknown command {word}.", command_hint(word, commands)
+        return f"Unknown command {word}.", command_hint(word, commands, _following(words, word))
     message = message.removeprefix("argument ")
+    names, _, problem = message.partition(": ")
+    action = parser._option_string_actions.get(names.split("/")[0])  # noqa: SLF001
+    if action and problem == "expected one argument":
+        message = f"{names} needs {_NEEDS.get(str(action.metavar), 'a value')}"
     return f"{message[:1].upper()}{message[1:].rstrip('.')}.", _help_of(parser)
 
 
-def command_hint(word: str, commands: Iterable[str]) -> str:
-    """Return a hint for an unknown command: it may be misspelled, or the name of a package."""
+def command_hint(word: str, commands: Iterable[str], following: str = "NAME") -> str:
+    """Return a hint for an unknown command: it may have another name, be misspelled, or be a package or environment.
+
+    following: the word after it.
+    """
+    if word in _ELSEWHERE:
+        return f"Did you mean `{_ELSEWHERE[word].format(following)}`?"
     if close := nearest(word, commands):
         return f"Did you mean `conda prune {close}`?"
-    from shlex import quote
+    from .completion import environments, packages, quietly
 
     spec = quote(word)
+    if word in quietly(environments)(word):
+        return f"{word} is an environment. Run `conda prune envs {spec}` or `conda prune usage {spec}`."
+    name = _SPEC_NAME.match(word)
+    if name is None or name.group() not in quietly(packages)(name.group()):
+        return "See `conda prune --help`."
     return f"Run `conda prune --only {spec}` to prune only this package, `conda prune why {spec}` to see what keeps it."
+
+
+def _following(words: Sequence[str], word: str) -> str:
+    """Return the word after another one, to be copied; ``NAME`` if there is none."""
+    after = list(words)[list(words).index(word) + 1 :] if word in words else []
+    return quote(after[0]) if after and not after[0].startswith("-") else "NAME"
 
 
 def _at_fault(

@@ -122,8 +122,8 @@ examples:
 Explain why packages in the caches are kept, or why they can be removed.
 
 Shows the environments that use a package and how its files are linked, the
-revision, lockfile or rule that keeps it, or how long it has been unused. The
-options are those of `conda prune`, and so is the answer. Changes nothing.
+revision, lockfile or rule that keeps it, or how long it has been unused. Takes
+the options of `conda prune`, to see what they would keep. Changes nothing.
 """,
         """\
 examples:

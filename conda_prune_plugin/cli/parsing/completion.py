@@ -46,9 +46,9 @@ def _attach(parser: argparse.ArgumentParser, commands: Iterable[str]) -> None:
     from argcomplete.completers import DirectoriesCompleter, FilesCompleter
 
     completers: dict[str, Callable[..., Iterable[str]]] = {
-        "NAME": _quietly(environments),
-        "RUN": _quietly(runs),
-        "SPEC": _quietly(packages),
+        "NAME": quietly(environments),
+        "RUN": quietly(runs),
+        "SPEC": quietly(packages),
         "COMMAND": lambda **_: commands,
         "DIR": DirectoriesCompleter(),
         "PREFIX": DirectoriesCompleter(),
@@ -83,7 +83,7 @@ def environments() -> list[str]:
         with suppress(OSError):
             paths = registered_prefixes(registry)
             names.update(dict.fromkeys(path for path in paths if os.path.dirname(path) not in settings.envs_dirs))
-    return list(names)[:_MOST]
+    return list(names)
 
 
 def runs() -> list[str]:
@@ -92,7 +92,7 @@ def runs() -> list[str]:
     from ...operations.runs.run_store import list_runs
 
     found = [run.id for run in list_runs(RestoreOptions()).runs]
-    return ["last", *reversed(found)][:_MOST] if found else []
+    return ["last", *reversed(found)] if found else []
 
 
 def packages() -> list[str]:
@@ -104,16 +104,16 @@ def packages() -> list[str]:
         with suppress(OSError):
             parts = (name.rsplit("-", 2) for name in os.listdir(cache))
             names.update(part[0] for part in parts if len(part) == 3 and part[0])
-    return sorted(names)[:_MOST]
+    return sorted(names)
 
 
-def _quietly(names: Callable[[], list[str]]) -> Callable[..., list[str]]:
-    """Return a completer that suggests nothing on errors, because the shell has no place for them."""
+def quietly(names: Callable[[], list[str]]) -> Callable[..., list[str]]:
+    """Return what gives the names with a beginning, and none on errors, for which the shell has no place."""
     from ...errors import CondaError, PruneError
 
     def suggest(prefix: str, **_: object) -> list[str]:
         try:
-            return [name for name in names() if name.startswith(prefix)]
+            return [name for name in names() if name.startswith(prefix)][:_MOST]
         except (PruneError, CondaError, OSError, AttributeError, TypeError):
             # conda raises the last two for some values of its settings.
             return []

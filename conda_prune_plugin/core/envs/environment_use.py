@@ -150,7 +150,7 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
     if environment.active:
         found.append(LastEvidence(EvidenceKind.ACTIVE, now, "active in this shell"))
     if environment.running:
-        detail = f"process {environment.running[0].pid} runs from it"
+        detail = f"process {environment.running[0].pid} is running from it"
         found.append(LastEvidence(EvidenceKind.RUNNING, now, detail))
     found += [
         LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} runs something in it")
@@ -199,7 +199,7 @@ def protections(environment: Environment, *, by_age: bool, named: bool = True) -
         *(Protection(what, detail) for what, holds, detail in single if holds),
         *(Protection(kind.HOLDS, f"it contains {path}") for path in environment.holds),
         *(
-            Protection(kind.RUNNING, f"process {process.pid} runs from it ({process.command})")
+            Protection(kind.RUNNING, f"process {process.pid} is running from it ({process.command})")
             for process in environment.running
         ),
         *(

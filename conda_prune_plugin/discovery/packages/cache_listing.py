@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ... import failures
 from ...core.dist_names import is_dist_name
 from ...core.file_status import ON_WINDOWS, allocated, irremovable, is_directory, listed_status
-from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, RATTLER_LOCK, STATE
+from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, META, RATTLER_LOCK, STATE
 from ...core.model import Cache, Client, Entry, Part, PartKind
 from ...core.notices import UNREADABLE, Notice
 from ...errors import NoSuchDirectoryError, NotACacheError
@@ -159,13 +159,28 @@ def _require_cache(path: str) -> None:
                 path=os.path.abspath(path),
             )
     try:
-        os.scandir(path).close()
+        with os.scandir(path) as items:
+            children = [item.path for item in items]
     except OSError as error:
         raise NoSuchDirectoryError(
             f"The package cache {path} can't be read: {error.strerror}.",
             hint="Run as a user who can read it, or leave it out.",
             path=os.path.abspath(path),
         ) from error
+    if not failures.isfile(os.path.join(path, "urls.txt")) and _holds_environments_only(children):
+        raise NotACacheError(
+            f"{path} isn't a package cache: it holds environments.",
+            hint="Name a package cache; `conda config --show pkgs_dirs` lists them.",
+            path=os.path.abspath(path),
+        )
+
+
+def _holds_environments_only(children: Sequence[str]) -> bool:
+    """Return whether some of the paths in a directory are environments, and none is a package."""
+    packages = (
+        archive_dist(os.path.basename(child)) or failures.isdir(os.path.join(child, "info")) for child in children
+    )
+    return any(failures.isdir(os.path.join(child, META)) for child in children) and not any(packages)
 
 
 def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:

@@ -55,7 +55,7 @@ def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing
     inventory = discover(options.request, progress).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     removable = [root for root in roots if not is_environment_backup(root.path)]
-    named = {find_environment(removable, name) for name in options.environments}
+    named = {find_environment(removable, name, inventory.caches) for name in options.environments}
     scan = survey(replace(inventory, roots=roots), reporter.counter("Counting files"))
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
     usages = [item for item in make_usage(scan, plan).environments if not is_environment_backup(item.root.path)]

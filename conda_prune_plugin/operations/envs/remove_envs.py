@@ -106,13 +106,16 @@ def _why(found: Iterable[Protection]) -> str:
 
 def _refuse_protected(protected: _Protected) -> None:
     """Raise `ProtectedEnvironmentError`, because protected environments were named."""
-    reasons = " ".join(f"{environment.path}: {_why(found)}." for environment, found in protected)
+    reasons = " ".join(
+        f"Can't remove {environment.root.name or environment.path}: {_why(found)}." for environment, found in protected
+    )
     kinds = {protection.kind for _, found in protected for protection in found}
-    hint = "Leave it out." if kinds & set(ABSOLUTE) else "To remove it all the same, add --force."
+    hint = "Stop the process, or add --force." if kinds == {ProtectionKind.RUNNING} else "To remove it anyway: --force."
+    hint = "Leave it out." if kinds & set(ABSOLUTE) else hint
     if not kinds & set(ABSOLUTE) and ProtectionKind.OWN_FILES in kinds:
         hint += " The files it names as yours are kept then, and `conda prune restore` restores them."
     raise ProtectedEnvironmentError(
-        f"Some of the named environments are protected. {reasons}",
+        reasons,
         hint=f"{hint} Nothing was removed.",
         path=protected[0][0].path,
     )
@@ -243,7 +246,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
     def objection(path: str) -> str | None:
         """Return why an environment must not be removed at this very moment."""
         processes = () if options.force else running((path,)).get(path)
-        return f"process {processes[0].pid} runs from it now ({processes[0].command})" if processes else None
+        return f"process {processes[0].pid} is running from it ({processes[0].command})" if processes else None
 
     ports = EnvironmentPorts(
         objection=objection,

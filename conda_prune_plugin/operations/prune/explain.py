@@ -79,10 +79,11 @@ def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, 
     names = Names(inventory.roots)
     found = {spec: matching((spec,), inventory.caches, doubtful=False, names=names) for spec in specs}
     if specs and not any(found.values()):
-        raise NoSuchPackageError(
-            f"No package in the caches matches {', '.join(specs)}.",
-            hint="Looked through: " + (", ".join(cache.path for cache in inventory.caches) or "no cache") + ".",
-        )
+        hint = f"Searched: {', '.join(cache.path for cache in inventory.caches) or 'no cache'}."
+        known = {root.name or root.path for root in inventory.roots if root.kind is RootKind.ENVIRONMENT}
+        if environment := next((spec for spec in specs if spec in known), None):
+            hint = f"{environment} is an environment: run `conda prune usage {environment}`."
+        raise NoSuchPackageError(f"No package in the caches matches {', '.join(specs)}.", hint=hint)
     notices = tuple(
         Notice("no-match", f"No package in the caches matches {spec}.", "") for spec in specs if not found[spec]
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import TRASH
-from ...core.model import Root, RootKind, RootState
+from ...core.model import Cache, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...core.suggestion import nearest
 from ...core.usage.package_usage import Contents, PackageUsage, Zoom, packages, zoom
@@ -46,7 +46,9 @@ def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     """Walk environments and caches. Raises `PruneError`."""
     inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
-    wanted = None if options.environment is None else find_environment(environments, options.environment)
+    wanted = (
+        None if options.environment is None else find_environment(environments, options.environment, inventory.caches)
+    )
     scan = survey(replace(inventory, roots=environments), reporter.counter("Counting files"))
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
     kept = 0
@@ -85,7 +87,9 @@ def list_files(
     """Return an iterator over every file of one environment, or of everything, and notices. Raises `PruneError`."""
     inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
-    wanted = None if options.environment is None else find_environment(environments, options.environment)
+    wanted = (
+        None if options.environment is None else find_environment(environments, options.environment, inventory.caches)
+    )
     trees = listing(replace(inventory, roots=environments), wanted, reporter.counter("Listing files"))
     return trees, inventory.notices
 
@@ -98,8 +102,11 @@ def _called(roots: Iterable[Root], name: str) -> list[Root]:
     return by_path if os.sep in name else by_name or by_path
 
 
-def find_environment(roots: Iterable[Root], name: str) -> str:
-    """Return the real path of the environment with a name or a prefix. Raises `NoSuchEnvironmentError`."""
+def find_environment(roots: Iterable[Root], name: str, caches: Iterable[Cache]) -> str:
+    """Return the real path of the environment with a name or a prefix. Raises `NoSuchEnvironmentError`.
+
+    caches: where the name may be that of a package.
+    """
     roots = [root for root in roots if root.state is not RootState.MISSING and failures.isdir(root.path)]
     # The second is the remains of an environment whose removal was interrupted on a full disk.
     found = _called(roots, name) or _called(roots, name.rstrip(os.sep) + TRASH)
@@ -110,6 +117,12 @@ def find_environment(roots: Iterable[Root], name: str) -> str:
         raise NoSuchEnvironmentError(
             f"Several environments have the name {name}: {places}.", hint="Give the prefix of one of them."
         )
+    if name == "remove":
+        hint = "To remove an environment: conda prune envs NAME --remove"
+        raise NoSuchEnvironmentError(f"No environment {name} found.", hint=hint)
+    if any(entry.dist.rsplit("-", 2)[0] == name for cache in caches for entry in cache.entries):
+        hint = f"{name} is a package: run `conda prune why {name}`."
+        raise NoSuchEnvironmentError(f"No environment {name} found.", hint=hint)
     known = {root.path if os.sep in name else root.name or root.path for root in roots}
     close = nearest(name, sorted(known))
     raise NoSuchEnvironmentError(
