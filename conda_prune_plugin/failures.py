@@ -88,13 +88,6 @@ def note_all(failures: Iterable[Failure]) -> None:
     _noted.update(dict.fromkeys(failures))
 
 
-def take() -> tuple[Failure, ...]:
-    """Return the failures, and forget them: another process reports them."""
-    taken = tuple(_noted)
-    _noted.clear()
-    return taken
-
-
 def accept(paths: Iterable[str]) -> None:
     """Count failures at or below some paths as warnings only, because the user asked for that."""
     _accepted.update(paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import suppress
@@ -16,49 +17,42 @@ if TYPE_CHECKING:
 def report_failures(code: int) -> int:
     """Report disk errors that no warning has reported, and return the exit code, 1 if the disk failed."""
     from .. import failures
-    from ..presentation.github import annotation
     from ..presentation.terminal.notice_groups import grouped, unreported_failures
-    from ..presentation.terminal.printable import is_github
 
-    if unreported := unreported_failures():
-        from ..presentation.terminal.console import console
-        from ..presentation.terminal.printable import printable
-
-        for shown in grouped(unreported):
-            with suppress(OSError):
-                if is_github(os.environ):
-                    print(annotation("error", shown.message), file=sys.stderr)
-                else:
-                    console(sys.stderr).print(f"error: {printable(shown.message)}", style="red")
+    for shown in grouped(unreported_failures()):
+        _print_error(shown.message)
     return code or int(bool(failures.noted()))
 
 
 def report_error(error: PruneError, *, heard: bool = True) -> int:
     """Report an error and return its exit code; `heard`: False if standard output is known to be unreadable."""
-    from ..presentation.github import annotation
     from ..presentation.json_output import document_begun
     from ..presentation.terminal.printable import is_github
 
-    told = wants_json() and heard and not document_begun() and _report_in_json(error)
-
-    if is_github(os.environ):
-        with suppress(OSError):
-            print(annotation("error", f"{error.message}\n{error.hint}"), file=sys.stderr)
-    elif not told:
-        from ..presentation.terminal.console import console
-        from ..presentation.terminal.printable import printable
-
-        err = console(sys.stderr)
-        with suppress(OSError):
-            err.print(f"error: {printable(error.message)}", style="red")
-            err.print(printable(error.hint))
+    reported = wants_json() and heard and not document_begun() and _report_in_json(error)
+    if is_github(os.environ) or not reported:
+        _print_error(error.message, error.hint)
     return error.return_code
+
+
+def _print_error(message: str, *hint: str) -> None:
+    """Print an error on standard error, which may be on a full disk."""
+    from ..presentation.github import annotation
+    from ..presentation.terminal.printable import is_github, printable
+
+    with suppress(OSError):
+        if is_github(os.environ):
+            print(annotation("error", "\n".join((message, *hint))), file=sys.stderr)
+            return
+        from ..presentation.terminal.console import console
+
+        console(sys.stderr).print(f"error: {printable(message)}", style="red")
+        for text in hint:
+            console(sys.stderr).print(printable(text))
 
 
 def _report_in_json(error: PruneError) -> bool:
     """Print an error as JSON and return True if that worked or the reader is gone; the disk may be full."""
-    import json
-
     from ..presentation.terminal.streams import settle
 
     try:

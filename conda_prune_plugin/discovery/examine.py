@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -87,7 +87,7 @@ def examine(
 
 
 class _Examination:
-    """What the steps share."""
+    """The values that the steps share."""
 
     def __init__(self, inventory: Inventory, scope: Scope, progress: Progress, measured: Measure | None) -> None:
         self._scope = scope
@@ -95,7 +95,7 @@ class _Examination:
         self._memory = Memory(measured)
         self._names = Names(inventory.roots)
         self._referenced = references(inventory.roots)
-        # Whoever has measured everything wants to know how much, not why: no package is opened for that once more.
+        # A caller that has measured everything asks how much, not why: no package is opened for that once more.
         self._search = scope.search if measured is None else replace(scope.search, contents=False)
         self._found = self._find_leftovers(inventory)
         self._inventory = self._found.inventory
@@ -150,29 +150,27 @@ class _Examination:
         words = "Measuring packages" if in_use else "Measuring unreferenced packages"
         evidence = gather_evidence(inventory.caches, entries, self._progress.phase(words, len(entries)), self._memory)
         used = frozenset(in_use)
-        spared = {item.entry: item for item in self._spared(evidence, used)}
+        excused = {item.entry: item for item in self._excused(evidence, used)}
         evidence = tuple(
-            spared.get(item.entry, item) for item in evidence if item.entry in spared or item.entry not in used
+            excused.get(item.entry, item) for item in evidence if item.entry in excused or item.entry not in used
         )
-        notices: tuple[Notice, ...] = ()
-        if self._scope.check_remote:
-            from .packages.channel_check import check_sources
+        if not self._scope.check_remote:
+            return evidence, ()
+        from .packages.channel_check import check_sources
 
-            evidence, notices = check_sources(evidence, self._progress.phase("Asking channels"))
-        return evidence, notices
+        return check_sources(evidence, self._progress.phase("Asking channels"))
 
-    def _spared(self, evidence: tuple[Evidence, ...], used: frozenset[Entry]) -> tuple[Evidence, ...]:
-        """Return the evidence on what may go though environments have it, the one that counts last."""
+    def _excused(self, evidence: tuple[Evidence, ...], used: frozenset[Entry]) -> Iterator[Evidence]:
+        """Give the evidence on what may go though environments have it, the one that counts last."""
         targets = self._scope.targets
         if Target.HARD_LINKED in targets:
             evidence = held_elsewhere(evidence, used)
-        without_links = unlinked(evidence, used) if Target.UNLINKED in targets else ()
-        if Target.REDUNDANT not in targets:
-            return without_links
-        progress = self._progress.phase("Comparing archives with their hashes", len(used))
-        items = (item for item in evidence if item.entry in used)
-        records = Target.RECORDS in targets
-        return (*without_links, *redundant(self._inventory.caches, items, progress, records=records))
+        if Target.UNLINKED in targets:
+            yield from unlinked(evidence, used)
+        if Target.REDUNDANT in targets:
+            progress = self._progress.phase("Comparing archives with their hashes", len(used))
+            items = (item for item in evidence if item.entry in used)
+            yield from redundant(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
 
     def _tarballs(self, packages: Sequence[Evidence]) -> tuple[Evidence, ...]:
         """Return the evidence on the archives of entries in use whose extracted directory is whole.
@@ -194,16 +192,13 @@ class _Examination:
         """Return what environments soft-link of what may go: of those that show a sign of soft links, or of all."""
         looking = self._progress.phase("Looking for soft links")
         leftovers = self._found.leftovers
-        if any(map(self._is_in_use, leftovers)):
+        if any(item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in self._referenced for item in leftovers):
             return self._link_search.everywhere(looking)
         measured = [m for item in evidence for _, m in item.measurements]
         measured += [item.measurement for item in leftovers if item.measurement is not None]
         if not measured:
             return NO_SOFT_LINKS
         return self._link_search.where_signs_are((m.sample for m in measured if m.sample), looking)
-
-    def _is_in_use(self, item: Leftover) -> bool:
-        return item.kind is not ReasonKind.PARTIAL_DOWNLOAD and item.of in self._referenced
 
     def _matching(self, specs: Sequence[str]) -> frozenset[Entry]:
         return matching(specs, self._inventory.caches, doubtful=False, names=self._names)

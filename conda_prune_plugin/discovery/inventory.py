@@ -93,8 +93,13 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
         notices += (Notice("no-cache", message, ""),)
     further, odd = further_roots(request, watch.roots, caches, lockfiles)
     notices += watch.notices + odd
-    hidden = any(notice.hides_roots for notice in notices)
-    possible = _soft_links_unseen(watch.roots, caches, progress) if hidden else None
+    possible = None
+    if any(notice.hides_roots for notice in notices):
+        # An environment that is there may soft-link anything. One that is missing was most probably deleted: without a
+        # trace of soft links elsewhere, every stale line of a registry would stop every run. An installation that
+        # several users share sets soft links for all of them; a closed home, as most are, tells nothing.
+        unreadable = next((root.path for root in watch.roots if root.state is RootState.UNREADABLE), None)
+        possible = f"{unreadable} can't be read" if unreadable else why_soft_links(watch.roots, caches, progress)
     if possible is not None:
         message = f"Those environments may soft-link packages: {possible}."
         notices += (Notice(SOFT_LINKS_POSSIBLE, message, ""),)
@@ -104,10 +109,10 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
 
 
 def entries_unsearched(caches: Iterable[Cache], roots: Iterable[Root]) -> tuple[frozenset[Entry], tuple[Notice, ...]]:
-    """Return the entries of rattler and pixi, and for each cache where something could go a notice how to let it.
+    """Return the entries of rattler and pixi, and a notice for each cache where some of them could be removed.
 
-    Their environments are registered nowhere. One that is not found loses nothing, as its hard links show and the
-    rest are copies; but what it was made of would have to be fetched again.
+    Their environments are registered nowhere. An environment that is not found loses nothing, as its hard links show
+    and the rest are copies; but its packages would have to be fetched again.
     """
     referenced = references(roots)
     found: set[Entry] = set()
@@ -124,26 +129,10 @@ def entries_unsearched(caches: Iterable[Cache], roots: Iterable[Root]) -> tuple[
     return frozenset(found), tuple(notices)
 
 
-def _soft_links_unseen(
-    roots: tuple[Root, ...], caches: tuple[Cache, ...], progress: Callable[[int], None]
-) -> str | None:
-    """Return why what can't be seen may soft-link from the caches, None if nothing speaks for it.
-
-    An installation that several users share sets it for all of them. Of one who does so for himself, in a home that is
-    closed, nothing tells: most homes are, and he would stop the others for ever.
-    """
-    unreadable = next((root.path for root in roots if root.state is RootState.UNREADABLE), None)
-    # Nobody can testify for one that is there. One that is missing was most probably deleted, and without a trace of
-    # soft links elsewhere every stale line of a registry would stop every run.
-    if unreadable is not None:
-        return f"{unreadable} can't be read"
-    return why_soft_links(roots, caches, progress)
-
-
 def further_roots(
     request: Request, environments: Iterable[Root], caches: tuple[Cache, ...], lockfiles: Iterable[Lockfile]
 ) -> tuple[tuple[Root, ...], tuple[Notice, ...]]:
-    """Return the roots that are no environments: revisions, lockfiles and rules, and what was odd about them."""
+    """Return the roots that are no environments: revisions, lockfiles and rules, with notices about them."""
     roots: list[Root] = []
     notices: list[Notice] = []
     environments = tuple(environments)

@@ -37,7 +37,7 @@ _ONLY_SOME = {*MODULES_NOT_ON_WINDOWS, "posix", "msvcrt", "winreg", "_winapi", "
 _OS_ONLY_SOME = {*NOT_ON_WINDOWS, *NOT_ON_MACOS}
 
 #: What a guarded place asks. Only who works by descriptors has a `dir_fd`, and mamba's lock needs `fcntl`.
-_QUESTIONS = ("hasattr", "BY_DESCRIPTOR", "ON_WINDOWS", "dir_fd", "fcntl", "_MAMBA_BYTE", "_OURS")
+_QUESTIONS = ("hasattr", "BY_DESCRIPTOR", "ON_WINDOWS", "dir_fd", "fcntl", "_MAMBA_BYTE", "_OURS", "own_user")
 
 SYSTEMS = ("windows", "macos")
 

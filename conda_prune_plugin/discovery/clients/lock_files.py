@@ -2,11 +2,12 @@
 
 mamba locks what it works on by ``fcntl`` on byte 21 of a file, which it removes at the end if it has made it
 (``LockFileOwner`` in ``libmamba/src/core/util.cpp``): ``<archive>.lock`` while it extracts one, in an environment
-``conda-meta/conda-meta.lock``, in a cache ``mamba.lock`` until November 2021. Since then that bears the name of the
+``conda-meta/conda-meta.lock``, in a cache ``mamba.lock`` until November 2021. Since then it has the name of the
 cache; we take it ourselves (`locks.client_locks`), and one that lies there stays.
 
-conda 4.2 until 23.7 (``conda/lock.py``) makes an empty file that bears its process id, ``<path>.pid<id>.conda_lock``
-beside what it works on or in it; conda until 4.1 makes an empty directory ``.conda_lock-<id>``.
+conda 4.2 until 23.7 (``conda/lock.py``) makes an empty file with its process id in the name,
+``<path>.pid<id>.conda_lock`` beside what it works on or in it; conda until 4.1 makes an empty directory
+``.conda_lock-<id>``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 
 from ...core.layout import LOCK_SUFFIX
 from ...failures import suppress
-from ..system.privileges import user
+from ..system.privileges import own_user
 from .archive_names import archive_dist
 
 try:
@@ -46,7 +47,7 @@ def is_lock_name(name: str) -> bool:
 
 
 def is_lock(path: str) -> bool:
-    """Return whether what bears the name of a lock looks like one: empty, or nearly so."""
+    """Return whether a file with the name of a lock looks like one: empty, or nearly so."""
     with suppress(OSError):
         status = os.lstat(path)
         if os.path.basename(path).startswith("."):
@@ -76,7 +77,7 @@ def holder(path: str) -> str | None:
 
 def _lives(pid: int) -> bool:
     try:
-        if user() is None:
+        if own_user() is None:
             import psutil
 
             # Windows would end a process that is asked for by a signal.

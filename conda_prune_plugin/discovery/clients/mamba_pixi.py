@@ -27,7 +27,7 @@ from ... import failures
 from ...core.model import Client
 from ...failures import suppress
 from ..roots.envs_dirs import ANY, EnvsDir
-from ..system.privileges import user
+from ..system.privileges import own_user
 from ..system.safe_read import read_regular
 from .installations import Installation, installation, is_path
 
@@ -138,7 +138,7 @@ def _pixi_roots(environ: Mapping[str, str], configurations: _Configurations) -> 
     for top in dict.fromkeys(filter(is_path, (*map(environ.get, _SCRATCH), "/tmp"))):  # noqa: S108
         path = _absolute(os.path.join(top, f"pixi-cache-{name}"))
         with suppress(OSError):
-            if "/" not in name and user() in (None, os.lstat(path).st_uid):
+            if "/" not in name and own_user() in (None, os.lstat(path).st_uid):
                 yield path
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ...core.model import Cache
 from ...failures import suppress
-from ..system.privileges import user
+from ..system.privileges import own_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class OtherUser:
 
 def find_other_users(caches: Iterable[Cache]) -> tuple[OtherUser, ...]:
     """Return the other users who own something in one of the caches; none where there are no users (Windows)."""
-    ours = user()
+    ours = own_user()
     if ours is None:
         return ()
     from pwd import getpwuid
@@ -47,7 +47,7 @@ def find_other_users(caches: Iterable[Cache]) -> tuple[OtherUser, ...]:
 
 def other_homes() -> Iterator[str]:
     """Give for root, as conda does, the homes of all users, and that of the caller of sudo; for others none."""
-    if user() != 0:
+    if own_user() != 0:
         return
     from pwd import getpwall, getpwnam
 

@@ -5,7 +5,7 @@ told apart. No archive stays, there is no ``urls.txt``, and ``info`` gets no ``r
 came from is recorded in environments only. Beside the directory lies ``<entry>.lock``: the revision of the entry as a
 64-bit number, and behind it, if it was known, the SHA-256 that the channel or lockfile gave for the archive, which
 rattler has checked (``CacheMetadataFile``). A directory being extracted is called ``.<entry>`` and six letters or
-digits (``validate_package_common``). One that a killed program leaves is of no use to anybody.
+digits (``validate_package_common``). One that a killed program leaves is useless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CUT_OFF = re.compile(r"\.(.+)[0-9A-Za-z]{6}")
 
 
 def is_rattlers(entry: Entry, cache: Cache) -> bool:
-    """Return whether rattler has made or used an entry, be it in a cache of its own or in conda's."""
+    """Return whether rattler has made or used an entry, in a cache of its own or in conda's."""
     return cache.client == Client.RATTLER or any(part.kind is PartKind.LOCK for part in entry.parts)
 
 

@@ -24,7 +24,7 @@ from ..clients.conda_context import temporary_endings
 from ..clients.conda_files import index_caches, log_files
 from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..system.measure import Measure
-from ..system.privileges import is_root_to, user
+from ..system.privileges import is_root_to, own_user
 from ..system.safe_read import read_object, read_regular
 from ..system.tree_walk import walk
 from ..usage.pip_packages import recorded_files
@@ -240,6 +240,6 @@ def _may_remove(path: str) -> bool:
     if not failures.may_write(above):
         return False
     directory, status = os.stat(above), os.lstat(path)
-    if not directory.st_mode & stat.S_ISVTX or user() is None:
+    if not directory.st_mode & stat.S_ISVTX or own_user() is None:
         return True
-    return user() in (directory.st_uid, status.st_uid) or is_root_to(status)
+    return own_user() in (directory.st_uid, status.st_uid) or is_root_to(status)

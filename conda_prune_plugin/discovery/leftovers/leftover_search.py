@@ -35,7 +35,7 @@ _THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look at, besides what bears the name of a leftover and what nothing references.
+    """What to look at, besides files with the name of a leftover and unreferenced packages.
 
     everything: what is referenced too. contents: look into packages, not only at names. hashes: read all contents.
     repair: look for the archives of what is damaged and in use.
@@ -80,29 +80,29 @@ def find_leftovers(
         for cache in places
         # rattler and pixi keep no archives, and mend what is incomplete themselves.
         if search.contents and cache.client != Client.RATTLER
-        for entry in _inspected_entries(cache, inventory, referenced, search)
+        for entry in cache.entries
+        for named in (any(name in referenced for name in recorded_names(entry.dist)),)
+        if (search.everything or not named) and (named or entry not in inventory.unsearched)
     ]
     for (_, entry, _), inspected in zip(tasks, _inspections(memory, tasks, search, progress)):
         if inspected.damages:
             damages[entry] = inspected.damages
         elif inspected.sure:
             whole.add(entry)
-    caches = tuple(
-        replace(cache, entries=tuple(_without(cache.entries, damages))) if damages else cache
-        for cache in inventory.caches
-    )
-    by_content = _by_content(inventory.caches, damages, referenced, urls, memory)
-    leftovers = (*_by_name(places, memory.measured), *by_content)
-    return LeftoverSearchResult(replace(inventory, caches=caches), leftovers, frozenset(whole))
-
-
-def _inspected_entries(cache: Cache, inventory: Inventory, referenced: Collection[str], search: Search) -> list[Entry]:
-    return [
-        entry
-        for entry in cache.entries
-        for named in (any(name in referenced for name in recorded_names(entry.dist)),)
-        if (search.everything or not named) and (named or entry not in inventory.unsearched)
-    ]
+    leftovers = [leftover for cache in places for leftover in _by_name(cache, memory.measured)]
+    caches = []
+    for cache in inventory.caches:
+        entries = []
+        for entry in cache.entries:
+            damaged = damages.get(entry)
+            if damaged is None:
+                entries.append(entry)
+                continue
+            leftovers += _by_content(cache, entry, damaged, referenced, urls, memory)
+            if parts := tuple(part for part in entry.parts if part not in damaged):
+                entries.append(replace(entry, parts=parts))
+        caches.append(replace(cache, entries=tuple(entries)) if damages else cache)
+    return LeftoverSearchResult(replace(inventory, caches=tuple(caches)), tuple(leftovers), frozenset(whole))
 
 
 def _inspections(
@@ -141,62 +141,41 @@ def _inspections(
             enough.set()
 
 
-def _by_name(caches: Iterable[Cache], measure: Measure) -> Iterator[Leftover]:
-    for cache in caches:
-        for named_leftover in leftovers_by_name(cache):
-            part, damage = (
-                Part(PartKind.LEFTOVER, named_leftover.name),
-                Damage(named_leftover.kind, named_leftover.detail),
-            )
-            leftover = _leftover(cache, part, damage, named_leftover.dist, measure)
-            unreadable = leftover.unreadable or named_leftover.unreadable
-            yield replace(leftover, held=named_leftover.held, unreadable=unreadable)
+def _by_name(cache: Cache, measure: Measure) -> Iterator[Leftover]:
+    for named in leftovers_by_name(cache):
+        part, damage = Part(PartKind.LEFTOVER, named.name), Damage(named.kind, named.detail)
+        leftover = _leftover(cache, part, damage, named.dist, measure)
+        yield replace(leftover, held=named.held, unreadable=leftover.unreadable or named.unreadable)
 
 
 def _by_content(
-    caches: Iterable[Cache],
-    damages: Mapping[Entry, Mapping[Part, Damage]],
+    cache: Cache,
+    entry: Entry,
+    damaged: Mapping[Part, Damage],
     referenced: Collection[str],
     urls: Callable[[str], Mapping[str, str]],
     memory: Memory,
 ) -> Iterator[Leftover]:
-    builds = local_builds()
-    for cache in caches:
-        for entry in cache.entries:
-            damaged = damages.get(entry, {})
-            of = _named(cache, entry, referenced, memory) if damaged else None
-            for part, damage in damaged.items():
-                leftover = _leftover(cache, part, damage, of, memory.measured)
-                held = leftover.measurement is not None and leftover.measurement.files
-                if leftover.holds_files and held and len(damaged) == len(entry.parts):
-                    url = _origin(cache, entry, urls(cache.real_path))
-                    leftover = replace(leftover, irreplaceable=irreplaceable(url, builds))
-                yield leftover
-
-
-def _named(cache: Cache, entry: Entry, referenced: Collection[str], memory: Memory) -> str:
-    """Return the dist that roots name a damaged entry by, its own if none does: a record may mean it by another one."""
+    """Give the damaged parts of an entry, with the dist that roots name it by: a record may mean it by another one."""
+    directory = os.path.join(cache.real_path, entry.dist)
     known = list(recorded_names(entry.dist))
     with suppress(OSError, ValueError):
-        described = memory.described(os.path.join(cache.real_path, entry.dist))
+        described = memory.described(directory)
         known += (described.dist, *described.aliases)
-    return next((name for name in known if name in referenced), entry.dist)
-
-
-def _origin(cache: Cache, entry: Entry, urls: Mapping[str, str]) -> str | None:
-    """Return the url that a damaged package came from, if that is known."""
-    with suppress(OSError, ValueError):
-        url = read_object(os.path.join(cache.real_path, entry.dist, RECORD)).get("url")
-        if isinstance(url, str):
-            return url
-    return next((urls[entry.dist + suffix] for suffix in archive_suffixes() if entry.dist + suffix in urls), None)
-
-
-def _without(entries: Sequence[Entry], damages: Mapping[Entry, Mapping[Part, Damage]]) -> Iterator[Entry]:
-    for entry in entries:
-        parts = tuple(part for part in entry.parts if part not in damages.get(entry, {}))
-        if parts:
-            yield entry if parts == entry.parts else replace(entry, parts=parts)
+    of = next((name for name in known if name in referenced), entry.dist)
+    for part, damage in damaged.items():
+        leftover = _leftover(cache, part, damage, of, memory.measured)
+        holds = leftover.holds_files and leftover.measurement is not None and leftover.measurement.files
+        if holds and len(damaged) == len(entry.parts):
+            url = None
+            with suppress(OSError, ValueError):
+                url = read_object(os.path.join(directory, RECORD)).get("url")
+            if not isinstance(url, str):
+                fetched = urls(cache.real_path)
+                names = (entry.dist + suffix for suffix in archive_suffixes())
+                url = next((fetched[name] for name in names if name in fetched), None)
+            leftover = replace(leftover, irreplaceable=irreplaceable(url, local_builds()))
+        yield leftover
 
 
 def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measure: Measure) -> Leftover:

@@ -19,7 +19,7 @@ from ...core.file_status import (
     listed_status,
 )
 from .mounts import mount_points, mounted_in
-from .privileges import is_root_to, user
+from .privileges import is_root_to, own_user
 
 #: What is in there is no payload: no environment links it.
 _IN_INFO = "info" + os.sep
@@ -120,7 +120,7 @@ class _Tally:
         self._obstacle = obstacle
         self._top = top
         self._statuses = statuses
-        self._user = user()
+        self._user = own_user()
         self._files = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
         self._payload_ctime = 0.0
@@ -198,7 +198,7 @@ class _Tally:
 
 def may_empty(status: os.stat_result) -> bool:
     """Return whether this user may remove what is in a directory: its owner can always make that so."""
-    if user() in (None, status.st_uid) or is_root_to(status):
+    if own_user() in (None, status.st_uid) or is_root_to(status):
         return True
     groups = {os.getegid(), *os.getgroups()}
     bits = stat.S_IWGRP | stat.S_IXGRP if status.st_gid in groups else stat.S_IWOTH | stat.S_IXOTH

@@ -1,8 +1,8 @@
-"""Whether this process is root, also over files from outside a user's container.
+"""The user of this process, and whether it is root, also over files from outside a user's container.
 
-What they own shows there as the property of one user and one group, who stand for all that the container does not know
-(user_namespaces(7)). Where it knows these two as well nobody can tell the one from the other: then it
-is taken for another user's.
+A container shows the owners that it doesn't know as one user and one group, which stand for all of them
+(user_namespaces(7)). Where it knows these two as well, they can't be told apart: then files of theirs count as those of
+another user.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ... import failures
 _ALL = 2**32 - 1
 
 
-def user() -> int | None:
+def own_user() -> int | None:
     """Return the number of the user that this process acts as, None where files have no owners (Windows)."""
     return os.geteuid() if hasattr(os, "geteuid") else None
 
 
 def is_root_to_all() -> bool:
-    """Return whether we are root, and nothing is out of its reach."""
-    return user() == 0 and strangers() is None
+    """Return whether this process is root, and nothing is out of its reach."""
+    return own_user() == 0 and strangers() is None
 
 
 def is_root_to(status: os.stat_result) -> bool:
-    """Return whether we are root to what has a status, so that its owner and permissions stop us in nothing."""
-    if user() != 0:
+    """Return whether this process is root to a file with this status: its owner and permissions prevent nothing."""
+    if own_user() != 0:
         return False
     unknown = strangers()
     return unknown is None or (status.st_uid != unknown[0] and status.st_gid != unknown[1])
@@ -37,7 +37,7 @@ def is_root_to(status: os.stat_result) -> bool:
 
 @cache
 def strangers() -> tuple[int, int] | None:
-    """Return the user and the group who stand for all that are not known here, None if all are."""
+    """Return the user and the group that stand for all unknown ones, None if all are known."""
     try:
         known = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
         if known >= _ALL:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ... import failures
 from ...failures import suppress
-from .privileges import user
+from .privileges import own_user
 
 #: The environment variable of all processes of a sandbox (`demo.sandbox`) that holds its directory: only they use the
 #: caches below it.
@@ -260,4 +260,4 @@ def _is_shared(cache: str) -> bool:
     except OSError as error:
         failures.note(error)
         return True
-    return status.st_uid != user() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return status.st_uid != own_user() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

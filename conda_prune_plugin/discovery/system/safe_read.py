@@ -30,7 +30,7 @@ _CHUNK = 1 << 16
 def read_regular(path: str, longest: int = LARGEST) -> bytes:
     """Return the content of a regular file of at most so many bytes.
 
-    Raises `OSError` for anything else: opening a pipe would wait for somebody to write into it.
+    Raises `OSError` for anything else: opening a pipe would wait for a writer.
     """
     # Not by open(), whose stream takes five system calls more.
     fd = os.open(path, _FLAGS)
