@@ -83,29 +83,37 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
 
         out = console(sys.stdout)
         plan, disposal = prepared.plan, prepared.options.disposal
-        plan_text.show_plan(out, plan, now=time.time(), verbosity=output.verbosity, sort=sort, disposal=disposal)
+
+        def warn() -> None:
+            sys.stdout.flush()
+            _warn(prepared.notices, output)
+
+        now, verbosity = time.time(), output.verbosity
+        plan_text.show_plan(out, plan, now=now, verbosity=verbosity, sort=sort, disposal=disposal, notices=warn)
+        if prepared.options.search.hashes:
+            plan_text.show_verified(out, plan)
         if check is not None:
             plan_text.show_check(out, check, plan)
         sys.stdout.flush()
-    if not output.quiet:
+    elif not (output.json and output.quiet):
         _warn(prepared.notices, output)
 
 
 def _question(prepared: PreparedPrune) -> str:
     """Return the question before a removal."""
     plan, options = prepared.plan, prepared.options
-    what, files = what_goes(plan), plural(plan.files, "file")
+    what = what_goes(plan)
     size = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
     # Other files have no backup, because conda recreates them.
     other = ", and delete what is not a package" if plan.other else ""
     if options.disposal is Disposal.BACKUP and plan.remove:
-        return f"Move {what} aside ({files}, frees {size} once purged){other}?"
+        return f"Move {what} aside (frees {size} once purged){other}?"
     if options.disposal is Disposal.ARCHIVE and plan.remove:
-        return f"Archive {what} in {options.destination} and remove them ({files}, frees {size}){other}?"
+        return f"Archive {what} in {options.destination} and remove them (frees {size}){other}?"
     damaged = plural(len(plan.repair), "damaged package")
     if not plan.repair:
-        return f"Remove {what} ({files}, frees {size})?"
-    return f"Repair {damaged} and remove {what} ({files}, frees {size})?" if what else f"Repair {damaged}?"
+        return f"Remove {what} (frees {size})?"
+    return f"Repair {damaged} and remove {what} (frees {size})?" if what else f"Repair {damaged}?"
 
 
 def _show_result(result: PruneResult, output: Output, *, print_json: bool = True) -> None:
@@ -114,10 +122,7 @@ def _show_result(result: PruneResult, output: Output, *, print_json: bool = True
         _show_outcomes(result, output)
     elif print_json:
         print_document(document_of(result))
-    kinds = _OF_RESULT
-    if output.quiet:
-        # Quiet has hidden the cleanup of earlier runs, which may be the only failure.
-        kinds = kinds | {"cut-off-run"} if result.failed else frozenset({"unsettled", "unrecorded"})
+    kinds = frozenset({"unsettled", "unrecorded"}) if output.quiet else _OF_RESULT
     _warn((notice for notice in result.notices if notice.kind in kinds), output)
     if is_github(os.environ):
         annotate((), result.outcomes)

@@ -5,7 +5,9 @@ conda's own `confirm_yn` is not used: it takes the end of its input for a yes.
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -91,7 +93,8 @@ def confirm(question: str, interaction: Interaction, declined: str = "Nothing wa
     screen = sys.stdout if sys.stdout.isatty() and not sys.stderr.isatty() else sys.stderr
     try:
         forget_typed()
-        screen.write(f"{question} [y/N] ")
+        width = shutil.get_terminal_size().columns
+        screen.write("\n".join(textwrap.wrap(f"{question} [y/N]", width - 1, break_long_words=False)) + " ")
         screen.flush()
         answer = sys.stdin.readline()
     except UnicodeDecodeError:

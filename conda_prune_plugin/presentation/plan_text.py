@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ..core.accounting import hedge
-from ..core.file_status import ON_WINDOWS
 from ..core.model import Cache, Client, LastUsedFrom, LinkKind, OtherKind, PartKind, ReasonKind, Verdict
 from ..core.notices import Notice
 from ..core.plan import Keep, Plan, Reason, Remove, what_goes
@@ -42,7 +43,7 @@ _KEPT_BECAUSE = {
     ReasonKind.LOCKFILE: "named by a lockfile (--lockfile)",
     ReasonKind.KEEP: "kept by a rule (--keep)",
     ReasonKind.LINKED: "hard-linked by an unknown environment (add it with --root or --search)",
-    ReasonKind.NEWEST: "newest version (--keep-newest)",
+    ReasonKind.NEWEST: "newest versions (--keep-newest)",
     ReasonKind.IRREPLACEABLE: "can't be downloaded again (remove them with --include-irreplaceable)",
     ReasonKind.RECENT: "downloaded or changed too recently (include them with --min-age 0)",
     ReasonKind.LOCKED: "in use by a running process",
@@ -57,10 +58,13 @@ _KEPT_BECAUSE = {
 }
 
 #: Why nothing can be removed from a cache that the user can't write to.
-_NO_PERMISSION = "you don't have permission to remove them"
+_NO_PERMISSION = "no permission to remove"
 
 #: What goes though its package stays in use.
 _OF_PACKAGES_IN_USE = frozenset({ReasonKind.UNLINKED, ReasonKind.TARBALL, ReasonKind.EXTRACTED})
+
+#: An option that the detail of a reason names.
+_OPTION = re.compile(r"--[a-z-]+")
 
 #: Whose a cache is, where it is not conda's.
 _CLIENTS: dict[str, str] = {Client.MAMBA: "mamba", Client.RATTLER: "pixi, rattler"}
@@ -94,10 +98,12 @@ def show_plan(
     verbosity: int,
     sort: str = "size",
     disposal: Disposal = Disposal.DELETE,
+    notices: Callable[[], None] = lambda: None,
 ) -> None:
     """Print what goes, then a summary that fits on a screen: what stays and why, what goes, and what that frees.
 
     With a verbosity of 1 all that goes is listed, and what stays with what keeps it; with 2 also why what goes may go.
+    notices: prints warnings between the two, so that nothing comes between the summary and a question.
     """
     ranked = sorted(plan.remove, key=SORTS[sort])
     shown = ranked if verbosity else ranked[:LINES]
@@ -121,14 +127,15 @@ def show_plan(
     if ranked:
         out.print()
     _show_others(out, plan)
+    notices()
     _show_summary(out, plan, disposal, verbosity)
 
 
 def _show_others(out: Console, plan: Plan) -> None:
     """Print what is extracted again, and what goes besides packages."""
     for item in plan.repair:
-        damaged = f"{item.removal.paths[0]} is damaged ({item.removal.reasons[0].detail})"
-        print_line(out, f"repair: {damaged}: extract it again from {item.archive}")
+        print_line(out, f"Repair {item.removal.entry.dist}: {item.removal.reasons[0].detail}.")
+        print_line(out, f"  {item.removal.paths[0]} is extracted again from {item.archive}", style="dim")
     for kind, words in _OTHER.items():
         if items := [item for item in plan.other if item.kind is kind]:
             print_line(out, f"{words}:", style="bold")
@@ -155,8 +162,7 @@ def _row(decision: Remove, now: float) -> Row:
 def _remarks(going: Sequence[Remove]) -> Iterator[str]:
     """Give the lines that explain marks in the table, and what goes though its package is in use."""
     if any(decision.last_used_from is LastUsedFrom.EXTRACTION and not is_in_use(decision) for decision in going):
-        shows = "links leave no time on this system" if ON_WINDOWS else "no hard link shows a later use"
-        yield f"  * age of the files: {shows}"
+        yield "  * since its download; a later use is not known"
     kinds = Counter(decision.reasons[0].kind for decision in going)
     if lone := kinds[ReasonKind.UNLINKED]:
         yield f"  {lone:,} of these in use by environments that share no file with them, or keep what they share"
@@ -191,8 +197,12 @@ def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
     for decision in plan.keep:
         kind = decision.reasons[0].kind
         closed = kind is ReasonKind.READ_ONLY and not writable[decision.entry.cache]
-        counts[_NO_PERMISSION if closed else _KEPT_BECAUSE[kind]] += 1
-    leftovers = sum(decision.verdict is Verdict.LEFTOVER for decision in plan.keep)
+        options = dict.fromkeys(_OPTION.findall(decision.reasons[0].detail))
+        if kind is ReasonKind.NOT_SELECTED and options:
+            counts[f"unused, but excluded by {', '.join(options)}"] += 1
+        else:
+            counts[_NO_PERMISSION if closed else _KEPT_BECAUSE[kind]] += 1
+    leftovers = sum(decision.verdict is Verdict.LEFTOVER and not _is_used(decision) for decision in plan.keep)
     nouns = {"package": len(plan.keep) - leftovers, "leftover": leftovers}
     kept = " and ".join(plural(count, noun) for noun, count in nouns.items() if count)
     if len(counts) == 1:
@@ -211,6 +221,12 @@ def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
             print_line(out, f"    {and_more(len(lone) - _NAMED)}")
 
 
+def _is_used(decision: Keep) -> bool:
+    """Return True for a package that environments use, damaged or not."""
+    is_package = decision.entry.parts[0].kind is PartKind.EXTRACTED
+    return is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in decision.reasons)
+
+
 def show_withheld(out: Console, plan: Plan) -> bool:
     """Print how much of each cache only a lack of permission keeps, and who can free it; return whether any is."""
     withheld = False
@@ -220,11 +236,12 @@ def show_withheld(out: Console, plan: Plan) -> bool:
             continue
         withheld, where = True, f"{format_size(size)} in {cache.path}"
         if cache.owner is None:
-            print_line(out, f"{where} can't be freed: you don't have permission to change this cache.")
+            print_line(out, f"{where} can't be freed: no permission to change this cache.")
         else:
+            conda = shlex.quote(os.environ.get("CONDA_EXE", "conda"))
             print_line(out, f"{where} can be freed by its owner ({cache.owner}):")
             user = "" if cache.owner == "root" else f"-u {shlex.quote(cache.owner)} "
-            print_command(out, f"sudo {user}conda prune --pkgs-dir {shlex.quote(cache.path)}")
+            print_command(out, f"sudo {user}{conda} prune --pkgs-dir {shlex.quote(cache.path)}")
     return withheld
 
 
@@ -232,6 +249,16 @@ def show_check(out: Console, check: Check, plan: Plan) -> None:
     """Print the answer of ``--check``."""
     relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
     out.print(f"--check: {format_size(plan.reclaimable)} can be freed, {relation} {check.shown}.")
+
+
+def show_verified(out: Console, plan: Plan) -> None:
+    """Print that ``--verify`` has found no damage, if so."""
+    damaged = {ReasonKind.CORRUPT, ReasonKind.INCOMPLETE_EXTRACTION}
+    decisions: tuple[Keep | Remove, ...] = (*plan.keep, *plan.remove)
+    kinds = {reason.kind for decision in decisions for reason in decision.reasons}
+    if not plan.repair and not kinds & damaged:
+        entries = sum(len(cache.entries) for cache in plan.inventory.caches)
+        out.print(f"Verified {plural(entries, 'package')}: no damage found.")
 
 
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
@@ -274,14 +301,19 @@ def reason_texts(reasons: Sequence[Reason], *, whole: bool, more: str = "-v") ->
     more: the option that shows the whole.
     """
     alike = [reason for reason in reasons if reason.detail.startswith(_USED_BY)]
-    if whole or len(alike) <= _ENVIRONMENTS:
+    if len(alike) < 2:
         yield from map(_reason_text, reasons)
         return
-    names = ", ".join(reason.detail.removeprefix(_USED_BY) for reason in alike[:_ENVIRONMENTS])
+    shown = len(alike) if whole else _ENVIRONMENTS
+    names = ", ".join(reason.detail.removeprefix(_USED_BY) for reason in alike[:shown])
     links = Counter(_LINKED[reason.link] for reason in alike if reason.link)
     how = [words if count == len(alike) else f"{count:,} {words}" for words, count in links.most_common()]
-    hint = ", ".join([*how, f"{more} shows all"])
-    yield f"{_USED_BY}{names} {and_more(len(alike) - _ENVIRONMENTS, hint=hint)}"
+    if len(alike) > shown:
+        hint = ", ".join([*how, f"{more} shows all"])
+        yield f"{_USED_BY}{names} {and_more(len(alike) - shown, hint=hint)}"
+    else:
+        linked = f" ({', '.join(how)})" if how else ""
+        yield f"{_USED_BY}{names}{linked}"
     yield from (_reason_text(reason) for reason in reasons if reason not in alike)
 
 

@@ -188,7 +188,7 @@ def test_it_says_of_a_package_in_use_that_it_is_damaged_and_of_no_other(empty: M
     assert [(warning["kind"], warning["path"]) for warning in answer.json["warnings"]] == [
         ("damaged-package", str(empty.entry("asked-1-0")))
     ]
-    assert "of its 2 files 1 missing, the first: lib/one" in _why(empty, "asked").err
+    assert "1 of 2 files missing (lib/one)" in _why(empty, "asked").err
 
 
 def test_what_would_go_says_since_when_nothing_uses_it(empty: Machine, tiny: Tiny) -> None:

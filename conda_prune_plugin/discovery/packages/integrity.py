@@ -23,6 +23,7 @@ from typing import IO, Any
 from ... import failures
 from ...core.layout import FILES, INDEX, PATHS, RECORD
 from ...core.model import ReasonKind
+from ...core.units import plural
 from ..system.measure import Statuses
 from ..system.safe_read import dist_of, is_of_content, open_regular, read_ends, read_object, read_regular
 
@@ -83,7 +84,8 @@ def directory_damage(
     if not missing and not wrong:
         return None
     counts = [f"{len(names):,} {what}" for names, what in ((missing, "missing"), (wrong, "changed")) if names]
-    return Damage(kind, f"of its {len(files):,} files {' and '.join(counts)}, the first: {(missing or wrong)[0]}")
+    total = counts[0].replace(" ", f" of {plural(len(files), 'file')} ", 1)
+    return Damage(kind, f"{' and '.join([total, *counts[1:]])} ({(missing or wrong)[0]})")
 
 
 def is_record_only(statuses: Statuses) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ... import failures
 from ...core.evidence import Measurement
 from ...core.file_status import allocated
-from ...core.layout import META
+from ...core.layout import META, STATE
 from ...core.model import Cache, Inventory, Root, RootKind, RootState
 from ...core.notices import UNREADABLE, Notice
 from ...core.plan import Plan
@@ -38,8 +38,8 @@ _TRUSTED = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs", "f2fs", "zfs"})
 _REFLINKS = frozenset({"xfs", "btrfs", "bcachefs", "zfs", "ocfs2", "apfs"})
 
 #: The purposes of directory entries of a cache, in the order in which an inode is counted.
-KINDS = ("extracted", "archives", "index_cache", "logs", "other")
-_KIND_OF_NAME = {"cache": "index_cache", ".logs": "logs"}
+KINDS = ("extracted", "archives", "index_cache", "logs", "backups", "other")
+_KIND_OF_NAME = {"cache": "index_cache", ".logs": "logs", STATE: "backups"}
 
 #: conda itself reads what it has just installed, to compile and to link: an access so many seconds
 #: later is no use.

@@ -97,7 +97,7 @@ def _notice(
     command = "conda prune --verify --repair" if verified else "conda prune --repair"
     remedy = f"Extract it again with `{command}`"
     if obstacle:
-        remedy = f"It can't be repaired now ({obstacle}). Later, extract it again with `{command}`"
+        remedy = f"It can't be repaired now: {obstacle}. Later, extract it again with `{command}`"
     if (entry.cache, entry.dist) not in archives:
         remedy = f"Download its archive from its channel into the cache, then run `{command}`"
     message = (

@@ -135,7 +135,7 @@ def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
     over = 0 if budget.max_size is None else budget.held - budget.max_size
     asked = [name for name, needed in (("--max-size", over), ("--free", budget.free or 0)) if needed > met]
     message = (
-        f"{' and '.join(asked)} can't be met: {format_size(plan.missed)} short. "
-        "Run with -v to see what is kept and why."
+        f"Can't free enough for {' and '.join(asked)}: {format_size(plan.missed)} short. Run with -v to see what is "
+        "kept and why. Removing environments that you no longer use frees more: see `conda prune envs`."
     )
     return (Notice("target-missed", message, ""),)

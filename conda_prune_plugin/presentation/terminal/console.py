@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -28,8 +29,24 @@ def console(stream: TextIO) -> Console:
 
 
 def print_line(out: Console, text: str, style: str = "") -> None:
-    """Print a line with control characters escaped; what is too long is continued on the next one."""
-    out.print(Text(printable(text), style=style, overflow="fold"))
+    """Print a line with control characters escaped.
+
+    A long one goes on below, indented; words and paths are never broken, so that they can be copied whole.
+    """
+    out.print(Text(_wrapped(out, printable(text)), style=style), soft_wrap=True)
+
+
+def _wrapped(out: Console, text: str) -> str:
+    words = text.lstrip()
+    first = text[: len(text) - len(words)]
+    return textwrap.fill(
+        words,
+        out.width,
+        initial_indent=first,
+        subsequent_indent=f"{first}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def print_command(out: Console, command: str) -> None:
@@ -44,7 +61,8 @@ def print_unbroken(out: Console, text: str) -> None:
 
 def print_problem(err: Console, word: str, text: str) -> None:
     """Print a warning, or what was skipped or failed, behind that word."""
-    err.print(Text.assemble((word, _STYLES[word]), printable(f": {text}")))
+    message = _wrapped(err, printable(f"{word}: {text}"))
+    err.print(Text.assemble((word, _STYLES[word]), message.removeprefix(word)), soft_wrap=True)
 
 
 def and_more(count: int, size: str = "", *, hint: str = SHOWS_ALL) -> str:

@@ -10,7 +10,7 @@ from ...core.units import format_size, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, OtherCache, Usage
 from ..envs_text import NO_ACCESS_TIMES, ago, last_used
 from ..plan_text import LINES, cache_name, show_withheld
-from ..terminal.console import print_line, print_rest
+from ..terminal.console import print_command, print_line, print_rest
 from ..terminal.tables import Row, show_table
 
 #: A bar is at most so wide: longer ones say no more.
@@ -23,8 +23,12 @@ _KINDS = {
     "archives": "archives",
     "index_cache": "index cache",
     "logs": "logs",
+    "backups": "backups",
     "other": "other files",
 }
+
+#: Receipts alone take less than this, and are no reason to purge.
+_WORTH_PURGING = 1024**2
 
 
 def show_usage(out: Console, usage: Usage, *, now: float, verbosity: int = 0) -> None:
@@ -48,9 +52,11 @@ def show_usage_summary(out: Console, usage: Usage) -> None:
     rows += [("Environments, beyond caches", len(usage.environments), usage.allocated - caches, 0)]
     if sizes["index_cache"]:
         rows.append(("Index caches", len(usage.caches), sizes["index_cache"], 0))
+    if sizes["backups"]:
+        rows.append(("Backups and receipts of runs", len(usage.caches), sizes["backups"], 0))
     # What two caches share counts once in the total, so the rest is what is left of it.
-    if rest := caches - packages - sizes["index_cache"]:
-        rows.append(("Logs, backups, other files", len(usage.caches), rest, 0))
+    if rest := caches - packages - sizes["index_cache"] - sizes["backups"]:
+        rows.append(("Logs and other files", len(usage.caches), rest, 0))
     rows.append(("Total", 0, usage.allocated, usage.reclaimable))
     cells = [
         Row(
@@ -63,7 +69,17 @@ def show_usage_summary(out: Console, usage: Usage) -> None:
         )
         for words, count, size, free in rows
     ]
-    show_table(out, "TYPE", ("COUNT", "SIZE", "RECLAIMABLE"), cells)
+    show_table(out, "type", ("count", "size", "reclaimable"), cells)
+    show_withheld(out, usage.plan)
+    _show_backups(out, usage)
+
+
+def _show_backups(out: Console, usage: Usage) -> None:
+    """Print how to free the space of backups."""
+    size = sum(item.kinds["backups"] for item in usage.caches)
+    if size >= _WORTH_PURGING:
+        out.print(f"Backups take {format_size(size)}. To free it:")
+        print_command(out, "conda prune purge --all")
 
 
 def bar(own: int, shared: int, largest: int, width: int, marks: tuple[str, str]) -> list[tuple[str, str]]:
@@ -108,15 +124,21 @@ def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], n
         for item in shown
     ]
 
+    drew = False
+
     def drawn(number: int, room: int) -> list[tuple[str, str]]:
+        nonlocal drew
         account = shown[number].account
-        return bar(account.own, account.shared, largest, min(room, _WIDEST_BAR), marks)
+        parts = bar(account.own, account.shared, largest, min(room, _WIDEST_BAR), marks)
+        drew |= bool(parts)
+        return parts
 
     headings = ("own", "shared", "packages", "files", *apparent, "pip", "changed", "last used")
     show_table(out, "  environment", headings, rows, drop=("files", "apparent", "pip", "changed"), tail=drawn)
     rest = sum(item.account.own for item in environments[len(shown) :])
     print_rest(out, len(environments) - len(shown), f", own {format_size(rest)}")
-    legend = f"  own {marks[0]} is freed by removing the environment; shared {marks[1]} is hard-linked elsewhere"
+    own, shared = (f" {mark}" for mark in marks) if drew else ("", "")
+    legend = f"  own{own} is freed by removing the environment; shared{shared} is hard-linked elsewhere"
     print_line(out, legend, style="dim")
     if any(not item.keeps_access for item in shown):
         print_line(out, NO_ACCESS_TIMES, style="dim")
@@ -170,6 +192,7 @@ def _show_totals(out: Console, usage: Usage, verbosity: int) -> None:
     frees = f"{at_most}{format_size(usage.reclaimable)}" if usage.reclaimable else "nothing"
     out.print(f"`conda prune` frees {frees} now.")
     show_withheld(out, usage.plan)
+    _show_backups(out, usage)
     if recent := sum(item.recent for item in usage.caches):
         packages = plural(recent, "more unused package is", "more unused packages are")
         out.print(f"{packages} too recent to remove (include them with --min-age 0).")
