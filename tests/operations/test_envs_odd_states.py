@@ -244,3 +244,39 @@ def test_a_line_on_what_is_away_is_no_warning_that_nothing_is_removed(small: Mac
 
     assert answer.json["warnings"] == []
     assert len(answer.json["registries"][0]["stale"]) == 1
+
+
+@pytest.fixture
+def written(empty: Machine) -> Machine:
+    """A machine with the environment ``work`` and a line for one whose directory is missing too."""
+    tiny = tiny_on(empty)
+    tiny.add("tool-1-0")
+    tiny.use("work", "tool-1-0")
+    empty.registry.parent.mkdir(exist_ok=True)
+    empty.registry.write_text("/does/not/exist/env\n")
+    return empty
+
+
+def test_a_line_whose_disk_may_not_be_mounted_comes_with_the_command_that_removes_it(written: Machine) -> None:
+    listed = _envs(written).out.splitlines()
+    command = listed[-1].split()
+    kept, dry = _envs(written, "--fix-registry", "--yes"), _envs(written, *command[3:], "--dry-run")
+
+    assert (kept.code, kept.out.splitlines()[-1].split()) == (0, command)
+    assert "Would remove 1 line " in dry.out
+    assert written.registry.read_text() == "/does/not/exist/env\n"
+    assert _envs(written, *command[3:], "--yes").code == 0
+    assert written.registry.read_text().strip() == ""
+
+
+def test_the_registry_is_no_subject_of_one_environment(written: Machine) -> None:
+    assert "/does/not/exist" in _envs(written, "-v").out
+    assert "/does/not/exist" not in _envs(written, "-v", "work").out
+
+
+def test_files_that_no_rebuild_brings_back_are_named_right_above_the_question(written: Machine) -> None:
+    (written.envs / "work" / "notes.txt").write_text("mine")
+
+    lines = _envs(written, "work", "--remove", "--dry-run").out.splitlines()
+
+    assert "notes.txt" in lines[-1]
