@@ -105,7 +105,7 @@ def _question(prepared: PreparedPrune) -> str:
     what = what_goes(plan)
     size = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
     # Other files have no backup, because conda recreates them.
-    other = ", and delete what is not a package" if plan.other else ""
+    other = ", and delete other files" if plan.other else ""
     if options.disposal is Disposal.BACKUP and plan.remove:
         return f"Move {what} aside (frees {size} once purged){other}?"
     if options.disposal is Disposal.ARCHIVE and plan.remove:

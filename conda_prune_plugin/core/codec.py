@@ -128,7 +128,7 @@ def _checked(kind: type, data: Any) -> Any:
 
 
 def _unexpected(data: object) -> ValueError:
-    return ValueError(f"{data!r:.80} is not what was expected")
+    return ValueError(f"{data!r:.80} has an unexpected form")
 
 
 _DECODERS: Mapping[Any, Callable[[Any], Any]] = {

@@ -125,7 +125,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: _Progr
     if not names - {UNFINISHED, EXPORTS, DOOMED_EXPORTS}:
         # It was interrupted before it had even a receipt.
         withdraw_receipt(folder)
-        return f"The run {run} was cut off before it changed anything."
+        return f"The run {run} was interrupted before it changed anything."
     receipt = read_receipt(folder)
     unlisted = unlisted_names(names, receipt)
     restored = 0
@@ -155,7 +155,7 @@ def _recover_run(run: str, folder: Directory, cache: Directory, progress: _Progr
     else:
         _settle(receipt, folder, cache)
     message = (
-        f"The run {run} was cut off: {plural(restored, 'file or directory', 'files and directories')} put back, "
+        f"The run {run} was interrupted: {plural(restored, 'file or directory', 'files and directories')} put back, "
         f"the deletion of {len(doomed)} finished."
     )
     if unlisted:

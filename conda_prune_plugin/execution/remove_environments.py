@@ -287,7 +287,7 @@ class _EnvironmentSubject(Subject):
 
     def _end_as_trash(self, why: str) -> None:
         trash = self.removal.path + TRASH
-        self.end(Result.FAILED, f"{why}; remove what is left of it like an environment: {trash}")
+        self.end(Result.FAILED, f"{why}. Remove the rest like an environment: {trash}")
 
 
 def _entry(removal: EnvironmentRemoval, number: str) -> ReceiptEntry:

@@ -27,7 +27,7 @@ from .quarantine.staging import staging_directory
 from .state.receipt import ReceiptEntry, begun
 from .state.state_dir import MAKING
 
-_STOPPED = "interrupted; what was begun the next run finishes or takes back"
+_STOPPED = "interrupted; the next run completes it or rolls it back"
 
 
 def repair(

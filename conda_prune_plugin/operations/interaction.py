@@ -136,4 +136,4 @@ def forget_typed() -> None:
     try:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
     except termios.error as error:
-        raise _unconfirmed("what was typed before the question can't be discarded") from error
+        raise _unconfirmed("text typed before the question can't be discarded") from error

@@ -265,7 +265,7 @@ def _changes(result: EnvsResult) -> Iterable[str]:
     yield f"Removed {environments}, freed {format_size(sum(outcome.freed for outcome in done))}."
     exports = [outcome.exports for outcome in done if outcome.exports is not None]
     for folder in exports[:_NAMED]:
-        yield f"Saved what is needed to rebuild it: {folder}"
+        yield f"Exported it, so that it can be rebuilt, to {folder}"
     if len(exports) > _NAMED:
         yield and_more(len(exports) - _NAMED, hint="")
     if exports:

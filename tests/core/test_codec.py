@@ -167,7 +167,7 @@ def test_bytes_and_floats_have_limits() -> None:
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:
-    with pytest.raises(ValueError, match=f"^'{'x' * 79} is not what was expected$"):
+    with pytest.raises(ValueError, match=f"^'{'x' * 79} has an unexpected form$"):
         decode(int, "x" * 100)
     with pytest.raises(ValueError, match=f"^{{'y': '{'x' * 73} has no kind$"):
         decode(Part, {"y": "x" * 100})

@@ -138,7 +138,7 @@ def usage_options(arguments: argparse.Namespace) -> UsageOptions:
     if arguments.export is not None and (arguments.json or arguments.html is not None or arguments.by_package):
         raise UsageError(
             "--export can't be combined with --json, --html or --packages.",
-            hint="Each writes a document of its own: run the command once for each.",
+            hint="Each writes its own document. Run the command once for each.",
         )
     if arguments.summary and (arguments.export is not None or arguments.by_package or arguments.environment):
         raise UsageError(

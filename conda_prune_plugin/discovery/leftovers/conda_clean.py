@@ -170,7 +170,7 @@ class _TemporaryFileSearch:
                 held = holder(path)
             except OSError as error:
                 failures.note(error)
-                held = f"can't be told: {error.strerror}"
+                held = f"can't check: {error.strerror}"
             if held is None:
                 yield path
             else:

@@ -109,7 +109,7 @@ def _with_lock_holder(named: NamedLeftover, cache: Cache) -> NamedLeftover:
         held = holder(os.path.join(cache.real_path, named.name))
     except OSError as error:
         failures.note(error)
-        return replace(named, unreadable=f"whether a process holds it can't be told: {error.strerror}")
+        return replace(named, unreadable=f"can't check whether a process holds it: {error.strerror}")
     return replace(named, held=held, detail="a lock" if held else named.detail)
 
 

@@ -95,7 +95,7 @@ class Scan:
         mounted = mounted_in(path, None, points)
         obstacle = f"another file system is mounted on {mounted}" if mounted else None
         if obstacle is None and tree.foreign is not None:
-            obstacle = f"the directory {tree.foreign} belongs to somebody else"
+            obstacle = f"the directory {tree.foreign} belongs to another user"
         return Measurement(
             identity=identity(os.lstat(path)),
             files=tree.files,

@@ -68,7 +68,7 @@ def preserve(cache: Directory, decision: Remove, folder: Directory) -> Preserved
         digest, size = file_sum(folder, unfinished)
         with _open_tar(folder, unfinished) as tar:
             if read_members(tar) != members:
-                raise OSError(f"{os.path.join(folder.path, unfinished)} is not what was written into it")
+                raise OSError(f"{os.path.join(folder.path, unfinished)} differs from what was written")
         folder.replace(unfinished, name)
         folder.sync()
     finally:

@@ -145,7 +145,7 @@ class PackageSubject(Subject):
             if measurement.obstacle is not None:
                 raise Changed(measurement.obstacle)
         if (sum(one.files for one in held), sum(one.apparent for one in held)) != (decision.files, decision.apparent):
-            raise Changed("what is in it has changed since it was planned")
+            raise Changed("its content has changed since it was planned")
         known = dict(decision.known_links)
         if any(links > known.get(inode, 0) for inode, links in missing_links(held).items()):
             raise Changed("something has linked its files since it was planned")

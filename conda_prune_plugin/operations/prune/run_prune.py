@@ -19,7 +19,7 @@ from ..runs.refetch import extraction
 from ..runs.run_store import interrupted_notice, new_run_id, stopped_notice
 from .prepare_prune import PreparedPrune, PruneResult, measure_caches
 
-_UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't restore what was removed there."
+_UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't undo the removal there."
 
 
 def carry_out(prepared: PreparedPrune) -> PruneResult:

@@ -179,7 +179,7 @@ def matching(spec: str | None) -> Callable[[ReceiptEntry], bool]:
 
 def interrupted_notice(path: str = "") -> Notice:
     """Return the warning about an interrupted run."""
-    return Notice("interrupted", "Interrupted. The next run completes or rolls back what was unfinished.", path)
+    return Notice("interrupted", "Interrupted. The next run completes it or rolls it back.", path)
 
 
 def stopped_notice(kind: str, what: str, error: PruneError | OSError | KeyboardInterrupt) -> Notice:

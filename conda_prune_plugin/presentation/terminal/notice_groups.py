@@ -73,7 +73,7 @@ _GROUPS = {
     "unreadable-history": ("The histories of {} environments can't be read", "", ""),
     "broken-history": ("The histories of {} environments can't be understood", "", ""),
     "disk-error": (
-        "The disk failed at {} places, so what is there can't be judged",
+        "The disk failed at {} paths, which were left alone",
         "Check the disk, or the server it is mounted from, and run the command again.",
         "",
     ),
