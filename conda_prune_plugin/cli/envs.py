@@ -48,7 +48,7 @@ class _Screen:
         self._shown = 0
 
     def show_environments(self, result: EnvsResult) -> None:
-        """Show the environments, and what is about to be done with them."""
+        """Show the environments and the planned changes."""
         from ..presentation.envs_text import show_environments
         from ..presentation.terminal.console import console
 

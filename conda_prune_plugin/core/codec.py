@@ -26,7 +26,7 @@ _SCALARS = frozenset({type(None), bool, int, float, str})
 
 
 def encode(value: object) -> Any:
-    """Return a value as JSON values all the way down: what is read back after ``json.dumps(value, default=unfold)``."""
+    """Return a value as nested JSON values, as ``json.loads(json.dumps(value, default=unfold))`` would."""
     if type(value) in _SCALARS:
         return value
     if isinstance(value, (list, tuple)):

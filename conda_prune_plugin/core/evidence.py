@@ -69,7 +69,7 @@ class Remainder:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found by opening and measuring an entry.
+    """The findings from opening and measuring an entry.
 
     dist: the ``name-version-build`` that conda knows it by, from its channel or else its own index. It differs from the
         entry's name if the archive has another name, such as that of a wheel.

@@ -29,7 +29,7 @@ MAGIC = "urls.txt"
 #: The directory for our own state, below a cache or a directory of environments; conda ignores it.
 STATE = ".conda-prune"
 
-#: The suffix for what is removed on a full disk, without a folder of ours. conda has it for what it could not delete,
+#: The suffix of trees removed on a full disk, where we have no folder. conda gives it to files that it can't delete,
 #: and deletes such files later (``conda.gateways.disk.delete``).
 TRASH = ".conda_trash"
 

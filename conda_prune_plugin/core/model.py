@@ -23,7 +23,7 @@ class Word(str, Enum):
 
 
 class Verdict(Word):
-    """The verdict on an entry; what is `UNKNOWN` is kept."""
+    """The verdict on an entry; `UNKNOWN` ones are kept."""
 
     REACHABLE = "reachable"
     UNREFERENCED = "unreferenced"
@@ -123,7 +123,7 @@ LEFTOVER_KINDS = frozenset(
 
 
 class OtherKind(Word):
-    """What is removed besides entries and leftovers; the lists in JSON have the same words."""
+    """Kinds of files that are removed besides entries and leftovers; the lists in JSON have the same words."""
 
     INDEX_CACHE = "index_cache"
     TEMPFILES = "tempfiles"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 MISSING = "missing-environment"
 FIX_REGISTRY, EVEN_UNMOUNTED = "conda prune envs --fix-registry", " --force"
 
-#: The kind of the notice that an unknown environment may soft-link what is removed.
+#: The kind of the notice that an unknown environment may soft-link packages that are removed.
 SOFT_LINKS_POSSIBLE = "soft-links-possible"
 
 #: The kind of the notice on a cache that can't be read and was skipped.

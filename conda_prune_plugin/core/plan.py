@@ -94,7 +94,7 @@ class Remove:
 
     @property
     def linkable(self) -> bool:
-        """Whether a root might soft-link what is removed: only extracted packages are linked."""
+        """Whether a root might soft-link the removed parts: only extracted packages are linked."""
         return bool(self.accepted) and any(part.kind is PartKind.EXTRACTED for part in self.parts)
 
     @property
@@ -224,7 +224,7 @@ _NOUNS = (_PACKAGE, _DIRECTORY, _ARCHIVE, _LEFTOVER, *_OTHER.values())
 
 
 def _nouns(decision: Remove | Other) -> list[tuple[str, str]]:
-    """Return what is removed: a whole package, a leftover, something else, or single parts of a package."""
+    """Return the nouns for a removal: a package, a leftover, other files, or single parts of a package."""
     if isinstance(decision, Other):
         return [_OTHER[decision.kind]]
     if decision.leftover:

@@ -12,7 +12,7 @@ from .environment_use import Environment, Losses, RemovedEnvironment
 
 @dataclass(frozen=True, slots=True)
 class EnvsResult:
-    """The environments that were found, what is to be removed, and what was removed; sizes in bytes.
+    """The environments, the planned removals and their outcomes; sizes in bytes.
 
     shown: the selected environments, of `count`. now: seconds since the epoch.
     unused_for: the AGE as the user typed it.

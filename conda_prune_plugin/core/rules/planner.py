@@ -28,7 +28,7 @@ _REACHING = frozenset(
     {ReasonKind.ENVIRONMENT, ReasonKind.REVISION, ReasonKind.LOCKFILE, ReasonKind.KEEP, ReasonKind.LINKED}
 )
 
-#: The reasons that don't stand in the way of a repair: what uses a package, and what is wrong with it.
+#: The reasons that don't prevent a repair: the users of a package, and its defects.
 _MENDABLE = LEFTOVER_KINDS | {ReasonKind(kind.value) for kind in RootKind}
 
 _NOT_NEEDED_FOR_LIMIT = Reason(
@@ -92,7 +92,7 @@ def _decide_on_leftovers(
     now: float,
     ledger: Ledger,
 ) -> tuple[list[Remove], list[Keep], list[Repair]]:
-    """Return the decisions on leftovers; what is extracted again is among what is kept, too."""
+    """Return the decisions on leftovers; packages to repair are also among those to keep."""
     remove, keep, repair = list[Remove](), list[Keep](), list[Repair]()
     caches = {cache.path: cache for cache in inventory.caches}
     for item in leftovers:

@@ -243,7 +243,7 @@ RULES: tuple[tuple[ReasonKind, Rule], ...] = (
     (ReasonKind.NOT_SELECTED, _used_since),
 )
 
-#: Why entries stay that nobody could look for environments of.
+#: Why entries are kept if their environments could not be searched for.
 _UNSEARCHED = Reason(
     ReasonKind.UNKNOWN,
     "pixi and rattler keep no list of environments: name the directories of your projects with --search",

@@ -104,7 +104,7 @@ def _load(path: str, key: str = "") -> Mapping[str, object]:
 
 
 def is_path(value: object) -> TypeGuard[str]:
-    """Return whether a value from a configuration file can be a path at all; calls of `os` raise for what can't."""
+    """Return True if a value from a configuration file is a valid path; functions of `os` raise for others."""
     try:
         return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:

@@ -29,7 +29,7 @@ _FOREIGN = frozenset({"repodata.json", "repodata.json.zst", "channeldata.json", 
 #: mamba's and conda's index cache: no packages are there.
 _INDEX_CACHE = "cache"
 
-#: Names that tell of packages where none is extracted: the list that mamba keeps, and what is in quarantine.
+#: Names that mark a cache without extracted packages: mamba's list of urls, and our quarantine.
 _TRACES = frozenset({"urls.txt", STATE})
 
 
@@ -54,7 +54,7 @@ def nested_directories(top: str) -> Iterator[str]:
         others = [item for item in directories if not _is_package(item.path)]
         if len(others) < len(directories) or names & _TRACES:
             yield path
-            # Where there are packages, what is named like one is one, if only half of it.
+            # Beside packages, a directory with the name of a package is one, perhaps incomplete.
             others = [item for item in others if not is_dist_name(item.name)]
         if depth < _DEEPEST:
             pending += [(item.path, depth + 1) for item in others]

@@ -59,7 +59,7 @@ def other_homes() -> Iterator[str]:
 
 
 def _owners(directory: str, ours: int) -> set[int]:
-    """Return the owners of what lies in a directory, as far as others than its owner may put something there."""
+    """Return the owners of the files in a directory, if users other than its owner may create some there."""
     owners: set[int] = set()
     with suppress(OSError):
         status = os.stat(directory)

@@ -79,7 +79,7 @@ def find_other(
             for root in roots
             if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
         }
-        # Those that lie inside of others come first: what is in both belongs to the inner one.
+        # Nested environments come first, so that a file belongs to the innermost one.
         for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
             progress(done)
             search.look_in_environment(prefix)
@@ -88,7 +88,7 @@ def find_other(
     removed: list[Other] = []
     closed: list[str] = []
     for kind, top, path in places:
-        # What is gone since it was listed is neither.
+        # A file that was deleted since the listing is neither.
         with suppress(FileNotFoundError):
             other = _measured(kind, top, path, measure)
             if other is None:
@@ -114,7 +114,7 @@ class _TemporaryFileSearch:
         self._held: dict[str, str] = {}
 
     def look_in_index_cache(self, cache: str) -> None:
-        """Collect what is temporary by its name where a cache keeps channels' indexes."""
+        """Collect files with temporary names from the directory where a cache keeps channels' indexes."""
         files: list[str] = []
         locks: list[str] = []
         with suppress(OSError), os.scandir(os.path.join(cache, _INDEX_CACHE)) as listing:
@@ -126,7 +126,7 @@ class _TemporaryFileSearch:
         self._take(cache, (*files, *self._free(locks)))
 
     def look_in_environment(self, prefix: str) -> None:
-        """Collect what is temporary in an environment and belongs to no package."""
+        """Collect temporary files in an environment that belong to no package."""
         files, locks = (found - self._seen for found in _temporary_names(prefix))
         files = {path for path in files if not path.startswith(self._inside_caches)}
         try:

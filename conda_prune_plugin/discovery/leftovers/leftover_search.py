@@ -111,7 +111,7 @@ def _inspections(
     search: Search,
     progress: Callable[[int], None],
 ) -> Iterator[Inspected]:
-    """Return what is seen, entry for entry.
+    """Return the inspection of each entry, in their order.
 
     Where all contents are read, threads read from the disk and hash beside each other; without hashes they would only
     wait for each other.
