@@ -13,6 +13,7 @@ from ..core.plan import Other
 from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
+from ..core.space import NO_SPACE, Space
 from .leftovers.conda_clean import find_other
 from .leftovers.leftover_evidence import with_evidence
 from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers
@@ -62,7 +63,7 @@ class Findings:
     """The evidence on what may go.
 
     inventory: without the leftovers, which are decided on by themselves. evidence: on packages. chosen: what
-    `Scope.only` matches; None without. other: what is not a package. held: what the caches hold in bytes, 0 if that was
+    `Scope.only` matches; None without. other: what is not a package. held: the space of the caches, none if that was
     not asked for.
     """
 
@@ -72,7 +73,7 @@ class Findings:
     leftovers: tuple[Leftover, ...]
     other: tuple[Other, ...]
     soft_links: SoftLinks
-    held: int
+    held: Space
     notices: tuple[Notice, ...]
 
 
@@ -122,7 +123,9 @@ class _Examination:
             ),
             other=tuple(other),
             soft_links=soft_links,
-            held=held(inventory.judged, self._progress.phase("Measuring the caches")) if scope.measure_caches else 0,
+            held=held(inventory.judged, self._progress.phase("Measuring the caches"))
+            if scope.measure_caches
+            else NO_SPACE,
             notices=(*self._unmatched(), *remote, *unseen, *remarks),
         )
 

@@ -82,4 +82,5 @@ def remove_one(other: Other, top: Directory, ports: Ports) -> OtherOutcome:
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         return OtherOutcome(other, Result.FAILED, error=why)
-    return OtherOutcome(other, Result.REMOVED, held.files, Ledger().remove(held))
+    freed = Ledger().remove(held)
+    return OtherOutcome(other, Result.REMOVED, held.files, freed.bytes, freed_inodes=freed.inodes)

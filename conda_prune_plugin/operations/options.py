@@ -29,8 +29,9 @@ class PlanOptions:
     targets: what to remove. search: where to look for leftovers. only: package specifications; without any, everything
     unreferenced. older_than: only packages last used at least this long ago. min_age: never touch anything younger.
     keep_newest: keep this many versions of each package. max_size: remove, least recently used first, until the caches
-    hold at most this much. free: remove until this much is freed. include_irreplaceable: also packages that can't be
-    downloaded again. check_remote: ask the channels whether they still have each package.
+    hold at most this much. free: remove until this much is freed. max_inodes, free_inodes: the same for inodes.
+    include_irreplaceable: also packages that can't be downloaded again. check_remote: ask the channels whether they
+    still have each package.
     """
 
     pkgs_dirs: tuple[str, ...] = ()
@@ -49,8 +50,15 @@ class PlanOptions:
     keep_newest: int = 0
     max_size: int | None = None
     free: int | None = None
+    max_inodes: int | None = None
+    free_inodes: int | None = None
     include_irreplaceable: bool = False
     check_remote: bool = False
+
+    @property
+    def counts_inodes(self) -> bool:
+        """Whether inodes are limited, so that they are shown."""
+        return self.max_inodes is not None or self.free_inodes is not None
 
     @property
     def request(self) -> Request:
@@ -91,13 +99,15 @@ class PruneOptions(PlanOptions):
 class UsageOptions(PlanOptions):
     """``conda prune usage``.
 
-    environment: show only the environment with this name or prefix. by_package: list packages. html: the file for a
-    report to open in a browser. export: the format in which to list every file, ``ncdu``. other_caches: measure the
-    caches of other tools completely (True), not at all (False), or for some seconds (None).
+    environment: show only the environment with this name or prefix. by_package: list packages. inodes: sort by inodes
+    instead of bytes. html: the file for a report to open in a browser. export: the format in which to list every file,
+    ``ncdu``. other_caches: measure the caches of other tools completely (True), not at all (False), or for some seconds
+    (None).
     """
 
     environment: str | None = None
     by_package: bool = False
+    inodes: bool = False
     html: str | None = None
     export: str | None = None
     other_caches: bool | None = None

@@ -25,8 +25,8 @@ def test_more_than_the_limit_is_exit_code_three_and_changes_nothing(unused: Mach
     assert (more.code, exactly.code) == (3, 0), more.err + exactly.err
     assert listing(unused.directory) == before
     if "--json" in options:
-        assert more.json["check"] == {"limit": reclaimable - 1, "exceeded": True}
-        assert exactly.json["check"] == {"limit": reclaimable, "exceeded": False}
+        assert more.json["check"] == {"limit": reclaimable - 1, "unit": "bytes", "exceeded": True}
+        assert exactly.json["check"] == {"limit": reclaimable, "unit": "bytes", "exceeded": False}
         assert more.json["dry_run"] is True
         assert more.json["success"] is True
     elif "--quiet" in options:

@@ -16,6 +16,7 @@ from .command_table import COMMANDS
 #: What an option without its value needs, by the kind of value; any other needs a value.
 _NEEDS = {
     "SIZE": "a size",
+    "LIMIT": "a size or a number of files",
     "AGE": "an age",
     "TIME": "a time",
     "N": "a number",

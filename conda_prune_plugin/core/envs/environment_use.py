@@ -260,3 +260,4 @@ class RemovedEnvironment:
     error: str | None = None
     exports: str | None = None
     warning: str | None = None
+    freed_inodes: int = 0
