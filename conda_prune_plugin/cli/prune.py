@@ -16,6 +16,7 @@ from ..core.accounting import hedge
 from ..core.notices import Notice
 from ..core.plan import what_goes
 from ..core.run import Disposal
+from ..core.space import Unit
 from ..core.units import format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.options import PruneOptions
@@ -70,8 +71,7 @@ def prune_with(
             from ..operations.prune.run_prune import carry_out
 
             result = carry_out(prepared)
-        inodes = prepared.output.verbosity > 0 or options.counts_inodes
-        _show_result(result, prepared.output, print_json=print_json, inodes=inodes)
+        _show_result(result, prepared.output, print_json=print_json, inodes=_shows_inodes(prepared))
         return result
 
 
@@ -90,7 +90,7 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
             _warn(prepared.notices, output)
 
         now, verbosity = time.time(), output.verbosity
-        inodes = prepared.options.counts_inodes
+        inodes = _shows_inodes(prepared)
         plan_text.show_plan(
             out, plan, now=now, verbosity=verbosity, sort=sort, disposal=disposal, inodes=inodes, notices=warn
         )
@@ -101,6 +101,14 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
         sys.stdout.flush()
     elif not (output.json and output.quiet):
         _warn(prepared.notices, output)
+
+
+def _shows_inodes(prepared: PreparedPrune) -> bool:
+    """Return whether to show inodes beside bytes: with a verbosity, or with a limit that counts them."""
+    options = prepared.options
+    limited = options.max_inodes is not None or options.free_inodes is not None
+    checked = options.check is not None and options.check.unit is Unit.INODES
+    return prepared.output.verbosity > 0 or limited or checked
 
 
 def _question(prepared: PreparedPrune) -> str:

@@ -56,11 +56,6 @@ class PlanOptions:
     check_remote: bool = False
 
     @property
-    def counts_inodes(self) -> bool:
-        """Whether inodes are limited, so that they are shown."""
-        return self.max_inodes is not None or self.free_inodes is not None
-
-    @property
     def request(self) -> Request:
         """What discovery has to look for."""
         return Request(

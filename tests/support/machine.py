@@ -14,13 +14,17 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prepared
 from schema import check
 
+from conda_prune_plugin.core.space import Space
 from conda_prune_plugin.demo.demo_packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _binary(seed: str, size: int) -> File:
@@ -227,13 +231,27 @@ def contents(directory: Path) -> dict[str, tuple[object, ...]]:
 
 def allocated(*directories: Path) -> int:
     """Return what ``du --block-size=1`` says of directories, without our receipts: every inode once."""
+    return _du("--block-size=1", *directories)
+
+
+def space(*directories: Path) -> Space:
+    """Return the bytes and the inodes that ``du`` finds in directories, without our receipts."""
+    return Space(allocated(*directories), _du("--inodes", *directories))
+
+
+def _du(option: str, *directories: Path) -> int:
     done = subprocess.run(
-        ["du", "--summarize", "--total", "--block-size=1", "--exclude=.conda-prune", "--", *map(str, directories)],  # noqa: S607
+        ["du", "--summarize", "--total", option, "--exclude=.conda-prune", "--", *map(str, directories)],  # noqa: S607
         check=True,
         capture_output=True,
         text=True,
     )
     return int(done.stdout.splitlines()[-1].split()[0])
+
+
+def told(*items: Mapping[str, Any], by: str = "reclaimable") -> Space:
+    """Return the bytes and the inodes that documents tell by one name, in all."""
+    return Space(sum(item[by] for item in items), sum(item[f"{by}_inodes"] for item in items))
 
 
 def age(path: Path, seconds: float) -> None:
