@@ -16,8 +16,7 @@ from ..core.accounting import hedge
 from ..core.notices import Notice
 from ..core.plan import what_goes
 from ..core.run import Disposal
-from ..core.space import Unit
-from ..core.units import format_size, plural
+from ..core.units import Unit, format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.options import PruneOptions
 from ..operations.prune.prepare_prune import PreparedPrune, PruneResult, check_may_run, prepare

@@ -12,7 +12,7 @@ from dataclasses import replace
 from .evidence import Measurement, Remainder
 from .model import Word
 from .notices import ESTIMATED, LAYERED, Notice
-from .space import Space
+from .units import Space
 
 #: Device and inode number.
 InodeKey = tuple[int, int]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .model import Entry, LastUsedFrom, Part, ReasonKind
-from .space import Space
+from .units import Space
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,7 @@ from .model import (
     Root,
     Verdict,
 )
-from .space import NO_SPACE, Space
-from .units import plural
+from .units import NO_SPACE, Space, plural
 
 _OTHER = {
     OtherKind.INDEX_CACHE: ("index cache", "index caches"),

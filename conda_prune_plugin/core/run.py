@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .model import Result, Word
-from .space import Space, Unit
-from .units import format_amount
+from .units import Space, Unit, format_amount
 
 
 class Disposal(Word):

@@ -1,10 +1,11 @@
-"""Parse and format bytes and ages."""
+"""Bytes, inodes and ages: how they add up, are parsed and are shown."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from .space import Space, Unit
+from .model import Word
 
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
@@ -34,6 +35,35 @@ _SIZE_NAMES = {unit.lower(): unit for unit in _SIZE_UNITS}
 _INODE_UNITS = frozenset({"file", "files", "inode", "inodes"})
 
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
+
+
+class Unit(Word):
+    """What a limit counts. A quota of files counts inodes: files, directories and symbolic links."""
+
+    BYTES = "bytes"
+    INODES = "inodes"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Allocated bytes, and the number of inodes."""
+
+    bytes: int = 0
+    inodes: int = 0
+
+    def __add__(self, other: Space) -> Space:
+        return Space(self.bytes + other.bytes, self.inodes + other.inodes)
+
+    def __sub__(self, other: Space) -> Space:
+        return Space(self.bytes - other.bytes, self.inodes - other.inodes)
+
+    def of(self, unit: Unit) -> int:
+        """Return how much it is of one unit."""
+        return self.bytes if unit is Unit.BYTES else self.inodes
+
+
+#: The start of a sum.
+NO_SPACE = Space()
 
 
 def parse_age(text: str) -> float:

@@ -13,7 +13,7 @@ from ..core.plan import Other
 from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import DEFAULT, Target, kinds
-from ..core.space import NO_SPACE, Space
+from ..core.units import NO_SPACE, Space
 from .leftovers.conda_clean import find_other
 from .leftovers.leftover_evidence import with_evidence
 from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..core.accounting import Ledger
 from ..core.evidence import Measurement
 from ..core.run import Disposal
-from ..core.space import NO_SPACE, Space
+from ..core.units import NO_SPACE, Space
 from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove

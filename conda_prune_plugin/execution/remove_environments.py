@@ -37,7 +37,7 @@ from ..core.envs.environment_use import RemovedEnvironment
 from ..core.layout import TRASH
 from ..core.model import Part, PartKind, Result
 from ..core.run import Disposal, Run
-from ..core.space import NO_SPACE
+from ..core.units import NO_SPACE
 from ..errors import PruneError, reason
 from .environment_preflight import EnvironmentPorts, EnvironmentRemoval, preflight, require_movable
 from .files.dir_fd import Directory

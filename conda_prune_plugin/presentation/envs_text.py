@@ -12,8 +12,7 @@ from ..core.envs.envs_result import EnvsResult
 from ..core.model import Result
 from ..core.notices import EVEN_UNMOUNTED, FIX_REGISTRY
 from ..core.run import Disposal
-from ..core.space import Space
-from ..core.units import format_age, format_size, format_space, plural
+from ..core.units import Space, format_age, format_size, format_space, plural
 from .terminal.console import (
     SHOWS_ALL,
     and_more,

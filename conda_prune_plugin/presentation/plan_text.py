@@ -17,8 +17,7 @@ from ..core.model import Cache, Client, LastUsedFrom, LinkKind, OtherKind, PartK
 from ..core.notices import Notice
 from ..core.plan import Keep, Plan, Reason, Remove, what_goes
 from ..core.run import Check, Disposal
-from ..core.space import NO_SPACE
-from ..core.units import format_age, format_amount, format_size, format_space, plural
+from ..core.units import NO_SPACE, format_age, format_amount, format_size, format_space, plural
 from .terminal.console import and_more, print_command, print_line, print_problem, print_rest
 from .terminal.notice_groups import grouped, mark_as_shown
 from .terminal.printable import printable

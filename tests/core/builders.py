@@ -8,7 +8,7 @@ from conda_prune_plugin.core.evidence import Evidence, Identity, Measurement, Sh
 from conda_prune_plugin.core.model import Cache, Entry, Inventory, Part, PartKind, ReasonKind, Root, RootKind, RootState
 from conda_prune_plugin.core.plan import Reason, Remove
 from conda_prune_plugin.core.rules.ranking import Budget, Goal
-from conda_prune_plugin.core.space import Unit
+from conda_prune_plugin.core.units import Unit
 
 HOUR = 3600.0
 DAY = 24 * HOUR

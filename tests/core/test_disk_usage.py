@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conda_prune_plugin.core.evidence import SharedInode
 from conda_prune_plugin.core.model import Root, RootState
-from conda_prune_plugin.core.space import NO_SPACE, Space, Unit
+from conda_prune_plugin.core.units import NO_SPACE, Space, Unit
 from conda_prune_plugin.core.usage.disk_usage import (
     Account,
     Inodes,

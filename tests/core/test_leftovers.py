@@ -13,7 +13,7 @@ from conda_prune_plugin.core.plan import Keep, Reason, Remove
 from conda_prune_plugin.core.rules.leftover import Archive, Leftover
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
-from conda_prune_plugin.core.space import NO_SPACE, Space
+from conda_prune_plugin.core.units import NO_SPACE, Space
 
 from .builders import DAY, NOW, a_budget, a_cache, a_measurement, a_removal, a_root, an_entry, an_inventory, evidence_on
 

@@ -38,8 +38,8 @@ from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.reachability import SoftLinks
 from conda_prune_plugin.core.rules.targets import Target, kinds
 from conda_prune_plugin.core.run import Check, RunSummary
-from conda_prune_plugin.core.space import Space, Unit
 from conda_prune_plugin.core.suggestion import nearest
+from conda_prune_plugin.core.units import Space, Unit
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import (
     CacheUsage,

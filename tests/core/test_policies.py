@@ -15,8 +15,7 @@ from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.ranking import Budget, Goal
-from conda_prune_plugin.core.space import NO_SPACE, Space, Unit
-from conda_prune_plugin.core.units import parse_size
+from conda_prune_plugin.core.units import NO_SPACE, Space, Unit, parse_size
 
 from .builders import NOW, a_budget, a_cache, a_measurement, a_root, an_entry
 

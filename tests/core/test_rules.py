@@ -14,7 +14,7 @@ from conda_prune_plugin.core.rules.planner import make_plan, with_links
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.rules.ranking import Budget, Goal, newest_versions
 from conda_prune_plugin.core.rules.reachability import SoftLinks, candidates, references
-from conda_prune_plugin.core.space import NO_SPACE, Space, Unit
+from conda_prune_plugin.core.units import NO_SPACE, Space, Unit
 
 from .builders import HASH, HOUR, IDENTITY, NOW, a_budget, a_measurement, a_root, an_entry, an_inventory, evidence_on
 

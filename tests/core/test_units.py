@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conda_prune_plugin.core.run import Check
-from conda_prune_plugin.core.space import NO_SPACE, Space, Unit
 from conda_prune_plugin.core.units import (
+    NO_SPACE,
+    Space,
+    Unit,
     format_age,
     format_amount,
     format_size,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from disks import ext4_with_quotas
 
-from conda_prune_plugin.core.space import Unit
+from conda_prune_plugin.core.units import Unit
 from conda_prune_plugin.core.usage.usage_report import Quota, QuotaKind
 from conda_prune_plugin.discovery.system import quotas as module
 from conda_prune_plugin.discovery.system.mounts import Mount, mount_of, mounts

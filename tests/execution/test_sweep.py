@@ -21,7 +21,7 @@ from tiny import Tiny
 from conda_prune_plugin.core.layout import TRASH
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.core.space import NO_SPACE, Space
+from conda_prune_plugin.core.units import NO_SPACE, Space
 from conda_prune_plugin.demo.demo_packages import File, HardLink, SymLink
 from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError, UnreadableEnvironmentError
 from conda_prune_plugin.execution.files import dir_fd as directory_module

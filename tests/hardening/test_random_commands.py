@@ -30,7 +30,7 @@ from conda_prune_plugin.core.model import PartKind, Result
 from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.core.space import NO_SPACE, Space
+from conda_prune_plugin.core.units import NO_SPACE, Space
 from conda_prune_plugin.demo.demo_packages import File, HardLink, Item, SymLink
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.discovery.system.measure import measure

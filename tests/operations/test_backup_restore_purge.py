@@ -14,7 +14,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
-from conda_prune_plugin.core.space import NO_SPACE, Space
+from conda_prune_plugin.core.units import NO_SPACE, Space
 from conda_prune_plugin.demo.demo_packages import File, Package, build_package
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.execution.locks.run_lock import Patience

@@ -16,7 +16,7 @@ import pytest
 from machine import PACKAGES, Answer, Machine, copy_tree, listing, space, told
 from pythons import PYTHON, pip, wheel
 
-from conda_prune_plugin.core.space import NO_SPACE
+from conda_prune_plugin.core.units import NO_SPACE
 from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
 if TYPE_CHECKING:

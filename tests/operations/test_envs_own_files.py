@@ -14,7 +14,7 @@ from interrupted import interrupted
 from machine import PACKAGES, Machine, contents, space, told
 from places import temporary
 
-from conda_prune_plugin.core.space import NO_SPACE, Space
+from conda_prune_plugin.core.units import NO_SPACE, Space
 from conda_prune_plugin.demo.demo_packages import build_channel
 from conda_prune_plugin.execution.files.dir_fd import Directory
 from conda_prune_plugin.execution.state.receipt import ReceiptEntry

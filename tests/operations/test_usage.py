@@ -21,7 +21,7 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Inventory
 from conda_prune_plugin.core.plan import Plan
-from conda_prune_plugin.core.space import Space, Unit
+from conda_prune_plugin.core.units import Space, Unit
 from conda_prune_plugin.core.usage.usage_report import FileSystem, Quota, QuotaKind, Usage
 from conda_prune_plugin.demo.demo_packages import File
 from conda_prune_plugin.presentation.environment_documents import usage_document

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import prepared
 from schema import check
 
-from conda_prune_plugin.core.space import Space
+from conda_prune_plugin.core.units import Space
 from conda_prune_plugin.demo.demo_packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
 

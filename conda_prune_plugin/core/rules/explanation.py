@@ -10,7 +10,7 @@ from ..dist_names import recorded_names
 from ..evidence import Measurement
 from ..model import Entry, Inventory, Root, Verdict
 from ..plan import Plan, Reason, Remove
-from ..space import NO_SPACE
+from ..units import NO_SPACE
 from .reachability import references
 
 

@@ -10,7 +10,7 @@ from ..accounting import Ledger, missing_links
 from ..evidence import Evidence, last_use
 from ..model import LEFTOVER_KINDS, Entry, Inventory, LinkKind, ReasonKind, Root, RootKind, Verdict
 from ..plan import Keep, Other, Plan, Reason, Remove, Repair
-from ..space import NO_SPACE, Space
+from ..units import NO_SPACE, Space
 from .leftover import Leftover
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .ranking import least_recently_used, newest_versions

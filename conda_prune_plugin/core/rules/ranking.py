@@ -10,7 +10,7 @@ from ..accounting import Ledger
 from ..dist_names import is_dist_name, package_name, package_version, plain_dist
 from ..evidence import Evidence, last_use
 from ..model import Entry, Part
-from ..space import NO_SPACE, Space, Unit
+from ..units import NO_SPACE, Space, Unit
 
 #: The sort key of a version; None for one that can't be compared, which never counts as old.
 VersionKey = Callable[[str], Any]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import filterfalse
 
 from ..evidence import SharedInode
-from ..space import Space, Unit
+from ..units import Space, Unit
 
 
 class Inodes:

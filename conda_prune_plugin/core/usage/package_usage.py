@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..dist_names import package_name
 from ..model import Root, Word
-from ..space import Space, Unit
+from ..units import Space, Unit
 from .disk_usage import Inodes, Tree, held_by_several, occupied, released
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..model import Cache, ReasonKind, Root, Word
 from ..plan import Plan
-from ..space import NO_SPACE, Space, Unit
+from ..units import NO_SPACE, Space, Unit
 from .disk_usage import Account
 
 

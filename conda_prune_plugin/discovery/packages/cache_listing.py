@@ -16,7 +16,7 @@ from ...core.file_status import ON_WINDOWS, allocated, irremovable, is_directory
 from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, META, RATTLER_LOCK, STATE
 from ...core.model import Cache, Client, Entry, Part, PartKind
 from ...core.notices import UNREADABLE, Notice
-from ...core.space import Space
+from ...core.units import Space
 from ...errors import NoSuchDirectoryError, NotACacheError
 from ...failures import suppress
 from ..clients.archive_names import archive_dist

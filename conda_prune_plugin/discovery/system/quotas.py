@@ -1,7 +1,7 @@
 """The quotas of this user on a file system: from the kernel, or from the tools where only a server knows them.
 
-The kernel knows those of local disks (quotactl(2)). `quota` asks the server of an NFS mount, and `lfs` those of Lustre.
-A project's quota needs no question: statvfs answers for a directory of the project as if it were the whole disk.
+The kernel knows those of local disks (quotactl(2)). The tool quota asks the server of an NFS mount, and lfs those of
+Lustre. A project's quota needs no question: statvfs answers for a directory of the project as if that were the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 
 from ... import failures
-from ...core.space import Unit
+from ...core.units import Unit
 from ...core.usage.usage_report import Quota, QuotaKind
 from .mounts import Mount
 

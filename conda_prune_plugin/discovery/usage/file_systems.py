@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 
-from ...core.space import Unit
+from ...core.units import Unit
 from ...core.usage.disk_usage import Tree, occupied
 from ...core.usage.usage_report import FileSystem, Quota
 from ...failures import suppress

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import platformdirs
 
 from ... import failures
-from ...core.space import Unit
+from ...core.units import Unit
 from ...core.usage.disk_usage import Inodes, occupied
 from ...core.usage.usage_report import OtherCache, ToolKind
 from ..clients.conda_context import build_work_dir, local_builds

@@ -14,7 +14,7 @@ from ...core.layout import META, STATE
 from ...core.model import Cache, Inventory, Root, RootKind, RootState
 from ...core.notices import UNREADABLE, Notice
 from ...core.plan import Plan
-from ...core.space import Unit
+from ...core.units import Unit
 from ...core.usage.disk_usage import Inodes, Tree, account, joined, occupied, shares
 from ...core.usage.usage_report import (
     CacheUsage,

@@ -16,7 +16,7 @@ from typing import Any
 from ... import failures
 from ...core.file_status import allocated
 from ...core.plan import Remove
-from ...core.space import NO_SPACE, Space
+from ...core.units import NO_SPACE, Space
 from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory

@@ -15,7 +15,7 @@ from ...core.accounting import Ledger
 from ...core.evidence import Measurement
 from ...core.model import Part, Result
 from ...core.run import Disposal
-from ...core.space import Space
+from ...core.units import Space
 from ...errors import reason
 from ..files.dir_fd import Directory
 from ..files.parallel_remove import delete_all

@@ -17,7 +17,7 @@ from ...core.model import Part, PartKind, Result, Root
 from ...core.plan import Outcome, Remove
 from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal
-from ...core.space import NO_SPACE
+from ...core.units import NO_SPACE
 from ...errors import reason
 from ..files.dir_fd import Directory
 from ..files.remove_tree import reduce, remove

@@ -11,7 +11,7 @@ from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Client, PartKind
 from ...core.run import Disposal, Run
-from ...core.space import NO_SPACE, Space
+from ...core.units import NO_SPACE, Space
 from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory

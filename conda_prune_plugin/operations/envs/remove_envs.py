@@ -23,7 +23,7 @@ from ...core.envs.envs_result import EnvsResult
 from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
-from ...core.space import NO_SPACE, Space, Unit
+from ...core.units import NO_SPACE, Space, Unit
 from ...core.usage.disk_usage import occupied, released
 from ...core.usage.package_usage import OwnerKind
 from ...discovery.envs.export import Export

@@ -11,8 +11,8 @@ from ... import failures
 from ...core.layout import TRASH
 from ...core.model import Cache, Root, RootKind, RootState
 from ...core.notices import Notice
-from ...core.space import NO_SPACE, Unit
 from ...core.suggestion import nearest
+from ...core.units import NO_SPACE, Unit
 from ...core.usage.package_usage import Contents, PackageUsage, Zoom, packages, zoom
 from ...core.usage.usage_report import EnvironmentUsage, Usage
 from ...discovery.inventory import discover

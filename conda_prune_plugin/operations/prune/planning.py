@@ -18,8 +18,7 @@ from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget, Goal
 from ...core.rules.targets import Target, kinds
-from ...core.space import NO_SPACE, Unit
-from ...core.units import format_amount
+from ...core.units import NO_SPACE, Unit, format_amount
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover

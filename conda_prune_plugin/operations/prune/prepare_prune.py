@@ -13,7 +13,7 @@ from ...core.notices import SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.rules.planner import with_links
 from ...core.run import Check, Run, Shrinkage
-from ...core.space import Space
+from ...core.units import Space
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.inventory import Discovery, discover
 from ...discovery.packages.cache_listing import held

@@ -12,8 +12,7 @@ from itertools import chain
 from ...core.model import Result
 from ...core.notices import Notice
 from ...core.run import PurgeOutcome, Run, RunSummary
-from ...core.space import NO_SPACE
-from ...core.units import format_size
+from ...core.units import NO_SPACE, format_size
 from ...discovery.clients.conda import conda_settings
 from ...discovery.system.measure import measure
 from ...errors import NoSuchRunError, PruneError

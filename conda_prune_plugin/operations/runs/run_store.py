@@ -13,8 +13,7 @@ from ... import failures
 from ...core.model import Cache, PartKind
 from ...core.notices import Notice
 from ...core.run import RunSummary
-from ...core.space import NO_SPACE
-from ...core.units import plural
+from ...core.units import NO_SPACE, plural
 from ...discovery.clients.conda import conda_settings
 from ...discovery.envs.export import EXPLICIT
 from ...discovery.packages.cache_listing import find_caches

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from ...core.space import Space
-from ...core.units import format_size, format_space, plural
+from ...core.units import Space, format_size, format_space, plural
 from ...core.usage.package_usage import PackageUsage, VersionUsage, Zoom
 from ...core.usage.usage_report import EnvironmentUsage
 from ..terminal.console import listed, print_line, print_rest

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 
-from ...core.space import Unit
-from ...core.units import format_amount, format_size, format_space, plural
+from ...core.units import Unit, format_amount, format_size, format_space, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, QuotaKind, Usage
 from ..envs_text import NO_ACCESS_TIMES, ago, last_used
 from ..plan_text import LINES, cache_name, show_withheld
