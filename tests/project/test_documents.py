@@ -220,10 +220,3 @@ def test_the_documents_name_no_option_that_there_is_not(empty: Machine) -> None:
     named = set(re.findall(r"`(?:conda prune [a-z ]*)?(--[a-z-]+)", written))
 
     assert named <= set().union(*(_listed(empty, command) for command in COMMANDS))
-
-
-def test_the_gate_runs_the_command_of_the_readme() -> None:
-    assert "<!-- command: test -->" in (TOP / ".ci" / "run").read_text()
-    found = re.search(r"<!-- command: test -->\n```sh\n(.*?)\n```", README, re.DOTALL)
-    assert found
-    assert found[1].endswith("-m pytest -m 'not debian'")
