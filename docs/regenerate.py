@@ -19,7 +19,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 DOCS = Path(__file__).parent
-TOUR = DOCS / "tour.md"
+TOUR = DOCS / "tutorial" / "tour.md"
 TERMINAL_SVG = DOCS / "images" / "terminal.svg"
 REPORT_PNG = DOCS / "images" / "report.png"
 

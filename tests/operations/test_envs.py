@@ -436,7 +436,7 @@ def test_the_documentation_shows_what_is_printed(house: Machine) -> None:
     kernel.write_text(json.dumps({"argv": [str(house.envs / "twin" / "bin" / "python"), "-m", "ipykernel"]}))
     with house.registry.open("a") as registry:
         registry.write(f"{house.envs / 'gone'}\n")
-    page = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "environments.md").read_text()
     shown = page.partition("<!-- output: envs -->\n```text\n")[2].partition("\n```")[0]
 
     printed = _envs(house).out.replace(str(house.directory), "/tmp/machine/it")

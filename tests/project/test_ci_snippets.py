@@ -1,4 +1,4 @@
-"""The action and the snippets of docs/ci.md for continuous integration: parsed, and their shell lines run for real."""
+"""The action and the snippets of docs/how-to/ci.md for continuous integration: parsed, and their shell lines run for real."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from machine import Machine
 
 TOP = Path(__file__).parents[2]
-PAGE = (TOP / "docs" / "ci.md").read_text()
+PAGE = (TOP / "docs" / "how-to" / "ci.md").read_text()
 
 #: What can't be done here: conda-prune is not installed but imported, and there is no pytest in the environment.
 SHIM = f"""\
