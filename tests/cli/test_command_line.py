@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -49,6 +47,7 @@ def test_without_a_terminal_nothing_is_removed_unless_yes_was_said(unused: Machi
     assert not unused.entry("unused-1-0").exists()
 
 
+@pytest.mark.posix
 def test_json_without_yes_is_an_error_in_json(unused: Machine) -> None:
     with at_a_terminal(unused, "--min-age", "0", "--json", ahead=b"y\n") as terminal:
         code = terminal.wait()
@@ -138,7 +137,7 @@ def test_a_closed_stream_is_no_error(unused: Machine) -> None:
         assert done.returncode == 0
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+@pytest.mark.linux  # Only there is a device that is always full.
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["--dry-run", "--dry-run --json", "restore --json", "why --all --json"])
 def test_a_full_disk_behind_standard_output_is_told_in_a_line(unused: Machine, arguments: str, unbuffered: str) -> None:
@@ -159,7 +158,7 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_line(unused: Machine, a
     assert "Exception ignored" not in done.stderr
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+@pytest.mark.linux  # Only there is a device that is always full.
 def test_with_a_full_disk_behind_standard_error_a_lock_is_waited_for_as_well(unused: Machine) -> None:
     state = unused.cache / ".conda-prune"
     state.mkdir()
@@ -180,8 +179,10 @@ def test_with_a_full_disk_behind_standard_error_a_lock_is_waited_for_as_well(unu
     assert sorted(os.listdir(unused.cache)) == before
 
 
-@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux has pipes of a chosen size")
+@pytest.mark.linux  # Only there has a pipe a chosen size.
 def test_an_interruption_does_not_cut_off_a_document_that_is_read_slowly(unused: Machine) -> None:
+    import fcntl
+
     for number in range(20):
         _tiny(unused).add(f"more{number}-1-0")
     # Started in the background of a shell Python would not be interrupted.
@@ -251,6 +252,9 @@ def test_interrupted_by_what_comes_after_it_a_removal_is_told(
 
 def _waiting(pipe: int) -> int:
     """Return how many bytes nobody has read yet."""
+    import fcntl
+    import termios
+
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4), sys.byteorder)
 
 

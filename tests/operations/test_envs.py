@@ -252,7 +252,7 @@ def sleeper(house: Machine) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells of executables")
+@pytest.mark.linux  # /proc tells of executables.
 def test_an_environment_with_a_running_process_is_not_taken(house: Machine, sleeper: subprocess.Popen[bytes]) -> None:
     assert [process["pid"] for process in _listed(house)["lone"]["running"]] == [sleeper.pid]
     _require_protected(house, "running")
