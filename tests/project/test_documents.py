@@ -63,16 +63,21 @@ def test_the_readme_is_short() -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_prints_what_the_tour_shows(empty: Machine) -> None:
+def test_the_demo_does_the_whole_job_as_the_tour_shows_and_leaves_nothing(
+    empty: Machine, short_directory: Path
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", "demo"],
-        env=empty.environ(),
+        env=empty.environ(TMPDIR=str(short_directory)),
         capture_output=True,
         text=True,
         check=True,
     )
 
     assert _shape(done.stdout) == _shape(regenerate.block(DOCUMENTS["tour.md"], "demo"))
+    predicted, freed = (words.split(":")[1].split()[0] for words in done.stdout.split("Predicted")[1].split(". ")[:2])
+    assert predicted == freed
+    assert list(short_directory.iterdir()) == []
 
 
 @pytest.mark.slow
