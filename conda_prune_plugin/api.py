@@ -13,7 +13,7 @@ Options and results are frozen values. A refusal or a failure is a `PruneError`:
 `hint` says what to do. Everything less, also an error of the disk, is a `Notice` in the result. Nothing is printed or
 asked, and no progress is shown. Make one call at a time, because errors of the disk are collected for the process.
 
-``docs/python-api.md`` says what may change.
+``docs/reference/python-api.md`` says what may change.
 """
 
 from __future__ import annotations
