@@ -13,7 +13,7 @@ from ...discovery.clients.conda import Settings
 from ...discovery.roots.backups import with_noted_places
 from ...discovery.roots.environments_txt import registered_prefixes
 from ...errors import StateError
-from ...execution.state import backup_locations as notes
+from ...execution.state import notes
 from ...failures import suppress
 
 
