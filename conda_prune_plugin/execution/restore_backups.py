@@ -23,8 +23,7 @@ from .ports import Fetch, UnfetchableError
 from .quarantine.archive import extract, file_sum, verify
 from .quarantine.disguise import undisguise
 from .quarantine.staging import staging_directory
-from .state.receipt import Held, Receipt, ReceiptEntry
-from .state.receipt_file import withdraw_receipt, write_receipt
+from .state.receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
 from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there
 from .state.stored_runs import StoredRun, require_own, require_unchanged_run
 

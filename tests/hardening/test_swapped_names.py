@@ -23,7 +23,7 @@ from conda_prune_plugin.execution.locks.run_lock import Patience
 from conda_prune_plugin.execution.ports import Extraction, Fetch, Ports
 from conda_prune_plugin.execution.repair_packages import repair
 from conda_prune_plugin.execution.restore_backups import restore
-from conda_prune_plugin.execution.state.receipt_file import UNFINISHED
+from conda_prune_plugin.execution.state.receipt import UNFINISHED
 from conda_prune_plugin.execution.state.state_dir import MAKING, locked
 from conda_prune_plugin.execution.state.stored_runs import stored_runs
 

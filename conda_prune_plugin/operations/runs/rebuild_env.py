@@ -30,11 +30,9 @@ from ...errors import reason
 from ...execution.environment_preflight import LOST
 from ...execution.locks.tethered_command import run_tethered
 from ...execution.recover import own_work_message
-from ...execution.state.receipt import ReceiptEntry
-from ...execution.state.receipt_file import FILES
-from ...execution.state.saved_exports import EXPORTS
+from ...execution.state.receipt import FILES, ReceiptEntry
 from ...execution.state.saved_own_files import bring_back
-from ...execution.state.state_dir import LockedCache
+from ...execution.state.state_dir import EXPORTS, LockedCache
 from ...execution.state.stored_runs import StoredRun
 from ...execution.state.unfinished_rebuild import OwnWorkError, clear, unfinished
 
