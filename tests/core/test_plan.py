@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger, Precision, hedge, missing_links, precision, without
-from conda_prune_plugin.core.envs.envs_result import EnvsResult
+from conda_prune_plugin.core.envs.environment_use import EnvsResult
 from conda_prune_plugin.core.evidence import Evidence, Remainder, SharedInode, last_use
 from conda_prune_plugin.core.model import (
     Inventory,

@@ -14,9 +14,9 @@ from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
 from .backups import environment_backups
 from .conda_meta import read_environment
+from .environment_search import nearby_envs_dirs
 from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
-from .nearby_environments import nearby_envs_dirs
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.envs.environment_use import Environment, is_unused_for
-from ...core.envs.envs_result import EnvsResult
+from ...core.envs.environment_use import Environment, EnvsResult, is_unused_for
 from ...core.model import Inventory, RootKind
 from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
@@ -23,8 +22,7 @@ from ..interaction import Interaction
 from ..options import EnvsOptions
 from ..prune.measure_usage import find_environment
 from ..prune.planning import make_prune_plan
-from ..runs.state_dirs import places
-from ..runs.unfinished_runs import finish_runs, unfinished_notices
+from ..runs.state_dirs import finish_runs, places, unfinished_notices
 
 #: Missing environments are listed as lines of the registry, and their soft links stop no removal of an environment.
 _NOT_HERE = (MISSING, SOFT_LINKS_POSSIBLE)

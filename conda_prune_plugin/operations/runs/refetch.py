@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from ...core.layout import INDEX, RECORD
 from ...discovery.clients.archive_names import archive_dist, archive_suffixes, is_wheel
-from ...discovery.clients.conda_channels import with_credentials
-from ...discovery.clients.conda_context import is_offline
+from ...discovery.clients.conda_context import is_offline, with_credentials
 from ...discovery.packages.archive_metadata import dist_in_archive, require_contained
 from ...discovery.packages.integrity import directory_damage, file_hash, never
 from ...discovery.system.safe_read import dist_of, read_object
