@@ -312,6 +312,7 @@ def test_a_plan_counts_all_that_goes() -> None:
     assert plan.changes
     assert _plan(other=(_other(OtherKind.LOGFILES),)).changes
     assert Plan(Inventory((), ()), (), (), repair=(repair,)).changes
+    assert repair.entry == an_entry()
     assert not _plan(keep=(Keep(an_entry(), Verdict.REACHABLE, ()),)).changes
 
 

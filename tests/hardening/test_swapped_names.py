@@ -20,7 +20,7 @@ from conda_prune_plugin.discovery.system.measure import measure
 from conda_prune_plugin.execution.files.dir_fd import Directory
 from conda_prune_plugin.execution.files.tree_tar import walk
 from conda_prune_plugin.execution.locks.run_lock import Patience
-from conda_prune_plugin.execution.ports import Extraction, Fetch, Ports
+from conda_prune_plugin.execution.ports import Fetch, Ports
 from conda_prune_plugin.execution.repair_packages import repair
 from conda_prune_plugin.execution.restore_backups import restore
 from conda_prune_plugin.execution.state.receipt import UNFINISHED
@@ -209,7 +209,7 @@ def test_a_package_is_repaired_in_its_cache_wherever_the_path_to_it_leads_by_the
         [Repair(removal, "a-1-0.conda", "a-1-0", None, None)],
         theirs.inventory().caches,
         Run("run-1", 1.0, Disposal.DELETE),
-        Extraction(conda.extracted, lambda path: None),
+        Fetch(conda.archive, conda.extracted),
         Ports(*senses, Patience(2.0)),
     )
 

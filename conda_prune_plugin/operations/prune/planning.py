@@ -155,7 +155,7 @@ def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, 
 
     verified: hashes were compared, so a repair has to compare them too.
     """
-    repaired = {repair.removal.entry for repair in plan.repair}
+    repaired = {repair.entry for repair in plan.repair}
     archives = _with_archive(plan.inventory)
     notices = []
     for keep in plan.keep:

@@ -10,28 +10,16 @@ from ...core.layout import INDEX, RECORD
 from ...discovery.clients.archive_names import archive_dist, archive_suffixes, is_wheel
 from ...discovery.clients.conda_context import is_offline, with_credentials
 from ...discovery.packages.archive_metadata import dist_in_archive, require_contained
-from ...discovery.packages.integrity import directory_damage, file_hash, never
+from ...discovery.packages.integrity import directory_damage, never
 from ...discovery.system.safe_read import dist_of, read_object
-from ...execution.ports import Extraction, Fetch, UnfetchableError
+from ...execution.ports import Fetch, UnfetchableError
 from ...execution.state.receipt import ReceiptEntry
 from ..conda_fetch import download, extract, write_record
 
 
 def fetch() -> Fetch:
     """Return how conda fetches and extracts packages."""
-    return Fetch(_archive, _extracted, archive_suffixes())
-
-
-def extraction() -> Extraction:
-    """Return how damaged packages are extracted anew."""
-    return Extraction(_sound, _damage)
-
-
-def _sound(entry: ReceiptEntry, archive: str, target: str) -> None:
-    """Extract an archive whose hash is that of its record. Raises `UnfetchableError`."""
-    if entry.sha256 is not None and file_hash(archive) != entry.sha256:
-        raise UnfetchableError(f"{archive} has another hash than its record says")
-    _extracted(entry, archive, target)
+    return Fetch(_archive, _extracted, _damage, archive_suffixes())
 
 
 def _damage(path: str) -> str | None:
