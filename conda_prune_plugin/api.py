@@ -150,7 +150,7 @@ def discover(options: PlanOptions | None = None) -> Inventory:
 
     options = _checked(options or PlanOptions())
     with _silent() as interaction:
-        return _complete(find(options.request, interaction.reporter.phase("")).inventory)
+        return _complete(find(options, interaction.reporter.phase("")).inventory)
 
 
 def plan(options: PruneOptions | None = None) -> PreparedPrune:

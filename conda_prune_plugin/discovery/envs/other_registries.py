@@ -47,7 +47,7 @@ def only_listed_by_others(roots: Iterable[Root], settings: Settings, request: Re
         other_registries=(),
         # Directories of tools in other homes may lead anywhere by a link.
         places=tuple(place for place in sources.places if _owner(place.top) == user),
-        named=(*map(_absolute, request.roots), *request.configured),
+        named=(*map(_absolute, request.roots), *request.configured_roots),
     )
     homes = {path: real_path(_home(path)) for path in listed}
     known = frozenset(map(real_path, known_prefixes(own)))

@@ -50,7 +50,7 @@ def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing
     recovered, complete = _finish_earlier_removals(options, settings, interaction)
     reporter = interaction.reporter
     progress = reporter.phase("Looking for environments")
-    inventory = discover(options.request, progress).inventory
+    inventory = discover(options, progress).inventory
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     removable = [root for root in roots if not is_environment_backup(root.path)]
     named = {find_environment(removable, name, inventory.caches) for name in options.environments}
@@ -61,7 +61,7 @@ def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing
     tops = scan.tops
     environments, shown = [], []
     now = time.time()
-    for found in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options.request)):
+    for found in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options)):
         environment, root = found, found.root
         if not named or failures.realpath(found.path) in named:
             own = find_own_files(root, scan.pip.get(root, ()), found.created, tops)

@@ -24,7 +24,7 @@ from ...core.rules.reachability import references
 from ...core.rules.targets import Target, kinds
 from ...core.units import format_size
 from ...discovery.clients.conda_specs import version_key
-from ...discovery.examine import Findings, Scope, examine
+from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
 from ...discovery.packages.inspection import Memory
@@ -40,7 +40,7 @@ _OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
 
 def discover_and_plan(options: PlanOptions, reporter: Reporter) -> tuple[Plan, tuple[Notice, ...]]:
     """Return the plan for what there is now, and what the user should know about it. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
     return make_prune_plan(options, inventory, reporter, time.time())
 
 
@@ -55,17 +55,7 @@ def make_prune_plan(
 
     measured: returns what was measured already.
     """
-    scope = Scope(
-        targets=options.targets,
-        search=options.search,
-        only=options.only,
-        keep=options.keep,
-        min_age=options.min_age,
-        check_remote=options.check_remote,
-        # Only if it matters: every file of the caches is looked at.
-        measure_caches=options.max_size is not None,
-    )
-    findings = examine(inventory, scope, reporter, now, measured)
+    findings = examine(inventory, options, reporter, now, measured)
     policy = Policy(
         kinds=kinds(options.targets),
         min_age=options.min_age,

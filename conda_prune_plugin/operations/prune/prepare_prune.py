@@ -175,7 +175,7 @@ def _discover(options: PruneOptions, interaction: Interaction) -> tuple[Discover
     """
     words = "Looking for environments"
     settings = conda_settings()
-    discovery = discover(options.request, interaction.reporter.phase(words), settings)
+    discovery = discover(options, interaction.reporter.phase(words), settings)
     state = places_with_state(options, settings, discovery.inventory)
     if not state:
         return discovery, (), True
@@ -186,7 +186,7 @@ def _discover(options: PruneOptions, interaction: Interaction) -> tuple[Discover
     patience = interaction.patience(options.lock_timeout)
     finished = finish_runs(settings, state, patience, interaction.reporter.counter("Finishing an earlier run"))
     if finished.changed:
-        discovery = discover(options.request, interaction.reporter.phase(words))
+        discovery = discover(options, interaction.reporter.phase(words))
     return discovery, finished.notices, finished.complete
 
 
