@@ -23,7 +23,7 @@ from .packages.cache_listing import find_caches
 from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .roots.environment_search import search_environments
-from .roots.environments import Sources, require_environments
+from .roots.environments import require_environments
 from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile
 from .roots.revisions import earlier_revisions
 from .roots.watch import RootWatch
@@ -58,20 +58,6 @@ class Discovery:
     watch: RootWatch
 
 
-def known_sources(settings: Settings) -> Sources:
-    """Return the sources that need no looking for."""
-    return Sources(
-        registries=settings.registries,
-        other_registries=settings.other_registries,
-        envs_dirs=settings.envs_dirs,
-        prefixes=settings.prefixes,
-        root_prefix=settings.root_prefix,
-        places=settings.places,
-        current=settings.current,
-        caches=settings.pkgs_dirs,
-    )
-
-
 def discover(request: Request, progress: Callable[[int], None], settings: Settings | None = None) -> Discovery:
     """Find caches, entries and roots by listing. Nothing is written.
 
@@ -89,9 +75,8 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
         named += found
         notices += unseen
     other_users = tuple((user.name, registry(user.home), user.cache) for user in find_other_users(caches))
-    known = known_sources(settings)
-    noting = tuple(dict.fromkeys((*known.caches, *(cache.path for cache in caches))))
-    sources = replace(known, other_users=other_users, named=tuple(named), caches=noting)
+    noted = tuple(dict.fromkeys((*settings.caches, *(cache.path for cache in caches))))
+    sources = replace(settings, other_users=other_users, named=tuple(named), caches=noted)
     watch = RootWatch(sources, caches)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:
