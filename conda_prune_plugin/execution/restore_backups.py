@@ -217,11 +217,9 @@ class _Restoration:
         try:
             make(item, parts, place)
             item.made += parts
-        except OSError as error:
-            item.errors.append(reason(error))
-        except (ValueError, UnfetchableError) as error:
-            if str(error) not in item.errors:
-                item.errors.append(str(error))
+        except (OSError, ValueError, UnfetchableError) as error:
+            if reason(error) not in item.errors:
+                item.errors.append(reason(error))
 
     def _from_archive(self, item: _Restoring, parts: list[Held], place: Directory) -> None:
         archived, destination = item.entry.archived, self._receipt.run.destination

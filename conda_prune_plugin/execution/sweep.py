@@ -251,10 +251,8 @@ def _remove_others(plan: Plan, ports: Ports, done: Iterable[OtherOutcome]) -> tu
                     for other in mine:
                         outcomes[other] = _remove_one(other, directory, ports)
             except (StateError, LockTimeoutError, OSError) as error:
-                why = reason(error) if isinstance(error, OSError) else error.message
-                outcomes |= {
-                    other: OtherOutcome(other, Result.FAILED, error=why) for other in mine if other not in outcomes
-                }
+                for other in mine:
+                    outcomes.setdefault(other, OtherOutcome(other, Result.FAILED, error=reason(error)))
     except KeyboardInterrupt:
         interrupted = True
     ended = (outcomes.get(other) or OtherOutcome(other, Result.SKIPPED, error=_STOPPED) for other in plan.other)
@@ -285,6 +283,5 @@ def _remove_one(other: Other, top: Directory, ports: Ports) -> OtherOutcome:
     except EntryLockedError as error:
         return OtherOutcome(other, Result.SKIPPED, error=str(error))
     except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        return OtherOutcome(other, Result.FAILED, error=why)
+        return OtherOutcome(other, Result.FAILED, error=reason(error))
     return OtherOutcome(other, Result.REMOVED, held.files, Ledger().remove(held))

@@ -14,7 +14,7 @@ from conda_prune_plugin.demo.demo_packages import Package, build_package
 from conda_prune_plugin.discovery.packages.archive_metadata import require_contained
 from conda_prune_plugin.execution.ports import UnfetchableError
 from conda_prune_plugin.execution.state.receipt import ReceiptEntry
-from conda_prune_plugin.operations.runs.refetch import fetch
+from conda_prune_plugin.operations.conda_fetch import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from ...errors import PruneError
 from ...execution.ports import Ports
 from ...execution.state.stored_runs import has_left
 from ...execution.sweep import Execution
+from ..conda_fetch import fetch
 from ..run_as_owner import carry_out_as_owners
 from ..runs.purge_runs import forget, purge_old
-from ..runs.refetch import fetch
 from ..runs.run_store import interrupted_notice, new_run_id, stopped_notice
 from .prepare_prune import PreparedPrune, PruneResult, measure_caches
 
