@@ -13,7 +13,7 @@ Options and results are frozen values. A refusal or a failure is a `PruneError`:
 `hint` says what to do. Everything less, also an error of the disk, is a `Notice` in the result. Nothing is printed or
 asked, and no progress is shown. Make one call at a time, because errors of the disk are collected for the process.
 
-``docs/python-api.md`` says what may change.
+``docs/reference/python-api.md`` says what may change.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def discover(options: PlanOptions | None = None) -> Inventory:
 
     options = _checked(options or PlanOptions())
     with _silent() as interaction:
-        return _complete(find(options.request, interaction.reporter.phase("")).inventory)
+        return _complete(find(options, interaction.reporter.phase("")).inventory)
 
 
 def plan(options: PruneOptions | None = None) -> PreparedPrune:
@@ -266,7 +266,7 @@ def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
     """Complete earlier runs in caches and beside environments, which planning must not."""
     from .discovery.clients.conda import conda_settings
     from .operations.prune.prepare_prune import places_with_state
-    from .operations.runs.unfinished_runs import finish_runs
+    from .operations.runs.state_dirs import finish_runs
 
     interaction, settings = prepared.interaction, conda_settings()
     patience = interaction.patience(prepared.options.lock_timeout)

@@ -156,6 +156,11 @@ class Repair:
     sha256: str | None
     record: Mapping[str, Any] | None = field(repr=False, hash=False)
 
+    @property
+    def entry(self) -> Entry:
+        """The damaged directory, as an entry."""
+        return self.removal.entry
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

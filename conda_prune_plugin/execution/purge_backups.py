@@ -14,8 +14,8 @@ from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .quarantine.archive import purge_folder
-from .state.receipt_file import FILES, drop_files, withdraw_receipt
-from .state.state_dir import DOOMED, LockedCache, remove_empty
+from .state.receipt import FILES, withdraw_receipt
+from .state.state_dir import DOOMED, LockedCache, remove_empty, remove_marked
 from .state.stored_runs import StoredRun, require_unchanged_run
 from .state.unfinished_rebuild import drop_note
 
@@ -56,7 +56,7 @@ def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: C
             if not errors:
                 if run.keeps_files:
                     freed += ledger.remove(measure(*folder.at(FILES)))
-                drop_files(folder)
+                remove_marked(folder, FILES)
                 # An environment that the user has worked in is theirs now; `recover` has removed any other.
                 drop_note(folder)
                 withdraw_receipt(folder)

@@ -46,8 +46,8 @@ from .quarantine.cache_session import CacheSession, opened_session
 from .quarantine.executor import Changed, Executor, Subject
 from .quarantine.full_disk import make_room, opened_with_room, unused, wait_until_freed
 from .state.receipt import Held, Receipt, ReceiptEntry, RunState, StoredReason
-from .state.saved_exports import EXPORTS, write_exports
 from .state.saved_own_files import OWN_FILES, move_out
+from .state.state_dir import EXPORTS, write_exports
 
 _RECORDS = "conda-meta"
 

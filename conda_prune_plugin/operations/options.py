@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.rules.policy import DEFAULT_MIN_AGE
-from ..core.rules.targets import DEFAULT, Target
 from ..core.run import Check, Disposal
 from ..discovery.inventory import Request
-from ..discovery.leftovers.leftover_search import DEFAULT_SEARCH, Search
 from ..execution.locks.run_lock import DEFAULT_PATIENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
+class PlanOptions(Request):
     """Where to look, what to keep, and what to remove of the rest: shared by all commands that plan.
 
     pkgs_dirs: package caches instead of the configured ones. roots: prefixes of more environments; they must exist.
@@ -34,39 +31,11 @@ class PlanOptions:
     still have each package.
     """
 
-    pkgs_dirs: tuple[str, ...] = ()
-    roots: tuple[str, ...] = ()
-    configured_roots: tuple[str, ...] = ()
-    searches: tuple[str, ...] = ()
-    lockfiles: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-    configured_keep: tuple[str, ...] = ()
-    keep_revisions: int = 0
-    targets: Target = DEFAULT
-    search: Search = DEFAULT_SEARCH
-    only: tuple[str, ...] = ()
     older_than: float = 0.0
-    min_age: float = DEFAULT_MIN_AGE
     keep_newest: int = 0
-    max_size: int | None = None
     free: int | None = None
-    max_inodes: int | None = None
     free_inodes: int | None = None
     include_irreplaceable: bool = False
-    check_remote: bool = False
-
-    @property
-    def request(self) -> Request:
-        """What discovery has to look for."""
-        return Request(
-            pkgs_dirs=self.pkgs_dirs,
-            roots=self.roots,
-            configured=self.configured_roots,
-            searches=self.searches,
-            lockfiles=self.lockfiles,
-            keep=(*self.configured_keep, *self.keep),
-            keep_revisions=self.keep_revisions,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.codec import encode
-from ..core.envs.environment_use import Environment, Losses, last_evidence, protections
-from ..core.envs.envs_result import EnvsResult
+from ..core.envs.environment_use import Environment, EnvsResult, Losses, last_evidence, protections
 from ..core.notices import Notice
 from ..core.usage.disk_usage import Account
 from ..core.usage.package_usage import PackageUsage, Zoom

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from ..core.envs.environment_use import Environment, LastEvidence, Losses, last_evidence, protections
-from ..core.envs.envs_result import EnvsResult
+from ..core.envs.environment_use import Environment, EnvsResult, LastEvidence, Losses, last_evidence, protections
 from ..core.model import Result
 from ..core.notices import EVEN_UNMOUNTED, FIX_REGISTRY
 from ..core.run import Disposal

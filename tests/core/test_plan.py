@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger, Precision, hedge, missing_links, precision, without
-from conda_prune_plugin.core.envs.envs_result import EnvsResult
+from conda_prune_plugin.core.envs.environment_use import EnvsResult
 from conda_prune_plugin.core.evidence import Evidence, Remainder, SharedInode, last_use
 from conda_prune_plugin.core.model import (
     Inventory,
@@ -314,6 +314,7 @@ def test_a_plan_counts_all_that_goes() -> None:
     assert plan.changes
     assert _plan(other=(_other(OtherKind.LOGFILES),)).changes
     assert Plan(Inventory((), ()), (), (), repair=(repair,)).changes
+    assert repair.entry == an_entry()
     assert not _plan(keep=(Keep(an_entry(), Verdict.REACHABLE, ()),)).changes
 
 

@@ -254,7 +254,7 @@ def sleeper(house: Machine) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells of executables")
+@pytest.mark.linux  # /proc tells of executables.
 def test_an_environment_with_a_running_process_is_not_taken(house: Machine, sleeper: subprocess.Popen[bytes]) -> None:
     assert [process["pid"] for process in _listed(house)["lone"]["running"]] == [sleeper.pid]
     _require_protected(house, "running")
@@ -438,7 +438,7 @@ def test_the_documentation_shows_what_is_printed(house: Machine) -> None:
     kernel.write_text(json.dumps({"argv": [str(house.envs / "twin" / "bin" / "python"), "-m", "ipykernel"]}))
     with house.registry.open("a") as registry:
         registry.write(f"{house.envs / 'gone'}\n")
-    page = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "environments.md").read_text()
     shown = page.partition("<!-- output: envs -->\n```text\n")[2].partition("\n```")[0]
 
     printed = _envs(house).out.replace(str(house.directory), "/tmp/machine/it")

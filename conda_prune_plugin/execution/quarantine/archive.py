@@ -22,8 +22,7 @@ from ...failures import suppress
 from ..files.dir_fd import Directory
 from ..files.remove_tree import remove
 from ..files.tree_tar import MemberStatus, file_digest, member_statuses, pack, read_members, unpack
-from ..state.receipt import Archived, Receipt
-from ..state.receipt_file import RECEIPT, read_receipt, withdraw_receipt
+from ..state.receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
 
 SUFFIX = ".tar.zst"
 

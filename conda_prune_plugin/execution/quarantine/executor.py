@@ -268,8 +268,7 @@ def _delete(subject: Subject, part: Part, progress: Callable[[int], None]) -> No
     try:
         subject.delete(part, progress)
     except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        subject.failed[part] = f"{part.name} is out of the cache but could not be deleted: {why}"
+        subject.failed[part] = f"{part.name} is out of the cache but could not be deleted: {reason(error)}"
     else:
         subject.removed.add(part)
 

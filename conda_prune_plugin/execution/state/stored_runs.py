@@ -15,10 +15,8 @@ from ...core.units import NO_SPACE, Space
 from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from .receipt import Held, Receipt, ReceiptEntry, RunState
-from .receipt_file import FILES, RECEIPT, UNFINISHED, read_receipt
-from .saved_exports import DOOMED_EXPORTS, EXPORTS
-from .state_dir import DOOMED, REBUILDING, LockedCache, run_names, state_path
+from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
+from .state_dir import DOOMED, DOOMED_EXPORTS, EXPORTS, REBUILDING, LockedCache, run_names, state_path
 
 #: In a receipt's details how many bytes on disk the user's own files take that a run keeps.
 OWN_BYTES, OWN_INODES = "own_bytes", "own_inodes"

@@ -13,13 +13,13 @@ from ...core.accounting import Ledger
 from ...core.envs.environment_use import (
     ABSOLUTE,
     Environment,
+    EnvsResult,
     Losses,
     Protection,
     ProtectionKind,
     last_evidence,
     protections,
 )
-from ...core.envs.envs_result import EnvsResult
 from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
@@ -38,7 +38,7 @@ from ...execution.state.stored_runs import OWN_BYTES, OWN_INODES
 from ..env_registration import unregister
 from ..interaction import Interaction
 from ..prune.planning import plan_without
-from ..prune.preflight import refuse_running
+from ..prune.prepare_prune import refuse_running
 from ..run_as_owner import export_as_owner, removal_hooks_as_owner, remove_environments_as_owners
 from ..runs.run_store import new_run_id
 from ..runs.state_dirs import forget_places, note_place, place_of

@@ -46,7 +46,7 @@ class UsageResult:
 
 def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     """Walk environments and caches. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = (
         None if options.environment is None else find_environment(environments, options.environment, inventory.caches)
@@ -87,7 +87,7 @@ def list_files(
     options: UsageOptions, reporter: Reporter
 ) -> tuple[Iterator[tuple[str, Iterator[Listed]]], tuple[Notice, ...]]:
     """Return an iterator over every file of one environment, or of everything, and notices. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = (
         None if options.environment is None else find_environment(environments, options.environment, inventory.caches)

@@ -19,13 +19,12 @@ from ...discovery.envs.export import EXPLICIT
 from ...discovery.packages.cache_listing import find_caches
 from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.state.receipt import ReceiptEntry
-from ...execution.state.saved_exports import EXPORTS
 from ...execution.state.saved_own_files import count_own_files
+from ...execution.state.state_dir import EXPORTS
 from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..interaction import Interaction
 from ..options import PurgeOptions, RestoreOptions
-from .state_dirs import places
-from .unfinished_runs import cut_off_notice, finish_runs
+from .state_dirs import cut_off_notice, finish_runs, places
 
 #: How many runs are named at most that an ambiguous id may mean.
 _NAMED = 3
