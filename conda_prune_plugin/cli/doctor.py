@@ -12,7 +12,7 @@ from typing import Any
 from .. import failures
 from ..core.plan import Plan, what_goes
 from ..core.rules.targets import Target
-from ..core.units import format_size, plural
+from ..core.units import NO_SPACE, format_size, format_space, plural
 from ..discovery.leftovers.leftover_search import Search
 from ..operations.interaction import forget_typed, interacting, may_ask, require_answer
 from ..operations.options import PruneOptions
@@ -60,8 +60,9 @@ def check(prefix: str, verbose: bool) -> None:
             print(f"  {printable(line)}")
     else:
         print(f"{_OK} The package caches hold no leftovers and no damaged packages.")
-    rest = sum(decision.reclaimable for decision in plan.remove if not decision.leftover)
-    print(f"  Unused packages take {format_size(rest)}. To free it: conda prune\n" if rest else "")
+    rest = sum((decision.frees for decision in plan.remove if not decision.leftover), NO_SPACE)
+    size = format_space(rest, inodes=verbose)
+    print(f"  Unused packages take {size}. To free it: conda prune\n" if rest.bytes else "")
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:
