@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .model import Result, Word
-from .units import format_size
+from .units import exact_size
 
 
 class Disposal(Word):
@@ -93,15 +93,14 @@ class Shrinkage:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The question whether more than `limit` bytes are reclaimable; `typed`: the limit as a user wrote it."""
+    """The question whether more than `limit` bytes are reclaimable."""
 
     limit: int
-    typed: str = ""
 
     @property
     def shown(self) -> str:
         """The limit as it is printed."""
-        return self.typed or format_size(self.limit)
+        return exact_size(self.limit)
 
     def exceeded(self, reclaimable: int) -> bool:
         """Return the answer for that many bytes."""

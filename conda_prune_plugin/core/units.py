@@ -45,8 +45,21 @@ def parse_age(text: str) -> float:
     if match and not match["unit"] and not float(match["number"]):
         return 0.0
     if match and not match["unit"]:
-        raise ValueError(f"{match['number']} has no unit; use {match['number']}d or {match['number']}h")
+        raise ValueError(
+            f"{match['number']} has no unit; use {match['number']}m, {match['number']}h or {match['number']}d"
+        )
     raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, '2 weeks', or 0")
+
+
+def age_as_typed(text: str) -> str:
+    """Return an AGE in words, in the unit in which it was typed: ``30 days`` for ``30d``. Raises `ValueError`."""
+    seconds = parse_age(text)
+    match = _QUANTITY.match(text.strip().lower())
+    unit = match["unit"] if match else ""
+    names = next(names for _, names in _AGE_NAMES if unit in names.split() or (not unit and "day" in names.split()))
+    one, many = names.split()[-2:]
+    number = seconds / _AGE_UNITS[one]
+    return f"{number:g} {one if number == 1 else many}"
 
 
 def parse_size(text: str) -> int:
@@ -57,24 +70,23 @@ def parse_size(text: str) -> int:
     # Its import takes long, and few commands need it.
     from decimal import Decimal
 
-    number, unit = _size_as_typed(text)
-    return int(Decimal(number) * _SIZE_UNITS[unit])
-
-
-def size_as_typed(text: str) -> str:
-    """Return a SIZE in the unit in which it was typed: ``5 GB`` for ``5gb``. Raises `ValueError` like `parse_size`."""
-    return " ".join(_size_as_typed(text))
-
-
-def _size_as_typed(text: str) -> tuple[str, str]:
     match = _QUANTITY.fullmatch(text.strip().lower())
     if match and match["unit"] in _SIZE_NAMES:
-        return match["number"], _SIZE_NAMES[match["unit"]]
+        return int(Decimal(match["number"]) * _SIZE_UNITS[_SIZE_NAMES[match["unit"]]])
     if match and not match["unit"] and not float(match["number"]):
-        return "0", "B"
+        return 0
     if match and not match["unit"]:
         raise ValueError(f"{match['number']} has no unit; use {match['number']}MB or {match['number']}GB")
     raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0")
+
+
+def exact_size(size: int) -> str:
+    """Return bytes as they were probably typed, in the largest unit that takes one decimal: ``5 GB``, ``2.5 GiB``."""
+    for power, letter in reversed(tuple(enumerate("KMGT", start=1))):
+        for unit, suffix in ((1000**power, "B"), (1024**power, "iB")):
+            if size >= unit and size * 10 % unit == 0:
+                return f"{size / unit:,.1f}".removesuffix(".0") + f" {letter}{suffix}"
+    return format_size(size)
 
 
 def format_size(size: int) -> str:

@@ -13,7 +13,7 @@ from ..core.model import PartKind, Result
 from ..core.plan import OtherOutcome, Outcome, Plan, counted
 from ..core.run import Disposal, Run, Shrinkage
 from ..core.units import format_size, plural
-from .terminal.console import print_problem, print_unbroken
+from .terminal.console import print_problem, print_steps
 
 #: So many failures with one cause are shown one by one.
 _FEW = 3
@@ -46,8 +46,7 @@ def show_outcomes(
             word = Result.SKIPPED if outcome.result is Result.SKIPPED else Result.FAILED
             print_problem(err, word.value, f"{outcome.other.path}: {outcome.error}")
     if not quiet:
-        for line in (*(_results(plan, run, outcomes, undoable) if outcomes else ()), *_other_results(others)):
-            print_unbroken(out, line)
+        print_steps(out, (*(_results(plan, run, outcomes, undoable) if outcomes else ()), *_other_results(others)))
 
 
 def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
@@ -103,8 +102,8 @@ def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) 
     else:
         yield f"Removed {what}: {files}, freed {freed}."
     if done and undoable:
-        how = " (downloads them again)" if run.disposal is Disposal.DELETE else ""
-        yield f"To undo: conda prune restore {run.id}{how}"
+        how = "To undo (downloads them again)" if run.disposal is Disposal.DELETE else "To undo"
+        yield f"{how}: conda prune restore {run.id}"
 
 
 def _other_results(others: Sequence[OtherOutcome]) -> Iterator[str]:

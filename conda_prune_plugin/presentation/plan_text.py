@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 
 from rich.console import Console
-from rich.table import Table
 
 from ..core.accounting import hedge
-from ..core.model import Cache, Client, LastUsedFrom, LinkKind, OtherKind, PartKind, ReasonKind, Verdict
-from ..core.notices import Notice
+from ..core.model import Cache, Client, LastUsedFrom, LinkKind, OtherKind, PartKind, ReasonKind, RootKind, Verdict
+from ..core.notices import REPAIR, Notice
 from ..core.plan import Keep, Plan, Reason, Remove, what_goes
 from ..core.run import Check, Disposal
 from ..core.units import format_age, format_size, plural
-from .terminal.console import and_more, print_command, print_line, print_problem, print_rest
+from .terminal.console import and_more, listed, print_command, print_line, print_problem, print_rest
 from .terminal.notice_groups import grouped, mark_as_shown
 from .terminal.printable import printable
 from .terminal.tables import Row, show_table
@@ -57,14 +56,17 @@ _KEPT_BECAUSE = {
     ReasonKind.UNKNOWN: "can't be judged (-v shows why)",
 }
 
+#: What is wrong with a damaged package.
+_DAMAGED = frozenset({ReasonKind.CORRUPT, ReasonKind.INCOMPLETE_EXTRACTION})
+
 #: Why nothing can be removed from a cache that the user can't write to.
 _NO_PERMISSION = "no permission to remove"
 
 #: What goes though its package stays in use.
 _OF_PACKAGES_IN_USE = frozenset({ReasonKind.UNLINKED, ReasonKind.TARBALL, ReasonKind.EXTRACTED})
 
-#: An option that the detail of a reason names.
-_OPTION = re.compile(r"--[a-z-]+")
+#: An option that the detail of a reason names, and the one that removes leftovers.
+_OPTION, _LEFTOVERS = re.compile(r"--[a-z-]+"), "--leftovers"
 
 #: Whose a cache is, where it is not conda's.
 _CLIENTS: dict[str, str] = {Client.MAMBA: "mamba", Client.RATTLER: "pixi, rattler"}
@@ -98,20 +100,23 @@ def show_plan(
     verbosity: int,
     sort: str = "size",
     disposal: Disposal = Disposal.DELETE,
+    nothing: str = "Nothing to remove.",
     notices: Callable[[], None] = lambda: None,
 ) -> None:
     """Print what goes, then a summary that fits on a screen: what stays and why, what goes, and what that frees.
 
     With a verbosity of 1 all that goes is listed, and what stays with what keeps it; with 2 also why what goes may go.
-    notices: prints warnings between the two, so that nothing comes between the summary and a question.
+    nothing: says that the plan changes nothing. notices: prints warnings between the two, so that nothing comes between
+    the summary and a question.
     """
     ranked = sorted(plan.remove, key=SORTS[sort])
     shown = ranked if verbosity else ranked[:LINES]
+    packages = _packages(plan)
     for cache in plan.inventory.caches:
         going = [decision for decision in shown if decision.entry.cache == cache.path]
         staying = [decision for decision in plan.keep if decision.entry.cache == cache.path]
         read_only = "" if cache.writable else " (read-only)"
-        print_line(out, f"{cache_name(cache)}{read_only}: {plural(len(cache.entries), 'package')}", style="bold")
+        print_line(out, f"{cache_name(cache)}{read_only}: {plural(packages[cache.path], 'package')}", style="bold")
         if going:
             rows = [_row(decision, now) for decision in going]
             headings, left = ("parts", "unused for", "files", "frees"), ("parts", "unused for")
@@ -128,7 +133,14 @@ def show_plan(
         out.print()
     _show_others(out, plan)
     notices()
-    _show_summary(out, plan, disposal, verbosity)
+    _show_summary(out, plan, disposal, verbosity, nothing)
+
+
+def _packages(plan: Plan) -> Counter[str]:
+    """Return how many packages each cache has; what is left of a damaged one counts once."""
+    kept = {(decision.entry.cache, decision.entry.dist) for decision in plan.keep if not _is_leftover(decision)}
+    going = {(decision.entry.cache, decision.entry.dist) for decision in plan.remove if not decision.leftover}
+    return Counter(cache for cache, _ in kept | going)
 
 
 def _show_others(out: Console, plan: Plan) -> None:
@@ -171,39 +183,51 @@ def _remarks(going: Sequence[Remove]) -> Iterator[str]:
 
 
 def is_in_use(decision: Remove) -> bool:
-    """Return whether something goes of a package that stays in use."""
-    return any(reason.kind in _OF_PACKAGES_IN_USE for reason in decision.reasons)
+    """Return whether something goes of a package that stays in use: a part, or damaged files that were copied."""
+    copied = decision.entry.parts[0].kind is PartKind.EXTRACTED and decision.leftover
+    return any(reason.kind in _OF_PACKAGES_IN_USE for reason in decision.reasons) or (
+        copied and any(root.kind is RootKind.ENVIRONMENT for root in decision.accepted)
+    )
 
 
-def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int) -> None:
+def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, nothing: str) -> None:
     """Print what stays and why, what goes, and what that frees."""
     if plan.keep:
         _show_kept(out, plan, verbosity)
     withheld = show_withheld(out, plan)
     if plan.remove or plan.other:
         freed = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
-        purged = " once purged" if disposal is Disposal.BACKUP and plan.remove else ""
+        what, purged = f"Remove {what_goes(plan)}", ""
+        if disposal is Disposal.BACKUP and plan.remove:
+            what, purged = f"Move {what_goes(plan, backup=True)}", " once purged"
         apparent = f" ({format_size(plan.apparent)} apparent)" if verbosity else ""
-        line = f"Remove {what_goes(plan)}: {plural(plan.files, 'file')}, frees {freed}{purged}{apparent}."
+        line = f"{what}: {plural(plan.files, 'file')}, frees {freed}{purged}{apparent}."
         print_line(out, line, style="bold")
     elif plan.inventory.caches and not plan.repair and not withheld:
-        out.print("Nothing to remove.")
+        out.print(nothing)
 
 
 def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
     """Print how many packages stay, by the strongest reason of each."""
     writable = {cache.path: cache.writable for cache in plan.inventory.caches}
+    # Of a damaged package its directory and its archive are decided on, in this order.
+    once: dict[tuple[str, str, bool], Keep] = {}
+    for item in plan.keep:
+        once.setdefault((item.entry.cache, item.entry.dist, _is_leftover(item)), item)
     counts: Counter[str] = Counter()
-    for decision in plan.keep:
+    for decision in once.values():
         kind = decision.reasons[0].kind
         closed = kind is ReasonKind.READ_ONLY and not writable[decision.entry.cache]
         options = dict.fromkeys(_OPTION.findall(decision.reasons[0].detail))
-        if kind is ReasonKind.NOT_SELECTED and options:
+        if kind is ReasonKind.NOT_SELECTED and _LEFTOVERS in options:
+            what = "damaged, but not in use" if decision.reasons[-1].kind in _DAMAGED else "leftovers"
+            counts[f"{what} (remove them with {_LEFTOVERS})"] += 1
+        elif kind is ReasonKind.NOT_SELECTED and options:
             counts[f"unused, but excluded by {', '.join(options)}"] += 1
         else:
             counts[_NO_PERMISSION if closed else _KEPT_BECAUSE[kind]] += 1
-    leftovers = sum(decision.verdict is Verdict.LEFTOVER and not _is_used(decision) for decision in plan.keep)
-    nouns = {"package": len(plan.keep) - leftovers, "leftover": leftovers}
+    leftovers = sum(map(_is_leftover, once.values()))
+    nouns = {"package": len(once) - leftovers, "leftover": leftovers}
     kept = " and ".join(plural(count, noun) for noun, count in nouns.items() if count)
     if len(counts) == 1:
         out.print(f"Keep {kept}: {next(iter(counts))}.")
@@ -221,10 +245,11 @@ def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
             print_line(out, f"    {and_more(len(lone) - _NAMED)}")
 
 
-def _is_used(decision: Keep) -> bool:
-    """Return True for a package that environments use, damaged or not."""
+def _is_leftover(decision: Keep) -> bool:
+    """Return whether a decision is on a leftover, and not on a damaged package that environments use."""
     is_package = decision.entry.parts[0].kind is PartKind.EXTRACTED
-    return is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in decision.reasons)
+    in_use = is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in decision.reasons)
+    return decision.verdict is Verdict.LEFTOVER and not in_use
 
 
 def show_withheld(out: Console, plan: Plan) -> bool:
@@ -247,18 +272,21 @@ def show_withheld(out: Console, plan: Plan) -> bool:
 
 def show_check(out: Console, check: Check, plan: Plan) -> None:
     """Print the answer of ``--check``."""
-    relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
-    out.print(f"--check: {format_size(plan.reclaimable)} can be freed, {relation} {check.shown}.")
+    relation = "more than" if check.exceeded(plan.reclaimable) else "within"
+    out.print(f"--check: {format_size(plan.reclaimable)} can be freed, {relation} the limit of {check.shown}.")
 
 
-def show_verified(out: Console, plan: Plan) -> None:
-    """Print that ``--verify`` has found no damage, if so."""
-    damaged = {ReasonKind.CORRUPT, ReasonKind.INCOMPLETE_EXTRACTION}
+def show_verified(out: Console, plan: Plan, *, contents: bool) -> None:
+    """Print how many packages were checked and are damaged; `contents`: their contents were compared too."""
     decisions: tuple[Keep | Remove, ...] = (*plan.keep, *plan.remove)
-    kinds = {reason.kind for decision in decisions for reason in decision.reasons}
-    if not plan.repair and not kinds & damaged:
-        entries = sum(len(cache.entries) for cache in plan.inventory.caches)
-        out.print(f"Verified {plural(entries, 'package')}: no damage found.")
+    damaged = {item.entry.dist for item in decisions if any(reason.kind in _DAMAGED for reason in item.reasons)}
+    checked = plural(len({(item.entry.cache, item.entry.dist) for item in decisions}), "package")
+    found = f"{len(damaged):,} damaged ({listed(sorted(damaged))})" if damaged else "no damage found"
+    if contents:
+        print_line(out, f"Verified {checked}: {found}.")
+    else:
+        print_line(out, f"Checked {checked}, names and sizes of files only: {found}. To compare contents too:")
+        print_command(out, REPAIR)
 
 
 def show_notices(err: Console, notices: Iterable[Notice]) -> None:
@@ -278,17 +306,15 @@ def _show_reasons(out: Console, verb: str, decisions: Sequence[Keep | Remove], *
         reasons = list(reason_texts(decision.reasons, whole=whole, more="-vv"))
         if isinstance(decision, Remove):
             reasons.append(f"comes from {decision.source}" if decision.source else "of unknown origin")
-        rows.append((printable(f"  {decision.entry.dist}"), printable("; ".join(reasons))))
-    if max(len(name) for name, _ in rows) + _NARROWEST_REASON > out.width:
+        rows.append((printable(f"  {decision.entry.dist}"), "; ".join(reasons)))
+    column = max(len(f"  {verb}"), *(len(name) for name, _ in rows)) + 2
+    if column + _NARROWEST_REASON > out.width:
         for name, reason in rows:
             print_line(out, f"{name}: {reason}")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column(f"  {verb}", no_wrap=True)
-    table.add_column("because", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+    print_line(out, f"{f'  {verb}':<{column}}because", style="dim")
+    for name, reason in rows:
+        print_line(out, f"{name:<{column}}{reason}", hanging=column)
 
 
 #: So many environments that use a package are named; how a reason names one.

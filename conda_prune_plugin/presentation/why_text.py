@@ -12,6 +12,7 @@ from ..core.plan import Remove
 from ..core.rules.explanation import Explanation, KeptAlone
 from ..core.units import format_age, format_size, plural
 from .documents import Places, iso_time
+from .envs_text import REMOVE
 from .plan_text import LINES, is_in_use, reason_texts
 from .terminal.console import listed, print_line, print_rest
 from .terminal.printable import printable
@@ -111,6 +112,8 @@ def _show_alone(out: Console, alone: Sequence[KeptAlone], *, whole: bool) -> Non
     print_rest(out, len(ranked) - len(shown))
     if missing:
         print_line(out, f"  and {plural(len(missing), 'missing environment')}", style="dim")
+    if any(item.root.kind is RootKind.ENVIRONMENT for item in alone):
+        print_line(out, REMOVE)
 
 
 def _root(root: Root, *, whole: bool, kind: bool) -> str:

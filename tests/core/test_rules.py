@@ -79,11 +79,13 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
         ),
         ({}, {"older_than": 48 * HOUR}, "not-selected", "last used 1 day ago (--older-than)"),
         ({"fetched": NOW + 1}, {"older_than": HOUR}, "not-selected", "last used seconds ago (--older-than)"),
-        (
-            {},
-            {"budget": Budget(free=0)},
-            "not-selected",
-            "removing packages used less recently is enough (--max-size, --free)",
+        *(
+            ({}, {"budget": budget}, "not-selected", f"removing packages used less recently is enough ({options})")
+            for budget, options in (
+                (Budget(free=0), "--free"),
+                (Budget(max_size=1), "--max-size"),
+                (Budget(max_size=1, free=0), "--max-size, --free"),
+            )
         ),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..notices import Notice
 from ..run import Disposal, Run
@@ -15,7 +15,7 @@ class EnvsResult:
     """The environments, the planned removals and their outcomes; sizes in bytes.
 
     shown: the selected environments, of `count`. now: seconds since the epoch.
-    unused_for: the AGE as the user typed it.
+    unused_for: the AGE as the user typed it. kept: by path, the bytes in the caches that only an environment keeps.
     stale: by registry, the prefixes that are no environments, and why. fix: those to remove from it, None without
         --fix-registry. copies: the files with the registries as they were before.
     remove: the environments to remove, and what a rebuild can't bring back. released: the bytes that this frees.
@@ -28,6 +28,7 @@ class EnvsResult:
     stale: Mapping[str, Sequence[tuple[str, str]]]
     now: float
     unused_for: str | None = None
+    kept: Mapping[str, int] = field(default_factory=dict)
     remove: tuple[tuple[Environment, Losses], ...] = ()
     disposal: Disposal | None = None
     released: int = 0

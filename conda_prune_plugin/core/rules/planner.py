@@ -12,7 +12,7 @@ from ..model import LEFTOVER_KINDS, Entry, Inventory, LinkKind, ReasonKind, Root
 from ..plan import Keep, Other, Plan, Reason, Remove, Repair
 from .leftover import Leftover
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
-from .ranking import least_recently_used, newest_versions
+from .ranking import Budget, least_recently_used, newest_versions
 from .reachability import NO_SOFT_LINKS, SoftLinks, references
 
 #: Measured link kinds, by entry and path of the environment.
@@ -31,9 +31,12 @@ _REACHING = frozenset(
 #: The reasons that don't prevent a repair: the users of a package, and its defects.
 _MENDABLE = LEFTOVER_KINDS | {ReasonKind(kind.value) for kind in RootKind}
 
-_NOT_NEEDED_FOR_LIMIT = Reason(
-    ReasonKind.NOT_SELECTED, "removing packages used less recently is enough (--max-size, --free)"
-)
+
+def _not_needed(budget: Budget) -> Reason:
+    """Return why a package stays that may go, but doesn't have to."""
+    given = {"--max-size": budget.max_size, "--free": budget.free}
+    options = ", ".join(option for option, size in given.items() if size is not None)
+    return Reason(ReasonKind.NOT_SELECTED, f"removing packages used less recently is enough ({options})")
 
 
 def make_plan(
@@ -75,11 +78,12 @@ def make_plan(
         needed = max(policy.budget.needed - sum(decision.reclaimable for decision in remove), 0)
         going, missed = least_recently_used(free_to_go, policy.selected, needed)
     others = Ledger()
+    spared = _not_needed(policy.budget)
     for subject in subjects:
         if subject.entry in going:
             remove.append(_removal(subject, by_entry[subject.entry], ledger))
         else:
-            found = reasons[subject.entry] or with_references(subject, (_NOT_NEEDED_FOR_LIMIT,))
+            found = reasons[subject.entry] or with_references(subject, (spared,))
             keep.append(Keep(subject.entry, _verdict(found), found, _withheld(subject, found, others)))
     return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), tuple(repair))
 

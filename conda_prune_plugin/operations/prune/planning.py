@@ -18,7 +18,7 @@ from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget
 from ...core.rules.targets import Target, kinds
-from ...core.units import format_size
+from ...core.units import exact_size, format_size
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, Scope, examine
 from ...discovery.inventory import discover
@@ -72,9 +72,9 @@ def make_prune_plan(
     plan = make_plan(found, findings.evidence, policy, now, leftovers, other, findings.soft_links)
     reporter.clear()
     remarks = (
-        *kept_though_damaged(plan, verified=options.search.hashes),
+        *kept_though_damaged(plan),
         *_too_deep(plan),
-        *_missed(plan, policy.budget),
+        *_missed(plan, options, policy.budget),
     )
     return plan, (*findings.notices, *remarks)
 
@@ -127,15 +127,19 @@ def _budget(options: PlanOptions, findings: Findings) -> Budget:
     return Budget(options.max_size, free, findings.held - inside)
 
 
-def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
+def _missed(plan: Plan, options: PlanOptions, budget: Budget) -> tuple[Notice, ...]:
     """Return a warning if less can be freed than was asked for."""
     if not plan.missed:
         return ()
     met = (budget.needed or 0) - plan.missed
     over = 0 if budget.max_size is None else budget.held - budget.max_size
-    asked = [name for name, needed in (("--max-size", over), ("--free", budget.free or 0)) if needed > met]
+    wanted = [
+        (over, f"shrink the caches to {exact_size(options.max_size or 0)}"),
+        (budget.free or 0, f"free {exact_size(options.free or 0)}"),
+    ]
     message = (
-        f"Can't free enough for {' and '.join(asked)}: {format_size(plan.missed)} short. Run with -v to see what is "
-        "kept and why. Removing environments that you no longer use frees more: see `conda prune envs`."
+        f"Can't {' or '.join(words for needed, words in wanted if needed > met)}: {format_size(plan.missed)} short. "
+        "Run with -v to see what is kept and why. Removing environments that you no longer use frees more: "
+        "see `conda prune envs`."
     )
     return (Notice("target-missed", message, ""),)

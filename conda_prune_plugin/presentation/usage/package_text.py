@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -16,6 +17,9 @@ from .usage_text import bar, glyphs
 
 #: So many lines say where the disk goes; --verbose shows the others.
 _LINES = 25
+
+#: The name of conda's own environment, which can't be removed.
+_BASE = "base"
 
 #: So many environments are named one by one.
 _NAMED = 6
@@ -61,9 +65,10 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
     line = f"  own {format_size(account.own)} {marks[0]}  shared {format_size(account.shared)} {marks[1]}  "
     drawn = bar(account.own, account.shared, account.allocated, min(out.width - len(line), 40), marks)
     out.print(Text.assemble(line, *drawn))
-    out.print(f"  Removing it frees {format_size(account.own)}.")
+    print_line(out, f"  Removing it frees {format_size(account.own)}.")
     if zoom.kept:
-        out.print(f"  `conda prune` then frees {format_size(zoom.kept)} more: packages that only it uses.")
+        more = f"{format_size(zoom.kept)} more: the packages that only it uses, with their archives"
+        print_line(out, f"  `conda prune` then frees {more}.")
     out.print()
     shown = zoom.packages if whole else zoom.packages[:_LINES]
     rows = [
@@ -90,3 +95,6 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
         for name, size in zoom.strangers:
             print_line(out, f"    {format_size(size):>10}  {name}")
     out.print(f"  conda's records: {format_size(zoom.records)}. Directories: {format_size(zoom.directories)}.")
+    if item.root.name != _BASE:
+        out.print()
+        print_line(out, f"To remove it: conda prune envs {shlex.quote(item.root.name or item.root.path)} --remove")
