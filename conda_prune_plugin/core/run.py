@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .model import Result, Word
-from .units import exact_size
+from .units import format_size
 
 
 class Disposal(Word):
@@ -93,14 +93,15 @@ class Shrinkage:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The question whether more than `limit` bytes are reclaimable."""
+    """The question whether more than `limit` bytes are reclaimable; `typed`: the limit as a user wrote it."""
 
     limit: int
+    typed: str = ""
 
     @property
     def shown(self) -> str:
         """The limit as it is printed."""
-        return exact_size(self.limit)
+        return self.typed or format_size(self.limit)
 
     def exceeded(self, reclaimable: int) -> bool:
         """Return the answer for that many bytes."""

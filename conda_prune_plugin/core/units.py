@@ -53,13 +53,10 @@ def parse_age(text: str) -> float:
 
 def age_as_typed(text: str) -> str:
     """Return an AGE in words, in the unit in which it was typed: ``30 days`` for ``30d``. Raises `ValueError`."""
-    seconds = parse_age(text)
-    match = _QUANTITY.match(text.strip().lower())
-    unit = match["unit"] if match else ""
-    names = next(names for _, names in _AGE_NAMES if unit in names.split() or (not unit and "day" in names.split()))
-    one, many = names.split()[-2:]
-    number = seconds / _AGE_UNITS[one]
-    return f"{number:g} {one if number == 1 else many}"
+    seconds, unit = parse_age(text), re.sub("[^a-z]", "", text.lower()) or "d"
+    length, names = next((length, names.split()) for length, names in _AGE_NAMES if unit in names.split())
+    number = seconds / length
+    return f"{number:g} {names[-2 if number == 1 else -1]}"
 
 
 def parse_size(text: str) -> int:
@@ -70,11 +67,21 @@ def parse_size(text: str) -> int:
     # Its import takes long, and few commands need it.
     from decimal import Decimal
 
+    number, unit = _size_as_typed(text)
+    return int(Decimal(number) * _SIZE_UNITS[unit])
+
+
+def size_as_typed(text: str) -> str:
+    """Return a SIZE in the unit in which it was typed: ``5 GB`` for ``5gb``. Raises `ValueError` like `parse_size`."""
+    return " ".join(_size_as_typed(text))
+
+
+def _size_as_typed(text: str) -> tuple[str, str]:
     match = _QUANTITY.fullmatch(text.strip().lower())
     if match and match["unit"] in _SIZE_NAMES:
-        return int(Decimal(match["number"]) * _SIZE_UNITS[_SIZE_NAMES[match["unit"]]])
+        return match["number"], _SIZE_NAMES[match["unit"]]
     if match and not match["unit"] and not float(match["number"]):
-        return 0
+        return "0", "B"
     if match and not match["unit"]:
         raise ValueError(f"{match['number']} has no unit; use {match['number']}MB or {match['number']}GB")
     raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,21 +11,18 @@ from math import inf
 from rich.console import Console
 
 from ..core.accounting import hedge
-from ..core.model import Cache, Client, LastUsedFrom, LinkKind, OtherKind, PartKind, ReasonKind, RootKind, Verdict
+from ..core.model import Cache, Client, LastUsedFrom, OtherKind, PartKind, ReasonKind, RootKind
 from ..core.notices import REPAIR, Notice
-from ..core.plan import Keep, Plan, Reason, Remove, what_goes
+from ..core.plan import Keep, Plan, Remove, what_goes
 from ..core.run import Check, Disposal
 from ..core.units import format_age, format_size, plural
-from .terminal.console import and_more, listed, print_command, print_line, print_problem, print_rest
+from .reasons_text import DAMAGED, is_leftover, show_kept, show_reasons
+from .terminal.console import listed, print_command, print_line, print_problem, print_rest
 from .terminal.notice_groups import grouped, mark_as_shown
-from .terminal.printable import printable
 from .terminal.tables import Row, show_table
 
-#: A column of reasons narrower than this is no help.
-_NARROWEST_REASON = 24
-
-#: How many removals are listed without -v, and how many packages that can't be downloaded again are named.
-LINES, _NAMED = 20, 5
+#: How many removals are listed without -v.
+LINES = 20
 
 #: The orders of ``--sort``: the largest, the longest unused, or the first in the alphabet comes first.
 SORTS: Mapping[str, Callable[[Remove], tuple[float, str]]] = {
@@ -35,49 +31,11 @@ SORTS: Mapping[str, Callable[[Remove], tuple[float, str]]] = {
     "name": lambda decision: (0, decision.entry.dist),
 }
 
-#: How the summary puts each reason to keep a package.
-_KEPT_BECAUSE = {
-    ReasonKind.ENVIRONMENT: "in use by environments",
-    ReasonKind.REVISION: "in an earlier revision of an environment (--keep-revisions)",
-    ReasonKind.LOCKFILE: "named by a lockfile (--lockfile)",
-    ReasonKind.KEEP: "kept by a rule (--keep)",
-    ReasonKind.LINKED: "hard-linked by an unknown environment (add it with --root or --search)",
-    ReasonKind.NEWEST: "newest versions (--keep-newest)",
-    ReasonKind.IRREPLACEABLE: "can't be downloaded again (remove them with --include-irreplaceable)",
-    ReasonKind.RECENT: "downloaded or changed too recently (include them with --min-age 0)",
-    ReasonKind.LOCKED: "in use by a running process",
-    ReasonKind.UNREADABLE: "can't be read (-v shows why)",
-    ReasonKind.READ_ONLY: "can't be removed (-v shows why)",
-    ReasonKind.PARTIAL_DOWNLOAD: "partial downloads",
-    ReasonKind.INCOMPLETE_EXTRACTION: "incomplete extractions",
-    ReasonKind.TRASH: "trash",
-    ReasonKind.CORRUPT: "corrupt",
-    ReasonKind.NOT_SELECTED: "unused, but excluded by your options",
-    ReasonKind.UNKNOWN: "can't be judged (-v shows why)",
-}
-
-#: What is wrong with a damaged package.
-_DAMAGED = frozenset({ReasonKind.CORRUPT, ReasonKind.INCOMPLETE_EXTRACTION})
-
-#: Why nothing can be removed from a cache that the user can't write to.
-_NO_PERMISSION = "no permission to remove"
-
 #: What goes though its package stays in use.
 _OF_PACKAGES_IN_USE = frozenset({ReasonKind.UNLINKED, ReasonKind.TARBALL, ReasonKind.EXTRACTED})
 
-#: An option that the detail of a reason names, and the one that removes leftovers.
-_OPTION, _LEFTOVERS = re.compile(r"--[a-z-]+"), "--leftovers"
-
 #: Whose a cache is, where it is not conda's.
 _CLIENTS: dict[str, str] = {Client.MAMBA: "mamba", Client.RATTLER: "pixi, rattler"}
-
-#: How an environment holds the files of an entry.
-_LINKED = {
-    LinkKind.HARD: "hard-linked",
-    LinkKind.SOFT: "soft-linked",
-    LinkKind.COPY: "copied",
-    LinkKind.RECORDED: "recorded only",
-}
 
 #: What goes besides packages can't be restored, and need not be: the table says so.
 _OTHER = {
@@ -122,9 +80,9 @@ def show_plan(
             headings, left = ("parts", "unused for", "files", "frees"), ("parts", "unused for")
             show_table(out, "  remove", headings, rows, drop=("files", "parts"), left=left)
         if verbosity and staying:
-            _show_reasons(out, "keep", staying, whole=verbosity > 1)
+            show_reasons(out, "keep", staying, whole=verbosity > 1)
         if verbosity > 1 and going:
-            _show_reasons(out, "remove", going, whole=True)
+            show_reasons(out, "remove", going, whole=True)
     rest = sum(decision.reclaimable for decision in ranked[len(shown) :])
     print_rest(out, len(ranked) - len(shown), f": {format_size(rest)}")
     for line in _remarks(shown):
@@ -138,7 +96,7 @@ def show_plan(
 
 def _packages(plan: Plan) -> Counter[str]:
     """Return how many packages each cache has; what is left of a damaged one counts once."""
-    kept = {(decision.entry.cache, decision.entry.dist) for decision in plan.keep if not _is_leftover(decision)}
+    kept = {(decision.entry.cache, decision.entry.dist) for decision in plan.keep if not is_leftover(decision)}
     going = {(decision.entry.cache, decision.entry.dist) for decision in plan.remove if not decision.leftover}
     return Counter(cache for cache, _ in kept | going)
 
@@ -193,7 +151,7 @@ def is_in_use(decision: Remove) -> bool:
 def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, nothing: str) -> None:
     """Print what stays and why, what goes, and what that frees."""
     if plan.keep:
-        _show_kept(out, plan, verbosity)
+        show_kept(out, plan, verbosity)
     withheld = show_withheld(out, plan)
     if plan.remove or plan.other:
         freed = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
@@ -205,51 +163,6 @@ def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, 
         print_line(out, line, style="bold")
     elif plan.inventory.caches and not plan.repair and not withheld:
         out.print(nothing)
-
-
-def _show_kept(out: Console, plan: Plan, verbosity: int) -> None:
-    """Print how many packages stay, by the strongest reason of each."""
-    writable = {cache.path: cache.writable for cache in plan.inventory.caches}
-    # Of a damaged package its directory and its archive are decided on, in this order.
-    once: dict[tuple[str, str, bool], Keep] = {}
-    for item in plan.keep:
-        once.setdefault((item.entry.cache, item.entry.dist, _is_leftover(item)), item)
-    counts: Counter[str] = Counter()
-    for decision in once.values():
-        kind = decision.reasons[0].kind
-        closed = kind is ReasonKind.READ_ONLY and not writable[decision.entry.cache]
-        options = dict.fromkeys(_OPTION.findall(decision.reasons[0].detail))
-        if kind is ReasonKind.NOT_SELECTED and _LEFTOVERS in options:
-            what = "damaged, but not in use" if decision.reasons[-1].kind in _DAMAGED else "leftovers"
-            counts[f"{what} (remove them with {_LEFTOVERS})"] += 1
-        elif kind is ReasonKind.NOT_SELECTED and options:
-            counts[f"unused, but excluded by {', '.join(options)}"] += 1
-        else:
-            counts[_NO_PERMISSION if closed else _KEPT_BECAUSE[kind]] += 1
-    leftovers = sum(map(_is_leftover, once.values()))
-    nouns = {"package": len(once) - leftovers, "leftover": leftovers}
-    kept = " and ".join(plural(count, noun) for noun, count in nouns.items() if count)
-    if len(counts) == 1:
-        out.print(f"Keep {kept}: {next(iter(counts))}.")
-    else:
-        out.print(f"Keep {kept}:")
-        width = len(f"{max(counts.values()):,}")
-        for words, count in counts.most_common():
-            print_line(out, f"  {count:>{width},} {words}")
-    lone = [decision for decision in plan.keep if decision.reasons[0].kind is ReasonKind.IRREPLACEABLE]
-    if lone and not verbosity:
-        # They exist nowhere else, so they are named even where nothing else is.
-        for decision in lone[:_NAMED]:
-            print_line(out, f"    {decision.entry.dist}: {_reason_text(decision.reasons[0])}")
-        if len(lone) > _NAMED:
-            print_line(out, f"    {and_more(len(lone) - _NAMED)}")
-
-
-def _is_leftover(decision: Keep) -> bool:
-    """Return whether a decision is on a leftover, and not on a damaged package that environments use."""
-    is_package = decision.entry.parts[0].kind is PartKind.EXTRACTED
-    in_use = is_package and any(reason.kind is ReasonKind.ENVIRONMENT for reason in decision.reasons)
-    return decision.verdict is Verdict.LEFTOVER and not in_use
 
 
 def show_withheld(out: Console, plan: Plan) -> bool:
@@ -279,7 +192,7 @@ def show_check(out: Console, check: Check, plan: Plan) -> None:
 def show_verified(out: Console, plan: Plan, *, contents: bool) -> None:
     """Print how many packages were checked and are damaged; `contents`: their contents were compared too."""
     decisions: tuple[Keep | Remove, ...] = (*plan.keep, *plan.remove)
-    damaged = {item.entry.dist for item in decisions if any(reason.kind in _DAMAGED for reason in item.reasons)}
+    damaged = {item.entry.dist for item in decisions if any(reason.kind in DAMAGED for reason in item.reasons)}
     checked = plural(len({(item.entry.cache, item.entry.dist) for item in decisions}), "package")
     found = f"{len(damaged):,} damaged ({listed(sorted(damaged))})" if damaged else "no damage found"
     if contents:
@@ -297,52 +210,3 @@ def show_notices(err: Console, notices: Iterable[Notice]) -> None:
         print_problem(err, "warning", warning.message)
         if warning.command:
             print_command(err, warning.command)
-
-
-def _show_reasons(out: Console, verb: str, decisions: Sequence[Keep | Remove], *, whole: bool) -> None:
-    """Print each package with the reasons to keep or to remove it."""
-    rows = []
-    for decision in decisions:
-        reasons = list(reason_texts(decision.reasons, whole=whole, more="-vv"))
-        if isinstance(decision, Remove):
-            reasons.append(f"comes from {decision.source}" if decision.source else "of unknown origin")
-        rows.append((printable(f"  {decision.entry.dist}"), "; ".join(reasons)))
-    column = max(len(f"  {verb}"), *(len(name) for name, _ in rows)) + 2
-    if column + _NARROWEST_REASON > out.width:
-        for name, reason in rows:
-            print_line(out, f"{name}: {reason}")
-        return
-    print_line(out, f"{f'  {verb}':<{column}}because", style="dim")
-    for name, reason in rows:
-        print_line(out, f"{name:<{column}}{reason}", hanging=column)
-
-
-#: So many environments that use a package are named; how a reason names one.
-_ENVIRONMENTS, _USED_BY = 3, "used by "
-
-
-def reason_texts(reasons: Sequence[Reason], *, whole: bool, more: str = "-v") -> Iterator[str]:
-    """Give reasons in words; many environments that use a package are one, unless the `whole` is wanted.
-
-    more: the option that shows the whole.
-    """
-    alike = [reason for reason in reasons if reason.detail.startswith(_USED_BY)]
-    if len(alike) < 2:
-        yield from map(_reason_text, reasons)
-        return
-    shown = len(alike) if whole else _ENVIRONMENTS
-    names = ", ".join(reason.detail.removeprefix(_USED_BY) for reason in alike[:shown])
-    links = Counter(_LINKED[reason.link] for reason in alike if reason.link)
-    how = [words if count == len(alike) else f"{count:,} {words}" for words, count in links.most_common()]
-    if len(alike) > shown:
-        hint = ", ".join([*how, f"{more} shows all"])
-        yield f"{_USED_BY}{names} {and_more(len(alike) - shown, hint=hint)}"
-    else:
-        linked = f" ({', '.join(how)})" if how else ""
-        yield f"{_USED_BY}{names}{linked}"
-    yield from (_reason_text(reason) for reason in reasons if reason not in alike)
-
-
-def _reason_text(reason: Reason) -> str:
-    """Return a reason in words, with the link kind where it was measured."""
-    return f"{reason.detail} ({_LINKED[reason.link]})" if reason.link else reason.detail

@@ -13,7 +13,8 @@ from ..core.rules.explanation import Explanation, KeptAlone
 from ..core.units import format_age, format_size, plural
 from .documents import Places, iso_time
 from .envs_text import REMOVE
-from .plan_text import LINES, is_in_use, reason_texts
+from .plan_text import LINES, is_in_use
+from .reasons_text import reason_texts
 from .terminal.console import listed, print_line, print_rest
 from .terminal.printable import printable
 from .terminal.tables import Row, show_table

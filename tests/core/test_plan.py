@@ -378,7 +378,7 @@ def test_usage_is_exact_where_all_was_counted_and_blocks_are_not_shared_unseen(c
 
 
 def test_a_limit_is_exceeded_by_more_only() -> None:
-    assert [Check(10).exceeded(size) for size in (9, 10, 11)] == [False, False, True]
+    assert [Check(10, "10 B").exceeded(size) for size in (9, 10, 11)] == [False, False, True]
 
 
 @pytest.mark.parametrize(("in_place", "own_files", "expected"), [(False, 0, True), (True, 0, False), (True, 1, True)])

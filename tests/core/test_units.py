@@ -15,6 +15,7 @@ from conda_prune_plugin.core.units import (
     parse_age,
     parse_size,
     plural,
+    size_as_typed,
 )
 
 if TYPE_CHECKING:
@@ -125,16 +126,18 @@ def test_what_is_no_quantity_is_told_in_its_own_words() -> None:
         parse_age("3 X")
     with pytest.raises(ValueError, match=r"^'3 X' is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0$"):
         parse_size("3 X")
-    with pytest.raises(ValueError, match=r"^'3 X' is not an age; "):
-        age_as_typed("3 X")
+    with pytest.raises(ValueError, match=r"^'3 X' is not a size; "):
+        size_as_typed("3 X")
 
 
-@pytest.mark.parametrize("parse", [parse_age, age_as_typed])
+@pytest.mark.parametrize("parse", [parse_size, size_as_typed])
 def test_a_number_needs_a_unit(parse: Callable[[str], object]) -> None:
     with pytest.raises(ValueError, match=r"^1\.5 has no unit; use 1\.5MB or 1\.5GB$"):
-        parse_size(" 1.5 ")
+        parse(" 1.5 ")
     with pytest.raises(ValueError, match=r"^30 has no unit; use 30m, 30h or 30d$"):
-        parse(" 30 ")
+        parse_age(" 30 ")
+    with pytest.raises(ValueError, match=r"^30 has no unit; "):
+        age_as_typed("30")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,27 @@ def test_a_size_with_a_b_is_decimal_and_a_letter_alone_is_binary(letter: str, po
 
 
 @pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("1MB", "1 MB"),
+        ("5g", "5 G"),
+        (" 2.50 gib ", "2.50 GiB"),
+        ("10kb", "10 KB"),
+        ("3t", "3 T"),
+        ("7B", "7 B"),
+        ("0", "0 B"),
+        ("0.0", "0 B"),
+    ],
+)
+def test_a_size_is_echoed_in_the_unit_in_which_it_was_typed(text: str, typed: str) -> None:
+    assert size_as_typed(text) == typed
+
+
+def test_a_limit_is_shown_as_it_was_typed_or_else_in_binary_units() -> None:
+    assert (Check(5_000_000, "5 MB").shown, Check(2048).shown) == ("5 MB", "2.0 KiB")
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("1MB", "1 MB"),
@@ -188,9 +212,8 @@ def test_a_size_with_a_b_is_decimal_and_a_letter_alone_is_binary(letter: str, po
         ("0", "0 B"),
     ],
 )
-def test_a_limit_is_shown_in_the_unit_in_which_it_was_probably_typed(text: str, shown: str) -> None:
+def test_a_size_is_shown_in_the_unit_in_which_it_was_probably_typed(text: str, shown: str) -> None:
     assert exact_size(parse_size(text)) == shown
-    assert Check(parse_size(text)).shown == shown
 
 
 @pytest.mark.parametrize(

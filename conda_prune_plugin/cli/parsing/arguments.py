@@ -15,6 +15,7 @@ from ... import settings
 from ...core.rules.policy import DEFAULT_MIN_AGE
 from ...core.rules.targets import ALL, DEFAULT, Target
 from ...core.run import Check, Disposal
+from ...core.units import size_as_typed
 from ...discovery.leftovers.leftover_search import Search
 from ...errors import ProtectedEnvironmentError, UsageError
 from ...operations.options import (
@@ -104,7 +105,7 @@ def prune_options(arguments: argparse.Namespace) -> PruneOptions:
         ),
         disposal=disposal,
         destination=destination,
-        check=None if arguments.check is None else Check(arguments.check),
+        check=None if arguments.check is None else Check(arguments.check, size_as_typed(arguments.check_text)),
         purge_after=settings.PURGE_AFTER.value(),
     )
 
