@@ -115,7 +115,9 @@ def _question(prepared: PreparedPrune) -> str:
         purged = " once purged" if backup else ""
         what += f" (frees {hedge(plan.inventory.notices)}{format_size(plan.reclaimable)}{purged})"
     elif not plan.repair:
-        what = "them aside" if backup and not plan.other else what if backup else "them"
+        what = "them"
+        if backup:
+            what += " aside, and delete the other files" if plan.other else " aside"
     verb = "Move" if backup else "Remove"
     if options.disposal is Disposal.ARCHIVE and plan.remove:
         verb = f"Archive the packages in {options.destination}, then remove"

@@ -135,7 +135,7 @@ def _remarks(going: Sequence[Remove]) -> Iterator[str]:
         yield "  * since its download; a later use is not known"
     kinds = Counter(decision.reasons[0].kind for decision in going)
     if lone := kinds[ReasonKind.UNLINKED]:
-        yield f"  {lone:,} of these in use by environments that share no file with them, or keep what they share"
+        yield f"  {lone:,} of these in use by environments that share no files with them, or keep the shared ones"
     if doubled := kinds[ReasonKind.EXTRACTED]:
         yield f"  {doubled:,} of these in use, with an archive that stays"
 

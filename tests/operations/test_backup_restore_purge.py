@@ -412,8 +412,8 @@ def test_with_nothing_there_it_says_so(empty: Machine, command: tuple[str, ...])
     answer = empty.run("prune", *command)
 
     assert answer.code == 1
-    assert f"Nothing left to {command[0]}" in answer.err
-    assert empty.run("prune", "restore").out == "Nothing to restore.\n"
+    assert "No earlier runs." in answer.err
+    assert empty.run("prune", "restore").out == "No earlier runs.\n"
     assert empty.run("prune", "purge", "--all", "--yes").out == "Nothing to purge.\n"
 
 

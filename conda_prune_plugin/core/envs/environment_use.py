@@ -153,7 +153,7 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
         detail = f"process {environment.running[0].pid} is running from it"
         found.append(LastEvidence(EvidenceKind.RUNNING, now, detail))
     found += [
-        LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} runs something in it")
+        LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} runs a program in it")
         for pointer in environment.pointers
         if pointer.kind in _BY_ITSELF
     ]

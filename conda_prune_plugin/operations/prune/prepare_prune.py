@@ -117,7 +117,7 @@ def prepare(options: PruneOptions, interaction: Interaction) -> PreparedPrune:
     if repaired or interaction.output.verbosity:
         from ...discovery.links.link_types import measure_links
 
-        reporter.phase("Looking how environments link")
+        reporter.phase("Looking for links of environments")
         told: tuple[Keep | Remove, ...] = tuple(keep for keep in plan.keep if keep.entry in repaired)
         if interaction.output.verbosity:
             told = (*plan.keep, *plan.remove)

@@ -144,7 +144,11 @@ def named_run(stock: Stock, name: str, *, purging: bool = False) -> tuple[Stored
                 return own
         if not stock.runs:
             raise NoSuchRunError("No earlier runs.", hint="A run is listed once `conda prune` has removed something.")
-        left = "No earlier run has left anything." if purging else "What earlier runs removed is back, or was purged."
+        left = (
+            "No earlier run has left anything."
+            if purging
+            else "Everything that earlier runs removed was restored or purged."
+        )
         raise NoSuchRunError(f"Nothing left to {'purge' if purging else 'restore'}.", hint=left)
     exact = [runs for runs in stock.runs if runs[0].id == name]
     alike = exact or [runs for runs in stock.runs if name and runs[0].id.startswith(name)]

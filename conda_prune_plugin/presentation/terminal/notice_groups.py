@@ -56,7 +56,7 @@ _GROUPS = {
         "",
     ),
     "unreadable-neighbour": (
-        "The registries of {} other users of a package cache can't be read, so what they soft-link isn't protected",
+        "The registries of {} other users can't be read, so packages they soft-link are not protected",
         "Run this as root to see their environments.",
         "",
     ),
