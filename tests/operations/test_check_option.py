@@ -45,7 +45,9 @@ def test_a_limit_of_files_counts_inodes(unused: Machine) -> None:
     assert (more.code, exactly.code) == (3, 0), more.err + exactly.err
     assert more.json["check"] == {"limit": count - 1, "unit": "inodes", "exceeded": True}
     assert exactly.json["check"] == {"limit": count, "unit": "inodes", "exceeded": False}
-    assert f"{count} inodes can be freed, within the limit of 20,000 inodes." in unused.prune("--check", "20000files").out
+    assert (
+        f"{count} inodes can be freed, within the limit of 20,000 inodes." in unused.prune("--check", "20000files").out
+    )
     summary = unused.directory / "summary.md"
     summary.touch()
     unused.prune("--check", "1file", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
