@@ -46,7 +46,12 @@ def show_runs(out: Console, runs: Sequence[RunSummary], now: float, *, purging: 
         if not purging and any(summary.restorable for summary in runs):
             out.print("To undo a run: conda prune restore RUN")
     else:
-        out.print("Nothing to restore.")
+        out.print("Nothing left to restore." if runs else "No earlier runs.")
+    if purging and (lost := sum(summary.restorable and not summary.stored for summary in runs)):
+        hold = "run holds" if lost == 1 else "runs hold"
+        print_line(
+            out, f"{lost:,} {hold} no backup: purging frees no space, and no `conda prune restore` is possible then."
+        )
     restored = [summary for summary in runs if not is_shown(summary)]
     if stored := sum(summary.stored for summary in restored):
         have = "run still has" if len(restored) == 1 else "runs still have"
@@ -70,8 +75,19 @@ def _kind(summary: RunSummary) -> str:
     return kind + (", your files" if summary.own_files else "")
 
 
-def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outcome], *, quiet: bool) -> None:
-    """Print what did not come back and why, then what did (not if `quiet`)."""
+def show_restored(
+    out: Console,
+    err: Console,
+    run: str,
+    outcomes: Sequence[Outcome],
+    *,
+    quiet: bool,
+    before: RunSummary | None = None,
+) -> None:
+    """Print what did not come back and why, then what did (not if `quiet`).
+
+    before: the run before this one, if it removed environments that are not back.
+    """
     restored = [outcome for outcome in outcomes if outcome.result is Result.RESTORED]
     show_failures(err, outcomes)
     if not quiet:
@@ -79,7 +95,12 @@ def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outco
         what = f"{len(restored):,}{of} {nouns(outcomes)[len(outcomes) != 1]}"
         count = sum(outcome.files for outcome in restored)
         files = f": {plural(count, 'file')}" if count else ""
-        out.print(f"Restored {what} from run {run}{files}.")
+        print_line(out, f"Restored {what} from run {run}{files}.")
+        if before is not None:
+            print_line(
+                out, f"The run before it removed {plural(len(before.dists), 'environment')}: {listed(before.dists)}"
+            )
+            print_line(out, f"To restore {'it' if len(before.dists) == 1 else 'them'}: conda prune restore {before.id}")
 
 
 def show_restorable(out: Console, run: RunSummary, dists: Sequence[str], size: Space, *, whole: bool = True) -> None:

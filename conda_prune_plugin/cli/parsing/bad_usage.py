@@ -56,7 +56,8 @@ def explained(
     option, word = _at_fault(parser, words, commands)
     if option:
         if option in _OF_ENVIRONMENT:
-            return f"Unknown option {option}.", f"Run `conda prune envs {_following(words, option)}`."
+            command = next((word for word in ("usage", "envs") if parser.prog.endswith(word)), "envs")
+            return f"Unknown option {option}.", f"Run `conda prune {command} {_following(words, option)}`."
         return f"Unknown option {option}.", _option_hint(parser, option, top, parsers)
     if word:
         before = words[words.index(word) - 1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,19 +23,22 @@ class HelpFormatter(argparse.HelpFormatter):
         self._width = min(self._width, _WIDEST)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        # A line never ends within an option's name.
-        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+        from ...presentation.terminal.wrapping import wrapped
+
+        return wrapped(" ".join(text.split()), width)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = [part.split("\n") for part in text.strip().split("\n\n")]
-        return "\n\n".join("\n".join(_wrapped(lines, width, indent)) for lines in paragraphs)
+        return "\n\n".join("\n".join(_paragraph(lines, width, indent)) for lines in paragraphs)
 
 
-def _wrapped(lines: list[str], width: int, indent: str) -> Iterable[str]:
+def _paragraph(lines: list[str], width: int, indent: str) -> Iterable[str]:
     """Yield the lines of a paragraph; lines up to the first indented one are running text."""
+    from ...presentation.terminal.wrapping import wrapped
+
     first_example = next((number for number, line in enumerate(lines) if line.startswith(" ")), len(lines))
     text = " ".join(lines[:first_example])
-    yield from textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    yield from wrapped(text, width, indent, indent)
     inner = f"{indent}      "
     for line in lines[first_example:]:
         if len(line) <= width:
@@ -45,7 +47,7 @@ def _wrapped(lines: list[str], width: int, indent: str) -> Iterable[str]:
         if parts := _EXAMPLE.fullmatch(line):
             yield f"{indent}{parts['command']}"
         meaning = parts["meaning"] if parts else line.strip()
-        yield from textwrap.wrap(meaning, width, initial_indent=inner, subsequent_indent=inner)
+        yield from wrapped(meaning, width, inner, inner)
 
 
 class _PrintAndExit(argparse.Action):

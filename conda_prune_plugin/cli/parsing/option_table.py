@@ -95,8 +95,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         _option("run RUN", "restore", "The run to undo, or `last`.", nargs="?"),
         _option("runs RUN", "purge", "A run, or `last`.", nargs="*"),
         _option("topic COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
-        _option("--all", "why", "List everything that keeps packages, and the space that only it keeps."),
-        _option("--find DIR", "why", "Search DIR for the unknown environments that hard-link to packages in caches."),
+        _option(
+            "--all", "why", "List environments, lockfiles and rules, each with the space that removing it would free."
+        ),
+        _option("--find DIR", "why", "Search DIR for unknown environments that hard-link packages in the caches."),
         _option(
             "--only SPEC", "restore", "Restore only packages that match SPEC, such as 'numpy<2'.", dest="only_spec"
         ),
@@ -112,7 +114,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             dest="by_package",
         ),
         _option("--inodes", "usage", "Show inodes, as file quotas count them, and sort by them."),
-        _option("--summary", "usage", "Only a short table: what takes the space, and how much can be freed."),
+        _option("--summary", "usage", "Only a short table of used and reclaimable space."),
         _option("--html FILE", "usage", "Write an interactive report for the browser to FILE."),
         _option(
             "--export",
@@ -172,8 +174,13 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         _option(
             "-a --all", "prune", "Unused packages, all archives, leftovers, index caches, temporary files and logs."
         ),
-        _option("--verify", "prune", "Find corrupt packages by comparing every file and archive with its hash."),
-        _option("--repair", "prune", "Extract damaged packages that are in use again, from their cached archives."),
+        _option("--verify", "prune", "Compare every file and archive with its hash, to find corrupt packages."),
+        _option(
+            "--repair",
+            "prune",
+            "Repair damaged packages in use: extract their cached archives again. Checks names and sizes of files, "
+            "and with --verify contents. Removes nothing by itself.",
+        ),
     ),
     "which unused packages": (
         _option("--only SPEC ...", "prune why", "Only packages that match SPEC (repeatable)."),
@@ -185,8 +192,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         _option(
             "--min-age AGE",
             "prune usage why envs",
-            "Keep packages fetched or extracted less than AGE ago, because an install may still need them "
-            "(default: 10m; 0 keeps none).",
+            "Keep packages downloaded or extracted less than AGE ago, because an install may still need them "
+            "(default: 10m; 0: remove them too).",
         ),
         _option(
             "--keep-newest N", "prune why", "Keep the N newest versions of each package (setting: prune_keep_newest)."

@@ -25,7 +25,7 @@ from ..interaction import Interaction
 from ..options import RestoreOptions
 from ..run_as_owner import Voices, runs_locked
 from .rebuild_env import outcome, rebuild
-from .run_store import finished_stock, interrupted_notice, matching, named_run, summary
+from .run_store import Stock, finished_stock, interrupted_notice, matching, named_run, summary
 from .state_dirs import forget_places
 
 
@@ -34,7 +34,7 @@ class RestoreResult:
     """What became of one run; no `outcomes` if it was a dry run.
 
     entries: those to restore. failed: not all of them came back, or an earlier run could not be completed.
-    interrupted: by the user.
+    interrupted: by the user. before: the run before it, if it removed environments that are not back.
     """
 
     run: RunSummary
@@ -43,6 +43,7 @@ class RestoreResult:
     notices: tuple[Notice, ...] = ()
     failed: bool = False
     interrupted: bool = False
+    before: RunSummary | None = None
 
 
 def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreResult:
@@ -67,7 +68,15 @@ def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreRes
         return RestoreResult(summary(runs), entries, notices=stock.notices)
     outcomes, notices, whole, interrupted = _restored(runs, wanted, len(entries), options, interaction)
     failed = not (complete and whole) or any(one.result is Result.FAILED for one in outcomes)
-    return RestoreResult(summary(runs), entries, outcomes, (*stock.notices, *notices), failed, interrupted)
+    before = _environments_before(stock, named[0].id)
+    return RestoreResult(summary(runs), entries, outcomes, (*stock.notices, *notices), failed, interrupted, before)
+
+
+def _environments_before(stock: Stock, run: str) -> RunSummary | None:
+    """Return the run before another one, if it removed environments that are not back: often both are one step."""
+    earlier = [runs for runs in stock.runs if runs[0].id < run]
+    before = summary(earlier[-1]) if earlier else None
+    return before if before and before.environments and before.dists and before.restorable else None
 
 
 def _restored(
