@@ -5,15 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import os
 import re
-import subprocess
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import generated
 import pytest
-from test_ci_snippets import conda_on_path
 
 import conda_prune_plugin
 from conda_prune_plugin import errors
@@ -133,24 +131,14 @@ PAGES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, commands in PAGES.items() if commands])
 def test_the_commands_of_a_page_run(machine: Machine, page: str) -> None:
-    registry = machine.home / ".conda" / "environments.txt"
-    registry.write_text(
-        "".join(f"{line}\n" for line in registry.read_text().split("\n") if Path(line, "conda-meta").is_dir())
-    )
+    lines = machine.registry.read_text().splitlines()
+    machine.registry.write_text("".join(f"{line}\n" for line in lines if Path(line, "conda-meta").is_dir()))
     (machine.home / "projects").mkdir()
-    # Everything here is young, and nobody is here to answer.
-    script = re.sub(r"conda prune(?= --|\n)", "conda prune --min-age 0", "\n".join([*PAGES[page], ""]))
-    script = script.replace("envs old ", "envs copy ")
-    variables = conda_on_path(machine, CONDA_ALWAYS_YES="true")
 
-    done = subprocess.run(
-        ["bash", "-ex", "-c", script],  # noqa: S607
-        env={**variables, "HOME": os.fspath(machine.home)},
-        cwd=machine.directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
+    for command in PAGES[page]:
+        # Everything here is young, and nobody is here to answer.
+        young = re.sub(r"^conda prune(?= --|$)", "conda prune --min-age 0", command)
+        here = young.replace("envs old ", "envs copy ").replace("~", str(machine.home))
+        program, *arguments = shlex.split(here)
+        answer = machine.run(*arguments, CONDA_ALWAYS_YES="true")
+        assert (program, answer.code) == ("conda", 0), f"{command}: {answer.out}{answer.err}"
