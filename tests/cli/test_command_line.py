@@ -223,7 +223,7 @@ def test_an_interruption_after_the_document_gives_no_second_one(unused: Machine)
 @pytest.mark.parametrize(
     ("moment", "arguments"),
     [
-        ("conda_prune_plugin.execution.remove_index_caches:remove", ("--all",)),
+        ("conda_prune_plugin.execution.sweep:remove", ("--all",)),
         ("conda_prune_plugin.execution.purge_backups:remove", ()),
         ("conda_prune_plugin.operations.prune.run_prune:_with_shrinkage", ("--ci", "image")),
     ],

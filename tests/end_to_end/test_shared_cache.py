@@ -48,8 +48,9 @@ def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     import filelock  # noqa: F401
 
     from conda_prune_plugin.cli.parsing import arguments  # noqa: F401
+    from conda_prune_plugin.operations import conda_fetch  # noqa: F401
     from conda_prune_plugin.operations.envs import fix_registry, remove_envs  # noqa: F401
-    from conda_prune_plugin.operations.runs import purge_runs, refetch, restore_runs  # noqa: F401
+    from conda_prune_plugin.operations.runs import purge_runs, restore_runs  # noqa: F401
     from conda_prune_plugin.presentation import environment_documents, envs_text, runs_text  # noqa: F401
 
     sandbox = Sandbox(tmp_path_factory.mktemp("imported"))

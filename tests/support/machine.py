@@ -14,13 +14,17 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prepared
 from schema import check
 
+from conda_prune_plugin.core.units import Space
 from conda_prune_plugin.demo.demo_packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _binary(seed: str, size: int) -> File:
@@ -257,6 +261,11 @@ def contents(directory: Path) -> dict[str, tuple[object, ...]]:
 
 def allocated(*directories: Path) -> int:
     """Return what ``du --block-size=1`` says of directories, without our receipts: every inode once."""
+    return space(*directories).bytes
+
+
+def space(*directories: Path) -> Space:
+    """Return the bytes and the inodes that ``du`` finds in directories, without our receipts."""
     blocks: dict[tuple[int, int], int] = {}
     waiting = [str(directory) for directory in directories]
     while waiting:
@@ -265,7 +274,12 @@ def allocated(*directories: Path) -> int:
         blocks[status.st_dev, status.st_ino] = status.st_blocks
         if stat.S_ISDIR(status.st_mode):
             waiting += [os.path.join(path, name) for name in os.listdir(path) if name != ".conda-prune"]
-    return sum(blocks.values()) * 512
+    return Space(sum(blocks.values()) * 512, len(blocks))
+
+
+def told(*items: Mapping[str, Any], by: str = "reclaimable") -> Space:
+    """Return the bytes and the inodes that documents tell by one name, in all."""
+    return Space(sum(item[by] for item in items), sum(item[f"{by}_inodes"] for item in items))
 
 
 def age(path: Path, seconds: float) -> None:

@@ -13,7 +13,7 @@ from ... import failures
 from ...core.model import Result
 from ...core.notices import Notice
 from ...core.run import Disposal, PurgeOutcome, Run, RunSummary
-from ...core.units import format_size
+from ...core.units import NO_SPACE, format_size
 from ...discovery.clients.conda import conda_settings
 from ...discovery.system.measure import measure
 from ...errors import NoSuchRunError, PruneError
@@ -157,8 +157,10 @@ def _purged(
             purged = [here.work(stored, Purged, partial(_purged_here, stored)) for stored in runs]
             errors = [one.error for one in purged if one.error]
             result = Result.FAILED if errors else Result.PURGED
-            freed = sum(one.freed for one in purged)
-            outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
+            freed = sum((one.freed for one in purged), NO_SPACE)
+            outcomes.append(
+                PurgeOutcome(summary(runs), result, freed.bytes, "; ".join(errors) or None, freed_inodes=freed.inodes)
+            )
     forget_places(conda_settings())
     return outcomes
 

@@ -1,12 +1,13 @@
-"""Notes that lead to backups of environments.
+"""Notes in the state (``.conda-prune``) of directories: where backups of environments are, and the last check.
 
 An environment is moved by one rename, so its backup stays in the directory where it was, and nothing leads there once
-it is out of the registry. So each run is noted in the state (``.conda-prune``) of every directory that a later run
-reads and that this user may write to: the registry's (``~/.conda``), the directories of environments, and the package
+it is out of the registry. So each run is noted in the state of every directory that a later run reads and that this
+user may write to: the registry's (``~/.conda``), the directories of environments, and the package
 caches (`roots.backups`). Any one of these notes is enough.
 
 A note is a file of its own, ``place-<run>-<hash of the path>``, with the absolute path as its only line. It needs no
-lock, and is obsolete when the run's folder is gone.
+lock, and is obsolete when the run's folder is gone. When the caches were last checked automatically is the time of an
+empty file, ``last-automatic-check``, below one of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ from ..files.dir_fd import Directory
 from ..owner_process import Ask, in_place_of
 from .state_dir import remove_empty, write_file
 
+LAST_CHECK = "last-automatic-check"
+
+#: How long a check is good for, in seconds.
+_PERIOD = 86_400.0
+
 
 def remember(directories: Sequence[str], place: str, run: str) -> None:
     """Note a run in a place, in all directories that can be written; the first of them is made if need be.
@@ -37,11 +43,12 @@ def remember(directories: Sequence[str], place: str, run: str) -> None:
         # As conda does when it registers an environment.
         if not parent.exists(os.path.basename(home)):
             parent.make_own(os.path.basename(home)).close()
+    name, content = note_name(run, os.fsencode(place)), os.fsencode(place) + b"\n"
     errors: list[Exception] = []
     paths = tuple(dict.fromkeys(map(failures.realpath, directories)))
     for path in paths:
         try:
-            in_place_of(path, type(None), partial(_write, path, place, run), {})
+            in_place_of(path, type(None), partial(_write, path, name, content), {})
         except (OSError, PruneError) as error:
             failures.note(error)
             errors.append(error)
@@ -49,13 +56,32 @@ def remember(directories: Sequence[str], place: str, run: str) -> None:
         raise errors[0]
 
 
-def _write(path: str, place: str, run: str, ask: Ask) -> None:
-    name = note_name(run, os.fsencode(place))
+def claim(caches: Iterable[str], now: float) -> bool:
+    """Return whether it is time for a check, and note that it was done. Raises nothing.
+
+    It is noted below the first of the caches (absolute paths) that the caller may write to. If there is none it is
+    never time: there would be nothing to do.
+    """
+    for cache in map(failures.realpath, caches):
+        try:
+            # A time in the future is that of a clock that was wrong.
+            if abs(now - os.stat(os.path.join(cache, STATE, LAST_CHECK)).st_mtime) < _PERIOD:
+                return False
+        except OSError as error:
+            failures.note(error)
+        with suppress(OSError, PruneError):
+            in_place_of(cache, type(None), partial(_write, cache, LAST_CHECK, b""), {})
+            return True
+    return False
+
+
+def _write(path: str, name: str, content: bytes, ask: Ask) -> None:
+    """Write a note, in the place of an earlier one: in a shared cache that may be another user's."""
     unfinished = name + UNFINISHED_NOTE
     with Directory.open(path) as directory, directory.make_own(STATE) as state:
         with suppress(FileNotFoundError):
             state.unlink(unfinished)
-        write_file(state, unfinished, os.fsencode(place) + b"\n")
+        write_file(state, unfinished, content)
         state.replace(unfinished, name)
         state.sync()
         directory.sync()
