@@ -12,7 +12,7 @@ from ..core.accounting import hedge
 from ..core.model import PartKind, Result
 from ..core.plan import OtherOutcome, Outcome, Plan, counted
 from ..core.run import Disposal, Run, Shrinkage
-from ..core.units import NO_SPACE, Space, format_size, format_space, plural
+from ..core.units import NO_SPACE, Space, format_space, plural
 from .terminal.console import print_line, print_problem, print_steps
 
 #: So many failures with one cause are shown one by one.

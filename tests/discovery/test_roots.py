@@ -121,6 +121,7 @@ def test_of_a_broken_history_every_package_that_it_names_stays(tmp_path: Path, c
     assert notice.kind == "broken-history"
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("kind", ["directory", "pipe", "loop"])
 def test_a_history_that_cannot_be_read_stops_a_removal_that_asks_for_it(empty: Machine, kind: str) -> None:
     tiny = Tiny.__new__(Tiny)

@@ -278,6 +278,7 @@ def _used_on(path: Path) -> Space:
     return Space((status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree)
 
 
+@pytest.mark.posix
 def test_reclaimable_is_what_the_file_system_gets_back(disk: Path) -> None:
     machine = Machine(disk / "it")
     machine.create()
@@ -326,6 +327,7 @@ def test_inodes_are_sorted_by_and_shown_if_asked_for(empty: Machine) -> None:
     assert re.search(rf"Total +{_usage(empty)['totals']['inodes']} ", summary)
 
 
+@pytest.mark.posix
 def test_what_is_free_on_a_file_system_and_conda_s_part_of_it_are_shown(empty: Machine) -> None:
     _tiny(empty).add("a-1-0")
 
