@@ -17,7 +17,7 @@ from ...discovery.envs.use_evidence import gather, stale_lines
 from ...discovery.inventory import discover
 from ...discovery.roots.backups import is_environment_backup
 from ...discovery.usage.survey import Scan, make_usage, survey
-from ..env_registration import unregister_removed
+from ..conda_hooks import unregister_removed
 from ..interaction import Interaction
 from ..options import EnvsOptions
 from ..prune.measure_usage import find_environment

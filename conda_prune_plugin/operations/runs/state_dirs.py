@@ -117,7 +117,7 @@ def finish_runs(
     Raises `StateError` or `LockTimeoutError`.
     """
     from ...discovery.envs.own_file_search import changed_after
-    from ..env_registration import unregister_removed
+    from ..conda_hooks import unregister_removed
     from ..run_as_owner import Voices, as_owner
 
     pending = [place for place in places if place.writable and needs_recovery(place)]
