@@ -79,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
         print_document(usage_document(result.usage, result.notices, packages=result.packages, zoomed=result.zoomed))
     else:
-        _show(result, output, file, summary=arguments.summary)
+        _show(result, output, file, summary=arguments.summary, inodes=options.inodes)
     return 0
 
 
@@ -116,7 +116,7 @@ def _prune_command(arguments: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _show(result: UsageResult, output: Output, file: ReportFile | None, *, summary: bool) -> None:
+def _show(result: UsageResult, output: Output, file: ReportFile | None, *, summary: bool, inodes: bool) -> None:
     from ..presentation.plan_text import show_notices
     from ..presentation.terminal.console import console
     from ..presentation.usage.package_text import show_packages, show_zoom
@@ -124,14 +124,14 @@ def _show(result: UsageResult, output: Output, file: ReportFile | None, *, summa
 
     out, whole = console(sys.stdout), output.verbosity > 0
     if result.zoomed is not None:
-        show_zoom(out, *result.zoomed, whole=whole)
+        show_zoom(out, *result.zoomed, whole=whole, inodes=inodes)
     if result.packages is not None:
         names = {one.root.path: one.root.name or one.root.path for one in result.usage.environments}
-        show_packages(out, result.packages, names, whole=whole)
+        show_packages(out, result.packages, names, whole=whole, inodes=inodes)
     if summary:
-        show_usage_summary(out, result.usage)
+        show_usage_summary(out, result.usage, inodes=inodes)
     elif result.zoomed is None and result.packages is None:
-        show_usage(out, result.usage, now=time.time(), verbosity=output.verbosity)
+        show_usage(out, result.usage, now=time.time(), verbosity=output.verbosity, inodes=inodes)
     if file is not None:
         verb = "Would write" if output.dry_run else "Wrote"
         out.print(f"{verb} the report to {file.path}.")

@@ -13,6 +13,7 @@ from ..core.plan import Other
 from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
 from ..core.rules.targets import Target, kinds
+from ..core.units import NO_SPACE, Space
 from .inventory import Request
 from .leftovers.conda_clean import find_other
 from .leftovers.leftover_search import LeftoverSearchResult, find_leftovers, with_evidence
@@ -44,7 +45,7 @@ class Findings:
     """The evidence on what may go.
 
     inventory: without the leftovers, which are decided on by themselves. evidence: on packages. chosen: what
-    `Request.only` matches; None without. other: what is not a package. held: what the caches hold in bytes, 0 if no
+    `Request.only` matches; None without. other: what is not a package. held: the space of the caches, none if no
     maximum was given: every file of them is looked at.
     """
 
@@ -54,7 +55,7 @@ class Findings:
     leftovers: tuple[Leftover, ...]
     other: tuple[Other, ...]
     soft_links: SoftLinks
-    held: int
+    held: Space
     notices: tuple[Notice, ...]
 
 
@@ -105,8 +106,8 @@ class _Examination:
             other=tuple(other),
             soft_links=soft_links,
             held=held(inventory.judged, self._progress.phase("Measuring the caches"))
-            if request.max_size is not None
-            else 0,
+            if request.limits_caches
+            else NO_SPACE,
             notices=(*self._unmatched(), *remote, *unseen, *remarks),
         )
 

@@ -47,7 +47,13 @@ class Request:
     only: tuple[str, ...] = ()
     min_age: float = DEFAULT_MIN_AGE
     max_size: int | None = None
+    max_inodes: int | None = None
     check_remote: bool = False
+
+    @property
+    def limits_caches(self) -> bool:
+        """Whether what the caches hold matters."""
+        return self.max_size is not None or self.max_inodes is not None
 
 
 @dataclass(frozen=True, slots=True)

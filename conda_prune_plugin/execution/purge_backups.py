@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..core.accounting import Ledger
 from ..core.evidence import Measurement
 from ..core.run import Disposal
+from ..core.units import NO_SPACE, Space
 from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
@@ -23,9 +24,9 @@ _Measure = Callable[[str, int | None], Measurement]
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What became of one run in one cache; `freed` in bytes, in the cache and where its archives were."""
+    """What became of one run in one cache; `freed` is in the cache and where its archives were."""
 
-    freed: int
+    freed: Space
     error: str | None = None
 
 
@@ -35,7 +36,7 @@ def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: C
     Each part is marked for deletion first, so that the next run completes an interrupted purge.
     """
     run = require_unchanged_run(locked, stored)
-    freed = 0
+    freed = NO_SPACE
     errors = []
     ledger = Ledger()
     with locked.state.child(run.id) as folder:

@@ -37,6 +37,7 @@ from ..core.envs.environment_use import RemovedEnvironment
 from ..core.layout import TRASH
 from ..core.model import Part, PartKind, Result
 from ..core.run import Disposal, Run
+from ..core.units import NO_SPACE
 from ..errors import PruneError, reason
 from .environment_preflight import EnvironmentPorts, EnvironmentRemoval, preflight, require_movable
 from .files.dir_fd import Directory
@@ -178,10 +179,13 @@ class _EnvironmentSubject(Subject):
         if self.settled and self.removal.exports:
             exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.entry.dist)
         warnings = "; ".join([*self.warnings, *filter(None, [self.registry_error])])
-        freed = sum(self.freed.values())
+        freed = sum(self.freed.values(), NO_SPACE)
         if self.result is None:
             return RemovedEnvironment(self.removal.path, Result.SKIPPED, error="interrupted before it")
-        return RemovedEnvironment(self.removal.path, self.result, freed, self.error, exports, warnings or None)
+        warning = warnings or None
+        return RemovedEnvironment(
+            self.removal.path, self.result, freed.bytes, self.error, exports, warning, freed_inodes=freed.inodes
+        )
 
     def before_move(self) -> None:
         """Check that it may go. If it goes for good, run what conda runs outside of it."""

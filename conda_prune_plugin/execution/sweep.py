@@ -284,4 +284,5 @@ def _remove_one(other: Other, top: Directory, ports: Ports) -> OtherOutcome:
         return OtherOutcome(other, Result.SKIPPED, error=str(error))
     except (OSError, ValueError) as error:
         return OtherOutcome(other, Result.FAILED, error=reason(error))
-    return OtherOutcome(other, Result.REMOVED, held.files, Ledger().remove(held))
+    freed = Ledger().remove(held)
+    return OtherOutcome(other, Result.REMOVED, held.files, freed.bytes, freed_inodes=freed.inodes)

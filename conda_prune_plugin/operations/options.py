@@ -26,13 +26,15 @@ class PlanOptions(Request):
     targets: what to remove. search: where to look for leftovers. only: package specifications; without any, everything
     unreferenced. older_than: only packages last used at least this long ago. min_age: never touch anything younger.
     keep_newest: keep this many versions of each package. max_size: remove, least recently used first, until the caches
-    hold at most this much. free: remove until this much is freed. include_irreplaceable: also packages that can't be
-    downloaded again. check_remote: ask the channels whether they still have each package.
+    hold at most this much. free: remove until this much is freed. max_inodes, free_inodes: the same for inodes.
+    include_irreplaceable: also packages that can't be downloaded again. check_remote: ask the channels whether they
+    still have each package.
     """
 
     older_than: float = 0.0
     keep_newest: int = 0
     free: int | None = None
+    free_inodes: int | None = None
     include_irreplaceable: bool = False
 
 
@@ -61,13 +63,15 @@ class PruneOptions(PlanOptions):
 class UsageOptions(PlanOptions):
     """``conda prune usage``.
 
-    environment: show only the environment with this name or prefix. by_package: list packages. html: the file for a
-    report to open in a browser. export: the format in which to list every file, ``ncdu``. other_caches: measure the
-    caches of other tools completely (True), not at all (False), or for some seconds (None).
+    environment: show only the environment with this name or prefix. by_package: list packages. inodes: sort by inodes
+    instead of bytes. html: the file for a report to open in a browser. export: the format in which to list every file,
+    ``ncdu``. other_caches: measure the caches of other tools completely (True), not at all (False), or for some seconds
+    (None).
     """
 
     environment: str | None = None
     by_package: bool = False
+    inodes: bool = False
     html: str | None = None
     export: str | None = None
     other_caches: bool | None = None

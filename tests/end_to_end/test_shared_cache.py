@@ -8,7 +8,6 @@ from __future__ import annotations
 import encodings.cp437  # noqa: F401  # For zip files; in the processes of others nothing can be imported any more.
 import json
 import os
-import pwd
 import shutil
 import signal
 import sys
@@ -161,6 +160,8 @@ class Office:
         return as_another(lambda: self._be(user), do)
 
     def _be(self, user: User) -> None:
+        import pwd
+
         known = {
             person.number: pwd.struct_passwd((person.name, "", person.number, GROUP, "", str(person.home), ""))
             for person in (self.ann, self.bob, self.root)

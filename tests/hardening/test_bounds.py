@@ -244,7 +244,7 @@ def test_neighbours_of_missing_environments_with_very_many_names_are_looked_for_
     assert _steps(lambda: nearby_envs_dirs((prefix,))) < 200
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.posix  # Windows has no named pipes.
 @pytest.mark.parametrize("read", [open_regular, lambda path: read_ends(path, 10, 4), file_hash])
 def test_no_reader_of_large_files_waits_for_a_pipe_or_reads_a_device(
     tmp_path: Path, read: Callable[[str], Any]

@@ -262,6 +262,7 @@ class RemovedEnvironment:
     error: str | None = None
     exports: str | None = None
     warning: str | None = None
+    freed_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ class EnvsResult:
     stale: by registry, the prefixes that are no environments, and why. fix: those to remove from it, None without
         --fix-registry. copies: the files with the registries as they were before.
     remove: the environments to remove, and what a rebuild can't bring back. released: the bytes that this frees.
-    reclaimable, reclaimable_then: what a prune of the caches frees now, and after the removal.
+    reclaimable, reclaimable_then: what a prune of the caches frees now, and after the removal. Inodes likewise.
     failed: something failed. interrupted: the user stopped the removal.
     """
 
@@ -294,3 +295,6 @@ class EnvsResult:
     notices: tuple[Notice, ...] = ()
     failed: bool = False
     interrupted: bool = False
+    released_inodes: int = 0
+    reclaimable_inodes: int = 0
+    reclaimable_inodes_then: int = 0

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ... import failures
+from ...core.accounting import Ledger
 from ...core.layout import META
 from ...core.model import Cache, Client, OtherKind, Root, RootKind, RootState
 from ...core.notices import Notice
@@ -228,8 +229,8 @@ def _measured(kind: OtherKind, top: str, path: str, measure: Measure) -> Other |
     except OSError as error:
         failures.note(error)
         return None
-    freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
-    return Other(kind, top, path, held.identity, held.files, held.apparent, freed)
+    freed = Ledger().remove(held)
+    return Other(kind, top, path, held.identity, held.files, held.apparent, freed.bytes, freed.inodes)
 
 
 def _may_remove(path: str) -> bool:

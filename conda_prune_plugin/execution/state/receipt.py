@@ -95,7 +95,7 @@ class StoredReason:
 class ReceiptEntry:
     """One entry of a receipt.
 
-    files, apparent, reclaimable: as in the plan; sizes in bytes.
+    files, apparent, reclaimable, reclaimable_inodes: as in the plan; sizes in bytes.
     source, sha256, record: where it came from, as in `Evidence`. other_sources: of its archives of other names.
     names: other dists it was known by.
     remainder: the path in the extracted directory of the file that stays in the cache; empty if everything goes.
@@ -117,6 +117,7 @@ class ReceiptEntry:
     other_sources: tuple[OtherSource, ...] = field(default=(), metadata=OPTIONAL)
     archived: Archived | None = field(default=None, metadata=OPTIONAL)
     rebuilt: bool = field(default=False, metadata=OPTIONAL)
+    reclaimable_inodes: int = field(default=0, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         for name in self.remainder:
@@ -169,6 +170,7 @@ def begun(run: Run, cache: str, decisions: Sequence[Remove]) -> Receipt:
                 for name, url in decision.other_sources
                 if any(part.name == name for part in decision.parts)
             ),
+            reclaimable_inodes=decision.reclaimable_inodes,
         )
         for decision in decisions
     )

@@ -24,6 +24,7 @@ from ...core.layout import TRASH
 from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
+from ...core.units import NO_SPACE, Space, Unit
 from ...core.usage.disk_usage import occupied, released
 from ...core.usage.package_usage import OwnerKind
 from ...discovery.envs.export import Export
@@ -35,7 +36,7 @@ from ...errors import ProtectedEnvironmentError
 from ...execution.environment_preflight import LOST, EnvironmentPorts, EnvironmentRemoval
 from ...execution.state.receipt import ReceiptEntry, StoredReason
 from ...execution.state.saved_own_files import OWN_FILES
-from ...execution.state.stored_runs import OWN_BYTES
+from ...execution.state.stored_runs import OWN_BYTES, OWN_INODES
 from ..conda_hooks import unregister
 from ..interaction import Interaction
 from ..prune.planning import plan_without
@@ -50,13 +51,13 @@ from .list_envs import Listing
 class PlannedRemoval:
     """An environment to be removed, its removal, and what no rebuild restores.
 
-    kept: the bytes on disk of the user's own files, which stay in the run's folder.
+    kept: the space of the user's own files, which stay in the run's folder.
     """
 
     environment: Environment
     removal: EnvironmentRemoval
     losses: Losses
-    kept: int
+    kept: Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval
     losses = _losses(environment, exported, scan)
     # A deletion frees so much less.
     ledger = Ledger()
-    kept = sum(ledger.remove(measure(join(path, *name.split("/")))) for name in losses.kept)
+    kept = sum((ledger.remove(measure(join(path, *name.split("/")))) for name in losses.kept), NO_SPACE)
     removal = EnvironmentRemoval(
         place=place_of(path),
         name=basename(path),
@@ -174,6 +175,7 @@ def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval
             files=account.files,
             apparent=account.apparent,
             reclaimable=account.own,
+            reclaimable_inodes=account.own_inodes,
             last_used=last.time if last else None,
             record={
                 "prefix": path,
@@ -182,7 +184,8 @@ def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval
                 "python": environment.python,
                 LOST: losses.files,
                 OWN_FILES: list(losses.kept),
-                OWN_BYTES: kept,
+                OWN_BYTES: kept.bytes,
+                OWN_INODES: kept.inodes,
             },
             reasons=(StoredReason(last.kind.value, last.detail),) if last else (),
         ),
@@ -217,18 +220,23 @@ def with_forecast(
 ) -> PreparedRemoval:
     """Return a removal with what it would free, in the environments and in the caches."""
     paths = frozenset(realpath(removal.environment.path) for removal in removals)
-    scan, now = listing.scan, listing.plan.reclaimable
+    scan, now = listing.scan, listing.plan.frees
     then = now
     if removals and disposal is Disposal.DELETE:
-        then = plan_without(paths, listing.inventory, scan, listing.options, interaction.reporter).reclaimable
+        then = plan_without(paths, listing.inventory, scan, listing.options, interaction.reporter).frees
     trees = [tree for root, tree in scan.environments if realpath(root.path) in paths]
+    kept = sum((removal.kept for removal in removals), NO_SPACE)
+    freed = Space(*(released(trees, scan.inodes, unit) for unit in Unit)) - kept
     result = replace(
         result,
         remove=tuple((removal.environment, removal.losses) for removal in removals),
         disposal=disposal,
-        released=released(trees, scan.inodes) - sum(removal.kept for removal in removals),
-        reclaimable=now,
-        reclaimable_then=then,
+        released=freed.bytes,
+        released_inodes=freed.inodes,
+        reclaimable=now.bytes,
+        reclaimable_inodes=now.inodes,
+        reclaimable_then=then.bytes,
+        reclaimable_inodes_then=then.inodes,
     )
     return PreparedRemoval(listing, removals, disposal, result)
 

@@ -19,10 +19,10 @@ from ...core.notices import DAMAGED, Notice
 from ...core.plan import Plan
 from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
-from ...core.rules.ranking import Budget
+from ...core.rules.ranking import Budget, Goal
 from ...core.rules.reachability import references
 from ...core.rules.targets import Target, kinds
-from ...core.units import format_size
+from ...core.units import NO_SPACE, Unit, format_amount
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
@@ -36,6 +36,10 @@ from ..options import PlanOptions
 
 #: Reasons to keep a package that prevent its repair too.
 _OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
+
+#: The options that limit a prune, and what they count. Some limit what the caches hold, the others what is freed.
+_LIMITS = {"max_size": Unit.BYTES, "max_inodes": Unit.INODES, "free": Unit.BYTES, "free_inodes": Unit.INODES}
+_OF_CACHES = ("max_size", "max_inodes")
 
 
 def discover_and_plan(options: PlanOptions, reporter: Reporter) -> tuple[Plan, tuple[Notice, ...]]:
@@ -117,25 +121,28 @@ def _too_deep(plan: Plan) -> tuple[Notice, ...]:
 
 def _budget(options: PlanOptions, findings: Findings) -> Budget:
     """Return how much has to be freed in packages; everything else that is removed counts as freed."""
-    other = findings.other
-    free = None if options.free is None else max(options.free - sum(item.reclaimable for item in other), 0)
-    if options.max_size is None:
-        return Budget(None, free)
     caches = {cache.real_path for cache in findings.inventory.judged}
-    inside = sum(item.reclaimable for item in other if item.top in caches)
-    return Budget(options.max_size, free, findings.held - inside)
+    freed = sum((item.frees for item in findings.other), NO_SPACE)
+    left = findings.held - sum((item.frees for item in findings.other if item.top in caches), NO_SPACE)
+    goals = []
+    for name, unit in _LIMITS.items():
+        if (limit := getattr(options, name)) is not None:
+            needed = left.of(unit) - limit if name in _OF_CACHES else limit - freed.of(unit)
+            goals.append(Goal(f"--{name.replace('_', '-')}", unit, needed))
+    return Budget(tuple(goals))
 
 
 def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
     """Return a warning if less can be freed than was asked for."""
-    if not plan.missed:
+    if plan.missed == NO_SPACE or budget.needed is None:
         return ()
-    met = (budget.needed or 0) - plan.missed
-    over = 0 if budget.max_size is None else budget.held - budget.max_size
-    asked = [name for name, needed in (("--max-size", over), ("--free", budget.free or 0)) if needed > met]
+    met = budget.needed - plan.missed
+    asked = " and ".join(goal.option for goal in budget.goals if goal.needed > met.of(goal.unit))
+    missed = ((plan.missed.of(unit), unit) for unit in Unit)
+    short = " and ".join(format_amount(amount, unit) for amount, unit in missed if amount)
     message = (
-        f"Can't free enough for {' and '.join(asked)}: {format_size(plan.missed)} short. Run with -v to see what is "
-        "kept and why. Removing environments that you no longer use frees more: see `conda prune envs`."
+        f"Can't free enough for {asked}: {short} short. Run with -v to see what is kept and why. "
+        "Removing environments that you no longer use frees more: see `conda prune envs`."
     )
     return (Notice("target-missed", message, ""),)
 

@@ -15,6 +15,7 @@ from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.rules.planner import with_links
 from ...core.run import Check, Run, Shrinkage
+from ...core.units import Space
 from ...discovery.clients.conda import UNREGISTERED, Settings, conda_settings
 from ...discovery.inventory import Discovery, discover
 from ...discovery.packages.cache_listing import held
@@ -66,7 +67,7 @@ class PruneResult:
     @property
     def exit_code(self) -> int:
         """0, 1 if something failed, 3 if a check found that more can be freed, or 130 if the user interrupted it."""
-        if self.check is not None and self.check.exceeded(self.plan.reclaimable):
+        if self.check is not None and self.check.exceeded(self.plan.frees):
             return _EXCEEDED
         return exit_code(failed=self.failed, interrupted=self.interrupted)
 
@@ -134,7 +135,8 @@ def prepare(options: PruneOptions, interaction: Interaction) -> PreparedPrune:
         reporter.clear()
     shrinkage = None
     if options.preset is not None:
-        shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
+        before = measure_caches(plan, interaction)
+        shrinkage = Shrinkage(options.preset, before.bytes, before_inodes=before.inodes)
     stops = bool(plan.remove) and not options.ignore_unreadable
     found = tuple(
         replace(notice, message=f"{notice.message} Nothing is removed without --ignore-unreadable.")
@@ -161,8 +163,8 @@ def check_may_run(prepared: PreparedPrune) -> None:
         refuse_running(prepared.plan.inventory.caches)
 
 
-def measure_caches(plan: Plan, interaction: Interaction) -> int:
-    """Return the size of the caches in bytes."""
+def measure_caches(plan: Plan, interaction: Interaction) -> Space:
+    """Return the space that the caches take."""
     size = held(plan.inventory.caches, interaction.reporter.phase("Measuring the caches"))
     interaction.reporter.clear()
     return size

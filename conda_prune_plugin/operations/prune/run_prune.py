@@ -101,7 +101,7 @@ def _with_shrinkage(result: PruneResult, prepared: PreparedPrune) -> PruneResult
     if result.shrinkage is None:
         return result
     after = measure_caches(result.plan, prepared.interaction)
-    return replace(result, shrinkage=replace(result.shrinkage, after=after))
+    return replace(result, shrinkage=replace(result.shrinkage, after=after.bytes, after_inodes=after.inodes))
 
 
 def _with_old_purged(result: PruneResult, prepared: PreparedPrune) -> PruneResult:
