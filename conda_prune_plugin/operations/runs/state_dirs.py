@@ -15,8 +15,7 @@ from ...core.model import Cache, Client
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
 from ...discovery.clients.conda import Settings
-from ...discovery.roots.backups import with_noted_places
-from ...discovery.roots.environments_txt import registered_prefixes
+from ...discovery.roots.environments_txt import registered_prefixes, with_noted_places
 from ...errors import StateError
 from ...execution.locks.run_lock import Patience
 from ...execution.recover import cut_off_runs, needs_recovery, recover
