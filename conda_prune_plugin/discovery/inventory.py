@@ -14,8 +14,7 @@ from ..core.rules.reachability import references
 from ..core.rules.targets import DEFAULT, Target
 from ..core.units import plural
 from .clients.conda import Settings, conda_settings, unregistered_notices
-from .clients.conda_context import registry
-from .clients.other_users import find_other_users
+from .clients.installations import find_other_users
 from .clients.rattler import is_rattlers
 from .leftovers.leftover_search import DEFAULT_SEARCH, Search
 from .links.soft_link_signs import why_soft_links
@@ -80,9 +79,8 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
         found, unseen = search_environments(directory, skip, progress)
         named += found
         notices += unseen
-    other_users = tuple((user.name, registry(user.home), user.cache) for user in find_other_users(caches))
     noted = tuple(dict.fromkeys((*settings.caches, *(cache.path for cache in caches))))
-    sources = replace(settings, other_users=other_users, named=tuple(named), caches=noted)
+    sources = replace(settings, other_users=find_other_users(caches), named=tuple(named), caches=noted)
     watch = RootWatch(sources, caches)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:

@@ -12,7 +12,7 @@ from machine import PACKAGES, Machine
 
 from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.demo.demo_packages import build_channel
-from conda_prune_plugin.discovery.roots.backups import environment_backups, with_noted_places
+from conda_prune_plugin.discovery.roots.environments_txt import environment_backups, with_noted_places
 from conda_prune_plugin.execution.state.notes import forget, remember
 
 if TYPE_CHECKING:

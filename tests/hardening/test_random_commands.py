@@ -73,7 +73,7 @@ def _look(top: Path) -> dict[str, tuple[int, object]]:
 
 
 def _revealed(found: dict[str, tuple[int, object]]) -> dict[str, tuple[int, object]]:
-    """Return what was found in a backup under the names that it comes back with (see `quarantine.disguise`)."""
+    """Return what was found in a backup under the names that it comes back with (see `state_dir.disguise`)."""
     return {name.replace("info/index.json.conda-prune", "info/index.json"): what for name, what in found.items()}
 
 
