@@ -254,8 +254,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "--lockfile FILE ...",
             "prune why",
-            "Keep packages that FILE lists: an @EXPLICIT file, conda-lock.yml, pixi.lock or environment.yml "
-            "(repeatable).",
+            "Keep packages that FILE lists: an @EXPLICIT file, conda-lock.yml, pixi.lock, conda.lock or "
+            "environment.yml (repeatable).",
             dest="lockfiles",
         ),
         Option(

@@ -5,6 +5,8 @@ All of conda's code is imported when it is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from typing import Any
 
 
@@ -119,3 +121,15 @@ def temporary_endings() -> tuple[str, ...]:
     from conda.base.constants import CONDA_TEMP_EXTENSIONS
 
     return tuple(CONDA_TEMP_EXTENSIONS)
+
+
+def environment_specifiers(file_name: str) -> Iterator[tuple[str, Callable[[str], Any]]]:
+    """Give name and reader of the formats of environments, not lockfiles, that plugins know by a file's name.
+
+    conda has the hook from 25.3 on, and tells names and lockfiles from 26.1 on.
+    """
+    hooks: dict[str, Any] = getattr(_context().plugin_manager, "get_environment_specifiers", dict)()
+    for name, hook in hooks.items():
+        kind = getattr(getattr(hook, "environment_format", None), "name", "")
+        if kind == "environment" and any(fnmatch(file_name, known) for known in hook.default_filenames):
+            yield name, hook.environment_spec
