@@ -105,6 +105,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "List packages: versions, environments that use them, shared and duplicated space.",
             dest="by_package",
         ),
+        Option("--inodes", "usage", "Show inodes, as file quotas count them, and sort by them."),
         Option("--summary", "usage", "Only a short table: what takes the space, and how much can be freed."),
         Option("--html FILE", "usage", "Write an interactive report for the browser to FILE."),
         Option(
@@ -190,6 +191,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "Remove the least recently used packages until the caches hold at most SIZE (500MB, 2.5GiB).",
         ),
         Option("--free SIZE", "prune why", "Remove the least recently used packages until SIZE is freed."),
+        Option(
+            "--max-inodes N",
+            "prune why",
+            "Like --max-size, but counts inodes: every file, directory and link, as file quotas do.",
+        ),
+        Option("--free-inodes N", "prune why", "Like --free, but counts inodes."),
         Option(
             "--unlinked",
             "prune why",
@@ -291,14 +298,18 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             choices=("image", "cache"),
             dest="preset",
         ),
-        Option("--check SIZE", "prune", "Change nothing; exit with 3 if more than SIZE can be freed (500MB, 2.5GiB)."),
+        Option(
+            "--check LIMIT",
+            "prune",
+            "Change nothing; exit with 3 if more than LIMIT can be freed (500MB, 2.5GiB, 20000files).",
+        ),
     ),
     "output of the plan": (
         Option(
             "--sort",
             "prune",
-            "Order of the packages to remove: largest (default), longest unused, or alphabetical.",
-            choices=("size", "age", "name"),
+            "Order of the packages to remove: largest (default), most inodes, longest unused, or alphabetical.",
+            choices=("size", "inodes", "age", "name"),
             default="size",
         ),
     ),
