@@ -161,7 +161,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "stale locks, temporary files. Also checks packages in use and all environments.",
         ),
         Option("-i --index-cache", "prune", "Cached channel indexes."),
-        Option("-c --tempfiles", "prune", "Temporary files, trash and stale locks in environments and index caches."),
+        Option(
+            "-c --tempfiles PREFIX",
+            "prune",
+            "Temporary files, trash and stale locks in environments and index caches, or only in environments PREFIX.",
+            nargs="*",
+        ),
         Option("-l --logfiles", "prune", "Log files in the caches."),
         Option(
             "-a --all", "prune", "Unused packages, all archives, leftovers, index caches, temporary files and logs."
