@@ -306,7 +306,7 @@ def test_an_environment_from_near_tells_all_its_parts(near: tuple[Contents, Inod
         "a-1-0",
         "b-1-0",
     ]
-    assert (found.kept, found.kept_inodes, found.pip, found.other, found.other_files) == (77, 78, 1000, 10_000, 13)
+    assert (found.kept, found.kept_inodes, found.other, found.other_files) == (77, 78, 10_000, 13)
     assert (found.records, found.directories, found.strangers) == (100_000, 7, (("s", 3),))
 
 
