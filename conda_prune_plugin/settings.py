@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+# Made at every command of conda: what isn't used isn't generated.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Setting(Generic[T]):
     """One setting.
 

@@ -14,7 +14,7 @@ from .. import failures
 from ..core.notices import REPAIR
 from ..core.plan import Plan, what_goes
 from ..core.rules.targets import Target
-from ..core.units import format_size, plural
+from ..core.units import NO_SPACE, format_size, format_space, plural
 from ..discovery.leftovers.leftover_search import Search
 from ..operations.interaction import forget_typed, interacting, may_ask, require_answer
 from ..operations.options import PruneOptions
@@ -69,8 +69,9 @@ def check(prefix: str, verbose: bool) -> None:
         print_line(out, f"    {decision.paths[0]}: {decision.reasons[0].detail}")
     if leftovers:
         out.print("  To remove leftovers: conda prune --leftovers")
-    rest = sum(decision.reclaimable for decision in plan.remove if not decision.leftover)
-    print_line(out, f"  Unused packages take {format_size(rest)}. To free it: conda prune" if rest else "")
+    rest = sum((decision.frees for decision in plan.remove if not decision.leftover), NO_SPACE)
+    size = format_space(rest, inodes=verbose)
+    print_line(out, f"  Unused packages take {size}. To free it: conda prune" if rest.bytes else "")
     sys.stdout.flush()
 
 

@@ -188,7 +188,7 @@ def _show_outcomes(result: PruneResult, output: Output, *, inodes: bool) -> None
             inodes=inodes,
         )
     if result.shrinkage is not None and not output.quiet:
-        show_shrinkage(out, result.shrinkage)
+        show_shrinkage(out, result.shrinkage, inodes=inodes)
     sys.stdout.flush()
 
 

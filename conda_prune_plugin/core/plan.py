@@ -54,6 +54,11 @@ class Keep:
     reclaimable: int = 0
     reclaimable_inodes: int = 0
 
+    @property
+    def frees(self) -> Space:
+        """The space that its removal would free."""
+        return Space(self.reclaimable, self.reclaimable_inodes)
+
 
 @dataclass(frozen=True, slots=True)
 class Remove:

@@ -24,7 +24,6 @@ from .files.remove_tree import reduce, remove
 from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder
-from .quarantine.disguise import undisguise
 from .state.receipt import (
     DOOMED_FILES,
     RECEIPT,
@@ -48,6 +47,7 @@ from .state.state_dir import (
     remove_empty,
     run_names,
     state_path,
+    undisguise,
 )
 from .state.stored_runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
 from .state.unfinished_rebuild import ChangedAfter, OwnWorkError, clear

@@ -19,12 +19,12 @@ from ..core.run import Run
 from ..errors import LockTimeoutError, StateError
 from ..failures import suppress
 from .files.remove_tree import remove
+from .files.tree_tar import staging_directory
 from .ports import Fetch, Ports, UnfetchableError
 from .quarantine.archive import file_sum
 from .quarantine.cache_session import opened_session
 from .quarantine.executor import Executor, Subject
 from .quarantine.package_removal import require_unchanged
-from .quarantine.staging import staging_directory
 from .state.receipt import ReceiptEntry, begun
 from .state.state_dir import MAKING
 

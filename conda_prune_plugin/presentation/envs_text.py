@@ -175,7 +175,8 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
             continue
         account = environment.usage.account
         print_line(out, f"{'move aside' if backup else 'remove'} {environment.path}", style="bold")
-        line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
+        own, shared = Space(account.own, account.own_inodes), Space(account.shared, account.shared_inodes)
+        line = f"  own {format_space(own, inodes=whole)}, shared {format_space(shared, inodes=whole)}, "
         line += plural(len(environment.root.packages), "package")
         if last := last_evidence(environment, result.now):
             line += f", {_sign(last, result.now)}"

@@ -12,20 +12,21 @@ from ..core.accounting import hedge
 from ..core.model import PartKind, Result
 from ..core.plan import OtherOutcome, Outcome, Plan, counted
 from ..core.run import Disposal, Run, Shrinkage
-from ..core.units import NO_SPACE, Space, format_size, format_space, plural
+from ..core.units import NO_SPACE, Space, format_space, plural
 from .terminal.console import print_line, print_problem, print_steps
 
 #: So many failures with one cause are shown one by one.
 _FEW = 3
 
 
-def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:
+def show_shrinkage(out: Console, shrinkage: Shrinkage, *, inodes: bool = False) -> None:
     """Print how much the caches hold, and held."""
-    before = format_size(shrinkage.before)
+    before = format_space(Space(shrinkage.before, shrinkage.before_inodes), inodes=inodes)
     if shrinkage.after is None:
         out.print(f"--ci {shrinkage.preset}: the caches hold {before}.")
     else:
-        out.print(f"--ci {shrinkage.preset}: the caches shrank from {before} to {format_size(shrinkage.after)}.")
+        after = format_space(Space(shrinkage.after, shrinkage.after_inodes or 0), inodes=inodes)
+        out.print(f"--ci {shrinkage.preset}: the caches shrank from {before} to {after}.")
 
 
 def show_outcomes(

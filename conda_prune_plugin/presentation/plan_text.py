@@ -157,7 +157,7 @@ def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, 
     """Print what stays and why, what goes, and what that frees."""
     if plan.keep:
         show_kept(out, plan, verbosity)
-    withheld = show_withheld(out, plan)
+    withheld = show_withheld(out, plan, inodes=inodes)
     if plan.remove or plan.other:
         freed = hedge(plan.inventory.notices) + format_space(plan.frees, inodes=inodes)
         what, purged = f"Remove {what_goes(plan)}", ""
@@ -170,14 +170,14 @@ def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, 
         out.print(nothing)
 
 
-def show_withheld(out: Console, plan: Plan) -> bool:
+def show_withheld(out: Console, plan: Plan, *, inodes: bool = False) -> bool:
     """Print how much of each cache only a lack of permission keeps, and who can free it; return whether any is."""
     withheld = False
     for cache in plan.inventory.caches:
-        size = sum(decision.reclaimable for decision in plan.keep if decision.entry.cache == cache.path)
-        if cache.writable or not size:
+        size = sum((decision.frees for decision in plan.keep if decision.entry.cache == cache.path), NO_SPACE)
+        if cache.writable or not size.bytes:
             continue
-        withheld, where = True, f"{format_size(size)} in {cache.path}"
+        withheld, where = True, f"{format_space(size, inodes=inodes)} in {cache.path}"
         if cache.owner is None:
             print_line(out, f"{where} can't be freed: no permission to change this cache.")
         else:

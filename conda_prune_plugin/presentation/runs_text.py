@@ -9,7 +9,7 @@ from rich.console import Console
 from ..core.model import Result
 from ..core.plan import Outcome
 from ..core.run import Disposal, PurgeOutcome, RunSummary
-from ..core.units import format_age, format_size, plural
+from ..core.units import Space, format_age, format_size, format_space, plural
 from .outcome_text import nouns, show_failures
 from .plan_text import LINES
 from .terminal.console import listed, print_command, print_line, print_problem, print_rest
@@ -103,10 +103,12 @@ def show_restored(
             print_line(out, f"To restore {'it' if len(before.dists) == 1 else 'them'}: conda prune restore {before.id}")
 
 
-def show_restorable(out: Console, run: RunSummary, dists: Sequence[str], size: int, *, whole: bool = True) -> None:
-    """Print what a restore would put back, and its size in bytes."""
+def show_restorable(out: Console, run: RunSummary, dists: Sequence[str], size: Space, *, whole: bool = True) -> None:
+    """Print what a restore would put back, and its size."""
     what = plural(len(dists), "environment" if run.environments else "package")
-    out.print(f"Would restore {what}{f' ({format_size(size)})' if size else ''} from run {run.id}:")
+    # Receipts of earlier versions have no inodes.
+    of = f" ({format_space(size, inodes=whole and size.inodes > 0)})" if size.bytes else ""
+    out.print(f"Would restore {what}{of} from run {run.id}:")
     shown = dists if whole else dists[:LINES]
     for dist in shown:
         print_line(out, f"  {dist}")

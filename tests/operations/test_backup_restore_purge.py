@@ -156,6 +156,7 @@ def test_an_archive_that_has_changed_is_not_restored(machine: Machine, tmp_path:
     assert not machine.entry("libalpha-1.0-0").exists()
 
 
+@pytest.mark.posix
 def test_what_cannot_be_archived_stays_and_the_rest_goes_on(machine: Machine, tmp_path: Path) -> None:
     pipe = machine.entry("libalpha-1.0-0") / "lib" / "pipe"
     os.mkfifo(pipe)

@@ -103,11 +103,12 @@ def _at_fault(
 ) -> tuple[str | None, str | None]:
     """Return the first unknown option, or the unknown word in the place of a command."""
     left = iter(words)
+    takes_many = False
     for word in left:
         if word == "--":
             break
         if not word.startswith("-") or word == "-":
-            if commands:
+            if commands and not takes_many:
                 return None, None if word in commands else word
             continue
         # A word may contain the option's value.
@@ -118,6 +119,7 @@ def _at_fault(
         action = known.get(option) or known.get(next(beginning, ""))
         if action is None:
             return option, None
+        takes_many = action.nargs == "*" and option == word
         if action.nargs is None and option == word:
             next(left, None)
     return None, None

@@ -16,9 +16,9 @@ from ...core.rules.reachability import SoftLinks, references
 from ...errors import UnreadableEnvironmentError
 from ..links.soft_link_signs import with_signs
 from ..links.soft_links import Seen, environments_of, soft_links
-from .backups import note_names
 from .conda_meta import with_contents
 from .environments import Sources, Survey, read_roots
+from .environments_txt import note_names
 from .envs_dirs import Listing
 from .half_removed import settled
 

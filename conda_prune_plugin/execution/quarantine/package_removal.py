@@ -24,8 +24,8 @@ from ..files.remove_tree import reduce, remove
 from ..locks.client_locks import EntryLockedError, entry_locks
 from ..ports import Ports
 from ..state.receipt import ReceiptEntry
+from ..state.state_dir import disguise
 from .archive import Preserved, discard, file_sum, preserve, statuses_of
-from .disguise import disguise
 from .executor import Changed, Subject
 
 

@@ -113,7 +113,7 @@ class StoredRun:
         if self.receipt is None:
             return NO_SPACE
         if self.receipt.run.disposal is Disposal.BACKUP:
-            return sum((Space(entry.reclaimable, entry.reclaimable_inodes) for entry in self.entries), NO_SPACE)
+            return sum((entry.frees for entry in self.entries), NO_SPACE)
         if self.receipt.run.disposal is Disposal.ARCHIVE:
             return sum((Space(entry.archived.size, 1) for entry in self.entries if entry.archived), NO_SPACE)
         records = [entry.record or {} for entry in self.receipt.entries] if self.keeps_files else []

@@ -20,10 +20,10 @@ from ...discovery.envs.other_registries import only_listed_by_others
 from ...discovery.envs.own_file_search import find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
 from ...discovery.inventory import discover
-from ...discovery.roots.backups import is_environment_backup
+from ...discovery.roots.environments_txt import is_environment_backup
 from ...discovery.usage.survey import Scan, make_usage, survey
 from ...failures import suppress
-from ..env_registration import unregister_removed
+from ..conda_hooks import unregister_removed
 from ..interaction import Interaction
 from ..options import EnvsOptions
 from ..prune.measure_usage import find_environment

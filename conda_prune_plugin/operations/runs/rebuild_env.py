@@ -57,15 +57,6 @@ class _NotMadeError(Exception):
     """conda could not make an environment; the text says why."""
 
 
-def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuilt:
-    """Make one environment of a run again at its place, unless something else is there.
-
-    It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing. What a
-    rebuild that was killed has left is removed first.
-    """
-    return _Rebuild(here, stored, entry).rebuild()
-
-
 def outcome(stored: StoredRun, entry: ReceiptEntry, result: Result, error: str | None) -> Outcome:
     """Return the outcome of an environment."""
     parts = tuple(Part(part.kind, part.name) for part in entry.parts)
@@ -79,8 +70,12 @@ def _lost(entry: ReceiptEntry) -> int:
     return lost if isinstance(lost, int) and 0 <= lost <= entry.files else 0
 
 
-class _Rebuild:
-    """The rebuild of one environment; `warnings` collects what the user should know."""
+class Rebuild:
+    """The rebuild of one environment of a run at its place, unless something else is there.
+
+    It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing. What a
+    rebuild that was killed has left is removed first.
+    """
 
     def __init__(self, here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> None:
         self._here, self._stored, self._entry = here, stored, entry
@@ -90,6 +85,7 @@ class _Rebuild:
         self._warnings: list[str] = []
 
     def rebuild(self) -> Rebuilt:
+        """Make the environment again, and put the user's own files back into it."""
         if not failures.isfile(os.path.join(self._exports, EXPLICIT)):
             # It was half removed, so it could not be exported; or another process has deleted the exports.
             return self._rebuilt(Result.FAILED, self._without_exports())

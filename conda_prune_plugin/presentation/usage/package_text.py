@@ -99,7 +99,7 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool, 
     print_rest(out, len(zoom.packages) - len(shown))
     out.print()
     if item.pip.names:
-        print_line(out, f"  Installed by pip, {format_size(zoom.pip)}: {', '.join(item.pip.names)}")
+        print_line(out, f"  Installed by pip, {format_size(item.pip.allocated)}: {', '.join(item.pip.names)}")
     if zoom.other_files:
         files = plural(zoom.other_files, "file")
         out.print(f"  Not installed by conda or pip: {files}, {format_size(zoom.other)}. The largest:")

@@ -72,7 +72,7 @@ def show_usage_summary(out: Console, usage: Usage, *, inodes: bool = False) -> N
         for words, count, size, free in rows
     ]
     show_table(out, "type", ("count", "inodes" if inodes else "size", "reclaimable"), cells)
-    show_withheld(out, usage.plan)
+    show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
 
 
@@ -210,7 +210,7 @@ def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) ->
     out.print(f"`conda prune` frees {frees} now.")
     if usage.environments:
         print_line(out, REMOVE)
-    show_withheld(out, usage.plan)
+    show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
     if recent := sum(item.recent for item in usage.caches):
         packages = plural(recent, "more unused package is", "more unused packages are")
