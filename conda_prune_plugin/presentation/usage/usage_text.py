@@ -222,16 +222,14 @@ def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) ->
 
 def _file_system(system: FileSystem) -> Iterator[str]:
     """Give the lines on what is free on a file system, conda's part of it, and the quotas that bind this user."""
-    free, part = _of(system.free, system.size, Unit.BYTES), _share(system.allocated, system.size)
+    free = _of(system.free, system.size, Unit.BYTES)
+    taken = f"{_share(system.allocated, system.size)} of its space"
     if system.inodes and system.free_inodes is not None:
         free += f", {_of(system.free_inodes, system.inodes, Unit.INODES)}"
-        part += f" of the space and {_share(system.allocated_inodes, system.inodes)} of the inodes"
-    else:
-        part += " of the space"
-    line = f"Free on {system.point}: {free}. Environments and caches take {part}."
-    if system.reflinks:
-        line += f" Files on {system.type} may share blocks, so its figures are upper bounds."
-    yield line
+        taken += f" and {_share(system.allocated_inodes, system.inodes)} of its inodes"
+    shared = f" Files on {system.type} may share blocks, so its figures are upper bounds." if system.reflinks else ""
+    yield f"Free on {system.point}: {free}.{shared}"
+    yield f"Environments and caches take {taken}."
     for quota in system.quotas:
         whose = "Your quota" if quota.kind is QuotaKind.USER else f"The quota of group {quota.owner}"
         limit = quota.soft if quota.hard is None else quota.hard
