@@ -69,6 +69,11 @@ class PreparedRemoval:
     disposal: Disposal
     result: EnvsResult
 
+    @property
+    def lines(self) -> int:
+        """The number of lines to be removed from registries."""
+        return sum(map(len, (self.result.fix or {}).values()))
+
 
 def prepare_removal(listing: Listing, interaction: Interaction) -> PreparedRemoval:
     """Prepare the removal of the chosen environments without the protected ones.
