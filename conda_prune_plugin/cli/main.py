@@ -143,7 +143,6 @@ def _show_help(
 
 
 def _start(name: str, arguments: argparse.Namespace) -> int:
-    """Run a command and return its exit code."""
     return int(import_module(f".{name}", __package__).execute(arguments))
 
 

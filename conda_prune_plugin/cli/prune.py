@@ -111,7 +111,6 @@ def _shows_inodes(prepared: PreparedPrune) -> bool:
 
 
 def _question(prepared: PreparedPrune) -> str:
-    """Return the question before a removal."""
     plan, options = prepared.plan, prepared.options
     what = what_goes(plan)
     size = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
