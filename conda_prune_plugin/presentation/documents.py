@@ -1,6 +1,6 @@
 """The JSON documents of the commands: sizes in bytes, times in ISO 8601 and UTC, paths absolute.
 
-``docs/reference/json.md`` is their contract. Each is declared by the names of its fields, in their order.
+``docs/json.md`` is their contract. Each is declared by the names of its fields, in their order.
 """
 
 from __future__ import annotations

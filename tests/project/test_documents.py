@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "conda_prune_plugin"
-ARCHITECTURE = (TOP / "docs" / "explanation" / "architecture.md").read_text()
+ARCHITECTURE = (TOP / "docs" / "architecture.md").read_text()
 README = (TOP / "README.md").read_text()
 #: All documents by their names, of which none is given twice.
 PATHS = {
