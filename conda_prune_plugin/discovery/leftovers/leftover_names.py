@@ -15,7 +15,7 @@ from ...core.model import Cache, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.lock_files import holder, is_lock, is_lock_name
-from ..clients.rattler import rattler_leftovers as of_rattler
+from ..clients.lock_files import rattler_leftovers as of_rattler
 from ..system.safe_read import dist_of, read_object
 
 #: The endings of unfinished downloads: of conda (`conda.gateways.connection.download`), of mamba and conda up to 24.
