@@ -44,6 +44,7 @@ class Request:
     targets: Target = DEFAULT
     search: Search = DEFAULT_SEARCH
     only: tuple[str, ...] = ()
+    tempfiles: tuple[str, ...] = ()
     min_age: float = DEFAULT_MIN_AGE
     max_size: int | None = None
     max_inodes: int | None = None
@@ -73,7 +74,8 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
     settings = settings or conda_settings()
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
-    named = [*require_environments(request.roots), *map(os.path.abspath, request.configured_roots)]
+    named = [*require_environments((*request.roots, *request.tempfiles))]
+    named += map(os.path.abspath, request.configured_roots)
     skip = frozenset(cache.real_path for cache in caches)
     for directory in request.searches:
         found, unseen = search_environments(directory, skip, progress)

@@ -99,7 +99,7 @@ class _RepairSubject(Subject):
                 made = os.path.join(path, name)
                 self._fetch.extracted(described, os.path.join(self.session.cache.path, archive), made)
                 if damage := self._fetch.damage(made):
-                    raise UnfetchableError(f"{archive} holds no whole package either: {damage}")
+                    raise UnfetchableError(f"{archive} is damaged too: {damage}")
         except (UnfetchableError, ValueError) as error:
             raise OSError(f"{error}; it stays as it is") from error
         # Its contents have to be on the disk before its name is.

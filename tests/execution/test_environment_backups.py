@@ -181,6 +181,7 @@ def test_a_note_of_another_user_leads_to_roots_only(tmp_path: Path, monkeypatch:
     assert list(environment_backups(home, [])) == [str(place / ".conda-prune" / RUN / "0")]
 
 
+@pytest.mark.posix
 def test_notes_are_bounded_absolute_and_told_where_they_can_not_be_read(tmp_path: Path) -> None:
     state = tmp_path / ".conda-prune"
     state.mkdir()

@@ -254,6 +254,7 @@ class PruneMachine(RuleBasedStateMachine):
         assert (self._victim / "file").read_bytes() == b"precious"
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_no_sequence_of_steps_breaks_a_promise() -> None:

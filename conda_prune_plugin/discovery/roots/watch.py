@@ -72,7 +72,7 @@ class RootWatch:
             if newly_hidden := self._hiding() - self._hidden:
                 raise UnreadableEnvironmentError(
                     f"{min(newly_hidden)} can't be read any more, so the packages it uses are unknown.",
-                    hint="What was not deleted yet is at its place. Try again when it can be read.",
+                    hint="Packages not deleted yet are in place. Try again when it can be read.",
                     path=min(newly_hidden),
                 )
             self._references = None

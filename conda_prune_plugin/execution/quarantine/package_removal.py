@@ -228,7 +228,7 @@ def require_unchanged(decision: Remove, cache: Directory, early: Container[Part]
             raise Changed(f"{part.name} has changed since it was planned")
     for part, planned in decision.beside:
         if not cache.exists(part.name) or cache.status(part.name).st_ino != planned.inode:
-            raise Changed(f"{part.name}, which makes it superfluous, is not what it was")
+            raise Changed(f"{part.name}, which replaces it, has changed since it was planned")
 
 
 def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Root]]) -> None:

@@ -128,7 +128,7 @@ class Rebuild:
                 self._say_where_own_files_are()
             else:
                 self._move_own_files(tell=True)
-        return f"{self._exports} does not hold what it was to be rebuilt from"
+        return f"{self._exports} lacks the export to rebuild it from"
 
     def _there_already(self) -> tuple[Result, str]:
         """Return the result for an environment whose place is taken, and the error."""
@@ -163,7 +163,7 @@ class Rebuild:
         try:
             packages = self._pip_packages()
         except (OSError, ValueError) as error:
-            return [], f"conda has made {self._prefix}, but what pip had installed is not known: {error}"
+            return [], f"conda has made {self._prefix}, but its list of pip packages can't be read: {error}"
         lost = [item for item in packages if item["requirement"] is None]
         warnings = [f"{self._prefix}: {item['name']} can't be installed again: {item['why']}." for item in lost]
         if len(packages) == len(lost):

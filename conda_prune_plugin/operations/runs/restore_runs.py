@@ -24,7 +24,7 @@ from ..interaction import Interaction
 from ..options import RestoreOptions
 from ..run_as_owner import Voices, runs_locked
 from .rebuild_env import Rebuild, outcome
-from .run_store import finished_stock, interrupted_notice, matching, named_run, summary
+from .run_store import Stock, finished_stock, interrupted_notice, matching, named_run, summary
 from .state_dirs import forget_places
 
 
@@ -33,7 +33,7 @@ class RestoreResult:
     """What became of one run; no `outcomes` if it was a dry run.
 
     entries: those to restore. failed: not all of them came back, or an earlier run could not be completed.
-    interrupted: by the user.
+    interrupted: by the user. before: the run before it, if it removed environments that are not back.
     """
 
     run: RunSummary
@@ -42,6 +42,7 @@ class RestoreResult:
     notices: tuple[Notice, ...] = ()
     failed: bool = False
     interrupted: bool = False
+    before: RunSummary | None = None
 
 
 def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreResult:
@@ -63,7 +64,18 @@ def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreRes
             hint="`conda prune restore` lists all runs.",
         )
     result = RestoreResult(summary(runs), entries, notices=stock.notices, failed=not complete)
-    return result if interaction.output.dry_run else _restored(result, runs, wanted, options, interaction)
+    if interaction.output.dry_run:
+        return result
+    return replace(
+        _restored(result, runs, wanted, options, interaction), before=_environments_before(stock, named[0].id)
+    )
+
+
+def _environments_before(stock: Stock, run: str) -> RunSummary | None:
+    """Return the run before another one, if it removed environments that are not back: often both are one step."""
+    earlier = [runs for runs in stock.runs if runs[0].id < run]
+    before = summary(earlier[-1]) if earlier else None
+    return before if before and before.environments and before.dists and before.restorable else None
 
 
 def _restored(
