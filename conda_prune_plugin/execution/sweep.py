@@ -63,15 +63,19 @@ class Execution:
 
 
 def merged(plan: Plan, parts: Sequence[Execution]) -> Execution:
-    """Return parts of the execution of a plan as one."""
+    """Return parts of the execution of a plan as one, with what no decision explains at the end."""
     entries = (*(removal.entry for removal in plan.remove), *(item.entry for item in plan.repair))
     order = {entry: number for number, entry in enumerate(entries)}
     others = {other: number for number, other in enumerate(plan.other)}
     return Execution(
-        tuple(sorted((one for part in parts for one in part.outcomes), key=lambda one: order[one.entry])),
+        tuple(
+            sorted((one for part in parts for one in part.outcomes), key=lambda one: order.get(one.entry, len(order)))
+        ),
         any(part.interrupted for part in parts),
         tuple(message for part in parts for message in part.unsettled),
-        tuple(sorted((one for part in parts for one in part.others), key=lambda one: others[one.other])),
+        tuple(
+            sorted((one for part in parts for one in part.others), key=lambda one: others.get(one.other, len(others)))
+        ),
         tuple(path for part in parts for path in part.unrecorded),
     )
 

@@ -116,7 +116,7 @@ def remove_environments_as_owners(
     order = {removal.path: number for number, removal in enumerate(removals)}
     outcomes = chain.from_iterable(part.outcomes for part in parts)
     interrupted = any(part.interrupted for part in parts)
-    return RemovalResult(tuple(sorted(outcomes, key=lambda outcome: order[outcome.path])), interrupted)
+    return RemovalResult(tuple(sorted(outcomes, key=lambda outcome: order.get(outcome.path, len(order)))), interrupted)
 
 
 def removal_hooks_as_owner(prefix: str) -> str | None:
