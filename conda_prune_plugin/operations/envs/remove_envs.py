@@ -278,7 +278,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
         patience=interaction.patience(options.lock_timeout),
     )
     try:
-        removed = remove_environments_as_owners(removals, run, ports)
+        removed = remove_environments_as_owners(removals, run, ports, prepared.listing.scan.sharing)
     finally:
         forget_places(settings)
     interaction.reporter.clear()
