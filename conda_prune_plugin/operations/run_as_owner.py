@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from .. import failures
+from ..core.dedupe import Share, ShareOutcome
 from ..core.envs.environment_use import RemovedEnvironment
 from ..core.model import Result, Root
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove, Repair
@@ -29,6 +30,7 @@ from ..execution.quarantine.archive import is_own_folder
 from ..execution.remove_environments import RemovalResult, remove_environments
 from ..execution.remove_index_caches import remove_other
 from ..execution.repair_packages import repair
+from ..execution.share_extents import share
 from ..execution.state.state_dir import LockedCache, locked
 from ..execution.state.stored_runs import StoredRun
 from ..execution.sweep import Execution, execute
@@ -56,6 +58,7 @@ _Exported = tuple[Mapping[str, bytes], tuple[PythonPackage, ...], tuple[str, ...
 #: An outcome for each of some decisions, in their order, and whether the user interrupted it.
 _Outcomes = tuple[tuple[Outcome, ...], bool]
 _OtherOutcomes = tuple[tuple[OtherOutcome, ...], bool]
+_ShareOutcomes = tuple[tuple[ShareOutcome, ...], bool]
 
 #: The callables of ports that only the parent can answer: it sees all environments, and the screen.
 _ASKED = {
@@ -158,6 +161,20 @@ def export_as_owner(root: Root) -> Export:
         return exported.files, exported.python, exported.sourceless, exported.unreadable
 
     return Export(root, *in_place_of(root.path, _Exported, work, {}))
+
+
+def share_as_owners(shares: Sequence[Share], voices: Voices) -> _ShareOutcomes:
+    """Let files share the storage of others, as `share`; both of each pair are of one owner."""
+
+    def carry_out(path: str, mine: Sequence[Share]) -> _ShareOutcomes:
+        return as_owner(path, _ShareOutcomes, voices, lambda remote: share(mine, remote.progress))
+
+    return _each_owner(
+        shares,
+        lambda item: item.file.place.path,
+        carry_out,
+        lambda item, result, why: ShareOutcome(item.file.path, result, error=why),
+    )
 
 
 @dataclass(frozen=True, slots=True)

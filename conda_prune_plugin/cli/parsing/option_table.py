@@ -92,6 +92,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         _option("environment NAME", "usage", "Show only this environment (name or path).", nargs="?"),
         _option("specs SPEC", "why", "A package, such as numpy or 'numpy>=2'.", nargs="*"),
         _option("environments NAME", "envs", "Only these environments (name or path).", nargs="*"),
+        _option("environments NAME", "dedupe", "Change files only in these environments (name or path).", nargs="*"),
         _option("run RUN", "restore", "The run to undo, or `last`.", nargs="?"),
         _option("runs RUN", "purge", "A run, or `last`.", nargs="*"),
         _option("topic COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
@@ -236,7 +237,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     "where to look": (
         _option(
             "--pkgs-dir DIR ...",
-            "prune usage why envs restore purge",
+            "prune usage why envs dedupe restore purge",
             "Use this package cache instead of the configured ones (repeatable).",
         ),
         _option(
@@ -252,6 +253,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "rattler.",
             dest="searches",
         ),
+        _option("--root PREFIX ...", "dedupe", "Also look at this environment (repeatable).", dest="roots"),
+        _option("--search DIR ...", "dedupe", "Also look at environments below DIR (repeatable).", dest="searches"),
         _option(
             "--ignore-unreadable",
             "prune",
