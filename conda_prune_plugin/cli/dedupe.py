@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..core.dedupe import SharePlan
-from ..core.units import plural
+from ..core.usage.sharing import SharePlan
 from ..errors import exit_code
 from ..operations.dedupe.share_duplicates import DedupeResult, carry_out_dedupe, plan_dedupe
 from ..operations.interaction import Output, confirm, interacting
@@ -26,8 +25,7 @@ def execute(arguments: argparse.Namespace) -> int:
         result = DedupeResult(plan_dedupe(options, interaction.reporter))
         _show_plan(result.plan, output)
         if result.plan.shares and not output.dry_run:
-            question = f"Share the storage of {plural(len(result.plan.shares), 'file')}?"
-            if not confirm(question, interaction, "Nothing was changed."):
+            if not confirm("Share their storage?", interaction, "Nothing was changed."):
                 return 1
             result = carry_out_dedupe(result.plan, interaction)
         _show_result(result, output)

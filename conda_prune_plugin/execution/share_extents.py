@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .. import failures
-from ..core.dedupe import FileCopy, Share, ShareOutcome
 from ..core.model import Result
+from ..core.usage.sharing import FileCopy, Share, ShareOutcome
 from .files.dir_fd import Directory
 
 #: ``_IOWR(0x94, 54, struct file_dedupe_range)`` (linux/fs.h).

@@ -14,11 +14,11 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from .. import failures
-from ..core.dedupe import Share, ShareOutcome
 from ..core.envs.environment_use import RemovedEnvironment
 from ..core.model import Result, Root
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove, Repair
 from ..core.run import Disposal, Run
+from ..core.usage.sharing import Share, ShareOutcome
 from ..discovery.envs.export import Export, export
 from ..discovery.usage.pip_packages import PythonPackage
 from ..errors import PruneError

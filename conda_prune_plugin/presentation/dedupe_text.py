@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from ..core.dedupe import Gain, ShareOutcome, SharePlan, WhyNot, gains
 from ..core.model import Result
 from ..core.units import format_size, plural
+from ..core.usage.sharing import Gain, ShareOutcome, SharePlan, WhyNot, gains
 from .plan_text import LINES
 from .terminal.console import listed, print_line, print_problem, print_rest
 from .terminal.tables import Row, show_table
@@ -43,7 +43,7 @@ def summary(plan: SharePlan) -> str:
     """Return what carrying out the plan does, in a sentence."""
     if not plan.shares:
         return "Nothing to share."
-    return f"{plural(len(plan.shares), 'file')} can share storage: frees {format_size(plan.frees)}."
+    return f"Sharing the storage of {plural(len(plan.shares), 'file')} frees {format_size(plan.frees)}."
 
 
 def show_outcomes(out: Console, err: Console, outcomes: Sequence[ShareOutcome], *, quiet: bool) -> None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.accounting import precision
 from ..core.codec import encode
-from ..core.dedupe import ShareOutcome, SharePlan, gains
 from ..core.model import Entry, OtherKind, PartKind, Root
 from ..core.notices import Notice
 from ..core.plan import OtherOutcome, Outcome, Plan, Reason
 from ..core.run import Check, PurgeOutcome, Run, RunSummary, Shrinkage
+from ..core.usage.sharing import ShareOutcome, SharePlan, gains
 
 if TYPE_CHECKING:
     from ..core.rules.explanation import Explanation, KeptAlone

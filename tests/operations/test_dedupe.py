@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -19,8 +20,14 @@ import pytest
 from crash import run, run_decided, run_failing
 from disks import BTRFS, KINDS, XFS, free, mounted
 from machine import PYTHON, Machine, listing
+from places import as_another
 
+from conda_prune_plugin.core.model import Inventory
 from conda_prune_plugin.demo.demo_packages import PLACEHOLDER, File, Package, build_channel
+from conda_prune_plugin.discovery.dedupe.duplicates import find_duplicates
+from conda_prune_plugin.discovery.packages.cache_listing import find_caches
+from conda_prune_plugin.discovery.roots.environments import Sources
+from conda_prune_plugin.discovery.roots.watch import RootWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +35,9 @@ if TYPE_CHECKING:
     from disks import Kind
 
 pytestmark = [pytest.mark.debian, pytest.mark.slow]
+
+
+_NOBODY = 65534
 
 
 def _bytes(size: int, seed: str) -> bytes:
@@ -102,11 +112,13 @@ def _fill(machine: Machine) -> None:
 
 
 @pytest.fixture(scope="module", params=[XFS, BTRFS], ids=lambda kind: kind.name)
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kind, Path]]:
-    """A file system that can share, and on it a machine nothing of which is shared yet."""
-    with mounted(request.param, tmp_path_factory.mktemp("disk") / "disk") as top:
-        _fill(Machine(top / "it"))
-        yield request.param, top / "it"
+def filled(request: pytest.FixtureRequest) -> Iterator[tuple[Kind, Path]]:
+    """A file system that can share, and on it a machine nothing of which is shared yet. Every user may go there."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        with mounted(request.param, Path(directory, "disk")) as top:
+            _fill(Machine(top))
+            yield request.param, top
 
 
 @pytest.fixture
@@ -332,6 +344,44 @@ def test_conda_and_pip_go_on_as_if_nothing_had_happened(place: tuple[Kind, Machi
     assert (machine.envs / "linked" / "lib" / "own.so").read_bytes() == _bytes(40_001, "1.0")
     assert (machine.cache / "stored-1.0-0" / "lib" / "own.so").read_bytes() == _bytes(40_001, "1.0")
     assert _dedupe(machine, "--yes")["success"]
+
+
+def test_root_shares_the_files_of_each_user_as_that_user(place: tuple[Kind, Machine]) -> None:
+    _, machine = place
+    for path in (machine.envs / "one", machine.envs / "newer", *(machine.envs / "one").rglob("*")):
+        os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
+    theirs = machine.envs / "newer" / "lib"
+    for path in (theirs, *theirs.iterdir()):
+        os.chown(path, _NOBODY, _NOBODY)
+    unreadable = theirs / "common.so"
+    unreadable.chmod(0)
+    before = _seen(machine)
+
+    document = _dedupe(machine, "--yes")
+
+    for item in document["share"]:
+        assert os.stat(item["path"]).st_uid == os.stat(item["source"]).st_uid
+    results = {outcome["path"]: outcome["result"] for outcome in document["outcomes"]}
+    # Its owner can't read one of the two, which root could.
+    refused = unreadable if str(unreadable) in results else machine.envs / "one" / "lib" / "common.so"
+    assert results.pop(str(refused)) == "skipped"
+    assert set(results.values()) == {"shared"}
+    assert _seen(machine) == before
+
+
+def test_files_of_others_are_left_alone(place: tuple[Kind, Machine]) -> None:
+    _, machine = place
+    for path in (machine.directory, *machine.directory.rglob("*")):
+        os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
+
+    def look() -> list[object]:
+        caches, _ = find_caches((str(machine.cache),), ())
+        roots = RootWatch(Sources(envs_dirs=(str(machine.envs),)), caches).roots
+        found = find_duplicates(Inventory(caches, roots), {}, lambda done: None)
+        return [len(found.groups), list(found.left)]
+
+    assert as_another(lambda: None, look) == [5, []]
+    assert as_another(lambda: os.setuid(_NOBODY - 1), look) == [0, ["other-user"]]
 
 
 def test_a_file_system_that_cant_share_is_named(tmp_path: Path) -> None:

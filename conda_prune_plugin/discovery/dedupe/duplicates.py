@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.dedupe import FileCopy, Place, PlaceKind, WhyNot
 from ...core.file_status import allocated
 from ...core.model import Inventory, RootKind, RootState
+from ...core.usage.sharing import FileCopy, Place, PlaceKind, WhyNot
 from ...core.usage.usage_report import ToolKind
 from ..system.extents import can_share, extents_of
 from ..system.privileges import own_user

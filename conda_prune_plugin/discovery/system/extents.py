@@ -7,7 +7,7 @@ import os
 import struct
 
 from ... import failures
-from ...core.dedupe import Extent
+from ...core.usage.sharing import Extent
 from .mounts import mount_of, mounts
 
 _FIEMAP = 0xC020660B

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from ...core.dedupe import ShareOutcome, SharePlan, plan_shares
 from ...core.model import Result, RootKind
+from ...core.usage.sharing import ShareOutcome, SharePlan, plan_shares
 from ...discovery.dedupe.duplicates import find_duplicates
 from ...discovery.inventory import discover
 from ...presentation.terminal.progress import Reporter

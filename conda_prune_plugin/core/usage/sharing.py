@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-from .model import Result, Word
-from .notices import Notice
+from ..model import Result, Word
+from ..notices import Notice
 
 
 class Extent(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conda_prune_plugin.core.dedupe import (
+from conda_prune_plugin.core.usage.sharing import (
     Extent,
     FileCopy,
     Gain,
