@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from .. import failures
 from ..core.model import Result
-from ..core.usage.sharing import FileCopy, Share, ShareOutcome
+from ..core.usage.sharing import FileCopy, Share, ShareOutcome, ShareResult
 from .files.dir_fd import Directory
 
 #: ``_IOWR(0x94, 54, struct file_dedupe_range)`` (linux/fs.h).
@@ -31,8 +31,8 @@ _DIFFERS = 1
 _AT_ONCE = 16 << 20
 
 
-def share(shares: Sequence[Share], progress: Callable[[int], None]) -> tuple[tuple[ShareOutcome, ...], bool]:
-    """Let each file share its source's storage; return the outcomes, and whether Ctrl-C interrupted it.
+def share(shares: Sequence[Share], progress: Callable[[int], None]) -> ShareResult:
+    """Let each file share its source's storage, until Ctrl-C.
 
     `progress` is called with the number of files done since its last call.
     """
@@ -46,8 +46,8 @@ def share(shares: Sequence[Share], progress: Callable[[int], None]) -> tuple[tup
             ShareOutcome(item.file.path, Result.SKIPPED, error="interrupted before it")
             for item in shares[len(outcomes) :]
         ]
-        return tuple(outcomes), True
-    return tuple(outcomes), False
+        return ShareResult(tuple(outcomes), interrupted=True)
+    return ShareResult(tuple(outcomes))
 
 
 def _outcome(item: Share) -> ShareOutcome:

@@ -15,7 +15,7 @@ from ... import settings
 from ...core.rules.policy import DEFAULT_MIN_AGE
 from ...core.rules.targets import ALL, DEFAULT, Target
 from ...core.run import Check, Disposal
-from ...core.units import size_as_typed
+from ...core.units import Unit, size_as_typed
 from ...discovery.leftovers.leftover_search import Search
 from ...errors import ProtectedEnvironmentError, UsageError
 from ...operations.options import (
@@ -108,9 +108,14 @@ def prune_options(arguments: argparse.Namespace) -> PruneOptions:
         ),
         disposal=disposal,
         destination=destination,
-        check=None if arguments.check is None else Check(arguments.check, size_as_typed(arguments.check_text)),
+        check=None if arguments.check is None else _check(arguments),
         purge_after=settings.PURGE_AFTER.value(),
     )
+
+
+def _check(arguments: argparse.Namespace) -> Check:
+    limit, unit = arguments.check
+    return Check(limit, size_as_typed(arguments.check_text) if unit is Unit.BYTES else "", unit)
 
 
 def prune_options_after_removal(arguments: argparse.Namespace) -> PruneOptions:
@@ -206,7 +211,8 @@ def _refuse_base_and_links(environments: Sequence[str]) -> None:
 
 def dedupe_options(arguments: argparse.Namespace) -> DedupeOptions:
     """Return the options of ``conda prune dedupe``. Raises `SettingError`."""
-    return _options(DedupeOptions, arguments, pkgs_dirs=tuple(arguments.pkgs_dir))
+    roots = settings.ROOTS.value()
+    return _options(DedupeOptions, arguments, pkgs_dirs=tuple(arguments.pkgs_dir), configured_roots=roots)
 
 
 def restore_options(arguments: argparse.Namespace) -> RestoreOptions:

@@ -111,6 +111,14 @@ class ShareOutcome:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ShareResult:
+    """The outcomes for some files, and whether the user interrupted it."""
+
+    outcomes: tuple[ShareOutcome, ...]
+    interrupted: bool = False
+
+
 def plan_shares(groups: Iterable[Sequence[FileCopy]], chosen: frozenset[str] | None = None) -> tuple[Share, ...]:
     """Return the files that are to share the storage of another one, the largest gain first.
 

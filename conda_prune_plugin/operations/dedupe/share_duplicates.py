@@ -40,7 +40,7 @@ def plan_dedupe(options: DedupeOptions, reporter: Reporter) -> SharePlan:
 
     Raises `PruneError`, such as `NoSuchEnvironmentError`.
     """
-    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
     environments = [root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT]
     chosen = frozenset(find_environment(environments, name, inventory.caches) for name in options.environments)
     duplicates = find_duplicates(inventory, os.environ, reporter.phase("Reading records"))
@@ -53,6 +53,6 @@ def carry_out_dedupe(plan: SharePlan, interaction: Interaction) -> DedupeResult:
     progress = interaction.reporter.counter("Sharing files", len(plan.shares))
     # No lock is waited for: the kernel has those that matter.
     voices = Voices(progress, interaction.patience(0))
-    outcomes, interrupted = share_as_owners(plan.shares, voices)
+    result = share_as_owners(plan.shares, voices)
     interaction.reporter.clear()
-    return DedupeResult(plan, outcomes, interrupted)
+    return DedupeResult(plan, result.outcomes, result.interrupted)
