@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+# Made at every command of conda: what isn't used isn't generated.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Setting(Generic[T]):
     """One setting.
 
@@ -144,7 +145,7 @@ KEEP_NEWEST = Setting(
 )
 BACKUP = Setting(
     "prune_backup",
-    "Whether `conda prune` moves packages to a backup instead of deleting them.",
+    "`conda prune` moves packages to a backup instead of deleting them.",
     False,
     bool,
     "true or false",
@@ -168,7 +169,7 @@ ROOTS = Setting(
 )
 AUTO = Setting(
     "prune_auto",
-    "What to do after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
+    "Action after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
     "can be freed: nothing (off), print a line (hint), or prune with a backup (on).",
     "off",
     _auto,
@@ -216,7 +217,9 @@ def register() -> Iterator[CondaSetting]:
 def _wrong_value(name: str, error: Any) -> object:
     """Return the invalid value of a conda error, the first one of several errors."""
     first = error.errors[0] if getattr(error, "errors", None) else error
-    return first.parameter_value if hasattr(first, "parameter_value") else _raw(name)
+    if hasattr(first, "parameter_value"):
+        return first.parameter_value
+    return next((raw for _, raw in _raw_values(name)), None)
 
 
 def _plugins() -> Any:
@@ -239,11 +242,6 @@ def _source(name: str, value: object) -> tuple[str, str | None]:
                 return f"the environment variable CONDA_PLUGINS_{name.upper()}", None
             return source, source
     return "conda's configuration", None
-
-
-def _raw(name: str) -> object:
-    """Return the raw value of a setting that is in effect, None if it is set nowhere."""
-    return next((raw for _, raw in _raw_values(name)), None)
 
 
 def _raw_values(name: str) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.envs.environment_use import EnvsResult
 from ..core.model import Result
 from ..core.run import Disposal
-from ..core.units import format_size, plural
+from ..core.units import plural
 from ..errors import INTERRUPTED, PruneError, exit_code
 from ..operations.envs.list_envs import Listing, list_environments
 from ..operations.interaction import Interaction, Output, confirm, interacting, may_ask
@@ -88,11 +88,12 @@ def _remove(listing: Listing, interaction: Interaction, screen: _Screen, argumen
     if output.dry_run or not prepared.removals:
         return screen.show_changes(prepared.result)
     environments = [removal.environment for removal in prepared.removals]
-    noun, size = plural(len(environments), "environment"), format_size(prepared.result.released)
+    noun = plural(len(environments), "environment")
     names = ", ".join(printable(item.root.name or item.path) for item in environments)
-    question = f"Remove {noun}: {names} ({size})?"
+    # What it frees stands right above.
+    question = f"Remove {noun}: {names}?"
     if prepared.disposal is Disposal.BACKUP:
-        question = f"Move {noun} aside: {names} (frees {size} once purged)?"
+        question = f"Move {noun} aside: {names}?"
     check_may_run(prepared, interaction)
     if not confirm(question, interaction):
         return 1
@@ -147,17 +148,17 @@ def _fix(listing: Listing, interaction: Interaction, screen: _Screen) -> int:
     from ..operations.envs.remove_envs import check_may_run
 
     prepared = prepare_fix(listing, interaction)
-    broken = len(prepared.removal.removals)
+    broken = len(prepared.removals)
     screen.show_environments(prepared.result)
-    if interaction.output.dry_run or not (prepared.count or broken):
+    if interaction.output.dry_run or not (prepared.lines or broken):
         return screen.show_changes(prepared.result)
-    changes = [f"remove {plural(prepared.count, 'line')} from environments.txt"] if prepared.count else []
+    changes = [f"remove {plural(prepared.lines, 'line')} from environments.txt"] if prepared.lines else []
     changes += [f"move {plural(broken, 'broken environment')} aside"] if broken else []
     # An environment that another conda is creating looks like one whose creation was interrupted.
     if broken:
-        check_may_run(prepared.removal, interaction)
+        check_may_run(prepared, interaction)
     if not confirm(f"{' and '.join(changes).capitalize()}?", interaction, "Nothing was removed or changed."):
         return 1
     if broken:
-        check_may_run(prepared.removal, interaction)
+        check_may_run(prepared, interaction)
     return screen.show_changes(carry_out_fix(prepared, interaction))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .evidence import Identity, Remainder
+from .evidence import Identity, Remainder, SharedExtents
 from .model import (
     LEFTOVER_KINDS,
     Entry,
@@ -53,6 +53,11 @@ class Keep:
     reasons: tuple[Reason, ...]
     reclaimable: int = 0
     reclaimable_inodes: int = 0
+
+    @property
+    def frees(self) -> Space:
+        """The space that its removal would free."""
+        return Space(self.reclaimable, self.reclaimable_inodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,7 @@ class Plan:
 
     So is every leftover. `other`: what else is removed. `repair`: what is kept and extracted again.
     missed: the space by which goals such as --free can't be met.
+    bounded, common: as for `accounting.Ledger`. sharing: all inodes that are known to share content without a link.
     """
 
     inventory: Inventory
@@ -176,6 +182,9 @@ class Plan:
     missed: Space = NO_SPACE
     other: tuple[Other, ...] = ()
     repair: tuple[Repair, ...] = ()
+    bounded: bool = False
+    common: int = 0
+    sharing: tuple[SharedExtents, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -236,9 +245,12 @@ class OtherOutcome:
     freed_inodes: int = 0
 
 
-def what_goes(plan: Plan) -> str:
-    """Return in words what a plan removes: ``3 packages and 1 log file``."""
-    return counted((*plan.remove, *plan.other))
+def what_goes(plan: Plan, *, backup: bool = False) -> str:
+    """Return in words what a plan removes: ``3 packages and 1 log file``; other files have no `backup`."""
+    if not backup:
+        return counted((*plan.remove, *plan.other))
+    deleted = f", and delete {counted(plan.other)}" if plan.other else ""
+    return f"{counted(plan.remove)} aside{deleted}"
 
 
 def counted(decisions: Iterable[Remove | Other]) -> str:

@@ -28,12 +28,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from .. import failures
 from ..core.accounting import Ledger
 from ..core.envs.environment_use import RemovedEnvironment
+from ..core.evidence import SharedExtents
 from ..core.layout import TRASH
 from ..core.model import Part, PartKind, Result
 from ..core.run import Disposal, Run
@@ -45,7 +46,7 @@ from .files.remove_tree import remove
 from .quarantine.cache_session import CacheSession, opened_session
 from .quarantine.executor import Changed, Executor, Subject
 from .quarantine.full_disk import make_room, opened_with_room, unused, wait_until_freed
-from .state.receipt import Held, Receipt, ReceiptEntry, RunState, StoredReason
+from .state.receipt import Held, Receipt, RunState
 from .state.saved_own_files import OWN_FILES, move_out
 from .state.state_dir import EXPORTS, write_exports
 
@@ -65,8 +66,10 @@ class RemovalResult:
         return self.interrupted or any(outcome.result is Result.FAILED for outcome in self.outcomes)
 
 
-def remove_environments(removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts) -> RemovalResult:
-    """Remove environments.
+def remove_environments(
+    removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts, sharing: Sequence[SharedExtents] = ()
+) -> RemovalResult:
+    """Remove environments. sharing: as for `Executor`.
 
     Raises `StateError` or `LockTimeoutError` before any directory of environments is changed. If something was deleted
     before, to make room, such an error is the outcome of what stays.
@@ -91,7 +94,7 @@ def remove_environments(removals: Sequence[EnvironmentRemoval], run: Run, ports:
                 for subject in mine:
                     subject.end_unopened(error)
         for mine in opened:
-            interrupted = _remove(mine, run, ports, ledger, interrupted=interrupted)
+            interrupted = _remove(mine, run, ports, ledger, sharing, interrupted=interrupted)
     return RemovalResult(tuple(subject.outcome() for subject in subjects), interrupted)
 
 
@@ -104,7 +107,8 @@ def _open(
 ) -> None:
     """Lock a directory of environments and write the run's state into it; on a full disk, make room for that."""
     place = subjects[0].removal.place
-    entries = tuple(_entry(subject.removal, str(number)) for number, subject in enumerate(subjects))
+    parts = [Held(PartKind.ENVIRONMENT, subject.removal.name, str(number)) for number, subject in enumerate(subjects)]
+    entries = tuple(replace(subject.removal.entry, parts=(part,)) for subject, part in zip(subjects, parts))
     receipt = Receipt(run, place.path, RunState.BEGUN, entries)
     noted = False
 
@@ -120,7 +124,7 @@ def _open(
             ports.note(place.path)
             noted = True
         for subject in subjects:
-            write_exports(folder, subject.removal.former, subject.removal.exports)
+            write_exports(folder, subject.removal.entry.dist, subject.removal.exports)
 
     def opened() -> CacheSession:
         with ExitStack() as attempt:
@@ -139,14 +143,20 @@ def _open(
 
 
 def _remove(
-    subjects: Sequence[_EnvironmentSubject], run: Run, ports: EnvironmentPorts, ledger: Ledger, *, interrupted: bool
+    subjects: Sequence[_EnvironmentSubject],
+    run: Run,
+    ports: EnvironmentPorts,
+    ledger: Ledger,
+    sharing: Sequence[SharedExtents],
+    *,
+    interrupted: bool,
 ) -> bool:
     """Remove the environments in one directory, which is open; return True if the user has interrupted that."""
     place = subjects[0].session.cache
     before = unused(place)
     for subject in subjects:
         subject.take_over()
-    executor = Executor(subjects, run.disposal, ledger, ports.progress)
+    executor = Executor(subjects, run.disposal, ledger, ports.progress, sharing)
     interrupted = executor.run(interrupted=interrupted)
     if any(subject.registry_error for subject in subjects):
         # On a full disk that may work only after the deletion.
@@ -176,7 +186,7 @@ class _EnvironmentSubject(Subject):
         """Return the outcome, with what was deleted."""
         exports = None
         if self.settled and self.removal.exports:
-            exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.former)
+            exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.entry.dist)
         warnings = "; ".join([*self.warnings, *filter(None, [self.registry_error])])
         freed = sum(self.freed.values(), NO_SPACE)
         if self.result is None:
@@ -211,7 +221,7 @@ class _EnvironmentSubject(Subject):
     def unregister(self) -> None:
         """Remove its line from the registry, if it is removed and that did not work before."""
         if self.settled and self._registered:
-            self.registry_error = self._ports.unregister(os.path.join(self.removal.place.path, self.removal.former))
+            self.registry_error = self._ports.unregister(os.path.join(self.removal.place.path, self.removal.entry.dist))
             self._registered = self.registry_error is not None
 
     def delete(self, part: Part, progress: Callable[[int], None]) -> None:
@@ -242,7 +252,7 @@ class _EnvironmentSubject(Subject):
         """Rename it to trash if it may go; why it may not is found once more in its turn."""
         try:
             # The user's own files can't be moved out without room for them.
-            if self.removal.details.get(OWN_FILES) or place.exists(doomed):
+            if (self.removal.entry.record or {}).get(OWN_FILES) or place.exists(doomed):
                 return False
             measurement = preflight(self.removal, place, self._ports)
             self._run_hooks(place, place, doomed)
@@ -292,17 +302,3 @@ class _EnvironmentSubject(Subject):
     def _end_as_trash(self, why: str) -> None:
         trash = self.removal.path + TRASH
         self.end(Result.FAILED, f"{why}. Remove the rest like an environment: {trash}")
-
-
-def _entry(removal: EnvironmentRemoval, number: str) -> ReceiptEntry:
-    return ReceiptEntry(
-        dist=removal.former,
-        parts=(Held(PartKind.ENVIRONMENT, removal.name, number),),
-        files=removal.files,
-        apparent=removal.apparent,
-        reclaimable=removal.own,
-        reclaimable_inodes=removal.own_inodes,
-        last_used=removal.last_used,
-        record=removal.details,
-        reasons=tuple(StoredReason(*reason) for reason in removal.reasons),
-    )

@@ -19,12 +19,11 @@ from ..core.run import Disposal
 from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
+from .files.tree_tar import staging_directory
 from .ports import Fetch, UnfetchableError
 from .quarantine.archive import extract, file_sum, verify
-from .quarantine.disguise import undisguise
-from .quarantine.staging import staging_directory
 from .state.receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
-from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there
+from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there, undisguise
 from .state.stored_runs import StoredRun, require_own, require_unchanged_run
 
 
@@ -196,7 +195,6 @@ class _Restoration:
         item.tried = True
 
     def _make(self, item: _Restoring, place: Directory) -> None:
-        """Make the missing parts of an entry."""
         item.there = [part for part in item.entry.parts if self._cache.exists(part.name)]
         missing = [part for part in item.entry.parts if part not in item.there]
         if self._receipt.run.disposal is Disposal.ARCHIVE:
@@ -267,7 +265,6 @@ class _Restoration:
             raise
 
     def _install(self, item: _Restoring, place: Directory) -> None:
-        """Move what is complete to its place."""
         for part in item.made:
             try:
                 place.move(part.name, self._cache, part.name)

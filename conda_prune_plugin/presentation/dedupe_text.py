@@ -43,7 +43,8 @@ def summary(plan: SharePlan) -> str:
     """Return what carrying out the plan does, in a sentence."""
     if not plan.shares:
         return "Nothing to share."
-    return f"Sharing the storage of {plural(len(plan.shares), 'file')} frees {format_size(plan.frees)}."
+    bound = "" if plan.exact else "at most "
+    return f"Sharing the storage of {plural(len(plan.shares), 'file')} frees {bound}{format_size(plan.frees)}."
 
 
 def show_outcomes(out: Console, err: Console, outcomes: Sequence[ShareOutcome], *, quiet: bool) -> None:

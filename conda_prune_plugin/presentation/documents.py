@@ -270,7 +270,7 @@ def dedupe_document(
             for gain in gains(plan.shares, by_package=True)
         ],
         "left": [{"reason": why.value, "files": files, "bytes": size} for why, (files, size) in plan.left.items()],
-        "totals": fields(plan, "files frees", files=len(plan.shares)),
+        "totals": fields(plan, "files frees exact", files=len(plan.shares)),
         "outcomes": [fields(outcome, "path result freed error") for outcome in outcomes],
         "warnings": warnings_document(plan.notices),
     }

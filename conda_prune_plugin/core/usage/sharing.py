@@ -8,19 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import NamedTuple
 
 from ..model import Result, Word
 from ..notices import Notice
-
-
-class Extent(NamedTuple):
-    """A run of bytes on a disk: where it starts and how long it is, in bytes; `shared`: several files may hold it."""
-
-    start: int
-    length: int
-    shared: bool
+from .shared_content import Common, Extents, join
 
 
 class PlaceKind(Word):
@@ -57,8 +48,8 @@ class Place:
 class FileCopy:
     """A file that a record names, by its path below a place, with slashes.
 
-    package: the dist or the wheel that brought it. allocated: its bytes on disk. extents: where these are; None if that
-    is not known.
+    package: the dist or the wheel that brought it. size: its length. own: the bytes on disk that no other inode holds.
+    extents: those that others hold too. exact: `own` is no mere upper bound.
     """
 
     place: Place
@@ -66,13 +57,25 @@ class FileCopy:
     package: str
     inode: int
     size: int
-    allocated: int
-    extents: tuple[Extent, ...] | None = None
+    own: int
+    extents: Extents | None = None
+    exact: bool = True
 
     @property
     def path(self) -> str:
         """Its absolute path."""
         return f"{self.place.path}/{self.name}"
+
+    @property
+    def runs(self) -> tuple[tuple[int, int], ...] | None:
+        """Where on the disk all of its content lies, if other inodes hold all of it; adjacent extents are one run."""
+        joined: list[tuple[int, int]] = []
+        for start, length in self.extents.ranges if self.extents else ():
+            if joined and sum(joined[-1]) == start:
+                joined[-1] = joined[-1][0], joined[-1][1] + length
+            else:
+                joined.append((start, length))
+        return tuple(joined) if sum(length for _, length in joined) >= self.size else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,13 @@ class Share:
 class SharePlan:
     """The files to change, the largest gain first.
 
-    left: for each reason how many files stay as they are, and their bytes on disk.
+    left: for each reason how many files stay as they are, and their bytes on disk. exact: what it frees is no mere
+    upper bound.
     """
 
     shares: tuple[Share, ...]
     left: Mapping[WhyNot, tuple[int, int]]
+    exact: bool = True
     notices: tuple[Notice, ...] = ()
 
     @property
@@ -119,54 +124,44 @@ class ShareResult:
     interrupted: bool = False
 
 
-def plan_shares(groups: Iterable[Sequence[FileCopy]], chosen: frozenset[str] | None = None) -> tuple[Share, ...]:
-    """Return the files that are to share the storage of another one, the largest gain first.
+def plan_shares(
+    groups: Sequence[Sequence[FileCopy]],
+    left: Mapping[WhyNot, tuple[int, int]],
+    chosen: frozenset[str] | None = None,
+    notices: tuple[Notice, ...] = (),
+) -> SharePlan:
+    """Return which files are to share the storage of another one.
 
     groups: copies of one content, each of them on one file system and of one owner. chosen: the paths of the places in
     which files are changed; None for all. The copy whose storage most others have already stays as it is.
     """
+    everything = {(copy.place.device, copy.inode): copy for copies in groups for copy in copies}
+    common = join({key: (1, copy.extents) for key, copy in everything.items() if copy.extents is not None})
+    dropped: Counter[Common] = Counter()
     shares = []
+    exact = True
     for copies in groups:
         source = _source(copies)
-        changed = [
-            copy
-            for copy in copies
-            if copy is not source
-            and (chosen is None or copy.place.path in chosen)
-            and (copy.extents is None or copy.extents != source.extents)
-        ]
-        shares += [Share(copy, source, frees) for copy, frees in zip(changed, _freed(changed, copies))]
-    return tuple(sorted(shares, key=lambda share: (-share.frees, share.file.path)))
+        for copy in copies:
+            shares_already = copy.runs is not None and copy.runs == source.runs
+            if copy is source or shares_already or (chosen is not None and copy.place.path not in chosen):
+                continue
+            parts = common.get((copy.place.device, copy.inode), ())
+            dropped.update(parts)
+            # What several hold is freed with the last of them.
+            freed = sum(part.size for part in parts if dropped[part] == part.links)
+            exact &= copy.exact and not freed
+            shares.append(Share(copy, source, copy.own + freed))
+    shares.sort(key=lambda share: (-share.frees, share.file.path))
+    return SharePlan(tuple(shares), left, exact, notices)
 
 
 def _source(copies: Sequence[FileCopy]) -> FileCopy:
     """Return the copy whose storage the others get: what most have already, else a package's, else the first."""
-    users = Counter(copy.extents for copy in copies)
-    # Where the storage of some is not known, that is not the same.
+    users = Counter(copy.runs for copy in copies)
+    # That all of it is shared is not known of these, nor that it is the same.
     users[None] = 0
-    return min(copies, key=lambda copy: (-users[copy.extents], copy.place.kind is not PlaceKind.PACKAGE, copy.path))
-
-
-def _freed(changed: Sequence[FileCopy], copies: Sequence[FileCopy]) -> list[int]:
-    """Return what changing each of some copies frees: a run that several hold is freed with the last of them.
-
-    A run that is marked as shared, and that no other copy holds, is held by a file that no record names: one of a
-    snapshot, or a clone elsewhere. It is not freed.
-    """
-    holders = Counter(chain.from_iterable(set(copy.extents or ()) for copy in copies))
-    dropped: Counter[Extent] = Counter()
-    freed = []
-    for copy in changed:
-        if copy.extents is None:
-            freed.append(copy.allocated)
-            continue
-        gain = 0
-        for extent in copy.extents:
-            dropped[extent] += 1
-            known = not extent.shared or holders[extent] > 1
-            gain += extent.length * (known and dropped[extent] == holders[extent])
-        freed.append(gain)
-    return freed
+    return min(copies, key=lambda copy: (-users[copy.runs], copy.place.kind is not PlaceKind.PACKAGE, copy.path))
 
 
 @dataclass(frozen=True, slots=True)

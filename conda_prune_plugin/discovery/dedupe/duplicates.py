@@ -15,7 +15,7 @@ from ...core.file_status import allocated
 from ...core.model import Inventory, RootKind, RootState
 from ...core.usage.sharing import FileCopy, Place, PlaceKind, WhyNot
 from ...core.usage.usage_report import ToolKind
-from ..system.extents import can_share, extents_of
+from ..system.extents import FileSystems, SharingFileSystem
 from ..system.privileges import own_user
 from ..usage.other_tools import tool_caches
 from .recorded_files import Recorded, extracted, files_of_environment, files_of_package, files_of_uv_cache
@@ -37,42 +37,54 @@ class Duplicates:
     left: Mapping[WhyNot, tuple[int, int]]
 
 
-def find_duplicates(inventory: Inventory, environ: Mapping[str, str], progress: Callable[[int], None]) -> Duplicates:
+def find_duplicates(
+    inventory: Inventory,
+    environ: Mapping[str, str],
+    progress: Callable[[int], None],
+    systems: FileSystems | None = None,
+) -> Duplicates:
     """Find what is stored more than once in environments, package caches and uv's caches.
 
     `progress` is called with the number of directories read so far.
     """
+    systems = systems or FileSystems()
     by_content: dict[tuple[int, int, int, bytes], list[FileCopy]] = {}
     seen: set[tuple[int, int]] = set()
     for number, (place, files) in enumerate(_places(inventory, environ)):
         progress(number)
+        system = systems.on(place.device, place.path)
+        # Subvolumes of one file system have devices of their own.
+        disk = place.device if system is None else system.number
         for package, name, digest in files:
             copy = _copy(place, name, package)
-            if copy is None or (place.device, copy.inode) in seen:
-                continue
-            seen.add((place.device, copy.inode))
-            by_content.setdefault((place.device, place.owner, copy.size, digest), []).append(copy)
+            if copy is not None and (place.device, copy.inode) not in seen:
+                seen.add((place.device, copy.inode))
+                by_content.setdefault((disk, place.owner, copy.size, digest), []).append(copy)
     groups: list[tuple[FileCopy, ...]] = []
     left: dict[WhyNot, tuple[int, int]] = {}
-    able: dict[int, bool] = {}
-    for (device, owner, _, _), copies in by_content.items():
+    for (_, owner, _, _), copies in by_content.items():
         if len(copies) == 1:
             continue
-        if device not in able:
-            able[device] = can_share(copies[0].place.path)
-        why = _why_not(owner, able[device])
-        if why is None:
-            groups.append(tuple(replace(copy, extents=extents_of(copy.path)) for copy in copies))
-        else:
+        system = systems.on(copies[0].place.device, copies[0].place.path)
+        why = WhyNot.OTHER_USER if own_user() not in (0, owner) else None
+        if why is None and (system is None or not system.shares(copies[0].path)):
+            why = WhyNot.FILE_SYSTEM
+        if why is None and system is not None:
+            groups.append(tuple(_with_content(copy, system) for copy in copies))
+        elif why is not None:
             count, size = left.get(why, (0, 0))
-            left[why] = count + len(copies) - 1, size + sum(copy.allocated for copy in copies[1:])
+            left[why] = count + len(copies) - 1, size + sum(copy.own for copy in copies[1:])
     return Duplicates(tuple(groups), left)
 
 
-def _why_not(owner: int, able: bool) -> WhyNot | None:
-    if own_user() not in (0, owner):
-        return WhyNot.OTHER_USER
-    return None if able else WhyNot.FILE_SYSTEM
+def _with_content(copy: FileCopy, system: SharingFileSystem) -> FileCopy:
+    """Return a file with what of it is shared."""
+    try:
+        found = system.content(copy.path, os.lstat(copy.path))
+    except OSError as error:
+        failures.note(error)
+        return replace(copy, exact=False)
+    return replace(copy, own=found.own, extents=found.extents, exact=found.exact)
 
 
 def _places(inventory: Inventory, environ: Mapping[str, str]) -> Iterator[tuple[Place, Iterable[Recorded]]]:

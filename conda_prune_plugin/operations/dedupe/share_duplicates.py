@@ -45,7 +45,7 @@ def plan_dedupe(options: DedupeOptions, reporter: Reporter) -> SharePlan:
     chosen = frozenset(find_environment(environments, name, inventory.caches) for name in options.environments)
     duplicates = find_duplicates(inventory, os.environ, reporter.phase("Reading records"))
     reporter.clear()
-    return SharePlan(plan_shares(duplicates.groups, chosen or None), duplicates.left, inventory.notices)
+    return plan_shares(duplicates.groups, duplicates.left, chosen or None, inventory.notices)
 
 
 def carry_out_dedupe(plan: SharePlan, interaction: Interaction) -> DedupeResult:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 
+from ...core.accounting import hedge
 from ...core.units import Unit, format_amount, format_size, format_space, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, QuotaKind, Usage
-from ..envs_text import NO_ACCESS_TIMES, ago, last_used
+from ..envs_text import NO_ACCESS_TIMES, REMOVE, ago, last_used
 from ..plan_text import LINES, cache_name, show_withheld
 from ..terminal.console import print_command, print_line, print_rest
 from ..terminal.tables import Row, show_table
@@ -72,7 +73,7 @@ def show_usage_summary(out: Console, usage: Usage, *, inodes: bool = False) -> N
         for words, count, size, free in rows
     ]
     show_table(out, "type", ("count", "inodes" if inodes else "size", "reclaimable"), cells)
-    show_withheld(out, usage.plan)
+    show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
 
 
@@ -134,6 +135,7 @@ def _show_environments(
     own, shared = (f" {mark}" for mark in marks) if drew else ("", "")
     legend = f"  own{own} is freed by removing the environment; shared{shared} is hard-linked elsewhere"
     print_line(out, legend, style="dim")
+    print_line(out, "  a prune afterwards frees more: `conda prune envs` shows how much", style="dim")
     if any(not item.keeps_access for item in shown):
         print_line(out, NO_ACCESS_TIMES, style="dim")
     out.print()
@@ -205,9 +207,11 @@ def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) ->
     apparent = f" ({format_size(usage.apparent)} apparent)" if verbosity else ""
     size = f"{at_most}{format_space(usage.takes, inodes=inodes)}{apparent}"
     out.print(f"{environments} and {plural(len(usage.caches), 'cache')} take {size}.")
-    frees = f"{at_most}{format_space(usage.plan.frees, inodes=inodes)}" if usage.reclaimable else "nothing"
-    out.print(f"`conda prune` frees {frees} now.")
-    show_withheld(out, usage.plan)
+    frees = (at_most or hedge(usage.plan.inventory.notices)) + format_space(usage.plan.frees, inodes=inodes)
+    out.print(f"`conda prune` frees {frees if usage.reclaimable else 'nothing'} now.")
+    if usage.environments:
+        print_line(out, REMOVE)
+    show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
     if recent := sum(item.recent for item in usage.caches):
         packages = plural(recent, "more unused package is", "more unused packages are")
@@ -219,16 +223,14 @@ def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) ->
 
 def _file_system(system: FileSystem) -> Iterator[str]:
     """Give the lines on what is free on a file system, conda's part of it, and the quotas that bind this user."""
-    free, part = _of(system.free, system.size, Unit.BYTES), _share(system.allocated, system.size)
+    free = _of(system.free, system.size, Unit.BYTES)
+    taken = f"{_share(system.allocated, system.size)} of its space"
     if system.inodes and system.free_inodes is not None:
         free += f", {_of(system.free_inodes, system.inodes, Unit.INODES)}"
-        part += f" of the space and {_share(system.allocated_inodes, system.inodes)} of the inodes"
-    else:
-        part += " of the space"
-    line = f"Free on {system.point}: {free}. Environments and caches take {part}."
-    if system.reflinks:
-        line += f" Files on {system.type} may share blocks, so its figures are upper bounds."
-    yield line
+        taken += f" and {_share(system.allocated_inodes, system.inodes)} of its inodes"
+    bound = f" Files on {system.type} may share storage or be compressed, so its figures are upper bounds."
+    yield f"Free on {system.point}: {free}.{bound if system.reflinks else ''}"
+    yield f"Environments and caches take {taken}."
     for quota in system.quotas:
         whose = "Your quota" if quota.kind is QuotaKind.USER else f"The quota of group {quota.owner}"
         limit = quota.soft if quota.hard is None else quota.hard
