@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget, Goal
 from ...core.rules.reachability import references
 from ...core.rules.targets import Target, kinds
-from ...core.units import NO_SPACE, Unit, exact_size, format_amount, plural
+from ...core.units import NO_SPACE, Unit, exact_size, format_amount, format_size, plural
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
@@ -167,19 +168,25 @@ def _missed(plan: Plan, options: PlanOptions, budget: Budget) -> tuple[Notice, .
     if plan.missed == NO_SPACE or budget.needed is None:
         return ()
     met = budget.needed - plan.missed
-    given = ((goal, getattr(options, goal.option[2:].replace("-", "_"))) for goal in budget.goals)
-    asked = " or ".join(
-        f"{_AIMS[goal.option]} {exact_size(limit) if goal.unit is Unit.BYTES else format_amount(limit, goal.unit)}"
-        for goal, limit in given
-        if goal.needed > met.of(goal.unit)
-    )
-    missed = ((plan.missed.of(unit), unit) for unit in Unit)
-    short = " and ".join(format_amount(amount, unit) for amount, unit in missed if amount)
-    message = (
-        f"Can't {asked}: {short} short. Run with -v to see what is kept and why. "
-        "Removing environments that you no longer use frees more: see `conda prune envs`."
-    )
-    return (Notice("target-missed", message, ""),)
+    unmet = (goal for goal in budget.goals if goal.needed > met.of(goal.unit))
+    given = {goal: getattr(options, goal.option[2:].replace("-", "_")) for goal in unmet}
+    limits = {
+        goal.option: exact_size(limit) if goal.unit is Unit.BYTES else format_amount(limit, goal.unit)
+        for goal, limit in given.items()
+    }
+    asked = " or ".join(f"{_AIMS[option]} {limit}" for option, limit in limits.items())
+    # In decimal units if the limit is, so that the two compare.
+    size = format_size(plan.missed.bytes, decimal=not any(limit.endswith("iB") for limit in limits.values()))
+    inodes = format_amount(plan.missed.inodes, Unit.INODES)
+    short = " and ".join(text for text, count in ((size, plan.missed.bytes), (inodes, plan.missed.inodes)) if count)
+    message = f"Can't {asked}: {short} short."
+    if recent := sum(decision.reasons[0].kind is ReasonKind.RECENT for decision in plan.keep):
+        values = {option: re.sub(r"[, ]|inodes?", "", limit) for option, limit in limits.items()}
+        again = " ".join(f"{option} {value}" for option, value in values.items())
+        message += f" {plural(recent, 'unused package')} too recent to remove. To include such packages:"
+        return (Notice("target-missed", message, "", command=f"conda prune {again} --min-age 0"),)
+    message += " Run with -v to see what is kept and why."
+    return (Notice("target-missed", f"{message} To free more, remove environments: see `conda prune envs`.", ""),)
 
 
 def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
