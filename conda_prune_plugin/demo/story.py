@@ -99,7 +99,7 @@ class Story:
         intact = self._environments() == before
         print(f"\nPredicted: {predicted:,} bytes.")
         print(f"Freed: {freed:,} bytes, as du counts the cache before and after,")
-        print(f"not counting the {receipt:,}-byte record kept for `restore`.")
+        print(f"not counting the record of {receipt:,} bytes kept for `restore`.")
         print(
             f"{len(before)} files in the environments, read before and after: {'identical' if intact else 'CHANGED'}."
         )

@@ -271,6 +271,23 @@ def test_a_size_is_shown_in_the_unit_in_which_it_was_probably_typed(text: str, s
 
 
 @pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KB"),
+        (999_949, "999.9 KB"),
+        (999_950, "1.0 MB"),
+        (-2_500_000, "-2.5 MB"),
+        (4_800_000_000, "4.8 GB"),
+        (25 * 10**14, "2500.0 TB"),
+    ],
+)
+def test_a_size_in_decimal_units_changes_its_unit_at_a_thousand(size: int, text: str) -> None:
+    assert format_size(size, decimal=True) == text
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("30d", "30 days"),

@@ -183,8 +183,10 @@ def _missed(plan: Plan, options: PlanOptions, budget: Budget) -> tuple[Notice, .
     if recent := sum(decision.reasons[0].kind is ReasonKind.RECENT for decision in plan.keep):
         values = {option: re.sub(r"[, ]|inodes?", "", limit) for option, limit in limits.items()}
         again = " ".join(f"{option} {value}" for option, value in values.items())
-        message += f" {plural(recent, 'unused package')} too recent to remove. To include such packages:"
-        return (Notice("target-missed", message, "", command=f"conda prune {again} --min-age 0"),)
+        command = f"conda prune {again} --min-age 0"
+        are = "package is" if recent == 1 else "packages are"
+        message += f" {recent:,} unused {are} too recent; to include them: `{command}`"
+        return (Notice("target-missed", message, "", command=command),)
     message += " Run with -v to see what is kept and why."
     return (Notice("target-missed", f"{message} To free more, remove environments: see `conda prune envs`.", ""),)
 
