@@ -75,7 +75,7 @@ def test_the_demo_does_the_whole_job_as_the_tour_shows_and_leaves_nothing(
     )
 
     assert _shape(done.stdout) == _shape(regenerate.block(DOCUMENTS["tour.md"], "demo"))
-    predicted, freed = (words.split(":")[1].split()[0] for words in done.stdout.split("Predicted")[1].split(". ")[:2])
+    predicted, freed = re.findall(r"(?:Predicted|Freed): ([\d,]+) bytes", done.stdout)
     assert predicted == freed
     assert list(short_directory.iterdir()) == []
 

@@ -237,7 +237,7 @@ def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
             f"{given[-1]} can't be combined with {' or '.join(given[:-1])}."
             if given
             else "Name the runs to purge, or use --older-than or --all.",
-            hint="`conda prune restore` lists the runs. To delete all backups: conda prune purge --all",
+            hint="`conda prune restore` lists the runs, `conda prune purge --all` deletes all backups.",
         )
     return _options(PurgeOptions, arguments, pkgs_dirs=tuple(arguments.pkgs_dir))
 
