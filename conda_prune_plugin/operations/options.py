@@ -30,7 +30,8 @@ class PlanOptions:
     unreferenced. older_than: only packages last used at least this long ago. min_age: never touch anything younger.
     keep_newest: keep this many versions of each package. max_size: remove, least recently used first, until the caches
     hold at most this much. free: remove until this much is freed. include_irreplaceable: also packages that can't be
-    downloaded again. check_remote: ask the channels whether they still have each package.
+    downloaded again. check_remote: ask the channels whether they still have each package. paths: only packages and
+    leftovers of which every part has one of these paths, by the caches' paths as configured; None for no such choice.
     """
 
     pkgs_dirs: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class PlanOptions:
     free: int | None = None
     include_irreplaceable: bool = False
     check_remote: bool = False
+    paths: frozenset[str] | None = None
 
     @property
     def request(self) -> Request:

@@ -107,8 +107,15 @@ class Scan:
         )
 
 
-def survey(inventory: Inventory, progress: Callable[[int], None]) -> Scan:
-    """Walk all caches and environments of an inventory; `progress` is called with the files since its last call."""
+def survey(
+    inventory: Inventory,
+    progress: Callable[[int], None],
+    measured: Callable[[Root, Tree, Inodes], None] = lambda root, tree, inodes: None,
+) -> Scan:
+    """Walk all caches and environments of an inventory.
+
+    `progress` is called with the files since its last call, `measured` with each environment when it was walked.
+    """
     places = tops(inventory)
     mounted = mounts()
     points = frozenset(mount.point for mount in mounted)
@@ -126,7 +133,9 @@ def survey(inventory: Inventory, progress: Callable[[int], None]) -> Scan:
     for root in roots:
         path = real_path(root)
         mount = mount_of(path, mounted)
-        environments.append((root, walker.walk(path, trusted=mount is not None and mount.type in _TRUSTED)))
+        tree = walker.walk(path, trusted=mount is not None and mount.type in _TRUSTED)
+        environments.append((root, tree))
+        measured(root, tree, inodes)
     return Scan(inodes, caches, tuple(environments), mounted, walker.boundaries, thorough, pip)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ... import failures
 from ...core.evidence import Measurement
-from ...core.model import Inventory, ReasonKind, RootKind
+from ...core.model import Entry, Inventory, ReasonKind, RootKind
 from ...core.notices import Notice
 from ...core.plan import Plan
 from ...core.rules.planner import make_plan
@@ -56,7 +56,7 @@ def make_prune_plan(
         # Only if it matters: every file of the caches is looked at.
         measure_caches=options.max_size is not None,
     )
-    findings = examine(inventory, scope, reporter, now, measured)
+    findings = _chosen(examine(inventory, scope, reporter, now, measured), options.paths)
     policy = Policy(
         kinds=kinds(options.targets),
         min_age=options.min_age,
@@ -77,6 +77,19 @@ def make_prune_plan(
         *_missed(plan, policy.budget),
     )
     return plan, (*findings.notices, *remarks)
+
+
+def _chosen(findings: Findings, paths: frozenset[str] | None) -> Findings:
+    """Return the findings with the choice of what lies at these paths, in place of the one by specifications."""
+    if paths is None:
+        return findings
+
+    def chosen(entry: Entry) -> bool:
+        return all(entry.path(part) in paths for part in entry.parts)
+
+    entries = (entry for cache in findings.inventory.caches for entry in cache.entries)
+    leftovers = tuple(replace(item, chosen=chosen(item.entry)) for item in findings.leftovers)
+    return replace(findings, chosen=frozenset(filter(chosen, entries)), leftovers=leftovers)
 
 
 def plan_without(
