@@ -36,7 +36,7 @@ class BrowseBase(App[Intent]):
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    Static { height: 1; }
+    #views, #heading, #status, #marks, #keys { height: 1; }
     #views, #keys { text-style: reverse; }
     #filter { height: 1; border: none; padding: 0; display: none; }
     RowList { height: 1fr; scrollbar-size-vertical: 1; }
@@ -101,6 +101,7 @@ class BrowseBase(App[Intent]):
             then(result)
 
         def failed(error: Exception) -> None:
+            self.busy -= 1
             self.failure = error
             self.exit()
 
@@ -165,7 +166,7 @@ class BrowseBase(App[Intent]):
         names = (f"{view.value.capitalize()} {len(self._rows[view]):,}" for view in View)
         views = (f"[{name}]" if view is self.place.view else f" {name} " for view, name in zip(View, names))
         shown = {
-            "views": f" {' '.join(views)}",
+            "views": f" {' '.join(views)}  sorted by {self.place.sort.value}",
             "heading": heading(self.size.width, self.place.sort.value),
             "status": self._status(),
             "marks": "" if not self.source.scanned else "Adding up ..." if self._counting else str(self.marks),

@@ -21,10 +21,10 @@ KEYS = (
     Key("left", "Left", "shut", "", "Close the row, or go to the one above."),
     Key("d", "d", "dry_run", "plan", "Show the plan for the marks (a dry run). Enter there carries it out."),
     Key("r", "r", "remove", "remove", "Remove what is marked: shows the plan, then asks for a yes."),
-    Key("b", "b", "backup", "backup", "The same with a backup, which frees the space once it is purged."),
-    Key("u", "u", "undo", "undo", "Restore what the last run removed. Asks first."),
+    Key("b", "b", "backup", "", "The same with a backup, which frees the space once it is purged."),
+    Key("u", "u", "undo", "", "Restore what the last run removed. Asks first."),
     Key("w", "w", "why", "why", "Explain why the row is kept, or can be removed."),
-    Key("s", "s", "sort", "sort", "Sort by the space it frees, files, last use, or name."),
+    Key("s", "s", "sort", "", "Sort by the space it frees, files, last use, or name."),
     Key("slash", "/", "filter", "filter", "Show only rows that contain a text. Esc shows all again."),
     Key("tab", "Tab", "view(1)", "", "Go to the next list."),
     Key("1", "1, 2, 3", "view_at(0)", "", "Go to environments, packages, or leftovers and other tools' caches."),
@@ -59,4 +59,4 @@ def help_text() -> str:
 
 def bottom_line() -> str:
     """Return the most used keys on one line."""
-    return " ".join(f"{key.shown.split(',')[0]} {key.short}" for key in KEYS if key.short)
+    return "  ".join(f"{key.shown.split(',')[0]} {key.short}" for key in KEYS if key.short)

@@ -17,9 +17,6 @@ _BEFORE = 8
 #: The columns of the mark: from the first on, up to the second.
 MARK = (2, 5)
 
-#: Names get at least so many columns before other columns are dropped for them.
-_NAMES = 24
-
 _MARKED, _MARKABLE, _PROTECTED = "[x]", "[ ]", "[-]"
 
 
@@ -35,8 +32,8 @@ class Column(NamedTuple):
 #: From left to right.
 COLUMNS = (
     Column("frees", 10, lambda row: "" if row.size is None else format_size(row.size.own)),
-    Column("shared", 10, lambda row: "" if row.size is None else format_size(row.size.shared), 92),
-    Column("files", 9, lambda row: "" if row.size is None or not row.size.files else f"{row.size.files:,}", 60),
+    Column("shared", 10, lambda row: "" if row.size is None else format_size(row.size.shared), 60),
+    Column("files", 9, lambda row: "" if row.size is None or not row.size.files else f"{row.size.files:,}", 96),
     Column("last used", 14, lambda row: row.used_text, 80),
     Column("state", 12, lambda row: row.state, 44),
 )
