@@ -90,8 +90,8 @@ def _backup(plan: Plan, number: int) -> Took:
 def _restore() -> None:
     from conda_prune_plugin.execution.locks.run_lock import Patience
     from conda_prune_plugin.execution.restore_backups import restore
+    from conda_prune_plugin.operations.conda_fetch import fetch
     from conda_prune_plugin.operations.run_as_owner import Voices, runs_locked
-    from conda_prune_plugin.operations.runs.refetch import fetch
     from conda_prune_plugin.operations.runs.run_store import named_run, take_stock
 
     runs = named_run(take_stock(()), "last")

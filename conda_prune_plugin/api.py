@@ -13,7 +13,7 @@ Options and results are frozen values. A refusal or a failure is a `PruneError`:
 `hint` says what to do. Everything less, also an error of the disk, is a `Notice` in the result. Nothing is printed or
 asked, and no progress is shown. Make one call at a time, because errors of the disk are collected for the process.
 
-``docs/python-api.md`` says what may change.
+``docs/reference/python-api.md`` says what may change.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from .core.notices import Notice
 from .core.plan import Keep, Other, OtherOutcome, Outcome, Plan, Reason, Remove, Repair
 from .core.rules.targets import ALL, DEFAULT, Target
 from .core.run import Check, Disposal, Run, RunSummary
-from .core.usage.usage_report import CacheUsage, EnvironmentUsage, Usage
+from .core.units import Space, Unit
+from .core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, Quota, Usage
 from .discovery.clients.conda_context import load_configuration
 from .discovery.clients.conda_specs import require_specs
 from .discovery.leftovers.leftover_search import Search
@@ -73,6 +74,7 @@ __all__ = [
     "Disposal",
     "Entry",
     "EnvironmentUsage",
+    "FileSystem",
     "Inventory",
     "Keep",
     "LockTimeoutError",
@@ -91,6 +93,7 @@ __all__ = [
     "PruneError",
     "PruneOptions",
     "PruneResult",
+    "Quota",
     "Reason",
     "ReasonKind",
     "Remove",
@@ -107,9 +110,11 @@ __all__ = [
     "RunningError",
     "Search",
     "SettingError",
+    "Space",
     "StateError",
     "SystemRefusedError",
     "Target",
+    "Unit",
     "UnreadableEnvironmentError",
     "Usage",
     "UsageError",
@@ -150,7 +155,7 @@ def discover(options: PlanOptions | None = None) -> Inventory:
 
     options = _checked(options or PlanOptions())
     with _silent() as interaction:
-        return _complete(find(options.request, interaction.reporter.phase("")).inventory)
+        return _complete(find(options, interaction.reporter.phase("")).inventory)
 
 
 def plan(options: PruneOptions | None = None) -> PreparedPrune:
@@ -160,7 +165,7 @@ def plan(options: PruneOptions | None = None) -> PreparedPrune:
     `configured_options` applies the settings.
 
     Returns a `PreparedPrune`. Its `plan` has `remove` and `keep`, each decision with its `reasons`, and `reclaimable`,
-    the bytes that removing would free; its `notices` are what to know before `execute`.
+    the bytes that removing would free (`frees` has the inodes too); its `notices` are what to know before `execute`.
 
     Raises as `discover` does.
     """
@@ -261,7 +266,7 @@ def _with_earlier_finished(prepared: PreparedPrune) -> PreparedPrune:
     """Complete earlier runs in caches and beside environments, which planning must not."""
     from .discovery.clients.conda import conda_settings
     from .operations.prune.prepare_prune import places_with_state
-    from .operations.runs.unfinished_runs import finish_runs
+    from .operations.runs.state_dirs import finish_runs
 
     interaction, settings = prepared.interaction, conda_settings()
     patience = interaction.patience(prepared.options.lock_timeout)

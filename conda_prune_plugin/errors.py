@@ -166,7 +166,9 @@ def refused_by_system(error: OSError) -> SystemRefusedError:
     )
 
 
-def reason(error: OSError) -> str:
-    """Return the text of an error, with the path that it is about."""
+def reason(error: Exception) -> str:
+    """Return the text of an error, with the path that one of the system is about."""
+    if not isinstance(error, OSError):
+        return error.message if isinstance(error, PruneError) else str(error)
     where = f" ({error.filename})" if isinstance(error.filename, str) else ""
     return f"{error.strerror or error}{where}"

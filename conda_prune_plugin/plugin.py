@@ -1,10 +1,8 @@
 """conda's plugin hooks, and nothing else.
 
-conda imports this module at every command, so it imports only `hookimpl` and what conda has imported already. The hooks
-import the rest when they need it. A test measures that in a fresh interpreter.
+conda imports this module at every command, so it imports only `hookimpl`. The hooks import the rest when they need it.
+A test measures that in a fresh interpreter.
 """
-
-import os
 
 from conda.plugins import hookimpl
 
@@ -52,8 +50,41 @@ def conda_health_checks():  # type: ignore[no-untyped-def]
     yield health_check(CondaHealthCheck)
 
 
+@hookimpl
+def conda_error_hints(error):  # type: ignore[no-untyped-def]
+    """Suggest ``conda prune`` where the disk or the quota is used up. conda has this hook from 26.7 on."""
+    from errno import EDQUOT, ENOSPC
+
+    from conda.plugins import types
+
+    cause = getattr(error, "_caused_by", None)
+    if hasattr(types, "CondaErrorHint") and getattr(cause, "errno", None) in (ENOSPC, EDQUOT):
+        yield types.CondaErrorHint(
+            text="Run `conda prune --dry-run` to see how much space unused packages take.",
+            hint_code="prune_package_caches",
+        )
+
+
+@hookimpl
+def conda_clean_paths():  # type: ignore[no-untyped-def]
+    """Register what ``conda clean --prune-backups`` deletes, where conda has the hook (conda/conda#16370).
+
+    ``conda clean --force-pkgs-dirs`` asks no plugin.
+    """
+    from conda.plugins import types
+
+    if hasattr(types, "CondaCleanPath"):
+        yield types.CondaCleanPath(
+            name="prune-backups",
+            find=_backups,
+            summary="Remove the packages that `conda prune --backup` has moved aside. They can't be restored.",
+        )
+
+
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
     """Put the options off until the parser is used: conda has every parser made at every command."""
+    import os
+
     if "_ARGCOMPLETE" in os.environ:
         from .cli.parsing import completion
 
@@ -76,6 +107,12 @@ def _execute(arguments):  # type: ignore[no-untyped-def]
     from .cli.main import execute
 
     return execute(arguments)
+
+
+def _backups(prefix):  # type: ignore[no-untyped-def]
+    from .operations.runs.purge_runs import package_backups
+
+    return package_backups()
 
 
 def _after_command(command):  # type: ignore[no-untyped-def]

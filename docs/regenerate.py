@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 DOCS = Path(__file__).parent
-TOUR = DOCS / "tour.md"
+TOUR = DOCS / "tutorial" / "tour.md"
 TERMINAL_SVG = DOCS / "images" / "terminal.svg"
 REPORT_PNG = DOCS / "images" / "report.png"
 
@@ -34,6 +33,8 @@ PICTURED = "conda prune --min-age 0"
 
 def at_a_terminal(command: list[str], answer: bytes) -> str:
     """Run a command at a terminal, answer its question, and return what it wrote, colours included."""
+    import pty
+
     process, master = pty.fork()
     if process == 0:
         variables = {"COLUMNS": str(COLUMNS), "LINES": str(ROWS), "TERM": "xterm-256color"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,9 +51,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                     terminalreporter.write_line(f"{report.nodeid}: {value}")
 
 
+#: Whether this system is one that a marker asks for.
+SYSTEMS = {"posix": os.name == "posix", "linux": sys.platform.startswith("linux")}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs conda on a machine of its own, so that daily work can leave it out."""
+    """Mark what runs conda on a machine of its own, so that daily work can leave it out; skip what can't run here."""
     for item in items:
+        for marker, here in SYSTEMS.items():
+            if not here and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"needs {marker}"))
         known = {*getattr(item, "fixturenames", ()), *vars(getattr(item, "module", None) or item)}
         if known & {"machine", "empty", "Machine", "Sandbox"}:
             item.add_marker("conda")

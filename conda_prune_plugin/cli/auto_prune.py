@@ -49,7 +49,7 @@ def _run_due(output: Output, silent: bool) -> str | None:
         return None
     threshold = settings.AUTO_THRESHOLD.value()
     from ..discovery.clients.conda_context import pkgs_dirs
-    from ..execution.state.last_check import claim
+    from ..execution.state.notes import claim
 
     if not claim(pkgs_dirs(), time.time()):
         return None

@@ -16,8 +16,7 @@ from ..core.units import format_size, plural
 from ..discovery.leftovers.leftover_search import Search
 from ..operations.interaction import forget_typed, interacting, may_ask, require_answer
 from ..operations.options import PruneOptions
-from ..operations.prune.integrity_check import kept_though_damaged
-from ..operations.prune.planning import discover_and_plan
+from ..operations.prune.planning import discover_and_plan, kept_though_damaged
 from ..presentation.terminal.notice_groups import unreported_failures
 from ..presentation.terminal.printable import printable
 from .failure_report import report_failures

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core.envs.envs_result import EnvsResult
+from ..core.envs.environment_use import EnvsResult
 from ..core.model import Result
 from ..core.run import Disposal
 from ..core.units import format_size, plural

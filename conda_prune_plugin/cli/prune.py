@@ -16,7 +16,7 @@ from ..core.accounting import hedge
 from ..core.notices import Notice
 from ..core.plan import what_goes
 from ..core.run import Disposal
-from ..core.units import format_size, plural
+from ..core.units import Unit, format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.options import PruneOptions
 from ..operations.prune.prepare_prune import PreparedPrune, PruneResult, check_may_run, prepare
@@ -70,7 +70,7 @@ def prune_with(
             from ..operations.prune.run_prune import carry_out
 
             result = carry_out(prepared)
-        _show_result(result, prepared.output, print_json=print_json)
+        _show_result(result, prepared.output, print_json=print_json, inodes=_shows_inodes(prepared))
         return result
 
 
@@ -89,7 +89,10 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
             _warn(prepared.notices, output)
 
         now, verbosity = time.time(), output.verbosity
-        plan_text.show_plan(out, plan, now=now, verbosity=verbosity, sort=sort, disposal=disposal, notices=warn)
+        inodes = _shows_inodes(prepared)
+        plan_text.show_plan(
+            out, plan, now=now, verbosity=verbosity, sort=sort, disposal=disposal, inodes=inodes, notices=warn
+        )
         if prepared.options.search.hashes:
             plan_text.show_verified(out, plan)
         if check is not None:
@@ -97,6 +100,14 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
         sys.stdout.flush()
     elif not (output.json and output.quiet):
         _warn(prepared.notices, output)
+
+
+def _shows_inodes(prepared: PreparedPrune) -> bool:
+    """Return whether to show inodes beside bytes: with a verbosity, or with a limit that counts them."""
+    options = prepared.options
+    limited = options.max_inodes is not None or options.free_inodes is not None
+    checked = options.check is not None and options.check.unit is Unit.INODES
+    return prepared.output.verbosity > 0 or limited or checked
 
 
 def _question(prepared: PreparedPrune) -> str:
@@ -116,10 +127,10 @@ def _question(prepared: PreparedPrune) -> str:
     return f"Repair {damaged} and remove {what} (frees {size})?" if what else f"Repair {damaged}?"
 
 
-def _show_result(result: PruneResult, output: Output, *, print_json: bool = True) -> None:
+def _show_result(result: PruneResult, output: Output, *, print_json: bool, inodes: bool) -> None:
     """Show the result of a prune; the JSON document only with `print_json`."""
     if not output.json:
-        _show_outcomes(result, output)
+        _show_outcomes(result, output, inodes=inodes)
     elif print_json:
         print_document(document_of(result))
     kinds = frozenset({"unsettled", "unrecorded"}) if output.quiet else _OF_RESULT
@@ -144,14 +155,24 @@ def document_of(result: PruneResult) -> dict[str, Any]:
     )
 
 
-def _show_outcomes(result: PruneResult, output: Output) -> None:
+def _show_outcomes(result: PruneResult, output: Output, *, inodes: bool) -> None:
     from ..presentation.outcome_text import show_outcomes, show_shrinkage
     from ..presentation.terminal.console import console
 
     out, err = console(sys.stdout), console(sys.stderr)
     plan, run, undoable = result.plan, result.run, result.left is not None
     if run is not None:
-        show_outcomes(out, err, plan, run, result.outcomes, result.others, quiet=output.quiet, undoable=undoable)
+        show_outcomes(
+            out,
+            err,
+            plan,
+            run,
+            result.outcomes,
+            result.others,
+            quiet=output.quiet,
+            undoable=undoable,
+            inodes=inodes,
+        )
     if result.shrinkage is not None and not output.quiet:
         show_shrinkage(out, result.shrinkage)
     sys.stdout.flush()

@@ -1,6 +1,6 @@
-"""Count bytes by inode, and say how exact a count is.
+"""Count bytes and inodes, and say how exact a count is.
 
-An inode's blocks are freed with its last link, wherever that is: in the same entry, in another entry or in an
+An inode and its blocks are freed with its last link, wherever that is: in the same entry, in another entry or in an
 environment. A `Ledger` follows a sequence of removals and returns what each of them frees.
 """
 
@@ -12,27 +12,29 @@ from dataclasses import replace
 from .evidence import Measurement, Remainder
 from .model import Word
 from .notices import ESTIMATED, LAYERED, Notice
+from .units import Space
 
 #: Device and inode number.
 InodeKey = tuple[int, int]
 
 
 class Ledger:
-    """Bytes that are freed as one part after the other is removed; `removed`: the links that are removed before."""
+    """The space that is freed as one part after the other is removed; `removed`: the links that are removed before."""
 
     def __init__(self, removed: Mapping[InodeKey, int] | None = None) -> None:
         self._removed = dict(removed or {})
 
-    def remove(self, measurement: Measurement) -> int:
-        """Record the removal of a part and return the bytes that it frees, such as inodes with their last link."""
-        freed = measurement.single
+    def remove(self, measurement: Measurement) -> Space:
+        """Record the removal of a part and return the space that it frees, such as inodes with their last link."""
+        freed, inodes = measurement.single, measurement.alone.inodes
         for inode in measurement.shared:
             key = (inode.device, inode.inode)
             before = self._removed.get(key, 0)
             self._removed[key] = before + inode.inside
             if before < inode.links <= self._removed[key]:
                 freed += inode.allocated
-        return freed
+                inodes += 1
+        return Space(freed, inodes)
 
 
 def without(measurement: Measurement, remainder: Remainder) -> Measurement:
@@ -47,6 +49,7 @@ def without(measurement: Measurement, remainder: Remainder) -> Measurement:
         files=measurement.files - 1,
         apparent=measurement.apparent - remainder.apparent,
         single=measurement.single - remainder.single,
+        directories=measurement.directories - len(remainder.path),
         shared=tuple(inode for inode in fewer if inode.inside),
     )
 

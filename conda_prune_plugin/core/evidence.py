@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .model import Entry, LastUsedFrom, Part, ReasonKind
+from .units import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Measurement:
     payload_ctime: newest inode change of the files outside ``info/``: when one was linked or unlinked last.
     obstacle: why it can't be removed (another user's directory, a mount point), or None.
     sample: the relative path of a file that an environment would link, to look for in environments.
+    directories: how many there are, with the top.
     """
 
     identity: Identity
@@ -50,14 +52,21 @@ class Measurement:
     payload_ctime: float | None = None
     obstacle: str | None = None
     sample: str | None = field(default=None, repr=False, compare=False)
+    directories: int = 0
+
+    @property
+    def alone(self) -> Space:
+        """The space of directories and of inodes with one link, which is freed whatever else stays."""
+        linked = sum(inode.inside for inode in self.shared)
+        return Space(self.single, self.directories + self.files - linked)
 
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
     """The one file of an extracted directory that stays in the cache, beside the archive, when the rest is removed.
 
-    path: from the extracted directory down to the file. device, inode: of the file; apparent: its length in bytes.
-    single: allocated bytes of the directories on the path, and of the file if it has no other name.
+    path: from the extracted directory, left out, down to the file. device, inode: of the file; apparent: its length in
+    bytes. single: allocated bytes of the directories on the path, and of the file if it has no other name.
     """
 
     path: tuple[str, ...]

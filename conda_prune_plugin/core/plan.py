@@ -22,7 +22,7 @@ from .model import (
     Root,
     Verdict,
 )
-from .units import plural
+from .units import NO_SPACE, Space, plural
 
 _OTHER = {
     OtherKind.INDEX_CACHE: ("index cache", "index caches"),
@@ -45,13 +45,14 @@ class Reason:
 class Keep:
     """The decision to keep an entry.
 
-    reclaimable: the bytes that its removal would free, if only a lack of permission keeps it; otherwise 0.
+    reclaimable, reclaimable_inodes: what its removal would free, if only a lack of permission keeps it; otherwise 0.
     """
 
     entry: Entry
     verdict: Verdict
     reasons: tuple[Reason, ...]
     reclaimable: int = 0
+    reclaimable_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Remove:
     """The decision to remove parts of an entry, and what that frees.
 
     reclaimable: allocated bytes whose last link is removed by this decision, after those before it in the plan; the sum
-        over a plan is what the file system frees.
+        over a plan is what the file system frees. reclaimable_inodes: the number of inodes, likewise.
     other_sources: the urls of archives that `source` does not name, with their names.
     names: the dists that a root would reference it by.
     known_links: by device and inode, how many hard links to its files other entries have.
@@ -86,6 +87,12 @@ class Remove:
     beside: tuple[tuple[Part, Identity], ...] = ()
     remainder: Remainder | None = None
     other_sources: tuple[tuple[str, str], ...] = ()
+    reclaimable_inodes: int = 0
+
+    @property
+    def frees(self) -> Space:
+        """The space that it frees."""
+        return Space(self.reclaimable, self.reclaimable_inodes)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -118,7 +125,7 @@ class Other:
     """The decision to remove an index cache, a temporary file or a log file, which no restore brings back.
 
     top: the real path of the cache or environment that it is in, which the removal doesn't leave.
-    path: absolute, below `top`. identity: as it was listed. Sizes in bytes, as in `Remove`.
+    path: absolute, below `top`. identity: as it was listed. Sizes as in `Remove`.
     """
 
     kind: OtherKind
@@ -128,6 +135,12 @@ class Other:
     files: int
     apparent: int
     reclaimable: int
+    reclaimable_inodes: int = 0
+
+    @property
+    def frees(self) -> Space:
+        """The space that it frees."""
+        return Space(self.reclaimable, self.reclaimable_inodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +156,24 @@ class Repair:
     sha256: str | None
     record: Mapping[str, Any] | None = field(repr=False, hash=False)
 
+    @property
+    def entry(self) -> Entry:
+        """The damaged directory, as an entry."""
+        return self.removal.entry
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The decisions of the planner: every entry of every cache is in exactly one of `remove` and `keep`.
 
     So is every leftover. `other`: what else is removed. `repair`: what is kept and extracted again.
-    missed: the bytes by which a target (--free, --max-size) can't be met.
+    missed: the space by which goals such as --free can't be met.
     """
 
     inventory: Inventory
     remove: tuple[Remove, ...]
     keep: tuple[Keep, ...]
-    missed: int = 0
+    missed: Space = NO_SPACE
     other: tuple[Other, ...] = ()
     repair: tuple[Repair, ...] = ()
 
@@ -179,9 +197,19 @@ class Plan:
         return sum(decision.apparent for decision in self._going)
 
     @property
+    def frees(self) -> Space:
+        """The space that the file system frees."""
+        return sum((decision.frees for decision in self._going), NO_SPACE)
+
+    @property
     def reclaimable(self) -> int:
         """The bytes that the file system frees."""
-        return sum(decision.reclaimable for decision in self._going)
+        return self.frees.bytes
+
+    @property
+    def reclaimable_inodes(self) -> int:
+        """The inodes that the file system frees."""
+        return self.frees.inodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +221,7 @@ class Outcome:
     files: int = 0
     freed: int = 0
     error: str | None = None
+    freed_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +233,7 @@ class OtherOutcome:
     files: int = 0
     freed: int = 0
     error: str | None = None
+    freed_inodes: int = 0
 
 
 def what_goes(plan: Plan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .model import Result, Word
-from .units import format_size
+from .units import Space, Unit, format_amount
 
 
 class Disposal(Word):
@@ -40,7 +40,7 @@ class RunSummary:
 
     run: as in its receipt; None if that can't be understood.
     dists: the names of the entries that can be restored; `files`: the number of their files.
-    stored: the bytes that purging it frees. size: the bytes that it removed.
+    stored, stored_inodes: what purging it frees. size: the bytes that it removed.
     complete: False for an interrupted run, which has to be completed first.
     environments: it removed environments, and not packages from caches.
     unexplained: a receipt is missing or can't be understood, so the run is left alone.
@@ -62,6 +62,7 @@ class RunSummary:
     size: int = 0
     in_place: bool = False
     rebuildable: bool = True
+    stored_inodes: int = 0
 
     @property
     def restorable(self) -> bool:
@@ -77,11 +78,12 @@ class PurgeOutcome:
     result: Result
     freed: int = 0
     error: str | None = None
+    freed_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Shrinkage:
-    """The size of the caches in bytes before and after a run with one of the presets of ``--ci``.
+    """The bytes and inodes of the caches before and after a run with one of the presets of ``--ci``.
 
     Every inode counts once; backups and receipts don't count. after: None for a dry run.
     """
@@ -89,20 +91,23 @@ class Shrinkage:
     preset: str
     before: int
     after: int | None = None
+    before_inodes: int = 0
+    after_inodes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The question whether more than `limit` bytes are reclaimable; `typed`: the limit as a user wrote it."""
+    """The question whether more than `limit` of a unit is reclaimable; `typed`: the limit as a user wrote it."""
 
     limit: int
     typed: str = ""
+    unit: Unit = Unit.BYTES
 
     @property
     def shown(self) -> str:
         """The limit as it is printed."""
-        return self.typed or format_size(self.limit)
+        return self.typed or format_amount(self.limit, self.unit)
 
-    def exceeded(self, reclaimable: int) -> bool:
-        """Return the answer for that many bytes."""
-        return reclaimable > self.limit
+    def exceeded(self, reclaimable: Space) -> bool:
+        """Return the answer for a space."""
+        return reclaimable.of(self.unit) > self.limit

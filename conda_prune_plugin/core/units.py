@@ -1,8 +1,11 @@
-"""Parse and format bytes and ages."""
+"""Bytes, inodes and ages: how they add up, are parsed and are shown."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+
+from .model import Word
 
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
@@ -28,7 +31,39 @@ _SIZE_UNITS = {"B": 1} | {
 }
 _SIZE_NAMES = {unit.lower(): unit for unit in _SIZE_UNITS}
 
+#: The units of a number of inodes, which quotas call files.
+_INODE_UNITS = frozenset({"file", "files", "inode", "inodes"})
+
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
+
+
+class Unit(Word):
+    """What a limit counts. A quota of files counts inodes: files, directories and symbolic links."""
+
+    BYTES = "bytes"
+    INODES = "inodes"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Allocated bytes, and the number of inodes."""
+
+    bytes: int = 0
+    inodes: int = 0
+
+    def __add__(self, other: Space) -> Space:
+        return Space(self.bytes + other.bytes, self.inodes + other.inodes)
+
+    def __sub__(self, other: Space) -> Space:
+        return Space(self.bytes - other.bytes, self.inodes - other.inodes)
+
+    def of(self, unit: Unit) -> int:
+        """Return how much it is of one unit."""
+        return self.bytes if unit is Unit.BYTES else self.inodes
+
+
+#: The start of a sum.
+NO_SPACE = Space()
 
 
 def parse_age(text: str) -> float:
@@ -61,6 +96,21 @@ def parse_size(text: str) -> int:
     return int(Decimal(number) * _SIZE_UNITS[unit])
 
 
+def parse_limit(text: str) -> tuple[int, Unit]:
+    """Return the amount that a LIMIT means, and of what: a SIZE, or a number of inodes such as ``20000files``.
+
+    Raises `ValueError`, with a text meant for the user, on anything else.
+    """
+    match = _QUANTITY.fullmatch(text.strip().lower())
+    if match and match["unit"] in _INODE_UNITS and match["number"].isdecimal():
+        return int(match["number"]), Unit.INODES
+    if match and not match["unit"] and float(match["number"]):
+        raise ValueError(f"{match['number']} has no unit; use {match['number']}MB or {match['number']}files")
+    if not match or match["unit"] not in (*_SIZE_NAMES, ""):
+        raise ValueError(f"{text!r} is not a limit; write for instance 500MB, 2.5GiB, 20000files, or 0")
+    return parse_size(text), Unit.BYTES
+
+
 def size_as_typed(text: str) -> str:
     """Return a SIZE in the unit in which it was typed: ``5 GB`` for ``5gb``. Raises `ValueError` like `parse_size`."""
     return " ".join(_size_as_typed(text))
@@ -86,6 +136,17 @@ def format_size(size: int) -> str:
             return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def format_amount(amount: int, unit: Unit) -> str:
+    """Return so much of a unit: ``22.0 KiB``, ``1,204 inodes``."""
+    return format_size(amount) if unit is Unit.BYTES else plural(amount, "inode")
+
+
+def format_space(space: Space, *, inodes: bool) -> str:
+    """Return the bytes of a space, and its inodes if these are wanted: ``22.0 KiB and 1,204 inodes``."""
+    shown = (format_amount(space.of(unit), unit) for unit in Unit if inodes or unit is Unit.BYTES)
+    return " and ".join(shown)
 
 
 def format_age(seconds: float) -> str:

@@ -12,10 +12,11 @@ from ..core.notices import Notice
 from ..core.plan import Other
 from ..core.rules.leftover import Leftover
 from ..core.rules.reachability import NO_SOFT_LINKS, SoftLinks, candidates, references
-from ..core.rules.targets import DEFAULT, Target, kinds
+from ..core.rules.targets import Target, kinds
+from ..core.units import NO_SPACE, Space
+from .inventory import Request
 from .leftovers.conda_clean import find_other
-from .leftovers.leftover_evidence import with_evidence
-from .leftovers.leftover_search import DEFAULT_SEARCH, LeftoverSearchResult, Search, find_leftovers
+from .leftovers.leftover_search import LeftoverSearchResult, find_leftovers, with_evidence
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
 from .packages.cache_listing import held
@@ -40,30 +41,12 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What to examine.
-
-    targets: what may go. search: where to look for leftovers. only, keep: package specifications that were given; each
-    that matches nothing is reported. min_age: temporary files younger than this many seconds stay. check_remote: ask
-    the channels whether they still have each package. measure_caches: measure how much the caches hold.
-    """
-
-    targets: Target = DEFAULT
-    search: Search = DEFAULT_SEARCH
-    only: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-    min_age: float = 0.0
-    check_remote: bool = False
-    measure_caches: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """The evidence on what may go.
 
     inventory: without the leftovers, which are decided on by themselves. evidence: on packages. chosen: what
-    `Scope.only` matches; None without. other: what is not a package. held: what the caches hold in bytes, 0 if that was
-    not asked for.
+    `Request.only` matches; None without. other: what is not a package. held: the space of the caches, none if no
+    maximum was given: every file of them is looked at.
     """
 
     inventory: Inventory
@@ -72,45 +55,45 @@ class Findings:
     leftovers: tuple[Leftover, ...]
     other: tuple[Other, ...]
     soft_links: SoftLinks
-    held: int
+    held: Space
     notices: tuple[Notice, ...]
 
 
 def examine(
-    inventory: Inventory, scope: Scope, progress: Progress, now: float, measured: Measure | None = None
+    inventory: Inventory, request: Request, progress: Progress, now: float, measured: Measure | None = None
 ) -> Findings:
     """Return the evidence on what may go at the time `now`. Nothing is written.
 
     `measured` gives what has been measured already.
     """
-    return _Examination(inventory, scope, progress, measured).findings(now)
+    return _Examination(inventory, request, progress, measured).findings(now)
 
 
 class _Examination:
     """The values that the steps share."""
 
-    def __init__(self, inventory: Inventory, scope: Scope, progress: Progress, measured: Measure | None) -> None:
-        self._scope = scope
+    def __init__(self, inventory: Inventory, request: Request, progress: Progress, measured: Measure | None) -> None:
+        self._request = request
         self._progress = progress
         self._memory = Memory(measured)
         self._names = Names(inventory.roots)
         self._referenced = references(inventory.roots)
         # A caller that has measured everything asks how much, not why: no package is opened for that once more.
-        self._search = scope.search if measured is None else replace(scope.search, contents=False)
+        self._search = request.search if measured is None else replace(request.search, contents=False)
         self._found = self._find_leftovers(inventory)
         self._inventory = self._found.inventory
         self._link_search = SoftLinkSearch(self._inventory.roots, self._inventory.caches)
 
     def findings(self, now: float) -> Findings:
         """Take all steps."""
-        scope, inventory = self._scope, self._inventory
+        request, inventory = self._request, self._inventory
         packages, remote = self._package_evidence()
         tarballs = self._tarballs(packages)
         looking = self._progress.phase("Looking for temporary files", len(inventory.roots))
         other, remarks = find_other(
-            scope.targets, inventory.caches, inventory.roots, self._memory.measured, now - scope.min_age, looking
+            request.targets, inventory.caches, inventory.roots, self._memory.measured, now - request.min_age, looking
         )
-        chosen = self._matching(scope.only) if scope.only else None
+        chosen = self._matching(request.only) if request.only else None
         soft_links = self._soft_links(packages)
         inventory, unseen = with_unseen(inventory, soft_links)
         return Findings(
@@ -118,16 +101,18 @@ class _Examination:
             evidence=(*packages, *tarballs),
             chosen=chosen,
             leftovers=with_evidence(
-                self._found, self._referenced, soft_links, scope.only, self._names, repair=self._search.repair
+                self._found, self._referenced, soft_links, request.only, self._names, repair=self._search.repair
             ),
             other=tuple(other),
             soft_links=soft_links,
-            held=held(inventory.judged, self._progress.phase("Measuring the caches")) if scope.measure_caches else 0,
+            held=held(inventory.judged, self._progress.phase("Measuring the caches"))
+            if request.limits_caches
+            else NO_SPACE,
             notices=(*self._unmatched(), *remote, *unseen, *remarks),
         )
 
     def _find_leftovers(self, inventory: Inventory) -> LeftoverSearchResult:
-        asked = bool(self._scope.targets & (Target.LEFTOVERS | Target.REPAIR))
+        asked = bool(self._request.targets & (Target.LEFTOVERS | Target.REPAIR))
         if not asked and not self._search.everything:
             return LeftoverSearchResult(inventory)
         words = "Verifying packages" if self._search.hashes else "Looking for leftovers"
@@ -137,7 +122,7 @@ class _Examination:
 
     def _package_evidence(self) -> tuple[tuple[Evidence, ...], tuple[Notice, ...]]:
         """Return the evidence on packages, and what channels say of them if they are asked."""
-        targets, inventory = self._scope.targets, self._inventory
+        targets, inventory = self._request.targets, self._inventory
         unreferenced = tuple(candidates(inventory, self._referenced))
         if not kinds(targets) and not targets & _IN_USE:
             # Nothing of all that was asked for, so it need not be opened.
@@ -154,7 +139,7 @@ class _Examination:
         evidence = tuple(
             excused.get(item.entry, item) for item in evidence if item.entry in excused or item.entry not in used
         )
-        if not self._scope.check_remote:
+        if not self._request.check_remote:
             return evidence, ()
         from .packages.channel_check import check_sources
 
@@ -162,7 +147,7 @@ class _Examination:
 
     def _excused(self, evidence: tuple[Evidence, ...], used: frozenset[Entry]) -> Iterator[Evidence]:
         """Give the evidence on what may go though environments have it, the one that counts last."""
-        targets = self._scope.targets
+        targets = self._request.targets
         if Target.HARD_LINKED in targets:
             evidence = held_elsewhere(evidence, used)
         if Target.UNLINKED in targets:
@@ -177,7 +162,7 @@ class _Examination:
 
         In use are those that roots name, and those with hard links from an environment that was not found.
         """
-        if Target.ALL_TARBALLS not in self._scope.targets:
+        if Target.ALL_TARBALLS not in self._request.targets:
             return ()
         linked = {item.entry for item in packages if item.outside and item.doubt is None}
         spared = {item.entry for item in packages if item.excuse is not None}
@@ -206,8 +191,8 @@ class _Examination:
     def _unmatched(self) -> tuple[Notice, ...]:
         """Return a warning for each specification that matches nothing: it may have been meant to protect something."""
         kept = {root.name for root in self._inventory.roots if root.kind is RootKind.KEEP and root.dists}
-        lost = [("--keep", text) for text in self._scope.keep if text not in kept]
-        lost += [("--only", text) for text in self._scope.only if not self._matching((text,))]
+        lost = [("--keep", text) for text in self._request.keep if text not in kept]
+        lost += [("--only", text) for text in self._request.only if not self._matching((text,))]
         return tuple(
             Notice("no-match", f"No package in the caches matches {option} {text}.", "") for option, text in lost
         )

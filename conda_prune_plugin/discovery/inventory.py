@@ -9,39 +9,51 @@ from dataclasses import dataclass, replace
 from ..core.dist_names import recorded_names
 from ..core.model import Cache, Entry, Inventory, Root, RootKind, RootState
 from ..core.notices import SOFT_LINKS_POSSIBLE, Notice
+from ..core.rules.policy import DEFAULT_MIN_AGE
 from ..core.rules.reachability import references
+from ..core.rules.targets import DEFAULT, Target
 from ..core.units import plural
 from .clients.conda import Settings, conda_settings, unregistered_notices
 from .clients.conda_context import registry
 from .clients.other_users import find_other_users
 from .clients.rattler import is_rattlers
+from .leftovers.leftover_search import DEFAULT_SEARCH, Search
 from .links.soft_link_signs import why_soft_links
 from .packages.cache_listing import find_caches
 from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .roots.environment_search import search_environments
-from .roots.environments import Sources, require_environments
+from .roots.environments import require_environments
 from .roots.lockfiles import Lockfile, lockfile_root, read_lockfile
 from .roots.revisions import earlier_revisions
 from .roots.watch import RootWatch
 from .system.mounts import precision_notices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user named, as typed.
-
-    configured: absolute paths of environments that a setting names; unlike `roots` they may be missing at the moment.
-    keep: package specifications. keep_revisions: how many of each environment's earlier revisions are roots.
-    """
+    """Where to look, and what to examine: the part of `operations.options.PlanOptions`, which describes the fields."""
 
     pkgs_dirs: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
-    configured: tuple[str, ...] = ()
+    configured_roots: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
     lockfiles: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    configured_keep: tuple[str, ...] = ()
     keep_revisions: int = 0
+    targets: Target = DEFAULT
+    search: Search = DEFAULT_SEARCH
+    only: tuple[str, ...] = ()
+    min_age: float = DEFAULT_MIN_AGE
+    max_size: int | None = None
+    max_inodes: int | None = None
+    check_remote: bool = False
+
+    @property
+    def limits_caches(self) -> bool:
+        """Whether what the caches hold matters."""
+        return self.max_size is not None or self.max_inodes is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +62,6 @@ class Discovery:
 
     inventory: Inventory
     watch: RootWatch
-
-
-def known_sources(settings: Settings) -> Sources:
-    """Return the sources that need no looking for."""
-    return Sources(
-        registries=settings.registries,
-        other_registries=settings.other_registries,
-        envs_dirs=settings.envs_dirs,
-        prefixes=settings.prefixes,
-        root_prefix=settings.root_prefix,
-        places=settings.places,
-        current=settings.current,
-        caches=settings.pkgs_dirs,
-    )
 
 
 def discover(request: Request, progress: Callable[[int], None], settings: Settings | None = None) -> Discovery:
@@ -76,16 +74,15 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
     settings = settings or conda_settings()
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
-    named = [*require_environments(request.roots), *map(os.path.abspath, request.configured)]
+    named = [*require_environments(request.roots), *map(os.path.abspath, request.configured_roots)]
     skip = frozenset(cache.real_path for cache in caches)
     for directory in request.searches:
         found, unseen = search_environments(directory, skip, progress)
         named += found
         notices += unseen
     other_users = tuple((user.name, registry(user.home), user.cache) for user in find_other_users(caches))
-    known = known_sources(settings)
-    noting = tuple(dict.fromkeys((*known.caches, *(cache.path for cache in caches))))
-    sources = replace(known, other_users=other_users, named=tuple(named), caches=noting)
+    noted = tuple(dict.fromkeys((*settings.caches, *(cache.path for cache in caches))))
+    sources = replace(settings, other_users=other_users, named=tuple(named), caches=noted)
     watch = RootWatch(sources, caches)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:
@@ -146,7 +143,7 @@ def further_roots(
         root, unmatched = lockfile_root(lockfile, caches, names)
         roots.append(root)
         notices += unmatched
-    for spec in dict.fromkeys(request.keep):
+    for spec in dict.fromkeys((*request.configured_keep, *request.keep)):
         dists = frozenset(entry.dist for entry in matching((spec,), caches, doubtful=True, names=names))
         roots.append(Root("", spec, RootState.OK, dists, RootKind.KEEP))
     return tuple(roots), tuple(notices)

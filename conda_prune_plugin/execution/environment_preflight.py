@@ -26,7 +26,8 @@ class EnvironmentRemoval:
     place: the directory that it lies in; `name` is its name there.
     identity: what it was when it was looked at; signature: inode and time of modification of its ``conda-meta``, None
         if it had none.
-    own, apparent: bytes. exports: files by name. details: for the receipt, as JSON has it.
+    own, own_inodes: what its removal frees. apparent: bytes. exports: files by name. details: for the receipt, as JSON
+        has it.
     """
 
     place: Cache
@@ -40,6 +41,7 @@ class EnvironmentRemoval:
     files: int = 0
     last_used: float | None = None
     reasons: tuple[tuple[str, str], ...] = ()
+    own_inodes: int = 0
 
     @property
     def path(self) -> str:

@@ -31,33 +31,23 @@ class Ports:
     patience: Patience
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """Callbacks that extract a package.
-
-    extracted: extracts an archive, given by its path, into a directory that it creates. Raises `UnfetchableError`.
-    damage: reads all of an extracted directory and returns what is wrong with it, or None.
-    """
-
-    extracted: Callable[[ReceiptEntry, str, str], None]
-    damage: Callable[[str], str | None]
-
-
 class UnfetchableError(Exception):
     """A package can't be fetched or extracted; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Callbacks that fetch packages again.
+    """Callbacks that fetch and extract packages again.
 
     archive: fetches the archive of an entry, by its name, into a directory, and checks its hash.
-    extracted: extracts an archive into a directory that it creates.
+    extracted: extracts an archive, given by its path, into a directory that it creates.
+    damage: reads all of an extracted directory and returns what is wrong with it, or None.
     suffixes: those of the archives that it can extract.
 
-    Both raise `UnfetchableError` or `OSError`.
+    The first two raise `UnfetchableError` or `OSError`.
     """
 
     archive: Callable[[ReceiptEntry, str, str], None]
     extracted: Callable[[ReceiptEntry, str, str], None]
+    damage: Callable[[str], str | None] = lambda path: None
     suffixes: tuple[str, ...] = ARCHIVE_SUFFIXES

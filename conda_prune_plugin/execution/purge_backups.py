@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from ..core.accounting import Ledger
 from ..core.evidence import Measurement
 from ..core.run import Disposal
+from ..core.units import NO_SPACE, Space
 from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
 from .quarantine.archive import purge_folder
-from .state.receipt_file import FILES, drop_files, withdraw_receipt
-from .state.state_dir import DOOMED, LockedCache, remove_empty
+from .state.receipt import FILES, withdraw_receipt
+from .state.state_dir import DOOMED, LockedCache, remove_empty, remove_marked
 from .state.stored_runs import StoredRun, require_unchanged_run
 from .state.unfinished_rebuild import drop_note
 
@@ -23,9 +24,9 @@ _Measure = Callable[[str, int | None], Measurement]
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What became of one run in one cache; `freed` in bytes, in the cache and where its archives were."""
+    """What became of one run in one cache; `freed` is in the cache and where its archives were."""
 
-    freed: int
+    freed: Space
     error: str | None = None
 
 
@@ -35,7 +36,7 @@ def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: C
     Each part is marked for deletion first, so that the next run completes an interrupted purge.
     """
     run = require_unchanged_run(locked, stored)
-    freed = 0
+    freed = NO_SPACE
     errors = []
     ledger = Ledger()
     with locked.state.child(run.id) as folder:
@@ -55,7 +56,7 @@ def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: C
             if not errors:
                 if run.keeps_files:
                     freed += ledger.remove(measure(*folder.at(FILES)))
-                drop_files(folder)
+                remove_marked(folder, FILES)
                 # An environment that the user has worked in is theirs now; `recover` has removed any other.
                 drop_note(folder)
                 withdraw_receipt(folder)

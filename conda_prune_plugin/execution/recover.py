@@ -25,11 +25,30 @@ from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder
 from .quarantine.disguise import undisguise
-from .state.receipt import Held, Receipt, ReceiptEntry, RunState
-from .state.receipt_file import DOOMED_FILES, RECEIPT, UNFINISHED, read_receipt, withdraw_receipt, write_receipt
-from .state.saved_exports import DOOMED_EXPORTS, EXPORTS
+from .state.receipt import (
+    DOOMED_FILES,
+    RECEIPT,
+    UNFINISHED,
+    Held,
+    Receipt,
+    ReceiptEntry,
+    RunState,
+    read_receipt,
+    withdraw_receipt,
+    write_receipt,
+)
 from .state.saved_own_files import move_out
-from .state.state_dir import DOOMED, MAKING, LockedCache, locked, remove_empty, run_names, state_path
+from .state.state_dir import (
+    DOOMED,
+    DOOMED_EXPORTS,
+    EXPORTS,
+    MAKING,
+    LockedCache,
+    locked,
+    remove_empty,
+    run_names,
+    state_path,
+)
 from .state.stored_runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
 from .state.unfinished_rebuild import ChangedAfter, OwnWorkError, clear
 

@@ -37,6 +37,7 @@ from ..core.envs.environment_use import RemovedEnvironment
 from ..core.layout import TRASH
 from ..core.model import Part, PartKind, Result
 from ..core.run import Disposal, Run
+from ..core.units import NO_SPACE
 from ..errors import PruneError, reason
 from .environment_preflight import EnvironmentPorts, EnvironmentRemoval, preflight, require_movable
 from .files.dir_fd import Directory
@@ -45,8 +46,8 @@ from .quarantine.cache_session import CacheSession, opened_session
 from .quarantine.executor import Changed, Executor, Subject
 from .quarantine.full_disk import make_room, opened_with_room, unused, wait_until_freed
 from .state.receipt import Held, Receipt, ReceiptEntry, RunState, StoredReason
-from .state.saved_exports import EXPORTS, write_exports
 from .state.saved_own_files import OWN_FILES, move_out
+from .state.state_dir import EXPORTS, write_exports
 
 _RECORDS = "conda-meta"
 
@@ -177,10 +178,13 @@ class _EnvironmentSubject(Subject):
         if self.settled and self.removal.exports:
             exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.former)
         warnings = "; ".join([*self.warnings, *filter(None, [self.registry_error])])
-        freed = sum(self.freed.values())
+        freed = sum(self.freed.values(), NO_SPACE)
         if self.result is None:
             return RemovedEnvironment(self.removal.path, Result.SKIPPED, error="interrupted before it")
-        return RemovedEnvironment(self.removal.path, self.result, freed, self.error, exports, warnings or None)
+        warning = warnings or None
+        return RemovedEnvironment(
+            self.removal.path, self.result, freed.bytes, self.error, exports, warning, freed_inodes=freed.inodes
+        )
 
     def before_move(self) -> None:
         """Check that it may go. If it goes for good, run what conda runs outside of it."""
@@ -297,6 +301,7 @@ def _entry(removal: EnvironmentRemoval, number: str) -> ReceiptEntry:
         files=removal.files,
         apparent=removal.apparent,
         reclaimable=removal.own,
+        reclaimable_inodes=removal.own_inodes,
         last_used=removal.last_used,
         record=removal.details,
         reasons=tuple(StoredReason(*reason) for reason in removal.reasons),

@@ -19,7 +19,8 @@ from ..core.run import Run
 from ..errors import LockTimeoutError, StateError
 from ..failures import suppress
 from .files.remove_tree import remove
-from .ports import Extraction, Ports, UnfetchableError
+from .ports import Fetch, Ports, UnfetchableError
+from .quarantine.archive import file_sum
 from .quarantine.cache_session import opened_session
 from .quarantine.executor import Executor, Subject
 from .quarantine.package_removal import require_unchanged
@@ -31,16 +32,16 @@ _STOPPED = "interrupted; the next run completes it or rolls it back"
 
 
 def repair(
-    repairs: Sequence[Repair], caches: Iterable[Cache], run: Run, extraction: Extraction, ports: Ports
+    repairs: Sequence[Repair], caches: Iterable[Cache], run: Run, fetch: Fetch, ports: Ports
 ) -> tuple[tuple[Outcome, ...], bool]:
     """Extract each of the packages anew; one that fails stays as it is and stops none of the others.
 
     Returns an outcome for each, and whether the user stopped it.
     """
-    subjects = [_RepairSubject(item, extraction) for item in repairs]
+    subjects = [_RepairSubject(item, fetch) for item in repairs]
     interrupted = False
     for cache in caches:
-        mine = [subject for subject in subjects if subject.repair.removal.entry.cache == cache.path]
+        mine = [subject for subject in subjects if subject.repair.entry.cache == cache.path]
         if not mine or interrupted:
             continue
         receipt = begun(run, cache.path, [subject.repair.removal for subject in mine])
@@ -70,16 +71,16 @@ class _RepairSubject(Subject):
     gone = False  # Nothing is missing afterwards that a receipt would have to list.
     disposed = Result.REPAIRED
 
-    def __init__(self, repair: Repair, extraction: Extraction) -> None:
+    def __init__(self, repair: Repair, fetch: Fetch) -> None:
         super().__init__([part for part in repair.removal.parts if part.kind is PartKind.EXTRACTED])
         self.repair = repair
         #: Holds the directory open that the new one is made in: its path may lead elsewhere meanwhile.
         self.opened = ExitStack()
-        self._extraction = extraction
+        self._fetch = fetch
 
     def outcome(self) -> Outcome:
         """Return the outcome."""
-        entry = self.repair.removal.entry
+        entry = self.repair.entry
         if self.result is Result.REPAIRED:
             return Outcome(entry, self.result, self.repair.removal.files)
         return Outcome(entry, self.result or Result.SKIPPED, error=self.error or _STOPPED)
@@ -90,11 +91,14 @@ class _RepairSubject(Subject):
         described = ReceiptEntry(self.repair.dist, (), sha256=self.repair.sha256, record=self.repair.record)
         name = removal.entry.dist
         try:
+            known = self.repair.sha256
+            if known is not None and file_sum(self.session.cache, archive)[0] != known:
+                raise UnfetchableError(f"{archive} has another hash than its record says")
             self._making = self.opened.enter_context(self.session.folder.make_own(MAKING))
             with staging_directory(self._making, name) as path:
                 made = os.path.join(path, name)
-                self._extraction.extracted(described, os.path.join(self.session.cache.path, archive), made)
-                if damage := self._extraction.damage(made):
+                self._fetch.extracted(described, os.path.join(self.session.cache.path, archive), made)
+                if damage := self._fetch.damage(made):
                     raise UnfetchableError(f"{archive} holds no whole package either: {damage}")
         except (UnfetchableError, ValueError) as error:
             raise OSError(f"{error}; it stays as it is") from error

@@ -23,8 +23,7 @@ from .ports import Fetch, UnfetchableError
 from .quarantine.archive import extract, file_sum, verify
 from .quarantine.disguise import undisguise
 from .quarantine.staging import staging_directory
-from .state.receipt import Held, Receipt, ReceiptEntry
-from .state.receipt_file import withdraw_receipt, write_receipt
+from .state.receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
 from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there
 from .state.stored_runs import StoredRun, require_own, require_unchanged_run
 
@@ -218,11 +217,9 @@ class _Restoration:
         try:
             make(item, parts, place)
             item.made += parts
-        except OSError as error:
-            item.errors.append(reason(error))
-        except (ValueError, UnfetchableError) as error:
-            if str(error) not in item.errors:
-                item.errors.append(str(error))
+        except (OSError, ValueError, UnfetchableError) as error:
+            if reason(error) not in item.errors:
+                item.errors.append(reason(error))
 
     def _from_archive(self, item: _Restoring, parts: list[Held], place: Directory) -> None:
         archived, destination = item.entry.archived, self._receipt.run.destination

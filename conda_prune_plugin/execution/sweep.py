@@ -1,10 +1,14 @@
-"""Carry out a plan: remove its packages from all caches, by the one `Executor`."""
+"""Carry out a plan: remove its packages from all caches, by the one `Executor`, then everything else.
+
+Index caches, temporary files and log files are not moved to quarantine first: conda creates them again, and an
+incomplete one does no harm. Each is opened from its cache or environment, one directory after the other.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,19 +18,25 @@ from ..core.model import Cache, Result, Root
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove
 from ..core.rules.reachability import NO_SOFT_LINKS
 from ..core.run import Disposal, Run
-from ..errors import PruneError, reason
+from ..errors import LockTimeoutError, NoRoomError, PruneError, StateError, reason
 from .files.dir_fd import Directory
-from .ports import Ports
+from .files.remove_tree import remove
+from .files.tree_tar import descend
+from .locks.client_locks import EntryLockedError, entry_locks
+from .ports import Fetch, Ports
 from .quarantine.cache_session import opened_session
 from .quarantine.executor import Changed, Executor, put_back
 from .quarantine.full_disk import make_room, opened_with_room
 from .quarantine.package_removal import PackageSubject, require_unlinked, require_unreferenced
-from .remove_index_caches import remove_one
+from .repair_packages import repair
 from .state.receipt import begun
+from .state.state_dir import locked, locked_in_place
 
 #: For how long the roots count as unchanged while packages are moved, in seconds: reading them takes longer than a
 #: move. When everything is in quarantine they are read once more.
 _FRESH = 0.05
+
+_STOPPED = "interrupted before all of it was gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,35 @@ class Execution:
         return self.interrupted or bool(self.unsettled) or failures
 
 
+def merged(plan: Plan, parts: Sequence[Execution]) -> Execution:
+    """Return parts of the execution of a plan as one."""
+    entries = (*(removal.entry for removal in plan.remove), *(item.entry for item in plan.repair))
+    order = {entry: number for number, entry in enumerate(entries)}
+    others = {other: number for number, other in enumerate(plan.other)}
+    return Execution(
+        tuple(sorted((one for part in parts for one in part.outcomes), key=lambda one: order[one.entry])),
+        any(part.interrupted for part in parts),
+        tuple(message for part in parts for message in part.unsettled),
+        tuple(sorted((one for part in parts for one in part.others), key=lambda one: others[one.other])),
+        tuple(path for part in parts for path in part.unrecorded),
+    )
+
+
+def carry_out(plan: Plan, run: Run, repairing: Run, fetch: Fetch, ports: Ports) -> Execution:
+    """Carry out all decisions: remove packages, repair others, and remove the rest, until the user interrupts it.
+
+    Raises what `execute` raises.
+    """
+    done = execute(plan, run, ports) if plan.remove else Execution(())
+    if plan.repair and not done.interrupted:
+        repaired, interrupted = repair(plan.repair, plan.inventory.caches, repairing, fetch, ports)
+        done = replace(done, outcomes=(*done.outcomes, *repaired), interrupted=interrupted)
+    if plan.other and not done.interrupted:
+        others, interrupted = _remove_others(plan, ports, done.others)
+        done = replace(done, others=others, interrupted=interrupted)
+    return done
+
+
 def execute(plan: Plan, run: Run, ports: Ports) -> Execution:
     """Carry out all decisions to remove packages, in the way that the run disposes of them.
 
@@ -72,7 +111,7 @@ def execute(plan: Plan, run: Run, ports: Ports) -> Execution:
     stopper: PruneError | KeyboardInterrupt | None = None
 
     def free_other(other: Other, cache: Directory) -> bool:
-        others[other] = remove_one(other, cache, ports)
+        others[other] = _remove_one(other, cache, ports)
         return others[other].result is Result.REMOVED
 
     with ExitStack() as stack:
@@ -190,3 +229,60 @@ class _PackageExecutor(Executor[PackageSubject]):
                 put_back(subject, Result.SKIPPED, str(change))
                 changed = True
         return changed
+
+
+def _remove_others(plan: Plan, ports: Ports, done: Iterable[OtherOutcome]) -> tuple[tuple[OtherOutcome, ...], bool]:
+    """Remove everything else, with the locks held on the caches; one that fails stops none of the others.
+
+    done: the outcomes of those that were removed before. Returns an outcome for each, and True if the user interrupted
+    it.
+    """
+    by_path = {cache.real_path: cache for cache in plan.inventory.caches}
+    outcomes = {outcome.other: outcome for outcome in done}
+    interrupted = False
+    try:
+        for top in dict.fromkeys(other.top for other in plan.other):
+            mine = [other for other in plan.other if other.top == top and other not in outcomes]
+            try:
+                with ExitStack() as stack:
+                    if top in by_path:
+                        _lock(stack, by_path[top], ports)
+                    directory = stack.enter_context(Directory.open(top))
+                    for other in mine:
+                        outcomes[other] = _remove_one(other, directory, ports)
+            except (StateError, LockTimeoutError, OSError) as error:
+                for other in mine:
+                    outcomes.setdefault(other, OtherOutcome(other, Result.FAILED, error=reason(error)))
+    except KeyboardInterrupt:
+        interrupted = True
+    ended = (outcomes.get(other) or OtherOutcome(other, Result.SKIPPED, error=_STOPPED) for other in plan.other)
+    return tuple(ended), interrupted
+
+
+def _lock(stack: ExitStack, cache: Cache, ports: Ports) -> None:
+    """Lock a cache; nothing that is removed here needs any state, for which a full disk has no room."""
+    try:
+        stack.enter_context(locked(cache, ports.patience))
+    except NoRoomError:
+        stack.enter_context(locked_in_place(cache, ports.patience))
+
+
+def _remove_one(other: Other, top: Directory, ports: Ports) -> OtherOutcome:
+    """Remove one of them, below its open top."""
+    *above, name = os.path.relpath(other.path, other.top).split(os.sep)
+    try:
+        with descend(top, above) as directory, entry_locks(directory, [name]):
+            status = directory.status(name)
+            now = (status.st_dev, status.st_ino, status.st_mtime_ns)
+            if now != (other.identity.device, other.identity.inode, other.identity.mtime_ns):
+                return OtherOutcome(other, Result.SKIPPED, error="it has changed since it was planned")
+            held = ports.measure(*directory.at(name))
+            remove(directory, name, ports.progress)
+    except FileNotFoundError:
+        return OtherOutcome(other, Result.SKIPPED, error="it is gone")
+    except EntryLockedError as error:
+        return OtherOutcome(other, Result.SKIPPED, error=str(error))
+    except (OSError, ValueError) as error:
+        return OtherOutcome(other, Result.FAILED, error=reason(error))
+    freed = Ledger().remove(held)
+    return OtherOutcome(other, Result.REMOVED, held.files, freed.bytes, freed_inodes=freed.inodes)

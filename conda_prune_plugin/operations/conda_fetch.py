@@ -1,4 +1,4 @@
-"""Download and extract a package archive with conda's own functions.
+"""Fetch deleted packages again with conda's own functions, and make sure that they are those in the receipt.
 
 conda's higher level (`ProgressiveFetchExtract` and its actions) is not used: it loads all package caches, which
 extracts archives and deletes unreadable ones, chooses the cache itself, and copies from ``file://`` channels without
@@ -7,9 +7,20 @@ checking hashes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
-from typing import Any
+
+from ..core.layout import INDEX, RECORD
+from ..discovery.clients.archive_names import archive_dist, archive_suffixes, is_wheel
+from ..discovery.clients.conda_context import is_offline, with_credentials
+from ..discovery.packages.archive_metadata import dist_in_archive, require_contained
+from ..discovery.packages.integrity import directory_damage, never
+from ..discovery.system.safe_read import dist_of, read_object
+from ..errors import CondaError
+from ..execution.ports import Fetch, UnfetchableError
+from ..execution.state.receipt import ReceiptEntry
 
 #: The modules that work on packages and environments, and are imported only when needed.
 _NEEDED = (
@@ -34,35 +45,90 @@ def preload() -> None:
         import_module(name)
 
 
-def download(url: str, path: str, *, md5: str | None, sha256: str | None, size: int | None) -> None:
-    """Download a file and check its hashes and its size in bytes, as far as they are known.
+def fetch() -> Fetch:
+    """Return how conda fetches and extracts packages."""
+    return Fetch(_archive, _extracted, _damage, archive_suffixes())
 
-    Raises `OSError`, also for conda's own errors.
-    """
-    from conda.exceptions import CondaError
+
+def _damage(path: str) -> str | None:
+    damage = directory_damage(path, contents=never)
+    return damage.detail if damage is not None else None
+
+
+def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
+    """Download the archive of an entry; conda compares it with its hash. Raises `UnfetchableError`."""
+    other = next((other for other in entry.other_sources if other.name == name), None)
+    source, sha256 = (entry.source, entry.sha256) if other is None else (other.url, other.sha256)
+    # The record is that of the archive that the package was extracted from.
+    record = (entry.record or {}) if other is None else {}
+    if source is None:
+        raise UnfetchableError("it is not known where it came from")
+    if source.rsplit("/", 1)[-1] != name:
+        raise UnfetchableError(f"it is not known where {name} came from")
     from conda.gateways.connection.download import download
 
+    url = with_credentials(source)
+    if is_offline() and not url.startswith("file:"):
+        raise UnfetchableError(f"conda is offline, and it came from {source}")
     try:
-        download(url, path, md5=md5, sha256=sha256, size=size)
-    except CondaError as error:
-        raise OSError(str(error)) from error
+        size = record.get("size")
+        download(
+            url,
+            os.path.join(directory, name),
+            md5=record["md5"] if isinstance(record.get("md5"), str) else None,
+            sha256=sha256,
+            size=size if isinstance(size, int) else None,
+        )
+        if url.startswith("file:") or (other is not None and sha256 is None):
+            _require_package(replace(entry, source=source, sha256=sha256), os.path.join(directory, name))
+    except (CondaError, OSError) as error:
+        raise UnfetchableError(f"{source} can't be fetched: {_one_line(error)}") from error
 
 
-def extract(archive: str, target: str) -> None:
-    """Extract an archive into a directory. Errors are those of zipfile, tarfile, bz2, zstd and conda's libraries."""
+def _require_package(entry: ReceiptEntry, path: str) -> None:
+    """Refuse a copied file that is not the package of an entry: any file may be named. Raises `UnfetchableError`.
+
+    One that has the hash of the receipt may call itself as it likes; conda has compared it.
+    """
+    known = {entry.dist, *entry.names, archive_dist(os.path.basename(path))}
+    with suppress(ValueError):
+        known.add(dist_of(entry.record or {}))
+    try:
+        found = dist_in_archive(path)
+    except ValueError as error:
+        found, why = None, str(error)
+    else:
+        why = f"it holds {found}"
+    if found is None or (entry.sha256 is None and found not in known):
+        os.unlink(path)
+        raise UnfetchableError(f"{entry.source} is not the package {entry.dist}: {why}")
+
+
+def _extracted(entry: ReceiptEntry, archive: str, target: str) -> None:
+    """Extract an archive, and write the record that conda writes after an extraction. Raises `UnfetchableError`."""
     from conda.base.context import context
-
-    # conda 26 extracts by plugins and will drop the older function.
-    if hasattr(context.plugin_manager, "extract_package"):
-        context.plugin_manager.extract_package(archive, target)
-        return
-    from conda.gateways.disk.create import extract_tarball
-
-    extract_tarball(archive, target)
-
-
-def write_record(path: str, record: Mapping[str, Any]) -> None:
-    """Write the record that conda writes after an extraction. Raises `OSError`."""
     from conda.gateways.disk.create import write_as_json_to_file
 
-    write_as_json_to_file(path, record)
+    try:
+        if archive_dist(archive) is not None:
+            require_contained(archive)
+        # conda 26 extracts by plugins and will drop the older function.
+        if hasattr(context.plugin_manager, "extract_package"):
+            context.plugin_manager.extract_package(archive, target)
+        else:
+            from conda.gateways.disk.create import extract_tarball
+
+            extract_tarball(archive, target)
+        found = dist_of(read_object(os.path.join(target, INDEX)))
+    except Exception as error:
+        # zipfile, tarfile, bz2, zstd and conda-package-handling each have errors of their own for broken content.
+        raise UnfetchableError(f"{archive} can't be extracted: {_one_line(error)}") from error
+    # What a wheel holds has no name like it, and only what has its name can be extracted from it.
+    if found != entry.dist and entry.sha256 is None and not is_wheel(archive):
+        raise UnfetchableError(f"{archive} holds {found}")
+    if entry.record is not None:
+        write_as_json_to_file(os.path.join(target, RECORD), entry.record)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

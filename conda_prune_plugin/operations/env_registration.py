@@ -10,7 +10,6 @@ from dataclasses import replace
 from .. import failures
 from ..core.model import Cache
 from ..discovery.clients.conda import Settings, conda_settings
-from ..discovery.inventory import known_sources
 from ..discovery.roots.conda_meta import is_environment
 from ..discovery.roots.environments import known_prefixes
 from ..discovery.roots.environments_txt import registered_prefixes
@@ -38,9 +37,8 @@ def register_found(settings: Settings, lines: Sequence[str]) -> tuple[tuple[str,
     """
     if not lines:
         return (), None
-    sources = known_sources(settings)
-    rest = known_prefixes(replace(sources, forgotten=frozenset(lines)))
-    found = sorted(filter(has_records, known_prefixes(sources) - rest - frozenset(lines)))
+    rest = known_prefixes(replace(settings, forgotten=frozenset(lines)))
+    found = sorted(filter(has_records, known_prefixes(settings) - rest - frozenset(lines)))
     found = [prefix for prefix in found if _may_be_environment(prefix)]
     for prefix in found:
         try:

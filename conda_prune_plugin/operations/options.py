@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.rules.policy import DEFAULT_MIN_AGE
-from ..core.rules.targets import DEFAULT, Target
 from ..core.run import Check, Disposal
 from ..discovery.inventory import Request
-from ..discovery.leftovers.leftover_search import DEFAULT_SEARCH, Search
 from ..execution.locks.run_lock import DEFAULT_PATIENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
+class PlanOptions(Request):
     """Where to look, what to keep, and what to remove of the rest: shared by all commands that plan.
 
     pkgs_dirs: package caches instead of the configured ones. roots: prefixes of more environments; they must exist.
@@ -29,43 +26,18 @@ class PlanOptions:
     targets: what to remove. search: where to look for leftovers. only: package specifications; without any, everything
     unreferenced. older_than: only packages last used at least this long ago. min_age: never touch anything younger.
     keep_newest: keep this many versions of each package. max_size: remove, least recently used first, until the caches
-    hold at most this much. free: remove until this much is freed. include_irreplaceable: also packages that can't be
-    downloaded again. check_remote: ask the channels whether they still have each package. paths: only packages and
-    leftovers of which every part has one of these paths, by the caches' paths as configured; None for no such choice.
+    hold at most this much. free: remove until this much is freed. max_inodes, free_inodes: the same for inodes.
+    include_irreplaceable: also packages that can't be downloaded again. check_remote: ask the channels whether they
+    still have each package. paths: only packages and leftovers of which every part has one of these paths, by the
+    caches' paths as configured; None for no such choice.
     """
 
-    pkgs_dirs: tuple[str, ...] = ()
-    roots: tuple[str, ...] = ()
-    configured_roots: tuple[str, ...] = ()
-    searches: tuple[str, ...] = ()
-    lockfiles: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-    configured_keep: tuple[str, ...] = ()
-    keep_revisions: int = 0
-    targets: Target = DEFAULT
-    search: Search = DEFAULT_SEARCH
-    only: tuple[str, ...] = ()
     older_than: float = 0.0
-    min_age: float = DEFAULT_MIN_AGE
     keep_newest: int = 0
-    max_size: int | None = None
     free: int | None = None
+    free_inodes: int | None = None
     include_irreplaceable: bool = False
-    check_remote: bool = False
     paths: frozenset[str] | None = None
-
-    @property
-    def request(self) -> Request:
-        """What discovery has to look for."""
-        return Request(
-            pkgs_dirs=self.pkgs_dirs,
-            roots=self.roots,
-            configured=self.configured_roots,
-            searches=self.searches,
-            lockfiles=self.lockfiles,
-            keep=(*self.configured_keep, *self.keep),
-            keep_revisions=self.keep_revisions,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +65,15 @@ class PruneOptions(PlanOptions):
 class UsageOptions(PlanOptions):
     """``conda prune usage``.
 
-    environment: show only the environment with this name or prefix. by_package: list packages. html: the file for a
-    report to open in a browser. export: the format in which to list every file, ``ncdu``. other_caches: measure the
-    caches of other tools completely (True), not at all (False), or for some seconds (None).
+    environment: show only the environment with this name or prefix. by_package: list packages. inodes: sort by inodes
+    instead of bytes. html: the file for a report to open in a browser. export: the format in which to list every file,
+    ``ncdu``. other_caches: measure the caches of other tools completely (True), not at all (False), or for some seconds
+    (None).
     """
 
     environment: str | None = None
     by_package: bool = False
+    inodes: bool = False
     html: str | None = None
     export: str | None = None
     other_caches: bool | None = None

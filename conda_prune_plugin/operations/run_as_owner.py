@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -24,20 +24,18 @@ from ..errors import PruneError
 from ..execution.environment_preflight import EnvironmentPorts, EnvironmentRemoval
 from ..execution.locks.run_lock import Patience
 from ..execution.owner_process import Ask, in_place_of, owner_to_become
-from ..execution.ports import Extraction, Ports
+from ..execution.ports import Fetch, Ports
 from ..execution.quarantine.archive import is_own_folder
 from ..execution.remove_environments import RemovalResult, remove_environments
-from ..execution.remove_index_caches import remove_other
-from ..execution.repair_packages import repair
 from ..execution.state.state_dir import LockedCache, locked
 from ..execution.state.stored_runs import StoredRun
-from ..execution.sweep import Execution, execute
+from ..execution.sweep import Execution, carry_out, execute, merged
 from .conda_fetch import preload
 from .conda_hooks import run_removal_hooks
 
 T = TypeVar("T")
 _Item = TypeVar("_Item")
-_Outcome = TypeVar("_Outcome")
+_Part = TypeVar("_Part", Execution, RemovalResult)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,7 @@ _Ports = TypeVar("_Ports", Ports, EnvironmentPorts, Voices)
 #: What `Export` says of an environment.
 _Exported = tuple[Mapping[str, bytes], tuple[PythonPackage, ...], tuple[str, ...], tuple[str, ...]]
 
-#: An outcome for each of some decisions, in their order, and whether the user interrupted it.
-_Outcomes = tuple[tuple[Outcome, ...], bool]
-_OtherOutcomes = tuple[tuple[OtherOutcome, ...], bool]
+_Decision = Remove | Repair | Other
 
 #: The callables of ports that only the parent can answer: it sees all environments, and the screen.
 _ASKED = {
@@ -65,64 +61,42 @@ _ASKED = {
 }
 
 
-def execute_as_owners(plan: Plan, run: Run, ports: Ports) -> Execution:
-    """Carry out all decisions to remove, as `execute`. Raises what that raises, before anything is changed."""
-    if run.disposal is Disposal.ARCHIVE:
-        return execute(plan, run, ports)
+def carry_out_as_owners(plan: Plan, run: Run, repairing: Run, fetch: Fetch, ports: Ports) -> Execution:
+    """Carry out all decisions of a plan, as `carry_out`. Raises what that raises, before anything is changed."""
     parts: list[Execution] = []
+    left = plan
+    if run.disposal is Disposal.ARCHIVE and plan.remove:
+        parts.append(execute(plan, run, ports))
+        if parts[0].interrupted:
+            return parts[0]
+        gone = {outcome.other for outcome in parts[0].others}
+        left = replace(plan, remove=(), other=tuple(other for other in plan.other if other not in gone))
+    if plan.repair:
+        preload()
 
-    def carry_out(path: str, mine: Sequence[Remove]) -> _Outcomes:
-        others = tuple(other for other in plan.other if _owner(other.top) == _owner(path))
-        part = replace(plan, remove=tuple(mine), other=others)
-        parts.append(as_owner(path, Execution, ports, lambda remote: execute(part, run, remote)))
-        return parts[-1].outcomes, parts[-1].interrupted
+    def carry_out_part(path: str, mine: Sequence[_Decision]) -> Execution:
+        kinds = {"remove": Remove, "repair": Repair, "other": Other}
+        decisions: dict[str, Any] = {
+            name: tuple(item for item in mine if isinstance(item, kind)) for name, kind in kinds.items()
+        }
+        part = replace(plan, **decisions)
+        return as_owner(path, Execution, ports, lambda remote: carry_out(part, run, repairing, fetch, remote))
 
-    outcomes, interrupted = _each_owner(
-        plan.remove,
-        lambda decision: decision.entry.cache,
-        carry_out,
-        lambda decision, result, why: Outcome(decision.entry, result, error=why),
-    )
-    return Execution(
-        outcomes,
-        interrupted,
-        tuple(chain.from_iterable(part.unsettled for part in parts)),
-        tuple(chain.from_iterable(part.others for part in parts)),
-        tuple(chain.from_iterable(part.unrecorded for part in parts)),
-    )
-
-
-def repair_as_owners(plan: Plan, run: Run, extraction: Extraction, ports: Ports) -> _Outcomes:
-    """Extract damaged packages anew, as `repair`."""
-    preload()
-
-    def carry_out(path: str, mine: Sequence[Repair]) -> _Outcomes:
-        return as_owner(
-            path, _Outcomes, ports, lambda remote: repair(mine, plan.inventory.caches, run, extraction, remote)
+    def undone(mine: Sequence[_Decision], result: Result, why: str) -> Execution:
+        entries = (item.entry for item in mine if not isinstance(item, Other))
+        others = (item for item in mine if isinstance(item, Other))
+        return Execution(
+            tuple(Outcome(entry, result, error=why) for entry in entries),
+            others=tuple(OtherOutcome(other, result, error=why) for other in others),
         )
 
-    return _each_owner(
-        plan.repair,
-        lambda item: item.removal.entry.cache,
-        carry_out,
-        lambda item, result, why: Outcome(item.removal.entry, result, error=why),
-    )
+    items: tuple[_Decision, ...] = (*left.remove, *left.repair, *left.other)
+    _each_owner(parts, items, _place, carry_out_part, undone)
+    return merged(plan, parts)
 
 
-def remove_other_as_owners(plan: Plan, ports: Ports, before: Sequence[OtherOutcome]) -> _OtherOutcomes:
-    """Remove index caches, temporary and log files, as `remove_other`."""
-
-    def carry_out(path: str, mine: Sequence[Other]) -> _OtherOutcomes:
-        return as_owner(
-            path, _OtherOutcomes, ports, lambda remote: remove_other(mine, plan.inventory.caches, remote, before)
-        )
-
-    return _each_owner(
-        plan.other,
-        lambda other: other.top,
-        carry_out,
-        lambda other, result, why: OtherOutcome(other, result, error=why),
-    )
+def _place(decision: _Decision) -> str:
+    return decision.top if isinstance(decision, Other) else decision.entry.cache
 
 
 def remove_environments_as_owners(
@@ -131,17 +105,18 @@ def remove_environments_as_owners(
     """Remove environments, as `remove_environments`. Raises what that raises, before anything is changed."""
     preload()
 
-    def carry_out(path: str, mine: Sequence[EnvironmentRemoval]) -> tuple[tuple[RemovedEnvironment, ...], bool]:
-        part = as_owner(path, RemovalResult, ports, lambda remote: remove_environments(mine, run, remote))
-        return part.outcomes, part.interrupted
+    def carry_out_part(path: str, mine: Sequence[EnvironmentRemoval]) -> RemovalResult:
+        return as_owner(path, RemovalResult, ports, lambda remote: remove_environments(mine, run, remote))
 
-    outcomes = _each_owner(
-        removals,
-        lambda removal: removal.place.real_path,
-        carry_out,
-        lambda removal, result, why: RemovedEnvironment(removal.path, result, error=why),
-    )
-    return RemovalResult(*outcomes)
+    def undone(mine: Sequence[EnvironmentRemoval], result: Result, why: str) -> RemovalResult:
+        return RemovalResult(tuple(RemovedEnvironment(removal.path, result, error=why) for removal in mine))
+
+    parts: list[RemovalResult] = []
+    _each_owner(parts, removals, lambda removal: removal.place.real_path, carry_out_part, undone)
+    order = {removal.path: number for number, removal in enumerate(removals)}
+    outcomes = chain.from_iterable(part.outcomes for part in parts)
+    interrupted = any(part.interrupted for part in parts)
+    return RemovalResult(tuple(sorted(outcomes, key=lambda outcome: order[outcome.path])), interrupted)
 
 
 def removal_hooks_as_owner(prefix: str) -> str | None:
@@ -214,37 +189,31 @@ def _needs_other_user(stored: StoredRun) -> bool:
 
 
 def _each_owner(
-    items: Sequence[_Item],
+    parts: list[_Part],
+    items: Iterable[_Item],
     place: Callable[[_Item], str],
-    carry_out: Callable[[str, Sequence[_Item]], tuple[Sequence[_Outcome], bool]],
-    undone: Callable[[_Item, Result, str], _Outcome],
-) -> tuple[tuple[_Outcome, ...], bool]:
-    """Carry out decisions for one owner of their places after the other.
+    carry_out_part: Callable[[str, Sequence[_Item]], _Part],
+    undone: Callable[[Sequence[_Item], Result, str], _Part],
+) -> None:
+    """Carry out decisions for one owner of their places after the other, and append the results to `parts`.
 
-    Returns the outcomes in the order of the decisions, and whether the user interrupted it. `undone` makes the outcomes
-    of what was left after that. An error that keeps an owner's part from beginning is raised while nothing was changed,
-    and an outcome of its decisions later.
+    `undone` makes the results of what was left after the user has interrupted that. An error that keeps an owner's part
+    from beginning is raised while nothing was changed, and an outcome of its decisions later.
     """
-    by_owner: dict[int | None, list[int]] = {}
-    owners = {path: _owner(path) for path in dict.fromkeys(map(place, items))}
-    for number, item in enumerate(items):
-        by_owner.setdefault(owners[place(item)], []).append(number)
-    outcomes: dict[int, _Outcome] = {}
-    interrupted = False
-    for numbers in by_owner.values():
-        mine = [items[number] for number in numbers]
-        part: Sequence[_Outcome]
-        if interrupted:
-            part = [undone(item, Result.SKIPPED, "interrupted before it") for item in mine]
-        else:
-            try:
-                part, interrupted = carry_out(place(mine[0]), mine)
-            except PruneError as error:
-                if not outcomes:
-                    raise
-                part = [undone(item, Result.FAILED, error.message) for item in mine]
-        outcomes.update(zip(numbers, part))
-    return tuple(outcomes[number] for number in sorted(outcomes)), interrupted
+    by_owner: dict[int | None, list[_Item]] = {}
+    owner = cache(_owner)
+    for item in items:
+        by_owner.setdefault(owner(place(item)), []).append(item)
+    for mine in by_owner.values():
+        if any(part.interrupted for part in parts):
+            parts.append(undone(mine, Result.SKIPPED, "interrupted before it"))
+            continue
+        try:
+            parts.append(carry_out_part(place(mine[0]), mine))
+        except PruneError as error:
+            if not parts:
+                raise
+            parts.append(undone(mine, Result.FAILED, error.message))
 
 
 def as_owner(path: str, result: object, ports: _Ports, work: Callable[[_Ports], T]) -> T:

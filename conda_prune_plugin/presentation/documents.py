@@ -94,8 +94,8 @@ def prune_document(
         "remove": [
             fields(
                 decision,
-                "dist=entry.dist cache=entry.cache parts paths reasons files apparent reclaimable last_used "
-                "last_used_from source",
+                "dist=entry.dist cache=entry.cache parts paths reasons files apparent reclaimable "
+                "reclaimable_inodes last_used last_used_from source",
                 parts=list(dict.fromkeys(part.kind.value for part in decision.parts if part.kind is not PartKind.LOCK)),
                 reasons=reasons.of(decision.reasons),
             )
@@ -106,18 +106,22 @@ def prune_document(
             for decision in plan.keep
         ],
         "other": {
-            kind.value: [fields(other, "path files apparent reclaimable") for other in plan.other if other.kind == kind]
+            kind.value: [
+                fields(other, "path files apparent reclaimable reclaimable_inodes")
+                for other in plan.other
+                if other.kind == kind
+            ]
             for kind in OtherKind
         },
         "totals": fields(
             plan,
-            "remove keep other files apparent reclaimable precision",
+            "remove keep other files apparent reclaimable reclaimable_inodes precision",
             remove=len(plan.remove),
             keep=len(plan.keep),
             other=len(plan.other),
             precision=precision(plan.inventory.notices).value,
         ),
-        "check": check and {"limit": check.limit, "exceeded": check.exceeded(plan.reclaimable)},
+        "check": check and fields(check, "limit unit exceeded", exceeded=check.exceeded(plan.frees)),
         "ci": shrinkage and asdict(shrinkage),
         "repair": [
             fields(
@@ -134,7 +138,7 @@ def prune_document(
             *(
                 fields(
                     outcome,
-                    "dist cache=other.top kind=other.kind path=other.path result freed error",
+                    "dist cache=other.top kind=other.kind path=other.path result freed freed_inodes error",
                     dist=os.path.basename(outcome.other.path),
                 )
                 for outcome in others
@@ -164,7 +168,7 @@ def _root(root: Root) -> dict[str, Any]:
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return fields(outcome, "dist=entry.dist cache=entry.cache result freed error")
+    return fields(outcome, "dist=entry.dist cache=entry.cache result freed freed_inodes error")
 
 
 def why_document(
@@ -187,7 +191,7 @@ def why_document(
             {
                 **_root(item.root),
                 "alone": [fields(entry, "dist cache") for entry in item.entries],
-                "reclaimable": item.reclaimable,
+                **fields(item, "reclaimable reclaimable_inodes"),
             }
             for item in alone
         ]
@@ -202,7 +206,7 @@ def _explanation(item: Explanation, places: Places) -> dict[str, Any]:
         reasons=[_reason(reason) for reason in item.reasons],
     )
     if item.removal is not None:
-        document |= fields(item.removal, "reclaimable last_used last_used_from source")
+        document |= fields(item.removal, "reclaimable reclaimable_inodes last_used last_used_from source")
     if item.entry in places:
         document["found"] = [{"path": path, "environment": prefix} for path, prefix in places[item.entry]]
     return document
@@ -232,7 +236,8 @@ def run_document(summary: RunSummary) -> dict[str, Any]:
     run = summary.run
     return fields(
         summary,
-        "run=id time disposal destination caches entries dists files bytes=stored complete environments own_files",
+        "run=id time disposal destination caches entries dists files bytes=stored inodes=stored_inodes complete "
+        "environments own_files",
         time=iso_time(run.started) if run else None,
         disposal=run.disposal.value if run else None,
         destination=run.destination if run else None,
@@ -242,7 +247,7 @@ def run_document(summary: RunSummary) -> dict[str, Any]:
 
 def purged_document(outcome: PurgeOutcome) -> dict[str, Any]:
     """Return a run that was to be purged."""
-    return {**run_document(outcome.summary), **fields(outcome, "result freed error")}
+    return {**run_document(outcome.summary), **fields(outcome, "result freed freed_inodes error")}
 
 
 def restored_document(summary: RunSummary, dists: Sequence[str], files: int) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.codec import encode
-from ..core.envs.environment_use import Environment, Losses, last_evidence, protections
-from ..core.envs.envs_result import EnvsResult
+from ..core.envs.environment_use import Environment, EnvsResult, Losses, last_evidence, protections
 from ..core.notices import Notice
 from ..core.usage.disk_usage import Account
 from ..core.usage.package_usage import PackageUsage, Zoom
@@ -51,10 +50,11 @@ def envs_document(result: EnvsResult, *, dry_run: bool, pruned: Mapping[str, Any
         ],
         "totals": fields(
             result,
-            "environments=count remove released reclaimable reclaimable_then",
+            "environments=count remove released reclaimable reclaimable_then "
+            "released_inodes reclaimable_inodes reclaimable_inodes_then",
             remove=len(result.remove),
         ),
-        "outcomes": [fields(outcome, "path result freed error exports") for outcome in result.outcomes],
+        "outcomes": [fields(outcome, "path result freed freed_inodes error exports") for outcome in result.outcomes],
         "prune": pruned,
         "warnings": warnings_document(result.notices),
     }
@@ -66,7 +66,8 @@ def _environment(item: Environment, now: float) -> dict[str, Any]:
     return fields(
         item,
         "path name=root.name state=root.state packages pip_packages=usage.pip.names files=usage.account.files "
-        "apparent=usage.account.apparent own=usage.account.own shared=usage.account.shared python created "
+        "apparent=usage.account.apparent own=usage.account.own shared=usage.account.shared "
+        "own_inodes=usage.account.own_inodes shared_inodes=usage.account.shared_inodes python created "
         "changed=usage.changed used=usage.used keeps_access=usage.keeps_access last_evidence running pointers "
         "registered active frozen problems duplicates duplicate_count protected",
         packages=len(item.root.packages),
@@ -102,15 +103,21 @@ def usage_document(
             {
                 **fields(item.cache, "path client writable entries", entries=len(item.cache.entries)),
                 **_account(item.account),
-                **fields(item, "kinds reclaimable recent"),
+                **fields(item, "kinds kinds_inodes reclaimable reclaimable_inodes recent"),
             }
             for item in usage.caches
         ],
-        "other_caches": [fields(item, "kind path allocated complete command") for item in usage.other_caches],
-        "file_systems": [fields(system, "path=point type size free reflinks") for system in usage.file_systems],
+        "other_caches": [fields(item, "kind path allocated inodes complete command") for item in usage.other_caches],
+        "file_systems": [
+            fields(
+                system,
+                "path=point type size free reflinks inodes free_inodes allocated allocated_inodes quotas quota_error",
+            )
+            for system in usage.file_systems
+        ],
         "totals": fields(
             usage,
-            "environments caches apparent allocated reclaimable exact",
+            "environments caches apparent allocated inodes reclaimable reclaimable_inodes exact",
             environments=len(usage.environments),
             caches=len(usage.caches),
         ),
@@ -127,7 +134,8 @@ def _account(account: Account) -> dict[str, Any]:
     return fields(
         account,
         "files directories apparent allocated own shared shared_with_caches=with_caches "
-        "shared_with_environments=with_environments shared_elsewhere=elsewhere",
+        "shared_with_environments=with_environments shared_elsewhere=elsewhere "
+        "inodes own_inodes shared_inodes",
     )
 
 
@@ -135,7 +143,7 @@ def _environment_usage(item: EnvironmentUsage) -> dict[str, Any]:
     return {
         **fields(item.root, "path name state packages", packages=len(item.root.packages)),
         **_account(item.account),
-        "pip": fields(item.pip, "packages=names files allocated"),
+        "pip": fields(item.pip, "packages=names files allocated inodes"),
         "last_changed": iso_time(item.changed),
         "last_used": iso_time(item.used),
         "last_used_from": "access" if item.keeps_access else None,
@@ -146,8 +154,11 @@ def _zoom(environment: EnvironmentUsage, zoom: Zoom) -> dict[str, Any]:
     top = environment.root.path
     return fields(
         zoom,
-        "kept dists unrecorded records directories_allocated=directories",
-        dists=[fields(share, "dist files allocated own other_environments=others") for share in zoom.packages],
+        "kept kept_inodes dists unrecorded records directories_allocated=directories",
+        dists=[
+            fields(share, "dist files allocated inodes own own_inodes other_environments=others")
+            for share in zoom.packages
+        ],
         unrecorded={
             "files": zoom.other_files,
             "allocated": zoom.other,

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from ..core.envs.environment_use import Environment, LastEvidence, Losses, last_evidence, protections
-from ..core.envs.envs_result import EnvsResult
+from ..core.envs.environment_use import Environment, EnvsResult, LastEvidence, Losses, last_evidence, protections
 from ..core.model import Result
 from ..core.notices import EVEN_UNMOUNTED, FIX_REGISTRY
 from ..core.run import Disposal
-from ..core.units import format_age, format_size, plural
+from ..core.units import Space, format_age, format_size, format_space, plural
 from .terminal.console import (
     SHOWS_ALL,
     and_more,
@@ -32,7 +31,7 @@ _STALE = {
 }
 
 #: Of columns that don't fit the first goes first.
-_DROPPED = ("created", "python", "changed", "packages", "shared")
+_DROPPED = ("created", "python", "changed", "packages", "shared inodes", "shared", "own inodes")
 
 #: How many of what points into an environment, or runs from it, a listing names.
 _NAMED = 3
@@ -84,6 +83,7 @@ def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
         cells = (
             format_size(usage.account.own),
             format_size(usage.account.shared),
+            *((f"{usage.account.own_inodes:,}", f"{usage.account.shared_inodes:,}") if whole else ()),
             f"{len(item.root.packages):,}",
             item.python or "-",
             ago(item.created, now),
@@ -91,14 +91,16 @@ def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
             "now" if item.running or item.active else used,
         )
         rows.append(Row(f"  {item.root.name or item.path}", cells, tuple(_below(item, result, whole=whole))))
-    headings = ("own", "shared", "packages", "python", "created", "changed", "last used")
+    inodes = ("own inodes", "shared inodes") if whole else ()
+    headings = ("own", "shared", *inodes, "packages", "python", "created", "changed", "last used")
     show_table(out, "  environment", headings, rows, drop=_DROPPED)
     if any(not item.usage.keeps_access for item in result.shown):
         print_line(out, NO_ACCESS_TIMES, style="dim")
     out.print()
     of = "" if result.unused_for is None else f" of {result.count:,}"
-    own = format_size(sum(item.usage.account.own for item in result.shown))
-    print_line(out, f"{plural(len(result.shown), 'environment')}{of}{wanted}, own {own}.")
+    accounts = [item.usage.account for item in result.shown]
+    own = Space(sum(account.own for account in accounts), sum(account.own_inodes for account in accounts))
+    print_line(out, f"{plural(len(result.shown), 'environment')}{of}{wanted}, own {format_space(own, inodes=whole)}.")
 
 
 def _folded(environments: Sequence[Environment]) -> dict[str, str]:
@@ -176,13 +178,15 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
             print_line(out, f"  {text}")
     if unlisted:
         print_line(out, and_more(unlisted))
-    freed = format_size(result.released)
+    freed = format_space(Space(result.released, result.released_inodes), inodes=whole)
     if backup:
         them = "it" if len(ranked) == 1 else "them"
         out.print(f"This frees {freed} once purged. Until then the packages in use by {them} stay in the caches.")
         return
-    later = result.reclaimable_then - result.reclaimable
-    out.print(f"This frees {freed}.{f' `conda prune` then frees {format_size(later)} more.' if later > 0 else ''}")
+    now = Space(result.reclaimable, result.reclaimable_inodes)
+    later = Space(result.reclaimable_then, result.reclaimable_inodes_then) - now
+    more = f" `conda prune` then frees {format_space(later, inodes=whole)} more." if later.bytes > 0 else ""
+    out.print(f"This frees {freed}.{more}")
     # Right above the question, because nothing brings these back.
     if count := sum(losses.files for _, losses in ranked):
         size = format_size(sum(losses.size for _, losses in ranked))

@@ -12,7 +12,7 @@ from ..core.accounting import hedge
 from ..core.model import PartKind, Result
 from ..core.plan import OtherOutcome, Outcome, Plan, counted
 from ..core.run import Disposal, Run, Shrinkage
-from ..core.units import format_size, plural
+from ..core.units import NO_SPACE, Space, format_size, format_space, plural
 from .terminal.console import print_problem, print_unbroken
 
 #: So many failures with one cause are shown one by one.
@@ -38,16 +38,23 @@ def show_outcomes(
     *,
     quiet: bool,
     undoable: bool = True,
+    inodes: bool = False,
 ) -> None:
-    """Print what was done and how to undo it (not if `quiet`), then what was not done and why."""
+    """Print what was done and how to undo it (not if `quiet`), then what was not done and why.
+
+    inodes: show how many were freed.
+    """
     show_failures(err, outcomes)
     for outcome in others:
         if outcome.error is not None:
             word = Result.SKIPPED if outcome.result is Result.SKIPPED else Result.FAILED
             print_problem(err, word.value, f"{outcome.other.path}: {outcome.error}")
     if not quiet:
-        for line in (*(_results(plan, run, outcomes, undoable) if outcomes else ()), *_other_results(others)):
-            print_unbroken(out, line)
+        if outcomes:
+            for line in _results(plan, run, outcomes, undoable=undoable, inodes=inodes):
+                print_unbroken(out, line)
+        if others:
+            print_unbroken(out, _other_results(others, inodes=inodes))
 
 
 def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
@@ -84,7 +91,7 @@ def nouns(outcomes: Iterable[Outcome]) -> tuple[str, str]:
     return ("environment", "environments") if PartKind.ENVIRONMENT in kinds else ("package", "packages")
 
 
-def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) -> Iterator[str]:
+def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], *, undoable: bool, inodes: bool) -> Iterator[str]:
     done = [outcome for outcome in outcomes if outcome.result in (Result.REMOVED, Result.BACKED_UP)]
     repaired = sum(outcome.result is Result.REPAIRED for outcome in outcomes)
     if repaired:
@@ -94,7 +101,7 @@ def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) 
     gone = {outcome.entry for outcome in done}
     what = counted(decision for decision in plan.remove if decision.entry in gone) or "nothing"
     files = plural(sum(outcome.files for outcome in done), "file")
-    freed = hedge(plan.inventory.notices) + format_size(sum(outcome.freed for outcome in outcomes))
+    freed = hedge(plan.inventory.notices) + _freed(outcomes, inodes=inodes)
     if run.disposal is Disposal.BACKUP:
         yield f"Moved {what} aside: {files}. This frees nothing until you purge it."
         yield f"To free the space: conda prune purge {run.id}"
@@ -107,10 +114,13 @@ def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], undoable: bool) 
         yield f"To undo: conda prune restore {run.id}{how}"
 
 
-def _other_results(others: Sequence[OtherOutcome]) -> Iterator[str]:
+def _other_results(others: Sequence[OtherOutcome], *, inodes: bool) -> str:
     done = [outcome for outcome in others if outcome.result is Result.REMOVED]
-    if others:
-        what = counted(outcome.other for outcome in done) or "no index caches, temporary files or logs"
-        files = plural(sum(outcome.files for outcome in done), "file")
-        freed = format_size(sum(outcome.freed for outcome in done))
-        yield f"Removed {what}: {files}, freed {freed}."
+    what = counted(outcome.other for outcome in done) or "no index caches, temporary files or logs"
+    files = plural(sum(outcome.files for outcome in done), "file")
+    return f"Removed {what}: {files}, freed {_freed(done, inodes=inodes)}."
+
+
+def _freed(outcomes: Sequence[Outcome | OtherOutcome], *, inodes: bool) -> str:
+    space = sum((Space(outcome.freed, outcome.freed_inodes) for outcome in outcomes), NO_SPACE)
+    return format_space(space, inodes=inodes)

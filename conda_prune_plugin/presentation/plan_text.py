@@ -17,7 +17,7 @@ from ..core.model import Cache, Client, LastUsedFrom, LinkKind, OtherKind, PartK
 from ..core.notices import Notice
 from ..core.plan import Keep, Plan, Reason, Remove, what_goes
 from ..core.run import Check, Disposal
-from ..core.units import format_age, format_size, plural
+from ..core.units import NO_SPACE, format_age, format_amount, format_size, format_space, plural
 from .terminal.console import and_more, print_command, print_line, print_problem, print_rest
 from .terminal.notice_groups import grouped, mark_as_shown
 from .terminal.printable import printable
@@ -29,9 +29,11 @@ _NARROWEST_REASON = 24
 #: How many removals are listed without -v, and how many packages that can't be downloaded again are named.
 LINES, _NAMED = 20, 5
 
-#: The orders of ``--sort``: the largest, the longest unused, or the first in the alphabet comes first.
+#: The orders of ``--sort``: the largest, the one with most inodes, the longest unused, or the first in the alphabet
+#: comes first.
 SORTS: Mapping[str, Callable[[Remove], tuple[float, str]]] = {
     "size": lambda decision: (-decision.reclaimable, decision.entry.dist),
+    "inodes": lambda decision: (-decision.reclaimable_inodes, decision.entry.dist),
     "age": lambda decision: (inf if decision.last_used is None else decision.last_used, decision.entry.dist),
     "name": lambda decision: (0, decision.entry.dist),
 }
@@ -98,37 +100,41 @@ def show_plan(
     verbosity: int,
     sort: str = "size",
     disposal: Disposal = Disposal.DELETE,
+    inodes: bool = False,
     notices: Callable[[], None] = lambda: None,
 ) -> None:
     """Print what goes, then a summary that fits on a screen: what stays and why, what goes, and what that frees.
 
     With a verbosity of 1 all that goes is listed, and what stays with what keeps it; with 2 also why what goes may go.
-    notices: prints warnings between the two, so that nothing comes between the summary and a question.
+    inodes: show these too, as any verbosity does. notices: prints warnings between the two, so that nothing comes
+    between the summary and a question.
     """
     ranked = sorted(plan.remove, key=SORTS[sort])
     shown = ranked if verbosity else ranked[:LINES]
+    inodes = inodes or verbosity > 0 or sort == "inodes"
     for cache in plan.inventory.caches:
         going = [decision for decision in shown if decision.entry.cache == cache.path]
         staying = [decision for decision in plan.keep if decision.entry.cache == cache.path]
         read_only = "" if cache.writable else " (read-only)"
         print_line(out, f"{cache_name(cache)}{read_only}: {plural(len(cache.entries), 'package')}", style="bold")
         if going:
-            rows = [_row(decision, now) for decision in going]
-            headings, left = ("parts", "unused for", "files", "frees"), ("parts", "unused for")
+            rows = [_row(decision, now, inodes=inodes) for decision in going]
+            left = ("parts", "unused for")
+            headings = (*left, "files", "frees", *(("inodes",) if inodes else ()))
             show_table(out, "  remove", headings, rows, drop=("files", "parts"), left=left)
         if verbosity and staying:
             _show_reasons(out, "keep", staying, whole=verbosity > 1)
         if verbosity > 1 and going:
             _show_reasons(out, "remove", going, whole=True)
-    rest = sum(decision.reclaimable for decision in ranked[len(shown) :])
-    print_rest(out, len(ranked) - len(shown), f": {format_size(rest)}")
+    rest = sum((decision.frees for decision in ranked[len(shown) :]), NO_SPACE)
+    print_rest(out, len(ranked) - len(shown), f": {format_space(rest, inodes=inodes)}")
     for line in _remarks(shown):
         print_line(out, line, style="dim")
     if ranked:
         out.print()
     _show_others(out, plan)
     notices()
-    _show_summary(out, plan, disposal, verbosity)
+    _show_summary(out, plan, disposal, verbosity, inodes=inodes)
 
 
 def _show_others(out: Console, plan: Plan) -> None:
@@ -144,7 +150,7 @@ def _show_others(out: Console, plan: Plan) -> None:
             out.print()
 
 
-def _row(decision: Remove, now: float) -> Row:
+def _row(decision: Remove, now: float, *, inodes: bool) -> Row:
     """Return what goes: its parts, or what it is of a leftover, how long it was unused, and what it frees."""
     parts = [part for part in decision.parts if part.kind is not PartKind.LOCK]
     dist = decision.entry.dist
@@ -156,7 +162,8 @@ def _row(decision: Remove, now: float) -> Row:
     elif decision.last_used_from is LastUsedFrom.LINK:
         unused = f"{unused[:-1]} "
     what = decision.reasons[0].kind.value if decision.leftover else what
-    return Row(f"  {dist}", (what, unused, f"{decision.files:,}", format_size(decision.reclaimable)))
+    cells = (what, unused, f"{decision.files:,}", format_size(decision.reclaimable))
+    return Row(f"  {dist}", (*cells, f"{decision.reclaimable_inodes:,}") if inodes else cells)
 
 
 def _remarks(going: Sequence[Remove]) -> Iterator[str]:
@@ -175,13 +182,13 @@ def is_in_use(decision: Remove) -> bool:
     return any(reason.kind in _OF_PACKAGES_IN_USE for reason in decision.reasons)
 
 
-def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int) -> None:
+def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, *, inodes: bool) -> None:
     """Print what stays and why, what goes, and what that frees."""
     if plan.keep:
         _show_kept(out, plan, verbosity)
     withheld = show_withheld(out, plan)
     if plan.remove or plan.other:
-        freed = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
+        freed = hedge(plan.inventory.notices) + format_space(plan.frees, inodes=inodes)
         purged = " once purged" if disposal is Disposal.BACKUP and plan.remove else ""
         apparent = f" ({format_size(plan.apparent)} apparent)" if verbosity else ""
         line = f"Remove {what_goes(plan)}: {plural(plan.files, 'file')}, frees {freed}{purged}{apparent}."
@@ -247,8 +254,10 @@ def show_withheld(out: Console, plan: Plan) -> bool:
 
 def show_check(out: Console, check: Check, plan: Plan) -> None:
     """Print the answer of ``--check``."""
-    relation = "more than" if check.exceeded(plan.reclaimable) else "not more than"
-    out.print(f"--check: {format_size(plan.reclaimable)} can be freed, {relation} {check.shown}.")
+    relation = "more than" if check.exceeded(plan.frees) else "not more than"
+    out.print(
+        f"--check: {format_amount(plan.frees.of(check.unit), check.unit)} can be freed, {relation} {check.shown}."
+    )
 
 
 def show_verified(out: Console, plan: Plan) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ..core.model import LastUsedFrom, ReasonKind, Root, RootKind, RootState, Verdict
 from ..core.plan import Remove
 from ..core.rules.explanation import Explanation, KeptAlone
-from ..core.units import format_age, format_size, plural
+from ..core.units import format_age, format_size, format_space, plural
 from .documents import Places, iso_time
 from .plan_text import LINES, is_in_use, reason_texts
 from .terminal.console import listed, print_line, print_rest
@@ -55,7 +55,8 @@ def show_why(
         for reason in reason_texts(item.reasons, whole=whole):
             print_line(out, f"  {'kept' if item.removal is None else 'removable'}: {reason}")
         if item.removal is not None:
-            print_line(out, f"  frees {format_size(item.removal.reclaimable)}{_since(item.removal, now)}")
+            freed = format_space(item.removal.frees, inodes=whole)
+            print_line(out, f"  frees {freed}{_since(item.removal, now)}")
         for line in _holders(places.get(item.entry)):
             print_line(out, f"  found: {line}")
     if not found and alone is None:
@@ -102,12 +103,18 @@ def _show_alone(out: Console, alone: Sequence[KeptAlone], *, whole: bool) -> Non
     rows = [
         Row(
             _root(item.root, whole=whole, kind=not environments),
-            (format_size(item.reclaimable), f"{len(item.entries):,}", f"{len(item.root.packages):,}"),
+            (
+                format_size(item.reclaimable),
+                *((f"{item.reclaimable_inodes:,}",) if whole else ()),
+                f"{len(item.entries):,}",
+                f"{len(item.root.packages):,}",
+            ),
         )
         for item in shown
     ]
     heading = "  environment" if environments else "  kept by"
-    show_table(out, heading, ("frees", "packages only it uses", "all packages"), rows)
+    headings = ("frees", *(("inodes",) if whole else ()), "packages only it uses", "all packages")
+    show_table(out, heading, headings, rows)
     print_rest(out, len(ranked) - len(shown))
     if missing:
         print_line(out, f"  and {plural(len(missing), 'missing environment')}", style="dim")

@@ -131,7 +131,9 @@ def test_lines_of_other_conda_commands_are_left_to_conda(empty: Machine) -> None
 
 def test_the_lines_for_bash_complete_conda_prune_and_keep_the_completion_of_conda(empty: Machine) -> None:
     found = re.search(
-        r"<!-- snippet: bash -->\n```bash\n(.*?)\n```", (TOP / "docs" / "completion.md").read_text(), re.DOTALL
+        r"<!-- snippet: bash -->\n```bash\n(.*?)\n```",
+        (TOP / "docs" / "how-to" / "completion.md").read_text(),
+        re.DOTALL,
     )
     assert found
     programs = empty.directory / "bin"

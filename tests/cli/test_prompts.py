@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import sys
-import termios
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -55,6 +53,7 @@ def _state(machine: Machine) -> tuple[object, ...]:
     return (machine.registry.read_text(), there, receipts)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_what_was_typed_before_a_question_does_not_answer_it(asked: Machine, question: str) -> None:
     before = _state(asked)
@@ -69,6 +68,7 @@ def test_what_was_typed_before_a_question_does_not_answer_it(asked: Machine, que
     assert "Nothing was " in terminal.screen.split(PROMPT)[-1]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_an_interrupted_question_changes_nothing_and_is_exit_code_130(asked: Machine, question: str) -> None:
     before = _state(asked)
@@ -84,6 +84,7 @@ def test_an_interrupted_question_changes_nothing_and_is_exit_code_130(asked: Mac
     assert "Traceback" not in terminal.screen
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     "keys", [b"\n", b"n\n", b"yes please\n", b"\xff\n", END_OF_INPUT], ids=["enter", "n", "other", "no text", "end"]
 )
@@ -98,6 +99,7 @@ def test_the_answer_is_no_unless_it_is_a_clear_yes(asked: Machine, keys: bytes) 
     assert asked.entry("unused-1-0").exists()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("keys", [b"y\n", b" YES \n"])
 def test_a_yes_removes(asked: Machine, keys: bytes) -> None:
     with at_a_terminal(asked, *QUESTIONS["prune"]) as terminal:
@@ -109,6 +111,7 @@ def test_a_yes_removes(asked: Machine, keys: bytes) -> None:
     assert not asked.entry("unused-1-0").exists()
 
 
+@pytest.mark.posix
 def test_a_yes_to_the_first_question_does_not_answer_the_second(asked: Machine) -> None:
     with at_a_terminal(asked, *QUESTIONS["remove"], "--min-age", "0") as terminal:
         terminal.wait_for(PROMPT)
@@ -123,6 +126,7 @@ def test_a_yes_to_the_first_question_does_not_answer_the_second(asked: Machine) 
     assert "Nothing was removed from the caches" in terminal.screen.split(PROMPT)[-1]
 
 
+@pytest.mark.posix
 def test_an_interruption_at_the_second_question_is_not_taken_for_a_no(asked: Machine) -> None:
     with at_a_terminal(asked, *QUESTIONS["remove"], "--min-age", "0") as terminal:
         terminal.wait_for(PROMPT)
@@ -144,6 +148,8 @@ class _Screen(io.StringIO):
 @pytest.fixture
 def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The other end of the terminal that standard input is."""
+    import pty
+
     master, slave = pty.openpty()
     with open(slave) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
@@ -156,9 +162,12 @@ def _with(reporter: object) -> Interaction:
     return Interaction(output, cast("Reporter", reporter))
 
 
+@pytest.mark.posix
 def test_the_progress_is_cleared_before_the_question_and_not_after(
     keyboard: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import termios
+
     screen = _Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(termios, "tcflush", lambda *_: os.write(keyboard, b"no\n"))
@@ -169,7 +178,10 @@ def test_the_progress_is_cleared_before_the_question_and_not_after(
     assert screen.getvalue() == "<cleared>Remove it? [y/N] Kept.\n"
 
 
+@pytest.mark.posix
 def test_a_question_is_put_where_it_can_be_seen(keyboard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import termios
+
     screen = _Screen()
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
@@ -180,9 +192,12 @@ def test_a_question_is_put_where_it_can_be_seen(keyboard: int, monkeypatch: pyte
     assert "Remove it?" in screen.getvalue()
 
 
+@pytest.mark.posix
 def test_where_what_was_typed_cannot_be_discarded_nothing_is_asked(
     keyboard: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import termios
+
     def refuse(*_: object) -> None:
         raise termios.error(5, "Input/output error")
 

@@ -7,6 +7,8 @@ from typing import Any
 from conda_prune_plugin.core.evidence import Evidence, Identity, Measurement, SharedInode
 from conda_prune_plugin.core.model import Cache, Entry, Inventory, Part, PartKind, ReasonKind, Root, RootKind, RootState
 from conda_prune_plugin.core.plan import Reason, Remove
+from conda_prune_plugin.core.rules.ranking import Budget, Goal
+from conda_prune_plugin.core.units import Unit
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -45,6 +47,13 @@ def an_inventory(*entries: Entry, roots: tuple[Root, ...] = (), writable: bool =
 def a_measurement(single: int = 1000, *shared: SharedInode, **more: Any) -> Measurement:
     sizes = {"files": 5, "apparent": 100, **more}
     return Measurement(IDENTITY, single=single, shared=shared, **sizes)
+
+
+def a_budget(**needed: int) -> Budget:
+    """Return a budget with a goal for each option: how much has to be freed for it."""
+    units = {True: Unit.INODES, False: Unit.BYTES}
+    options = {name: f"--{name.replace('_', '-')}" for name in needed}
+    return Budget(tuple(Goal(options[name], units["inodes" in name], much) for name, much in needed.items()))
 
 
 def evidence_on(entry: Entry, **changes: Any) -> Evidence:

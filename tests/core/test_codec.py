@@ -42,7 +42,7 @@ class Sample:
 
 
 ENTRY = Entry("/pkgs", "a-1-0", (Part(PartKind.EXTRACTED, "a-1-0"),))
-OUTCOME = Outcome(ENTRY, Result.FAILED, 3, 4, "no \udcff")
+OUTCOME = Outcome(ENTRY, Result.FAILED, 3, 4, "no \udcff", 5)
 SAMPLE = Sample((OUTCOME,), 2.0, (1, "x"), {"a": None, "b": "c"}, [1, {}], b"\0\xff", Size.SMALL, ("n",))
 
 JSON = {
@@ -57,6 +57,7 @@ JSON = {
             "files": 3,
             "freed": 4,
             "error": "no \udcff",
+            "freed_inodes": 5,
         }
     ],
     "age": 2.0,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from conda_prune_plugin.core.evidence import SharedInode
 from conda_prune_plugin.core.model import Root, RootState
+from conda_prune_plugin.core.units import NO_SPACE, Space, Unit
 from conda_prune_plugin.core.usage.disk_usage import (
     Account,
     Inodes,
@@ -38,7 +39,7 @@ def _grow(inodes: list[list[int]]) -> tuple[Inodes, list[Tree]]:
         assert known.row(number % 2, number // 2, number, 10**number, len(links)) == number
     trees = [
         Tree(
-            files=10 + tree,
+            files=_files(inodes, tree),
             directories=20 + tree,
             lengths=1000 * tree,
             single=10**8 * (tree + 1),
@@ -62,7 +63,19 @@ def _account(inodes: list[list[int]], tree: int) -> Account:
         sums[where] += 10**number
     shared = (sums["alike"], sums["other"]) if tree in CACHES else (sums["other"], sums["alike"])
     own = 10**8 * (tree + 1) + sums["own"]
-    return Account(10 + tree, 20 + tree, 1000 * tree + lengths, own, *shared, sums["elsewhere"])
+    mine = [set(links) for links in inodes if tree in links]
+    counts = _alone(tree) + mine.count({tree}), len(mine) - mine.count({tree})
+    return Account(_files(inodes, tree), 20 + tree, 1000 * tree + lengths, own, *shared, sums["elsewhere"], *counts)
+
+
+def _files(inodes: list[list[int]], tree: int) -> int:
+    """Return the directory entries of a tree: those that are in no row, and those of its rows."""
+    return 10 + tree + sum(links.count(tree) for links in inodes)
+
+
+def _alone(tree: int) -> int:
+    """Return the inodes of a tree that are in no row: its directories, and files with one link."""
+    return 20 + tree + 10 + tree
 
 
 @given(places)
@@ -79,6 +92,8 @@ def test_every_byte_of_a_tree_is_its_own_or_shared_with_somebody(inodes: list[li
     for tree, counted in zip(trees, (*accounts[0], *accounts[1])):
         assert counted.allocated == occupied([tree], known)
         assert counted.own == released([tree], known) == counted.allocated - counted.shared
+        assert counted.inodes == occupied([tree], known, Unit.INODES)
+        assert counted.own_inodes == released([tree], known, Unit.INODES)
 
 
 @given(places, st.sets(st.integers(0, 4)))
@@ -96,11 +111,19 @@ def test_trees_together_hold_and_give_back_what_links_say(inodes: list[list[int]
     assert held_by_several(([tree] for tree in some), known) == several
     assert held_by_several([some], known) == 0
 
+    alone = sum(map(_alone, chosen))
+    count = alone + sum(bool(chosen & {*links}) for links in inodes)
+    assert occupied(iter(some), known, Unit.INODES) == sum(shares(iter(some), known, Unit.INODES)) == count
+    assert released(iter(some), known, Unit.INODES) == alone + sum(chosen >= {*links} for links in inodes)
+    twice = sum(len(chosen & {*links}) > 1 for links in inodes)
+    assert held_by_several(([tree] for tree in some), known, Unit.INODES) == twice
+
 
 def test_each_share_is_what_those_before_have_not() -> None:
     known, trees = _grow([[0, 1], [0, 5], [1, 1], [0, 2]])
 
     assert shares(trees[:3], known) == [10**8 + 1011, 2 * 10**8 + 100, 3 * 10**8]
+    assert shares(trees[:3], known, Unit.INODES) == [30 + 3, 32 + 1, 34]
 
 
 def test_a_tree_of_trees_has_all_that_they_have() -> None:
@@ -208,7 +231,7 @@ def test_a_dist_that_no_file_is_known_of_is_there_with_nothing() -> None:
     (package,) = packages(Cached({}), [Contents(root, {})], Inodes())
 
     assert (package.name, package.environments, package.allocated) == ("a", 1, 0)
-    (share,) = zoom(Contents(root, {}), [root], Inodes(), 0).packages
+    (share,) = zoom(Contents(root, {}), [root], Inodes(), NO_SPACE).packages
     assert share == PackageShare("a-1-0", files=0, allocated=0, own=0, others=0)
 
 
@@ -227,7 +250,7 @@ def near() -> tuple[Contents, Inodes]:
     known = Inodes()
     for number, links in enumerate((1, 2, 2, 1, 1, 1)):
         known.row(1, number, 1, 10**number, links)
-    owners = {"b-1-0": Tree(1, rows=[0]), "a-1-0": Tree(2, rows=[1, 1, 2]), "c-1-0": Tree(single=1)}
+    owners = {"b-1-0": Tree(1, rows=[0]), "a-1-0": Tree(3, rows=[1, 1, 2]), "c-1-0": Tree(2, 1, single=1)}
     contents = _contents(
         "/e",
         owners,
@@ -242,14 +265,24 @@ def near() -> tuple[Contents, Inodes]:
 def test_an_environment_from_near_tells_all_its_parts(near: tuple[Contents, Inodes]) -> None:
     contents, known = near
 
-    found = zoom(contents, [], known, kept=77)
+    found = zoom(contents, [], known, kept=Space(77, 78))
 
     assert [(share.dist, share.files, share.allocated, share.own) for share in found.packages] == [
-        ("a-1-0", 2, 110, 10),
+        ("a-1-0", 3, 110, 10),
         ("b-1-0", 1, 1, 1),
-        ("c-1-0", 0, 1, 1),
+        ("c-1-0", 2, 1, 1),
     ]
-    assert (found.kept, found.pip, found.other, found.other_files) == (77, 1000, 10_000, 13)
+    assert [(share.takes, share.own_inodes) for share in found.packages] == [
+        (Space(110, 2), 1),
+        (Space(1, 1), 1),
+        (Space(1, 3), 3),
+    ]
+    assert [share.dist for share in zoom(contents, [], known, NO_SPACE, Unit.INODES).packages] == [
+        "c-1-0",
+        "a-1-0",
+        "b-1-0",
+    ]
+    assert (found.kept, found.kept_inodes, found.pip, found.other, found.other_files) == (77, 78, 1000, 10_000, 13)
     assert (found.records, found.directories, found.strangers) == (100_000, 7, (("s", 3),))
 
 
@@ -258,6 +291,6 @@ def test_who_else_has_a_package_is_counted_without_the_environment_itself(near: 
     others = [Root(path, None, RootState.OK, frozenset({"a-1-0", "b-1-0"})) for path in ("/f", "/g")]
     one = Root("/h", None, RootState.OK, frozenset({"a-1-0"}))
 
-    found = zoom(contents, [contents.root, *others, one], known, 0)
+    found = zoom(contents, [contents.root, *others, one], known, NO_SPACE)
 
     assert {share.dist: share.others for share in found.packages} == {"a-1-0": 3, "b-1-0": 2, "c-1-0": 0}

@@ -120,5 +120,7 @@ def test_what_a_root_keeps_counts_each_inode_once_and_only_by_links_that_go() ->
     (one, two) = kept_alone(inventory, measurements, {ONE: {(1, 7): 1}})
 
     assert (one.reclaimable, two.reclaimable) == (5 + 5 + 5 + 100, 0)
+    # Each part has four other files.
+    assert (one.reclaimable_inodes, two.reclaimable_inodes) == (3 * (5 - 1) + 1, 0)
     (one, _) = kept_alone(inventory, measurements, {ONE: {(2, 7): 2}, TWO: {}})
     assert one.reclaimable == 15 + 1000

@@ -13,9 +13,9 @@ from conda_prune_plugin.core.plan import Keep, Reason, Remove
 from conda_prune_plugin.core.rules.leftover import Archive, Leftover
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
-from conda_prune_plugin.core.rules.ranking import Budget
+from conda_prune_plugin.core.units import NO_SPACE, Space
 
-from .builders import DAY, NOW, a_cache, a_measurement, a_removal, a_root, an_entry, an_inventory, evidence_on
+from .builders import DAY, NOW, a_budget, a_cache, a_measurement, a_removal, a_root, an_entry, an_inventory, evidence_on
 
 CACHE = a_cache()
 ENVIRONMENT = a_root("/envs/a", "a-1-0", name="a")
@@ -75,6 +75,7 @@ def test_what_nothing_keeps_goes_with_all_that_is_known_of_it(of: str | None) ->
     assert decision == _removal(
         leftover,
         reclaimable=1020,
+        reclaimable_inodes=4,
         names=frozenset({"a-1-0"} if of else ()),
         accepted=frozenset({ENVIRONMENT, LOCKFILE} if of else ()),
     )
@@ -256,14 +257,14 @@ def test_one_leftover_s_repair_is_no_other_s() -> None:
 def test_leftovers_go_first_and_count_for_a_target() -> None:
     entry = an_entry("b-1-0")
 
-    def gone(free: int) -> tuple[list[str], int]:
-        policy = Policy(min_age=0.0, budget=Budget(free=free))
+    def gone(free: int, **more: int) -> tuple[list[str], Space]:
+        policy = Policy(min_age=0.0, budget=a_budget(free=free, **more))
         plan = make_plan(an_inventory(entry), (evidence_on(entry),), policy, NOW, (_trash(), _leftover(dist="c-1-0")))
         return [decision.entry.dist for decision in plan.remove], plan.missed
 
-    assert gone(0) == gone(2000) == ([".trash", "c-1-0"], 0)
-    assert gone(2001) == ([".trash", "c-1-0", "b-1-0"], 0)
-    assert gone(3001) == ([".trash", "c-1-0", "b-1-0"], 1)
+    assert gone(0) == gone(2000, free_inodes=10) == ([".trash", "c-1-0"], NO_SPACE)
+    assert gone(2001) == gone(0, free_inodes=11) == ([".trash", "c-1-0", "b-1-0"], NO_SPACE)
+    assert gone(3001, free_inodes=17) == ([".trash", "c-1-0", "b-1-0"], Space(1, 2))
 
 
 @pytest.mark.parametrize(("shared", "kept"), [(OUTSIDE, True), (WHOLE, False)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conda_prune_plugin.core.accounting import Ledger, Precision, hedge, missing_links, precision, without
-from conda_prune_plugin.core.envs.envs_result import EnvsResult
+from conda_prune_plugin.core.envs.environment_use import EnvsResult
 from conda_prune_plugin.core.evidence import Evidence, Remainder, SharedInode, last_use
 from conda_prune_plugin.core.model import (
     Inventory,
@@ -39,6 +39,7 @@ from conda_prune_plugin.core.rules.reachability import SoftLinks
 from conda_prune_plugin.core.rules.targets import Target, kinds
 from conda_prune_plugin.core.run import Check, RunSummary
 from conda_prune_plugin.core.suggestion import nearest
+from conda_prune_plugin.core.units import Space, Unit
 from conda_prune_plugin.core.usage.disk_usage import Account
 from conda_prune_plugin.core.usage.usage_report import (
     CacheUsage,
@@ -75,16 +76,17 @@ def test_an_inode_comes_back_with_the_last_of_its_links() -> None:
     other = a_measurement(20, SharedInode(1, 7, links=3, inside=1, allocated=4096))
     ledger = Ledger()
 
-    assert ledger.remove(one) == 10
-    assert ledger.remove(other) == 20 + 4096
+    # Of its five files two, or one, are the inode's.
+    assert ledger.remove(one) == Space(10, 5 - 2)
+    assert ledger.remove(other) == Space(20 + 4096, 4 + 1)
     # Links that were made meanwhile free it no second time.
-    assert ledger.remove(other) == 20
+    assert ledger.remove(other) == Space(20, 4)
 
 
 def test_an_inode_with_a_link_outside_never_comes_back() -> None:
     ledger = Ledger()
 
-    assert ledger.remove(a_measurement(10, SharedInode(1, 7, links=4, inside=3, allocated=4096))) == 10
+    assert ledger.remove(a_measurement(10, SharedInode(1, 7, links=4, inside=3, allocated=4096))) == Space(10, 5 - 3)
 
 
 def test_links_are_missing_only_where_all_parts_together_do_not_have_them() -> None:
@@ -213,17 +215,17 @@ def test_what_stays_of_a_directory_is_in_none_of_its_numbers() -> None:
     kept = Remainder(("info", "record"), 1, 7, apparent=30, single=400)
     others = (SharedInode(1, 8, 3, 2, 4096), SharedInode(2, 7, 3, 2, 4096))
 
-    assert without(a_measurement(1000, *others), kept) == a_measurement(600, *others, files=4, apparent=70)
+    whole = a_measurement(1000, *others, directories=3)
+    assert without(whole, kept) == a_measurement(600, *others, files=4, apparent=70, directories=1)
 
 
-@pytest.mark.parametrize(("inside", "freed", "missing"), [(1, 600, {}), (2, 600, {(1, 7): 1})])
-def test_a_file_that_stays_keeps_the_inode_that_it_shares(
-    inside: int, freed: int, missing: dict[tuple[int, int], int]
-) -> None:
+@pytest.mark.parametrize(("inside", "missing"), [(1, {}), (2, {(1, 7): 1})])
+def test_a_file_that_stays_keeps_the_inode_that_it_shares(inside: int, missing: dict[tuple[int, int], int]) -> None:
     kept = Remainder(("info", "record"), 1, 7, apparent=30, single=400)
-    left = without(a_measurement(1000, SharedInode(1, 7, inside, inside, 4096)), kept)
+    left = without(a_measurement(1000, SharedInode(1, 7, inside, inside, 4096), directories=3), kept)
 
-    assert Ledger().remove(left) == freed
+    # The other files and one directory.
+    assert Ledger().remove(left) == Space(600, 5 - inside + 1)
     assert missing_links([left]) == missing
 
 
@@ -312,6 +314,7 @@ def test_a_plan_counts_all_that_goes() -> None:
     assert plan.changes
     assert _plan(other=(_other(OtherKind.LOGFILES),)).changes
     assert Plan(Inventory((), ()), (), (), repair=(repair,)).changes
+    assert repair.entry == an_entry()
     assert not _plan(keep=(Keep(an_entry(), Verdict.REACHABLE, ()),)).changes
 
 
@@ -357,28 +360,38 @@ def test_a_cache_s_share_of_a_plan_is_told_apart() -> None:
         )
     )
     plan = _plan(
-        a_removal(an_entry()), a_removal(an_entry("b-1-0")), a_removal(an_entry("c-1-0", cache="/two")), keep=keep
+        *(
+            a_removal(an_entry(dist, cache=cache), reclaimable_inodes=3)
+            for dist, cache in (("a-1-0", "/pkgs"), ("b-1-0", "/pkgs"), ("c-1-0", "/two"))
+        ),
+        keep=keep,
     )
 
-    assert [reclaimable_in(plan, cache) for cache in (one, two)] == [200, 100]
+    assert [reclaimable_in(plan, cache) for cache in (one, two)] == [Space(200, 6), Space(100, 3)]
     assert [kept_by_age(plan, cache) for cache in (one, two)] == [2, 1]
 
 
 @pytest.mark.parametrize("complete", [True, False])
 @pytest.mark.parametrize("reflinks", [True, False])
 def test_usage_is_exact_where_all_was_counted_and_blocks_are_not_shared_unseen(complete: bool, reflinks: bool) -> None:
-    account = Account(1, 1, 7, 1, 0, 0, 0)
+    account = Account(1, 1, 7, 1, 0, 2, 0, own_inodes=4, shared_inodes=5)
     environment = EnvironmentUsage(a_root("/e"), account, PipPackages(), None, None, True)
-    cache = CacheUsage(a_cache(), account, {}, 0, 0)
+    cache = CacheUsage(a_cache(), account, {"logs": 1}, 0, 0, {"logs": 2})
     systems = (FileSystem("/", "ext4", 1, 1, False), FileSystem("/x", "btrfs", 1, 1, reflinks))
-    usage = Usage((environment,), (cache, cache), systems, 5, _plan(a_removal(an_entry())), complete)
+    plan = _plan(a_removal(an_entry(), reclaimable_inodes=6))
+    usage = Usage((environment,), (cache, cache), systems, 5, plan, complete, inodes=8)
 
     assert usage.exact is (complete and not reflinks)
     assert (usage.apparent, usage.reclaimable, usage.reflinks) == (21, 100, reflinks)
+    assert (usage.takes, usage.reclaimable_inodes) == (Space(5, 8), 6)
+    assert (account.takes, account.inodes) == (Space(3, 9), 9)
+    assert [(account.own_of(unit), cache.kinds_in(unit)) for unit in Unit] == [(1, {"logs": 1}), (4, {"logs": 2})]
 
 
 def test_a_limit_is_exceeded_by_more_only() -> None:
-    assert [Check(10, "10 B").exceeded(size) for size in (9, 10, 11)] == [False, False, True]
+    assert [Check(10, "10 B").exceeded(Space(size, 99)) for size in (9, 10, 11)] == [False, False, True]
+    check = Check(10, unit=Unit.INODES)
+    assert [check.exceeded(Space(99, count)) for count in (9, 10, 11)] == [False, False, True]
 
 
 @pytest.mark.parametrize(("in_place", "own_files", "expected"), [(False, 0, True), (True, 0, False), (True, 1, True)])

@@ -14,10 +14,10 @@ from conda_prune_plugin.core.model import Entry, Inventory, Part, PartKind, Reas
 from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.planner import make_plan
 from conda_prune_plugin.core.rules.policy import Policy
-from conda_prune_plugin.core.rules.ranking import Budget
-from conda_prune_plugin.core.units import parse_size
+from conda_prune_plugin.core.rules.ranking import Budget, Goal
+from conda_prune_plugin.core.units import NO_SPACE, Space, Unit, parse_size
 
-from .builders import NOW, a_cache, a_measurement, a_root, an_entry
+from .builders import NOW, a_budget, a_cache, a_measurement, a_root, an_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ KINDS = st.sampled_from([(PartKind.EXTRACTED,), (PartKind.ARCHIVE,), (PartKind.E
 ROOTS = st.lists(st.tuples(st.sampled_from(RootKind), st.sets(st.sampled_from(DIST_NAMES), max_size=3)))
 SINGLE = st.integers(0, 4)
 SIZES = st.lists(st.integers(1, 8), max_size=3)
+GOALS = st.builds(Goal, st.just("--x"), st.sampled_from(Unit), st.integers(-10, 30))
 TIMES = st.sampled_from([None, *(NOW - age for age in (900, 500, 100, 1, -500))])
 LINK_TIMES = st.sampled_from([None, NOW - 950, NOW - 50])
 OUTSIDE = st.sampled_from([0, 0, 0, 1])
@@ -92,7 +93,10 @@ class World:
             if (entry, part) in holders
         )
         ctime = draw(LINK_TIMES) if part.kind is PartKind.EXTRACTED else None
-        return a_measurement(self.single[entry, part], *shared, payload_ctime=ctime)
+        # The bytes of directories and of files with one link are as many as these.
+        single = self.single[entry, part]
+        files = single + sum(inode.inside for inode in shared)
+        return a_measurement(single, *shared, files=files, payload_ctime=ctime)
 
     def plan(self, policy: Asked, roots: tuple[Root, ...] | None = None) -> Plan:
         """Return the plan, given evidence as discovery gives it: on what no root names, and on what is unlinked."""
@@ -104,10 +108,11 @@ class World:
         ]
         return make_plan(inventory, evidence, policy, NOW)
 
-    def freed(self, parts: set[tuple[Entry, Part]]) -> int:
+    def freed(self, parts: set[tuple[Entry, Part]]) -> Space:
         """Return what the file system gives back when these parts go: inodes all of whose links are among them."""
-        whole = sum(size for size, holders in self.inodes if all(place in parts for place in holders))
-        return whole + sum(self.single[place] for place in parts)
+        whole = [size for size, holders in self.inodes if all(place in parts for place in holders)]
+        single = sum(self.single[place] for place in parts)
+        return Space(single + sum(whole), single + len(whole))
 
 
 @st.composite
@@ -118,7 +123,6 @@ def worlds(draw: st.DrawFn) -> World:
 @st.composite
 def policies(draw: st.DrawFn, world: World, *, budget: bool = True) -> Asked:
     entries = st.frozensets(st.sampled_from(world.entries)) if world.entries else st.just(frozenset())
-    sizes = st.none() | st.integers(0, 30)
     named = {dist for root in world.roots for dist in root.dists}
     unlinked = frozenset(e for e in draw(entries) if e.dist in named)
     return Asked(
@@ -130,7 +134,7 @@ def policies(draw: st.DrawFn, world: World, *, budget: bool = True) -> Asked:
         version_key=_version_key,
         include_irreplaceable=draw(st.booleans()),
         unlinked=unlinked,
-        budget=Budget(draw(sizes), draw(sizes), held=draw(st.integers(0, 40))) if budget else Budget(),
+        budget=Budget(tuple(draw(st.lists(GOALS, max_size=3)))) if budget else Budget(),
     )
 
 
@@ -175,25 +179,26 @@ def _newer_versions(world: World, entry: Entry) -> int:
     return sum(int(other) > int(version) for other in others)
 
 
-def _expected(world: World, policy: Asked) -> tuple[set[Entry], int]:
-    """Return what goes, and by how many bytes the targets are missed."""
+def _expected(world: World, policy: Asked) -> tuple[set[Entry], Space]:
+    """Return what goes, and by how much the goals are missed."""
     going = [entry for entry in world.entries if _may_go(world, entry, policy)]
-    budget = policy.budget
-    if budget.max_size is None and budget.free is None:
-        return set(going), 0
+    if not policy.budget.goals:
+        return set(going), NO_SPACE
 
     def order(entry: Entry) -> tuple[float, str, str]:
         used = _last_used(world.evidence[entry])
         return (float("inf") if used is None else used, entry.cache, entry.dist)
 
-    def missing(gone: list[Entry]) -> int:
+    def missing(gone: list[Entry]) -> Space:
         freed = world.freed(set().union(*(_parts(entry, policy) for entry in gone)))
-        too_large = 0 if budget.max_size is None else budget.held - freed - budget.max_size
-        return max(too_large, (budget.free or 0) - freed, 0)
+        short = dict.fromkeys(Unit, 0)
+        for goal in policy.budget.goals:
+            short[goal.unit] = max(short[goal.unit], goal.needed - freed.of(goal.unit))
+        return Space(short[Unit.BYTES], short[Unit.INODES])
 
     gone: list[Entry] = []
     for entry in sorted(going, key=order):
-        if missing(gone) == 0:
+        if missing(gone) == NO_SPACE:
             break
         gone.append(entry)
     return set(gone), missing(gone)
@@ -209,7 +214,8 @@ def test_any_combination_of_rules_removes_what_the_documentation_says(data: st.D
     assert (_removed(plan), plan.missed) == _expected(world, policy)
     assert [d.entry for d in plan.remove] == [e for e in world.entries if e in _removed(plan)]
     assert {d.entry for d in plan.keep} == set(world.entries) - _removed(plan)
-    assert plan.reclaimable == world.freed({(d.entry, part) for d in plan.remove for part in d.parts})
+    assert plan.frees == world.freed({(d.entry, part) for d in plan.remove for part in d.parts})
+    assert plan.frees == Space(plan.reclaimable, plan.reclaimable_inodes)
     assert plan == world.plan(policy)
 
 
@@ -221,8 +227,9 @@ _RULES: dict[str, Callable[[World], Asked]] = {
     "keep-newest": lambda world: Asked(min_age=0, keep_newest=1, version_key=_version_key),
     "include-irreplaceable": lambda world: Asked(min_age=0, include_irreplaceable=True),
     "unlinked": lambda world: Asked(min_age=0, unlinked=_named(world)),
-    "max-size": lambda world: Asked(min_age=0, budget=Budget(max_size=20, held=25)),
-    "free": lambda world: Asked(min_age=0, budget=Budget(free=5)),
+    "max-size": lambda world: Asked(min_age=0, budget=a_budget(max_size=5)),
+    "free": lambda world: Asked(min_age=0, budget=a_budget(free=6)),
+    "free-inodes": lambda world: Asked(min_age=0, budget=a_budget(free_inodes=5)),
     "packages": lambda world: Asked(min_age=0, kinds=frozenset({PartKind.EXTRACTED})),
 }
 
@@ -246,12 +253,8 @@ def test_each_rule_alone_removes_what_the_documentation_says(rule: str, world: W
 def test_a_larger_budget_never_removes_more(data: st.DataObject) -> None:
     world = data.draw(worlds())
     policy = data.draw(policies(world))
-    more, budget = data.draw(st.integers(0, 10)), policy.budget
-    roomier = Budget(
-        None if budget.max_size is None else budget.max_size + more,
-        None if budget.free is None else max(budget.free - more, 0),
-        budget.held,
-    )
+    more = data.draw(st.integers(0, 10))
+    roomier = Budget(tuple(replace(goal, needed=goal.needed - more) for goal in policy.budget.goals))
 
     assert _removed(world.plan(replace(policy, budget=roomier))) <= _removed(world.plan(policy))
 
@@ -270,12 +273,12 @@ def test_an_extra_root_never_removes_more(data: st.DataObject) -> None:
 @given(st.data())
 def test_no_root_s_entry_goes_for_a_target(data: st.DataObject) -> None:
     world = data.draw(worlds())
-    policy = replace(data.draw(policies(world)), unlinked=frozenset(), budget=Budget(max_size=0, held=10**9))
+    policy = replace(data.draw(policies(world)), unlinked=frozenset(), budget=a_budget(max_size=10**9))
 
     plan = world.plan(policy)
 
     assert not _named(world) & _removed(plan)
-    assert plan.missed == 10**9 - plan.reclaimable
+    assert plan.missed == Space(10**9 - plan.reclaimable)
 
 
 @given(st.data())

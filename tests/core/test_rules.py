@@ -12,10 +12,11 @@ from conda_prune_plugin.core.model import LastUsedFrom, LinkKind, PartKind, Reas
 from conda_prune_plugin.core.plan import Keep, Plan, Reason, Remove
 from conda_prune_plugin.core.rules.planner import make_plan, with_links
 from conda_prune_plugin.core.rules.policy import Policy
-from conda_prune_plugin.core.rules.ranking import Budget, newest_versions
+from conda_prune_plugin.core.rules.ranking import Budget, Goal, newest_versions
 from conda_prune_plugin.core.rules.reachability import SoftLinks, candidates, references
+from conda_prune_plugin.core.units import NO_SPACE, Space, Unit
 
-from .builders import HASH, HOUR, IDENTITY, NOW, a_measurement, a_root, an_entry, an_inventory, evidence_on
+from .builders import HASH, HOUR, IDENTITY, NOW, a_budget, a_measurement, a_root, an_entry, an_inventory, evidence_on
 
 UNKNOWN_LINKS = (
     "1 file with hard links from an unknown place, probably an environment that was not found: "
@@ -81,9 +82,9 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
         ({"fetched": NOW + 1}, {"older_than": HOUR}, "not-selected", "last used seconds ago (--older-than)"),
         (
             {},
-            {"budget": Budget(free=0)},
+            {"budget": a_budget(free=0, max_inodes=-1)},
             "not-selected",
-            "removing packages used less recently is enough (--max-size, --free)",
+            "removing packages used less recently is enough (--free, --max-inodes)",
         ),
     ],
 )
@@ -222,7 +223,7 @@ def test_what_stays_though_its_environments_would_let_it_go_names_them_first(exc
     held = _plan(evidence, roots=roots)
     assert _reasons(held) == [("environment", "used by /envs/a"), ("lockfile", "listed in /x.lock")]
 
-    spared = _plan(evidence, roots=roots[:1], budget=Budget(free=0))
+    spared = _plan(evidence, roots=roots[:1], budget=a_budget(free=0))
     assert [kind for kind, _ in _reasons(spared)] == ["environment", "not-selected"]
     assert spared.keep[0].verdict is Verdict.REACHABLE
     assert _plan(evidence, roots=roots[:1]).remove
@@ -359,7 +360,11 @@ def test_inodes_of_two_devices_are_two() -> None:
     one, other = (a_measurement(0, SharedInode(device, 7, 2, 1, 10)) for device in (1, 2))
     ledger = Ledger()
 
-    assert (ledger.remove(one), ledger.remove(other), ledger.remove(one)) == (0, 0, 10)
+    assert (ledger.remove(one), ledger.remove(other), ledger.remove(one)) == (
+        Space(0, 5 - 1),
+        Space(0, 4),
+        Space(10, 5),
+    )
     assert missing_links((one, other)) == {(1, 7): 1, (2, 7): 1}
 
 
@@ -434,7 +439,10 @@ def test_of_what_was_used_at_one_time_and_of_what_nobody_knows_the_order_is_that
     evidence.append(evidence_on(an_entry(cache="/a"), fetched=5.0))
 
     gone = [
-        {f"{item.entry.cache}/{item.entry.dist}" for item in _plan(*evidence, budget=Budget(free=1000 * count)).remove}
+        {
+            f"{item.entry.cache}/{item.entry.dist}"
+            for item in _plan(*evidence, budget=a_budget(free=1000 * count)).remove
+        }
         for count in range(8)
     ]
 
@@ -442,17 +450,48 @@ def test_of_what_was_used_at_one_time_and_of_what_nobody_knows_the_order_is_that
     assert gone == [set(order[:count]) for count in range(8)]
 
 
-def test_a_target_is_met_by_the_byte_and_what_it_is_missed_by_is_told() -> None:
-    evidence = [evidence_on(an_entry(dist), fetched=time) for time, dist in enumerate(("a-1-0", "b-1-0"))]
+@pytest.mark.parametrize("unit", Unit)
+def test_a_goal_is_met_to_the_unit_and_what_it_is_missed_by_is_told(unit: Unit) -> None:
+    # Each of these takes 1,000 bytes, and 1,000 inodes.
+    measured = a_measurement(1000, files=990, directories=10)
+    evidence = [
+        evidence_on(entry, measurements=((entry.parts[0], measured),), fetched=time)
+        for time, entry in enumerate(map(an_entry, ("a-1-0", "b-1-0")))
+    ]
 
-    def missed(**budget: int) -> tuple[int, int]:
-        plan = _plan(*evidence, budget=Budget(**budget))
+    def missed(*needed: int) -> tuple[int, int, int]:
+        plan = _plan(*evidence, budget=Budget(tuple(Goal("--x", unit, much) for much in needed)))
+        other = next(one for one in Unit if one is not unit)
+        return len(plan.remove), plan.missed.of(unit), plan.missed.of(other)
+
+    assert [missed(needed) for needed in (-1, 0, 1, 1000, 1001, 2001)] == [
+        (0, 0, 0),
+        (0, 0, 0),
+        (1, 0, 0),
+        (1, 0, 0),
+        (2, 0, 0),
+        (2, 1, 0),
+    ]
+    assert missed(500, 1500) == missed(1500, 500) == (2, 0, 0)
+    assert missed(-5, -6) == (0, 0, 0)
+
+
+def test_goals_in_two_units_are_both_met() -> None:
+    small, many = a_measurement(10, files=990, directories=10), a_measurement(1000, files=1)
+    evidence = [
+        evidence_on(entry, measurements=((entry.parts[0], measured),), fetched=time)
+        for time, (entry, measured) in enumerate(zip(map(an_entry, ("a-1-0", "b-1-0")), (small, many)))
+    ]
+
+    def gone(**needed: int) -> tuple[int, Space]:
+        plan = _plan(*evidence, budget=a_budget(**needed))
         return len(plan.remove), plan.missed
 
-    assert [missed(free=free) for free in (0, 1, 1000, 1001, 2001)] == [(0, 0), (1, 0), (1, 0), (2, 0), (2, 1)]
-    assert [missed(max_size=size, held=3000) for size in (3000, 2000, 1999, 0)] == [(0, 0), (1, 0), (2, 0), (2, 1000)]
-    assert missed(max_size=2500, held=3000, free=1500) == (2, 0)
-    assert missed(max_size=0, held=-5) == (0, 0)
+    assert gone(free=10, free_inodes=1000) == (1, NO_SPACE)
+    assert gone(free=11, free_inodes=1000) == gone(free=10, free_inodes=1001) == (2, NO_SPACE)
+    assert gone(free=1011, free_inodes=1003) == (2, Space(1, 2))
+    assert gone(free=2000, free_inodes=5) == (2, Space(990, 0))
+    assert Budget().needed is None
 
 
 def test_a_root_has_a_package_once_by_however_many_names_it_means_it() -> None:

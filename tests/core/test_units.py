@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conda_prune_plugin.core.run import Check
-from conda_prune_plugin.core.units import format_age, format_size, parse_age, parse_size, plural, size_as_typed
+from conda_prune_plugin.core.units import (
+    NO_SPACE,
+    Space,
+    Unit,
+    format_age,
+    format_amount,
+    format_size,
+    format_space,
+    parse_age,
+    parse_limit,
+    parse_size,
+    plural,
+    size_as_typed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,3 +197,48 @@ def test_a_size_is_echoed_in_the_unit_in_which_it_was_typed(text: str, typed: st
 
 def test_a_limit_is_shown_as_it_was_typed_or_else_in_binary_units() -> None:
     assert (Check(5_000_000, "5 MB").shown, Check(2048).shown) == ("5 MB", "2.0 KiB")
+    assert Check(20_000, unit=Unit.INODES).shown == "20,000 inodes"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("20000files", (20_000, Unit.INODES)),
+        (" 3 Inodes ", (3, Unit.INODES)),
+        ("1file", (1, Unit.INODES)),
+        ("1 inode", (1, Unit.INODES)),
+        ("0 files", (0, Unit.INODES)),
+        ("1MB", (1_000_000, Unit.BYTES)),
+        ("2.5 kib", (2560, Unit.BYTES)),
+        ("0", (0, Unit.BYTES)),
+        ("0.0", (0, Unit.BYTES)),
+    ],
+)
+def test_a_limit_is_of_bytes_or_of_inodes_which_quotas_call_files(text: str, limit: tuple[int, Unit]) -> None:
+    assert parse_limit(text) == limit
+
+
+def test_what_is_no_limit_is_told_with_both_forms() -> None:
+    for text in ("", "much", "1.5files", "-3files", "3 bytes", "3 filesystems", "1e3files"):
+        with pytest.raises(
+            ValueError,
+            match=f"^{re.escape(repr(text))} is not a limit; write for instance 500MB, 2.5GiB, 20000files, or 0$",
+        ):
+            parse_limit(text)
+    with pytest.raises(ValueError, match=r"^20 has no unit; use 20MB or 20files$"):
+        parse_limit(" 20 ")
+
+
+def test_space_is_told_in_bytes_and_if_wanted_in_inodes() -> None:
+    assert [format_space(Space(2048, 1204), inodes=inodes) for inodes in (False, True)] == [
+        "2.0 KiB",
+        "2.0 KiB and 1,204 inodes",
+    ]
+    assert [format_amount(1, unit) for unit in Unit] == ["1 B", "1 inode"]
+
+
+def test_spaces_add_up_by_unit() -> None:
+    assert Space(5, 7) + Space(10, 20) == Space(15, 27)
+    assert Space(5, 7) - Space(10, 20) == Space(-5, -13)
+    assert [Space(5, 7).of(unit) for unit in Unit] == [5, 7]
+    assert Space(0, 0) == NO_SPACE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import json
 import os
@@ -134,9 +133,12 @@ def test_a_backup_of_rattlers_cache_comes_back_byte_for_byte_and_rattler_install
     assert (cache / "bothformats-1.0-0" / "lib" / "both").stat().st_nlink == 2
 
 
+@pytest.mark.posix
 def test_what_a_killed_rattler_leaves_goes_with_a_search_and_what_only_looks_like_it_stays(
     empty: Machine, pixi: Path, channel: Path
 ) -> None:
+    import fcntl
+
     cache = rattlers_cache(empty)
     entry = cache / "allprefix-1.0-0"
     # As `validate_package_common` (rattler_cache) leaves them: a lock with a hash, and what it was about to extract.

@@ -24,7 +24,7 @@ from conda_prune_plugin.execution.locks.client_locks import EntryLockedError, en
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX systems")
+pytestmark = pytest.mark.posix
 
 _HOLD = """
 import fcntl, os, sys

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import tarfile
 import threading
 import zipfile
@@ -170,7 +169,7 @@ def test_contents_are_read_though_no_more_threads_are_to_be_had(tmp_path: Path) 
     assert [item.entry.dist for item in found.leftovers] == ["p1-1-0"]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how much was read")
+@pytest.mark.linux  # Only Linux tells how much was read.
 def test_who_interrupts_a_verification_need_not_wait_for_what_is_still_read(tmp_path: Path) -> None:
     tiny = Tiny(tmp_path)
     tiny.add("a-1-0")
@@ -299,7 +298,7 @@ def test_an_environment_that_was_made_within_a_package_is_not_deleted_with_it(
     assert sorted(path.name for path in tiny.cache.glob("*-*-*")) == ["a-1-0"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in its file system")
+@pytest.mark.posix  # Windows has no pipes in its file system.
 def test_a_pipe_that_is_called_like_an_archive_is_not_waited_for(empty: Machine, tiny: Tiny) -> None:
     (tiny.cache / "a-1-0" / "lib").mkdir(parents=True)
     (tiny.cache / "a-1-0" / "lib" / "one").touch()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conda.core.package_cache_data import PackageCacheData
 from conda.core.prefix_data import PrefixData
-from machine import UNREFERENCED, allocated, contents, listing
+from machine import UNREFERENCED, contents, listing, space, told
 
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
@@ -68,17 +68,17 @@ def test_a_dry_run_changes_nothing_anywhere(machine: Machine) -> None:
     assert listing(machine.directory) == before
 
 
-def test_predicted_bytes_are_the_bytes_that_the_file_system_gives_back(machine: Machine) -> None:
+def test_predicted_bytes_and_inodes_are_those_that_the_file_system_gives_back(machine: Machine) -> None:
     everything = (machine.cache, machine.envs, machine.elsewhere)
-    before = allocated(*everything)
+    before = space(*everything)
 
     document = machine.prune("--yes", "--ignore-unreadable", "--json").json
 
-    freed = before - allocated(*everything)
-    assert freed > 0
-    assert document["totals"]["reclaimable"] == freed
-    assert sum(outcome["freed"] for outcome in document["outcomes"]) == freed
-    assert sum(decision["reclaimable"] for decision in document["remove"]) == freed
+    freed = before - space(*everything)
+    assert freed.bytes > 0
+    assert told(document["totals"]) == freed
+    assert told(*document["outcomes"], by="freed") == freed
+    assert told(*document["remove"]) == freed
 
 
 def test_the_files_of_a_decision_are_the_files_that_go(machine: Machine) -> None:

@@ -18,7 +18,7 @@ from conda_prune_plugin import api
 if TYPE_CHECKING:
     from machine import Machine
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "python-api.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "python-api.md").read_text()
 
 #: What the tests want to know of a plan and of its execution.
 TELL = """

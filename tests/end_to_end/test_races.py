@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -187,6 +186,8 @@ def test_a_restore_that_was_interrupted_says_so_and_the_next_one_brings_everythi
 @contextmanager
 def _held(path: Path, kind: str) -> Iterator[None]:
     """Hold a lock as mamba (``libmamba/src/core/util.cpp``) or rattler (``cache_lock.rs``) does."""
+    import fcntl
+
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if kind == "mamba":
@@ -215,7 +216,10 @@ def test_the_locks_of_other_clients_are_waited_for(machine: Machine, name: str, 
     assert lock.read_bytes() == b""
 
 
+@pytest.mark.posix
 def test_while_we_work_mamba_and_rattler_are_kept_out_and_no_lock_is_left_behind(machine: Machine) -> None:
+    import fcntl
+
     rattler = machine.cache / ".cache.lock"
     rattler.touch()
     mamba = machine.cache / "pkgs.lock"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import encodings.cp437  # noqa: F401  # For zip files; in the processes of others nothing can be imported any more.
 import json
 import os
-import pwd
 import shutil
 import signal
 import sys
@@ -49,8 +48,9 @@ def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     import filelock  # noqa: F401
 
     from conda_prune_plugin.cli.parsing import arguments  # noqa: F401
+    from conda_prune_plugin.operations import conda_fetch  # noqa: F401
     from conda_prune_plugin.operations.envs import fix_registry, remove_envs  # noqa: F401
-    from conda_prune_plugin.operations.runs import purge_runs, refetch, restore_runs  # noqa: F401
+    from conda_prune_plugin.operations.runs import purge_runs, restore_runs  # noqa: F401
     from conda_prune_plugin.presentation import environment_documents, envs_text, runs_text  # noqa: F401
 
     sandbox = Sandbox(tmp_path_factory.mktemp("imported"))
@@ -160,6 +160,8 @@ class Office:
         return as_another(lambda: self._be(user), do)
 
     def _be(self, user: User) -> None:
+        import pwd
+
         known = {
             person.number: pwd.struct_passwd((person.name, "", person.number, GROUP, "", str(person.home), ""))
             for person in (self.ann, self.bob, self.root)

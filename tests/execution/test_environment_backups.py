@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,7 @@ from machine import PACKAGES, Machine
 from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.demo.demo_packages import build_channel
 from conda_prune_plugin.discovery.roots.backups import environment_backups, with_noted_places
-from conda_prune_plugin.execution.state.backup_locations import forget, remember
+from conda_prune_plugin.execution.state.notes import forget, remember
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +166,7 @@ def test_a_directory_that_can_not_be_written_is_refused_before_anything_changes(
     assert sorted(bare.directory.rglob("*")) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="files have no owners there")
+@pytest.mark.posix  # Files have no owners elsewhere.
 def test_a_note_of_another_user_leads_to_roots_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "place"
     (place / ".conda-prune" / RUN / "0" / "conda-meta").mkdir(parents=True)

@@ -19,7 +19,7 @@ from conda_prune_plugin.core.layout import STATE
 from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.errors import LockTimeoutError, StateError
 from conda_prune_plugin.execution.owner_process import Ask, User, owner_to_become, run_as
-from conda_prune_plugin.execution.state.backup_locations import remember
+from conda_prune_plugin.execution.state.notes import remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from conda_prune_plugin.core.model import Cache
 
 
-_LOCKABLE = pytest.mark.skipif(os.name == "nt", reason="Windows locks no directories")
+#: Windows locks no directories.
+_LOCKABLE = pytest.mark.posix
 
 
 @pytest.fixture

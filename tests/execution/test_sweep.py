@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
-from machine import allocated, contents, listing
+from machine import contents, listing, space
 from tiny import Tiny
 
 from conda_prune_plugin.core.layout import TRASH
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
+from conda_prune_plugin.core.units import NO_SPACE, Space
 from conda_prune_plugin.demo.demo_packages import File, HardLink, SymLink
 from conda_prune_plugin.errors import LockTimeoutError, NoRoomError, StateError, UnreadableEnvironmentError
 from conda_prune_plugin.execution.files import dir_fd as directory_module
@@ -95,14 +96,14 @@ def test_freed_is_what_was_promised_also_for_inodes_shared_by_entries(tiny: Tiny
         os.link(one / name, other / name)
     (one / "lib" / "shared").unlink(missing_ok=True)
     os.link(kept / "lib" / "one", one / "lib" / "shared")
-    before = allocated(tiny.cache)
+    before = space(tiny.cache)
     plan = tiny.plan()
 
     execution = tiny.execute(plan)
 
-    freed = sum(outcome.freed for outcome in execution.outcomes)
+    freed = sum((Space(outcome.freed, outcome.freed_inodes) for outcome in execution.outcomes), NO_SPACE)
     assert {outcome.result for outcome in execution.outcomes} == {Result.REMOVED}
-    assert freed == plan.reclaimable == before - allocated(tiny.cache)
+    assert freed == plan.frees == before - space(tiny.cache)
 
 
 def test_an_entry_that_an_environment_references_by_now_is_skipped(tiny: Tiny) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +13,7 @@ import pytest
 from conda_prune_plugin.execution.locks.tethered_command import run_tethered
 
 pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals and locks"),
+    pytest.mark.posix,
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
@@ -110,7 +109,7 @@ def test_who_gets_the_lock_after_the_caller_was_killed_finds_nothing_running(
         time.sleep(0.01)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+@pytest.mark.linux  # Only Linux tells a child of its parent's death.
 def test_it_dies_with_the_process_between_as_well(tmp_path: Path) -> None:
     caller = _forked(tmp_path, _SLEEPER)
     command, _, between = _pids(tmp_path)

@@ -17,8 +17,7 @@ from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.envs.own_file_search import changed_after
 from conda_prune_plugin.execution.locks.run_lock import Patience
 from conda_prune_plugin.execution.recover import recover
-from conda_prune_plugin.execution.state.receipt import Held, Receipt, ReceiptEntry, RunState
-from conda_prune_plugin.execution.state.receipt_file import write_receipt
+from conda_prune_plugin.execution.state.receipt import Held, Receipt, ReceiptEntry, RunState, write_receipt
 from conda_prune_plugin.execution.state.state_dir import REBUILDING, LockedCache, locked
 from conda_prune_plugin.execution.state.stored_runs import stored_runs
 from conda_prune_plugin.execution.state.unfinished_rebuild import MARK, unfinished

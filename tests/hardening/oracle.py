@@ -39,7 +39,7 @@ class Sight:
     needed: by package the prefixes that have a record of it.
     linked: the names in the cache that an environment has links to, hard or soft.
     entries, archives: what lies in the cache, by name; exact: the same with modes and times.
-    allocated: bytes on the disk in caches and environments, every inode once, without the program's state.
+    allocated, inodes: bytes and inodes on the disk in caches and environments, without the program's state.
     """
 
     environments: Mapping[str, Tree]
@@ -50,6 +50,7 @@ class Sight:
     archives: Mapping[str, str]
     exact: Mapping[str, object]
     allocated: int
+    inodes: int
 
 
 class Oracle:
@@ -87,7 +88,7 @@ class Oracle:
             {name: tree(path) for name, path in places.items() if path.is_dir() and not path.is_symlink()},
             {name: _hash(path) for name, path in places.items() if name.endswith(_SUFFIXES) and path.is_file()},
             {name: exact(path) for name, path in places.items()},
-            self._allocated(),
+            *self._taken(),
         )
 
     def judge(
@@ -218,7 +219,7 @@ class Oracle:
                     found.add(os.path.relpath(real, top).split(os.sep)[0])
         return frozenset(found - _OTHER)
 
-    def _allocated(self) -> int:
+    def _taken(self) -> tuple[int, int]:
         blocks = {}
         for top, directories, files in os.walk(self._directory):
             path = Path(top)
@@ -231,7 +232,7 @@ class Oracle:
                 if path != self._directory:
                     status = (path / name).lstat()
                     blocks[status.st_ino] = status.st_blocks * 512
-        return sum(blocks.values())
+        return sum(blocks.values()), len(blocks)
 
 
 def tree(top: Path) -> Tree:

@@ -252,12 +252,12 @@ class Round:
         return wrong
 
     def _judge_bytes(self, before: Sight, after: Sight, outcomes: Any, planned: Any) -> list[str]:
-        """What was planned, what is said to be freed, and what the oracle counts are the same number of bytes."""
+        """What was planned, what is said to be freed, and what the oracle counts are the same bytes and inodes."""
         self.figures["plans whose bytes were compared"] += 1
-        freed = sum(item["freed"] for item in outcomes)
-        counted = before.allocated - after.allocated
-        expected = planned["totals"]["reclaimable"] if planned else freed
-        return [] if expected == freed == counted else [f"bytes: planned {expected}, told {freed}, counted {counted}"]
+        freed = [sum(item[name] for item in outcomes) for name in ("freed", "freed_inodes")]
+        counted = [before.allocated - after.allocated, before.inodes - after.inodes]
+        expected = [planned["totals"][name] for name in ("reclaimable", "reclaimable_inodes")] if planned else freed
+        return [] if expected == freed == counted else [f"space: planned {expected}, told {freed}, counted {counted}"]
 
     def _remember(self, before: Sight, document: Any) -> None:
         gone = {item["dist"] for item in document["outcomes"] if item["result"] in ("backed-up", "archived")}

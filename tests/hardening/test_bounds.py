@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conda_prune_plugin.core.envs.environment_use import Environment, alike
-from conda_prune_plugin.core.envs.envs_result import EnvsResult
+from conda_prune_plugin.core.envs.environment_use import Environment, EnvsResult, alike
 from conda_prune_plugin.core.envs.prefix_mentions import Mentions
 from conda_prune_plugin.core.model import Inventory, Root, RootState
 from conda_prune_plugin.core.usage.disk_usage import Account
@@ -19,9 +18,9 @@ from conda_prune_plugin.discovery.clients.conda import conda_settings
 from conda_prune_plugin.discovery.envs.own_file_search import find_own_files
 from conda_prune_plugin.discovery.envs.use_evidence import gather
 from conda_prune_plugin.discovery.packages.integrity import file_hash
+from conda_prune_plugin.discovery.roots.environment_search import nearby_envs_dirs
 from conda_prune_plugin.discovery.roots.environments import Sources, read_roots
 from conda_prune_plugin.discovery.roots.environments_txt import LARGEST_REGISTRY, MOST_LINES, registered_prefixes
-from conda_prune_plugin.discovery.roots.nearby_environments import nearby_envs_dirs
 from conda_prune_plugin.discovery.system.deep_paths import nearest, real_path
 from conda_prune_plugin.discovery.system.safe_read import LONGEST_PATH, open_regular, read_ends
 from conda_prune_plugin.execution.files.environments_txt_lines import take_out
@@ -245,7 +244,7 @@ def test_neighbours_of_missing_environments_with_very_many_names_are_looked_for_
     assert _steps(lambda: nearby_envs_dirs((prefix,))) < 200
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.posix  # Windows has no named pipes.
 @pytest.mark.parametrize("read", [open_regular, lambda path: read_ends(path, 10, 4), file_hash])
 def test_no_reader_of_large_files_waits_for_a_pipe_or_reads_a_device(
     tmp_path: Path, read: Callable[[str], Any]

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from machine import allocated
+from machine import space
 from places import IN_MEMORY
 from tiny import Tiny
 
@@ -30,6 +30,7 @@ from conda_prune_plugin.core.model import PartKind, Result
 from conda_prune_plugin.core.plan import Plan
 from conda_prune_plugin.core.rules.policy import Policy
 from conda_prune_plugin.core.run import Disposal, Run
+from conda_prune_plugin.core.units import NO_SPACE, Space
 from conda_prune_plugin.demo.demo_packages import File, HardLink, Item, SymLink
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.discovery.system.measure import measure
@@ -153,7 +154,7 @@ class PruneMachine(RuleBasedStateMachine):
     def prune(self, disposal: Disposal, kinds: set[PartKind]) -> None:
         referenced = {dist for _, dist in self._installed}
         before = {name for name in self._tiny.names() if name.removesuffix(".conda") in referenced}
-        size = allocated(self._tiny.cache)
+        before_it = space(self._tiny.cache)
         plan = self._plan(kinds)
 
         execution = self._tiny.execute(plan, run=self._run(disposal))
@@ -162,8 +163,8 @@ class PruneMachine(RuleBasedStateMachine):
         assert {outcome.result for outcome in execution.outcomes} <= {Result.REMOVED, Result.BACKED_UP}
         assert before <= self._tiny.names()
         if disposal is not Disposal.BACKUP:
-            freed = sum(outcome.freed for outcome in execution.outcomes)
-            assert freed == plan.reclaimable == size - allocated(self._tiny.cache)
+            freed = sum((Space(one.freed, one.freed_inodes) for one in execution.outcomes), NO_SPACE)
+            assert freed == plan.frees == before_it - space(self._tiny.cache)
 
     @rule(disposal=st.sampled_from(Disposal), step=st.integers(1, 40))
     def prune_and_be_killed(self, disposal: Disposal, step: int) -> None:

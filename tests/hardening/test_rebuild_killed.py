@@ -23,7 +23,8 @@ from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no signals")
+# Windows has no signals.
+pytestmark = pytest.mark.posix
 
 NOBODY = 65534
 

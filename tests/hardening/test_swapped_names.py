@@ -18,12 +18,12 @@ from conda_prune_plugin.core.run import Disposal, Run
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.discovery.system.measure import measure
 from conda_prune_plugin.execution.files.dir_fd import Directory
-from conda_prune_plugin.execution.files.tree_tar import hand_over
+from conda_prune_plugin.execution.files.tree_tar import walk
 from conda_prune_plugin.execution.locks.run_lock import Patience
-from conda_prune_plugin.execution.ports import Extraction, Fetch, Ports
+from conda_prune_plugin.execution.ports import Fetch, Ports
 from conda_prune_plugin.execution.repair_packages import repair
 from conda_prune_plugin.execution.restore_backups import restore
-from conda_prune_plugin.execution.state.receipt_file import UNFINISHED
+from conda_prune_plugin.execution.state.receipt import UNFINISHED
 from conda_prune_plugin.execution.state.state_dir import MAKING, locked
 from conda_prune_plugin.execution.state.stored_runs import stored_runs
 
@@ -130,7 +130,8 @@ def test_a_file_with_a_name_elsewhere_stays_whose_it_is_when_a_tree_is_handed_ov
     before = _access(victim)
 
     with Directory.open(str(theirs.cache)) as cache:
-        hand_over(cache, "made", cache)
+        for directory, name, _, _ in walk(cache, "made", "made"):
+            directory.hand_over(name)
 
     assert _access(victim) == before
     assert {path.stat().st_uid for path in (made, made / "lib", made / "lib" / "own")} == {NOBODY}
@@ -208,7 +209,7 @@ def test_a_package_is_repaired_in_its_cache_wherever_the_path_to_it_leads_by_the
         [Repair(removal, "a-1-0.conda", "a-1-0", None, None)],
         theirs.inventory().caches,
         Run("run-1", 1.0, Disposal.DELETE),
-        Extraction(conda.extracted, lambda path: None),
+        Fetch(conda.archive, conda.extracted),
         Ports(*senses, Patience(2.0)),
     )
 

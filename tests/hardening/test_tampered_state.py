@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -202,7 +201,10 @@ def test_what_an_interrupted_restore_has_put_back_counts_as_restored(place: Plac
     assert place.json("prune", "restore")["runs"] == []
 
 
+@pytest.mark.posix
 def test_a_lock_that_is_held_in_the_second_cache_leaves_the_first_as_it_is(tmp_path: Path) -> None:
+    import fcntl
+
     place, other = Place(tmp_path / "it"), Place(tmp_path / "other")
     both = ("--pkgs-dir", str(place.sandbox.cache), "--pkgs-dir", str(other.sandbox.cache))
     assert place.run(*PRUNE, "--backup", *both).code == 0

@@ -14,7 +14,7 @@ from conda_prune_plugin.demo.demo_packages import Package, build_package
 from conda_prune_plugin.discovery.packages.archive_metadata import require_contained
 from conda_prune_plugin.execution.ports import UnfetchableError
 from conda_prune_plugin.execution.state.receipt import ReceiptEntry
-from conda_prune_plugin.operations.runs.refetch import extraction
+from conda_prune_plugin.operations.conda_fetch import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def test_an_archive_that_leads_elsewhere_is_refused_and_changes_nothing(
     with pytest.raises(ValueError, match="unsafe"):
         require_contained(str(path))
     with pytest.raises(UnfetchableError, match="unsafe"):
-        extraction().extracted(ReceiptEntry("a-1-0", ()), str(path), str(target))
+        fetch().extracted(ReceiptEntry("a-1-0", ()), str(path), str(target))
 
     assert victim.read_text() == "precious"
     assert victim.stat().st_nlink == 1

@@ -15,7 +15,7 @@ from tiny import tiny_on
 from conda_prune_plugin import failures
 from conda_prune_plugin.cli import auto_prune
 from conda_prune_plugin.core.layout import STATE
-from conda_prune_plugin.execution.state.last_check import LAST_CHECK, claim
+from conda_prune_plugin.execution.state.notes import LAST_CHECK, claim
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import UNREFERENCED, Answer, Machine, allocated, contents, listing
+from machine import UNREFERENCED, Answer, Machine, allocated, contents, listing, space, told
 from tiny import Tiny
 
 from conda_prune_plugin.core.model import Result
 from conda_prune_plugin.core.run import Disposal, Run
+from conda_prune_plugin.core.units import NO_SPACE, Space
 from conda_prune_plugin.demo.demo_packages import File, Package, build_package
 from conda_prune_plugin.discovery.packages.cache_listing import list_cache
 from conda_prune_plugin.execution.locks.run_lock import Patience
@@ -78,14 +79,16 @@ def test_a_backup_frees_nothing_and_says_so_and_comes_back_as_the_same_files(mac
 
 
 def test_purging_a_backup_frees_what_was_predicted(machine: Machine) -> None:
-    predicted = _prune(machine, "--dry-run", "--json").json["totals"]["reclaimable"]
-    before = allocated(machine.cache)
-    assert _prune(machine, "--backup", "--yes", "--json").json["outcomes"][0]["freed"] == 0
+    predicted = told(_prune(machine, "--dry-run", "--json").json["totals"])
+    before = space(machine.cache)
+    assert told(*_prune(machine, "--backup", "--yes", "--json").json["outcomes"], by="freed") == NO_SPACE
+    (stored,) = machine.run("prune", "restore", "--json").json["runs"]
+    assert Space(stored["bytes"], stored["inodes"]) == predicted
 
     purged = machine.run("prune", "purge", "last", "--yes", "--json").json
 
-    assert [run["freed"] for run in purged["runs"]] == [predicted]
-    assert before - allocated(machine.cache) == predicted
+    assert [told(run, by="freed") for run in purged["runs"]] == [predicted]
+    assert before - space(machine.cache) == predicted
     assert not (machine.cache / ".conda-prune").exists()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from machine import Machine, listing
+from machine import Machine, listing, space
 from tiny import tiny_on
 
 
@@ -25,8 +25,8 @@ def test_more_than_the_limit_is_exit_code_three_and_changes_nothing(unused: Mach
     assert (more.code, exactly.code) == (3, 0), more.err + exactly.err
     assert listing(unused.directory) == before
     if "--json" in options:
-        assert more.json["check"] == {"limit": reclaimable - 1, "exceeded": True}
-        assert exactly.json["check"] == {"limit": reclaimable, "exceeded": False}
+        assert more.json["check"] == {"limit": reclaimable - 1, "unit": "bytes", "exceeded": True}
+        assert exactly.json["check"] == {"limit": reclaimable, "unit": "bytes", "exceeded": False}
         assert more.json["dry_run"] is True
         assert more.json["success"] is True
     elif "--quiet" in options:
@@ -34,6 +34,22 @@ def test_more_than_the_limit_is_exit_code_three_and_changes_nothing(unused: Mach
     else:
         assert "more than" in more.out
         assert "not more than" in exactly.out
+
+
+def test_a_limit_of_files_counts_inodes(unused: Machine) -> None:
+    count = space(unused.cache / "unused-1-0", unused.cache / "unused-1-0.conda").inodes
+
+    more = unused.prune("--check", f"{count - 1}files", "--json")
+    exactly = unused.prune("--check", f"{count} inodes", "--json")
+
+    assert (more.code, exactly.code) == (3, 0), more.err + exactly.err
+    assert more.json["check"] == {"limit": count - 1, "unit": "inodes", "exceeded": True}
+    assert exactly.json["check"] == {"limit": count, "unit": "inodes", "exceeded": False}
+    assert f"{count} inodes can be freed, not more than 20,000 inodes." in unused.prune("--check", "20000files").out
+    summary = unused.directory / "summary.md"
+    summary.touch()
+    unused.prune("--check", "1file", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    assert f"{count} inodes reclaimable, more than 1 inode." in summary.read_text()
 
 
 def test_only_what_is_selected_counts(unused: Machine) -> None:
@@ -51,8 +67,9 @@ def test_the_limit_is_echoed_in_the_unit_in_which_it_was_typed(unused: Machine) 
     assert "not more than 2 G." in summary.read_text()
 
 
-def test_a_size_that_is_none_is_bad_usage(unused: Machine) -> None:
-    answer = unused.prune("--check", "much", "--json")
+@pytest.mark.parametrize("limit", ["much", "-3files", "1.5files", "20000"])
+def test_a_limit_that_is_none_is_bad_usage(unused: Machine, limit: str) -> None:
+    answer = unused.prune(f"--check={limit}", "--json")
 
     assert answer.code == 2
     assert "--check" in answer.json["message"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conda import __version__
 from conda.models.version import VersionOrder
-from machine import PACKAGES, PYTHON, Answer, Machine, allocated, contents, listing
+from machine import PACKAGES, PYTHON, Answer, Machine, contents, listing, space, told
 from tiny import Tiny, tiny_on
 
 from conda_prune_plugin.cli.parsing.ci_presets import targets_of_preset
@@ -67,7 +67,7 @@ def _cached(machine: Machine) -> set[str]:
 def test_an_image_keeps_only_what_environments_soft_link(job: Machine) -> None:
     """No ``--min-age``, no ``--yes``: in an image everything is young, and nobody is there."""
     before = {env: contents(env) for env in job.environments}
-    held = allocated(job.cache)
+    held = space(job.cache)
 
     answer = job.run("prune", "--ci", "image", "--json")
 
@@ -76,9 +76,9 @@ def test_an_image_keeps_only_what_environments_soft_link(job: Machine) -> None:
     assert {env: contents(env) for env in job.environments} == before
     document = answer.json
     assert document["ci"]["preset"] == "image"
-    assert document["ci"]["before"] == held
-    assert document["ci"]["after"] == allocated(job.cache)
-    assert document["totals"]["reclaimable"] == sum(outcome["freed"] for outcome in document["outcomes"])
+    assert told(document["ci"], by="before") == held
+    assert told(document["ci"], by="after") == space(job.cache)
+    assert told(document["totals"]) == told(*document["outcomes"], by="freed")
     assert (job.cache / "urls.txt").exists()
     assert not (job.cache / ".conda-prune").exists()
     assert document["run"] is None
@@ -291,7 +291,7 @@ def test_a_record_stays_where_conda_needs_it_and_what_was_predicted_comes_back(e
     tree = _recorded(tiny, "used-1-0", "e")
     record = tree / "info" / "repodata_record.json"
     before = (record.read_bytes(), record.stat().st_mtime_ns, record.stat().st_ino)
-    held = allocated(empty.cache, empty.envs)
+    held = space(empty.cache, empty.envs)
 
     document = empty.run("prune", "--ci", "cache", "--json", **NEEDS_RECORDS).json
 
@@ -299,7 +299,7 @@ def test_a_record_stays_where_conda_needs_it_and_what_was_predicted_comes_back(e
     assert (record.read_bytes(), record.stat().st_mtime_ns, record.stat().st_ino) == before
     (outcome,) = document["outcomes"]
     assert outcome["result"] == "removed"
-    assert document["totals"]["reclaimable"] == outcome["freed"] == held - allocated(empty.cache, empty.envs)
+    assert told(document["totals"]) == told(outcome, by="freed") == held - space(empty.cache, empty.envs)
     assert not (empty.cache / ".conda-prune").exists()
     again = empty.run("prune", "--ci", "cache", "--json", **NEEDS_RECORDS).json
     assert (again["remove"], again["warnings"]) == ([], [])
@@ -308,16 +308,13 @@ def test_a_record_stays_where_conda_needs_it_and_what_was_predicted_comes_back(e
 def test_a_record_that_shares_its_inode_stays_and_the_bytes_are_right(empty: Machine) -> None:
     tree = _recorded(tiny_on(empty), "used-1-0", "e")
     (empty.directory / "copy").hardlink_to(tree / "info" / "repodata_record.json")
-    held = allocated(empty.cache, empty.envs)
+    held = space(empty.cache, empty.envs)
 
     document = empty.run("prune", "--ci", "cache", "--json", **NEEDS_RECORDS).json
 
     assert _below(tree) == RECORD_ONLY
-    assert (
-        document["totals"]["reclaimable"]
-        == document["outcomes"][0]["freed"]
-        == held - allocated(empty.cache, empty.envs)
-    )
+    freed = held - space(empty.cache, empty.envs)
+    assert told(document["totals"]) == told(document["outcomes"][0], by="freed") == freed
 
 
 @pytest.mark.parametrize("options", [(), ("--all",), ("--leftovers",), ("--all-tarballs",), ("--verify",)])

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from machine import PACKAGES, Answer, Machine, allocated, copy_tree, listing
+from machine import PACKAGES, Answer, Machine, copy_tree, listing, space, told
 from pythons import PYTHON, pip, wheel
 
+from conda_prune_plugin.core.units import NO_SPACE
 from conda_prune_plugin.demo.demo_packages import File, Package, build_channel
 
 if TYPE_CHECKING:
@@ -205,19 +206,20 @@ def _tree_without(tree: dict[str, tuple[object, ...]], *but: Path) -> dict[str, 
 def test_a_deletion_changes_nothing_outside_and_frees_what_was_predicted(house: Machine) -> None:
     prefix = house.envs / "lone"
     ours = (prefix, house.envs / ".conda-prune", house.registry)
-    size = allocated(house.envs, house.cache)
+    size = space(house.envs, house.cache)
     parents = {str(house.envs), str(house.registry.parent)}
     before = {path: known for path, known in _tree(house.directory, *ours, house.cache).items() if path not in parents}
 
     answer = _envs(house, prefix, "--remove", "--yes", "--json")
 
-    freed = answer.json["outcomes"][0]["freed"]
-    assert freed == answer.json["totals"]["released"] > 0
-    assert size - allocated(house.envs, house.cache) == freed
+    freed = told(answer.json["outcomes"][0], by="freed")
+    assert freed == told(answer.json["totals"], by="released") != NO_SPACE
+    assert size - space(house.envs, house.cache) == freed
     after = {path: known for path, known in _tree(house.directory, *ours, house.cache).items() if path not in parents}
     assert after == before
-    then = house.prune("--dry-run", "--json").json["totals"]["reclaimable"]
-    assert answer.json["totals"]["reclaimable_then"] == then > answer.json["totals"]["reclaimable"]
+    totals, then = answer.json["totals"], house.prune("--dry-run", "--json").json["totals"]
+    assert totals["reclaimable_then"] == then["reclaimable"] > totals["reclaimable"]
+    assert totals["reclaimable_inodes_then"] == then["reclaimable_inodes"] > totals["reclaimable_inodes"]
 
 
 def test_the_caches_are_pruned_in_the_same_run_if_that_is_asked_for(house: Machine) -> None:
@@ -252,7 +254,7 @@ def sleeper(house: Machine) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells of executables")
+@pytest.mark.linux  # /proc tells of executables.
 def test_an_environment_with_a_running_process_is_not_taken(house: Machine, sleeper: subprocess.Popen[bytes]) -> None:
     assert [process["pid"] for process in _listed(house)["lone"]["running"]] == [sleeper.pid]
     _require_protected(house, "running")
@@ -436,7 +438,7 @@ def test_the_documentation_shows_what_is_printed(house: Machine) -> None:
     kernel.write_text(json.dumps({"argv": [str(house.envs / "twin" / "bin" / "python"), "-m", "ipykernel"]}))
     with house.registry.open("a") as registry:
         registry.write(f"{house.envs / 'gone'}\n")
-    page = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "environments.md").read_text()
     shown = page.partition("<!-- output: envs -->\n```text\n")[2].partition("\n```")[0]
 
     printed = _envs(house).out.replace(str(house.directory), "/tmp/machine/it")

@@ -122,7 +122,7 @@ def test_what_root_can_not_make_as_the_owner_of_its_place_is_not_made_by_root(mo
     assert sorted(moody.envs.rglob("*")) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a terminal interrupts a group of processes")
+@pytest.mark.posix  # There a terminal interrupts a group of processes.
 def test_what_is_interrupted_leaves_nothing_behind(moody: Machine) -> None:
     waiting = moody.home / "waiting"
     (moody.home / "wait").touch()

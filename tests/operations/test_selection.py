@@ -10,10 +10,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from machine import UNREFERENCED, allocated, contents, listing
+from machine import UNREFERENCED, allocated, contents, listing, space, told
 from tiny import Tiny, write_archive
 
 from conda_prune_plugin.core.model import ReasonKind, Root, RootState
+from conda_prune_plugin.demo.demo_packages import File
 from conda_prune_plugin.discovery.links.soft_link_signs import why_soft_links
 from conda_prune_plugin.discovery.links.soft_links import soft_links
 from conda_prune_plugin.discovery.packages.cache_listing import find_caches
@@ -129,6 +130,51 @@ def test_a_target_is_met_by_the_least_recently_used_and_a_miss_is_told(empty: Ma
     assert "--free" in empty.prune("--dry-run", "--free", "1GB").err
 
 
+def test_a_target_of_inodes_is_met_by_the_least_recently_used_and_a_miss_is_told(empty: Machine, tiny: Tiny) -> None:
+    for number, dist in enumerate(("new-1-0", "older-1-0", "oldest-1-0")):
+        _unused_for(tiny.add(dist, {f"lib/{part}": File(b"x") for part in range(20)}), number * 86_400 + 3600)
+    held, one = space(empty.cache).inodes, space(empty.cache / "oldest-1-0").inodes
+
+    assert _removed(empty, "--free-inodes", "0") == set()
+    assert _removed(empty, "--free-inodes", "1") == _removed(empty, "--free-inodes", str(one)) == {"oldest-1-0"}
+    assert _removed(empty, "--free-inodes", str(one + 1)) == {"oldest-1-0", "older-1-0"}
+    assert _removed(empty, "--max-inodes", str(held)) == set()
+    assert _removed(empty, "--max-inodes", str(held - 1)) == {"oldest-1-0"}
+    assert _removed(empty, "--max-inodes", str(held - one - 1)) == {"oldest-1-0", "older-1-0"}
+    # Limits of both units are met.
+    assert _removed(empty, "--free", "1B", "--free-inodes", str(one + 1)) == {"oldest-1-0", "older-1-0"}
+    assert _removed(empty, "--max-size", "0", "--max-inodes", str(held)) == {"oldest-1-0", "older-1-0", "new-1-0"}
+    missed = empty.prune("--dry-run", "--json", "--free-inodes", str(3 * one + 7), "--free", "1B").json
+    assert [warning["kind"] for warning in missed["warnings"]] == ["target-missed"]
+    assert "--free-inodes: 7 inodes short" in missed["warnings"][0]["message"]
+    kept = empty.prune("--dry-run", "--json", "--free-inodes", "1").json["keep"]
+    assert {reason["detail"].partition("(")[2] for item in kept for reason in item["reasons"]} == {"--free-inodes)"}
+
+
+def test_logs_count_towards_a_target_of_inodes(empty: Machine, tiny: Tiny) -> None:
+    tiny.add("a-1-0")
+    (empty.cache / ".logs").mkdir()
+    for number in range(9):
+        (empty.cache / ".logs" / f"conda{number}.log").touch()
+    held = space(empty.cache).inodes
+
+    for target in (("--free-inodes", "9"), ("--max-inodes", str(held - 9))):
+        document = empty.prune("--logfiles", "--leftovers", "--packages", *target, "--dry-run", "--json").json
+        assert (document["remove"], document["warnings"]) == ([], [])
+        assert told(*document["other"]["logfiles"]).inodes == 9
+
+
+def test_after_max_inodes_the_caches_hold_no_more(empty: Machine, tiny: Tiny) -> None:
+    for number in range(6):
+        tiny.add(f"a-{number}-0", archive=True)
+    limit = space(empty.cache).inodes // 2
+
+    assert empty.prune("--yes", "--max-inodes", str(limit)).code == 0
+
+    assert 0 < len(list(empty.cache.glob("a-*"))) < 12
+    assert space(empty.cache).inodes <= limit
+
+
 def test_what_is_no_package_and_goes_as_well_counts_towards_a_target(empty: Machine, tiny: Tiny) -> None:
     tiny.add("a-1-0")
     (empty.cache / ".logs").mkdir()
@@ -162,6 +208,10 @@ def test_after_max_size_the_caches_hold_no_more(empty: Machine, tiny: Tiny) -> N
         (("--free", "lots"), ("--free", "'lots'", "500MB")),
         (("--max-size", "10"), ("--max-size", "10MB")),
         (("--older-than", "30"), ("--older-than", "30d")),
+        (("--free-inodes", "-1"), ("--free-inodes", "whole number")),
+        (("--free-inodes", "20000 files"), ("--free-inodes", "'20000 files'", "whole number")),
+        (("--max-inodes", "5GB"), ("--max-inodes", "'5GB'", "whole number")),
+        (("--max-inodes", "1.5"), ("--max-inodes", "'1.5'", "whole number")),
         (("--keep-newest", "-1"), ("--keep-newest", "whole number")),
         (("--keep-revisions", "x"), ("--keep-revisions", "whole number")),
         (("--keep", "a>>1"), ("--keep", "'a>>1'")),
@@ -290,7 +340,7 @@ def test_offline_a_channel_is_not_asked_and_what_is_from_it_stays(empty: Machine
 def test_unlinked_removes_copies_and_no_environment_loses_anything(machine: Machine) -> None:
     before = {prefix: contents(prefix) for prefix in machine.environments}
     everything = (machine.cache, machine.envs, machine.elsewhere)
-    held = allocated(*everything)
+    held = space(*everything)
 
     document = machine.prune("--yes", "--json", "--unlinked", "--ignore-unreadable").json
 
@@ -301,7 +351,7 @@ def test_unlinked_removes_copies_and_no_environment_loses_anything(machine: Mach
     assert [reason["kind"] for reason in removed["allprefix-2.0-0"]["reasons"]] == ["unlinked"]
     assert removed["allprefix-2.0-0"]["reasons"][0]["root"] == str(machine.envs / "copy")
     assert {prefix: contents(prefix) for prefix in machine.environments} == before
-    assert held - allocated(*everything) == document["totals"]["reclaimable"]
+    assert held - space(*everything) == told(document["totals"]) == told(*document["outcomes"], by="freed")
     # conda still takes the environments for whole, and can fetch what it needs again.
     machine.install("create", "-n", "again", "allprefix=2.0")
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from machine import Machine, allocated, listing
+from machine import Machine, allocated, listing, space, told
+from rich.console import Console
+from schema import check
 from tiny import Tiny
 
+from conda_prune_plugin.core.model import Inventory
+from conda_prune_plugin.core.plan import Plan
+from conda_prune_plugin.core.units import Space, Unit
+from conda_prune_plugin.core.usage.usage_report import FileSystem, Quota, QuotaKind, Usage
 from conda_prune_plugin.demo.demo_packages import File
+from conda_prune_plugin.presentation.environment_documents import usage_document
+from conda_prune_plugin.presentation.usage.usage_text import show_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,13 +54,21 @@ def test_everything_together_is_what_du_says_and_reclaimable_what_prune_says(mac
 
     assert (document["schema"], document["success"]) == (1, True)
     assert {item["path"] for item in document["environments"]} == {str(path) for path in machine.environments}
-    assert document["totals"]["allocated"] == allocated(machine.cache, *machine.environments)
-    assert [cache["reclaimable"] for cache in document["caches"]] == [plan["totals"]["reclaimable"]]
+    everything = space(machine.cache, *machine.environments)
+    assert (document["totals"]["allocated"], document["totals"]["inodes"]) == (everything.bytes, everything.inodes)
+    (only,) = document["file_systems"]
+    assert (only["allocated"], only["allocated_inodes"]) == (everything.bytes, everything.inodes)
+    assert [told(cache) for cache in document["caches"]] == [told(plan["totals"])] == [told(document["totals"])]
     assert document["caches"][0]["allocated"] == allocated(machine.cache)
     assert document["caches"][0]["entries"] == plan["caches"][0]["entries"]
-    assert sum(document["caches"][0]["kinds"].values()) == allocated(machine.cache)
+    kinds = (sum(document["caches"][0][name].values()) for name in ("kinds", "kinds_inodes"))
+    assert Space(*kinds) == space(machine.cache)
     for item in (*document["environments"], *document["caches"]):
-        assert item["own"] + item["shared"] == item["allocated"] == allocated(Path(item["path"]))
+        assert told(item, by="own") + told(item, by="shared") == space(Path(item["path"]))
+        assert (item["allocated"], item["inodes"]) == (
+            item["own"] + item["shared"],
+            item["own_inodes"] + item["shared_inodes"],
+        )
     assert _by_name(document)["hard"]["shared_with_caches"] > 0
     assert _by_name(document)["copy"]["shared"] == 0
 
@@ -102,7 +120,7 @@ def test_what_conda_and_nobody_recorded_is_told_apart(machine: Machine) -> None:
 @pytest.mark.slow
 def test_what_only_one_environment_keeps_goes_when_it_goes(machine: Machine) -> None:
     zoomed = _usage(machine, "soft")["environment"]
-    before, reclaimable = allocated(machine.cache), machine.prune("--dry-run", "--json").json["totals"]["reclaimable"]
+    before, reclaimable = space(machine.cache), told(machine.prune("--dry-run", "--json").json["totals"])
 
     removed = machine.run("remove", "-n", "soft", "--all", "--yes")
     assert removed.code == 0, removed.err
@@ -110,7 +128,7 @@ def test_what_only_one_environment_keeps_goes_when_it_goes(machine: Machine) -> 
 
     assert done.code == 0
     assert zoomed["kept"] > 0
-    assert done.json["totals"]["reclaimable"] == reclaimable + zoomed["kept"] == before - allocated(machine.cache)
+    assert told(done.json["totals"]) == reclaimable + told(zoomed, by="kept") == before - space(machine.cache)
 
 
 @pytest.mark.slow
@@ -252,10 +270,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(point)], check=True)  # noqa: S607
 
 
-def _used_on(path: Path) -> int:
+def _used_on(path: Path) -> Space:
     os.sync()
-    space = os.statvfs(path)
-    return (space.f_blocks - space.f_bfree) * space.f_frsize
+    status = os.statvfs(path)
+    return Space((status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree)
 
 
 def test_reclaimable_is_what_the_file_system_gets_back(disk: Path) -> None:
@@ -266,15 +284,84 @@ def test_reclaimable_is_what_the_file_system_gets_back(disk: Path) -> None:
         tiny.add(f"unused-{number}-0", {f"lib/f{part}": File(b"x" * 3000 * part) for part in range(20)}, archive=True)
     tiny.add("used-1-0")
     tiny.use("env", "used-1-0")
-    predicted = _usage(machine)["caches"][0]["reclaimable"]
-    assert machine.prune("--dry-run", "--json").json["totals"]["reclaimable"] == predicted
+    predicted = told(_usage(machine)["caches"][0])
+    assert told(machine.prune("--dry-run", "--json").json["totals"]) == predicted
     before, directory = _used_on(disk), machine.cache.stat().st_blocks
 
     done = machine.prune("--yes", "--json")
 
     assert done.json["success"], json.dumps(done.json)
     assert machine.run("prune", "purge", "--all", "--yes").code == 0  # The receipt takes room too.
-    assert before - _used_on(disk) == predicted + (directory - machine.cache.stat().st_blocks) * 512
+    assert told(*done.json["outcomes"], by="freed") == predicted
+    assert before - _used_on(disk) == predicted + Space((directory - machine.cache.stat().st_blocks) * 512)
+
+
+def test_inodes_are_sorted_by_and_shown_if_asked_for(empty: Machine) -> None:
+    tiny = _tiny(empty)
+    for name, count, size in (("many", 30, 10), ("large", 2, 90_000)):
+        dist = f"{name}-1-0"
+        tiny.add(dist, {f"lib/{name}{part}": File(b"x" * size) for part in range(count)})
+        tiny.use(name, dist, link=False)
+        for part in range(count):
+            (empty.envs / name / f"own{part}").write_bytes(b"x" * size)
+
+    def order(*options: str) -> list[str]:
+        return [item["name"] for item in _usage(empty, *options)["environments"]]
+
+    assert (order(), order("--inodes")) == (["large", "many"], ["many", "large"])
+    found = [item["name"] for item in _usage(empty, "--packages", "--inodes")["packages"]]
+    assert (found, found[::-1]) == (
+        ["many", "large"],
+        [item["name"] for item in _usage(empty, "--packages")["packages"]],
+    )
+    counted = _by_name(_usage(empty))["many"]
+    for options in (("--inodes",), ("-v",), ("many", "--inodes"), ("many", "-v")):
+        shown = empty.run("prune", "usage", "--min-age", "0", *options, COLUMNS="200").out
+        assert re.search(rf"\b{counted['own_inodes']}\b", shown), options
+        assert "own inodes" in shown, options
+    assert "own inodes" not in empty.run("prune", "usage", COLUMNS="200").out
+    summary = empty.run("prune", "usage", "--summary", "--inodes").out
+    assert re.search(rf"Total +{_usage(empty)['totals']['inodes']} ", summary)
+
+
+def test_what_is_free_on_a_file_system_and_conda_s_part_of_it_are_shown(empty: Machine) -> None:
+    _tiny(empty).add("a-1-0")
+
+    (system,) = _usage(empty)["file_systems"]
+    shown = empty.run("prune", "usage", COLUMNS="300").out
+
+    status = os.statvfs(empty.cache)
+    assert system["size"] == status.f_blocks * status.f_frsize
+    assert system["inodes"] == (status.f_files or None)
+    assert (system["allocated"], system["allocated_inodes"]) == tuple(
+        _usage(empty)["totals"][name] for name in ("allocated", "inodes")
+    )
+    assert "Environments and caches take less than 1% of the space" in shown
+    assert (f" of {status.f_files:,} inodes." in shown) == bool(status.f_files)
+
+
+def test_quotas_are_told_with_what_they_limit(empty: Machine) -> None:
+    bytes_ = Quota(QuotaKind.USER, "1000", Unit.BYTES, 5 << 30, 8 << 30, 10 << 30)
+    files = Quota(QuotaKind.GROUP, "100", Unit.INODES, 98_000, 90_000, None)
+    one = FileSystem("/home", "nfs4", 1 << 40, 1 << 39, False, quotas=(bytes_, files))
+    usage = Usage((), (), (one, replace(one, quotas=(), quota_error="it is late")), 0, Plan(Inventory((), ()), (), ()))
+    stream = io.StringIO()
+
+    show_usage(Console(file=stream, width=200), usage, now=0.0)
+
+    assert "Your quota on /home: 5.0 GiB of 10.0 GiB used (soft limit: 8.0 GiB)." in stream.getvalue()
+    assert "The quota of group 100 on /home: 98,000 of 90,000 inodes used." in stream.getvalue()
+    assert "Your quota on /home is unknown: it is late." in stream.getvalue()
+    document = usage_document(usage, ())
+    assert document["file_systems"][0]["quotas"][1] == {
+        "kind": "group",
+        "owner": "100",
+        "unit": "inodes",
+        "used": 98_000,
+        "soft": 90_000,
+        "hard": None,
+    }
+    check(document)
 
 
 def test_empty_names_are_bad_usage(empty: Machine) -> None:

@@ -1,4 +1,4 @@
-"""The action and the snippets of docs/ci.md for continuous integration: parsed, and their shell lines run for real."""
+"""The action and the snippets of docs/how-to/ci.md for CI: parsed, and their shell lines run for real."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from machine import Machine
 
 TOP = Path(__file__).parents[2]
-PAGE = (TOP / "docs" / "ci.md").read_text()
+PAGE = (TOP / "docs" / "how-to" / "ci.md").read_text()
 
 #: What can't be done here: conda-prune is not installed but imported, and there is no pytest in the environment.
 SHIM = f"""\
@@ -39,17 +39,22 @@ def _yaml(text: str) -> Any:
     return YAML(typ="safe").load(text)
 
 
-def _run(machine: Machine, script: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a script as the runners do, in a directory of its own, with a conda on the path."""
+def conda_on_path(machine: Machine, **environ: str) -> dict[str, str]:
+    """Return the variables of a machine, with a conda on the path."""
     programs = machine.directory / "bin"
     programs.mkdir(exist_ok=True)
     shim = programs / "conda"
     shim.write_text(SHIM)
     shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
+    variables = machine.environ(**environ)
+    return {**variables, "PATH": f"{programs}{os.pathsep}{variables['PATH']}"}
+
+
+def _run(machine: Machine, script: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a script as the runners do, in a directory of its own."""
+    variables = conda_on_path(machine, **environ)
     work = machine.directory / "work"
     work.mkdir(exist_ok=True)
-    variables = machine.environ(**environ)
-    variables["PATH"] = f"{programs}{os.pathsep}{variables['PATH']}"
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     return subprocess.run(command, env=variables, cwd=work, capture_output=True, text=True, check=False)
 

@@ -51,9 +51,7 @@ ALLOWED = {
 #: The only files that may import conda: a new version of it breaks these and no other. At most twelve.
 CONDA = {
     "cli/parsing/output_options.py",
-    "discovery/clients/conda_channels.py",
     "discovery/clients/conda_context.py",
-    "discovery/clients/conda_files.py",
     "discovery/clients/conda_specs.py",
     "embedded.py",
     "errors.py",

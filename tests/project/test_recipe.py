@@ -128,6 +128,13 @@ def test_the_recipe_asks_for_what_the_project_file_asks_for() -> None:
     assert len(asked["run"]) == len(re.findall(r'"[\w.-]+ >=', needed[1])) + len(["python", "conda"])
 
 
+def test_the_recipe_constrains_what_the_extras_for_users_bring() -> None:
+    extra = re.search(r"\ncompletion = \[(.*?)\]", PROJECT)
+    assert extra
+
+    assert _recipe()["requirements"]["run_constraints"] == re.findall(r'"(.*?)"', extra[1])
+
+
 def test_all_files_name_the_same_floors_of_python_and_conda() -> None:
     readme = (TOP / "README.md").read_text()
     python = _recipe()["context"]["python_min"]

@@ -110,6 +110,24 @@ def mounted(kind: Kind, place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
 
 
+@contextmanager
+def ext4_with_quotas(place: Path) -> Iterator[Path]:
+    """Mount a new ext4 that counts and limits what each user has; skip where the kernel can't."""
+    place.mkdir()
+    image = _image(place, 16, "mkfs.ext4", "-q", "-O", "quota")
+    try:
+        _run("mount", "-o", "loop", image, place)
+    except subprocess.CalledProcessError:
+        # Without quotas it is mounted.
+        _ext4()(place)
+        _run("umount", place)
+        pytest.skip("this kernel is built without the format of ext4's quotas (CONFIG_QFMT_V2)")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
+
+
 def fill(kind: Kind, directory: Path) -> None:
     """Use up all inodes or all blocks that there are."""
     heap = directory / "fill"

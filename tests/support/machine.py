@@ -10,17 +10,21 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prepared
 from schema import check
 
+from conda_prune_plugin.core.units import Space
 from conda_prune_plugin.demo.demo_packages import PLACEHOLDER, File, HardLink, Item, Package, SymLink, build_channel
 from conda_prune_plugin.demo.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _binary(seed: str, size: int) -> File:
@@ -190,7 +194,37 @@ class Machine(Sandbox):
 
 def copy_tree(source: Path, target: Path) -> None:
     """Copy a machine with all links, modes and times."""
-    subprocess.run(["cp", "-a", "--", str(source), str(target)], check=True)  # noqa: S607
+    _copy(str(source), str(target), {})
+
+
+def _copy(source: str, target: str, linked: dict[tuple[int, int], str]) -> None:
+    """Copy a directory; `linked`: by inode, where the first name of a file with several was copied to."""
+    os.mkdir(target)
+    with os.scandir(source) as items:
+        for item in items:
+            copy, status = os.path.join(target, item.name), os.lstat(item.path)
+            if item.is_symlink():
+                os.symlink(os.readlink(item.path), copy)
+                _date(copy, status)
+            elif item.is_dir():
+                _copy(item.path, copy, linked)
+            elif (first := linked.get((status.st_dev, status.st_ino))) is not None:
+                os.link(first, copy)
+            else:
+                shutil.copyfile(item.path, copy)
+                os.chmod(copy, stat.S_IMODE(status.st_mode))
+                _date(copy, status)
+                if status.st_nlink > 1:
+                    linked[status.st_dev, status.st_ino] = copy
+    # The last: what comes into a directory changes its time, and may need the right to write there.
+    status = os.stat(source)
+    os.chmod(target, stat.S_IMODE(status.st_mode))
+    _date(target, status)
+
+
+def _date(path: str, status: os.stat_result) -> None:
+    if os.utime in os.supports_follow_symlinks:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
 def listing(directory: Path) -> dict[str, tuple[object, ...]]:
@@ -227,13 +261,25 @@ def contents(directory: Path) -> dict[str, tuple[object, ...]]:
 
 def allocated(*directories: Path) -> int:
     """Return what ``du --block-size=1`` says of directories, without our receipts: every inode once."""
-    done = subprocess.run(
-        ["du", "--summarize", "--total", "--block-size=1", "--exclude=.conda-prune", "--", *map(str, directories)],  # noqa: S607
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return int(done.stdout.splitlines()[-1].split()[0])
+    return space(*directories).bytes
+
+
+def space(*directories: Path) -> Space:
+    """Return the bytes and the inodes that ``du`` finds in directories, without our receipts."""
+    blocks: dict[tuple[int, int], int] = {}
+    waiting = [str(directory) for directory in directories]
+    while waiting:
+        path = waiting.pop()
+        status = os.lstat(path)
+        blocks[status.st_dev, status.st_ino] = status.st_blocks
+        if stat.S_ISDIR(status.st_mode):
+            waiting += [os.path.join(path, name) for name in os.listdir(path) if name != ".conda-prune"]
+    return Space(sum(blocks.values()) * 512, len(blocks))
+
+
+def told(*items: Mapping[str, Any], by: str = "reclaimable") -> Space:
+    """Return the bytes and the inodes that documents tell by one name, in all."""
+    return Space(sum(item[by] for item in items), sum(item[f"{by}_inodes"] for item in items))
 
 
 def age(path: Path, seconds: float) -> None:

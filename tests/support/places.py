@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import tempfile
@@ -25,8 +26,10 @@ def temporary() -> tempfile.TemporaryDirectory[str]:
 
 def as_another(become: Callable[[], object], do: Callable[[], Any]) -> Any:
     """Return what a function returns, in JSON, in a process that has become another user before; or its traceback."""
-    # conda's plugins, and what these import: the other user may not be able to read the Python that runs this.
+    # The other user may not be able to read the Python that runs this: conda's plugins with what these import, and what
+    # psutil needs.
     archive_suffixes()
+    importlib.import_module("psutil")
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

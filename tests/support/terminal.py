@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
 import subprocess
 import sys
-import termios
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -65,6 +62,10 @@ class Terminal:
 @contextmanager
 def at_a_terminal(machine: Machine, *arguments: str, ahead: bytes = b"", **environ: str) -> Iterator[Terminal]:
     """Start ``conda prune ARGUMENTS`` at a terminal on which some keys were typed ahead."""
+    import fcntl
+    import pty
+    import termios
+
     master, slave = pty.openpty()
     os.write(master, ahead)
     process = subprocess.Popen(

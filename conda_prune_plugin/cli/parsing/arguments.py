@@ -15,7 +15,7 @@ from ... import settings
 from ...core.rules.policy import DEFAULT_MIN_AGE
 from ...core.rules.targets import ALL, DEFAULT, Target
 from ...core.run import Check, Disposal
-from ...core.units import size_as_typed
+from ...core.units import Unit, size_as_typed
 from ...discovery.leftovers.leftover_search import Search
 from ...errors import ProtectedEnvironmentError, UsageError
 from ...operations.options import (
@@ -105,9 +105,14 @@ def prune_options(arguments: argparse.Namespace) -> PruneOptions:
         ),
         disposal=disposal,
         destination=destination,
-        check=None if arguments.check is None else Check(arguments.check, size_as_typed(arguments.check_text)),
+        check=None if arguments.check is None else _check(arguments),
         purge_after=settings.PURGE_AFTER.value(),
     )
+
+
+def _check(arguments: argparse.Namespace) -> Check:
+    limit, unit = arguments.check
+    return Check(limit, size_as_typed(arguments.check_text) if unit is Unit.BYTES else "", unit)
 
 
 def prune_options_after_removal(arguments: argparse.Namespace) -> PruneOptions:

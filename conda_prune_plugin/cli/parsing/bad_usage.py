@@ -16,6 +16,7 @@ from .command_table import COMMANDS
 #: What an option without its value needs, by the kind of value; any other needs a value.
 _NEEDS = {
     "SIZE": "a size",
+    "LIMIT": "a size or a number of files",
     "AGE": "an age",
     "TIME": "a time",
     "N": "a number",
@@ -58,6 +59,9 @@ def explained(
             return f"Unknown option {option}.", f"Run `conda prune envs {_following(words, option)}`."
         return f"Unknown option {option}.", _option_hint(parser, option, top, parsers)
     if word:
+        before = words[words.index(word) - 1]
+        if before.isdecimal() and word.isalpha():
+            return f"Unknown command {word}.", f"Write a number and its unit as one word: {before}{word}."
         return f"Unknown command {word}.", command_hint(word, commands, _following(words, word))
     message = message.removeprefix("argument ")
     names, _, problem = message.partition(": ")

@@ -74,6 +74,7 @@ and how much space removing them frees, and asks before it removes anything.
 {_EXAMPLES}  conda prune --all                also remove index caches, logs and more
   conda prune --tarballs --yes     remove archives only, don't ask
   conda prune --max-size 10GB      shrink the caches to 10 GB
+  conda prune --free-inodes 50000  get below a quota of files
   conda prune --keep-newest 1      keep the newest version of each package
   conda prune --lockfile pixi.lock  keep the packages of a lockfile
   conda prune --search ~/projects  keep packages that ~/projects uses
@@ -106,6 +107,7 @@ elsewhere, usually in a package cache.
 examples:
   conda prune usage                environments and caches, largest first
   conda prune usage work           one environment in detail
+  conda prune usage --inodes       the same, by number of files
   conda prune usage --summary      a short table with what can be freed
   conda prune usage --packages     packages, their versions and users
   conda prune usage --html u.html  a report to explore in a browser

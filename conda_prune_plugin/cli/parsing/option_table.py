@@ -111,6 +111,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "List packages: versions, environments that use them, shared and duplicated space.",
             dest="by_package",
         ),
+        _option("--inodes", "usage", "Show inodes, as file quotas count them, and sort by them."),
         _option("--summary", "usage", "Only a short table: what takes the space, and how much can be freed."),
         _option("--html FILE", "usage", "Write an interactive report for the browser to FILE."),
         _option(
@@ -196,6 +197,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "Remove the least recently used packages until the caches hold at most SIZE (500MB, 2.5GiB).",
         ),
         _option("--free SIZE", "prune why", "Remove the least recently used packages until SIZE is freed."),
+        _option(
+            "--max-inodes N",
+            "prune why",
+            "Like --max-size, but counts inodes: every file, directory and link, as file quotas do.",
+        ),
+        _option("--free-inodes N", "prune why", "Like --free, but counts inodes."),
         _option(
             "--unlinked",
             "prune why",
@@ -297,14 +304,18 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             choices=("image", "cache"),
             dest="preset",
         ),
-        _option("--check SIZE", "prune", "Change nothing; exit with 3 if more than SIZE can be freed (500MB, 2.5GiB)."),
+        _option(
+            "--check LIMIT",
+            "prune",
+            "Change nothing; exit with 3 if more than LIMIT can be freed (500MB, 2.5GiB, 20000files).",
+        ),
     ),
     "output of the plan": (
         _option(
             "--sort",
             "prune",
-            "Order of the packages to remove: largest (default), longest unused, or alphabetical.",
-            choices=("size", "age", "name"),
+            "Order of the packages to remove: largest (default), most inodes, longest unused, or alphabetical.",
+            choices=("size", "inodes", "age", "name"),
             default="size",
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...core.units import parse_age, parse_size
+from ...core.units import parse_age, parse_limit, parse_size
 from ...discovery.clients.conda_specs import require_specs
 from ...settings import parse_count
 
@@ -40,6 +40,7 @@ def _file(text: str) -> str:
 KINDS: dict[str, Callable[[str], Any]] = {
     "AGE": parse_age,
     "SIZE": parse_size,
+    "LIMIT": parse_limit,
     "N": parse_count,
     "TIME": _timeout,
     "SPEC": _spec,

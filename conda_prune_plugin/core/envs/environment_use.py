@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..model import Result, Root, RootState, Word
+from ..notices import Notice
+from ..run import Disposal, Run
 from ..units import plural
 from ..usage.usage_report import EnvironmentUsage
 from .own_files import OwnFiles
@@ -260,3 +262,39 @@ class RemovedEnvironment:
     error: str | None = None
     exports: str | None = None
     warning: str | None = None
+    freed_inodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EnvsResult:
+    """The environments, the planned removals and their outcomes; sizes in bytes.
+
+    shown: the selected environments, of `count`. now: seconds since the epoch.
+    unused_for: the AGE as the user typed it.
+    stale: by registry, the prefixes that are no environments, and why. fix: those to remove from it, None without
+        --fix-registry. copies: the files with the registries as they were before.
+    remove: the environments to remove, and what a rebuild can't bring back. released: the bytes that this frees.
+    reclaimable, reclaimable_then: what a prune of the caches frees now, and after the removal. Inodes likewise.
+    failed: something failed. interrupted: the user stopped the removal.
+    """
+
+    shown: tuple[Environment, ...]
+    count: int
+    stale: Mapping[str, Sequence[tuple[str, str]]]
+    now: float
+    unused_for: str | None = None
+    remove: tuple[tuple[Environment, Losses], ...] = ()
+    disposal: Disposal | None = None
+    released: int = 0
+    reclaimable: int = 0
+    reclaimable_then: int = 0
+    run: Run | None = None
+    outcomes: Sequence[RemovedEnvironment] = ()
+    fix: Mapping[str, Sequence[str]] | None = None
+    copies: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    failed: bool = False
+    interrupted: bool = False
+    released_inodes: int = 0
+    reclaimable_inodes: int = 0
+    reclaimable_inodes_then: int = 0

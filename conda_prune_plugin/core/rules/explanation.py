@@ -10,6 +10,7 @@ from ..dist_names import recorded_names
 from ..evidence import Measurement
 from ..model import Entry, Inventory, Root, Verdict
 from ..plan import Plan, Reason, Remove
+from ..units import NO_SPACE
 from .reachability import references
 
 
@@ -18,11 +19,13 @@ class KeptAlone:
     """The entries that only one root names.
 
     reclaimable: the bytes in the caches that could be freed if the root were removed with its own links.
+    reclaimable_inodes: the inodes, likewise.
     """
 
     root: Root
     entries: tuple[Entry, ...]
     reclaimable: int
+    reclaimable_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def kept_alone(
     found = []
     for root, entries in named_by_one(inventory).items():
         ledger = Ledger(links.get(root))
-        freed = sum(ledger.remove(measured) for entry in entries for measured in measurements.get(entry, ()))
-        found.append(KeptAlone(root, entries, freed))
+        parts = (measured for entry in entries for measured in measurements.get(entry, ()))
+        freed = sum(map(ledger.remove, parts), NO_SPACE)
+        found.append(KeptAlone(root, entries, freed.bytes, freed.inodes))
     return tuple(found)

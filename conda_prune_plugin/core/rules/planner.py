@@ -10,6 +10,7 @@ from ..accounting import Ledger, missing_links
 from ..evidence import Evidence, last_use
 from ..model import LEFTOVER_KINDS, Entry, Inventory, LinkKind, ReasonKind, Root, RootKind, Verdict
 from ..plan import Keep, Other, Plan, Reason, Remove, Repair
+from ..units import NO_SPACE, Space
 from .leftover import Leftover
 from .policy import Policy, Subject, names, reasons_to_keep, reasons_to_remove, with_references
 from .ranking import least_recently_used, newest_versions
@@ -30,10 +31,6 @@ _REACHING = frozenset(
 
 #: The reasons that don't prevent a repair: the users of a package, and its defects.
 _MENDABLE = LEFTOVER_KINDS | {ReasonKind(kind.value) for kind in RootKind}
-
-_NOT_NEEDED_FOR_LIMIT = Reason(
-    ReasonKind.NOT_SELECTED, "removing packages used less recently is enough (--max-size, --free)"
-)
 
 
 def make_plan(
@@ -69,18 +66,21 @@ def make_plan(
         if subject.evidence is None and not reasons[subject.entry]:
             raise LookupError(f"no evidence on the candidate {subject.entry.dist} in {subject.entry.cache}")
     free_to_go = [by_entry[entry] for entry, found in reasons.items() if not found]
-    going, missed = frozenset(item.entry for item in free_to_go), 0
+    going, missed = frozenset(item.entry for item in free_to_go), NO_SPACE
     if policy.budget.needed is not None:
         # Leftovers are of no use, so they go first and count.
-        needed = max(policy.budget.needed - sum(decision.reclaimable for decision in remove), 0)
+        needed = policy.budget.needed - sum((decision.frees for decision in remove), NO_SPACE)
         going, missed = least_recently_used(free_to_go, policy.selected, needed)
+    options = ", ".join(goal.option for goal in policy.budget.goals)
+    enough = Reason(ReasonKind.NOT_SELECTED, f"removing packages used less recently is enough ({options})")
     others = Ledger()
     for subject in subjects:
         if subject.entry in going:
             remove.append(_removal(subject, by_entry[subject.entry], ledger))
         else:
-            found = reasons[subject.entry] or with_references(subject, (_NOT_NEEDED_FOR_LIMIT,))
-            keep.append(Keep(subject.entry, _verdict(found), found, _withheld(subject, found, others)))
+            found = reasons[subject.entry] or with_references(subject, (enough,))
+            withheld = _withheld(subject, found, others)
+            keep.append(Keep(subject.entry, _verdict(found), found, withheld.bytes, withheld.inodes))
     return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), tuple(repair))
 
 
@@ -107,7 +107,7 @@ def _decide_on_leftovers(
         keep.append(Keep(item.entry, Verdict.LEFTOVER, (*found, item.reason)))
         archive = item.archive
         if archive and item.of and evidence.measurements and {reason.kind for reason in found} <= _MENDABLE:
-            removal = replace(_removal(subject, evidence, Ledger()), reclaimable=0)
+            removal = replace(_removal(subject, evidence, Ledger()), reclaimable=0, reclaimable_inodes=0)
             repair.append(Repair(removal, archive.name, item.of, archive.sha256, archive.record))
     return remove, keep, repair
 
@@ -161,12 +161,13 @@ def _verdict(reasons: Sequence[Reason]) -> Verdict:
     return Verdict.UNREFERENCED
 
 
-def _withheld(subject: Subject, reasons: Sequence[Reason], ledger: Ledger) -> int:
-    """Return the bytes that only a lack of permission keeps; what went before is in a ledger."""
+def _withheld(subject: Subject, reasons: Sequence[Reason], ledger: Ledger) -> Space:
+    """Return the space that only a lack of permission keeps; what went before is in a ledger."""
     if subject.evidence is None or {reason.kind for reason in reasons} != {ReasonKind.READ_ONLY}:
-        return 0
+        return NO_SPACE
     measured = dict(subject.evidence.measurements)
-    return sum(ledger.remove(measured[part]) for part in subject.policy.selected(subject.evidence) if part in measured)
+    parts = (part for part in subject.policy.selected(subject.evidence) if part in measured)
+    return sum((ledger.remove(measured[part]) for part in parts), NO_SPACE)
 
 
 def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
@@ -174,6 +175,7 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
     parts = subject.policy.selected(evidence) if subject.leftover is None else subject.entry.parts
     going = [measured[part] for part in parts]
     last_used, last_used_from = last_use(evidence)
+    freed = sum((ledger.remove(measurement) for measurement in going), NO_SPACE)
     return Remove(
         entry=evidence.entry,
         parts=parts,
@@ -181,7 +183,8 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         reasons=reasons_to_remove(subject, evidence),
         files=sum(measurement.files for measurement in going),
         apparent=sum(measurement.apparent for measurement in going),
-        reclaimable=sum(ledger.remove(measurement) for measurement in going),
+        reclaimable=freed.bytes,
+        reclaimable_inodes=freed.inodes,
         last_used=last_used,
         last_used_from=last_used_from,
         source=evidence.source,

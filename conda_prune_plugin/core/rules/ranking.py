@@ -10,29 +10,33 @@ from ..accounting import Ledger
 from ..dist_names import is_dist_name, package_name, package_version, plain_dist
 from ..evidence import Evidence, last_use
 from ..model import Entry, Part
+from ..units import NO_SPACE, Space, Unit
 
 #: The sort key of a version; None for one that can't be compared, which never counts as old.
 VersionKey = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """How much of a unit has to be freed for an option, such as ``--free``; nothing if that is negative."""
+
+    option: str
+    unit: Unit
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
-    """How much has to be removed, in bytes; None for no such target.
+    """What has to be freed: enough for every goal."""
 
-    held: what the caches hold now, every inode counted once.
-    """
-
-    max_size: int | None = None
-    free: int | None = None
-    held: int = 0
+    goals: tuple[Goal, ...] = ()
 
     @property
-    def needed(self) -> int | None:
-        """The bytes to free to meet every target; None without a target, if everything may be removed."""
-        if self.max_size is None and self.free is None:
+    def needed(self) -> Space | None:
+        """The space to free to meet every goal; None without a goal, if everything may be removed."""
+        if not self.goals:
             return None
-        over = 0 if self.max_size is None else self.held - self.max_size
-        return max(over, self.free or 0, 0)
+        return Space(*(max((goal.needed for goal in self.goals if goal.unit is unit), default=0) for unit in Unit))
 
 
 NO_BUDGET = Budget()
@@ -76,23 +80,23 @@ def newest_versions(
 
 
 def least_recently_used(
-    evidence: Iterable[Evidence], selected: Callable[[Evidence], Sequence[Part]], needed: int
-) -> tuple[frozenset[Entry], int]:
-    """Return the entries to remove to free `needed` bytes, and how many bytes are still missing then.
+    evidence: Iterable[Evidence], selected: Callable[[Evidence], Sequence[Part]], needed: Space
+) -> tuple[frozenset[Entry], Space]:
+    """Return the entries to remove to free the needed space, and how much of it is still missing then.
 
     The least recently used come first, those of unknown use last. An inode that several entries share is freed with the
     last of them, so some of these may free nothing by themselves.
     """
     ledger = Ledger()
     going: set[Entry] = set()
-    freed = 0
+    missing = needed
     for item in sorted(evidence, key=_age_order):
-        if freed >= needed:
+        if missing.bytes <= 0 and missing.inodes <= 0:
             break
         measured = dict(item.measurements)
-        freed += sum(ledger.remove(measured[part]) for part in selected(item))
+        missing -= sum((ledger.remove(measured[part]) for part in selected(item)), NO_SPACE)
         going.add(item.entry)
-    return frozenset(going), max(needed - freed, 0)
+    return frozenset(going), Space(max(missing.bytes, 0), max(missing.inodes, 0))
 
 
 def _age_order(evidence: Evidence) -> tuple[bool, float, str, str]:

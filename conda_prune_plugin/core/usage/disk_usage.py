@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 
 from ..evidence import SharedInode
+from ..units import Space, Unit
 
 
 class Inodes:
@@ -77,6 +78,11 @@ class Tree:
     foreign: str | None = None
     unreadable: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def alone(self) -> Space:
+        """The space of directories, and of the inodes that are in no row."""
+        return Space(self.single, self.directories + self.files - len(self.rows))
+
 
 def joined(trees: Iterable[Tree]) -> Tree:
     """Return several trees as one."""
@@ -99,12 +105,13 @@ def joined(trees: Iterable[Tree]) -> Tree:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The bytes of one tree among others.
+    """The bytes and inodes of one tree among others.
 
     apparent: the sum of the lengths of files and symbolic links, each name counted.
     own: what is freed if exactly this tree is removed.
     with_caches, with_environments, elsewhere: the allocated bytes that have links outside of the tree, each inode in
         one of them: in a tree of the other kind, else in one of its own kind, else nowhere that is known.
+    own_inodes, shared_inodes: the inodes of the own and of the shared bytes; directories are own.
     """
 
     files: int
@@ -114,6 +121,22 @@ class Account:
     with_caches: int
     with_environments: int
     elsewhere: int
+    own_inodes: int = 0
+    shared_inodes: int = 0
+
+    @property
+    def inodes(self) -> int:
+        """The inodes of the tree, each counted once."""
+        return self.own_inodes + self.shared_inodes
+
+    @property
+    def takes(self) -> Space:
+        """The space of the tree."""
+        return Space(self.allocated, self.inodes)
+
+    def own_of(self, unit: Unit) -> int:
+        """Return what is freed if exactly this tree is removed, in a unit."""
+        return self.own if unit is Unit.BYTES else self.own_inodes
 
     @property
     def shared(self) -> int:
@@ -147,56 +170,63 @@ def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across
         inside = Counter(filterfalse(others.__contains__, rows))
         found.update(inside)
         left.append(inside)
-        sums.append((_total(sizes, rows), _total(allocated, others.intersection(rows))))
+        known = others.intersection(rows)
+        sums.append((_total(sizes, rows), _total(allocated, known), len(known)))
     accounts = []
-    for tree, inside, (lengths, unlike) in zip(trees, left, sums):
-        own, alike, elsewhere = tree.single, 0, 0
+    for tree, inside, (lengths, unlike, known_inodes) in zip(trees, left, sums):
+        own, alike, elsewhere, released_inodes = tree.single, 0, 0, 0
         for row, links in inside.items():
             if links >= all_links[row]:
                 own += allocated[row]
+                released_inodes += 1
             elif found[row] > links:
                 alike += allocated[row]
             else:
                 elsewhere += allocated[row]
         shared = (alike, unlike) if across else (unlike, alike)
-        accounts.append(Account(tree.files, tree.directories, tree.lengths + lengths, own, *shared, elsewhere))
+        counts = tree.alone.inodes + released_inodes, known_inodes + len(inside) - released_inodes
+        accounts.append(Account(tree.files, tree.directories, tree.lengths + lengths, own, *shared, elsewhere, *counts))
     return tuple(accounts)
 
 
-def occupied(trees: Iterable[Tree], inodes: Inodes) -> int:
-    """Return the allocated bytes of trees together, as ``du`` counts them."""
+def occupied(trees: Iterable[Tree], inodes: Inodes, unit: Unit = Unit.BYTES) -> int:
+    """Return the allocated bytes of trees together, as ``du`` counts them, or their inodes."""
     trees = tuple(trees)
     rows: set[int] = set().union(*(tree.rows for tree in trees))
-    return sum(tree.single for tree in trees) + _total(inodes.allocated, rows)
+    return sum(tree.alone.of(unit) for tree in trees) + _space(inodes, rows, unit)
 
 
-def shares(trees: Iterable[Tree], inodes: Inodes) -> list[int]:
-    """Return the allocated bytes of each tree that none before it has; they add up to `occupied`."""
+def shares(trees: Iterable[Tree], inodes: Inodes, unit: Unit = Unit.BYTES) -> list[int]:
+    """Return the allocated bytes or the inodes of each tree that none before it has; they add up to `occupied`."""
     counted: set[int] = set()
     found = []
     for tree in trees:
         new = set(tree.rows) - counted
         counted |= new
-        found.append(tree.single + _total(inodes.allocated, new))
+        found.append(tree.alone.of(unit) + _space(inodes, new, unit))
     return found
 
 
-def released(trees: Iterable[Tree], inodes: Inodes) -> int:
-    """Return the bytes that are freed if all of the trees are removed."""
+def released(trees: Iterable[Tree], inodes: Inodes, unit: Unit = Unit.BYTES) -> int:
+    """Return the bytes or the inodes that are freed if all of the trees are removed."""
     inside: Counter[int] = Counter()
     single = 0
     for tree in trees:
         inside.update(tree.rows)
-        single += tree.single
-    return single + sum(inodes.allocated[row] for row, links in inside.items() if links >= inodes.links[row])
+        single += tree.alone.of(unit)
+    return single + _space(inodes, [row for row, links in inside.items() if links >= inodes.links[row]], unit)
 
 
-def held_by_several(holders: Iterable[Iterable[Tree]], inodes: Inodes) -> int:
-    """Return the allocated bytes of the inodes that more than one holder has, each holder being a set of trees."""
+def held_by_several(holders: Iterable[Iterable[Tree]], inodes: Inodes, unit: Unit = Unit.BYTES) -> int:
+    """Return the bytes or the number of the inodes that more than one holder has, each holder being a set of trees."""
     several: Counter[int] = Counter()
     for trees in holders:
         several.update(set().union(*(tree.rows for tree in trees)))
-    return sum(inodes.allocated[row] for row, count in several.items() if count > 1)
+    return _space(inodes, [row for row, count in several.items() if count > 1], unit)
+
+
+def _space(inodes: Inodes, rows: Collection[int], unit: Unit) -> int:
+    return _total(inodes.allocated, rows) if unit is Unit.BYTES else len(rows)
 
 
 def _total(column: Sequence[int], rows: Iterable[int]) -> int:

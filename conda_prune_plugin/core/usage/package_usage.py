@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..dist_names import package_name
 from ..model import Root, Word
+from ..units import Space, Unit
 from .disk_usage import Inodes, Tree, held_by_several, occupied, released
 
 
@@ -39,12 +40,13 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class VersionUsage:
-    """One dist: the paths of the environments that it is in, and its bytes there and in the caches."""
+    """One dist: the paths of the environments that it is in, and its bytes and inodes there and in the caches."""
 
     dist: str
     environments: tuple[str, ...]
     cached: bool
     allocated: int
+    inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class PackageUsage:
 
     shared: the allocated bytes that several environments or caches share by hard links.
     duplicated: the allocated bytes of all dists but the largest.
+    inodes, shared_inodes, duplicated_inodes: the inodes of these.
     """
 
     name: str
@@ -61,6 +64,14 @@ class PackageUsage:
     allocated: int
     shared: int
     duplicated: int
+    inodes: int = 0
+    shared_inodes: int = 0
+    duplicated_inodes: int = 0
+
+    @property
+    def takes(self) -> Space:
+        """The space of all of it."""
+        return Space(self.allocated, self.inodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +83,20 @@ class PackageShare:
     allocated: int
     own: int
     others: int
+    inodes: int = 0
+    own_inodes: int = 0
+
+    @property
+    def takes(self) -> Space:
+        """The space of all of it."""
+        return Space(self.allocated, self.inodes)
 
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
     """The contents of one environment.
 
-    kept: how many more bytes `conda prune` would free if the environment were removed.
+    kept, kept_inodes: how much more `conda prune` would free if the environment were removed.
     pip, other, records, directories: allocated bytes that are no conda package; those of `other` are in no record.
     """
 
@@ -90,6 +108,7 @@ class Zoom:
     records: int
     directories: int
     strangers: tuple[tuple[str, int], ...] = field(default=())
+    kept_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +122,10 @@ class Cached:
         return tuple(tree for _, tree in self.parts.get(dist, ()))
 
 
-def packages(cached: Cached, contents: Iterable[Contents], inodes: Inodes) -> tuple[PackageUsage, ...]:
-    """Return all packages, the largest first."""
+def packages(
+    cached: Cached, contents: Iterable[Contents], inodes: Inodes, unit: Unit = Unit.BYTES
+) -> tuple[PackageUsage, ...]:
+    """Return all packages, the largest first by a unit."""
     holders: dict[str, dict[str, list[Tree]]] = {}
     for dist, parts in cached.parts.items():
         for cache, tree in parts:
@@ -119,7 +140,7 @@ def packages(cached: Cached, contents: Iterable[Contents], inodes: Inodes) -> tu
     for dist in holders:
         by_name.setdefault(package_name(dist), []).append(dist)
     found = [_package(name, sorted(dists), holders, users, cached, inodes) for name, dists in by_name.items()]
-    return tuple(sorted(found, key=lambda item: (-item.allocated, item.name)))
+    return tuple(sorted(found, key=lambda item: (-item.takes.of(unit), item.name)))
 
 
 def _package(
@@ -134,24 +155,31 @@ def _package(
     held: dict[str, list[Tree]] = {}
     for dist in dists:
         trees = [tree for group in holders[dist].values() for tree in group]
-        versions.append(
-            VersionUsage(dist, tuple(sorted(users.get(dist, ()))), dist in cached.parts, occupied(trees, inodes))
-        )
+        sizes = (occupied(trees, inodes, unit) for unit in Unit)
+        versions.append(VersionUsage(dist, tuple(sorted(users.get(dist, ()))), dist in cached.parts, *sizes))
         for holder, group in holders[dist].items():
             held.setdefault(holder, []).extend(group)
-    allocated = occupied((tree for group in held.values() for tree in group), inodes)
+    everything = [tree for group in held.values() for tree in group]
+    allocated, count = (occupied(everything, inodes, unit) for unit in Unit)
+    shared, shared_inodes = (held_by_several(held.values(), inodes, unit) for unit in Unit)
     return PackageUsage(
         name=name,
         versions=tuple(sorted(versions, key=lambda item: (-item.allocated, item.dist))),
         environments=len({path for dist in dists for path in users.get(dist, ())}),
         allocated=allocated,
-        shared=held_by_several(held.values(), inodes),
+        shared=shared,
         duplicated=allocated - max(version.allocated for version in versions),
+        inodes=count,
+        shared_inodes=shared_inodes,
+        duplicated_inodes=count - max(version.inodes for version in versions),
     )
 
 
-def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: int) -> Zoom:
-    """Return the contents of one environment; `roots` are all environments, `kept` is as in `Zoom`."""
+def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: Space, unit: Unit = Unit.BYTES) -> Zoom:
+    """Return the contents of one environment, the packages that are largest by a unit first.
+
+    roots: all environments. kept: as in `Zoom`.
+    """
     others: dict[str, int] = {}
     for root in roots:
         for dist in root.packages if root.path != item.root.path else ():
@@ -159,12 +187,14 @@ def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: int) -> Zo
     shares = []
     for dist in item.root.packages:
         tree = item.owners.get(Owner(OwnerKind.CONDA, dist), Tree())
-        own = released((tree,), inodes)
-        shares.append(PackageShare(dist, tree.files, occupied((tree,), inodes), own, others.get(dist, 0)))
+        allocated, count = (occupied((tree,), inodes, unit) for unit in Unit)
+        own, own_inodes = (released((tree,), inodes, unit) for unit in Unit)
+        shares.append(PackageShare(dist, tree.files, allocated, own, others.get(dist, 0), count, own_inodes))
     of_kind = {kind: [tree for owner, tree in item.owners.items() if owner.kind is kind] for kind in OwnerKind}
     return Zoom(
-        packages=tuple(sorted(shares, key=lambda share: (-share.allocated, share.dist))),
-        kept=kept,
+        packages=tuple(sorted(shares, key=lambda share: (-share.takes.of(unit), share.dist))),
+        kept=kept.bytes,
+        kept_inodes=kept.inodes,
         pip=occupied(of_kind[OwnerKind.PIP], inodes),
         other=occupied(of_kind[OwnerKind.OTHER], inodes),
         other_files=sum(tree.files for tree in of_kind[OwnerKind.OTHER]),

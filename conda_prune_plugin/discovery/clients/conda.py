@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ... import failures
 from ...core.model import Client
 from ...core.notices import Notice
 from ...embedded import is_embedded
-from ..roots.envs_dirs import EnvsDir
+from ..roots.environments import Sources
 from .conda_context import (
     REGISTER,
     build_work_dir,
@@ -35,26 +35,15 @@ UNREGISTERED = "unregistered-environments"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Absolute paths, each as configured; not all of them need to exist.
+class Settings(Sources):
+    """Conda's caches, with those of other clients, and where environments may be.
 
-    prefixes: the root prefix, the active and the target environment.
-    registries: files that list one environment a line: this user's, and for root, as conda does it
-        (`list_all_known_prefixes`), those of all users. conda registers below ``$HOME`` whichever user runs it.
-    places: directories of environments without names: those of the tools that build on conda.
-    current: the directory that the program runs in; None where it was removed.
-    other_caches: those of other clients than conda.
+    conda registers below ``$HOME`` whichever user runs it; for root, the registries of all users count, as in conda
+    (`list_all_known_prefixes`).
     """
 
-    pkgs_dirs: tuple[str, ...]
-    envs_dirs: tuple[str, ...]
-    root_prefix: str
-    prefixes: tuple[str, ...]
-    registries: tuple[str, ...]
-    other_registries: tuple[str, ...]
-    places: tuple[EnvsDir, ...]
-    current: str | None
-    other_caches: Mapping[str, Client]
+    pkgs_dirs: tuple[str, ...] = ()
+    other_caches: Mapping[str, Client] = field(default_factory=dict)
 
     @property
     def noting(self) -> tuple[str, ...]:
@@ -75,13 +64,15 @@ def conda_settings() -> Settings:
         "root": (root,),
     }
     prefixes = (os.path.abspath(path) for path in (root, os.environ.get("CONDA_PREFIX"), target_prefix()) if path)
+    packages = _unique(caches, *(place.pkgs_dirs for place in installations))
     try:
         current: str | None = os.getcwd()
     except OSError as error:
         failures.note(error)
         current = None
     return Settings(
-        pkgs_dirs=_unique(caches, *(place.pkgs_dirs for place in installations)),
+        caches=packages,
+        pkgs_dirs=packages,
         envs_dirs=directories,
         root_prefix=root,
         prefixes=_unique(prefixes, (place.prefix for place in installations), others.prefixes),

@@ -1,11 +1,17 @@
-"""What conda's configuration says, value by value, and what its constants are.
+"""What conda's configuration and constants say, value by value, and what its own code makes of channels and files.
 
 All of conda's code is imported when it is asked for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import FunctionType
+from typing import Any, cast
+
+from ...core.model import OtherKind
 
 
 def _context() -> Any:
@@ -119,3 +125,86 @@ def temporary_endings() -> tuple[str, ...]:
     from conda.base.constants import CONDA_TEMP_EXTENSIONS
 
     return tuple(CONDA_TEMP_EXTENSIONS)
+
+
+def masked(url: str) -> str:
+    """Return a url without login and with its token masked. Raises `ValueError` for what can't be a url."""
+    from conda.common.url import mask_anaconda_token, remove_auth
+
+    return str(mask_anaconda_token(remove_auth(url)))
+
+
+def channel_name(place: str) -> str:
+    """Return the canonical name of the channel that a url or a name means. conda raises anything for odd ones."""
+    from conda.models.channel import Channel
+
+    return str(Channel(place).canonical_name)
+
+
+def configured_channels() -> tuple[str, ...]:
+    """Return the configured channels, as configured."""
+    return tuple(_context().channels)
+
+
+#: What `conda.common.url.mask_anaconda_token` leaves of a token.
+_MASKED_TOKEN = "/t/<TOKEN>"  # noqa: S105
+
+
+def with_credentials(url: str) -> str:
+    """Return a masked url with the login or token that conda's configuration has for its channel."""
+    from conda.models.channel import Channel
+
+    context, plain = _context(), url.replace(_MASKED_TOKEN, "")
+    configured = (*map(Channel, context.channels), *context.custom_channels.values())
+    for channel in configured:
+        for complete in channel.urls(with_credentials=True, subdirs=("noarch",)):
+            base = Channel(complete).base_url
+            if base and plain.startswith(f"{base}/"):
+                return str(complete.removesuffix("/noarch") + plain.removeprefix(base))
+    return plain
+
+
+def fetch_index(channel: str, place: Path) -> Mapping[str, Any] | None:
+    """Return the ``repodata.json`` of a channel's directory, cached in a place of the caller's; None for no object.
+
+    conda's fetching, parsing and error texts end on odd input with any exception.
+    """
+    from conda.base.constants import REPODATA_FN
+    from conda.gateways.repodata import RepodataFetch, get_repo_interface
+    from conda.models.channel import Channel
+
+    fetch = RepodataFetch(place, Channel(channel), REPODATA_FN, repo_interface_cls=get_repo_interface())
+    index, _ = fetch.fetch_latest_parsed()
+    return index if isinstance(index, dict) else None
+
+
+def in_link_order(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return name, version and build of records in the order in which they can be linked.
+
+    Each stands behind what it depends on. conda's models raise anything on odd records.
+    """
+    from conda.models.prefix_graph import PrefixGraph
+    from conda.models.records import PrefixRecord
+
+    ordered = PrefixGraph(PrefixRecord(**record) for record in records).graph
+    return [(record.name, record.version, record.build) for record in ordered]
+
+
+#: The finders of `conda.cli.main_clean`.
+_FINDERS = {OtherKind.INDEX_CACHE: "find_index_cache", OtherKind.LOGFILES: "find_logfiles"}
+
+
+def found_by_clean(kind: OtherKind, caches: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Give cache and path of what ``conda clean`` removes of a kind from these caches.
+
+    It asks a function of its module for the caches, which opens every ``urls.txt`` for appending to see whether it may,
+    and misses caches without one; here that function gives ours.
+    """
+    from conda.cli import main_clean
+
+    plain, caches = cast(FunctionType, getattr(main_clean, _FINDERS[kind])), tuple(caches)
+    ours = {**plain.__globals__, "find_pkgs_dirs": lambda: list(caches)}
+    for path in FunctionType(plain.__code__, ours)():
+        top = next((top for top in caches if path.startswith(os.path.join(top, ""))), None)
+        if top is not None:
+            yield top, path

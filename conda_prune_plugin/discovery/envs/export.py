@@ -19,9 +19,7 @@ from ... import failures
 from ...core.layout import META
 from ...core.model import Root
 from ...failures import suppress
-from ..clients import conda_channels
-from ..clients.conda_context import platform
-from ..clients.conda_files import in_link_order
+from ..clients.conda_context import channel_name, configured_channels, in_link_order, masked, platform
 from ..system.safe_read import read_object, read_regular
 from ..usage.pip_packages import PythonPackage, python_packages
 
@@ -115,11 +113,11 @@ def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[Pyt
     dependencies: list[Any] = ["=".join(str(record[key]) for key in ("name", "version", "build")) for record in by_name]
     if pip := [f"{package.name.lower()}=={package.version}" for package in python if package.version]:
         dependencies.append({"pip": pip})
-    channels = list(conda_channels.configured_channels())
+    channels = list(configured_channels())
     for record in by_name:
         # A channel that conda can't make sense of is none that it could install from.
         with suppress(Exception):
-            channel = conda_channels.channel_name(conda_channels.masked(record["channel"] or record["url"] or ""))
+            channel = channel_name(masked(record["channel"] or record["url"] or ""))
             if channel not in channels:
                 channels.insert(0, channel)
     document: dict[str, Any] = {"name": root.name or root.path, "channels": channels, "dependencies": dependencies}
@@ -148,7 +146,7 @@ def _explicit(records: Iterable[Mapping[str, Any]]) -> bytes:
         if url := record["url"]:
             md5, sha256 = record["md5"], record["sha256"]
             digest = f"#{md5}" if md5 else f"#sha256:{sha256}" if sha256 else ""
-            lines.append(conda_channels.masked(url) + digest)
+            lines.append(masked(url) + digest)
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 

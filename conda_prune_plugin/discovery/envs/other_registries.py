@@ -11,7 +11,7 @@ from ...failures import is_below, suppress
 from ..clients.conda import Settings
 from ..clients.conda_context import registry
 from ..clients.other_users import find_other_users
-from ..inventory import Request, known_sources
+from ..inventory import Request
 from ..packages.cache_listing import find_caches
 from ..roots.environments import known_prefixes
 from ..roots.environments_txt import registered_prefixes
@@ -40,14 +40,13 @@ def only_listed_by_others(roots: Iterable[Root], settings: Settings, request: Re
     if not any(listed.values()):
         return {}
     # Where the caller's own files, conda's settings and the command line say that environments are.
-    sources = known_sources(settings)
     own = replace(
-        sources,
+        settings,
         registries=tuple(path for path in settings.registries if owners[path] == user),
         other_registries=(),
         # Directories of tools in other homes may lead anywhere by a link.
-        places=tuple(place for place in sources.places if _owner(place.top) == user),
-        named=(*map(_absolute, request.roots), *request.configured),
+        places=tuple(place for place in settings.places if _owner(place.top) == user),
+        named=(*map(_absolute, request.roots), *request.configured_roots),
     )
     homes = {path: real_path(_home(path)) for path in listed}
     known = frozenset(map(real_path, known_prefixes(own)))

@@ -1,6 +1,6 @@
 """The targets of ``conda clean`` besides packages: index caches, log files, and the temporary files of every client.
 
-conda's own finders of the first two are called, for our caches (`clients.conda_files`). Its finder of temporary files
+conda's own finders of the first two are called, for our caches (`clients.conda_context`). Its finder of temporary files
 (`conda.cli.main_clean.find_tempfiles`) knows two endings, takes what a package has brought, and calls itself for each
 directory; ours walks in the same way and knows what the other clients make too. Each pattern names its source.
 """
@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ... import failures
+from ...core.accounting import Ledger
 from ...core.layout import META
 from ...core.model import Cache, Client, OtherKind, Root, RootKind, RootState
 from ...core.notices import Notice
@@ -20,8 +21,7 @@ from ...core.plan import Other
 from ...core.rules.targets import Target
 from ...core.units import plural
 from ...failures import suppress
-from ..clients.conda_context import temporary_endings
-from ..clients.conda_files import index_caches, log_files
+from ..clients.conda_context import found_by_clean, temporary_endings
 from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..system.measure import Measure
 from ..system.privileges import is_root_to, own_user
@@ -66,10 +66,9 @@ def find_other(
     writable = [cache.real_path for cache in caches if cache.writable and cache.client == Client.CONDA]
     notices: list[Notice] = []
     places: list[tuple[OtherKind, str, str]] = []
-    if Target.INDEX_CACHE in targets:
-        places += ((OtherKind.INDEX_CACHE, *place) for place in index_caches(writable))
-    if Target.LOGFILES in targets:
-        places += ((OtherKind.LOGFILES, *place) for place in log_files(writable))
+    for target, kind in ((Target.INDEX_CACHE, OtherKind.INDEX_CACHE), (Target.LOGFILES, OtherKind.LOGFILES)):
+        if target in targets:
+            places += ((kind, *place) for place in found_by_clean(kind, writable))
     if Target.TEMPFILES in targets:
         search = _TemporaryFileSearch(caches, oldest)
         for cache in () if Target.INDEX_CACHE in targets else writable:
@@ -230,8 +229,8 @@ def _measured(kind: OtherKind, top: str, path: str, measure: Measure) -> Other |
     except OSError as error:
         failures.note(error)
         return None
-    freed = held.single + sum(inode.allocated for inode in held.shared if inode.inside >= inode.links)
-    return Other(kind, top, path, held.identity, held.files, held.apparent, freed)
+    freed = Ledger().remove(held)
+    return Other(kind, top, path, held.identity, held.files, held.apparent, freed.bytes, freed.inodes)
 
 
 def _may_remove(path: str) -> bool:

@@ -16,6 +16,7 @@ from ...core.file_status import ON_WINDOWS, allocated, irremovable, is_directory
 from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, META, RATTLER_LOCK, STATE
 from ...core.model import Cache, Client, Entry, Part, PartKind
 from ...core.notices import UNREADABLE, Notice
+from ...core.units import Space
 from ...errors import NoSuchDirectoryError, NotACacheError
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
@@ -183,22 +184,23 @@ def _holds_environments_only(children: Sequence[str]) -> bool:
     return any(failures.isdir(os.path.join(child, META)) for child in children) and not any(packages)
 
 
-def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
-    """Return the bytes on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out.
+def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> Space:
+    """Return the space on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out.
 
     `progress` is called with the number of directories seen so far.
     """
     seen: set[tuple[int, int]] = set()
-    total = 0
+    total = inodes = 0
 
     def count(status: os.stat_result) -> bool:
         """Add an inode; return False if it was added before."""
-        nonlocal total
+        nonlocal total, inodes
         if (key := (status.st_dev, status.st_ino)) in seen:
             return False
         if status.st_nlink > 1:
             seen.add(key)
         total += allocated(status)
+        inodes += 1
         return True
 
     def enter(directory: str) -> bool:
@@ -219,4 +221,4 @@ def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> int:
         for entry in others:
             with suppress(OSError):
                 count(listed_status(entry))
-    return total
+    return Space(total, inodes)

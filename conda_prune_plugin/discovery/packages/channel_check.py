@@ -13,8 +13,7 @@ from typing import Any
 
 from ...core.evidence import Evidence
 from ...core.notices import Notice
-from ..clients.conda_channels import fetch_index
-from ..clients.conda_context import is_offline
+from ..clients.conda_context import fetch_index, is_offline
 from .package_urls import without_credentials
 
 #: Of a ``repodata.json``: the records of ``.tar.bz2`` and of ``.conda`` archives.

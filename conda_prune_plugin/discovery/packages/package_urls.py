@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 
 from ... import failures
 from ...core.layout import URLS
-from ..clients.conda_channels import masked
+from ..clients.conda_context import masked
 from ..system.safe_read import read_regular
 
 #: A url with neither login nor token (``/t/``), which conda's functions give back as it is; they take their time.

@@ -4,7 +4,7 @@ Each is a root until its backup is purged: a restore brings it back by a rename,
 soft-links have to be there.
 
 They are found in the state beside the environments that registries list, and where notes lead
-(`state.backup_locations`): in the state of the directories of environments, of the caches and of the registries.
+(`state.notes`): in the state of the directories of environments, of the caches and of the registries.
 """
 
 from __future__ import annotations

@@ -14,21 +14,22 @@ from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
 from .backups import environment_backups
 from .conda_meta import read_environment
+from .environment_search import nearby_envs_dirs
 from .environments_txt import registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
-from .nearby_environments import nearby_envs_dirs
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where environments may be; absolute paths.
+    """Where environments may be; absolute paths, each as configured. Not all of them need to exist.
 
-    registries: this user's own. other_registries: those of other users, whose homes need not be readable.
+    registries: files that list one environment a line, this user's own. other_registries: those of other users, whose
+        homes need not be readable.
     other_users: name and registry of other users of a cache, and that cache.
-    envs_dirs: where an environment is known by its name; places: where it is not.
+    envs_dirs: where an environment is known by its name; places: where it is not, such as those of tools.
     prefixes: environments only if they have a ``conda-meta``, or may have one that can't be seen.
     named: environments because the user says so.
-    current: the directory that the program runs in, where there is one.
+    current: the directory that the program runs in; None where it was removed.
     forgotten: registered prefixes that count as not registered.
     caches: where notes of backups of environments may be.
     """
@@ -46,7 +47,7 @@ class Sources:
     caches: tuple[str, ...] = ()
 
     @property
-    def noting(self) -> tuple[str, ...]:
+    def noted(self) -> tuple[str, ...]:
         """The directories whose state may have notes of backups of environments."""
         registries = map(os.path.dirname, self.all_registries)
         tops = (place.top for place in self.own_places if len(place.below) == 1)
@@ -125,7 +126,7 @@ class Survey:
             yield from self.listing.environments(place)
         yield from self._registered
         # A backup lies next to what is still registered, with or without a note.
-        yield from environment_backups((*sources.noting, *map(os.path.dirname, self._registered)), self._odd)
+        yield from environment_backups((*sources.noted, *map(os.path.dirname, self._registered)), self._odd)
         for place in self._nearby:
             yield from self.listing.environments(place)
 

@@ -119,7 +119,7 @@ class RootWatch:
         signature = self._sign_registries()
         signature |= {path: _signature_of(path) for path in (os.path.join(root.path, META) for root in self.roots)}
         # Not by the time of its change: the removal itself works in a cache's state.
-        signature |= {os.path.join(path, STATE): (0, hash(note_names(path))) for path in self._sources.noting}
+        signature |= {os.path.join(path, STATE): (0, hash(note_names(path))) for path in self._sources.noted}
         for place in self._places:
             directories: _Signature = {}
 

@@ -121,7 +121,7 @@ class _Tally:
         self._top = top
         self._statuses = statuses
         self._user = own_user()
-        self._files = self._apparent = self._single = 0
+        self._files = self._directories = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
         self._payload_ctime = 0.0
         self._sample: str | None = None
@@ -158,6 +158,7 @@ class _Tally:
 
     def add_directory(self, path: str, status: os.stat_result) -> None:
         """Count a directory, and look whether it can't be emptied."""
+        self._directories += 1
         self._single += allocated(status)
         if self._obstacle is None and (status.st_dev != self._device or status.st_uid != self._user):
             whole = os.path.join(self._top, path) if path else self._top
@@ -193,6 +194,7 @@ class _Tally:
             payload_ctime=self._payload_ctime or None,
             obstacle=self._obstacle,
             sample=self._sample,
+            directories=self._directories,
         )
 
 

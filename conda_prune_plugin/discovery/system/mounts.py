@@ -29,11 +29,12 @@ _LAYERED = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs", "fuse.unionfs"})
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mounted file system: where, of which type, and how."""
+    """One mounted file system: where, of which type, how, and of which device or server."""
 
     point: str
     type: str
     options: frozenset[str]
+    source: str = ""
 
 
 def mounts() -> tuple[Mount, ...]:
@@ -47,13 +48,18 @@ def mounts() -> tuple[Mount, ...]:
     # Between the sixth field and the type, behind a hyphen, there are optional fields.
     return tuple(
         Mount(
-            os.fsdecode(_ESCAPE.sub(lambda escape: bytes([int(escape[1], 8)]), fields[4])),
+            _unescaped(fields[4]),
             os.fsdecode(fields[fields.index(b"-", 6) + 1]),
             frozenset(os.fsdecode(fields[5]).split(",")),
+            _unescaped(fields[fields.index(b"-", 6) + 2]),
         )
         for fields in lines
         if b"-" in fields[6:-1]
     )
+
+
+def _unescaped(field: bytes) -> str:
+    return os.fsdecode(_ESCAPE.sub(lambda escape: bytes([int(escape[1], 8)]), field))
 
 
 def mount_points() -> frozenset[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import platformdirs
 
 from ... import failures
+from ...core.units import Unit
 from ...core.usage.disk_usage import Inodes, occupied
 from ...core.usage.usage_report import OtherCache, ToolKind
 from ..clients.conda_context import build_work_dir, local_builds
@@ -47,7 +48,8 @@ def other_caches(
         inodes = Inodes()
         walker = Walker(inodes, frozenset(), progress=progress, enough=lambda until=until: clock() > until)  # type: ignore[misc]
         tree = walker.walk(real_path)
-        found.append(OtherCache(kind, path, occupied([tree], inodes), command, complete=not tree.unreadable))
+        size, count = (occupied([tree], inodes, unit) for unit in Unit)
+        found.append(OtherCache(kind, path, size, command, complete=not tree.unreadable, inodes=count))
     return tuple(sorted(found, key=lambda item: (-item.allocated, item.path)))
 
 

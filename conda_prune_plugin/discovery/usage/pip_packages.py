@@ -79,7 +79,7 @@ def recorded_files(prefix: str) -> Iterator[str]:
 
 
 def sizes(root: Root, packages: tuple[PipPackage, ...]) -> PipPackages:
-    """Return the names of packages, and how many files and bytes they take."""
+    """Return the names of packages, and how many files, bytes and inodes they take."""
     blocks: dict[tuple[int, int], int] = {}
     files = 0
     for name in {name for package in packages for name in package.files}:
@@ -87,7 +87,7 @@ def sizes(root: Root, packages: tuple[PipPackage, ...]) -> PipPackages:
             status = os.lstat(os.path.join(root.path, name))
             files += 1
             blocks[status.st_dev, status.st_ino] = allocated(status)
-    return PipPackages(tuple(sorted(package.name for package in packages)), files, sum(blocks.values()))
+    return PipPackages(tuple(sorted(package.name for package in packages)), files, sum(blocks.values()), len(blocks))
 
 
 def python_packages(prefix: str, condas: frozenset[str]) -> tuple[PythonPackage, ...]:

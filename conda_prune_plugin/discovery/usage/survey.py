@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ...core.layout import META, STATE
 from ...core.model import Cache, Inventory, Root, RootKind, RootState
 from ...core.notices import UNREADABLE, Notice
 from ...core.plan import Plan
+from ...core.units import Unit
 from ...core.usage.disk_usage import Inodes, Tree, account, joined, occupied, shares
 from ...core.usage.usage_report import (
     CacheUsage,
@@ -33,9 +33,6 @@ from .walker import Walker
 #: File systems whose listings give the inode numbers that stat gives. An overlay may give those of a layer, and with
 #: subvolumes (btrfs, bcachefs) a directory may have the number of a file.
 _TRUSTED = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs", "f2fs", "zfs"})
-
-#: File systems that can share blocks between files without a link: ``cp --reflink``, deduplication.
-_REFLINKS = frozenset({"xfs", "btrfs", "bcachefs", "zfs", "ocfs2", "apfs"})
 
 #: The purposes of directory entries of a cache, in the order in which an inode is counted.
 KINDS = ("extracted", "archives", "index_cache", "logs", "backups", "other")
@@ -104,6 +101,7 @@ class Scan:
             shared=tuple(self.inodes.shared(row, inside) for row, inside in Counter(tree.rows).items()),
             payload_ctime=tree.changed,
             obstacle=obstacle,
+            directories=tree.directories,
         )
 
 
@@ -150,30 +148,26 @@ def _parts(cache: str, walker: Walker) -> dict[str, Tree]:
     return {"": directory, **{name: walker.walk(os.path.join(cache, name), part=True) for name in names}}
 
 
-def make_usage(scanned: Scan, plan: Plan) -> Usage:
-    """Return where the disk goes: the largest own bytes first."""
+def make_usage(scanned: Scan, plan: Plan, file_systems: tuple[FileSystem, ...] = (), unit: Unit = Unit.BYTES) -> Usage:
+    """Return where the disk goes, what is largest by its own of a unit first. `file_systems` are those of the trees."""
     in_caches = [joined(item.parts.values()) for item in scanned.caches]
     in_environments = [tree for _, tree in scanned.environments]
     of_caches, of_environments = account(in_caches, in_environments, scanned.inodes)
-    caches = [
-        CacheUsage(
-            item.cache,
-            counted,
-            _kinds(item, scanned.inodes),
-            reclaimable_in(plan, item.cache),
-            kept_by_age(plan, item.cache),
-        )
-        for item, counted in zip(scanned.caches, of_caches)
-    ]
+    caches = []
+    for item, counted in zip(scanned.caches, of_caches):
+        freed, recent = reclaimable_in(plan, item.cache), kept_by_age(plan, item.cache)
+        kinds, kinds_inodes = (_kinds(item, scanned.inodes, unit) for unit in Unit)
+        caches.append(CacheUsage(item.cache, counted, kinds, freed.bytes, recent, kinds_inodes, freed.inodes))
     environments = [
         EnvironmentUsage(root, counted, sizes(root, scanned.pip[root]), *_times(root, tree, scanned.mounts))
         for (root, tree), counted in zip(scanned.environments, of_environments)
     ]
     return Usage(
-        environments=tuple(sorted(environments, key=lambda item: (-item.account.own, item.root.path))),
-        caches=tuple(sorted(caches, key=lambda item: (-item.account.own, item.cache.path))),
-        file_systems=_file_systems(scanned),
+        environments=tuple(sorted(environments, key=lambda item: (-item.account.own_of(unit), item.root.path))),
+        caches=tuple(sorted(caches, key=lambda item: (-item.account.own_of(unit), item.cache.path))),
+        file_systems=file_systems,
         allocated=occupied((*in_caches, *in_environments), scanned.inodes),
+        inodes=occupied((*in_caches, *in_environments), scanned.inodes, Unit.INODES),
         plan=plan,
         complete=_is_complete(scanned, plan.inventory),
     )
@@ -204,14 +198,14 @@ def tops(inventory: Inventory) -> dict[tuple[int, int], Cache | Root]:
     return found
 
 
-def _kinds(scanned: CacheScan, inodes: Inodes) -> Mapping[str, int]:
+def _kinds(scanned: CacheScan, inodes: Inodes, unit: Unit) -> Mapping[str, int]:
     kind_of = {part.name: part.kind.value for entry in scanned.cache.entries for part in entry.parts}
     singular = {"archive": "archives", "lock": "other"}
     trees: dict[str, list[Tree]] = {kind: [] for kind in KINDS}
     for name, tree in scanned.parts.items():
         kind = kind_of.get(name) or _KIND_OF_NAME.get(name, "other")
         trees[singular.get(kind, kind)].append(tree)
-    return dict(zip(KINDS, shares(map(joined, trees.values()), inodes)))
+    return dict(zip(KINDS, shares(map(joined, trees.values()), inodes, unit)))
 
 
 def _times(root: Root, tree: Tree, mounted: tuple[Mount, ...]) -> tuple[float | None, float | None, bool]:
@@ -227,19 +221,6 @@ def _times(root: Root, tree: Tree, mounted: tuple[Mount, ...]) -> tuple[float | 
     if used is not None and changed is not None and used <= changed + _SETTLING:
         used = None
     return changed, used, keeps_access
-
-
-def _file_systems(scanned: Scan) -> tuple[FileSystem, ...]:
-    found: dict[int, FileSystem] = {}
-    for path in sorted(scanned.tops):
-        with suppress(OSError):
-            device = os.stat(path).st_dev
-            if device not in found:
-                space = shutil.disk_usage(path)
-                mount = mount_of(path, scanned.mounts)
-                point, kind = (mount.point, mount.type) if mount else (path, "")
-                found[device] = FileSystem(point, kind, space.total, space.free, kind in _REFLINKS)
-    return tuple(found.values())
 
 
 def real_path(place: Cache | Root) -> str:

@@ -170,15 +170,15 @@ class Directory:
                 self.hand_over(name)
         return self.child(name)
 
-    def hand_over(self, name: str, to: Directory | None = None) -> None:
-        """As root, give a file or directory to the owner of this directory, or of another one.
+    def hand_over(self, name: str) -> None:
+        """As root, give a file or directory to the owner of this directory.
 
         A file with another hard link keeps its owner, since that link may be in a cache of root's. So does a symbolic
         link.
         """
         if not is_root():
             return
-        here = (to or self).own_status()
+        here = self.own_status()
         owner = (here.st_uid, here.st_gid)
         try:
             fd = self.open_file(name, os.O_RDONLY)

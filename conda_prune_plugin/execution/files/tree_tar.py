@@ -129,20 +129,6 @@ def _restore_status(parent: Directory, name: str, info: tarfile.TarInfo) -> None
     parent.restore_status(name, info.mode, (info.uid, info.gid), _mtime_ns(info))
 
 
-def hand_over(parent: Directory, name: str, to: Directory) -> None:
-    """Give a tree that root has made to the owner of a directory, as `Directory.hand_over`. Raises `OSError`.
-
-    A directory goes after all that is in it, because its owner can replace that.
-    """
-    with parent.child(name) as directory:
-        for item, is_directory in directory.names():
-            if is_directory:
-                hand_over(directory, item, to)
-            else:
-                directory.hand_over(item, to)
-    parent.hand_over(name, to)
-
-
 def descend(top: Directory, names: list[str]) -> Directory:
     """Open a directory by the names that lead to it from an open one. Raises `OSError` or `ValueError`."""
     directory = top.again()

@@ -16,13 +16,13 @@ from typing import Any
 from ... import failures
 from ...core.file_status import allocated
 from ...core.plan import Remove
+from ...core.units import NO_SPACE, Space
 from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory
 from ..files.remove_tree import remove
 from ..files.tree_tar import MemberStatus, file_digest, member_statuses, pack, read_members, unpack
-from ..state.receipt import Archived, Receipt
-from ..state.receipt_file import RECEIPT, read_receipt, withdraw_receipt
+from ..state.receipt import RECEIPT, Archived, Receipt, read_receipt, withdraw_receipt
 
 SUFFIX = ".tar.zst"
 
@@ -119,8 +119,8 @@ def is_own_folder(receipt: Receipt) -> bool:
     return (theirs.run, theirs.cache) == (receipt.run, receipt.cache) and owners == {os.geteuid()}
 
 
-def purge_folder(receipt: Receipt) -> int:
-    """Delete the archives of a run, and nothing else; return the bytes freed on their disk.
+def purge_folder(receipt: Receipt) -> Space:
+    """Delete the archives of a run, and nothing else; return the space freed on their disk.
 
     The path comes from a receipt, so the folder has to prove that it is the run's: it holds a receipt of the same run
     and cache. Only files with the names that the run gives to archives are deleted.
@@ -132,20 +132,20 @@ def purge_folder(receipt: Receipt) -> int:
     """
     path = receipt.run.destination
     if path is None:
-        return 0
+        return NO_SPACE
     above = os.path.dirname(path)
     folders = (path, above) if os.path.basename(above) == receipt.run.id else (path,)
     destination = os.path.dirname(folders[-1])
     if not failures.lexists(path):
         if failures.lexists(os.path.dirname(destination)):
-            return 0
+            return NO_SPACE
         raise ValueError(
             f"{destination} is not there, nor the directory above it: its disk may not be mounted. If it is gone "
             f"for good, make {os.path.dirname(destination)} and purge again"
         )
     with Directory.open(failures.realpath(path)) as folder:
         if not (folder.exists(RECEIPT) or holds_archives(folder)):
-            return 0  # Nothing of it is left, and nothing proves whose folder it is.
+            return NO_SPACE  # Nothing of it is left, and nothing proves whose folder it is.
         freed = _remove_archives(folder, receipt)
     for empty in folders:
         with suppress(OSError):
@@ -153,12 +153,12 @@ def purge_folder(receipt: Receipt) -> int:
     return freed
 
 
-def _remove_archives(folder: Directory, receipt: Receipt) -> int:
-    """Delete the archives in a run's folder and the receipt there; return the freed bytes.
+def _remove_archives(folder: Directory, receipt: Receipt) -> Space:
+    """Delete the archives in a run's folder and the receipt there; return the space that the archives took.
 
     Raises `OSError`, or `ValueError` if the folder is not that of the run.
     """
-    path, freed = receipt.run.destination, 0
+    path, freed = receipt.run.destination, NO_SPACE
     try:
         theirs = read_receipt(folder)
     except (OSError, ValueError) as error:
@@ -169,7 +169,7 @@ def _remove_archives(folder: Directory, receipt: Receipt) -> int:
         if folder.exists(name):
             status = folder.status(name)
             remove(folder, name)
-            freed += allocated(status) if status.st_nlink == 1 else 0
+            freed += Space(allocated(status), 1) if status.st_nlink == 1 else NO_SPACE
     # The proof goes last.
     withdraw_receipt(folder)
     return freed

@@ -13,8 +13,15 @@ from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory, lacks_space
 from ..locks.run_lock import Patience
-from ..state.receipt import Receipt, ReceiptEntry, RunState
-from ..state.receipt_file import reserve_receipt, withdraw_receipt, write_receipt, yield_reserve
+from ..state.receipt import (
+    Receipt,
+    ReceiptEntry,
+    RunState,
+    reserve_receipt,
+    withdraw_receipt,
+    write_receipt,
+    yield_reserve,
+)
 from ..state.state_dir import locked, remove_empty, unusable
 from .archive import holds_archives, make_folder
 

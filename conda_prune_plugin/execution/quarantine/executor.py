@@ -15,6 +15,7 @@ from ...core.accounting import Ledger
 from ...core.evidence import Measurement
 from ...core.model import Part, Result
 from ...core.run import Disposal
+from ...core.units import Space
 from ...errors import reason
 from ..files.dir_fd import Directory
 from ..files.parallel_remove import delete_all
@@ -36,7 +37,7 @@ class Subject:
     early: the parts that were deleted before there was room for a receipt (see `full_disk`).
     measurements: what the parts hold.
     begun: the parts whose deletion has begun; removed: those that are gone; failed: why others are not.
-    freed: the bytes that came back with each part that is gone.
+    freed: the space that came back with each part that is gone.
     settled: it is removed for good, and an interruption doesn't put it back.
     result: None until it has one; error: what went wrong.
     """
@@ -52,7 +53,7 @@ class Subject:
         self.begun: set[Part] = set()
         self.removed: set[Part] = set()
         self.failed: dict[Part, str] = {}
-        self.freed: dict[Part, int] = {}
+        self.freed: dict[Part, Space] = {}
         self.settled = False
         self.result: Result | None = None
         self.error: str | None = None
@@ -241,7 +242,7 @@ class Executor(Generic[S]):
                 self._account(subject)
 
     def _account(self, subject: Subject) -> None:
-        """Count the bytes that came back, and end the subject if none of its parts is left to be deleted."""
+        """Count the space that came back, and end the subject if none of its parts is left to be deleted."""
         if not subject.begun:
             return
         for part in subject.remaining:
@@ -267,8 +268,7 @@ def _delete(subject: Subject, part: Part, progress: Callable[[int], None]) -> No
     try:
         subject.delete(part, progress)
     except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        subject.failed[part] = f"{part.name} is out of the cache but could not be deleted: {why}"
+        subject.failed[part] = f"{part.name} is out of the cache but could not be deleted: {reason(error)}"
     else:
         subject.removed.add(part)
 
@@ -299,7 +299,7 @@ def give_up(subject: Subject) -> None:
     for part in subject.begun - subject.early:
         if part.name not in half:
             # It went in the very moment of the interruption, and gave back at least this much.
-            subject.freed.setdefault(part, subject.measurements[part].single)
+            subject.freed.setdefault(part, subject.measurements[part].alone)
     gone = ", ".join(part.name for part in subject.freed if part not in subject.early)
     if half:
         put_back(subject, Result.FAILED, f"interrupted while {half[0]} was deleted, which the next run finishes")

@@ -17,6 +17,7 @@ from ...core.model import Part, PartKind, Result, Root
 from ...core.plan import Outcome, Remove
 from ...core.rules.reachability import SoftLinks
 from ...core.run import Disposal
+from ...core.units import NO_SPACE
 from ...errors import reason
 from ..files.dir_fd import Directory
 from ..files.remove_tree import reduce, remove
@@ -59,7 +60,8 @@ class PackageSubject(Subject):
         if self.early and self.result is not Result.REMOVED:
             names = ", ".join(part.name for part in self.early)
             error = "; ".join(filter(None, (error, f"{names} had to go first, to make room on a full disk")))
-        return Outcome(self.decision.entry, self.result, files, sum(self.freed.values()), error)
+        freed = sum(self.freed.values(), NO_SPACE)
+        return Outcome(self.decision.entry, self.result, files, freed.bytes, error, freed.inodes)
 
     def before_move(self) -> None:
         """Write its archive if there is to be one, and check that nothing has changed since it was planned."""

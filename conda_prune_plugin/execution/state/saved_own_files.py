@@ -15,8 +15,7 @@ from contextlib import ExitStack
 from ...core.dist_names import is_file_name
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from .receipt import ReceiptEntry
-from .receipt_file import FILES
+from .receipt import FILES, ReceiptEntry
 from .stored_runs import StoredRun
 
 #: In a receipt's details the paths of these files, below the prefix and with slashes.

@@ -8,7 +8,7 @@ be incomplete; everything else is whole and can be put back.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -29,6 +29,10 @@ MAKING = "restoring" + DOOMED
 
 #: Beside the receipt: which environment is being rebuilt (`unfinished`).
 REBUILDING = "rebuilding.json"
+
+#: Beside the receipt: exports of removed environments, each in a directory of its name; and while they are deleted.
+EXPORTS = "environment-exports"
+DOOMED_EXPORTS = EXPORTS + DOOMED
 
 #: How many other runs may end just while this one begins.
 _TRIES = 50
@@ -178,3 +182,17 @@ def remove_if_there(folder: Directory, name: str) -> None:
 def run_names(state: Directory) -> list[str]:
     """Return the names of the folders of runs, the oldest first."""
     return sorted(name for name, is_directory in state.names() if is_directory)
+
+
+def write_exports(folder: Directory, name: str, files: Mapping[str, bytes]) -> None:
+    """Write the exports of an environment and make them outlast a crash. Raises `OSError`.
+
+    They may contain passwords (environment variables, urls), so no other user may read them.
+    """
+    with folder.make_own(EXPORTS) as exports, exports.make_own(name) as place:
+        exports.chmod(0o700)
+        place.chmod(0o700)
+        for file, content in files.items():
+            write_file(place, file, content, 0o600)
+        place.sync()
+        exports.sync()

@@ -11,16 +11,15 @@ from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Client, PartKind
 from ...core.run import Disposal, Run
+from ...core.units import NO_SPACE, Space
 from ...errors import StateError
 from ...failures import suppress
 from ..files.dir_fd import Directory
-from .receipt import Held, Receipt, ReceiptEntry, RunState
-from .receipt_file import FILES, RECEIPT, UNFINISHED, read_receipt
-from .saved_exports import DOOMED_EXPORTS, EXPORTS
-from .state_dir import DOOMED, REBUILDING, LockedCache, run_names, state_path
+from .receipt import FILES, RECEIPT, UNFINISHED, Held, Receipt, ReceiptEntry, RunState, read_receipt
+from .state_dir import DOOMED, DOOMED_EXPORTS, EXPORTS, REBUILDING, LockedCache, run_names, state_path
 
 #: In a receipt's details how many bytes on disk the user's own files take that a run keeps.
-OWN_BYTES = "own_bytes"
+OWN_BYTES, OWN_INODES = "own_bytes", "own_inodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +108,17 @@ class StoredRun:
         return f"If no other version of this program knows it, delete {self.path}."
 
     @property
-    def stored(self) -> int:
-        """The bytes that purging it frees, in this cache or where its archives are."""
+    def stored(self) -> Space:
+        """The space that purging it frees, in this cache or where its archives are."""
         if self.receipt is None:
-            return 0
+            return NO_SPACE
         if self.receipt.run.disposal is Disposal.BACKUP:
-            return sum(entry.reclaimable for entry in self.entries)
+            return sum((Space(entry.reclaimable, entry.reclaimable_inodes) for entry in self.entries), NO_SPACE)
         if self.receipt.run.disposal is Disposal.ARCHIVE:
-            return sum(entry.archived.size for entry in self.entries if entry.archived)
-        sizes = [(entry.record or {}).get(OWN_BYTES) for entry in self.receipt.entries] if self.keeps_files else []
-        return sum(size for size in sizes if isinstance(size, int) and size > 0)
+            return sum((Space(entry.archived.size, 1) for entry in self.entries if entry.archived), NO_SPACE)
+        records = [entry.record or {} for entry in self.receipt.entries] if self.keeps_files else []
+        sizes = ([record.get(name) for record in records] for name in (OWN_BYTES, OWN_INODES))
+        return Space(*(sum(size for size in found if isinstance(size, int) and size > 0) for found in sizes))
 
 
 def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:

@@ -13,7 +13,7 @@ from ...core.file_status import allocated
 from ...core.model import Root
 from ...core.plan import Plan, Remove
 from ...core.rules.explanation import Explanation
-from ...core.units import plural
+from ...core.units import NO_SPACE, Space, Unit, plural
 from ...core.usage.disk_usage import Inodes, Tree, joined, occupied, released
 from ...core.usage.package_usage import zoom
 from ...core.usage.usage_report import OtherCache
@@ -126,7 +126,9 @@ class Browser:
         scan = self.listing.scan
         if row.top:
             root = next(root for root, _ in scan.environments if root.path == row.key)
-            return zoomed_rows(row, zoom(contents(root, scan), (root for root, _ in scan.environments), scan.inodes, 0))
+            return zoomed_rows(
+                row, zoom(contents(root, scan), (root for root, _ in scan.environments), scan.inodes, NO_SPACE)
+            )
         prefix, dist = row.key.split("\n", 1)
         return tuple(_file_rows(row, prefix, dist))
 
@@ -148,7 +150,7 @@ class Browser:
         trees = [tree for root, tree in scan.environments if root.path in environments]
         parts = {item.cache.path: item.parts for item in scan.caches}
         trees += [parts[one.entry.cache][part.name] for one in removals.values() for part in one.parts]
-        return Marked(environments, removals, refused, released(trees, scan.inodes), hedge(listing.inventory.notices))
+        return Marked(environments, removals, refused, _freed(trees, scan.inodes), hedge(listing.inventory.notices))
 
     def removal(self, marked: Marked) -> PreparedRemoval:
         """Return the removal of marked environments, as it would be carried out. Raises `PruneError`."""
@@ -180,9 +182,14 @@ def _silent() -> Reporter:
 
 def _size(trees: Iterable[Tree], inodes: Inodes) -> Size:
     """Return the size of one thing that consists of some trees."""
-    whole = joined(trees)
-    own = released((whole,), inodes)
-    return Size(own, occupied((whole,), inodes) - own, whole.files + whole.directories)
+    whole = (joined(trees),)
+    freed = _freed(whole, inodes)
+    return Size(freed.bytes, occupied(whole, inodes) - freed.bytes, freed.inodes)
+
+
+def _freed(trees: Iterable[Tree], inodes: Inodes) -> Space:
+    trees = tuple(trees)
+    return Space(*(released(trees, inodes, unit) for unit in Unit))
 
 
 def _file_rows(above: Row, prefix: str, dist: str) -> Iterator[Row]:
@@ -204,4 +211,4 @@ def _file_rows(above: Row, prefix: str, dist: str) -> Iterator[Row]:
 
 
 def _file_size(size: int, links: int) -> Size:
-    return Size(size, 0, 1) if links == 1 else Size(0, size, 1)
+    return Size(size, 0, 1) if links == 1 else Size(0, size, 0)

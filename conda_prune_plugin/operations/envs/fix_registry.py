@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from os.path import dirname, join, realpath
 
-from ...core.envs.environment_use import Environment
-from ...core.envs.envs_result import EnvsResult
+from ...core.envs.environment_use import Environment, EnvsResult
 from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ... import failures
-from ...core.envs.environment_use import Environment, is_unused_for
-from ...core.envs.envs_result import EnvsResult
+from ...core.envs.environment_use import Environment, EnvsResult, is_unused_for
 from ...core.model import Inventory, Root, RootKind
 from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
@@ -25,8 +24,7 @@ from ..interaction import Interaction
 from ..options import EnvsOptions
 from ..prune.measure_usage import find_environment
 from ..prune.planning import make_prune_plan
-from ..runs.state_dirs import places
-from ..runs.unfinished_runs import finish_runs, unfinished_notices
+from ..runs.state_dirs import finish_runs, places, unfinished_notices
 
 #: Missing environments are listed as lines of the registry, and their soft links stop no removal of an environment.
 _NOT_HERE = (MISSING, SOFT_LINKS_POSSIBLE)
@@ -60,7 +58,7 @@ def list_environments(
     recovered, complete = _finish_earlier_removals(options, settings, interaction)
     reporter = interaction.reporter
     progress = reporter.phase("Looking for environments")
-    inventory = discover(options.request, progress).inventory
+    inventory = discover(options, progress).inventory
     listed(inventory)
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     removable = [root for root in roots if not is_environment_backup(root.path)]
@@ -72,7 +70,7 @@ def list_environments(
     tops = scan.tops
     environments, shown = [], []
     now = time.time()
-    for found in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options.request)):
+    for found in gather(usages, inventory, settings, only_listed_by_others(roots, settings, options)):
         environment, root = found, found.root
         if not named or failures.realpath(found.path) in named:
             own = find_own_files(root, scan.pip.get(root, ()), found.created, tops)

@@ -13,16 +13,17 @@ from ...core.accounting import Ledger
 from ...core.envs.environment_use import (
     ABSOLUTE,
     Environment,
+    EnvsResult,
     Losses,
     Protection,
     ProtectionKind,
     last_evidence,
     protections,
 )
-from ...core.envs.envs_result import EnvsResult
 from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
+from ...core.units import NO_SPACE, Space, Unit
 from ...core.usage.disk_usage import occupied, released
 from ...core.usage.package_usage import OwnerKind
 from ...discovery.envs.export import Export
@@ -33,11 +34,11 @@ from ...discovery.usage.survey import Scan
 from ...errors import ProtectedEnvironmentError
 from ...execution.environment_preflight import LOST, EnvironmentPorts, EnvironmentRemoval
 from ...execution.state.saved_own_files import OWN_FILES
-from ...execution.state.stored_runs import OWN_BYTES
+from ...execution.state.stored_runs import OWN_BYTES, OWN_INODES
 from ..env_registration import unregister
 from ..interaction import Interaction
 from ..prune.planning import plan_without
-from ..prune.preflight import refuse_running
+from ..prune.prepare_prune import refuse_running
 from ..run_as_owner import export_as_owner, removal_hooks_as_owner, remove_environments_as_owners
 from ..runs.run_store import new_run_id
 from ..runs.state_dirs import forget_places, note_place, place_of
@@ -48,13 +49,13 @@ from .list_envs import Listing
 class PlannedRemoval:
     """An environment to be removed, its removal, and what no rebuild restores.
 
-    kept: the bytes on disk of the user's own files, which stay in the run's folder.
+    kept: the space of the user's own files, which stay in the run's folder.
     """
 
     environment: Environment
     removal: EnvironmentRemoval
     losses: Losses
-    kept: int
+    kept: Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval
     losses = _losses(environment, exported, scan)
     # A deletion frees so much less.
     ledger = Ledger()
-    kept = sum(ledger.remove(measure(join(path, *name.split("/")))) for name in losses.kept)
+    kept = sum((ledger.remove(measure(join(path, *name.split("/")))) for name in losses.kept), NO_SPACE)
     removal = EnvironmentRemoval(
         place=place_of(path),
         name=basename(path),
@@ -172,9 +173,11 @@ def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval
             "python": environment.python,
             LOST: losses.files,
             OWN_FILES: list(losses.kept),
-            OWN_BYTES: kept,
+            OWN_BYTES: kept.bytes,
+            OWN_INODES: kept.inodes,
         },
         own=usage.account.own,
+        own_inodes=usage.account.own_inodes,
         apparent=usage.account.apparent,
         files=usage.account.files,
         last_used=last.time if last else None,
@@ -210,18 +213,23 @@ def with_forecast(
 ) -> PreparedRemoval:
     """Return a removal with what it would free, in the environments and in the caches."""
     paths = frozenset(realpath(removal.environment.path) for removal in removals)
-    scan, now = listing.scan, listing.plan.reclaimable
+    scan, now = listing.scan, listing.plan.frees
     then = now
     if removals and disposal is Disposal.DELETE:
-        then = plan_without(paths, listing.inventory, scan, listing.options, interaction.reporter).reclaimable
+        then = plan_without(paths, listing.inventory, scan, listing.options, interaction.reporter).frees
     trees = [tree for root, tree in scan.environments if realpath(root.path) in paths]
+    kept = sum((removal.kept for removal in removals), NO_SPACE)
+    freed = Space(*(released(trees, scan.inodes, unit) for unit in Unit)) - kept
     result = replace(
         result,
         remove=tuple((removal.environment, removal.losses) for removal in removals),
         disposal=disposal,
-        released=released(trees, scan.inodes) - sum(removal.kept for removal in removals),
-        reclaimable=now,
-        reclaimable_then=then,
+        released=freed.bytes,
+        released_inodes=freed.inodes,
+        reclaimable=now.bytes,
+        reclaimable_inodes=now.inodes,
+        reclaimable_then=then.bytes,
+        reclaimable_inodes_then=then.inodes,
     )
     return PreparedRemoval(listing, removals, disposal, result)
 

@@ -16,8 +16,7 @@ from ...discovery.packages.package_identity import Names
 from ...errors import NoSuchPackageError
 from ...presentation.terminal.progress import Reporter
 from ..options import WhyOptions
-from .integrity_check import damaged_in_use
-from .planning import discover_and_plan
+from .planning import damaged_in_use, discover_and_plan
 
 
 @dataclass(frozen=True, slots=True)

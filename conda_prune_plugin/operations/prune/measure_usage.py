@@ -12,12 +12,14 @@ from ...core.layout import TRASH
 from ...core.model import Cache, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...core.suggestion import nearest
+from ...core.units import NO_SPACE, Unit
 from ...core.usage.package_usage import Contents, PackageUsage, Zoom, packages, zoom
 from ...core.usage.usage_report import EnvironmentUsage, Usage
 from ...discovery.inventory import discover
 from ...discovery.packages.package_identity import Names
 from ...discovery.usage.file_listing import Listed, listing
 from ...discovery.usage.file_owners import cached_parts, contents
+from ...discovery.usage.file_systems import file_systems
 from ...discovery.usage.other_tools import PATIENCE, other_caches
 from ...discovery.usage.survey import Scan, make_usage, survey
 from ...errors import NoSuchEnvironmentError
@@ -44,21 +46,21 @@ class UsageResult:
 
 def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     """Walk environments and caches. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = (
         None if options.environment is None else find_environment(environments, options.environment, inventory.caches)
     )
     scan = survey(replace(inventory, roots=environments), reporter.counter("Counting files"))
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
-    kept = 0
+    kept, unit = NO_SPACE, Unit.INODES if options.inodes else Unit.BYTES
     if wanted is not None:
         # Of any age: nothing else keeps what was downloaded a moment ago.
         ageless = replace(options, min_age=0.0)
         now, _ = make_prune_plan(ageless, inventory, reporter, time.time(), scan.measured)
         then = plan_without({wanted}, inventory, scan, ageless, reporter)
-        kept = then.reclaimable - now.reclaimable
-    usage = make_usage(scan, plan)
+        kept = then.frees - now.frees
+    usage = make_usage(scan, plan, file_systems(scan), unit)
     if options.other_caches is not False and not options.by_package and wanted is None:
         progress = reporter.counter("Counting files of other tools")
         patience = None if options.other_caches else PATIENCE
@@ -72,12 +74,12 @@ def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
         found.append(contents(root, scan))
     by_package = None
     if options.by_package:
-        by_package = tuple(packages(cached_parts(scan, Names(inventory.roots)), found, scan.inodes))
+        by_package = tuple(packages(cached_parts(scan, Names(inventory.roots)), found, scan.inodes, unit))
     zoomed = None
     if wanted is not None:
         mine = next(one for one in found if failures.realpath(one.root.path) == wanted)
         environment = next(one for one in usage.environments if one.root is mine.root)
-        zoomed = environment, zoom(mine, (root for root, _ in scan.environments), scan.inodes, kept)
+        zoomed = environment, zoom(mine, (root for root, _ in scan.environments), scan.inodes, kept, unit)
     return UsageResult(usage, by_package, zoomed, tuple(found), scan, (*inventory.notices, *scan.notices, *remarks))
 
 
@@ -85,7 +87,7 @@ def list_files(
     options: UsageOptions, reporter: Reporter
 ) -> tuple[Iterator[tuple[str, Iterator[Listed]]], tuple[Notice, ...]]:
     """Return an iterator over every file of one environment, or of everything, and notices. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
     environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     wanted = (
         None if options.environment is None else find_environment(environments, options.environment, inventory.caches)

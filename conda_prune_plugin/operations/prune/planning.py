@@ -1,4 +1,7 @@
-"""Plan a prune: examine the caches and let the planner decide; also as if some environments were removed."""
+"""Plan a prune: examine the caches and let the planner decide; also as if some environments were removed.
+
+Includes notices on damaged packages that are in use.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,37 @@ from dataclasses import replace
 
 from ... import failures
 from ...core.evidence import Measurement
-from ...core.model import Entry, Inventory, ReasonKind, RootKind
-from ...core.notices import Notice
+from ...core.model import Entry, Inventory, PartKind, ReasonKind, RootKind, Verdict
+from ...core.notices import DAMAGED, Notice
 from ...core.plan import Plan
 from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
-from ...core.rules.ranking import Budget
+from ...core.rules.ranking import Budget, Goal
+from ...core.rules.reachability import references
 from ...core.rules.targets import Target, kinds
-from ...core.units import format_size
+from ...core.units import NO_SPACE, Unit, format_amount
 from ...discovery.clients.conda_specs import version_key
-from ...discovery.examine import Findings, Scope, examine
+from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
+from ...discovery.leftovers.leftover_search import Search, find_leftovers
+from ...discovery.packages.inspection import Memory
+from ...discovery.packages.integrity import directory_damage
 from ...discovery.system.measure import Measure
 from ...discovery.usage.survey import Scan
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
-from .integrity_check import kept_though_damaged
+
+#: Reasons to keep a package that prevent its repair too.
+_OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
+
+#: The options that limit a prune, and what they count. Some limit what the caches hold, the others what is freed.
+_LIMITS = {"max_size": Unit.BYTES, "max_inodes": Unit.INODES, "free": Unit.BYTES, "free_inodes": Unit.INODES}
+_OF_CACHES = ("max_size", "max_inodes")
 
 
 def discover_and_plan(options: PlanOptions, reporter: Reporter) -> tuple[Plan, tuple[Notice, ...]]:
     """Return the plan for what there is now, and what the user should know about it. Raises `PruneError`."""
-    inventory = discover(options.request, reporter.phase("Looking for environments")).inventory
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
     return make_prune_plan(options, inventory, reporter, time.time())
 
 
@@ -46,17 +59,7 @@ def make_prune_plan(
 
     measured: returns what was measured already.
     """
-    scope = Scope(
-        targets=options.targets,
-        search=options.search,
-        only=options.only,
-        keep=options.keep,
-        min_age=options.min_age,
-        check_remote=options.check_remote,
-        # Only if it matters: every file of the caches is looked at.
-        measure_caches=options.max_size is not None,
-    )
-    findings = _chosen(examine(inventory, scope, reporter, now, measured), options.paths)
+    findings = _chosen(examine(inventory, options, reporter, now, measured), options.paths)
     policy = Policy(
         kinds=kinds(options.targets),
         min_age=options.min_age,
@@ -131,24 +134,114 @@ def _too_deep(plan: Plan) -> tuple[Notice, ...]:
 
 def _budget(options: PlanOptions, findings: Findings) -> Budget:
     """Return how much has to be freed in packages; everything else that is removed counts as freed."""
-    other = findings.other
-    free = None if options.free is None else max(options.free - sum(item.reclaimable for item in other), 0)
-    if options.max_size is None:
-        return Budget(None, free)
     caches = {cache.real_path for cache in findings.inventory.judged}
-    inside = sum(item.reclaimable for item in other if item.top in caches)
-    return Budget(options.max_size, free, findings.held - inside)
+    freed = sum((item.frees for item in findings.other), NO_SPACE)
+    left = findings.held - sum((item.frees for item in findings.other if item.top in caches), NO_SPACE)
+    goals = []
+    for name, unit in _LIMITS.items():
+        if (limit := getattr(options, name)) is not None:
+            needed = left.of(unit) - limit if name in _OF_CACHES else limit - freed.of(unit)
+            goals.append(Goal(f"--{name.replace('_', '-')}", unit, needed))
+    return Budget(tuple(goals))
 
 
 def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
     """Return a warning if less can be freed than was asked for."""
-    if not plan.missed:
+    if plan.missed == NO_SPACE or budget.needed is None:
         return ()
-    met = (budget.needed or 0) - plan.missed
-    over = 0 if budget.max_size is None else budget.held - budget.max_size
-    asked = [name for name, needed in (("--max-size", over), ("--free", budget.free or 0)) if needed > met]
+    met = budget.needed - plan.missed
+    asked = " and ".join(goal.option for goal in budget.goals if goal.needed > met.of(goal.unit))
+    missed = ((plan.missed.of(unit), unit) for unit in Unit)
+    short = " and ".join(format_amount(amount, unit) for amount, unit in missed if amount)
     message = (
-        f"Can't free enough for {' and '.join(asked)}: {format_size(plan.missed)} short. Run with -v to see what is "
-        "kept and why. Removing environments that you no longer use frees more: see `conda prune envs`."
+        f"Can't free enough for {asked}: {short} short. Run with -v to see what is kept and why. "
+        "Removing environments that you no longer use frees more: see `conda prune envs`."
     )
     return (Notice("target-missed", message, ""),)
+
+
+def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, ...]:
+    """Return a warning for each damaged package that is kept because environments are linked to it.
+
+    verified: hashes were compared, so a repair has to compare them too.
+    """
+    repaired = {repair.entry for repair in plan.repair}
+    archives = _with_archive(plan.inventory)
+    notices = []
+    for keep in plan.keep:
+        kinds = {reason.kind for reason in keep.reasons}
+        is_package = keep.entry.parts[0].kind is PartKind.EXTRACTED
+        in_use = keep.verdict is Verdict.LEFTOVER and is_package and ReasonKind.ENVIRONMENT in kinds
+        if in_use and keep.entry not in repaired:
+            obstacle = next((reason.detail for reason in keep.reasons if reason.kind in _OBSTACLES), None)
+            notices.append(_notice(keep.entry, keep.reasons[-1].detail, archives, obstacle, verified=verified))
+    return tuple(notices)
+
+
+def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:
+    """Check the packages in use, by names and sizes, and return a warning for each damaged one.
+
+    They are not removed, because the plan was made without this check and a dry run would not have shown them.
+    """
+    referenced = references(inventory.roots)
+    used = [(cache, entry) for cache in inventory.caches for entry in cache.entries if entry.dist in referenced]
+    trees = [
+        (os.path.join(cache.real_path, part.name), entry)
+        for cache, entry in used
+        for part in entry.parts
+        if part.kind is PartKind.EXTRACTED and not part.is_link
+    ]
+    progress = reporter.counter("Checking packages in use", len(trees))
+    doubted = set()
+    for path, entry in trees:
+        if _needs_inspection(path):
+            doubted.add(entry)
+        progress(1)
+    suspects = tuple(
+        replace(cache, entries=tuple(filter(doubted.__contains__, cache.entries))) for cache in inventory.caches
+    )
+    closer = replace(inventory, caches=suspects, unsearched=frozenset())
+    found = find_leftovers(closer, (), Search(everything=True), Memory(), lambda done: None)
+    reporter.clear()
+    archives = _with_archive(found.inventory)
+    return tuple(_notice(item.entry, item.detail, archives) for item in found.leftovers if item.holds_files)
+
+
+def _needs_inspection(directory: str) -> bool:
+    try:
+        return directory_damage(directory) is not None
+    except OSError as error:
+        failures.note(error)
+        return True
+
+
+def _with_archive(inventory: Inventory) -> frozenset[tuple[str, str]]:
+    """Return cache and dist of all entries with an archive that is not known to be damaged."""
+    return frozenset(
+        (entry.cache, entry.dist)
+        for cache in inventory.caches
+        for entry in cache.entries
+        if any(part.kind is PartKind.ARCHIVE and not part.is_link for part in entry.parts)
+    )
+
+
+def _notice(
+    entry: Entry,
+    detail: str,
+    archives: Collection[tuple[str, str]],
+    obstacle: str | None = None,
+    *,
+    verified: bool = False,
+) -> Notice:
+    path = entry.path(entry.parts[0])
+    command = "conda prune --verify --repair" if verified else "conda prune --repair"
+    remedy = f"Extract it again with `{command}`"
+    if obstacle:
+        remedy = f"It can't be repaired now: {obstacle}. Later, extract it again with `{command}`"
+    if (entry.cache, entry.dist) not in archives:
+        remedy = f"Download its archive from its channel into the cache, then run `{command}`"
+    message = (
+        f"The package {path} is in use and damaged: {detail}. Environments created from it fail or lack files. "
+        f"{remedy}."
+    )
+    return Notice(DAMAGED, message, path, command=command)

@@ -1,32 +1,46 @@
-"""Prepare a prune: complete interrupted runs, discover, plan, and check for obstacles. Also what a prune results in."""
+"""Prepare a prune: complete interrupted runs, discover, plan, and check for obstacles. Also the result of a prune."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Inventory, RootKind
-from ...core.notices import SOFT_LINKS_POSSIBLE, Notice
+from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import OtherOutcome, Outcome, Plan
 from ...core.rules.planner import with_links
 from ...core.run import Check, Run, Shrinkage
-from ...discovery.clients.conda import Settings, conda_settings
+from ...core.units import Space
+from ...discovery.clients.conda import UNREGISTERED, Settings, conda_settings
 from ...discovery.inventory import Discovery, discover
 from ...discovery.packages.cache_listing import held
 from ...discovery.roots.watch import RootWatch
-from ...discovery.system.processes import can_look
-from ...errors import exit_code
+from ...discovery.system.processes import Process, can_look, installing
+from ...errors import RunningError, UnreadableEnvironmentError, UsageError, exit_code
+from ...presentation.terminal.notice_groups import first_of
 from ..interaction import Interaction, Output
 from ..options import PruneOptions
-from .integrity_check import damaged_in_use
-from .planning import make_prune_plan
-from .preflight import refuse_destination, refuse_hidden_roots, refuse_running, running_notices
+from .planning import damaged_in_use, make_prune_plan
 
 #: The exit code of a check if more can be freed.
 _EXCEEDED = 3
+
+#: What to do about hidden environments, by the kind of the notice.
+_HINTS = {
+    MISSING: "Mount its disk, or name its new place with --root if you moved it, or clean up the registry if you "
+    "deleted it",
+    UNREGISTERED: "Set register_envs to true once all environments are registered",
+}
+
+_OR_IGNORE = (
+    ", or continue with --ignore-unreadable: only packages that such environments soft-link can be harmed. "
+    "Nothing was removed."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class PruneResult:
     @property
     def exit_code(self) -> int:
         """0, 1 if something failed, 3 if a check found that more can be freed, or 130 if the user interrupted it."""
-        if self.check is not None and self.check.exceeded(self.plan.reclaimable):
+        if self.check is not None and self.check.exceeded(self.plan.frees):
             return _EXCEEDED
         return exit_code(failed=self.failed, interrupted=self.interrupted)
 
@@ -121,7 +135,8 @@ def prepare(options: PruneOptions, interaction: Interaction) -> PreparedPrune:
         reporter.clear()
     shrinkage = None
     if options.preset is not None:
-        shrinkage = Shrinkage(options.preset, measure_caches(plan, interaction))
+        before = measure_caches(plan, interaction)
+        shrinkage = Shrinkage(options.preset, before.bytes, before_inodes=before.inodes)
     stops = bool(plan.remove) and not options.ignore_unreadable
     found = tuple(
         replace(notice, message=f"{notice.message} Nothing is removed without --ignore-unreadable.")
@@ -148,8 +163,8 @@ def check_may_run(prepared: PreparedPrune) -> None:
         refuse_running(prepared.plan.inventory.caches)
 
 
-def measure_caches(plan: Plan, interaction: Interaction) -> int:
-    """Return the size of the caches in bytes."""
+def measure_caches(plan: Plan, interaction: Interaction) -> Space:
+    """Return the space that the caches take."""
     size = held(plan.inventory.caches, interaction.reporter.phase("Measuring the caches"))
     interaction.reporter.clear()
     return size
@@ -162,18 +177,18 @@ def _discover(options: PruneOptions, interaction: Interaction) -> tuple[Discover
     """
     words = "Looking for environments"
     settings = conda_settings()
-    discovery = discover(options.request, interaction.reporter.phase(words), settings)
+    discovery = discover(options, interaction.reporter.phase(words), settings)
     state = places_with_state(options, settings, discovery.inventory)
     if not state:
         return discovery, (), True
-    from ..runs.unfinished_runs import finish_runs, unfinished_notices
+    from ..runs.state_dirs import finish_runs, unfinished_notices
 
     if not interaction.may_change:
         return discovery, unfinished_notices(state), True
     patience = interaction.patience(options.lock_timeout)
     finished = finish_runs(settings, state, patience, interaction.reporter.counter("Finishing an earlier run"))
     if finished.changed:
-        discovery = discover(options.request, interaction.reporter.phase(words))
+        discovery = discover(options, interaction.reporter.phase(words))
     return discovery, finished.notices, finished.complete
 
 
@@ -202,3 +217,74 @@ def _warnings(prepared: PreparedPrune) -> tuple[Notice, ...]:
     if plan.remove and not dry_run and not prepared.options.search.everything:
         notices += damaged_in_use(plan.inventory, prepared.interaction.reporter)
     return notices
+
+
+def refuse_destination(destination: str | None, caches: Iterable[Cache]) -> None:
+    """Refuse a directory for archives that lies in a cache. Raises `UsageError`."""
+    if destination is None:
+        return
+    real = failures.realpath(destination)
+    for cache in caches:
+        if _lies_in(real, cache.real_path):
+            raise UsageError(
+                f"--backup-to: {destination} lies in the package cache {cache.path}.",
+                hint="Give it a directory elsewhere, ideally on another disk. --backup keeps packages in the cache.",
+            )
+    if failures.lexists(real) and not failures.isdir(real):
+        raise UsageError(f"--backup-to: {destination} is not a directory.", hint="Give it a directory.")
+
+
+def _lies_in(path: str, directory: str) -> bool:
+    """Return True if a path lies in a directory, however both are spelled: through links or mounts, in any case."""
+    while True:
+        with suppress(OSError):
+            if os.path.samefile(path, directory):
+                return True
+        if (above := os.path.dirname(path)) == path:
+            return False
+        path = above
+
+
+def refuse_hidden_roots(inventory: Inventory, notices: Sequence[Notice]) -> None:
+    """Refuse if an unknown environment may soft-link packages to be removed, or a root of the options can't be read.
+
+    A removal harms an environment only through soft links. Raises `UnreadableEnvironmentError`.
+    """
+    for notice in notices:
+        if notice.stops:
+            raise UnreadableEnvironmentError(
+                notice.message,
+                hint="Make it readable, or continue with --ignore-unreadable. Nothing was removed.",
+                path=notice.path,
+            )
+    # Missing environments come last: the user can do more about the others.
+    for notice in sorted(notices, key=lambda notice: notice.kind == MISSING):
+        if notice.hides_roots and inventory.soft_links is not None:
+            raise UnreadableEnvironmentError(
+                f"{first_of(notices, notice.kind)} It may have soft links: {inventory.soft_links}.",
+                hint=_HINTS.get(notice.kind, "Make it readable") + _OR_IGNORE,
+                path=notice.path,
+            )
+
+
+def running_notices(caches: Sequence[Cache]) -> tuple[Notice, ...]:
+    """Return a warning for each other program that is installing packages, or that such programs can't be seen."""
+    if not can_look():
+        message = "Other programs can't be seen on this system. Make sure that none is installing packages."
+        return (Notice("running", message, ""),)
+    return tuple(map(_running, installing(cache.real_path for cache in caches)))
+
+
+def refuse_running(caches: Sequence[Cache]) -> None:
+    """Refuse to remove while another program is installing. Raises `RunningError`."""
+    if notices := tuple(map(_running, installing(cache.real_path for cache in caches))):
+        raise RunningError(
+            " ".join(notice.message for notice in notices),
+            hint="Wait until it is done, or continue with --yes --ignore-running, which may remove packages it is "
+            "about to link and make it fail. Nothing was removed.",
+        )
+
+
+def _running(process: Process) -> Notice:
+    command = process.command if len(process.command) <= 80 else process.command[:77] + "..."
+    return Notice("running", f"Another program is installing packages: process {process.pid} ({command}).", "")

@@ -13,9 +13,9 @@ from ...errors import PruneError
 from ...execution.ports import Ports
 from ...execution.state.stored_runs import has_left
 from ...execution.sweep import Execution
-from ..run_as_owner import execute_as_owners, remove_other_as_owners, repair_as_owners
+from ..conda_fetch import fetch
+from ..run_as_owner import carry_out_as_owners
 from ..runs.purge_runs import forget, purge_old
-from ..runs.refetch import extraction
 from ..runs.run_store import interrupted_notice, new_run_id, stopped_notice
 from .prepare_prune import PreparedPrune, PruneResult, measure_caches
 
@@ -57,7 +57,6 @@ def _new_run(prepared: PreparedPrune) -> Run:
 def _apply(prepared: PreparedPrune, run: Run) -> Execution:
     """Remove, repair and delete what the plan says."""
     plan, watch, reporter = prepared.plan, prepared.watch, prepared.interaction.reporter
-    repairing = _new_run(prepared)
     removing = reporter.counter("Removing files", plan.files)
 
     def soft_links() -> SoftLinks:
@@ -72,15 +71,9 @@ def _apply(prepared: PreparedPrune, run: Run) -> Execution:
         progress=removing,
         patience=prepared.interaction.patience(prepared.options.lock_timeout),
     )
-    execution = execute_as_owners(plan, run, ports) if plan.remove else Execution(())
-    if plan.repair and not execution.interrupted:
-        # A damaged copy is never worth a backup.
-        own = replace(repairing, disposal=Disposal.DELETE, destination=None)
-        repaired, interrupted = repair_as_owners(plan, own, extraction(), ports)
-        execution = replace(execution, outcomes=(*execution.outcomes, *repaired), interrupted=interrupted)
-    if plan.other and not execution.interrupted:
-        others, interrupted = remove_other_as_owners(plan, ports, execution.others)
-        execution = replace(execution, others=others, interrupted=interrupted)
+    # A damaged copy is never worth a backup.
+    repairing = replace(_new_run(prepared), disposal=Disposal.DELETE, destination=None)
+    execution = carry_out_as_owners(plan, run, repairing, fetch(), ports)
     reporter.clear()
     return execution
 
@@ -108,7 +101,7 @@ def _with_shrinkage(result: PruneResult, prepared: PreparedPrune) -> PruneResult
     if result.shrinkage is None:
         return result
     after = measure_caches(result.plan, prepared.interaction)
-    return replace(result, shrinkage=replace(result.shrinkage, after=after))
+    return replace(result, shrinkage=replace(result.shrinkage, after=after.bytes, after_inodes=after.inodes))
 
 
 def _with_old_purged(result: PruneResult, prepared: PreparedPrune) -> PruneResult:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from ... import failures
 from ...core.model import Result
 from ...core.notices import Notice
-from ...core.run import PurgeOutcome, Run, RunSummary
-from ...core.units import format_size
+from ...core.run import Disposal, PurgeOutcome, Run, RunSummary
+from ...core.units import NO_SPACE, format_size
 from ...discovery.clients.conda import conda_settings
 from ...discovery.system.measure import measure
 from ...errors import NoSuchRunError, PruneError
@@ -74,6 +75,20 @@ def carry_out_purge(prepared: PreparedPurge, interaction: Interaction) -> PurgeR
     interaction.reporter.clear()
     failed = result.failed or any(outcome.result is Result.FAILED for outcome in outcomes)
     return PurgeResult(result.runs, outcomes, result.notices, failed)
+
+
+def package_backups() -> list[str]:
+    """Return the folders of the caller's finished runs with packages moved aside, for ``conda clean``.
+
+    Only what can go as a whole: no environments, no files of the user's own, nothing that a receipt doesn't list.
+    """
+    failures.begin()
+    return [
+        stored.path
+        for stored in chain.from_iterable(take_stock(()).runs)
+        if stored.own and stored.complete and stored.run is not None and stored.run.disposal is Disposal.BACKUP
+        if not (stored.environments or stored.keeps_files or stored.rebuilding or stored.unlisted)
+    ]
 
 
 def purge_old(
@@ -142,8 +157,10 @@ def _purged(
             purged = [here.work(stored, Purged, partial(_purged_here, stored)) for stored in runs]
             errors = [one.error for one in purged if one.error]
             result = Result.FAILED if errors else Result.PURGED
-            freed = sum(one.freed for one in purged)
-            outcomes.append(PurgeOutcome(summary(runs), result, freed, "; ".join(errors) or None))
+            freed = sum((one.freed for one in purged), NO_SPACE)
+            outcomes.append(
+                PurgeOutcome(summary(runs), result, freed.bytes, "; ".join(errors) or None, freed_inodes=freed.inodes)
+            )
     forget_places(conda_settings())
     return outcomes
 

@@ -30,11 +30,9 @@ from ...errors import reason
 from ...execution.environment_preflight import LOST
 from ...execution.locks.tethered_command import run_tethered
 from ...execution.recover import own_work_message
-from ...execution.state.receipt import ReceiptEntry
-from ...execution.state.receipt_file import FILES
-from ...execution.state.saved_exports import EXPORTS
+from ...execution.state.receipt import FILES, ReceiptEntry
 from ...execution.state.saved_own_files import bring_back
-from ...execution.state.state_dir import LockedCache
+from ...execution.state.state_dir import EXPORTS, LockedCache
 from ...execution.state.stored_runs import StoredRun
 from ...execution.state.unfinished_rebuild import OwnWorkError, clear, unfinished
 
@@ -109,7 +107,7 @@ class _Rebuild:
                 error = own_work_message(work)
                 break
             except (_NotMadeError, OSError) as raised:
-                error = reason(raised) if isinstance(raised, OSError) else str(raised)
+                error = reason(raised)
             else:
                 self._warnings += warnings
                 if lost := _lost(self._entry):
@@ -254,9 +252,8 @@ class _Rebuild:
             with self._here.state.child(self._stored.id) as folder:
                 moved, left = bring_back(folder, self._entry, self._here.directory)
         except (OSError, ValueError) as error:
-            why = reason(error) if isinstance(error, OSError) else str(error)
             place = os.path.join(self._stored.path, FILES)
-            self._warnings.append(f"{prefix}: your own files stay in {place}: {why}.")
+            self._warnings.append(f"{prefix}: your own files stay in {place}: {reason(error)}.")
             return False
         if moved and tell:
             self._warnings.append(f"{prefix}: your own files are back ({moved:,}).")

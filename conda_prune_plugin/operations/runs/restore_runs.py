@@ -18,13 +18,13 @@ from ...execution.restore_backups import Restored, record_rebuilt, restore
 from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun, require_own, require_unchanged_run
+from ..conda_fetch import fetch
 from ..conda_hooks import register
 from ..env_registration import is_registered, unregister
 from ..interaction import Interaction
 from ..options import RestoreOptions
 from ..run_as_owner import Voices, runs_locked
 from .rebuild_env import outcome, rebuild
-from .refetch import fetch
 from .run_store import finished_stock, interrupted_notice, matching, named_run, summary
 from .state_dirs import forget_places
 

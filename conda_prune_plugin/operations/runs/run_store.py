@@ -13,19 +13,18 @@ from ... import failures
 from ...core.model import Cache, PartKind
 from ...core.notices import Notice
 from ...core.run import RunSummary
-from ...core.units import plural
+from ...core.units import NO_SPACE, plural
 from ...discovery.clients.conda import conda_settings
 from ...discovery.envs.export import EXPLICIT
 from ...discovery.packages.cache_listing import find_caches
 from ...errors import NoSuchRunError, PruneError, reason
 from ...execution.state.receipt import ReceiptEntry
-from ...execution.state.saved_exports import EXPORTS
 from ...execution.state.saved_own_files import count_own_files
+from ...execution.state.state_dir import EXPORTS
 from ...execution.state.stored_runs import StoredRun, stored_runs
 from ..interaction import Interaction
 from ..options import PurgeOptions, RestoreOptions
-from .state_dirs import places
-from .unfinished_runs import cut_off_notice, finish_runs
+from .state_dirs import cut_off_notice, finish_runs, places
 
 #: How many runs are named at most that an ambiguous id may mean.
 _NAMED = 3
@@ -105,6 +104,7 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
     """Return what one run has left in all caches together."""
     entries = [entry for stored in runs for entry in stored.entries]
     # An environment that was half removed can't be made again.
+    held = sum((stored.stored for stored in runs), NO_SPACE)
     exports = (os.path.join(stored.path, EXPORTS, entry.dist, EXPLICIT) for stored in runs for entry in stored.entries)
     return RunSummary(
         id=runs[0].id,
@@ -112,7 +112,8 @@ def summary(runs: Sequence[StoredRun]) -> RunSummary:
         caches=tuple(stored.cache.path for stored in runs),
         dists=tuple(entry.dist for entry in entries),
         files=sum(entry.files for entry in entries),
-        stored=sum(stored.stored for stored in runs),
+        stored=held.bytes,
+        stored_inodes=held.inodes,
         complete=all(stored.complete for stored in runs),
         environments=all(stored.environments for stored in runs),
         unexplained=any(stored.unexplained for stored in runs),

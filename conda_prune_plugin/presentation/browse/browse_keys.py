@@ -24,7 +24,7 @@ KEYS = (
     Key("b", "b", "backup", "", "The same with a backup, which frees the space once it is purged."),
     Key("u", "u", "undo", "", "Restore what the last run removed. Asks first."),
     Key("w", "w", "why", "why", "Explain why the row is kept, or can be removed."),
-    Key("s", "s", "sort", "", "Sort by the space it frees, files, last use, or name."),
+    Key("s", "s", "sort", "", "Sort by the space it frees, inodes, last use, or name."),
     Key("slash", "/", "filter", "filter", "Show only rows that contain a text. Esc shows all again."),
     Key("tab", "Tab", "view(1)", "", "Go to the next list."),
     Key("1", "1, 2, 3", "view_at(0)", "", "Go to environments, packages, or leftovers and other tools' caches."),

@@ -33,7 +33,7 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("frees", 10, lambda row: "" if row.size is None else format_size(row.size.own)),
     Column("shared", 10, lambda row: "" if row.size is None else format_size(row.size.shared), 60),
-    Column("files", 9, lambda row: "" if row.size is None or not row.size.files else f"{row.size.files:,}", 96),
+    Column("inodes", 9, lambda row: "" if row.size is None or not row.size.inodes else f"{row.size.inodes:,}", 96),
     Column("last used", 14, lambda row: row.used_text, 80),
     Column("state", 12, lambda row: row.state, 44),
 )

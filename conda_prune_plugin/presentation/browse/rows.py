@@ -12,7 +12,7 @@ from ...core.envs.environment_use import Environment, ProtectionKind, protection
 from ...core.model import Inventory, ReasonKind, Root, RootKind, RootState, Verdict, Word
 from ...core.plan import Plan, Remove, label
 from ...core.rules.explanation import Explanation, explanations
-from ...core.units import format_size, plural
+from ...core.units import NO_SPACE, Space, format_size, plural
 from ...core.usage.package_usage import Zoom
 from ...core.usage.usage_report import OtherCache
 from ..envs_text import ago, last_used
@@ -46,24 +46,21 @@ class View(Word):
 
 
 class Sort(Word):
-    """The orders of a list: most own bytes, most files, longest unused, name."""
+    """The orders of a list: most own bytes, most inodes, longest unused, name."""
 
     OWN = "frees"
-    FILES = "files"
+    INODES = "inodes"
     USED = "last used"
     NAME = "name"
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """own: the bytes that are freed if exactly this is removed. shared: those with links elsewhere.
-
-    files: inodes' names, directories too.
-    """
+    """own, inodes: what is freed if exactly this is removed. shared: the bytes with links elsewhere."""
 
     own: int
     shared: int
-    files: int
+    inodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +95,13 @@ class Marked:
     """What marks stand for.
 
     environments: paths. removals: the decisions on packages and leftovers, by key. refused: by the key of each mark
-    that can't be kept, why. freed: the bytes that all of it frees together. hedge: how exact that is, in words.
+    that can't be kept, why. freed: what all of it frees together. hedge: how exact that is, in words.
     """
 
     environments: frozenset[str] = frozenset()
     removals: Mapping[str, Remove] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
-    freed: int = 0
+    freed: Space = NO_SPACE
     hedge: str = ""
 
     @property
@@ -123,7 +120,8 @@ class Marked:
         what = ", ".join(plural(count, noun) for count, noun in counts if count)
         if not what:
             return "Nothing is marked. Space marks a row."
-        return f"Marked: {what}. Together they free {self.hedge}{format_size(self.freed)}."
+        space = f"{format_size(self.freed.bytes)} and {plural(self.freed.inodes, 'inode')}"
+        return f"Marked: {what}. Together they free {self.hedge}{space}."
 
 
 def ordered(rows: Iterable[Row], sort: Sort) -> list[Row]:
@@ -133,7 +131,7 @@ def ordered(rows: Iterable[Row], sort: Sort) -> list[Row]:
         size = row.size
         values = {
             Sort.OWN: -1.0 if size is None else size.own,
-            Sort.FILES: -1.0 if size is None else size.files,
+            Sort.INODES: -1.0 if size is None else size.inodes,
             Sort.USED: -1e18 if row.used is None else -row.used,
             Sort.NAME: 0.0,
         }
@@ -170,7 +168,7 @@ def environment_rows(environments: Iterable[Environment], now: float) -> Iterato
         yield Row(
             key=item.path,
             name=name_of(item.root),
-            size=Size(account.own, account.shared, account.files + account.directories),
+            size=Size(account.own, account.shared, account.own_inodes),
             used=now if busy else usage.used or usage.changed,
             used_text=shown,
             state=_PROTECTED.get(held[0].kind, held[0].kind.value) if held else "",
@@ -244,7 +242,7 @@ def zoomed_rows(above: Row, zoom: Zoom) -> tuple[Row, ...]:
         Row(
             f"{above.key}\n{share.dist}",
             share.dist,
-            Size(share.own, share.allocated - share.own, share.files),
+            Size(share.own, share.allocated - share.own, share.own_inodes),
             state=f"in {share.others:,} more" if share.others else "only here",
             opens=True,
             depth=1,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from ...core.units import format_size, plural
+from ...core.units import Space, format_size, format_space, plural
 from ...core.usage.package_usage import PackageUsage, VersionUsage, Zoom
 from ...core.usage.usage_report import EnvironmentUsage
 from ..terminal.console import listed, print_line, print_rest
@@ -21,8 +21,10 @@ _LINES = 25
 _NAMED = 6
 
 
-def show_packages(out: Console, packages: Sequence[PackageUsage], names: Mapping[str, str], *, whole: bool) -> None:
-    """Print the packages, the largest first, and who has which version; `names` are those of the environments."""
+def show_packages(
+    out: Console, packages: Sequence[PackageUsage], names: Mapping[str, str], *, whole: bool, inodes: bool = False
+) -> None:
+    """Print the packages in their order, and which environments have which version; `names` are those of these."""
     shown = packages if whole else packages[:_LINES]
     rows = [
         Row(
@@ -33,16 +35,19 @@ def show_packages(out: Console, packages: Sequence[PackageUsage], names: Mapping
                 format_size(item.allocated),
                 format_size(item.shared),
                 format_size(item.duplicated),
+                *((f"{item.inodes:,}", f"{item.duplicated_inodes:,}") if whole or inodes else ()),
             ),
             tuple(_version(item.name, version, names) for version in item.versions),
         )
         for item in shown
     ]
     if rows:
-        headings = ("versions", "environments", "on disk", "shared", "duplicated")
+        counts = ("inodes", "duplicated inodes") if whole or inodes else ()
+        headings = ("versions", "environments", "on disk", "shared", "duplicated", *counts)
         show_table(out, "  package", headings, rows, drop=("shared", "environments", "versions"))
     print_rest(out, len(packages) - len(shown))
-    duplicated = format_size(sum(item.duplicated for item in packages))
+    space = Space(sum(item.duplicated for item in packages), sum(item.duplicated_inodes for item in packages))
+    duplicated = format_space(space, inodes=whole or inodes)
     out.print(f"{plural(len(packages), 'package')}. Other versions of the same packages take {duplicated}.")
 
 
@@ -53,7 +58,7 @@ def _version(name: str, version: VersionUsage, names: Mapping[str, str]) -> str:
     return f"      {version.dist.removeprefix(name + '-')}: {format_size(version.allocated)}, {where}{cached}"
 
 
-def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) -> None:
+def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool, inodes: bool = False) -> None:
     """Print one environment: what it takes, what only it keeps, its largest packages, and what is not conda's."""
     account = item.account
     print_line(out, f"{item.root.name or ''} {item.root.path}".strip(), style="bold")
@@ -61,9 +66,12 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
     line = f"  own {format_size(account.own)} {marks[0]}  shared {format_size(account.shared)} {marks[1]}  "
     drawn = bar(account.own, account.shared, account.allocated, min(out.width - len(line), 40), marks)
     out.print(Text.assemble(line, *drawn))
-    out.print(f"  Removing it frees {format_size(account.own)}.")
+    counted = whole or inodes
+    freed = format_space(Space(account.own, account.own_inodes), inodes=counted)
+    out.print(f"  Removing it frees {freed}.")
     if zoom.kept:
-        out.print(f"  `conda prune` then frees {format_size(zoom.kept)} more: packages that only it uses.")
+        kept = format_space(Space(zoom.kept, zoom.kept_inodes), inodes=counted)
+        out.print(f"  `conda prune` then frees {kept} more: packages that only it uses.")
     out.print()
     shown = zoom.packages if whole else zoom.packages[:_LINES]
     rows = [
@@ -73,13 +81,16 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool) 
                 f"{share.files:,}",
                 format_size(share.allocated),
                 format_size(share.own),
+                *((f"{share.inodes:,}", f"{share.own_inodes:,}") if counted else ()),
                 plural(share.others, "other") if share.others else "only here",
             ),
         )
         for share in shown
     ]
     if rows:
-        show_table(out, "  package", ("files", "on disk", "own", "used by"), rows, drop=("files", "own"))
+        counts = ("inodes", "own inodes") if counted else ()
+        headings = ("files", "on disk", "own", *counts, "used by")
+        show_table(out, "  package", headings, rows, drop=("files", "own", "own inodes"))
     print_rest(out, len(zoom.packages) - len(shown))
     out.print()
     if item.pip.names:

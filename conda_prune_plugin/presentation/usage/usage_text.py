@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 
-from ...core.units import format_size, plural
-from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, OtherCache, Usage
+from ...core.units import Unit, format_amount, format_size, format_space, plural
+from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, QuotaKind, Usage
 from ..envs_text import NO_ACCESS_TIMES, ago, last_used
 from ..plan_text import LINES, cache_name, show_withheld
 from ..terminal.console import print_command, print_line, print_rest
@@ -31,25 +31,33 @@ _KINDS = {
 _WORTH_PURGING = 1024**2
 
 
-def show_usage(out: Console, usage: Usage, *, now: float, verbosity: int = 0) -> None:
-    """Print environments and caches, the largest own bytes first, then what everything takes together."""
+def show_usage(out: Console, usage: Usage, *, now: float, verbosity: int = 0, inodes: bool = False) -> None:
+    """Print environments and caches in their order, then what everything takes together.
+
+    inodes: show these first; with a verbosity they follow the bytes.
+    """
     if usage.environments:
-        _show_environments(out, usage.environments, now, verbosity)
+        _show_environments(out, usage.environments, now, verbosity, inodes=inodes)
     if usage.caches:
-        _show_caches(out, usage.caches)
+        _show_caches(out, usage.caches, verbosity, inodes=inodes)
     if usage.other_caches:
-        _show_others(out, usage.other_caches)
-    _show_totals(out, usage, verbosity)
+        _show_others(out, usage.other_caches, inodes=inodes or verbosity > 0)
+    _show_totals(out, usage, verbosity, inodes=inodes or verbosity > 0)
 
 
-def show_usage_summary(out: Console, usage: Usage) -> None:
-    """Print a table of a few lines: what takes the space, and how much of it `conda prune` frees."""
-    caches = sum(item.account.allocated for item in usage.caches)
-    sizes = {kind: sum(item.kinds[kind] for item in usage.caches) for kind in _KINDS}
-    packages = sizes["extracted"] + sizes["archives"]
+def show_usage_summary(out: Console, usage: Usage, *, inodes: bool = False) -> None:
+    """Print a table of a few lines: what takes the space or the inodes, and how much of it `conda prune` frees."""
+    unit = Unit.INODES if inodes else Unit.BYTES
+    caches = sum(item.account.takes.of(unit) for item in usage.caches)
+    sizes = {kind: sum(item.kinds_in(unit)[kind] for item in usage.caches) for kind in _KINDS}
+    packages, everything, frees = (
+        sizes["extracted"] + sizes["archives"],
+        usage.takes.of(unit),
+        usage.plan.frees.of(unit),
+    )
     entries = sum(len(item.cache.entries) for item in usage.caches)
-    rows = [("Packages in caches", entries, packages, usage.reclaimable)]
-    rows += [("Environments, beyond caches", len(usage.environments), usage.allocated - caches, 0)]
+    rows = [("Packages in caches", entries, packages, frees)]
+    rows += [("Environments, beyond caches", len(usage.environments), everything - caches, 0)]
     if sizes["index_cache"]:
         rows.append(("Index caches", len(usage.caches), sizes["index_cache"], 0))
     if sizes["backups"]:
@@ -57,19 +65,13 @@ def show_usage_summary(out: Console, usage: Usage) -> None:
     # What two caches share counts once in the total, so the rest is what is left of it.
     if rest := caches - packages - sizes["index_cache"] - sizes["backups"]:
         rows.append(("Logs and other files", len(usage.caches), rest, 0))
-    rows.append(("Total", 0, usage.allocated, usage.reclaimable))
+    rows.append(("Total", 0, everything, frees))
+    show: Callable[[int], str] = "{:,}".format if inodes else format_size
     cells = [
-        Row(
-            words,
-            (
-                f"{count:,}" if count else "",
-                format_size(size),
-                f"{format_size(free)} ({free / size if size else 0:.0%})",
-            ),
-        )
+        Row(words, (f"{count:,}" if count else "", show(size), f"{show(free)} ({free / size if size else 0:.0%})"))
         for words, count, size, free in rows
     ]
-    show_table(out, "type", ("count", "size", "reclaimable"), cells)
+    show_table(out, "type", ("count", "inodes" if inodes else "size", "reclaimable"), cells)
     show_withheld(out, usage.plan)
     _show_backups(out, usage)
 
@@ -102,41 +104,33 @@ def glyphs(out: Console) -> tuple[str, str]:
     return "█", "░"
 
 
-def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], now: float, verbosity: int) -> None:
+def _show_environments(
+    out: Console, environments: Sequence[EnvironmentUsage], now: float, verbosity: int, *, inodes: bool
+) -> None:
     shown = environments if verbosity else environments[:LINES]
+    unit = Unit.INODES if inodes else Unit.BYTES
     marks = glyphs(out)
-    largest = max(item.account.allocated for item in environments)
-    apparent = ("apparent",) if verbosity else ()
-    rows = [
-        Row(
-            f"  {item.root.name or item.root.path}",
-            (
-                format_size(item.account.own),
-                format_size(item.account.shared),
-                f"{len(item.root.packages):,}",
-                f"{item.account.files:,}",
-                *(format_size(item.account.apparent) for _ in apparent),
-                format_size(item.pip.allocated) if item.pip.names else "-",
-                ago(item.changed, now),
-                last_used(item.used, item.changed, now, keeps_access=item.keeps_access),
-            ),
-        )
-        for item in shown
-    ]
-
+    largest = max(item.account.takes.of(unit) for item in environments)
     drew = False
 
     def drawn(number: int, room: int) -> list[tuple[str, str]]:
         nonlocal drew
         account = shown[number].account
-        parts = bar(account.own, account.shared, largest, min(room, _WIDEST_BAR), marks)
+        own, everything = account.own_of(unit), account.takes.of(unit)
+        parts = bar(own, everything - own, largest, min(room, _WIDEST_BAR), marks)
         drew |= bool(parts)
         return parts
 
-    headings = ("own", "shared", "packages", "files", *apparent, "pip", "changed", "last used")
-    show_table(out, "  environment", headings, rows, drop=("files", "apparent", "pip", "changed"), tail=drawn)
-    rest = sum(item.account.own for item in environments[len(shown) :])
-    print_rest(out, len(environments) - len(shown), f", own {format_size(rest)}")
+    counts = ("own inodes", "shared inodes") if inodes or verbosity else ()
+    sizes = (*counts, "own", "shared") if inodes else ("own", "shared", *counts)
+    more = ("apparent",) if verbosity else ()
+    headings = (*sizes, "packages", "files", *more, "pip", "changed", "last used")
+    rows = [Row(f"  {item.root.name or item.root.path}", _cells(item, now, headings)) for item in shown]
+    second = ("own", "shared") if inodes else counts
+    dropped = ("files", "apparent", "pip", *reversed(second), "changed")
+    show_table(out, "  environment", headings, rows, drop=dropped, tail=drawn)
+    rest = sum(item.account.own_of(unit) for item in environments[len(shown) :])
+    print_rest(out, len(environments) - len(shown), f", own {format_amount(rest, unit)}")
     own, shared = (f" {mark}" for mark in marks) if drew else ("", "")
     legend = f"  own{own} is freed by removing the environment; shared{shared} is hard-linked elsewhere"
     print_line(out, legend, style="dim")
@@ -145,51 +139,73 @@ def _show_environments(out: Console, environments: Sequence[EnvironmentUsage], n
     out.print()
 
 
-def _show_caches(out: Console, caches: Sequence[CacheUsage]) -> None:
-    rows = [
-        Row(
-            f"  {cache_name(item.cache)}",
-            (
-                f"{len(item.cache.entries):,}",
-                format_size(item.account.allocated),
-                format_size(item.account.shared),
-                format_size(item.reclaimable),
-            ),
-        )
-        for item in caches
-    ]
-    show_table(out, "  cache", ("packages", "on disk", "shared", "can be freed"), rows, drop=("shared", "packages"))
+def _cells(item: EnvironmentUsage, now: float, headings: Iterable[str]) -> tuple[str, ...]:
+    """Return what a table shows of an environment below some headings."""
+    account = item.account
+    cells = {
+        "own": format_size(account.own),
+        "shared": format_size(account.shared),
+        "own inodes": f"{account.own_inodes:,}",
+        "shared inodes": f"{account.shared_inodes:,}",
+        "packages": f"{len(item.root.packages):,}",
+        "files": f"{account.files:,}",
+        "apparent": format_size(account.apparent),
+        "pip": format_size(item.pip.allocated) if item.pip.names else "-",
+        "changed": ago(item.changed, now),
+        "last used": last_used(item.used, item.changed, now, keeps_access=item.keeps_access),
+    }
+    return tuple(cells[heading] for heading in headings)
+
+
+def _show_caches(out: Console, caches: Sequence[CacheUsage], verbosity: int, *, inodes: bool) -> None:
+    sizes, counts = ("on disk", "shared", "can be freed"), ("inodes", "shared inodes", "inodes freed")
+    second = sizes if inodes else counts
+    headings = ("packages", *(counts if inodes else sizes), *(second if inodes or verbosity else ()))
+    rows = []
     for item in caches:
-        sizes = [(words, item.kinds[kind]) for kind, words in _KINDS.items()]
-        kinds = ", ".join(f"{words} {format_size(size)}" for words, size in sizes if size) or "empty"
+        account = item.account
+        cells = {
+            "packages": f"{len(item.cache.entries):,}",
+            "on disk": format_size(account.allocated),
+            "shared": format_size(account.shared),
+            "can be freed": format_size(item.reclaimable),
+            "inodes": f"{account.inodes:,}",
+            "shared inodes": f"{account.shared_inodes:,}",
+            "inodes freed": f"{item.reclaimable_inodes:,}",
+        }
+        rows.append(Row(f"  {cache_name(item.cache)}", tuple(cells[heading] for heading in headings)))
+    show_table(out, "  cache", headings, rows, drop=("shared", "shared inodes", *second, "packages"))
+    unit = Unit.INODES if inodes else Unit.BYTES
+    for item in caches:
+        held = [(words, item.kinds_in(unit)[kind]) for kind, words in _KINDS.items()]
+        kinds = ", ".join(f"{words} {format_amount(amount, unit)}" for words, amount in held if amount) or "empty"
         where = f"{item.cache.path}: " if len(caches) > 1 else ""
         print_line(out, f"  {where}{kinds}", style="dim")
     out.print()
 
 
-def _show_others(out: Console, others: Sequence[OtherCache]) -> None:
+def _show_others(out: Console, others: Sequence[OtherCache], *, inodes: bool) -> None:
     """Print what other tools have cached; the command is part of the name's column, to be copied whole."""
-    rows = [
-        Row(
-            f"  {item.path}",
-            (item.kind.value, f"{'' if item.complete else 'at least '}{format_size(item.allocated)}"),
-            below=(f"    to clean it: {item.command}",),
-        )
-        for item in others
-    ]
-    show_table(out, "  caches of other tools, not touched", ("tool", "on disk"), rows)
+    rows = []
+    for item in others:
+        at_least = "" if item.complete else "at least "
+        counts = (f"{at_least}{item.inodes:,}",) if inodes else ()
+        cells = (item.kind.value, f"{at_least}{format_size(item.allocated)}", *counts)
+        rows.append(Row(f"  {item.path}", cells, below=(f"    to clean it: {item.command}",)))
+    headings = ("tool", "on disk", *(("inodes",) if inodes else ()))
+    show_table(out, "  caches of other tools, not touched", headings, rows)
     if not all(item.complete for item in others):
         print_line(out, "  at least: not everything was measured (--other-caches measures it all)", style="dim")
     out.print()
 
 
-def _show_totals(out: Console, usage: Usage, verbosity: int) -> None:
+def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) -> None:
     at_most = "at most " if usage.reflinks else ""
     environments = plural(len(usage.environments), "environment")
     apparent = f" ({format_size(usage.apparent)} apparent)" if verbosity else ""
-    size = f"{at_most}{format_size(usage.allocated)}{apparent}"
+    size = f"{at_most}{format_space(usage.takes, inodes=inodes)}{apparent}"
     out.print(f"{environments} and {plural(len(usage.caches), 'cache')} take {size}.")
-    frees = f"{at_most}{format_size(usage.reclaimable)}" if usage.reclaimable else "nothing"
+    frees = f"{at_most}{format_space(usage.plan.frees, inodes=inodes)}" if usage.reclaimable else "nothing"
     out.print(f"`conda prune` frees {frees} now.")
     show_withheld(out, usage.plan)
     _show_backups(out, usage)
@@ -197,7 +213,39 @@ def _show_totals(out: Console, usage: Usage, verbosity: int) -> None:
         packages = plural(recent, "more unused package is", "more unused packages are")
         out.print(f"{packages} too recent to remove (include them with --min-age 0).")
     for system in usage.file_systems:
-        line = f"Free on {system.point}: {format_size(system.free)} of {format_size(system.size)}."
-        if system.reflinks:
-            line += f" Files on {system.type} may share blocks, so its figures are upper bounds."
-        print_line(out, line)
+        for line in _file_system(system):
+            print_line(out, line)
+
+
+def _file_system(system: FileSystem) -> Iterator[str]:
+    """Give the lines on what is free on a file system, conda's part of it, and the quotas that bind this user."""
+    free, part = _of(system.free, system.size, Unit.BYTES), _share(system.allocated, system.size)
+    if system.inodes and system.free_inodes is not None:
+        free += f", {_of(system.free_inodes, system.inodes, Unit.INODES)}"
+        part += f" of the space and {_share(system.allocated_inodes, system.inodes)} of the inodes"
+    else:
+        part += " of the space"
+    line = f"Free on {system.point}: {free}. Environments and caches take {part}."
+    if system.reflinks:
+        line += f" Files on {system.type} may share blocks, so its figures are upper bounds."
+    yield line
+    for quota in system.quotas:
+        whose = "Your quota" if quota.kind is QuotaKind.USER else f"The quota of group {quota.owner}"
+        limit = quota.soft if quota.hard is None else quota.hard
+        soft = ""
+        if quota.soft is not None and quota.soft != limit:
+            soft = f" (soft limit: {format_amount(quota.soft, quota.unit)})"
+        yield f"{whose} on {system.point}: {_of(quota.used, limit or 0, quota.unit)} used{soft}."
+    if system.quota_error is not None:
+        yield f"Your quota on {system.point} is unknown: {system.quota_error}."
+
+
+def _of(part: int, whole: int, unit: Unit) -> str:
+    """Return so much of so much: ``1.0 GiB of 2.0 GiB``, ``1,000 of 2,000 inodes``."""
+    return f"{format_size(part) if unit is Unit.BYTES else f'{part:,}'} of {format_amount(whole, unit)}"
+
+
+def _share(part: int, whole: int) -> str:
+    """Return a part in percent, and no zero for a small one."""
+    share = part / whole if whole else 0.0
+    return "less than 1%" if 0 < share < 0.01 else f"{share:.0%}"
