@@ -40,6 +40,8 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         from ..presentation.browse.browse_app import BrowseApp
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "textual":
+            raise
         raise UsageError("conda prune browse needs textual.", hint=f"Install it with: {_INSTALL}") from error
     from ..discovery.usage.other_tools import PATIENCE
     from ..operations.browse.browser import Browser
@@ -78,12 +80,13 @@ def carry_out(intent: Intent, options: EnvsOptions, packages: PruneOptions, outp
     """Carry out what the user wants; return whether anything may have been changed."""
     from ..presentation.browse.browse_source import Action
 
-    print(intent.marked if intent.action is not Action.RESTORE else "Restoring the last run.")
-    backup = intent.action is Action.BACKUP
+    disposal = Disposal.BACKUP if intent.action is Action.BACKUP else options.disposal
     try:
         if intent.action is Action.RESTORE:
             return _restore(RestoreOptions(run="last", pkgs_dirs=options.pkgs_dirs), output)
-        return _remove(intent.marked, options, packages, output, Disposal.BACKUP if backup else options.disposal)
+        if disposal is Disposal.DELETE:
+            print(intent.marked)
+        return _remove(intent.marked, options, packages, output, disposal)
     except PruneError as error:
         report_error(error)
         return True

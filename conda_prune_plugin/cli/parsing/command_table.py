@@ -195,7 +195,7 @@ examples:
                                    also keep packages that ~/projects uses
 """,
         {"dry_run": "Show plans; change nothing."},
-        CHOICES | {"min_age", "pkgs_dir", "roots", "searches"},
+        CHOICES | {"ignore_unreadable", "min_age", "pkgs_dir", "roots", "searches"},
     ),
     "restore": Command(
         "List earlier runs, or undo one.",

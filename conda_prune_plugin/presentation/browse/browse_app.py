@@ -162,9 +162,11 @@ class BrowseApp(BrowseBase):
 
     def action_view_at(self, number: int) -> None:
         """Go to a list."""
+        if self.list.current is not None:
+            self.place.keys[self.place.view] = self.list.current.key
         self.place.view = list(View)[number]
         self._message = ""
-        self._draw()
+        self._draw(self.place.keys.get(self.place.view, ""))
 
     def action_filter(self) -> None:
         """Type what rows have to contain."""

@@ -39,7 +39,7 @@ class BrowseBase(App[Intent]):
     #views, #heading, #status, #marks, #keys { height: 1; }
     #views, #keys { text-style: reverse; }
     #filter { height: 1; border: none; padding: 0; display: none; }
-    RowList { height: 1fr; scrollbar-size-vertical: 1; }
+    RowList { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     """
 
     class Done(Message):
@@ -167,7 +167,7 @@ class BrowseBase(App[Intent]):
         views = (f"[{name}]" if view is self.place.view else f" {name} " for view, name in zip(View, names))
         shown = {
             "views": f" {' '.join(views)}  sorted by {self.place.sort.value}",
-            "heading": heading(self.size.width, self.place.sort.value),
+            "heading": heading(self.list.width or self.size.width, self.place.sort.value),
             "status": self._status(),
             "marks": "" if not self.source.scanned else "Adding up ..." if self._counting else str(self.marks),
             "keys": bottom_line(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from ...core.model import Word
@@ -28,12 +28,13 @@ class Intent(NamedTuple):
 
 @dataclass(slots=True)
 class Place:
-    """Where the user is in the browser; kept while something is carried out."""
+    """Where the user is in the browser; kept while something is carried out. keys: of the rows under the cursor."""
 
     view: View = View.ENVIRONMENTS
     sort: Sort = Sort.OWN
     words: str = ""
     marked: frozenset[str] = frozenset()
+    keys: dict[View, str] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -24,6 +24,8 @@ class RowList(ScrollView, can_focus=True):
     """Rows with a cursor. marked, opened: keys of rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        # The screen has another use for it.
+        Binding("tab", "app.view(1)", show=False),
         Binding("up,k", "move(-1)", show=False),
         Binding("down,j", "move(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
@@ -47,6 +49,7 @@ class RowList(ScrollView, can_focus=True):
         self.marked: frozenset[str] = frozenset()
         self.opened: frozenset[str] = frozenset()
         self.cursor = 0
+        self._moved = False
 
     @property
     def current(self) -> Row | None:
@@ -54,16 +57,22 @@ class RowList(ScrollView, can_focus=True):
         return self.rows[self.cursor] if self.cursor < len(self.rows) else None
 
     def show(self, rows: Sequence[Row], key: str | None = None) -> None:
-        """Show other rows; the cursor stays on its row, or goes to the one with a key, if that is among them."""
-        kept = key if key is not None else self.current.key if self.current else None
+        """Show other rows; the cursor goes to the one with a key, or else stays on its row if it was ever moved."""
+        kept = key if key is not None else self.current.key if self.current and self._moved else None
         self.rows = rows
         found = next((number for number, row in enumerate(rows) if row.key == kept), None)
-        self.cursor = min(self.cursor, max(len(rows) - 1, 0)) if found is None else found
+        stays = min(self.cursor, max(len(rows) - 1, 0)) if key is None else 0
+        self.cursor = stays if found is None else found
         self._fit()
         self._reveal()
 
+    @property
+    def width(self) -> int:
+        """The columns that a row has."""
+        return self.scrollable_content_region.width
+
     def _fit(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self.rows))
+        self.virtual_size = Size(0, len(self.rows))
         self.refresh()
 
     def on_resize(self, _: events.Resize) -> None:
@@ -77,7 +86,7 @@ class RowList(ScrollView, can_focus=True):
 
     def action_page(self, direction: int) -> None:
         """Move the cursor by a screen."""
-        self._go(self.cursor + direction * max(self.size.height - 1, 1))
+        self._go(self.cursor + direction * max(self.scrollable_content_region.height - 1, 1))
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to a row; on the row that has it, open that."""
@@ -92,17 +101,21 @@ class RowList(ScrollView, can_focus=True):
             self.post_message(self.Chosen())
 
     def _go(self, number: int) -> None:
+        self._moved = True
         self.cursor = min(max(number, 0), max(len(self.rows) - 1, 0))
         self._reveal()
         self.refresh()
         self.post_message(self.Moved())
 
     def _reveal(self) -> None:
-        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True)
+        top, height = self.scroll_offset.y, self.scrollable_content_region.height
+        if not top <= self.cursor < top + height:
+            y = self.cursor if self.cursor < top else self.cursor - height + 1
+            self.scroll_to(y=y, animate=False, force=True, immediate=True)
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
-        number, width = y + self.scroll_offset.y, self.size.width
+        number, width = y + self.scroll_offset.y, self.width
         if number >= len(self.rows):
             return Strip.blank(width, self.rich_style)
         row, current = self.rows[number], number == self.cursor
