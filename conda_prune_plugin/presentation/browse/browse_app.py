@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from .browse_base import BrowseBase
 from .browse_keys import KEYS, help_text
@@ -24,7 +23,7 @@ class BrowseApp(BrowseBase):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True),
-        *(Binding(key.names, key.action, show=False) for key in KEYS),
+        *(Binding(key.names, key.action, show=False) for key in KEYS if key.names),
     ]
 
     def on_row_list_moved(self) -> None:
@@ -168,31 +167,10 @@ class BrowseApp(BrowseBase):
         self._message = ""
         self._draw(self.place.keys.get(self.place.view, ""))
 
-    def action_filter(self) -> None:
-        """Type what rows have to contain."""
-        field = self.query_one("#filter", Input)
-        field.display, field.value = True, self.place.words
-        field.focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_row_list_typed(self) -> None:
         """Show only rows with what was typed so far."""
-        self.place.words = event.value
+        self._message = ""
         self._draw()
-
-    def on_input_submitted(self) -> None:
-        """Go back to the list."""
-        self._end_filter()
-
-    def action_escape(self) -> None:
-        """Show all rows again."""
-        self.place.words = ""
-        self._end_filter()
-        self._draw()
-
-    def _end_filter(self) -> None:
-        self.query_one("#filter", Input).display = False
-        self.list.focus()
-        self._draw_lines()
 
     def action_interrupt(self) -> None:
         """End at Ctrl-C."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from ...core.units import plural
 from ..terminal.printable import visible
@@ -38,7 +38,6 @@ class BrowseBase(App[Intent]):
     CSS = """
     #views, #heading, #status, #marks, #keys { height: 1; }
     #views, #keys { text-style: reverse; }
-    #filter { height: 1; border: none; padding: 0; display: none; }
     RowList { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     """
 
@@ -74,7 +73,6 @@ class BrowseBase(App[Intent]):
         yield Static(id="heading")
         yield self.list
         yield Static(id="status")
-        yield Input(id="filter", placeholder="show only rows with this text", select_on_focus=False, compact=True)
         yield Static(id="marks")
         yield Static(id="keys")
 
@@ -145,7 +143,7 @@ class BrowseBase(App[Intent]):
         self._draw_lines()
 
     def _visible(self) -> Iterator[Row]:
-        words = self.place.words.casefold()
+        words = self.list.words.casefold()
         for row in ordered(self._rows[self.place.view], self.place.sort):
             if words in row.name.casefold():
                 yield from self._with_below(row)
@@ -177,7 +175,9 @@ class BrowseBase(App[Intent]):
 
     def _status(self) -> str:
         row = self.list.current
-        words = f"Only rows with {self.place.words!r}. " if self.place.words else ""
+        words = f"Only rows with {self.list.words!r}. " if self.list.words else ""
+        if self.list.typing:
+            return f"Show only rows with: {self.list.words}_"
         if self._message:
             return self._message
         if not self.source.scanned:

@@ -32,7 +32,6 @@ class Place:
 
     view: View = View.ENVIRONMENTS
     sort: Sort = Sort.OWN
-    words: str = ""
     marked: frozenset[str] = frozenset()
     keys: dict[View, str] = field(default_factory=dict)
 
