@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,27 +27,20 @@ OPTIONS, PACKAGES = EnvsOptions(min_age=0.0), PruneOptions(min_age=0.0)
 
 
 @pytest.fixture
-def real(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def real(machine: Machine) -> Iterator[Machine]:
     """The machine made by real conda, which this process uses."""
     # An environment that is missing and may have soft links stops every prune.
     machine.registry.write_text("".join(f"{path}\n" for path in machine.environments))
-    yield from _used(machine, monkeypatch)
+    with inside(machine):
+        yield machine
 
 
 @pytest.fixture
-def small(empty: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def small(empty: Machine) -> Iterator[Machine]:
     """A small machine to browse, which this process uses."""
     fill(empty)
-    yield from _used(empty, monkeypatch)
-
-
-def _used(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    from conda.base.context import reset_context
-
-    inside(machine, monkeypatch)
-    yield machine
-    monkeypatch.undo()
-    reset_context()
+    with inside(empty):
+        yield empty
 
 
 def _scanned() -> tuple[Browser, Rows]:
@@ -216,7 +210,7 @@ def test_the_largest_files_are_listed_and_the_rest_is_counted(small: Machine) ->
     for name in names:
         (prefix / name).write_bytes(b"")
     record = prefix / "conda-meta" / "unused-1-0.json"
-    record.write_text(record.read_text().replace('"files": []', f'"files": {names}'.replace("'", '"')))
+    record.write_text(json.dumps({"name": "unused", "version": "1", "build": "0", "files": names}))
     browser, rows = _scanned()
     many = _row(rows, "many")
 

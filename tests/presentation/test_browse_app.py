@@ -29,25 +29,30 @@ WRITE = os.environ.get("CONDA_PRUNE_SCREENS") == "write"
 SCREENS = Path(__file__).with_name("screens")
 
 Told = Callable[[Browsing], Awaitable[None]]
+Browse = Callable[..., "Intent | None"]
 
 
-@pytest.fixture
-def browsed(empty: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """A machine to browse, which this process uses."""
-    from conda.base.context import reset_context
+@pytest.fixture(scope="module")
+def browsed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine to browse, which this process uses; no story changes it."""
+    machine = Machine(tmp_path_factory.mktemp("browsed") / "it")
+    machine.create()
+    fill(machine)
+    for number in range(100):
+        (machine.cache / f"p{number:03}-1-0.conda.partial").write_bytes(b"x")
+    with inside(machine):
+        yield machine
 
-    fill(empty)
-    inside(empty, monkeypatch)
-    yield empty
-    monkeypatch.undo()
-    reset_context()
+
+def _unscanned() -> Texts:
+    return Texts(Browser(EnvsOptions(min_age=0.0), None))
 
 
-def browse(story: Told, place: Place | None = None, size: tuple[int, int] = (80, 24)) -> Intent | None:
+def _tell(story: Told, source: Texts, place: Place | None = None, size: tuple[int, int] = (80, 24)) -> Intent | None:
     """Tell a story in the browser, and return what the user wants done at its end."""
 
     async def told() -> Intent | None:
-        async with browsing(place, size) as at:
+        async with browsing(source, place, size) as at:
             await at.settled()
             await story(at)
         return at.app.return_value
@@ -55,7 +60,15 @@ def browse(story: Told, place: Place | None = None, size: tuple[int, int] = (80,
     return asyncio.run(told())
 
 
-def test_all_lists_are_shown_and_own_bytes_come_first(browsed: Machine) -> None:
+@pytest.fixture(scope="module")
+def browse(browsed: Machine) -> Callable[..., Intent | None]:
+    """Return what tells a story in a browser that has scanned the machine."""
+    source = _unscanned()
+    source.scan(ScanReporter(), lambda rows: None, lambda path, size: None)
+    return lambda story, **more: _tell(story, source, **more)
+
+
+def test_all_lists_are_shown_and_own_bytes_come_first(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         assert set(at.names) == {"work", "kept", "test"}
         assert "Environments 3" in at.screen
@@ -71,7 +84,7 @@ def test_all_lists_are_shown_and_own_bytes_come_first(browsed: Machine) -> None:
     assert browse(story) is None
 
 
-def test_a_mark_is_set_and_removed_and_the_sum_stands_below(browsed: Machine) -> None:
+def test_a_mark_is_set_and_removed_and_the_sum_stands_below(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.go_to("work")
         screen = await at.press("space")
@@ -83,10 +96,12 @@ def test_a_mark_is_set_and_removed_and_the_sum_stands_below(browsed: Machine) ->
     assert browse(story) is None
 
 
-def test_marks_together_free_more_than_each_alone(browsed: Machine) -> None:
-    freed = []
+def test_marks_together_free_more_than_each_alone(browse: Browse) -> None:
+    freed, own = [], []
 
     async def story(at: Browsing) -> None:
+        await at.press("2")
+        own.extend(row.size.own for row in at.app.list.rows if row.name == "alone-1-0" and row.size)
         for keys in (("work",), ("alone-1-0",), ("work", "alone-1-0")):
             at.app.mark(frozenset())
             await at.settled()
@@ -99,14 +114,10 @@ def test_marks_together_free_more_than_each_alone(browsed: Machine) -> None:
     browse(story)
     # The package can't be marked alone, since the environment uses it.
     assert freed[1].bytes == 0
-    with_own = Browser(EnvsOptions(min_age=0.0), None)
-    own = with_own.scan(ScanReporter(), lambda rows: None, lambda path, size: None)[View.PACKAGES]
-    alone = next(row.size for row in own if row.name == "alone-1-0")
-    assert alone is not None
-    assert freed[2].bytes > freed[0].bytes + alone.own
+    assert freed[2].bytes > freed[0].bytes + own[0]
 
 
-def test_a_protected_row_says_why_and_cannot_be_marked(browsed: Machine) -> None:
+def test_a_protected_row_says_why_and_cannot_be_marked(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.go_to("kept")
         assert "frozen" in at.screen.splitlines()[-3]
@@ -122,7 +133,7 @@ def test_a_protected_row_says_why_and_cannot_be_marked(browsed: Machine) -> None
     assert browse(story) is None
 
 
-def test_a_mark_goes_when_the_environment_stays_after_all(browsed: Machine) -> None:
+def test_a_mark_goes_when_the_environment_stays_after_all(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.go_to("work")
         await at.press("space", "2")
@@ -137,7 +148,7 @@ def test_a_mark_goes_when_the_environment_stays_after_all(browsed: Machine) -> N
     assert browse(story) is None
 
 
-def test_rows_open_in_place_down_to_files_and_close_again(browsed: Machine) -> None:
+def test_rows_open_in_place_down_to_files_and_close_again(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.go_to("work")
         await at.press("enter")
@@ -145,7 +156,9 @@ def test_rows_open_in_place_down_to_files_and_close_again(browsed: Machine) -> N
         await at.go_to("alone-1-0")
         await at.press("space")
         assert at.app.place.marked == frozenset()
-        await at.press("left")
+        await at.press("enter")
+        assert {"lib/alone-1-0/a", "lib/alone-1-0/b"} < set(at.names)
+        await at.press("left", "left")
         assert at.row == "work"
         await at.press("left")
         assert len(at.names) == 3
@@ -159,20 +172,7 @@ def test_rows_open_in_place_down_to_files_and_close_again(browsed: Machine) -> N
     assert browse(story) is None
 
 
-def test_the_files_of_a_package_in_an_environment_are_listed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    inside(machine, monkeypatch)
-
-    async def story(at: Browsing) -> None:
-        await at.go_to("hard")
-        await at.press("enter")
-        await at.go_to("libalpha-2.0-0")
-        await at.press("enter")
-        assert {f"lib/libalpha/part{number}.so" for number in range(4)} < set(at.names)
-
-    browse(story)
-
-
-def test_why_explains_environments_packages_and_rows_below(browsed: Machine) -> None:
+def test_why_explains_environments_packages_and_rows_below(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.go_to("kept")
         screen = await at.press("w")
@@ -187,7 +187,7 @@ def test_why_explains_environments_packages_and_rows_below(browsed: Machine) -> 
     assert browse(story) is None
 
 
-def test_the_plan_is_that_of_the_commands_and_enter_carries_it_out(browsed: Machine) -> None:
+def test_the_plan_is_that_of_the_commands_and_enter_carries_it_out(browsed: Machine, browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         assert "Nothing is marked" in await at.press("d")
         await at.go_to("work")
@@ -210,7 +210,9 @@ def test_the_plan_is_that_of_the_commands_and_enter_carries_it_out(browsed: Mach
 
 
 @pytest.mark.parametrize(("key", "action"), [("r", Action.REMOVE), ("b", Action.BACKUP), ("u", Action.RESTORE)])
-def test_keys_that_change_something_only_leave_the_browser(browsed: Machine, key: str, action: Action) -> None:
+def test_keys_that_change_something_only_leave_the_browser(
+    browsed: Machine, key: str, action: Action, browse: Browse
+) -> None:
     before = listing(browsed.directory)
 
     async def story(at: Browsing) -> None:
@@ -226,7 +228,7 @@ def test_keys_that_change_something_only_leave_the_browser(browsed: Machine, key
     assert listing(browsed.directory) == before
 
 
-def test_rows_are_sorted_and_filtered(browsed: Machine) -> None:
+def test_rows_are_sorted_and_filtered(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.press("2")
         for sort in (Sort.INODES, Sort.USED, Sort.NAME, Sort.OWN):
@@ -247,7 +249,7 @@ def test_rows_are_sorted_and_filtered(browsed: Machine) -> None:
     assert browse(story) is None
 
 
-def test_the_help_has_every_key_and_the_bottom_line_fits(browsed: Machine) -> None:
+def test_the_help_has_every_key_and_the_bottom_line_fits(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         screen = await at.press("question_mark")
         assert all(key.help[:20] in screen for key in KEYS if key.shown)
@@ -259,7 +261,7 @@ def test_the_help_has_every_key_and_the_bottom_line_fits(browsed: Machine) -> No
 
 
 @pytest.mark.parametrize(("key", "interrupted"), [("q", False), ("ctrl+c", True)])
-def test_quitting_leaves_everything_as_it_was(browsed: Machine, key: str, interrupted: bool) -> None:
+def test_quitting_leaves_everything_as_it_was(browsed: Machine, key: str, interrupted: bool, browse: Browse) -> None:
     before = listing(browsed.directory)
 
     async def story(at: Browsing) -> None:
@@ -272,7 +274,7 @@ def test_quitting_leaves_everything_as_it_was(browsed: Machine, key: str, interr
     assert listing(browsed.directory) == before
 
 
-def test_a_click_moves_opens_and_marks(browsed: Machine) -> None:
+def test_a_click_moves_opens_and_marks(browsed: Machine, browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.go_to("kept")
         number = at.names.index("work")
@@ -286,7 +288,7 @@ def test_a_click_moves_opens_and_marks(browsed: Machine) -> None:
     assert browse(story) is None
 
 
-def test_every_line_fits_into_a_terminal_of_any_size(browsed: Machine) -> None:
+def test_every_line_fits_into_a_terminal_of_any_size(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         for width, height in ((140, 40), (60, 12), (30, 10), (80, 24)):
             screen = await at.resize(width, height)
@@ -297,10 +299,7 @@ def test_every_line_fits_into_a_terminal_of_any_size(browsed: Machine) -> None:
     assert browse(story) is None
 
 
-def test_the_cursor_reaches_the_ends_of_a_long_list(browsed: Machine) -> None:
-    for number in range(100):
-        (browsed.cache / f"p{number:03}-1-0.conda.partial").write_bytes(b"x")
-
+def test_the_cursor_reaches_the_ends_of_a_long_list(browse: Browse) -> None:
     async def story(at: Browsing) -> None:
         await at.press("3")
         for key in ("end", "pageup", "home", "pagedown", "k", "j"):
@@ -321,7 +320,7 @@ def test_marks_view_and_order_outlast_a_run_of_the_browser(browsed: Machine) -> 
         await at.press("space")
 
     async def told(story: Told) -> None:
-        async with browsing(place, source=source) as at:
+        async with browsing(source, place) as at:
             await at.settled()
             await story(at)
 
@@ -355,7 +354,7 @@ def test_names_come_before_sizes_and_keys_are_answered_while_it_scans(browsed: M
     source = _Slow(Browser(EnvsOptions(min_age=0.0), None))
 
     async def told() -> None:
-        async with browsing(source=source) as at:
+        async with browsing(source) as at:
             while "work" not in at.screen or "12.1 KiB" not in at.screen:
                 await asyncio.sleep(0.01)
             await at._pilot.press("end")
@@ -376,7 +375,7 @@ def test_quitting_ends_a_scan_that_is_under_way(browsed: Machine) -> None:
     source = _Slow(Browser(EnvsOptions(min_age=0.0), None))
 
     async def told() -> None:
-        async with browsing(source=source) as at:
+        async with browsing(source) as at:
             await at._pilot.press("q")
         assert at.app._reporter.abandoned
 
@@ -395,7 +394,7 @@ def test_an_error_of_the_scan_ends_the_browser_and_is_kept(browsed: Machine) -> 
     source = Texts(Browser(EnvsOptions(min_age=0.0, roots=(str(browsed.directory / "none"),)), None))
 
     async def told() -> Exception | None:
-        async with browsing(source=source) as at:
+        async with browsing(source) as at:
             while at.app.failure is None:
                 await asyncio.sleep(0.01)
         return at.app.failure
@@ -421,7 +420,7 @@ def _screen(text: str, machine: Machine) -> str:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_each_list_is_as_it_was_read(browsed: Machine, size: tuple[int, int]) -> None:
+def test_each_list_is_as_it_was_read(browsed: Machine, size: tuple[int, int], browse: Browse) -> None:
     shown = []
 
     async def story(at: Browsing) -> None:
@@ -439,7 +438,7 @@ def test_each_list_is_as_it_was_read(browsed: Machine, size: tuple[int, int]) ->
     assert text == path.read_text()
 
 
-def test_without_colours_the_screen_says_the_same(browsed: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_colours_the_screen_says_the_same(monkeypatch: pytest.MonkeyPatch, browse: Browse) -> None:
     screens = []
 
     async def story(at: Browsing) -> None:

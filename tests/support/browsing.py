@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 from tiny import tiny_on
 
-from conda_prune_plugin.cli.browse import Texts
 from conda_prune_plugin.demo.demo_packages import File, Item
-from conda_prune_plugin.operations.browse.browser import Browser
-from conda_prune_plugin.operations.options import EnvsOptions
 from conda_prune_plugin.presentation.browse.browse_app import BrowseApp
 from conda_prune_plugin.presentation.browse.browse_source import Intent, Place, Source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
-    import pytest
     from machine import Machine
     from textual.pilot import Pilot
 
@@ -35,21 +33,27 @@ def fill(machine: Machine) -> None:
         tiny.add(dist, files, archive=dist.endswith("-0"))
     for env, dists in (("work", ("alone-1-0", "shared-1-0")), ("test", ("shared-1-0",)), ("kept", ("shared-1-0",))):
         for dist in dists:
-            tiny.use(env, dist)
+            record = tiny.record(tiny.use(env, dist), dist)
+            files_of = [f"lib/{dist}/{part}" for part in "ab"]
+            record.write_text(json.dumps({**json.loads(record.read_text()), "files": files_of}))
     for name in ("kept/conda-meta/frozen", "work/lib/model.bin"):
         (machine.envs / name).write_bytes(b"x" * 9000 if name.endswith("bin") else b"")
     (machine.cache / "broken-1-0.conda.partial").write_bytes(b"x" * 5000)
 
 
-def inside(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process use conda on the machine until the end of the test."""
+@contextmanager
+def inside(machine: Machine) -> Iterator[None]:
+    """Let this process use conda on the machine."""
     from conda.base.context import reset_context
 
-    for name in list(os.environ):
-        if name.startswith(("CONDA", "XDG", "MAMBA")):
-            monkeypatch.delenv(name)
-    for name, value in machine.environ().items():
-        monkeypatch.setenv(name, value)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("CONDA", "XDG", "MAMBA")):
+                patch.delenv(name)
+        for name, value in machine.environ().items():
+            patch.setenv(name, value)
+        reset_context()
+        yield
     reset_context()
 
 
@@ -91,12 +95,7 @@ class Browsing:
 
     async def go_to(self, name: str) -> None:
         """Move the cursor to the row with a name."""
-        await self.press("home")
-        for _ in self.app.list.rows:
-            if self.row == name:
-                return
-            await self.press("down")
-        raise LookupError(name)
+        await self.press("home", *["down"] * self.names.index(name))
 
     @property
     def row(self) -> str:
@@ -118,10 +117,9 @@ class Browsing:
 
 @asynccontextmanager
 async def browsing(
-    place: Place | None = None, size: tuple[int, int] = (80, 24), source: Source | None = None
+    source: Source, place: Place | None = None, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[Browsing]:
-    """Start the browser on the machine that conda uses."""
-    options = EnvsOptions(min_age=0.0)
-    app = BrowseApp(source or Texts(Browser(options, None)), place or Place())
+    """Start the browser."""
+    app = BrowseApp(source, place or Place())
     async with app.run_test(size=size) as pilot:
         yield Browsing(app, pilot)
