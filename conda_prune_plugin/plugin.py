@@ -1,7 +1,7 @@
 """conda's plugin hooks, and nothing else.
 
-conda imports this module at every command, so it imports only `hookimpl`. The hooks import the rest when they need it.
-A test measures that in a fresh interpreter.
+conda imports this module at every command, so it imports only `hookimpl` and what conda has imported already. The hooks
+import the rest when they need it: the parser needs its tables only. Tests list the modules in a fresh interpreter.
 """
 
 from conda.plugins import hookimpl
@@ -82,7 +82,7 @@ def conda_clean_paths():  # type: ignore[no-untyped-def]
 
 
 def _configure_parser(parser):  # type: ignore[no-untyped-def]
-    """Put the options off until the parser is used: conda has every parser made at every command."""
+    """Add all options and commands: whatever reads conda's parser sees them too."""
     import os
 
     if "_ARGCOMPLETE" in os.environ:
@@ -91,16 +91,9 @@ def _configure_parser(parser):  # type: ignore[no-untyped-def]
         # Another command's line is left to whatever else completes it.
         if (words := completion.asked_of(os.environ)) is not None:
             completion.complete(parser, words)
-    parse = parser.parse_known_args
+    from .cli.parsing.parsers import configure_parser
 
-    def parse_known_args(*args, **kwargs):  # type: ignore[no-untyped-def]
-        from .cli.main import configure_parser
-
-        parser.parse_known_args = parse
-        configure_parser(parser)
-        return parser.parse_known_args(*args, **kwargs)
-
-    parser.parse_known_args = parse_known_args
+    configure_parser(parser)
 
 
 def _execute(arguments):  # type: ignore[no-untyped-def]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+# Made at every command of conda: what isn't used isn't generated.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Setting(Generic[T]):
     """One setting.
 
@@ -144,7 +145,7 @@ KEEP_NEWEST = Setting(
 )
 BACKUP = Setting(
     "prune_backup",
-    "Whether `conda prune` moves packages to a backup instead of deleting them.",
+    "`conda prune` moves packages to a backup instead of deleting them.",
     False,
     bool,
     "true or false",
@@ -168,7 +169,7 @@ ROOTS = Setting(
 )
 AUTO = Setting(
     "prune_auto",
-    "What to do after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
+    "Action after install, update, remove and env remove, at most once a day, if more than prune_auto_threshold "
     "can be freed: nothing (off), print a line (hint), or prune with a backup (on).",
     "off",
     _auto,

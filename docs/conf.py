@@ -49,16 +49,20 @@ man_pages = [
 
 
 def _docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Turn lines that begin with ``name: meaning``, and those below them, into a definition list."""
+    """Turn lines that begin with ``name: meaning``, and those below, into a definition list, and examples into code."""
     written: list[str] = []
-    in_definition = False
+    in_definition = in_example = False
     for line in lines:
         if found := re.match(r"([a-z_]+): (\S.*)", line):
             in_definition = True
             written += ["", f"``{found[1]}``", f"    {found[2]}"]
-        else:
-            in_definition = in_definition and bool(line.strip())
-            written.append(f"    {line.strip()}" if in_definition else line)
+            continue
+        indented = line.startswith("    ")
+        if indented and not in_definition and not in_example:
+            written += ["::", ""]
+        in_example = not in_definition and (indented or (in_example and not line))
+        in_definition = in_definition and bool(line.strip())
+        written.append(f"    {line.strip()}" if in_definition else line)
     lines[:] = written
 
 

@@ -18,7 +18,7 @@ from conda_prune_plugin.embedded import activate
 
 activate()
 
-from conda_prune_plugin.cli.main import configure_parser  # noqa: E402
+from conda_prune_plugin.cli.parsing.parsers import configure_parser  # noqa: E402
 from conda_prune_plugin.settings import SETTINGS  # noqa: E402
 
 DOCS = Path(__file__).parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,15 +11,16 @@ from inspect import signature
 from typing import Any
 
 from .. import failures
+from ..core.notices import REPAIR
 from ..core.plan import Plan, what_goes
 from ..core.rules.targets import Target
-from ..core.units import format_size, plural
+from ..core.units import NO_SPACE, format_size, format_space, plural
 from ..discovery.leftovers.leftover_search import Search
 from ..operations.interaction import forget_typed, interacting, may_ask, require_answer
 from ..operations.options import PruneOptions
 from ..operations.prune.planning import discover_and_plan, kept_though_damaged
-from ..presentation.terminal.notice_groups import unreported_failures
-from ..presentation.terminal.printable import printable
+from ..presentation.terminal.console import console, print_command, print_line
+from ..presentation.terminal.notice_groups import grouped, unreported_failures
 from .failure_report import report_failures
 from .parsing.arguments import configured_options
 from .parsing.output_options import conda_output
@@ -35,7 +37,7 @@ def health_check(kind: Callable[..., Any]) -> Any:
     """Return the health check, with a fixer if conda's class `kind` supports fixers (from 26.1)."""
     more = {
         "fixer": fix,
-        "summary": "Find leftovers and damaged packages in the package caches",
+        "summary": "Find leftovers in the package caches, and packages in use that lack files",
         "fix": "Remove the leftovers and extract damaged packages again (conda prune --leftovers --repair)",
     }
     known = signature(kind).parameters
@@ -47,21 +49,30 @@ def check(prefix: str, verbose: bool) -> None:
     failures.begin()
     plan = _plan(configured_options())
     leftovers = [decision for decision in plan.remove if decision.leftover]
-    findings = [notice.message for notice in kept_though_damaged(plan)]
+    out, damage = console(sys.stdout), kept_though_damaged(plan)
+    if damage or leftovers or failures.noted():
+        out.print(f"{_BAD} Package caches:\n")
+    else:
+        out.print(
+            f"{_OK} Package caches: no leftovers, and no package in use lacks files or has files of a wrong size."
+        )
+        out.print("  To compare their contents too:")
+        print_command(out, REPAIR)
+    for shown in grouped((*damage, *unreported_failures())):
+        print_line(out, f"  {shown.message}")
+        if shown.command:
+            print_command(out, shown.command)
     for kind, count in Counter(decision.reasons[0].kind for decision in leftovers).items():
         size = format_size(sum(decision.reclaimable for decision in leftovers if decision.reasons[0].kind is kind))
-        findings.append(f"{plural(count, 'leftover')} ({kind}), {size}: `conda prune --leftovers` frees that")
-    if verbose:
-        findings += [f"{decision.paths[0]}: {decision.reasons[0].detail}" for decision in leftovers]
-    findings += [notice.message for notice in unreported_failures()]
-    if findings:
-        print(f"{_BAD} Package caches:\n")
-        for line in findings:
-            print(f"  {printable(line)}")
-    else:
-        print(f"{_OK} The package caches hold no leftovers and no damaged packages.")
-    rest = sum(decision.reclaimable for decision in plan.remove if not decision.leftover)
-    print(f"  Unused packages take {format_size(rest)}. To free it: conda prune\n" if rest else "")
+        print_line(out, f"  {plural(count, 'leftover')} ({kind}): {size}")
+    for decision in leftovers if verbose else ():
+        print_line(out, f"    {decision.paths[0]}: {decision.reasons[0].detail}")
+    if leftovers:
+        out.print("  To remove leftovers: conda prune --leftovers")
+    rest = sum((decision.frees for decision in plan.remove if not decision.leftover), NO_SPACE)
+    size = format_space(rest, inodes=verbose)
+    print_line(out, f"  Unused packages take {size}. To free it: conda prune" if rest.bytes else "")
+    sys.stdout.flush()
 
 
 def fix(prefix: str, arguments: argparse.Namespace, confirm: Callable[[str], None]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.envs.environment_use import EnvsResult
 from ..core.model import Result
 from ..core.run import Disposal
-from ..core.units import format_size, plural
+from ..core.units import plural
 from ..errors import INTERRUPTED, PruneError, exit_code
 from ..operations.envs.list_envs import Listing, list_environments
 from ..operations.interaction import Interaction, Output, confirm, interacting, may_ask
@@ -96,11 +96,12 @@ def remove_listed(
     if output.dry_run or not prepared.removals:
         return screen.show_changes(prepared.result)
     environments = [removal.environment for removal in prepared.removals]
-    noun, size = plural(len(environments), "environment"), format_size(prepared.result.released)
+    noun = plural(len(environments), "environment")
     names = ", ".join(printable(item.root.name or item.path) for item in environments)
-    question = f"Remove {noun}: {names} ({size})?"
+    # What it frees stands right above.
+    question = f"Remove {noun}: {names}?"
     if prepared.disposal is Disposal.BACKUP:
-        question = f"Move {noun} aside: {names} (frees {size} once purged)?"
+        question = f"Move {noun} aside: {names}?"
     check_may_run(prepared, interaction)
     if not confirm(question, interaction):
         return None

@@ -38,17 +38,17 @@ def report_error(error: PruneError, *, heard: bool = True) -> int:
 def _print_error(message: str, *hint: str) -> None:
     """Print an error on standard error, which may be on a full disk."""
     from ..presentation.github import annotation
-    from ..presentation.terminal.printable import is_github, printable
+    from ..presentation.terminal.printable import is_github
 
     with suppress(OSError):
         if is_github(os.environ):
             print(annotation("error", "\n".join((message, *hint))), file=sys.stderr)
             return
-        from ..presentation.terminal.console import console
+        from ..presentation.terminal.console import console, print_line, print_problem
 
-        console(sys.stderr).print(f"error: {printable(message)}", style="red")
+        print_problem(console(sys.stderr), "error", message)
         for text in hint:
-            console(sys.stderr).print(printable(text))
+            print_line(console(sys.stderr), text)
 
 
 def _report_in_json(error: PruneError) -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..core.accounting import hedge
-from ..core.notices import Notice
+from ..core.notices import STILL_DAMAGED, Notice
 from ..core.plan import what_goes
+from ..core.rules.targets import Target
 from ..core.run import Disposal
 from ..core.units import Unit, format_size, plural
 from ..operations.interaction import Output, confirm, interacting
@@ -31,7 +32,7 @@ from .parsing.output_options import conda_output
 DECLINED = 1
 
 #: The kinds of notices about the result, not the plan.
-_OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted"})
+_OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted", STILL_DAMAGED})
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -76,25 +77,34 @@ def prune_with(
 
 def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
     """Show the plan and what the user should know before it is carried out."""
-    output, check = prepared.output, prepared.options.check
+    output, options, check = prepared.output, prepared.options, prepared.options.check
     if not (output.json or output.quiet):
         from ..presentation import plan_text
         from ..presentation.terminal.console import console
 
         out = console(sys.stdout)
-        plan, disposal = prepared.plan, prepared.options.disposal
+        plan, disposal, search = prepared.plan, options.disposal, options.search
+        nothing = "Nothing to repair." if Target.REPAIR in options.targets else "Nothing to remove."
 
         def warn() -> None:
+            if search.hashes or search.repair:
+                plan_text.show_verified(out, plan, contents=search.hashes)
             sys.stdout.flush()
             _warn(prepared.notices, output)
 
         now, verbosity = time.time(), output.verbosity
         inodes = _shows_inodes(prepared)
         plan_text.show_plan(
-            out, plan, now=now, verbosity=verbosity, sort=sort, disposal=disposal, inodes=inodes, notices=warn
+            out,
+            plan,
+            now=now,
+            verbosity=verbosity,
+            sort=sort,
+            disposal=disposal,
+            inodes=inodes,
+            nothing=nothing,
+            notices=warn,
         )
-        if prepared.options.search.hashes:
-            plan_text.show_verified(out, plan)
         if check is not None:
             plan_text.show_check(out, check, plan)
         sys.stdout.flush()
@@ -111,20 +121,24 @@ def _shows_inodes(prepared: PreparedPrune) -> bool:
 
 
 def _question(prepared: PreparedPrune) -> str:
-    """Return the question before a removal."""
+    """Return the question before a removal. The numbers stand right above it, except with ``--quiet``."""
     plan, options = prepared.plan, prepared.options
-    what = what_goes(plan)
-    size = hedge(plan.inventory.notices) + format_size(plan.reclaimable)
-    # Other files have no backup, because conda recreates them.
-    other = ", and delete other files" if plan.other else ""
-    if options.disposal is Disposal.BACKUP and plan.remove:
-        return f"Move {what} aside (frees {size} once purged){other}?"
-    if options.disposal is Disposal.ARCHIVE and plan.remove:
-        return f"Archive {what} in {options.destination} and remove them (frees {size}){other}?"
+    backup = options.disposal is Disposal.BACKUP and bool(plan.remove)
     damaged = plural(len(plan.repair), "damaged package")
-    if not plan.repair:
-        return f"Remove {what} (frees {size})?"
-    return f"Repair {damaged} and remove {what} (frees {size})?" if what else f"Repair {damaged}?"
+    what = what_goes(plan, backup=backup)
+    if not what:
+        return f"Repair {damaged}?"
+    if prepared.output.quiet:
+        purged = " once purged" if backup else ""
+        what += f" (frees {hedge(plan.inventory.notices)}{format_size(plan.reclaimable)}{purged})"
+    elif not plan.repair:
+        what = "them"
+        if backup:
+            what += " aside, and delete the other files" if plan.other else " aside"
+    verb = "Move" if backup else "Remove"
+    if options.disposal is Disposal.ARCHIVE and plan.remove:
+        verb = f"Archive the packages in {options.destination}, then remove"
+    return f"Repair {damaged}, then {verb.lower()} {what}?" if plan.repair else f"{verb} {what}?"
 
 
 def _show_result(result: PruneResult, output: Output, *, print_json: bool, inodes: bool) -> None:
@@ -133,7 +147,7 @@ def _show_result(result: PruneResult, output: Output, *, print_json: bool, inode
         _show_outcomes(result, output, inodes=inodes)
     elif print_json:
         print_document(document_of(result))
-    kinds = frozenset({"unsettled", "unrecorded"}) if output.quiet else _OF_RESULT
+    kinds = frozenset({"unsettled", "unrecorded", STILL_DAMAGED}) if output.quiet else _OF_RESULT
     _warn((notice for notice in result.notices if notice.kind in kinds), output)
     if is_github(os.environ):
         annotate((), result.outcomes)
@@ -174,7 +188,7 @@ def _show_outcomes(result: PruneResult, output: Output, *, inodes: bool) -> None
             inodes=inodes,
         )
     if result.shrinkage is not None and not output.quiet:
-        show_shrinkage(out, result.shrinkage)
+        show_shrinkage(out, result.shrinkage, inodes=inodes)
     sys.stdout.flush()
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 
+from ..core.units import NO_SPACE
 from ..errors import exit_code
 from ..operations.interaction import Output, interacting
 from ..operations.options import RestoreOptions
@@ -53,7 +54,7 @@ def show_result(result: RestoreResult, output: Output) -> None:
     out, err = console(sys.stdout), console(sys.stderr)
     show_notices(err, result.notices)
     if result.outcomes:
-        show_restored(out, err, result.run.id, result.outcomes, quiet=output.quiet)
+        show_restored(out, err, result.run.id, result.outcomes, quiet=output.quiet, before=result.before)
     elif not output.quiet:
-        size = sum(entry.reclaimable for entry in result.entries)
+        size = sum((entry.frees for entry in result.entries), NO_SPACE)
         show_restorable(out, result.run, dists, size, whole=output.verbosity > 0)

@@ -15,8 +15,12 @@ SOFT_LINKS_POSSIBLE = "soft-links-possible"
 #: The kind of the notice on a cache that can't be read and was skipped.
 UNREADABLE = "unreadable-cache"
 
-#: The kind of the notice on a damaged package in use.
-DAMAGED = "damaged-package"
+#: The kind of the notice on a damaged package in use, and the command that repairs it.
+DAMAGED, REPAIR = "damaged-package", "conda prune --verify --repair"
+
+#: The kinds of the notices on environments that have the files of a damaged package: copies of them, and hard links to
+#: them as they were before its repair.
+COPIED_DAMAGE, STILL_DAMAGED = "copied-damage", "still-damaged"
 
 #: The kinds of notices that say why sizes are not exact.
 ESTIMATED = "estimated-sizes"

@@ -54,6 +54,11 @@ class Keep:
     reclaimable: int = 0
     reclaimable_inodes: int = 0
 
+    @property
+    def frees(self) -> Space:
+        """The space that its removal would free."""
+        return Space(self.reclaimable, self.reclaimable_inodes)
+
 
 @dataclass(frozen=True, slots=True)
 class Remove:
@@ -236,9 +241,12 @@ class OtherOutcome:
     freed_inodes: int = 0
 
 
-def what_goes(plan: Plan) -> str:
-    """Return in words what a plan removes: ``3 packages and 1 log file``."""
-    return counted((*plan.remove, *plan.other))
+def what_goes(plan: Plan, *, backup: bool = False) -> str:
+    """Return in words what a plan removes: ``3 packages and 1 log file``; other files have no `backup`."""
+    if not backup:
+        return counted((*plan.remove, *plan.other))
+    deleted = f", and delete {counted(plan.other)}" if plan.other else ""
+    return f"{counted(plan.remove)} aside{deleted}"
 
 
 def counted(decisions: Iterable[Remove | Other]) -> str:

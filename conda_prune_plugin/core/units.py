@@ -80,8 +80,18 @@ def parse_age(text: str) -> float:
     if match and not match["unit"] and not float(match["number"]):
         return 0.0
     if match and not match["unit"]:
-        raise ValueError(f"{match['number']} has no unit; use {match['number']}d or {match['number']}h")
+        raise ValueError(
+            f"{match['number']} has no unit; use {match['number']}m, {match['number']}h or {match['number']}d"
+        )
     raise ValueError(f"{text!r} is not an age; write for instance 10m, 12h, 30d, 8w, 6mo, '2 weeks', or 0")
+
+
+def age_as_typed(text: str) -> str:
+    """Return an AGE in words, in the unit in which it was typed: ``30 days`` for ``30d``. Raises `ValueError`."""
+    seconds, unit = parse_age(text), re.sub("[^a-z]", "", text.lower()) or "d"
+    length, names = next((length, names.split()) for length, names in _AGE_NAMES if unit in names.split())
+    number = seconds / length
+    return f"{number:g} {names[-2 if number == 1 else -1]}"
 
 
 def parse_size(text: str) -> int:
@@ -125,6 +135,15 @@ def _size_as_typed(text: str) -> tuple[str, str]:
     if match and not match["unit"]:
         raise ValueError(f"{match['number']} has no unit; use {match['number']}MB or {match['number']}GB")
     raise ValueError(f"{text!r} is not a size; write for instance 500MB, 2.5GiB, 5G, 1B, or 0")
+
+
+def exact_size(size: int) -> str:
+    """Return bytes as they were probably typed, in the largest unit that takes one decimal: ``5 GB``, ``2.5 GiB``."""
+    for power, letter in reversed(tuple(enumerate("KMGT", start=1))):
+        for unit, suffix in ((1000**power, "B"), (1024**power, "iB")):
+            if size >= unit and size * 10 % unit == 0:
+                return f"{size / unit:,.1f}".removesuffix(".0") + f" {letter}{suffix}"
+    return format_size(size)
 
 
 def format_size(size: int) -> str:

@@ -91,7 +91,7 @@ class _Examination:
         tarballs = self._tarballs(packages)
         looking = self._progress.phase("Looking for temporary files", len(inventory.roots))
         other, remarks = find_other(
-            request.targets, inventory.caches, inventory.roots, self._memory.measured, now - request.min_age, looking
+            request.targets, inventory, self._memory.measured, now - request.min_age, looking, request.tempfiles
         )
         chosen = self._matching(request.only) if request.only else None
         soft_links = self._soft_links(packages)

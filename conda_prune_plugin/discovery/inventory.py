@@ -14,8 +14,7 @@ from ..core.rules.reachability import references
 from ..core.rules.targets import DEFAULT, Target
 from ..core.units import plural
 from .clients.conda import Settings, conda_settings, unregistered_notices
-from .clients.conda_context import registry
-from .clients.other_users import find_other_users
+from .clients.installations import find_other_users
 from .clients.rattler import is_rattlers
 from .leftovers.leftover_search import DEFAULT_SEARCH, Search
 from .links.soft_link_signs import why_soft_links
@@ -45,6 +44,7 @@ class Request:
     targets: Target = DEFAULT
     search: Search = DEFAULT_SEARCH
     only: tuple[str, ...] = ()
+    tempfiles: tuple[str, ...] = ()
     min_age: float = DEFAULT_MIN_AGE
     max_size: int | None = None
     max_inodes: int | None = None
@@ -74,15 +74,15 @@ def discover(request: Request, progress: Callable[[int], None], settings: Settin
     settings = settings or conda_settings()
     lockfiles = [read_lockfile(name) for name in dict.fromkeys(request.lockfiles)]
     caches, notices = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
-    named = [*require_environments(request.roots), *map(os.path.abspath, request.configured_roots)]
+    named = [*require_environments((*request.roots, *request.tempfiles))]
+    named += map(os.path.abspath, request.configured_roots)
     skip = frozenset(cache.real_path for cache in caches)
     for directory in request.searches:
         found, unseen = search_environments(directory, skip, progress)
         named += found
         notices += unseen
-    other_users = tuple((user.name, registry(user.home), user.cache) for user in find_other_users(caches))
     noted = tuple(dict.fromkeys((*settings.caches, *(cache.path for cache in caches))))
-    sources = replace(settings, other_users=other_users, named=tuple(named), caches=noted)
+    sources = replace(settings, other_users=find_other_users(caches), named=tuple(named), caches=noted)
     watch = RootWatch(sources, caches)
     notices += unregistered_notices() + precision_notices(caches)
     if not caches:

@@ -6,14 +6,13 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..core.evidence import Identity, Measurement
-from ..core.layout import TRASH
 from ..core.model import Cache
 from .files.dir_fd import Directory
 from .locks.run_lock import Patience
 from .quarantine.executor import Changed
+from .state.receipt import ReceiptEntry
 
 #: In a receipt's details, the number of files that no export can bring back.
 LOST = "lost_files"
@@ -26,8 +25,7 @@ class EnvironmentRemoval:
     place: the directory that it lies in; `name` is its name there.
     identity: what it was when it was looked at; signature: inode and time of modification of its ``conda-meta``, None
         if it had none.
-    own, own_inodes: what its removal frees. apparent: bytes. exports: files by name. details: for the receipt, as JSON
-        has it.
+    exports: files by name. entry: for the receipt, without the part, which gets its number when the run begins.
     """
 
     place: Cache
@@ -35,23 +33,12 @@ class EnvironmentRemoval:
     identity: Identity
     signature: tuple[int, int] | None
     exports: Mapping[str, bytes] = field(repr=False)
-    details: Mapping[str, Any] = field(repr=False, hash=False)
-    own: int = 0
-    apparent: int = 0
-    files: int = 0
-    last_used: float | None = None
-    reasons: tuple[tuple[str, str], ...] = ()
-    own_inodes: int = 0
+    entry: ReceiptEntry
 
     @property
     def path(self) -> str:
         """Its absolute path."""
         return os.path.join(self.place.path, self.name)
-
-    @property
-    def former(self) -> str:
-        """The name that it had before an interrupted removal made it trash (see `remove_environments`)."""
-        return self.name.removesuffix(TRASH) or self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from .files.remove_tree import reduce, remove
 from .locks.run_lock import NAME as LOCK
 from .locks.run_lock import Patience
 from .quarantine.archive import purge_folder
-from .quarantine.disguise import undisguise
 from .state.receipt import (
     DOOMED_FILES,
     RECEIPT,
@@ -48,6 +47,7 @@ from .state.state_dir import (
     remove_empty,
     run_names,
     state_path,
+    undisguise,
 )
 from .state.stored_runs import StoredRun, is_ours, read_run, stored_runs, unlisted_names
 from .state.unfinished_rebuild import ChangedAfter, OwnWorkError, clear
@@ -100,7 +100,7 @@ def recover(
                 message = _recovered(run, here, progress, changed_after)
                 remove_empty(here.state, name)
             except (OSError, ValueError) as error:
-                message = f"What the run {name} left in {run.path} could not be cleared ({error}) and was left alone."
+                message = f"The remains of run {name} in {run.path} could not be cleared ({error})."
                 message += f" {run.remedy}" if run.unexplained else ""
                 # What only lacks room is done when there is some, which the command that runs now may make.
                 complete &= isinstance(error, OSError) and lacks_space(error)
@@ -115,7 +115,7 @@ def _recovered(run: StoredRun, here: LockedCache, progress: _Progress, changed_a
         if run.rebuilding:
             try:
                 path = clear(here.directory, folder, changed_after)
-                rest = "nothing of it was left to remove" if path is None else f"removed what it had made of {path}"
+                rest = "nothing was left to remove" if path is None else f"removed the incomplete {path}"
                 messages.append(f"A restore of the run {run.id} was interrupted: {rest}.")
             except OwnWorkError as work:
                 messages.append(own_work_message(work))
@@ -130,7 +130,7 @@ def own_work_message(work: OwnWorkError) -> str:
     more = ", ..." if len(work.changed) > _NAMED else ""
     return (
         f"The restore of {work.path} was interrupted, and {plural(len(work.changed), 'file')} in it changed since, so "
-        f"it was kept: {', '.join(work.changed[:_NAMED])}{more}. Move what you need elsewhere, delete {work.path}, and "
+        f"it was kept: {', '.join(work.changed[:_NAMED])}{more}. Move your files elsewhere, delete {work.path}, and "
         "restore it again."
     )
 

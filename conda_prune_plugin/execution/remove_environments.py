@@ -28,7 +28,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from .. import failures
@@ -45,7 +45,7 @@ from .files.remove_tree import remove
 from .quarantine.cache_session import CacheSession, opened_session
 from .quarantine.executor import Changed, Executor, Subject
 from .quarantine.full_disk import make_room, opened_with_room, unused, wait_until_freed
-from .state.receipt import Held, Receipt, ReceiptEntry, RunState, StoredReason
+from .state.receipt import Held, Receipt, RunState
 from .state.saved_own_files import OWN_FILES, move_out
 from .state.state_dir import EXPORTS, write_exports
 
@@ -104,7 +104,8 @@ def _open(
 ) -> None:
     """Lock a directory of environments and write the run's state into it; on a full disk, make room for that."""
     place = subjects[0].removal.place
-    entries = tuple(_entry(subject.removal, str(number)) for number, subject in enumerate(subjects))
+    parts = [Held(PartKind.ENVIRONMENT, subject.removal.name, str(number)) for number, subject in enumerate(subjects)]
+    entries = tuple(replace(subject.removal.entry, parts=(part,)) for subject, part in zip(subjects, parts))
     receipt = Receipt(run, place.path, RunState.BEGUN, entries)
     noted = False
 
@@ -120,7 +121,7 @@ def _open(
             ports.note(place.path)
             noted = True
         for subject in subjects:
-            write_exports(folder, subject.removal.former, subject.removal.exports)
+            write_exports(folder, subject.removal.entry.dist, subject.removal.exports)
 
     def opened() -> CacheSession:
         with ExitStack() as attempt:
@@ -176,7 +177,7 @@ class _EnvironmentSubject(Subject):
         """Return the outcome, with what was deleted."""
         exports = None
         if self.settled and self.removal.exports:
-            exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.former)
+            exports = os.path.join(self.session.folder.path, EXPORTS, self.removal.entry.dist)
         warnings = "; ".join([*self.warnings, *filter(None, [self.registry_error])])
         freed = sum(self.freed.values(), NO_SPACE)
         if self.result is None:
@@ -211,7 +212,7 @@ class _EnvironmentSubject(Subject):
     def unregister(self) -> None:
         """Remove its line from the registry, if it is removed and that did not work before."""
         if self.settled and self._registered:
-            self.registry_error = self._ports.unregister(os.path.join(self.removal.place.path, self.removal.former))
+            self.registry_error = self._ports.unregister(os.path.join(self.removal.place.path, self.removal.entry.dist))
             self._registered = self.registry_error is not None
 
     def delete(self, part: Part, progress: Callable[[int], None]) -> None:
@@ -242,7 +243,7 @@ class _EnvironmentSubject(Subject):
         """Rename it to trash if it may go; why it may not is found once more in its turn."""
         try:
             # The user's own files can't be moved out without room for them.
-            if self.removal.details.get(OWN_FILES) or place.exists(doomed):
+            if (self.removal.entry.record or {}).get(OWN_FILES) or place.exists(doomed):
                 return False
             measurement = preflight(self.removal, place, self._ports)
             self._run_hooks(place, place, doomed)
@@ -292,17 +293,3 @@ class _EnvironmentSubject(Subject):
     def _end_as_trash(self, why: str) -> None:
         trash = self.removal.path + TRASH
         self.end(Result.FAILED, f"{why}. Remove the rest like an environment: {trash}")
-
-
-def _entry(removal: EnvironmentRemoval, number: str) -> ReceiptEntry:
-    return ReceiptEntry(
-        dist=removal.former,
-        parts=(Held(PartKind.ENVIRONMENT, removal.name, number),),
-        files=removal.files,
-        apparent=removal.apparent,
-        reclaimable=removal.own,
-        reclaimable_inodes=removal.own_inodes,
-        last_used=removal.last_used,
-        record=removal.details,
-        reasons=tuple(StoredReason(*reason) for reason in removal.reasons),
-    )

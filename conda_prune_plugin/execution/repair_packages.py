@@ -19,12 +19,12 @@ from ..core.run import Run
 from ..errors import LockTimeoutError, StateError
 from ..failures import suppress
 from .files.remove_tree import remove
+from .files.tree_tar import staging_directory
 from .ports import Fetch, Ports, UnfetchableError
 from .quarantine.archive import file_sum
 from .quarantine.cache_session import opened_session
 from .quarantine.executor import Executor, Subject
 from .quarantine.package_removal import require_unchanged
-from .quarantine.staging import staging_directory
 from .state.receipt import ReceiptEntry, begun
 from .state.state_dir import MAKING
 
@@ -99,7 +99,7 @@ class _RepairSubject(Subject):
                 made = os.path.join(path, name)
                 self._fetch.extracted(described, os.path.join(self.session.cache.path, archive), made)
                 if damage := self._fetch.damage(made):
-                    raise UnfetchableError(f"{archive} holds no whole package either: {damage}")
+                    raise UnfetchableError(f"{archive} is damaged too: {damage}")
         except (UnfetchableError, ValueError) as error:
             raise OSError(f"{error}; it stays as it is") from error
         # Its contents have to be on the disk before its name is.

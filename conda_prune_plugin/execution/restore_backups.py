@@ -19,12 +19,11 @@ from ..core.run import Disposal
 from ..errors import reason
 from .files.dir_fd import Directory
 from .files.remove_tree import remove
+from .files.tree_tar import staging_directory
 from .ports import Fetch, UnfetchableError
 from .quarantine.archive import extract, file_sum, verify
-from .quarantine.disguise import undisguise
-from .quarantine.staging import staging_directory
 from .state.receipt import Held, Receipt, ReceiptEntry, withdraw_receipt, write_receipt
-from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there
+from .state.state_dir import MAKING, LockedCache, remove_empty, remove_if_there, undisguise
 from .state.stored_runs import StoredRun, require_own, require_unchanged_run
 
 

@@ -62,9 +62,9 @@ def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
     # The record is that of the archive that the package was extracted from.
     record = (entry.record or {}) if other is None else {}
     if source is None:
-        raise UnfetchableError("it is not known where it came from")
+        raise UnfetchableError("its origin is unknown")
     if source.rsplit("/", 1)[-1] != name:
-        raise UnfetchableError(f"it is not known where {name} came from")
+        raise UnfetchableError(f"the origin of {name} is unknown")
     from conda.gateways.connection.download import download
 
     url = with_credentials(source)

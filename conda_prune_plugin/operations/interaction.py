@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..presentation.terminal.progress import Reporter
+from ..presentation.terminal.wrapping import wrapped
 
 if TYPE_CHECKING:
     from ..errors import ConfirmationError
@@ -94,7 +94,7 @@ def confirm(question: str, interaction: Interaction, declined: str = "Nothing wa
     try:
         forget_typed()
         width = shutil.get_terminal_size().columns
-        screen.write("\n".join(textwrap.wrap(f"{question} [y/N]", width - 1, break_long_words=False)) + " ")
+        screen.write("\n".join(wrapped(f"{question} [y/N]", width - 1)) + " ")
         screen.flush()
         answer = sys.stdin.readline()
     except UnicodeDecodeError:

@@ -23,7 +23,8 @@ class PlanOptions(Request):
     specifications; one that matches nothing is reported. configured_keep: those of the setting ``prune_keep``.
     keep_revisions: keep packages of this many earlier revisions of each environment.
 
-    targets: what to remove. search: where to look for leftovers. only: package specifications; without any, everything
+    targets: what to remove. tempfiles: look for temporary files in these environments and those inside of them only.
+    search: where to look for leftovers. only: package specifications; without any, everything
     unreferenced. older_than: only packages last used at least this long ago. min_age: never touch anything younger.
     keep_newest: keep this many versions of each package. max_size: remove, least recently used first, until the caches
     hold at most this much. free: remove until this much is freed. max_inodes, free_inodes: the same for inodes.

@@ -29,7 +29,7 @@ def envs_document(result: EnvsResult, *, dry_run: bool, pruned: Mapping[str, Any
         "dry_run": dry_run,
         "run": result.run.id if result.run else None,
         "disposal": result.disposal.value if result.disposal else None,
-        "environments": [_environment(item, result.now) for item in result.shown],
+        "environments": [_environment(item, result) for item in result.shown],
         "duplicate_groups": [list(group) for group in groups.values()],
         "registries": [
             {
@@ -60,17 +60,18 @@ def envs_document(result: EnvsResult, *, dry_run: bool, pruned: Mapping[str, Any
     }
 
 
-def _environment(item: Environment, now: float) -> dict[str, Any]:
-    last = last_evidence(item, now)
+def _environment(item: Environment, result: EnvsResult) -> dict[str, Any]:
+    last = last_evidence(item, result.now)
     others = (path for path in item.alike if path != item.path)
     return fields(
         item,
         "path name=root.name state=root.state packages pip_packages=usage.pip.names files=usage.account.files "
-        "apparent=usage.account.apparent own=usage.account.own shared=usage.account.shared "
+        "apparent=usage.account.apparent own=usage.account.own shared=usage.account.shared kept "
         "own_inodes=usage.account.own_inodes shared_inodes=usage.account.shared_inodes python created "
         "changed=usage.changed used=usage.used keeps_access=usage.keeps_access last_evidence running pointers "
         "registered active frozen problems duplicates duplicate_count protected",
         packages=len(item.root.packages),
+        kept=result.kept.get(item.path, 0),
         last_evidence=last and fields(last, "kind time detail"),
         duplicates=list(itertools.islice(others, _MOST_DUPLICATES)),
         duplicate_count=max(len(item.alike) - 1, 0),

@@ -11,14 +11,16 @@ from ..core.envs.environment_use import Environment, EnvsResult, LastEvidence, L
 from ..core.model import Result
 from ..core.notices import EVEN_UNMOUNTED, FIX_REGISTRY
 from ..core.run import Disposal
-from ..core.units import Space, format_age, format_size, format_space, plural
+from ..core.units import Space, age_as_typed, format_age, format_size, format_space, plural
 from .terminal.console import (
     SHOWS_ALL,
+    STEP,
     and_more,
     listed,
     print_command,
     print_line,
     print_problem,
+    print_steps,
     print_unbroken,
 )
 from .terminal.tables import Row, show_table
@@ -38,6 +40,9 @@ _NAMED = 3
 
 #: So many removals are listed without -v, and more if something of them can't be rebuilt.
 _LISTED = 20
+
+#: The step after a list of environments.
+REMOVE = "To remove one: conda prune envs NAME --remove"
 
 NO_ACCESS_TIMES = "  ? unknown: its file system keeps no access times"
 
@@ -69,9 +74,10 @@ def ago(time: float | None, now: float) -> str:
 
 
 def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
-    wanted = "" if result.unused_for is None else f" unused for {result.unused_for}"
+    wanted = "" if result.unused_for is None else f" unused for {age_as_typed(result.unused_for)}"
     if not result.shown:
-        print_line(out, f"No environments{wanted} found.")
+        since = ": all were created, changed or used since" if wanted and result.count else ""
+        print_line(out, f"No environments{wanted} found{since}.")
         return
     twins = {} if whole else _folded(result.shown)
     rows = []
@@ -82,6 +88,7 @@ def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
         used = last_used(usage.used, usage.changed, now, keeps_access=usage.keeps_access)
         cells = (
             format_size(usage.account.own),
+            format_size(usage.account.own + result.kept.get(item.path, 0)),
             format_size(usage.account.shared),
             *((f"{usage.account.own_inodes:,}", f"{usage.account.shared_inodes:,}") if whole else ()),
             f"{len(item.root.packages):,}",
@@ -92,8 +99,9 @@ def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
         )
         rows.append(Row(f"  {item.root.name or item.path}", cells, tuple(_below(item, result, whole=whole))))
     inodes = ("own inodes", "shared inodes") if whole else ()
-    headings = ("own", "shared", *inodes, "packages", "python", "created", "changed", "last used")
+    headings = ("own", "with prune", "shared", *inodes, "packages", "python", "created", "changed", "last used")
     show_table(out, "  environment", headings, rows, drop=_DROPPED)
+    print_line(out, "  own: freed by removing it; with prune: if the caches are pruned afterwards", style="dim")
     if any(not item.usage.keeps_access for item in result.shown):
         print_line(out, NO_ACCESS_TIMES, style="dim")
     out.print()
@@ -101,6 +109,8 @@ def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
     accounts = [item.usage.account for item in result.shown]
     own = Space(sum(account.own for account in accounts), sum(account.own_inodes for account in accounts))
     print_line(out, f"{plural(len(result.shown), 'environment')}{of}{wanted}, own {format_space(own, inodes=whole)}.")
+    if any(not item.base for item in result.shown):
+        print_line(out, REMOVE)
 
 
 def _folded(environments: Sequence[Environment]) -> dict[str, str]:
@@ -165,7 +175,8 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
             continue
         account = environment.usage.account
         print_line(out, f"{'move aside' if backup else 'remove'} {environment.path}", style="bold")
-        line = f"  own {format_size(account.own)}, shared {format_size(account.shared)}, "
+        own, shared = Space(account.own, account.own_inodes), Space(account.shared, account.shared_inodes)
+        line = f"  own {format_space(own, inodes=whole)}, shared {format_space(shared, inodes=whole)}, "
         line += plural(len(environment.root.packages), "package")
         if last := last_evidence(environment, result.now):
             line += f", {_sign(last, result.now)}"
@@ -211,11 +222,11 @@ def _show_stale(out: Console, result: EnvsResult, *, whole: bool) -> None:
     for registry, stale in result.stale.items():
         if not stale:
             continue
-        print_unbroken(out, f"{registry} lists {plural(len(stale), 'path')} without an environment:")
+        print_line(out, f"{registry} lists {plural(len(stale), 'path')} without an environment:")
         for kind, words in _STALE.items():
             prefixes = [prefix for prefix, why in stale if why == kind]
             if prefixes and whole:
-                print_unbroken(out, f"  {len(prefixes):,} {words}:")
+                print_line(out, f"  {len(prefixes):,} {words}:")
                 for prefix in prefixes:
                     print_unbroken(out, f"    {prefix}")
             elif prefixes:
@@ -234,8 +245,8 @@ def show_changes(out: Console, err: Console, result: EnvsResult, *, quiet: bool,
     for outcome in result.outcomes:
         if outcome.result in (Result.SKIPPED, Result.FAILED):
             print_problem(err, outcome.result.value, f"{outcome.path}: {outcome.error}")
-    for line in () if quiet else (*_registry_changes(result, dry_run=dry_run), *_changes(result)):
-        print_unbroken(out, line)
+    if not quiet:
+        print_steps(out, (*_registry_changes(result, dry_run=dry_run), *_changes(result)))
 
 
 def _registry_changes(result: EnvsResult, *, dry_run: bool) -> Iterable[str]:
@@ -244,14 +255,14 @@ def _registry_changes(result: EnvsResult, *, dry_run: bool) -> Iterable[str]:
         yield f"{'Would remove' if dry_run else 'Removed'} {lines} from environments.txt."
         if result.copies:
             yield "Saved the old file as:"
-            yield f"    {result.copies[0]}"
+            yield f"{STEP}{result.copies[0]}"
     if result.fix is not None:
         fixed = {prefix for prefixes in result.fix.values() for prefix in prefixes}
         left = {prefix: why for stale in result.stale.values() for prefix, why in stale if prefix not in fixed}
         if away := sum(why == "away" for why in left.values()):
             lines = plural(away, "line")
             yield f"Kept {lines} of environments whose disk may not be mounted. If you deleted them:"
-            yield f"    {FIX_REGISTRY}{EVEN_UNMOUNTED}"
+            yield f"{STEP}{FIX_REGISTRY}{EVEN_UNMOUNTED}"
         if not (fixed or left or result.remove):
             yield "Nothing to fix."
 
@@ -268,9 +279,10 @@ def _changes(result: EnvsResult) -> Iterable[str]:
         return
     yield f"Removed {environments}, freed {format_size(sum(outcome.freed for outcome in done))}."
     exports = [outcome.exports for outcome in done if outcome.exports is not None]
-    for folder in exports[:_NAMED]:
-        yield f"Exported it, so that it can be rebuilt, to {folder}"
+    if exports:
+        yield "Exports to rebuild from:"
+    yield from (f"{STEP}{folder}" for folder in exports[:_NAMED])
     if len(exports) > _NAMED:
-        yield and_more(len(exports) - _NAMED, hint="")
+        yield f"{STEP}{and_more(len(exports) - _NAMED, hint='')}"
     if exports:
         yield f"To rebuild: conda prune restore {result.run.id}"

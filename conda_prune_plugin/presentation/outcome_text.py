@@ -12,20 +12,21 @@ from ..core.accounting import hedge
 from ..core.model import PartKind, Result
 from ..core.plan import OtherOutcome, Outcome, Plan, counted
 from ..core.run import Disposal, Run, Shrinkage
-from ..core.units import NO_SPACE, Space, format_size, format_space, plural
-from .terminal.console import print_problem, print_unbroken
+from ..core.units import NO_SPACE, Space, format_space, plural
+from .terminal.console import print_line, print_problem, print_steps
 
 #: So many failures with one cause are shown one by one.
 _FEW = 3
 
 
-def show_shrinkage(out: Console, shrinkage: Shrinkage) -> None:
+def show_shrinkage(out: Console, shrinkage: Shrinkage, *, inodes: bool = False) -> None:
     """Print how much the caches hold, and held."""
-    before = format_size(shrinkage.before)
+    before = format_space(Space(shrinkage.before, shrinkage.before_inodes), inodes=inodes)
     if shrinkage.after is None:
         out.print(f"--ci {shrinkage.preset}: the caches hold {before}.")
     else:
-        out.print(f"--ci {shrinkage.preset}: the caches shrank from {before} to {format_size(shrinkage.after)}.")
+        after = format_space(Space(shrinkage.after, shrinkage.after_inodes or 0), inodes=inodes)
+        out.print(f"--ci {shrinkage.preset}: the caches shrank from {before} to {after}.")
 
 
 def show_outcomes(
@@ -51,10 +52,9 @@ def show_outcomes(
             print_problem(err, word.value, f"{outcome.other.path}: {outcome.error}")
     if not quiet:
         if outcomes:
-            for line in _results(plan, run, outcomes, undoable=undoable, inodes=inodes):
-                print_unbroken(out, line)
+            print_steps(out, _results(plan, run, outcomes, undoable=undoable, inodes=inodes))
         if others:
-            print_unbroken(out, _other_results(others, inodes=inodes))
+            print_line(out, _other_results(others, inodes=inodes))
 
 
 def show_failures(err: Console, outcomes: Sequence[Outcome]) -> None:
@@ -110,8 +110,8 @@ def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], *, undoable: boo
     else:
         yield f"Removed {what}: {files}, freed {freed}."
     if done and undoable:
-        how = " (downloads them again)" if run.disposal is Disposal.DELETE else ""
-        yield f"To undo: conda prune restore {run.id}{how}"
+        how = "To undo (downloads them again)" if run.disposal is Disposal.DELETE else "To undo"
+        yield f"{how}: conda prune restore {run.id}"
 
 
 def _other_results(others: Sequence[OtherOutcome], *, inodes: bool) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from ..core.model import Result
 from ..core.plan import Outcome
 from ..core.run import Disposal, PurgeOutcome, RunSummary
-from ..core.units import format_age, format_size, plural
+from ..core.units import Space, format_age, format_size, format_space, plural
 from .outcome_text import nouns, show_failures
 from .plan_text import LINES
 from .terminal.console import listed, print_command, print_line, print_problem, print_rest
@@ -46,7 +46,12 @@ def show_runs(out: Console, runs: Sequence[RunSummary], now: float, *, purging: 
         if not purging and any(summary.restorable for summary in runs):
             out.print("To undo a run: conda prune restore RUN")
     else:
-        out.print("Nothing to restore.")
+        out.print("Nothing left to restore." if runs else "No earlier runs.")
+    if purging and (lost := sum(summary.restorable and not summary.stored for summary in runs)):
+        hold = "run holds" if lost == 1 else "runs hold"
+        print_line(
+            out, f"{lost:,} {hold} no backup: purging frees no space, and no `conda prune restore` is possible then."
+        )
     restored = [summary for summary in runs if not is_shown(summary)]
     if stored := sum(summary.stored for summary in restored):
         have = "run still has" if len(restored) == 1 else "runs still have"
@@ -70,8 +75,19 @@ def _kind(summary: RunSummary) -> str:
     return kind + (", your files" if summary.own_files else "")
 
 
-def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outcome], *, quiet: bool) -> None:
-    """Print what did not come back and why, then what did (not if `quiet`)."""
+def show_restored(
+    out: Console,
+    err: Console,
+    run: str,
+    outcomes: Sequence[Outcome],
+    *,
+    quiet: bool,
+    before: RunSummary | None = None,
+) -> None:
+    """Print what did not come back and why, then what did (not if `quiet`).
+
+    before: the run before this one, if it removed environments that are not back.
+    """
     restored = [outcome for outcome in outcomes if outcome.result is Result.RESTORED]
     show_failures(err, outcomes)
     if not quiet:
@@ -79,13 +95,20 @@ def show_restored(out: Console, err: Console, run: str, outcomes: Sequence[Outco
         what = f"{len(restored):,}{of} {nouns(outcomes)[len(outcomes) != 1]}"
         count = sum(outcome.files for outcome in restored)
         files = f": {plural(count, 'file')}" if count else ""
-        out.print(f"Restored {what} from run {run}{files}.")
+        print_line(out, f"Restored {what} from run {run}{files}.")
+        if before is not None:
+            print_line(
+                out, f"The run before it removed {plural(len(before.dists), 'environment')}: {listed(before.dists)}"
+            )
+            print_line(out, f"To restore {'it' if len(before.dists) == 1 else 'them'}: conda prune restore {before.id}")
 
 
-def show_restorable(out: Console, run: RunSummary, dists: Sequence[str], size: int, *, whole: bool = True) -> None:
-    """Print what a restore would put back, and its size in bytes."""
+def show_restorable(out: Console, run: RunSummary, dists: Sequence[str], size: Space, *, whole: bool = True) -> None:
+    """Print what a restore would put back, and its size."""
     what = plural(len(dists), "environment" if run.environments else "package")
-    out.print(f"Would restore {what}{f' ({format_size(size)})' if size else ''} from run {run.id}:")
+    # Receipts of earlier versions have no inodes.
+    of = f" ({format_space(size, inodes=whole and size.inodes > 0)})" if size.bytes else ""
+    out.print(f"Would restore {what}{of} from run {run.id}:")
     shown = dists if whole else dists[:LINES]
     for dist in shown:
         print_line(out, f"  {dist}")

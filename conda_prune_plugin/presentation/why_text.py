@@ -12,7 +12,9 @@ from ..core.plan import Remove
 from ..core.rules.explanation import Explanation, KeptAlone
 from ..core.units import format_age, format_size, format_space, plural
 from .documents import Places, iso_time
-from .plan_text import LINES, is_in_use, reason_texts
+from .envs_text import REMOVE
+from .plan_text import LINES, is_in_use
+from .reasons_text import reason_texts
 from .terminal.console import listed, print_line, print_rest
 from .terminal.printable import printable
 from .terminal.tables import Row, show_table
@@ -118,6 +120,8 @@ def _show_alone(out: Console, alone: Sequence[KeptAlone], *, whole: bool) -> Non
     print_rest(out, len(ranked) - len(shown))
     if missing:
         print_line(out, f"  and {plural(len(missing), 'missing environment')}", style="dim")
+    if any(item.root.kind is RootKind.ENVIRONMENT for item in alone):
+        print_line(out, REMOVE)
 
 
 def _root(root: Root, *, whole: bool, kind: bool) -> str:

@@ -80,6 +80,7 @@ def _alone(tree: int) -> int:
 
 @given(places)
 @example([[0, 1], [0, 1], [0, 5], [0, 5], [2, 3], [2, 3], [2, 5], [2, 5], [0, 2], [0, 2]])
+@example([[0, 0], [0, 0, 0], [2, 2], [2, 2]])
 def test_every_byte_of_a_tree_is_its_own_or_shared_with_somebody(inodes: list[list[int]]) -> None:
     known, trees = _grow(inodes)
 
@@ -186,7 +187,9 @@ def test_packages_count_as_by_hand(held: dict[tuple[str, str], set[int]]) -> Non
     known = Inodes()
     for number in range(5):
         known.row(1, number, 1, 10**number, 9)
-    trees = {key: Tree(single=10**6, rows=sorted(rows)) for key, rows in held.items()}
+    trees = {
+        key: Tree(files=len(rows) + 3, directories=4, single=10**6, rows=sorted(rows)) for key, rows in held.items()
+    }
     cached = Cached(
         {
             dist: parts
@@ -202,8 +205,15 @@ def test_packages_count_as_by_hand(held: dict[tuple[str, str], set[int]]) -> Non
         keys = list(keys)
         return len(keys) * 10**6 + sum(SIZES[row] for row in set().union(*(held[key] for key in keys)))
 
+    def count(keys: Iterable[tuple[str, str]]) -> int:
+        keys = list(keys)
+        return len(keys) * (3 + 4) + len(set().union(*(held[key] for key in keys)))
+
     found = packages(cached, contents, known)
 
+    by_count = {item.name: -item.inodes for item in found}
+    others = packages(cached, contents, known, Unit.INODES)
+    assert [item.name for item in others] == sorted(by_count, key=lambda name: (by_count[name], name))
     sizes = {name: size(key for key in held if key[0].startswith(name)) for name in {dist[0] for dist, _ in held}}
     assert [item.name for item in found] == sorted(sizes, key=lambda name: (-sizes[name], name))
     for item in found:
@@ -212,6 +222,11 @@ def test_packages_count_as_by_hand(held: dict[tuple[str, str], set[int]]) -> Non
         by_holder = [set().union(*(held[key] for key in keys if key[1] == path)) for path in HOLDERS]
         assert item.allocated == sizes[item.name]
         assert item.duplicated == item.allocated - max(by_dist.values())
+        counts = {dist: count(key for key in keys if key[0] == dist) for dist in by_dist}
+        assert item.inodes == count(keys)
+        assert item.duplicated_inodes == item.inodes - max(counts.values())
+        assert {version.dist: version.inodes for version in item.versions} == counts
+        assert item.shared_inodes == sum(sum(row in rows for rows in by_holder) > 1 for row in range(5))
         assert item.shared == sum(10**row for row in range(5) if sum(row in rows for rows in by_holder) > 1)
         assert item.environments == len({path for _, path in keys} & {"/e", "/f"})
         assert [(version.dist, version.allocated) for version in item.versions] == sorted(
@@ -243,6 +258,15 @@ def test_packages_of_one_size_come_by_name_and_their_environments_by_path() -> N
     assert [[version.dist for version in item.versions] for item in found] == [["a-1-0", "a-2-0"], ["b-1-0"]]
     assert found[0].versions[0].environments == ("/e", "/f")
     assert [item.environments for item in found] == [2, 2]
+
+
+def test_the_largest_package_is_that_of_the_unit_that_is_asked_for() -> None:
+    contents = [_contents("/e", {"many-1-0": Tree(files=9, single=1), "large-1-0": Tree(files=1, single=9)})]
+
+    names = [[item.name for item in packages(Cached({}), contents, Inodes(), unit)] for unit in Unit]
+
+    assert names == [["large", "many"], ["many", "large"]]
+    assert [item.name for item in packages(Cached({}), contents, Inodes())] == names[0]
 
 
 @pytest.fixture
@@ -282,7 +306,7 @@ def test_an_environment_from_near_tells_all_its_parts(near: tuple[Contents, Inod
         "a-1-0",
         "b-1-0",
     ]
-    assert (found.kept, found.kept_inodes, found.pip, found.other, found.other_files) == (77, 78, 1000, 10_000, 13)
+    assert (found.kept, found.kept_inodes, found.other, found.other_files) == (77, 78, 10_000, 13)
     assert (found.records, found.directories, found.strangers) == (100_000, 7, (("s", 3),))
 
 

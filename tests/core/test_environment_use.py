@@ -76,7 +76,7 @@ def test_the_newest_of_all_evidence_decides(
             {"pointers": (Pointer("kernel", "/k"), Pointer("cron", "/c"))},
             EvidenceKind.CRON,
             _NOW,
-            "/c runs something in it",
+            "/c runs a program in it",
         ),
         ({"used": 9.0, "changed": 8.0, "created": 7.0}, EvidenceKind.USED, 9.0, "one of its files was read"),
         ({"changed": 8.0, "created": 7.0}, EvidenceKind.CHANGED, 8.0, "conda changed it"),

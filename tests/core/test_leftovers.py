@@ -312,4 +312,5 @@ def test_a_repair_alone_removes_no_leftover() -> None:
     assert [repair.removal.entry for repair in plan.repair] == [mended.entry]
     assert plan.remove == ()
     trash = next(keep for keep in plan.keep if keep.entry.dist == ".trash")
-    assert trash.reasons[0] == Reason(ReasonKind.NOT_SELECTED, "excluded by --repair without --leftovers")
+    words = "not in use, and --repair removes nothing without --leftovers"
+    assert trash.reasons[0] == Reason(ReasonKind.NOT_SELECTED, words)

@@ -522,20 +522,20 @@ def test_an_entry_is_referenced_by_each_name_that_its_metadata_has() -> None:
         assert [keep.entry for keep in plan.keep] == [entry]
 
 
-def test_what_only_a_lack_of_permission_keeps_tells_its_bytes() -> None:
+def test_what_only_a_lack_of_permission_keeps_tells_its_space() -> None:
     both = an_entry("a-1-0", PartKind.EXTRACTED, PartKind.ARCHIVE)
 
-    def withheld(item: Evidence, **policy: Any) -> list[int]:
-        return [keep.reclaimable for keep in _plan(item, writable=False, **policy).keep]
+    def withheld(item: Evidence, **policy: Any) -> list[Space]:
+        return [keep.frees for keep in _plan(item, writable=False, **policy).keep]
 
-    assert withheld(evidence_on(both)) == [2000]
-    assert withheld(evidence_on(both), kinds=frozenset({PartKind.ARCHIVE})) == [1000]
-    assert withheld(evidence_on(both, doubt="it is odd")) == [0]
-    assert withheld(evidence_on(both, irreplaceable="no url")) == [0]
-    assert withheld(evidence_on(both, measurements=())) == [0]
+    assert withheld(evidence_on(both)) == [Space(2000, 10)]
+    assert withheld(evidence_on(both), kinds=frozenset({PartKind.ARCHIVE})) == [Space(1000, 5)]
+    assert withheld(evidence_on(both, doubt="it is odd")) == [NO_SPACE]
+    assert withheld(evidence_on(both, irreplaceable="no url")) == [NO_SPACE]
+    assert withheld(evidence_on(both, measurements=())) == [NO_SPACE]
     root = a_root("/envs/e", "a-1-0")
-    assert [keep.reclaimable for keep in _plan(evidence_on(both), roots=(root,), writable=False).keep] == [0]
-    assert Keep(both, Verdict.UNKNOWN, ()).reclaimable == 0
+    assert [keep.frees for keep in _plan(evidence_on(both), roots=(root,), writable=False).keep] == [NO_SPACE]
+    assert Keep(both, Verdict.UNKNOWN, ()).frees == NO_SPACE
 
 
 def test_what_two_withheld_packages_share_counts_once() -> None:
@@ -545,4 +545,4 @@ def test_what_two_withheld_packages_share_counts_once() -> None:
         for entry in (an_entry("a-1-0"), an_entry("b-1-0"))
     ]
 
-    assert [keep.reclaimable for keep in _plan(*items, writable=False).keep] == [1000, 1050]
+    assert [keep.frees for keep in _plan(*items, writable=False).keep] == [Space(1000, 4), Space(1050, 5)]

@@ -12,6 +12,8 @@ from conda_prune_plugin.core.units import (
     NO_SPACE,
     Space,
     Unit,
+    age_as_typed,
+    exact_size,
     format_age,
     format_amount,
     format_size,
@@ -139,8 +141,10 @@ def test_what_is_no_quantity_is_told_in_its_own_words() -> None:
 def test_a_number_needs_a_unit(parse: Callable[[str], object]) -> None:
     with pytest.raises(ValueError, match=r"^1\.5 has no unit; use 1\.5MB or 1\.5GB$"):
         parse(" 1.5 ")
-    with pytest.raises(ValueError, match=r"^30 has no unit; use 30d or 30h$"):
+    with pytest.raises(ValueError, match=r"^30 has no unit; use 30m, 30h or 30d$"):
         parse_age(" 30 ")
+    with pytest.raises(ValueError, match=r"^30 has no unit; "):
+        age_as_typed("30")
 
 
 @pytest.mark.parametrize(
@@ -242,3 +246,40 @@ def test_spaces_add_up_by_unit() -> None:
     assert Space(5, 7) - Space(10, 20) == Space(-5, -13)
     assert [Space(5, 7).of(unit) for unit in Unit] == [5, 7]
     assert Space(0, 0) == NO_SPACE
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("1MB", "1 MB"),
+        ("5g", "5 GiB"),
+        (" 2.50 gib ", "2.5 GiB"),
+        ("1.5GB", "1.5 GB"),
+        ("10kb", "10 KB"),
+        ("1KiB", "1 KiB"),
+        ("3t", "3 TiB"),
+        ("2000TB", "2,000 TB"),
+        ("1234567B", "1.2 MiB"),
+        ("7B", "7 B"),
+        ("0", "0 B"),
+    ],
+)
+def test_a_size_is_shown_in_the_unit_in_which_it_was_probably_typed(text: str, shown: str) -> None:
+    assert exact_size(parse_size(text)) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("30d", "30 days"),
+        (" 1 W ", "1 week"),
+        ("1.5y", "1.5 years"),
+        ("90mins", "90 minutes"),
+        ("6mo", "6 months"),
+        ("2S", "2 seconds"),
+        ("1h", "1 hour"),
+        ("0", "0 days"),
+    ],
+)
+def test_an_age_is_echoed_in_words_in_the_unit_in_which_it_was_typed(text: str, words: str) -> None:
+    assert age_as_typed(text) == words

@@ -265,6 +265,7 @@ def test_caches_are_looked_for_where_variables_and_configurations_say(
     } < set(places)
 
 
+@pytest.mark.posix
 def test_configurations_that_make_no_sense_say_nothing_and_stop_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

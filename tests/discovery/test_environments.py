@@ -110,6 +110,7 @@ def test_a_registry_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert notices[0].kind == "unreadable-registry"
 
 
+@pytest.mark.posix
 def test_why_a_registry_is_not_read_is_said_though_the_system_has_no_word_for_it(tmp_path: Path) -> None:
     pipe, sparse = tmp_path / "pipe", tmp_path / "sparse"
     os.mkfifo(pipe)
@@ -237,6 +238,7 @@ def test_a_record_with_a_strange_name_protects_what_its_content_says(tiny: Tiny)
     assert _kept(tiny.plan()) == {"a-1-0": [ReasonKind.ENVIRONMENT]}
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("kind", ["pipe", "dangling link", "directory"])
 def test_a_record_that_is_no_file_protects_what_its_name_says(tiny: Tiny, kind: str) -> None:
     for dist in ("a-1-0", "b-1-0", "c-1-0"):
@@ -355,6 +357,7 @@ def test_what_is_no_package_is_no_entry(tiny: Tiny) -> None:
     assert _kept(plan) == {}
 
 
+@pytest.mark.posix
 def test_what_is_not_understood_is_kept_as_unknown(tiny: Tiny, tmp_path: Path) -> None:
     (tiny.cache / "half-1-0" / "info").mkdir(parents=True)
     (tiny.cache / "half-1-0.conda").write_bytes(b"archive")

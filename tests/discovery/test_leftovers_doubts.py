@@ -6,6 +6,8 @@ import bz2
 import io
 import json
 import os
+import re
+import shlex
 import shutil
 import tarfile
 import threading
@@ -325,3 +327,104 @@ def test_what_bears_a_name_for_trash_is_decided_on_once(empty: Machine, tiny: Ti
     assert _removed(empty) == {"a-1-0.mamba_trash1": "trash", "b-1-0.conda_trash2": "trash"}
     document = empty.prune("--yes", "--json").json
     assert [outcome["result"] for outcome in document["outcomes"]] == ["removed", "removed"]
+
+
+def _damage(path: Path) -> None:
+    """Change a byte, and keep the length."""
+    with path.open("r+b") as stream:
+        stream.seek(10)
+        stream.write(b"X")
+
+
+@pytest.mark.slow
+def test_a_repair_names_the_environments_with_old_files_and_the_command_it_gives_mends_them(machine: Machine) -> None:
+    library = "lib/libalpha/part0.so"
+    whole = (machine.entry("libalpha-2.0-0") / library).read_bytes()
+    _damage(machine.envs / "hard" / library)
+    _damage(machine.entry("allprefix-2.0-0") / "etc" / "a.conf")
+
+    document = machine.prune("--verify", "--repair", "--yes", "--json", "--ignore-unreadable").json
+
+    assert {(item["dist"], item["result"]) for item in document["outcomes"]} == {
+        ("allprefix-2.0-0", "repaired"),
+        ("libalpha-2.0-0", "repaired"),
+    }
+    told = {item["path"]: item["message"] for item in document["warnings"] if item["kind"] == "still-damaged"}
+    # An environment with soft links has the repaired files.
+    assert set(told) == {str(machine.envs / "hard"), str(machine.envs / "copy")}
+    assert (machine.entry("libalpha-2.0-0") / library).read_bytes() == whole
+    assert (machine.envs / "hard" / library).read_bytes() != whole
+    command = told[str(machine.envs / "hard")].split("`")[1]
+    conda, verb, *arguments = shlex.split(command)
+    assert (conda, arguments[-1]) == ("conda", "libalpha=2.0=0")
+    machine.install(verb, *arguments)
+    assert (machine.envs / "hard" / library).read_bytes() == whole
+    assert "still-damaged" not in {
+        item["kind"] for item in machine.prune("--verify", "--repair", "--yes", "--json").json["warnings"]
+    }
+
+
+@pytest.mark.slow
+def test_a_damaged_package_that_goes_because_it_was_copied_is_told_with_its_environment(machine: Machine) -> None:
+    _damage(machine.entry("allprefix-2.0-0") / "etc" / "a.conf")
+
+    document = machine.prune("--verify", "--dry-run", "--json").json
+    screen = machine.prune("--verify", "--dry-run").out
+
+    (told,) = (item for item in document["warnings"] if item["kind"] == "copied-damage")
+    assert told["path"] == str(machine.entry("allprefix-2.0-0"))
+    assert "conda install -n copy " in told["message"]
+    assert "allprefix-2.0-0" in {item["dist"] for item in document["remove"]}
+    (row,) = (line for line in screen.splitlines() if line.startswith("  allprefix-2.0-0 "))
+    assert "in use" in row
+
+
+def _counts(screen: str, words: str) -> list[int]:
+    """Return the numbers of packages in the lines that begin with some words."""
+    return [
+        int(number)
+        for line in screen.splitlines()
+        if line.startswith(words)
+        for number in re.findall(r"(\d+) packages?", line)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("--verify",), ("--verify", "--repair"), ("--repair",), ()])
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_damaged_package_counts_once(machine: Machine, options: tuple[str, ...], archive: bool) -> None:
+    _damage(machine.entry("libalpha-2.0-0") / "lib" / "libalpha" / "part0.so")
+    if not archive:
+        (machine.cache / "libalpha-2.0-0.conda").unlink()
+
+    screen = machine.prune(*options, "--dry-run").out
+
+    (whole,) = _counts(screen, f"{machine.cache}")
+    kept, removed = _counts(screen, "Keep"), _counts(screen, "Remove")
+    assert sum(kept + removed) == whole == 17
+    damaged = re.findall(r"(\d+) damaged", screen)
+    assert damaged == (["1"] if "--verify" in options else [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("min_age", ["0", "1d"])
+def test_what_is_damaged_and_unused_is_told_with_the_option_that_removes_it(machine: Machine, min_age: str) -> None:
+    _damage(machine.entry("symlinks-2.0-0") / "lib" / "real.so.1")
+
+    document = machine.prune("--verify", "--repair", "--yes", "--json", min_age=min_age).json
+    screen = machine.prune("--verify", "--repair", "--yes", min_age=min_age).out
+
+    (kept,) = (item for item in document["keep"] if item["verdict"] == "leftover")
+    assert (kept["dist"], kept["reasons"][-1]["kind"]) == ("symlinks-2.0-0", "corrupt")
+    assert "1 damaged (symlinks-2.0-0)" in screen
+    assert ("(remove them with --leftovers)" in screen) is (min_age == "0")
+    assert "--repair" not in screen.replace("conda prune --verify --repair", "")
+
+
+@pytest.mark.slow
+def test_a_repair_says_whether_it_compared_contents(machine: Machine) -> None:
+    sizes, contents = (machine.prune("--repair", *more, "--yes").out for more in ((), ("--verify",)))
+
+    assert "    conda prune --verify --repair" in sizes.splitlines()
+    assert "conda prune --verify --repair" not in contents
+    assert all("17 packages" in screen and "Nothing to repair." in screen for screen in (sizes, contents))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tiny import Tiny
@@ -121,6 +121,7 @@ def test_of_a_broken_history_every_package_that_it_names_stays(tmp_path: Path, c
     assert notice.kind == "broken-history"
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("kind", ["directory", "pipe", "loop"])
 def test_a_history_that_cannot_be_read_stops_a_removal_that_asks_for_it(empty: Machine, kind: str) -> None:
     tiny = Tiny.__new__(Tiny)
@@ -271,6 +272,102 @@ def test_an_environment_yml_keeps_all_that_matches_and_leaves_pip_s_alone(tiny: 
     assert root.notes["numpy-2.0.0-0"] == ", line 4"
 
 
+def test_dependencies_for_other_platforms_are_kept_too(tiny: Tiny, tmp_path: Path) -> None:
+    for dist in ("numpy-1.26.0-0", "gcc-13-0", "winpy-1-0", "other-1-0", "scipy-1.0-0"):
+        tiny.add(dist)
+    path = tmp_path / "environment.yml"
+    path.write_text(
+        "dependencies:\n- numpy\n- sel(linux): gcc\n- sel(win): [winpy, other]\n- pip:\n  - scipy\n- uv: [scipy]\n"
+    )
+
+    lockfile = read_lockfile(str(path))
+
+    assert lockfile.specs == {"numpy": 2, "gcc": 3, "winpy": 4, "other": 4}
+    root, _ = lockfile_root(lockfile, find_caches((str(tiny.cache),), ())[0])
+    assert root.dists == {"numpy-1.26.0-0", "gcc-13-0", "winpy-1-0", "other-1-0"}
+
+
+def test_the_lockfile_of_conda_workspaces_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "conda.lock"
+    path.write_text(
+        "version: 1\nenvironments:\n  default:\n    channels:\n"
+        f"    - url: {FORGE}/\n    packages:\n      linux-64:\n      - conda: {FORGE}/noarch/a-1.0-0.conda\n"
+        "      osx-64: []\n  dev:\n    channels: []\n    packages: {}\n"
+        f"packages:\n- conda: {FORGE}/noarch/a-1.0-0.conda\n  md5: 0123\n"
+        "- pypi: https://files.pythonhosted.org/c-1.0-py3-none-any.whl\n"
+    )
+
+    assert read_lockfile(str(path)).dists == {"a-1.0-0": 14}
+
+
+def test_wheels_in_an_explicit_file_are_packages(tmp_path: Path) -> None:
+    path = tmp_path / "explicit.txt"
+    wheel = "https://host/graphviz-0.20.3-py3-none-any.whl"
+    path.write_text(f"@EXPLICIT\n{FORGE}/noarch/a-1.0-0.conda\n{wheel}#sha256=0123\n")
+
+    assert read_lockfile(str(path)).dists == {"a-1.0-0": 2, "graphviz-0.20.3-py3-none-any": 3}
+
+
+def test_a_format_that_only_conda_s_plugins_know_is_read_by_them(tmp_path: Path) -> None:
+    from conda.base.context import context
+
+    hooks: dict[str, Any] = getattr(context.plugin_manager, "get_environment_specifiers", dict)()
+    if not hasattr(next(iter(hooks.values()), None), "default_filenames"):
+        pytest.skip("this conda has no environment specifiers that name their files")
+    for name in ("requirements.txt", "other.txt"):
+        (tmp_path / name).write_text("numpy>=2\nscipy\n")
+
+    assert set(read_lockfile(str(tmp_path / "requirements.txt")).specs) == {"numpy[version='>=2']", "scipy"}
+    # conda would take any text for requirements.
+    with pytest.raises(LockfileError):
+        read_lockfile(str(tmp_path / "other.txt"))
+    # A lockfile's reader would download its packages.
+    (tmp_path / "explicit.txt").write_text("numpy\n")
+    with pytest.raises(LockfileError):
+        read_lockfile(str(tmp_path / "explicit.txt"))
+
+
+_SHARED = "packages: &all\n- &one {conda: first}\n- *one\nmore: *all\n"
+
+#: Texts that are no YAML, or not one document, and the line of the error.
+_NO_YAML = {
+    "a: b\n c: d\n": 2,
+    "a\n---\nb": 2,
+    "a: *b": 1,
+    "\xe9: 1\nb: \x1b": 2,
+    "[" * 1500: 1,
+    "a:\n- [" + "{a: " * 1500: 2,
+}
+
+_COMPOSE = """
+import ast, sys
+if sys.argv[1]:
+    sys.modules[sys.argv[1]] = None
+from conda_prune_plugin.embedded import activate; activate()
+from conda_prune_plugin.discovery.system.yaml_nodes import BrokenYamlError, compose
+shared, broken = ast.literal_eval(sys.argv[2])
+for node in compose(shared).mapping["more"].value:
+    print(node.line, node.mapping["conda"])
+for text in broken:
+    try:
+        print(compose(text))
+    except BrokenYamlError as error:
+        print(error.line)
+"""
+
+
+@pytest.mark.parametrize("missing", ["", "yaml"])
+def test_every_parser_of_yaml_gives_the_same_nodes_and_lines(missing: str) -> None:
+    texts = repr((_SHARED, list(_NO_YAML)))
+
+    done = subprocess.run(
+        [sys.executable, "-c", _COMPOSE, missing, texts], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+
+    node = "2 Node(value='first', line=2)"
+    assert done.stdout.splitlines() == [node, node, *map(str, _NO_YAML.values())]
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -292,6 +389,11 @@ def test_an_environment_yml_keeps_all_that_matches_and_leaves_pip_s_alone(tiny: 
         ("version: 6\npackages: {}\n", 2),
         ("version: 99\npackages: []\n", 1),
         ("dependencies:\n- a\n- b>>1\n", 3),
+        ("dependencies:\n- a\n- numpy: '>=1'\n", 3),
+        ("dependencies:\n- sel(linux): b>>1\n", 2),
+        ("dependencies:\n- sel(linux): {a: b}\n", 2),
+        ("dependencies:\n- sel(linux): &x [*x]\n", 2),
+        ("dependencies:\n-\n", 2),
         ("dependencies: a\n", 1),
         ("version: 6\npackages:\n- conda: [\n", 4),
         ("a: b\n c: d\n", 2),

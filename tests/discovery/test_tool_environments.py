@@ -172,6 +172,7 @@ def test_a_tool_s_place_that_cannot_be_listed_may_hide_environments_and_a_home_d
     ]
 
 
+@pytest.mark.posix
 def test_in_the_homes_of_others_the_same_places_are_looked_at_but_not_in_those_of_daemons(
     tiny: Tiny, tmp_path: Path
 ) -> None:

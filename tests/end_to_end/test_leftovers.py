@@ -103,6 +103,7 @@ def _create(machine: Machine, channel: str, name: str) -> tuple[str, ...]:
     return ("create", "-n", "e", name, "--yes", "--override-channels", "-c", channel)
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_a_download_that_was_killed_is_a_partial_download_unless_it_is_young(empty: Machine, channel: Path) -> None:
     with serving(channel) as url:
@@ -130,6 +131,7 @@ def test_a_download_that_was_killed_is_a_partial_download_unless_it_is_young(emp
     assert empty.run("prune", "restore", "--json").json["runs"] == []
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_an_extraction_that_was_killed_is_an_incomplete_one_and_its_archive_stays(
     empty: Machine, channel: Path
@@ -156,6 +158,7 @@ def test_an_extraction_that_was_killed_is_an_incomplete_one_and_its_archive_stay
         shutil.move(channel / "aside", channel / "linux-64" / "many-1-0.conda")
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_a_removal_that_was_killed_leaves_what_conda_takes_for_whole_and_prune_for_corrupt(
     empty: Machine, channel: Path
@@ -179,6 +182,7 @@ def tiny(empty: Machine) -> Tiny:
     return Tiny(empty.directory)
 
 
+@pytest.mark.posix
 def test_every_kind_is_recognised_and_goes_and_what_is_none_stays(empty: Machine, tiny: Tiny) -> None:
     cache = tiny.cache
     whole = tiny.add("whole-1-0", archive=True)

@@ -12,7 +12,7 @@ from machine import PACKAGES, Machine
 
 from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.demo.demo_packages import build_channel
-from conda_prune_plugin.discovery.roots.backups import environment_backups, with_noted_places
+from conda_prune_plugin.discovery.roots.environments_txt import environment_backups, with_noted_places
 from conda_prune_plugin.execution.state.notes import forget, remember
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ def test_a_note_of_another_user_leads_to_roots_only(tmp_path: Path, monkeypatch:
     assert list(environment_backups(home, [])) == [str(place / ".conda-prune" / RUN / "0")]
 
 
+@pytest.mark.posix
 def test_notes_are_bounded_absolute_and_told_where_they_can_not_be_read(tmp_path: Path) -> None:
     state = tmp_path / ".conda-prune"
     state.mkdir()

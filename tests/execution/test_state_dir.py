@@ -106,6 +106,7 @@ def test_in_a_cache_that_is_gone_nobody_waits_for_its_state_directory(
     assert not os.path.exists(cache.path)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("kind", ["link", "further name", "pipe"])
 def test_a_lock_that_is_another_file_too_is_refused_and_not_touched(cache: Cache, tmp_path: Path, kind: str) -> None:
     victim, lock = tmp_path / "victim", Path(cache.path, STATE, "lock")

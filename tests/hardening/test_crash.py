@@ -61,7 +61,7 @@ class Place:
     def look(self, name: str, below: str = "pkgs") -> dict[str, tuple[object, ...]]:
         """Return all there is to know of a part but what a rename may change: the times of change.
 
-        A backup conceals `info/index.json` under another name (see `quarantine.disguise`); killed between that and
+        A backup conceals `info/index.json` under another name (see `state_dir.disguise`); killed between that and
         setting the time of `info` again, that time is lost.
         """
         top = self.directory / below / name

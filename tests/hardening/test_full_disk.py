@@ -181,7 +181,7 @@ def test_what_is_printed_waits_for_room_on_the_same_disk(disk: tuple[Kind, Path]
 
     assert full.run("prune", *NOW) == 0
 
-    assert "To undo: conda prune restore" in full.text()
+    assert "To undo (downloads them again): conda prune restore" in full.text()
 
 
 def test_a_backup_loses_nothing(disk: tuple[Kind, Path], tmp_path: Path) -> None:

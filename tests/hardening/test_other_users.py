@@ -142,7 +142,7 @@ def test_logs_in_a_directory_of_somebody_else_are_not_offered_and_told(shared: T
     (logs / "x.log").touch()
 
     def offered() -> tuple[list[str], list[str]]:
-        found, notices = find_other(Target.LOGFILES, shared.inventory().caches, (), measure, 2e9, lambda done: None)
+        found, notices = find_other(Target.LOGFILES, shared.inventory(), measure, 2e9, lambda done: None)
         return [other.path for other in found], [notice.path for notice in notices]
 
     assert _as_nobody(offered) == [[], [str(logs / "x.log")]]

@@ -73,7 +73,7 @@ def _look(top: Path) -> dict[str, tuple[int, object]]:
 
 
 def _revealed(found: dict[str, tuple[int, object]]) -> dict[str, tuple[int, object]]:
-    """Return what was found in a backup under the names that it comes back with (see `quarantine.disguise`)."""
+    """Return what was found in a backup under the names that it comes back with (see `state_dir.disguise`)."""
     return {name.replace("info/index.json.conda-prune", "info/index.json"): what for name, what in found.items()}
 
 
@@ -254,6 +254,7 @@ class PruneMachine(RuleBasedStateMachine):
         assert (self._victim / "file").read_bytes() == b"precious"
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_no_sequence_of_steps_breaks_a_promise() -> None:

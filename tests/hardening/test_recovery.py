@@ -80,6 +80,7 @@ def _run_until(tiny: Tiny, step: int, changes: Sequence[str] = CHANGES) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
 
 
+@pytest.mark.posix
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_killed_before_any_change_nothing_is_half_deleted_and_the_next_run_clears_up(tmp_path: Path) -> None:
     master = Tiny(tmp_path / "master")
@@ -111,6 +112,7 @@ def test_killed_before_any_change_nothing_is_half_deleted_and_the_next_run_clear
     assert step > 20
 
 
+@pytest.mark.posix
 def test_what_was_put_there_anew_is_not_overwritten(tmp_path: Path) -> None:
     tiny = Tiny(tmp_path / "it")
     tiny.add("a-1-0")
@@ -161,6 +163,7 @@ def test_what_could_not_be_put_back_is_explained_and_comes_to_an_end(
     assert contents(tiny.cache / "a-1-0") == anew
 
 
+@pytest.mark.posix
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(
     ("step", "there"),
@@ -198,6 +201,7 @@ def test_what_can_not_be_given_back_or_deleted_stops_nothing_else_of_its_run(
     assert set(_to_be_had(tiny)) == {"a-1-0", "b-1-0"} - there
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("receipt", ['{"schema": 99}', "[" * 100_000, "", "null", '{"schema": 1, "entries": 7}', None])
 def test_what_is_not_understood_is_left_alone_and_said(tmp_path: Path, receipt: str | None) -> None:
     tiny = Tiny(tmp_path / "it")
@@ -214,6 +218,7 @@ def test_what_is_not_understood_is_left_alone_and_said(tmp_path: Path, receipt: 
     assert (run / "0").is_dir()
 
 
+@pytest.mark.posix
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("state", ["begun", "done"])
 def test_an_item_that_its_receipt_does_not_list_stays_and_blocks_no_other(tmp_path: Path, state: str) -> None:

@@ -156,6 +156,7 @@ def test_an_archive_that_has_changed_is_not_restored(machine: Machine, tmp_path:
     assert not machine.entry("libalpha-1.0-0").exists()
 
 
+@pytest.mark.posix
 def test_what_cannot_be_archived_stays_and_the_rest_goes_on(machine: Machine, tmp_path: Path) -> None:
     pipe = machine.entry("libalpha-1.0-0") / "lib" / "pipe"
     os.mkfifo(pipe)
@@ -415,8 +416,8 @@ def test_with_nothing_there_it_says_so(empty: Machine, command: tuple[str, ...])
     answer = empty.run("prune", *command)
 
     assert answer.code == 1
-    assert f"Nothing left to {command[0]}" in answer.err
-    assert empty.run("prune", "restore").out == "Nothing to restore.\n"
+    assert "No earlier runs." in answer.err
+    assert empty.run("prune", "restore").out == "No earlier runs.\n"
     assert empty.run("prune", "purge", "--all", "--yes").out == "Nothing to purge.\n"
 
 
@@ -435,3 +436,24 @@ def test_last_passes_over_what_is_back_and_the_beginning_of_an_id_is_enough(mach
     assert second in both["message"]
     assert machine.run("prune", "restore", "last", "--json").json["runs"][0]["run"] == second
     assert machine.run("prune", "purge", "last", "--yes", "--json").json["runs"][0]["run"] == first
+
+
+def test_a_purge_says_that_a_run_without_a_backup_frees_nothing_and_is_lost(machine: Machine) -> None:
+    for option in ("--packages", "--backup"):
+        _prune(machine, option, "--yes")
+
+    listed = machine.run("prune", "purge", "--all", "--dry-run").out
+
+    # The backup frees space; the run that deleted does not.
+    assert len([line for line in listed.splitlines() if line.startswith("20")]) == 2
+    assert "1 run holds no backup" in listed
+    assert "holds no backup" not in machine.run("prune", "purge", "last", "--dry-run").out
+
+
+@pytest.mark.parametrize("option", ["--backup", "--no-backup"])
+def test_a_plan_with_a_backup_moves_aside_in_summary_and_result(machine: Machine, option: str) -> None:
+    shown = _prune(machine, option, "--yes").out.splitlines()
+
+    aside = option == "--backup"
+    assert sum(" aside" in line for line in shown) == 2 * aside
+    assert sum(line.startswith("Remove") for line in shown) == 2 * (not aside)

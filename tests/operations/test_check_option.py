@@ -33,7 +33,7 @@ def test_more_than_the_limit_is_exit_code_three_and_changes_nothing(unused: Mach
         assert (more.out, more.err) == ("", "")
     else:
         assert "more than" in more.out
-        assert "not more than" in exactly.out
+        assert "within the limit" in exactly.out
 
 
 def test_a_limit_of_files_counts_inodes(unused: Machine) -> None:
@@ -45,7 +45,9 @@ def test_a_limit_of_files_counts_inodes(unused: Machine) -> None:
     assert (more.code, exactly.code) == (3, 0), more.err + exactly.err
     assert more.json["check"] == {"limit": count - 1, "unit": "inodes", "exceeded": True}
     assert exactly.json["check"] == {"limit": count, "unit": "inodes", "exceeded": False}
-    assert f"{count} inodes can be freed, not more than 20,000 inodes." in unused.prune("--check", "20000files").out
+    assert (
+        f"{count} inodes can be freed, within the limit of 20,000 inodes." in unused.prune("--check", "20000files").out
+    )
     summary = unused.directory / "summary.md"
     summary.touch()
     unused.prune("--check", "1file", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
@@ -59,8 +61,8 @@ def test_only_what_is_selected_counts(unused: Machine) -> None:
 
 
 def test_the_limit_is_echoed_in_the_unit_in_which_it_was_typed(unused: Machine) -> None:
-    assert "not more than 1 MB." in unused.prune("--check", "1MB").out
-    assert "more than 1 KiB." in unused.prune("--check", "1kib").out
+    assert "within the limit of 1 MB." in unused.prune("--check", "1MB").out
+    assert "more than the limit of 1 KiB." in unused.prune("--check", "1kib").out
     summary = unused.directory / "summary.md"
     summary.touch()
     unused.prune("--check", "2g", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))

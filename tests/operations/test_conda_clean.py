@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from machine import Machine, allocated, contents, copy_tree, listing
@@ -119,6 +119,57 @@ def test_each_target_takes_its_own_and_nothing_else(empty: Machine) -> None:
     assert (tiny.cache / "free-1-0").exists()
     assert (tiny.envs / "e" / "own.trash").exists()
     assert (tiny.cache / "urls.txt").exists()
+
+
+def _files(found: Any) -> list[str]:
+    """Return the paths in a part of the document of ``conda clean``; old ones have a list of logs."""
+    return list(found["files"] if isinstance(found, dict) else found)
+
+
+def test_index_caches_and_logs_are_those_that_conda_finds(empty: Machine, tmp_path: Path) -> None:
+    _place(empty)
+    caches = [empty.cache, *(tmp_path / name for name in ("bare", "files", "linked"))]
+    for cache in caches[1:]:
+        cache.mkdir()
+        (cache / "urls.txt").touch()
+    for name in ("cache", ".logs"):
+        (caches[2] / name).touch()
+        (caches[3] / name).symlink_to(empty.cache / name)
+    (empty.cache / ".logs" / "older").mkdir()
+    (empty.cache / ".logs" / "older" / "y.log").touch()
+    (empty.cache / ".logs" / "dangling").symlink_to("nothing")
+    environ = {"CONDA_PKGS_DIRS": ",".join(map(str, caches))}
+
+    theirs = json.loads(empty.run("clean", "-i", "-l", "--dry-run", "--json", **environ).out)
+    ours = empty.prune("-i", "-l", "--dry-run", "--json", **environ).json["other"]
+
+    assert len(ours["index_cache"]) == 2
+    for name in ("index_cache", "logfiles"):
+        assert sorted(item["path"] for item in ours[name]) == sorted(_files(theirs[name]))
+
+
+def test_temporary_files_of_named_environments_only(empty: Machine) -> None:
+    tiny = _place(empty)
+    record = tiny.use("e/envs/inner", "used-1-0", link=False) / "conda-meta" / "owned-1-0.json"
+    record.write_text(json.dumps({"name": "owned", "version": "1", "build": "0", "files": ["own.trash"]}))
+    tiny.use("other", "used-1-0", link=False)
+    (tiny.cache / "cache" / "x.json.tmp").touch()
+    left = [tiny.envs / name / "x.c~" for name in ("e", "e/envs/inner", "other")]
+    for path in (*left, record.parents[1] / "own.trash"):
+        path.touch()
+
+    for named in ([tiny.envs / "e"], [tiny.envs / "e", tiny.envs / "e" / "envs" / "inner"]):
+        document = empty.prune("--dry-run", "--json", "--tempfiles", *named).json
+        # What is in an environment inside of it is its own, and what a package has brought stays.
+        assert {item["path"] for item in document["other"]["tempfiles"]} == set(map(str, left[:2]))
+        assert document["totals"]["remove"] == 0
+    # Nobody knows the inner one.
+    everything = empty.prune("-c", "--dry-run", "--json").json["other"]["tempfiles"]
+    assert {item["path"] for item in everything} == {
+        *map(str, (left[0], left[2], tiny.cache / "cache" / "x.json.tmp")),
+    }
+    for place in (tiny.cache, tiny.envs / "none"):
+        assert empty.prune("--tempfiles", place, "--yes", "--json").json["error"]
 
 
 def test_young_temporary_files_stay_and_are_told(empty: Machine) -> None:
@@ -245,4 +296,4 @@ def test_conda_doctor_tells_of_damage_and_changes_nothing(empty: Machine) -> Non
     assert f"{tiny.cache / 'used-1-0'} is in use and damaged" in answer.out.replace("\n", " ")
     assert listing(tiny.cache) == before
     shutil.rmtree(tiny.cache / "used-1-0")
-    assert "no leftovers and no damaged packages" in empty.run("doctor", "-p", tiny.envs / "e").out
+    assert "conda prune --verify --repair" in empty.run("doctor", "-p", tiny.envs / "e").out

@@ -564,3 +564,35 @@ def test_hostile_names_break_neither_text_nor_json(house: Machine) -> None:
     assert _envs(house, house.envs / name, "--remove", "--yes").code == 0
     # conda itself can't make one of this name; it must be said in one document all the same.
     assert house.run("prune", "restore", "last", "--json").json["outcomes"][0]["result"] in ("restored", "failed")
+
+
+@pytest.mark.slow
+def test_what_removing_an_environment_and_a_prune_free_together_is_forecast(machine: Machine) -> None:
+    now = machine.prune("--dry-run", "--json").json["totals"]["reclaimable"]
+    listed = {item["name"]: item for item in _envs(machine, "--json").json["environments"]}
+    assert all(item["kept"] > 0 for item in listed.values())
+    zoomed = machine.run("prune", "usage", "hard", "--json").json["environment"]
+    assert listed["hard"]["kept"] == zoomed["kept"]
+
+    removed = _envs(machine, "hard", "--remove", "--yes", "--json").json
+
+    (outcome,) = removed["outcomes"]
+    assert outcome["freed"] == listed["hard"]["own"]
+    then = machine.prune("--dry-run", "--json").json["totals"]["reclaimable"]
+    assert then == now + listed["hard"]["kept"]
+
+
+def test_lists_of_environments_end_in_the_command_that_removes_one(machine: Machine) -> None:
+    step = "To remove one: conda prune envs NAME --remove"
+
+    for arguments in (("envs",), ("envs", "hard"), ("usage",), ("why", "--all")):
+        assert step in machine.run("prune", *arguments).out.splitlines()
+    zoomed = machine.run("prune", "usage", "hard").out.splitlines()
+    assert zoomed[-1] == "To remove it: conda prune envs hard --remove"
+
+
+def test_no_environment_unused_for_so_long_is_told_in_the_unit_typed(machine: Machine) -> None:
+    answer = _envs(machine, "--unused-for", "30d")
+
+    assert answer.code == 0
+    assert answer.out.splitlines()[0].startswith("No environments unused for 30 days found: ")

@@ -76,6 +76,7 @@ def test_a_package_whose_record_can_not_be_read_is_told_to_be_lost(prefix: Path)
     assert _URL.encode() in exported.files[EXPLICIT]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["METADATA", "RECORD", "direct_url.json"])
 def test_a_pipe_among_what_pip_has_left_is_not_waited_for(prefix: Path, name: str) -> None:
     info = prefix / "lib" / "python3.11" / "site-packages" / "odd-2.0.dist-info"

@@ -161,6 +161,7 @@ def test_the_next_removal_takes_out_the_line_that_a_killed_one_has_left(small: M
     assert small.registry.read_text().splitlines() == [str(small.envs / "by-hand")]
 
 
+@pytest.mark.posix
 def test_another_program_that_installs_is_waited_for_unless_it_is_ignored(small: Machine) -> None:
     with _creating(small):
         refused = _envs(small, "e", "--remove", "--yes", "--json")
@@ -171,6 +172,7 @@ def test_another_program_that_installs_is_waited_for_unless_it_is_ignored(small:
     assert not (small.envs / "e").exists()
 
 
+@pytest.mark.posix
 def test_what_another_program_is_creating_is_not_moved_aside_as_broken(small: Machine) -> None:
     # So far it has files and no record.
     new = small.envs / "new"

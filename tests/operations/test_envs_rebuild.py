@@ -155,3 +155,19 @@ def _wait_for(path: Path) -> None:
 
 def _interrupt(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_an_environment_and_the_packages_only_it_used_come_back_in_two_steps_that_are_named(machine: Machine) -> None:
+    removed = machine.run("prune", "envs", "hard", "--remove", "--yes", "--json").json["run"]
+    pruned = machine.prune("--yes", "--json", "--ignore-unreadable").json["run"]
+
+    first = machine.run("prune", "restore", "last").out.splitlines()
+    second = machine.run("prune", "restore", "last").out.splitlines()
+
+    assert pruned in first[0]
+    assert first[-1].endswith(f"conda prune restore {removed}")
+    assert "hard" in first[-2].split()
+    assert (machine.envs / "hard" / "lib" / "libalpha").is_dir()
+    assert len(second) == 1
+    assert removed in second[0]

@@ -24,6 +24,7 @@ from conda_prune_plugin.execution.files.dir_fd import Directory
 from conda_prune_plugin.execution.locks.run_lock import Patience
 from conda_prune_plugin.execution.recover import recover
 from conda_prune_plugin.execution.remove_environments import RemovalResult, remove_environments
+from conda_prune_plugin.execution.state.receipt import ReceiptEntry
 from conda_prune_plugin.execution.state.stored_runs import stored_runs
 from conda_prune_plugin.operations.runs.state_dirs import place_of
 
@@ -70,7 +71,8 @@ def _removal(prefix: Path) -> EnvironmentRemoval:
     exports = {"explicit.txt": b"@EXPLICIT\n"}
     meta = (prefix / "conda-meta").stat()
     signature = (meta.st_ino, meta.st_mtime_ns)
-    return EnvironmentRemoval(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), signature, exports, {})
+    entry = ReceiptEntry(prefix.name, ())
+    return EnvironmentRemoval(place_of(str(prefix)), prefix.name, identity(prefix.lstat()), signature, exports, entry)
 
 
 @pytest.fixture

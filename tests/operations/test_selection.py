@@ -505,3 +505,28 @@ def test_configuration_files_in_the_home_tell_of_soft_links(
 
     assert empty.prune("--yes").code == (1 if possible else 0)
     assert (tiny.cache / "a-1-0").exists() is possible
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--free", "5GB"), "Can't free 5 GB: "),
+        (("--max-size", "1B"), "Can't shrink the caches to 1 B: "),
+        (("--free-inodes", "20000"), "Can't free 20,000 inodes: "),
+        (("--max-inodes", "1", "--free", "2.5GiB"), "Can't shrink the caches to 1 inode or free 2.5 GiB: "),
+    ],
+)
+def test_a_goal_that_can_not_be_met_is_named_as_it_was_typed(
+    machine: Machine, options: tuple[str, ...], words: str
+) -> None:
+    document = machine.prune(*options, "--dry-run", "--json").json
+
+    (missed,) = (item for item in document["warnings"] if item["kind"] == "target-missed")
+    assert missed["message"].startswith(words)
+
+
+def test_what_a_goal_spares_is_told_with_the_option_that_was_typed_only(machine: Machine) -> None:
+    shown = machine.prune("--free", "1B", "--dry-run").out
+
+    assert "excluded by --free\n" in shown
+    assert "--max-size" not in shown

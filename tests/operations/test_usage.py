@@ -21,9 +21,9 @@ from tiny import Tiny
 
 from conda_prune_plugin.core.model import Inventory
 from conda_prune_plugin.core.plan import Plan
-from conda_prune_plugin.core.units import Space, Unit
+from conda_prune_plugin.core.units import Space, Unit, format_size
 from conda_prune_plugin.core.usage.usage_report import FileSystem, Quota, QuotaKind, Usage
-from conda_prune_plugin.demo.demo_packages import File
+from conda_prune_plugin.demo.demo_packages import File, Item, Package, build_channel
 from conda_prune_plugin.presentation.environment_documents import usage_document
 from conda_prune_plugin.presentation.usage.usage_text import show_usage
 
@@ -115,6 +115,39 @@ def test_what_conda_and_nobody_recorded_is_told_apart(machine: Machine) -> None:
         + len(os.listdir(prefix / "conda-meta"))
         == zoomed["files"]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("links", ["hard", "soft", "copy"])
+def test_a_package_of_conda_with_another_name_is_not_pip_s_however_it_was_linked(empty: Machine, links: str) -> None:
+    site = "lib/python3.11/site-packages"
+    info = f"{site}/graph-1.5.dist-info"
+    files: dict[str, Item] = {
+        f"{info}/INSTALLER": File(b"pip"),
+        f"{info}/METADATA": File(b"Name: graph\n" * 1000),
+        f"{info}/RECORD": File(f"graph.py,,\n{os.path.basename(info)}/METADATA,,\n".encode()),
+        f"{site}/graph.py": File(b"#" * 20_000),
+    }
+    build_channel(empty.directory / "channel", (Package("python-graph", "1.5", "0", files=files),))
+    settings = {"soft": {"CONDA_ALWAYS_SOFTLINK": "true"}, "copy": {"CONDA_ALWAYS_COPY": "true"}}
+    empty.install("create", "-n", "work", "python-graph", **settings.get(links, {}))
+    # pip's own, compiled when it was first imported.
+    own = empty.envs / "work" / site
+    (own / "mine-1.5.dist-info").mkdir()
+    (own / "mine-1.5.dist-info" / "INSTALLER").write_text("pip")
+    (own / "mine-1.5.dist-info" / "METADATA").write_text("Name: mine\n")
+    (own / "mine-1.5.dist-info" / "RECORD").write_text("mine.py,,\n")
+    (own / "mine.py").write_bytes(b"#" * 9_000)
+    (own / "__pycache__").mkdir(exist_ok=True)
+    (own / "__pycache__" / "mine.cpython-311.pyc").write_bytes(b"x" * 5_000)
+
+    (listed,) = (item for item in _usage(empty)["environments"] if item["name"] == "work")
+    zoomed = _usage(empty, "work")["environment"]
+
+    assert listed["pip"]["packages"] == ["mine==1.5"]
+    assert listed["pip"] == {name: zoomed["pip"][name] for name in listed["pip"]}
+    assert listed["pip"]["files"] == 2
+    assert f"Installed by pip, {format_size(listed['pip']['allocated'])}:" in empty.prune("usage", "work").out
 
 
 @pytest.mark.slow
@@ -220,8 +253,10 @@ def test_the_text_fits_the_terminal_and_hostile_names_do_no_harm(
 
     assert "\x1b" not in shown
     assert "\\x1b[31m" in shown.replace("\n", "") or arguments == ("--packages",)
-    # A path is never broken, so that it can be copied: the terminal itself continues it on the next line.
-    assert not [line for line in shown.splitlines() if len(line) > width and " " in line.strip()]
+    # A path or command is never broken, so that it can be copied: the terminal itself continues it on the next line.
+    assert not [
+        line for line in shown.splitlines() if len(line) > width and " " in line.strip() and "conda prune" not in line
+    ]
 
 
 def _at_a_terminal(machine: Machine, width: int, *arguments: str) -> str:
@@ -276,6 +311,7 @@ def _used_on(path: Path) -> Space:
     return Space((status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree)
 
 
+@pytest.mark.posix
 def test_reclaimable_is_what_the_file_system_gets_back(disk: Path) -> None:
     machine = Machine(disk / "it")
     machine.create()
@@ -324,6 +360,7 @@ def test_inodes_are_sorted_by_and_shown_if_asked_for(empty: Machine) -> None:
     assert re.search(rf"Total +{_usage(empty)['totals']['inodes']} ", summary)
 
 
+@pytest.mark.posix
 def test_what_is_free_on_a_file_system_and_conda_s_part_of_it_are_shown(empty: Machine) -> None:
     _tiny(empty).add("a-1-0")
 

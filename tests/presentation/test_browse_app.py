@@ -15,6 +15,7 @@ from browsing import Browsing, browsing, fill, inside
 from machine import Machine, listing
 
 from conda_prune_plugin.cli.browse import Texts
+from conda_prune_plugin.core.units import Space
 from conda_prune_plugin.operations.browse.browser import Browser
 from conda_prune_plugin.operations.options import EnvsOptions
 from conda_prune_plugin.presentation.browse.browse_keys import KEYS, bottom_line
@@ -97,7 +98,8 @@ def test_a_mark_is_set_and_removed_and_the_sum_stands_below(browse: Browse) -> N
 
 
 def test_marks_together_free_more_than_each_alone(browse: Browse) -> None:
-    freed, own = [], []
+    freed: list[Space] = []
+    own: list[int] = []
 
     async def story(at: Browsing) -> None:
         await at.press("2")

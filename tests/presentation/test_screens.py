@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ from conda_prune_plugin.core.model import (
 )
 from conda_prune_plugin.core.plan import Keep, Outcome, Plan, Reason, Remove
 from conda_prune_plugin.core.rules.explanation import Explanation
-from conda_prune_plugin.core.run import Disposal, Run, RunSummary
-from conda_prune_plugin.presentation.outcome_text import show_outcomes
-from conda_prune_plugin.presentation.plan_text import LINES, show_plan
+from conda_prune_plugin.core.run import Check, Disposal, Run, RunSummary, Shrinkage
+from conda_prune_plugin.core.units import Unit
+from conda_prune_plugin.presentation.outcome_text import show_outcomes, show_shrinkage
+from conda_prune_plugin.presentation.plan_text import LINES, show_check, show_plan
 from conda_prune_plugin.presentation.runs_text import show_restored, show_runs
 from conda_prune_plugin.presentation.terminal.tables import Row, show_table
 from conda_prune_plugin.presentation.why_text import show_why
@@ -100,6 +102,19 @@ def _plan_screen(out: Console) -> None:
     show_plan(out, MANY, now=NOW, verbosity=0)
 
 
+def _inodes_screen(out: Console) -> None:
+    remove = tuple(_remove(number, reclaimable_inodes=1000 + number) for number in range(3))
+    closed = replace(CLOSED.keep[0], reclaimable_inodes=1200)
+    cache = Cache("/pkgs", "/pkgs", "conda", True, tuple(item.entry for item in remove))
+    inventory = replace(CLOSED.inventory, caches=(cache, *CLOSED.inventory.caches))
+    plan = replace(CLOSED, inventory=inventory, remove=remove, keep=(closed,))
+    show_plan(out, plan, now=NOW, verbosity=1, sort="inodes")
+    show_check(out, Check(20_000, unit=Unit.INODES), plan)
+    done = [Outcome(item.entry, Result.REMOVED, 10, 1 << 20, freed_inodes=12) for item in remove]
+    show_outcomes(out, out, plan, RUN, done, (), quiet=False, inodes=True)
+    show_shrinkage(out, Shrinkage("image", 5 << 20, 1 << 20, 4000, 1000), inodes=True)
+
+
 def _closed_screen(out: Console) -> None:
     show_plan(out, CLOSED, now=NOW, verbosity=0)
 
@@ -146,7 +161,16 @@ def _table_screen(out: Console) -> None:
 
 @pytest.mark.parametrize(
     "screen",
-    [_plan_screen, _closed_screen, _result_screen, _why_screen, _runs_screen, _restored_screen, _table_screen],
+    [
+        _plan_screen,
+        _inodes_screen,
+        _closed_screen,
+        _result_screen,
+        _why_screen,
+        _runs_screen,
+        _restored_screen,
+        _table_screen,
+    ],
     ids=lambda screen: screen.__name__.strip("_"),
 )
 def test_a_screen_is_as_it_was_read(screen: Any) -> None:

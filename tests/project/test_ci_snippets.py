@@ -39,22 +39,17 @@ def _yaml(text: str) -> Any:
     return YAML(typ="safe").load(text)
 
 
-def conda_on_path(machine: Machine, **environ: str) -> dict[str, str]:
-    """Return the variables of a machine, with a conda on the path."""
+def _run(machine: Machine, script: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a script as the runners do, in a directory of its own, with a conda on the path."""
     programs = machine.directory / "bin"
     programs.mkdir(exist_ok=True)
     shim = programs / "conda"
     shim.write_text(SHIM)
     shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
-    variables = machine.environ(**environ)
-    return {**variables, "PATH": f"{programs}{os.pathsep}{variables['PATH']}"}
-
-
-def _run(machine: Machine, script: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a script as the runners do, in a directory of its own."""
-    variables = conda_on_path(machine, **environ)
     work = machine.directory / "work"
     work.mkdir(exist_ok=True)
+    variables = machine.environ(**environ)
+    variables["PATH"] = f"{programs}{os.pathsep}{variables['PATH']}"
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     return subprocess.run(command, env=variables, cwd=work, capture_output=True, text=True, check=False)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import os
 import re
-import subprocess
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import generated
 import pytest
-from test_ci_snippets import conda_on_path
 
 import conda_prune_plugin
 from conda_prune_plugin import errors
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from machine import Machine
 
+TOP = generated.DOCS.parent
 PACKAGE = Path(conda_prune_plugin.__file__).parent
 MESSAGES = (generated.DOCS / "how-to" / "messages.md").read_text()
 
@@ -119,38 +118,35 @@ def test_every_kind_of_notice_has_an_entry_among_the_messages() -> None:
     assert sorted(entries) == sorted(kinds)
 
 
-#: The commands of each page, in their order.
-PAGES = {
-    path.name: [
-        line.strip()
-        for block in re.findall(r"<!-- commands: \w+ -->\n *```sh\n(.*?)\n *```", path.read_text(), re.DOTALL)
-        for line in block.splitlines()
-    ]
-    for path in sorted(generated.DOCS.rglob("*.md"))
-}
+def _commands(page: Path) -> list[str]:
+    """Return the commands of a page, in their order; of the README also those that its tables have after a wish."""
+    text = page.read_text()
+    blocks = re.findall(r"<!-- commands: \w+ -->\n *```sh\n(.*?)\n *```", text, re.DOTALL)
+    cells = re.findall(r"^\| [^|]* \| (`conda prune .*) \|$", text, re.MULTILINE) if page.name == "README.md" else []
+    lines = [line for block in blocks for line in block.splitlines()]
+    lines += [command for cell in cells for command in re.findall(r"`(conda prune [^`]*)`", cell)]
+    return [line.split("  #")[0].strip() for line in lines]
+
+
+PAGES = {page.name: _commands(page) for page in (TOP / "README.md", *sorted(generated.DOCS.rglob("*.md")))}
+
+#: What a page names, and what this machine has in its place.
+HERE = {"envs old ": "envs copy ", "numpy": "libalpha", "pixi.lock": "explicit.txt"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, commands in PAGES.items() if commands])
 def test_the_commands_of_a_page_run(machine: Machine, page: str) -> None:
-    registry = machine.home / ".conda" / "environments.txt"
-    registry.write_text(
-        "".join(f"{line}\n" for line in registry.read_text().split("\n") if Path(line, "conda-meta").is_dir())
-    )
+    lines = machine.registry.read_text().splitlines()
+    machine.registry.write_text("".join(f"{line}\n" for line in lines if Path(line, "conda-meta").is_dir()))
     (machine.home / "projects").mkdir()
-    # Everything here is young, and nobody is here to answer.
-    script = re.sub(r"conda prune(?= --|\n)", "conda prune --min-age 0", "\n".join([*PAGES[page], ""]))
-    script = script.replace("envs old ", "envs copy ")
-    variables = conda_on_path(machine, CONDA_ALWAYS_YES="true")
+    (machine.directory / "explicit.txt").write_text(f"@EXPLICIT\n{machine.channel}/linux-64/libalpha-1.0-0.conda\n")
 
-    done = subprocess.run(
-        ["bash", "-ex", "-c", script],  # noqa: S607
-        env={**variables, "HOME": os.fspath(machine.home)},
-        cwd=machine.directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
+    for command in PAGES[page]:
+        # Everything here is young, and nobody is here to answer.
+        here = re.sub(r"^conda prune(?= --|$)", "conda prune --min-age 0", command).replace("~", str(machine.home))
+        for named, had in HERE.items():
+            here = here.replace(named, had)
+        program, *arguments = shlex.split(here)
+        answer = machine.run(*arguments, CONDA_ALWAYS_YES="true")
+        assert (program, answer.code) == ("conda", 0), f"{command}: {answer.out}{answer.err}"

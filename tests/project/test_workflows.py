@@ -193,3 +193,13 @@ def test_every_python_of_the_classifiers_is_tested(project: dict[str, Any]) -> N
     }
 
     assert named == tested
+
+
+def test_the_changelog_has_the_groups_of_keep_a_changelog() -> None:
+    text = (TOP / "CHANGELOG.md").read_text()
+    groups = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+    for section in re.split(r"^## .*\n", text, flags=re.MULTILINE)[1:]:
+        before, *parts = re.split(r"^### ", section, flags=re.MULTILINE)
+        assert not before.strip()
+        assert {part.split("\n", 1)[0] for part in parts} <= groups

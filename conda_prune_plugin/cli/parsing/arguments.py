@@ -241,7 +241,7 @@ def targets_of(arguments: argparse.Namespace) -> Target:
         # --only selects packages, and temporary files belong to none.
         (arguments.leftovers and not arguments.only, Target.TEMPFILES),
         (arguments.index_cache, Target.INDEX_CACHE),
-        (arguments.tempfiles, Target.TEMPFILES),
+        (arguments.tempfiles is not None, Target.TEMPFILES),
         (arguments.logfiles, Target.LOGFILES),
         (arguments.all, ALL),
     )

@@ -56,7 +56,8 @@ def explained(
     option, word = _at_fault(parser, words, commands)
     if option:
         if option in _OF_ENVIRONMENT:
-            return f"Unknown option {option}.", f"Run `conda prune envs {_following(words, option)}`."
+            command = next((word for word in ("usage", "envs") if parser.prog.endswith(word)), "envs")
+            return f"Unknown option {option}.", f"Run `conda prune {command} {_following(words, option)}`."
         return f"Unknown option {option}.", _option_hint(parser, option, top, parsers)
     if word:
         before = words[words.index(word) - 1]
@@ -102,11 +103,12 @@ def _at_fault(
 ) -> tuple[str | None, str | None]:
     """Return the first unknown option, or the unknown word in the place of a command."""
     left = iter(words)
+    takes_many = False
     for word in left:
         if word == "--":
             break
         if not word.startswith("-") or word == "-":
-            if commands:
+            if commands and not takes_many:
                 return None, None if word in commands else word
             continue
         # A word may contain the option's value.
@@ -117,6 +119,7 @@ def _at_fault(
         action = known.get(option) or known.get(next(beginning, ""))
         if action is None:
             return option, None
+        takes_many = action.nargs == "*" and option == word
         if action.nargs is None and option == word:
             next(left, None)
     return None, None

@@ -62,7 +62,8 @@ def _needed_offline() -> Target:
 def refuse_contrary(preset: str, arguments: argparse.Namespace) -> None:
     """Refuse options that contradict a preset. Raises `UsageError`."""
     for name in _CONTRARY:
-        if getattr(arguments, name):
+        # --tempfiles may have no values.
+        if getattr(arguments, name) not in (None, False):
             raise UsageError(
                 f"--ci {preset} and --{name.replace('_', '-')} can't be combined.",
                 hint="Leave one of them out. `conda prune --help-all` explains the presets.",

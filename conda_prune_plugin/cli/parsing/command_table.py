@@ -76,7 +76,7 @@ and how much space removing them frees, and asks before it removes anything.
   conda prune --max-size 10GB      shrink the caches to 10 GB
   conda prune --free-inodes 50000  get below a quota of files
   conda prune --keep-newest 1      keep the newest version of each package
-  conda prune --lockfile pixi.lock  keep the packages of a lockfile
+  conda prune --lockfile FILE      keep the packages of a lockfile
   conda prune --search ~/projects  keep packages that ~/projects uses
   conda prune --backup             move to a backup instead of deleting
   conda prune --dry-run -v         show why each package is kept
@@ -94,13 +94,13 @@ and how much space removing them frees, and asks before it removes anything.
 #: The commands by name, in the order of the help.
 COMMANDS = {
     "usage": Command(
-        "Show what uses disk space.",
+        "Show disk usage.",
         "[OPTIONS] [NAME]",
         """\
-Show what uses disk space: environments, package caches, and what can be freed.
+Show disk usage of environments and package caches, and reclaimable space.
 
 Sizes are disk usage, with each file counted once, so the total matches du.
-"Own" is what removing one environment would free. "Shared" is hard-linked
+"Own" space is freed by removing the environment. "Shared" space is hard-linked
 elsewhere, usually in a package cache.
 """,
         """\
@@ -108,7 +108,7 @@ examples:
   conda prune usage                environments and caches, largest first
   conda prune usage work           one environment in detail
   conda prune usage --inodes       the same, by number of files
-  conda prune usage --summary      a short table with what can be freed
+  conda prune usage --summary      a short table with reclaimable space
   conda prune usage --packages     packages, their versions and users
   conda prune usage --html u.html  a report to explore in a browser
   conda prune usage --export ncdu | ncdu -f -
@@ -132,7 +132,7 @@ examples:
   conda prune why numpy            all numpy packages in the caches
   conda prune why 'numpy>=2' scipy
                                    several packages
-  conda prune why --all            everything that keeps packages
+  conda prune why --all            all environments, and what each keeps
   conda prune why --find projects  find unknown environments below projects
 
 Exits with 1 if a SPEC matches no package in the caches.
@@ -145,17 +145,17 @@ Exits with 1 if a SPEC matches no package in the caches.
         """\
 List environments and when they were last used, or remove some.
 
-For each environment: own and shared space, when it was created, changed and
-last used, the processes that run from it, what refers to it (Jupyter kernels,
-editors, shell files, cron, systemd, scripts), and whether it is frozen, broken
-or a duplicate of another.
+Shows the space of each environment, the times of its creation, last change and
+last use, its running processes, references to it (Jupyter kernels, editors,
+shell files, cron, systemd, scripts), and marks such as frozen, broken or
+duplicate.
 
---remove first exports what is needed to rebuild the environment, then deletes
+--remove exports the environment's packages, to rebuild it from, then deletes
 it. With --backup it moves the environment aside instead. `conda prune restore`
 undoes both. The base environment is never removed. Environments that are
 active, frozen, running, referred to, or hold your work are removed only with
---force, which keeps that work. Up to 3 other files that no package brought are
-deleted for good; they are named before the question.
+--force, which keeps that work. Up to 3 other files of no package are deleted
+for good, and named before the question.
 """,
         """\
 examples:
@@ -222,11 +222,12 @@ examples:
         "Delete backups for good.",
         "[OPTIONS] [RUN ...]",
         """\
-Delete what earlier runs left for `conda prune restore`: backups of packages and
-environments, exports of deleted environments, archives, and receipts.
+Delete earlier runs for good: backups of packages and environments, exports of
+deleted environments, archives, and receipts.
 
-This is what frees the space of a backup. It can't be undone. To list the runs,
-use `conda prune restore`.
+Only this frees the space of a backup. It can't be undone, and
+`conda prune restore` can't undo the purged runs any more. `conda prune restore`
+lists the runs.
 """,
         """\
 examples:

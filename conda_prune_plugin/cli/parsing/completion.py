@@ -31,7 +31,7 @@ def complete(parser: argparse.ArgumentParser, words: int) -> None:
     except ImportError:
         # Without it the command would run. The shell shows nothing of this.
         raise SystemExit(1) from None
-    from ..main import configure_parser
+    from .parsers import configure_parser
 
     # conda adds it afterwards.
     parser.add_argument("-h", "--help", action="help")

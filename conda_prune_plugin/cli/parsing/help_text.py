@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
+
+from .command_table import COMMON, SHORT_EPILOG
 
 #: Lines longer than this are hard to read, however wide the terminal is.
 _WIDEST = 100
@@ -24,19 +25,22 @@ class HelpFormatter(argparse.HelpFormatter):
         self._width = min(self._width, _WIDEST)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        # A line never ends within an option's name.
-        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+        from ...presentation.terminal.wrapping import wrapped
+
+        return wrapped(" ".join(text.split()), width)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = [part.split("\n") for part in text.strip().split("\n\n")]
-        return "\n\n".join("\n".join(_wrapped(lines, width, indent)) for lines in paragraphs)
+        return "\n\n".join("\n".join(_paragraph(lines, width, indent)) for lines in paragraphs)
 
 
-def _wrapped(lines: list[str], width: int, indent: str) -> Iterable[str]:
+def _paragraph(lines: list[str], width: int, indent: str) -> Iterable[str]:
     """Yield the lines of a paragraph; lines up to the first indented one are running text."""
+    from ...presentation.terminal.wrapping import wrapped
+
     first_example = next((number for number, line in enumerate(lines) if line.startswith(" ")), len(lines))
     text = " ".join(lines[:first_example])
-    yield from textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    yield from wrapped(text, width, indent, indent)
     inner = f"{indent}      "
     for line in lines[first_example:]:
         if len(line) <= width:
@@ -45,52 +49,27 @@ def _wrapped(lines: list[str], width: int, indent: str) -> Iterable[str]:
         if parts := _EXAMPLE.fullmatch(line):
             yield f"{indent}{parts['command']}"
         meaning = parts["meaning"] if parts else line.strip()
-        yield from textwrap.wrap(meaning, width, initial_indent=inner, subsequent_indent=inner)
+        yield from wrapped(meaning, width, inner, inner)
 
 
-class _PrintAndExit(argparse.Action):
-    """An option that prints something and ends the program."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, **options)
-
-
-class FullHelp(_PrintAndExit):
-    """Prints the help with all options."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Print it."""
-        # The method of the class: the instance's own prints the short help (see `shorten`).
-        print(type(parser).format_help(parser), end="")
-        parser.exit()
+def full_help(parser: argparse.ArgumentParser) -> str:
+    """Return the help with all options."""
+    parser.formatter_class = HelpFormatter
+    # The method of the class: the instance's own may give the short help.
+    return type(parser).format_help(parser)
 
 
-class Version(_PrintAndExit):
-    """Prints the version."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Print it. The import is slow, so it is made only here."""
-        from importlib.metadata import version
-
-        print(f"conda-prune {version('conda-prune')}")
-        parser.exit()
-
-
-def shorten(parser: argparse.ArgumentParser, options: Sequence[str], epilog: str) -> None:
-    """Make a parser's ``--help`` list its commands and only some options, in the order given, and end in `epilog`."""
-
-    def short_help() -> str:
-        formatter = parser._get_formatter()  # noqa: SLF001
-        formatter.add_usage(parser.usage, (), ())
-        formatter.add_text(parser.description)
-        known = parser._option_string_actions  # noqa: SLF001
-        (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
-        sections = {"commands": commands._get_subactions(), "options": [known[name] for name in options]}  # noqa: SLF001
-        for title, actions in sections.items():
-            formatter.start_section(title)
-            formatter.add_arguments(actions)
-            formatter.end_section()
-        formatter.add_text(epilog)
-        return formatter.format_help()
-
-    parser.format_help = short_help  # type: ignore[method-assign]
+def short_help(parser: argparse.ArgumentParser) -> str:
+    """Return the help that lists the commands and the most used options only."""
+    formatter = HelpFormatter(parser.prog)
+    formatter.add_usage(parser.usage, (), ())
+    formatter.add_text(parser.description)
+    known = parser._option_string_actions  # noqa: SLF001
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
+    sections = {"commands": commands._get_subactions(), "options": [known[name] for name in COMMON]}  # noqa: SLF001
+    for title, actions in sections.items():
+        formatter.start_section(title)
+        formatter.add_arguments(actions)
+        formatter.end_section()
+    formatter.add_text(SHORT_EPILOG)
+    return formatter.format_help()

@@ -8,21 +8,31 @@ parsers of values.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 
-class Option(NamedTuple):
-    """An option, or an argument if its name has no dashes.
+class Option:
+    """An option, or an argument if its name has no dashes. A plain class, because each command of conda makes it.
 
-    commands: that take it. more: further arguments of `argparse.ArgumentParser.add_argument`. A ``metavar`` names the
-    kind of value, one of `values.KINDS`.
+    usage: names, the kind of value (one of `values.KINDS`), and dots if the option can be repeated. commands: that take
+    it. more: further arguments of `argparse.ArgumentParser.add_argument`.
     """
 
-    names: Sequence[str]
-    commands: Sequence[str]
-    help: str
-    more: dict[str, Any]
+    __slots__ = ("commands", "help", "more", "names")
+
+    def __init__(self, usage: str, commands: str, help: str, **more: Any) -> None:  # noqa: A002
+        words = usage.split()
+        repeated = words[-1] == "..." and words.pop()
+        kind = words.pop() if words[-1].isupper() else None
+        self.names, self.commands, self.help = words, commands.split(), help
+        if kind is None:
+            # An option without a value is a flag unless it has choices.
+            self.more = more if "choices" in more else {"action": "store_true", **more}
+        elif repeated:
+            self.more = {"action": Values, "metavar": kind, "default": [], **more}
+        else:
+            self.more = {"action": Value, "metavar": kind, **more}
 
     @property
     def name(self) -> str:
@@ -35,7 +45,7 @@ class Option(NamedTuple):
         return str(self.more.get("dest", self.name.lstrip("-").replace("-", "_")))
 
 
-class Value(argparse.Action):
+class Value(argparse._StoreAction):  # noqa: SLF001
     """Parses a value by its kind, its metavar, and stores it; and the text beside it, as ``<dest>_text``.
 
     Unlike argparse's ``type``, it imports the parser when there is something to parse, and keeps the text.
@@ -60,7 +70,7 @@ class Value(argparse.Action):
         setattr(namespace, f"{self.dest}_text", values)
 
 
-class Values(Value):
+class Values(Value, argparse._AppendAction):  # noqa: SLF001
     """Parses the value of an option that can be repeated, and appends it."""
 
     def __call__(
@@ -72,56 +82,42 @@ class Values(Value):
         setattr(namespace, self.dest, [*before, getattr(namespace, self.dest)])
 
 
-def _option(usage: str, commands: str, help: str, **more: Any) -> Option:  # noqa: A002
-    """Return a row. The kind of value follows the names, and dots if the option can be repeated."""
-    names = [word for word in usage.split() if word != "..." and not word.isupper()]
-    kind = next(filter(str.isupper, usage.split()), None)
-    if kind is None:
-        # An option without a value is a flag unless it has choices.
-        defaults: dict[str, Any] = {} if "choices" in more else {"action": "store_true"}
-    elif usage.endswith("..."):
-        defaults = {"action": Values, "metavar": kind, "default": []}
-    else:
-        defaults = {"action": Value, "metavar": kind}
-    return Option(tuple(names), commands.split(), help, {**defaults, **more})
-
-
 #: All options by the heading in the help, in its order.
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "": (
-        _option("environment NAME", "usage", "Show only this environment (name or path).", nargs="?"),
-        _option("specs SPEC", "why", "A package, such as numpy or 'numpy>=2'.", nargs="*"),
-        _option("environments NAME", "envs", "Only these environments (name or path).", nargs="*"),
-        _option("run RUN", "restore", "The run to undo, or `last`.", nargs="?"),
-        _option("runs RUN", "purge", "A run, or `last`.", nargs="*"),
-        _option("topic COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
-        _option("--all", "why", "List everything that keeps packages, and the space that only it keeps."),
-        _option("--find DIR", "why", "Search DIR for the unknown environments that hard-link to packages in caches."),
-        _option(
-            "--only SPEC", "restore", "Restore only packages that match SPEC, such as 'numpy<2'.", dest="only_spec"
+        Option("environment NAME", "usage", "Show only this environment (name or path).", nargs="?"),
+        Option("specs SPEC", "why", "A package, such as numpy or 'numpy>=2'.", nargs="*", default=[]),
+        Option("environments NAME", "envs", "Only these environments (name or path).", nargs="*", default=[]),
+        Option("run RUN", "restore", "The run to undo, or `last`.", nargs="?"),
+        Option("runs RUN", "purge", "A run, or `last`.", nargs="*", default=[]),
+        Option("topic COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
+        Option(
+            "--all", "why", "List environments, lockfiles and rules, each with the space that removing it would free."
         ),
-        _option("--all", "purge", "All runs."),
-        _option("--older-than AGE", "purge", "Runs that are at least AGE old (12h, 30d, 8w, 6mo)."),
-        _option("--keep DIR", "demo", "Create the sandbox in DIR, a new directory, and keep it.", dest="sandbox"),
+        Option("--find DIR", "why", "Search DIR for unknown environments that hard-link packages in the caches."),
+        Option("--only SPEC", "restore", "Restore only packages that match SPEC, such as 'numpy<2'.", dest="only_spec"),
+        Option("--all", "purge", "All runs."),
+        Option("--older-than AGE", "purge", "Runs that are at least AGE old (12h, 30d, 8w, 6mo)."),
+        Option("--keep DIR", "demo", "Create the sandbox in DIR, a new directory, and keep it.", dest="sandbox"),
     ),
     "what to show": (
-        _option(
+        Option(
             "--packages",
             "usage",
             "List packages: versions, environments that use them, shared and duplicated space.",
             dest="by_package",
         ),
-        _option("--inodes", "usage", "Show inodes, as file quotas count them, and sort by them."),
-        _option("--summary", "usage", "Only a short table: what takes the space, and how much can be freed."),
-        _option("--html FILE", "usage", "Write an interactive report for the browser to FILE."),
-        _option(
+        Option("--inodes", "usage", "Show inodes, as file quotas count them, and sort by them."),
+        Option("--summary", "usage", "Only a short table of used and reclaimable space."),
+        Option("--html FILE", "usage", "Write an interactive report for the browser to FILE."),
+        Option(
             "--export",
             "usage",
             "Write the list of all files to standard output. FORMAT is ncdu, which gdu reads too.",
             metavar="FORMAT",
             choices=("ncdu",),
         ),
-        _option(
+        Option(
             "--other-caches",
             "usage",
             "Measure caches of other tools (conda-build, pip, uv, ...) completely, or not at all. The default is to "
@@ -130,7 +126,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
     ),
     "which environments": (
-        _option(
+        Option(
             "--unused-for --older-than AGE",
             "envs",
             "Only environments unused for at least AGE (12h, 30d, 8w, 6mo).",
@@ -138,16 +134,16 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
     ),
     "removing environments": (
-        _option("--remove", "envs", "Remove the named environments, or those that --unused-for finds."),
-        _option(
+        Option("--remove", "envs", "Remove the named environments, or those that --unused-for finds."),
+        Option(
             "--force",
             "envs",
             "Also remove environments that are active, frozen, running, referred to, or hold your work: a git "
             "repository, files older than the environment, or more than 3 files of no package. `conda prune restore` "
             "restores that work. With --fix-registry: also remove lines for missing disks. Never the base environment.",
         ),
-        _option("--prune", "envs", "Prune the caches afterwards. (Asks by default; with --yes the default is no.)"),
-        _option(
+        Option("--prune", "envs", "Prune the caches afterwards. (Asks by default; with --yes the default is no.)"),
+        Option(
             "--fix-registry",
             "envs",
             "Remove lines of missing environments from environments.txt, keeping a copy, and move remains of "
@@ -155,148 +151,158 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
     ),
     "what to remove (default: unused packages and leftovers)": (
-        _option("-p --packages", "prune", "Extracted directories of unused packages."),
-        _option("-t --tarballs", "prune", "Archives of unused packages."),
-        _option(
+        Option("-p --packages", "prune", "Extracted directories of unused packages."),
+        Option("-t --tarballs", "prune", "Archives of unused packages."),
+        Option(
             "--all-tarballs", "prune", "Archives of all packages whose extracted directory is complete, in use or not."
         ),
-        _option(
+        Option(
             "--leftovers",
             "prune",
             "Remains of failed installs and removals: partial downloads, incomplete and corrupt packages, trash, "
             "stale locks, temporary files. Also checks packages in use and all environments.",
         ),
-        _option("-i --index-cache", "prune", "Cached channel indexes."),
-        _option("-c --tempfiles", "prune", "Temporary files, trash and stale locks in environments and index caches."),
-        _option("-l --logfiles", "prune", "Log files in the caches."),
-        _option(
+        Option("-i --index-cache", "prune", "Cached channel indexes."),
+        Option(
+            "-c --tempfiles PREFIX",
+            "prune",
+            "Temporary files, trash and stale locks in environments and index caches, or only in environments PREFIX.",
+            nargs="*",
+        ),
+        Option("-l --logfiles", "prune", "Log files in the caches."),
+        Option(
             "-a --all", "prune", "Unused packages, all archives, leftovers, index caches, temporary files and logs."
         ),
-        _option("--verify", "prune", "Find corrupt packages by comparing every file and archive with its hash."),
-        _option("--repair", "prune", "Extract damaged packages that are in use again, from their cached archives."),
+        Option("--verify", "prune", "Compare every file and archive with its hash, to find corrupt packages."),
+        Option(
+            "--repair",
+            "prune",
+            "Repair damaged packages in use: extract their cached archives again. Checks names and sizes of files, "
+            "and with --verify contents. Removes nothing by itself.",
+        ),
     ),
     "which unused packages": (
-        _option("--only SPEC ...", "prune why", "Only packages that match SPEC (repeatable)."),
-        _option(
+        Option("--only SPEC ...", "prune why", "Only packages that match SPEC (repeatable)."),
+        Option(
             "--older-than AGE",
             "prune why",
             "Only packages unused for at least AGE (12h, 30d, 8w, 6mo; setting: prune_older_than).",
         ),
-        _option(
+        Option(
             "--min-age AGE",
             "prune usage why envs",
-            "Keep packages fetched or extracted less than AGE ago, because an install may still need them "
-            "(default: 10m; 0 keeps none).",
+            "Keep packages downloaded or extracted less than AGE ago, because an install may still need them "
+            "(default: 10m; 0: remove them too).",
         ),
-        _option(
+        Option(
             "--keep-newest N", "prune why", "Keep the N newest versions of each package (setting: prune_keep_newest)."
         ),
-        _option(
+        Option(
             "--max-size SIZE",
             "prune why",
             "Remove the least recently used packages until the caches hold at most SIZE (500MB, 2.5GiB).",
         ),
-        _option("--free SIZE", "prune why", "Remove the least recently used packages until SIZE is freed."),
-        _option(
+        Option("--free SIZE", "prune why", "Remove the least recently used packages until SIZE is freed."),
+        Option(
             "--max-inodes N",
             "prune why",
             "Like --max-size, but counts inodes: every file, directory and link, as file quotas do.",
         ),
-        _option("--free-inodes N", "prune why", "Like --free, but counts inodes."),
-        _option(
+        Option("--free-inodes N", "prune why", "Like --free, but counts inodes."),
+        Option(
             "--unlinked",
             "prune why",
             "Also packages in use that no environment links to: environments have their own copies.",
         ),
-        _option(
+        Option(
             "--include-irreplaceable",
             "prune why",
             "Also packages that can't be downloaded again: no URL, a missing file:// source, or built locally.",
         ),
-        _option(
+        Option(
             "--check-remote",
             "prune why",
             "Ask the channels which packages they still have, and keep the others as irreplaceable.",
         ),
     ),
     "backups": (
-        _option(
+        Option(
             "--backup",
             "prune envs",
             "Move to a backup instead of deleting. `conda prune restore` brings everything back as it was. "
             "`conda prune purge` frees the space.",
             default=None,
         ),
-        _option(
+        Option(
             "--no-backup",
             "prune envs",
             "Delete, even if the setting prune_backup is on.",
             dest="backup",
             action="store_false",
         ),
-        _option(
+        Option(
             "--backup-to DIR",
             "prune",
             "Write compressed archives of the packages to DIR, verify them, then delete the packages.",
         ),
     ),
     "where to look": (
-        _option(
+        Option(
             "--pkgs-dir DIR ...",
             "prune usage why envs restore purge",
             "Use this package cache instead of the configured ones (repeatable).",
         ),
-        _option(
+        Option(
             "--root PREFIX ...",
             "prune usage why envs",
             "Also keep packages of this environment (repeatable; setting: prune_roots).",
             dest="roots",
         ),
-        _option(
+        Option(
             "--search DIR ...",
             "prune usage why envs",
             "Also keep packages of environments below DIR (repeatable). Required to prune the caches of pixi and "
             "rattler.",
             dest="searches",
         ),
-        _option(
+        Option(
             "--ignore-unreadable",
             "prune",
             "Continue even if an environment can't be read. Packages that only it soft-links may be removed.",
         ),
-        _option(
+        Option(
             "--lockfile FILE ...",
             "prune why",
-            "Keep packages that FILE lists: an @EXPLICIT file, conda-lock.yml, pixi.lock or environment.yml "
-            "(repeatable).",
+            "Keep packages that FILE lists: an @EXPLICIT file, conda-lock.yml, pixi.lock, conda.lock or "
+            "environment.yml (repeatable).",
             dest="lockfiles",
         ),
-        _option(
+        Option(
             "--keep-revisions N",
             "prune why",
             "Keep packages of the last N revisions of each environment, for `conda install --revision` "
             "(setting: prune_keep_revisions).",
         ),
-        _option(
+        Option(
             "--keep SPEC ...",
             "prune why",
             "Keep packages that match SPEC, such as numpy or 'numpy>=2' (repeatable; adds to the setting prune_keep).",
         ),
     ),
     "other programs": (
-        _option(
+        Option(
             "--lock-timeout TIME",
             "prune envs restore purge",
             "Wait at most TIME for another program that uses the cache (30s, 5m; default: 5m).",
         ),
-        _option(
+        Option(
             "--ignore-running",
             "prune envs",
             "With --yes: continue even if another conda, mamba or pixi is installing packages.",
         ),
     ),
     "continuous integration": (
-        _option(
+        Option(
             "--ci",
             "prune",
             "Prune without asking, whatever the age. image: make the smallest image layer. cache: keep only what is "
@@ -304,14 +310,14 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             choices=("image", "cache"),
             dest="preset",
         ),
-        _option(
+        Option(
             "--check LIMIT",
             "prune",
             "Change nothing; exit with 3 if more than LIMIT can be freed (500MB, 2.5GiB, 20000files).",
         ),
     ),
     "output of the plan": (
-        _option(
+        Option(
             "--sort",
             "prune",
             "Order of the packages to remove: largest (default), most inodes, longest unused, or alphabetical.",

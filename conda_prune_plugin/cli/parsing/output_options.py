@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conda.base.context import context
-from conda.cli.helpers import add_output_and_prompt_options
+from conda.cli.actions import NullCountAction
+from conda.common.constants import NULL
 
 if TYPE_CHECKING:
     from ...operations.interaction import Output
 
 
-def add_output_options(parser: argparse.ArgumentParser, texts: Mapping[str, str]) -> None:
-    """Add ``--json``, ``--dry-run``, ``--yes`` and so on, with help texts of ours by the names of their values.
+#: conda's options that every command accepts. Scripts pass them to all commands, also to those that change nothing.
+#: ``--console`` is not among them: it chooses conda's reporters, which don't print our output.
+OUTPUT = ("json", "verbosity", "quiet", "dry_run", "yes")
 
-    Those without a text are accepted, because scripts pass them to every command, but the help doesn't list them: they
-    change nothing there.
+
+def add_output_options(parser: argparse.ArgumentParser, texts: Mapping[str, str]) -> None:
+    """Add ``--json``, ``--dry-run``, ``--yes`` and so on, with help texts by the names of their values.
+
+    Those without a text are accepted, but the help doesn't list them: they change nothing there.
     """
-    add_output_and_prompt_options(parser)
-    # argparse has no public way to get at a group that conda made.
-    group = parser._action_groups[-1]  # noqa: SLF001
-    group.title = "output and prompts"
-    for action in group._group_actions:  # noqa: SLF001
-        # conda hides some itself.
-        if action.help != argparse.SUPPRESS:
-            action.help = texts.get(action.dest, argparse.SUPPRESS)
+    group = parser.add_argument_group("output and prompts")
+
+    def flag(*names: str, default: Any = NULL) -> None:
+        text = texts.get(names[-1].strip("-").replace("-", "_"), argparse.SUPPRESS)
+        group.add_argument(*names, action="store_true", default=default, help=text)
+
+    flag("--json")
+    group.add_argument(
+        "-v",
+        "--verbose",
+        action=NullCountAction,
+        dest="verbosity",
+        default=NULL,
+        help=texts.get("verbosity", argparse.SUPPRESS),
+    )
+    for hidden in ("--debug", "--trace"):
+        flag(hidden)
+    flag("-q", "--quiet")
+    flag("-d", "--dry-run", default=False)
+    flag("-y", "--yes")
 
 
 def conda_output() -> Output:

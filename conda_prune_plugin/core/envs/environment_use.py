@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..model import Result, Root, RootState, Word
 from ..notices import Notice
@@ -155,7 +155,7 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
         detail = f"process {environment.running[0].pid} is running from it"
         found.append(LastEvidence(EvidenceKind.RUNNING, now, detail))
     found += [
-        LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} runs something in it")
+        LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} runs a program in it")
         for pointer in environment.pointers
         if pointer.kind in _BY_ITSELF
     ]
@@ -270,7 +270,7 @@ class EnvsResult:
     """The environments, the planned removals and their outcomes; sizes in bytes.
 
     shown: the selected environments, of `count`. now: seconds since the epoch.
-    unused_for: the AGE as the user typed it.
+    unused_for: the AGE as the user typed it. kept: by path, the bytes in the caches that only an environment keeps.
     stale: by registry, the prefixes that are no environments, and why. fix: those to remove from it, None without
         --fix-registry. copies: the files with the registries as they were before.
     remove: the environments to remove, and what a rebuild can't bring back. released: the bytes that this frees.
@@ -283,6 +283,7 @@ class EnvsResult:
     stale: Mapping[str, Sequence[tuple[str, str]]]
     now: float
     unused_for: str | None = None
+    kept: Mapping[str, int] = field(default_factory=dict)
     remove: tuple[tuple[Environment, Losses], ...] = ()
     disposal: Disposal | None = None
     released: int = 0

@@ -201,7 +201,7 @@ def _unselected(subject: Subject, evidence: Evidence) -> str | None:
     policy, leftover = subject.policy, subject.leftover
     if leftover is not None:
         kept = not policy.leftovers and leftover.archive is None
-        return "excluded by --repair without --leftovers" if kept else None
+        return "not in use, and --repair removes nothing without --leftovers" if kept else None
     if policy.selected(evidence):
         return None
     kinds = " and ".join(sorted({part.kind.value for part in subject.entry.parts} - {PartKind.LOCK.value}))

@@ -97,12 +97,11 @@ class Zoom:
     """The contents of one environment.
 
     kept, kept_inodes: how much more `conda prune` would free if the environment were removed.
-    pip, other, records, directories: allocated bytes that are no conda package; those of `other` are in no record.
+    other, records, directories: allocated bytes of no package; those of `other` are in no record.
     """
 
     packages: tuple[PackageShare, ...]
     kept: int
-    pip: int
     other: int
     other_files: int
     records: int
@@ -195,7 +194,6 @@ def zoom(item: Contents, roots: Iterable[Root], inodes: Inodes, kept: Space, uni
         packages=tuple(sorted(shares, key=lambda share: (-share.takes.of(unit), share.dist))),
         kept=kept.bytes,
         kept_inodes=kept.inodes,
-        pip=occupied(of_kind[OwnerKind.PIP], inodes),
         other=occupied(of_kind[OwnerKind.OTHER], inodes),
         other_files=sum(tree.files for tree in of_kind[OwnerKind.OTHER]),
         records=occupied(of_kind[OwnerKind.RECORDS], inodes),

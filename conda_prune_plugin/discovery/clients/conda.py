@@ -25,9 +25,8 @@ from .conda_context import (
     target_prefix,
     where_not_registered,
 )
-from .installations import settings_files, usual_installations
+from .installations import other_homes, settings_files, usual_installations
 from .mamba_pixi import other_clients, pixi_cache_roots
-from .other_users import other_homes
 from .tool_environments import tool_places
 
 #: The kind of the notice on a configuration that switches registration off.

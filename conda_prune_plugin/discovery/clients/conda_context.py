@@ -5,13 +5,10 @@ All of conda's code is imported when it is asked for.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
-from types import FunctionType
-from typing import Any, cast
-
-from ...core.model import OtherKind
+from typing import Any
 
 
 def _context() -> Any:
@@ -127,6 +124,18 @@ def temporary_endings() -> tuple[str, ...]:
     return tuple(CONDA_TEMP_EXTENSIONS)
 
 
+def environment_specifiers(file_name: str) -> Iterator[tuple[str, Callable[[str], Any]]]:
+    """Give name and reader of the formats of environments, not lockfiles, that plugins know by a file's name.
+
+    conda has the hook from 25.3 on, and tells names and lockfiles from 26.1 on.
+    """
+    hooks: dict[str, Any] = getattr(_context().plugin_manager, "get_environment_specifiers", dict)()
+    for name, hook in hooks.items():
+        kind = getattr(getattr(hook, "environment_format", None), "name", "")
+        if kind == "environment" and any(fnmatch(file_name, known) for known in hook.default_filenames):
+            yield name, hook.environment_spec
+
+
 def masked(url: str) -> str:
     """Return a url without login and with its token masked. Raises `ValueError` for what can't be a url."""
     from conda.common.url import mask_anaconda_token, remove_auth
@@ -188,23 +197,3 @@ def in_link_order(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, 
 
     ordered = PrefixGraph(PrefixRecord(**record) for record in records).graph
     return [(record.name, record.version, record.build) for record in ordered]
-
-
-#: The finders of `conda.cli.main_clean`.
-_FINDERS = {OtherKind.INDEX_CACHE: "find_index_cache", OtherKind.LOGFILES: "find_logfiles"}
-
-
-def found_by_clean(kind: OtherKind, caches: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Give cache and path of what ``conda clean`` removes of a kind from these caches.
-
-    It asks a function of its module for the caches, which opens every ``urls.txt`` for appending to see whether it may,
-    and misses caches without one; here that function gives ours.
-    """
-    from conda.cli import main_clean
-
-    plain, caches = cast(FunctionType, getattr(main_clean, _FINDERS[kind])), tuple(caches)
-    ours = {**plain.__globals__, "find_pkgs_dirs": lambda: list(caches)}
-    for path in FunctionType(plain.__code__, ours)():
-        top = next((top for top in caches if path.startswith(os.path.join(top, ""))), None)
-        if top is not None:
-            yield top, path

@@ -5,6 +5,7 @@ conda's parser and its comparison end on some nonsense with whatever their steps
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from conda.exceptions import CondaError
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageRecord
 from conda.models.version import VersionOrder
+
+from .conda_context import environment_specifiers
 
 #: The fields of a record that a specification can ask for.
 FIELDS = frozenset(MatchSpec.FIELD_NAMES)
@@ -99,3 +102,27 @@ def version_key(version: str) -> VersionOrder | None:
         return VersionOrder(version)
     except (CondaError, ValueError):
         return None
+
+
+def requested_packages(path: str) -> tuple[str, ...]:
+    """Return the specifications in an environment's file that a plugin of conda reads; none if no plugin does.
+
+    Only plugins that know the name of the file are asked: by its content, conda takes any text for requirements. Those
+    for lockfiles are not asked: they download packages. Raises `ValueError`, with a text meant for the user.
+    """
+    for name, make_reader in environment_specifiers(os.path.basename(path)):
+        try:
+            reader = make_reader(path)
+            if not reader.can_handle():
+                continue
+        except Exception:  # noqa: BLE001, S112  # A plugin says so by any error.
+            continue
+        try:
+            environments = [reader.env_for(platform) for platform in reader.available_platforms]
+        except Exception as error:
+            raise ValueError(f"conda's plugin {name} can't read it: {error}") from error
+        found = dict.fromkeys(str(spec) for environment in environments for spec in environment.requested_packages)
+        for record in (record for environment in environments for record in environment.explicit_packages):
+            found[f"{record.name}={record.version}={record.build}"] = None
+        return tuple(found)
+    return ()

@@ -1,9 +1,13 @@
-"""Find conda installations in the usual places, for when the running conda is not the one that installed."""
+"""Find conda installations in the usual places, and other users of a package cache.
+
+The running conda need not be the one that installed, and only the registries of other users list their environments.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -11,8 +15,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ... import failures
+from ...core.model import Cache
+from ...failures import suppress
+from ..system.privileges import own_user
 from ..system.safe_read import read_regular
-from .other_users import other_homes
+from .conda_context import registry
 
 #: Where the installers of conda, Miniforge and micromamba put things by default.
 USUAL_PLACES = (
@@ -109,3 +116,54 @@ def is_path(value: object) -> TypeGuard[str]:
         return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
         return False
+
+
+def find_other_users(caches: Iterable[Cache]) -> tuple[tuple[str, str, str], ...]:
+    """Return name and registry of the other users who own something in a cache, and that cache.
+
+    Hard links are counted wherever they are, and copies need nothing; but only the environments themselves show what
+    another user soft-links from a cache. So in a cache that other users may change, the registries of all users who own
+    something in it are read: they have installed from it. A user who has only read from it leaves no trace.
+    """
+    ours = own_user()
+    if ours is None:
+        return ()
+    from pwd import getpwuid
+
+    found: dict[int, tuple[str, str, str]] = {}
+    for cache in caches:
+        if not cache.writable:
+            continue
+        for owner in _owners(cache.real_path, ours) - found.keys() - {ours}:
+            # A deleted user has no home.
+            with suppress(KeyError):
+                known = getpwuid(owner)
+                found[owner] = (known.pw_name, registry(known.pw_dir), cache.path)
+    return tuple(found.values())
+
+
+def other_homes() -> Iterator[str]:
+    """Give for root, as conda does, the homes of all users, and that of the caller of sudo; for others none."""
+    if own_user() != 0:
+        return
+    from pwd import getpwall, getpwnam
+
+    homes = {entry.pw_dir: None for entry in getpwall() if entry.pw_dir}
+    # A directory service may know users that it does not list.
+    with suppress(KeyError):
+        homes[getpwnam(os.environ.get("SUDO_USER", "")).pw_dir] = None
+    yield from homes
+
+
+def _owners(directory: str, ours: int) -> set[int]:
+    """Return the owners of the files in a directory, if users other than its owner may create some there."""
+    owners: set[int] = set()
+    with suppress(OSError):
+        status = os.stat(directory)
+        if status.st_uid == ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return owners
+        with os.scandir(directory) as listing:
+            for item in listing:
+                with suppress(OSError):
+                    owners.add(item.stat(follow_symlinks=False).st_uid)
+    return owners

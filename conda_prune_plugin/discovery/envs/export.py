@@ -138,7 +138,7 @@ def _yaml(root: Root, records: Iterable[Mapping[str, Any]], python: Iterable[Pyt
 def _explicit(records: Iterable[Mapping[str, Any]]) -> bytes:
     """Return an ``@EXPLICIT`` file. conda 24.7 reads no other hash than MD5 in it."""
     lines = [
-        "# Made by conda prune. To make the environment again: conda create --name NAME --file THIS_FILE",
+        "# Made by conda prune. To rebuild the environment: conda create --name NAME --file THIS_FILE",
         f"# platform: {platform()}",
         "@EXPLICIT",
     ]
@@ -152,7 +152,7 @@ def _explicit(records: Iterable[Mapping[str, Any]]) -> bytes:
 
 def _requirements(packages: Iterable[PythonPackage]) -> bytes:
     lines = [
-        package.requirement or f"# not to be had again: {package.name} {package.version}: {package.why}"
+        package.requirement or f"# can't be installed again: {package.name} {package.version}: {package.why}"
         for package in packages
     ]
     return "".join(f"{line}\n" for line in lines).encode()

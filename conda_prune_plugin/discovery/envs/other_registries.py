@@ -9,8 +9,7 @@ from dataclasses import replace
 from ...core.model import Root
 from ...failures import is_below, suppress
 from ..clients.conda import Settings
-from ..clients.conda_context import registry
-from ..clients.other_users import find_other_users
+from ..clients.installations import find_other_users
 from ..inventory import Request
 from ..packages.cache_listing import find_caches
 from ..roots.environments import known_prefixes
@@ -29,7 +28,7 @@ def only_listed_by_others(roots: Iterable[Root], settings: Settings, request: Re
         return {}
     user = os.geteuid()
     caches, _ = find_caches(settings.pkgs_dirs, request.pkgs_dirs, settings.other_caches)
-    theirs = (registry(other.home) for other in find_other_users(caches))
+    theirs = (registry for _, registry, _ in find_other_users(caches))
     owners = {path: _owner(_home(path)) for path in (*settings.registries, *theirs, *settings.other_registries)}
     listed: dict[str, frozenset[str]] = {}
     for path, owner in owners.items():

@@ -1,8 +1,8 @@
 """The targets of ``conda clean`` besides packages: index caches, log files, and the temporary files of every client.
 
-conda's own finders of the first two are called, for our caches (`clients.conda_context`). Its finder of temporary files
-(`conda.cli.main_clean.find_tempfiles`) knows two endings, takes what a package has brought, and calls itself for each
-directory; ours walks in the same way and knows what the other clients make too. Each pattern names its source.
+conda's own finders (`conda.cli.main_clean`) of the first two open every ``urls.txt`` for appending, to see which caches
+they may change, and miss caches without one. Its finder of temporary files knows two endings and takes what a package
+has brought. Ours look in the same places and know what the other clients make too. Each pattern names its source.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from ... import failures
 from ...core.accounting import Ledger
 from ...core.layout import META
-from ...core.model import Cache, Client, OtherKind, Root, RootKind, RootState
+from ...core.model import Cache, Client, Inventory, OtherKind, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...core.plan import Other
 from ...core.rules.targets import Target
 from ...core.units import plural
 from ...failures import suppress
-from ..clients.conda_context import found_by_clean, temporary_endings
+from ..clients.conda_context import temporary_endings
 from ..clients.lock_files import holder, is_lock, is_lock_name
 from ..system.measure import Measure
 from ..system.privileges import is_root_to, own_user
@@ -47,43 +47,75 @@ _META_LOCKS = ("conda-meta.lock", "mamba.lock")
 #: (``TemporaryFile`` in ``subdir_index.cpp`` and ``shard_index_loader.cpp``).
 _INDEX = re.compile(r".+\.tmp|mamba(?:f|shard)[0-9A-Za-z]{10}")
 
-_INDEX_CACHE = "cache"
+#: Where a cache has its channel indexes (`conda.core.subdir_data.create_cache_dir`), and conda-libmamba-solver had its
+#: logs (`conda.base.constants.CONDA_LOGS_DIR`).
+_INDEX_CACHE, _LOGS = "cache", ".logs"
 
 
 def find_other(
     targets: Target,
-    caches: Sequence[Cache],
-    roots: Iterable[Root],
+    inventory: Inventory,
     measure: Measure,
     oldest: float,
     progress: Callable[[int], None],
+    named: Iterable[str] = (),
 ) -> tuple[tuple[Other, ...], tuple[Notice, ...]]:
     """Return what goes for the targets, and notices on temporary files that stay.
 
     oldest: what was changed after that, in seconds since the epoch, may be in use. `progress` is called with the
-    number of environments done. Nothing is written.
+    number of environments done. named: look for temporary files in these environments, and in those inside of them,
+    only. Nothing is written.
     """
-    writable = [cache.real_path for cache in caches if cache.writable and cache.client == Client.CONDA]
-    notices: list[Notice] = []
+    named = [failures.realpath(os.path.expanduser(path)) for path in named]
+    writable = [cache.real_path for cache in inventory.caches if cache.writable and cache.client == Client.CONDA]
+    notices: tuple[Notice, ...] = ()
     places: list[tuple[OtherKind, str, str]] = []
-    for target, kind in ((Target.INDEX_CACHE, OtherKind.INDEX_CACHE), (Target.LOGFILES, OtherKind.LOGFILES)):
-        if target in targets:
-            places += ((kind, *place) for place in found_by_clean(kind, writable))
+    for cache in writable:
+        if Target.INDEX_CACHE in targets:
+            places += ((OtherKind.INDEX_CACHE, cache, path) for path in _index_cache(cache))
+        if Target.LOGFILES in targets:
+            places += ((OtherKind.LOGFILES, cache, path) for path in _log_files(cache))
     if Target.TEMPFILES in targets:
-        search = _TemporaryFileSearch(caches, oldest)
-        for cache in () if Target.INDEX_CACHE in targets else writable:
+        search = _TemporaryFileSearch(inventory.caches, oldest)
+        for cache in () if named or Target.INDEX_CACHE in targets else writable:
             search.look_in_index_cache(cache)
-        environments = {
-            failures.realpath(root.path)
-            for root in roots
-            if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
-        }
-        # Nested environments come first, so that a file belongs to the innermost one.
-        for done, prefix in enumerate(sorted(environments, key=len, reverse=True)):
+        for done, prefix in enumerate(sorted(_searched(inventory.roots, named))):
             progress(done)
             search.look_in_environment(prefix)
         places += ((OtherKind.TEMPFILES, top, path) for path, top in sorted(search.found.items()))
-        notices += (*search.notices, *search.kept())
+        notices = (*search.notices, *search.kept())
+    removed, closed = _measured_all(places, measure)
+    return removed, notices + closed
+
+
+def _index_cache(cache: str) -> Iterator[str]:
+    path = os.path.join(cache, _INDEX_CACHE)
+    if failures.isdir(path):
+        yield path
+
+
+def _log_files(cache: str) -> Iterator[str]:
+    with (
+        suppress(FileNotFoundError, NotADirectoryError, PermissionError),
+        os.scandir(os.path.join(cache, _LOGS)) as listing,
+    ):
+        yield from sorted(entry.path for entry in listing if not entry.is_dir())
+
+
+def _searched(roots: Iterable[Root], named: Collection[str]) -> set[str]:
+    """Return the environments to look for temporary files in: all, or those at or below a named path."""
+    paths = {
+        failures.realpath(root.path)
+        for root in roots
+        if root.kind is RootKind.ENVIRONMENT and root.state in (RootState.OK, RootState.CORRUPT)
+    }
+    return {path for path in paths if failures.is_below(path, named)} if named else paths
+
+
+def _measured_all(
+    places: Iterable[tuple[OtherKind, str, str]], measure: Measure
+) -> tuple[tuple[Other, ...], tuple[Notice, ...]]:
+    """Return the decisions to remove what this user can, and a notice on the rest."""
     removed: list[Other] = []
     closed: list[str] = []
     for kind, top, path in places:
@@ -96,8 +128,10 @@ def find_other(
                 removed.append(other)
     if closed:
         what = plural(len(closed), "temporary or log file or index cache", "temporary or log files or index caches")
-        notices.append(Notice("read-only", f"Kept {what}: no permission. The first is {closed[0]}.", closed[0]))
-    return tuple(removed), tuple(notices)
+        return tuple(removed), (
+            Notice("read-only", f"Kept {what}: no permission. The first is {closed[0]}.", closed[0]),
+        )
+    return tuple(removed), ()
 
 
 class _TemporaryFileSearch:
@@ -108,7 +142,6 @@ class _TemporaryFileSearch:
         self.notices: list[Notice] = []
         self._oldest = oldest
         self._inside_caches = tuple(os.path.join(cache.real_path, "") for cache in caches)
-        self._seen: set[str] = set()
         self._recent = 0
         self._held: dict[str, str] = {}
 
@@ -126,7 +159,7 @@ class _TemporaryFileSearch:
 
     def look_in_environment(self, prefix: str) -> None:
         """Collect temporary files in an environment that belong to no package."""
-        files, locks = (found - self._seen for found in _temporary_names(prefix))
+        files, locks = _temporary_names(prefix)
         files = {path for path in files if not path.startswith(self._inside_caches)}
         try:
             brought = _brought(prefix) if files or locks else frozenset()
@@ -135,7 +168,6 @@ class _TemporaryFileSearch:
             message = f"Kept the temporary files in {prefix}: a record there can't be read, so packages may own them."
             self.notices.append(Notice("unreadable-directory", message, prefix))
             return
-        self._seen |= files | locks
         own = {path for path in files | locks if os.path.relpath(path, prefix) not in brought}
         self._take(prefix, files & own)
         self._take(prefix, self._free(locks & own))
@@ -192,8 +224,9 @@ def _temporary_names(prefix: str) -> tuple[set[str], set[str]]:
     meta = os.path.join(prefix, META)
     for directory, directories, others in walk(prefix):
         entries = (*directories, *others)
-        if directory != prefix and any(entry.name == ".git" for entry in entries):
-            # The user's. An editor's backup of a C source has a name like a file that conda has replaced.
+        if directory != prefix and any(entry.name in (".git", META) for entry in entries):
+            # The user's: an editor's backup of a C source has a name like a file that conda has replaced. Or another
+            # environment, which is searched itself if it is known.
             directories.clear()
             continue
         for entry in entries:

@@ -115,13 +115,14 @@ def is_environment(prefix: str) -> bool:
 def missing_notice(prefix: str) -> Notice:
     """Return the notice on an environment that is not there."""
     directory, command = missing_directory(prefix), FIX_REGISTRY
-    also = disk = ""
+    also = mount = ""
     if directory is not None:
         command += EVEN_UNMOUNTED
-        also, disk = f", and so is {directory}", " Its disk may not be mounted."
+        also, mount = f", and so is {directory}", " If its disk isn't mounted, mount it before you answer."
     message = (
-        f"Environment {prefix} is registered but missing{also}.{disk} Packages it soft-links are not protected. "
-        f"If you moved it, name its new place with --root. If you deleted it: `{command}`"
+        f"Environment {prefix} is registered but missing{also}. Packages that only it soft-links count as unused: "
+        f"answering y removes them.{mount} If you moved it, name its new place with --root. If you deleted it: "
+        f"`{command}`"
     )
     return Notice(MISSING, message, prefix, hides_roots=True, command=command, missing_directory=directory or "")
 

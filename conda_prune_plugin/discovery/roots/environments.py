@@ -12,10 +12,9 @@ from ...core.model import Root
 from ...core.notices import Notice
 from ...errors import NoSuchDirectoryError
 from ..system.deep_paths import real_path
-from .backups import environment_backups
 from .conda_meta import read_environment
 from .environment_search import nearby_envs_dirs
-from .environments_txt import registered_prefixes
+from .environments_txt import environment_backups, registered_prefixes
 from .envs_dirs import EnvsDir, Listing, has_records, may_be_environment
 
 

@@ -1,7 +1,8 @@
 """Read the packages that lockfiles name: ``@EXPLICIT`` files, ``conda-lock.yml``, ``pixi.lock``, ``environment.yml``.
 
 A file's content tells its format. Packages are known by the file name in their url, which is their dist; hashes are not
-compared, so an entry of the same name with another hash is kept as well.
+compared, so an entry of the same name with another hash is kept as well. Those of all platforms and environments in a
+file are kept. For any other format conda's plugins are asked (`requested_packages`).
 """
 
 from __future__ import annotations
@@ -12,19 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
+from ...core import dist_names
 from ...core.dist_names import is_dist_name
 from ...core.model import Cache, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...errors import LockfileError, UsageError
-from ..clients.archive_names import archive_dist
-from ..clients.conda_specs import PackageSpec
+from ..clients.archive_names import WHEEL, archive_dist
+from ..clients.conda_specs import PackageSpec, requested_packages
 from ..packages.match_spec import matching
 from ..packages.package_identity import Names
 from ..system.safe_read import read_regular
+from ..system.yaml_nodes import BrokenYamlError, Node, compose
 
 _EXPLICIT = "@EXPLICIT"
 
@@ -51,6 +50,12 @@ class Lockfile:
     maybe: Mapping[str, int] = field(default_factory=dict)
 
 
+#: mamba's key for dependencies of some platforms (``eval_selector`` in ``libmamba/src/api/install.cpp``).
+_SELECTOR = re.compile(r"sel\(.*\)")
+
+#: The keys for dependencies that another installer than conda installs.
+_INSTALLERS = frozenset({"pip", "uv"})
+
 #: A field of `Lockfile`, a key for it, and the line.
 _Named = tuple[str, str, int]
 
@@ -61,6 +66,10 @@ class _BrokenError(Exception):
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(problem)
         self.line = line
+
+
+class _UnknownFormatError(_BrokenError):
+    """A file of another format."""
 
 
 def read_lockfile(name: str) -> Lockfile:
@@ -74,7 +83,7 @@ def read_lockfile(name: str) -> Lockfile:
     path = os.path.abspath(os.path.expanduser(name))
     found: dict[str, dict[str, int]] = {"dists": {}, "specs": {}, "maybe": {}}
     try:
-        for kind, named, line in _named(read_regular(path).decode("utf-8-sig")):
+        for kind, named, line in _named_in(path):
             found[kind][named] = line
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror or str(error) if isinstance(error, OSError) else "it is not text in UTF-8"
@@ -115,13 +124,28 @@ def lockfile_root(
                 "No package in the caches has this name."
             )
             notices.append(Notice("no-match", message, lockfile.path))
-    notes = {dist: f", line {line}" for dist, line in lines.items()}
+    # conda's plugins don't say in which line a package is.
+    notes = {dist: f", line {line}" for dist, line in lines.items() if line}
     name = os.path.basename(lockfile.path)
     return Root(lockfile.path, name, RootState.OK, frozenset(lines), RootKind.LOCKFILE, notes=notes), tuple(notices)
 
 
 def _last(path: str) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _named_in(path: str) -> Iterator[_Named]:
+    """Give the packages in a file. Raises `_BrokenError`, `OSError` or `UnicodeDecodeError`."""
+    try:
+        yield from _named(read_regular(path).decode("utf-8-sig"))
+    except _UnknownFormatError:
+        try:
+            specs = requested_packages(path)
+        except ValueError as refusal:
+            raise _BrokenError(1, str(refusal)) from refusal
+        if not specs:
+            raise
+        yield from (("specs", spec, 0) for spec in specs)
 
 
 def _named(text: str) -> Iterator[_Named]:
@@ -134,74 +158,90 @@ def _named(text: str) -> Iterator[_Named]:
     urls = [(line.strip(), number) for number, line in enumerate(lines, 1)]
     if any(url == _EXPLICIT for url, _ in urls):
         return (_dist(url, line) for url, line in urls if url not in ("", _EXPLICIT) and not url.startswith("#"))
-    return _in_yaml(_parsed(text))
+    try:
+        top = compose(text)
+    except BrokenYamlError as error:
+        raise _UnknownFormatError(error.line, str(error)) from error
+    return _in_yaml(top)
 
 
 def _in_yaml(top: Node | None) -> Iterator[_Named]:
-    keys = _mapping(top)
+    keys = top.mapping if top else {}
     key = next(filter(keys.__contains__, _FORMATS), None)
     if top is None or key is None:
-        raise _BrokenError(1, "it is not an @EXPLICIT file, a conda-lock.yml, a pixi.lock or an environment.yml")
+        raise _UnknownFormatError(
+            1, "it is not an @EXPLICIT file, a conda-lock.yml, a pixi.lock, a conda.lock or an environment.yml"
+        )
     versions, read = _FORMATS[key]
     version = keys.get("version")
-    if versions and _text(version) not in versions:
-        problem = "has no version" if version is None else f"has version {_text(version)}"
-        raise _BrokenError(_line(version or top), f"it {problem}; supported are {', '.join(versions)}")
+    if versions and (version is None or version.text not in versions):
+        problem = "has no version" if version is None else f"has version {version.text}"
+        raise _BrokenError((version or top).line, f"it {problem}; supported are {', '.join(versions)}")
     packages = keys[key]
-    if isinstance(packages, SequenceNode):
+    if isinstance(packages.value, list):
         for package in packages.value:
             yield from read(package)
-    elif not isinstance(packages, ScalarNode) or packages.value not in _NOTHING:
-        raise _BrokenError(_line(packages), "there should be a list")
+    elif packages.value not in _NOTHING:
+        raise _BrokenError(packages.line, "there should be a list")
+
+
+def _text(keys: Mapping[str, Node], key: str) -> str:
+    return keys[key].text if key in keys else ""
 
 
 def _conda_lock(package: Node) -> Iterator[_Named]:
-    keys = _mapping(package)
-    if _text(keys.get("manager")) != "pip":
+    keys = package.mapping
+    if _text(keys, "manager") != "pip":
         if "url" not in keys:
-            raise _BrokenError(_line(package), "a package without a url")
-        yield _dist(_text(keys["url"]), _line(keys["url"]))
+            raise _BrokenError(package.line, "a package without a url")
+        yield _dist(keys["url"].text, keys["url"].line)
 
 
 def _pixi(package: Node) -> Iterator[_Named]:
-    keys = _mapping(package)
-    if "pypi" in keys or _text(keys.get("kind")) == "pypi":
+    keys = package.mapping
+    if "pypi" in keys or _text(keys, "kind") == "pypi":
         return
     # Up to version 5 the url has a key of its own.
     url = keys.get("url") or keys.get("path") if "kind" in keys else keys.get("conda")
     if url is None:
         if "conda_source" not in keys:
-            raise _BrokenError(_line(package), "a package that is neither conda's nor PyPI's")
+            raise _BrokenError(package.line, "a package that is neither conda's nor PyPI's")
         return
-    text = _text(url).strip()
+    text = url.text.strip()
     if text in _NOTHING:
         # YAML puts a missing value where the next thing begins.
-        raise _BrokenError(_line(package), "a package without a url or a path")
+        raise _BrokenError(package.line, "a package without a url or a path")
     scheme = _SCHEME.match(text)
     is_archive = archive_dist(text.split("#", 1)[0].split("?", 1)[0]) is not None
     if is_archive or (scheme and not (scheme["name"] or "").startswith("git+")):
-        yield _dist(text, _line(url))
+        yield _dist(text, url.line)
     elif is_dist_name(_last(text)):
         # It is built from sources, in a directory or a repository, and has no dist yet.
-        yield "maybe", text, _line(url)
+        yield "maybe", text, url.line
 
 
 def _environment(dependency: Node) -> Iterator[_Named]:
-    # A mapping is for another installer, such as pip.
-    if not isinstance(dependency, MappingNode):
-        spec = _text(dependency)
+    """Give the specifications in a dependency: also those for other platforms, where the file may be used too."""
+    specs = [] if dependency.mapping else [dependency]
+    for key, value in dependency.mapping.items():
+        if _SELECTOR.fullmatch(key):
+            specs += value.value if isinstance(value.value, list) else [value]
+        elif key not in _INSTALLERS:
+            raise _BrokenError(dependency.line, f"{key!r} is not a dependency that conda or mamba understands")
+    for spec in specs:
         try:
-            PackageSpec(spec)
+            PackageSpec(spec.text)
         except ValueError as error:
-            raise _BrokenError(_line(dependency), str(error)) from error
-        yield "specs", spec, _line(dependency)
+            raise _BrokenError(spec.line, str(error)) from error
+        yield "specs", spec.text, spec.line
 
 
 #: By the key of its list of packages: the supported versions of a format, empty where it has no versions, and
 #: the reader of an item. The first versions of pixi's format were those of conda-lock.
 _FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[Node], Iterator[_Named]]]] = {
     "package": (("1", "2", "3"), _conda_lock),
-    "packages": (("4", "5", "6", "7"), _pixi),
+    # Version 1 is conda.lock of conda-workspaces, which is else version 6.
+    "packages": (("1", "4", "5", "6", "7"), _pixi),
     "dependencies": ((), _environment),
 }
 
@@ -209,33 +249,8 @@ _FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[Node], Iterator[_Named]]
 def _dist(url: str, line: int) -> _Named:
     """Return the dist of the archive at a url or path; a hash or credentials around it don't matter."""
     file_name = unquote(url.split("#", 1)[0].split("?", 1)[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
-    dist = archive_dist(file_name)
+    # A wheel is a package too where conda-pypi is, which this conda needn't have.
+    dist = archive_dist(file_name) or dist_names.archive_dist(file_name, (WHEEL,))
     if dist is None or not is_dist_name(dist):
         raise _BrokenError(line, f"{url!r} is not the url of a package (name-version-build.conda, for instance)")
     return "dists", dist, line
-
-
-def _parsed(text: str) -> Node | None:
-    try:
-        # Nodes and not values: these know their lines.
-        top: Node | None = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _BrokenError(mark.line + 1 if mark else 1, error.problem or "it is not YAML") from error
-    except (YAMLError, RecursionError, ValueError) as error:
-        # An error about a character has an offset instead of a mark.
-        before = text[: getattr(error, "position", 0)]
-        raise _BrokenError(before.count("\n") + 1, "it is not YAML") from error
-    return top
-
-
-def _mapping(node: Node | None) -> dict[str, Node]:
-    return {_text(key): value for key, value in node.value} if isinstance(node, MappingNode) else {}
-
-
-def _text(node: Node | None) -> str:
-    return str(node.value) if isinstance(node, ScalarNode) else ""
-
-
-def _line(node: Node) -> int:
-    return int(node.start_mark.line) + 1

@@ -16,9 +16,9 @@ from ...core.rules.reachability import SoftLinks, references
 from ...errors import UnreadableEnvironmentError
 from ..links.soft_link_signs import with_signs
 from ..links.soft_links import Seen, environments_of, soft_links
-from .backups import note_names
 from .conda_meta import with_contents
 from .environments import Sources, Survey, read_roots
+from .environments_txt import note_names
 from .envs_dirs import Listing
 from .half_removed import settled
 
@@ -72,7 +72,7 @@ class RootWatch:
             if newly_hidden := self._hiding() - self._hidden:
                 raise UnreadableEnvironmentError(
                     f"{min(newly_hidden)} can't be read any more, so the packages it uses are unknown.",
-                    hint="What was not deleted yet is at its place. Try again when it can be read.",
+                    hint="Packages not deleted yet are in place. Try again when it can be read.",
                     path=min(newly_hidden),
                 )
             self._references = None

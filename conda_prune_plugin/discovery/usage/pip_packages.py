@@ -16,17 +16,20 @@ import glob
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import Any
 
 from ... import failures
+from ...core.dist_names import is_dist_name, package_version
 from ...core.file_status import allocated
 from ...core.model import Root
 from ...core.usage.disk_usage import Inodes
 from ...core.usage.usage_report import PipPackages
 from ...failures import suppress
+from ..packages.installed_files import compiled_source
+from ..roots.conda_meta import package_files
 from ..system.safe_read import read_object, read_regular
 
 #: Below a prefix, on Unix and on Windows.
@@ -68,7 +71,7 @@ def pip_packages(root: Root, inodes: Inodes) -> tuple[PipPackage, ...]:
     return tuple(
         PipPackage("==".join(_name(path).rsplit("-", 1)), tuple(_files(root.path, path)))
         for path in _in_site_packages(root.path, _DIST_INFO)
-        if not _is_condas(path, ours, inodes)
+        if not (_is_condas(path, ours, inodes) or _is_in_records(root, path))
     )
 
 
@@ -82,12 +85,29 @@ def sizes(root: Root, packages: tuple[PipPackage, ...]) -> PipPackages:
     """Return the names of packages, and how many files, bytes and inodes they take."""
     blocks: dict[tuple[int, int], int] = {}
     files = 0
-    for name in {name for package in packages for name in package.files}:
+    names = {name for package in packages for name in package.files}
+    for name in names | set(_compiled(root.path, names)):
         with suppress(OSError, ValueError):
             status = os.lstat(os.path.join(root.path, name))
             files += 1
             blocks[status.st_dev, status.st_ino] = allocated(status)
     return PipPackages(tuple(sorted(package.name for package in packages)), files, sum(blocks.values()), len(blocks))
+
+
+def _compiled(prefix: str, names: Collection[str]) -> Iterator[str]:
+    """Yield the paths of modules that were compiled after the installation of their sources."""
+    for directory in {os.path.dirname(name) for name in names if name.endswith(".py")}:
+        place = os.path.join(directory, "__pycache__")
+        try:
+            found = [os.path.join(place, name) for name in os.listdir(os.path.join(prefix, place))]
+        except OSError as error:
+            # Nothing has been compiled there.
+            failures.note(error)
+            continue
+        for name in found:
+            source = compiled_source(name.replace(os.sep, "/"))
+            if source is not None and source.replace("/", os.sep) in names:
+                yield name
 
 
 def python_packages(prefix: str, condas: frozenset[str]) -> tuple[PythonPackage, ...]:
@@ -131,6 +151,21 @@ def _is_condas(path: str, ours: Callable[[], frozenset[str]], inodes: Inodes) ->
         return True
     # conda-pypi says how conda has installed it.
     return installer.startswith(b"conda") or _normal(_name(path)) in ours()
+
+
+def _is_in_records(root: Root, path: str) -> bool:
+    """Return whether a record of conda lists a package, under whatever name: graphviz is conda's python-graphviz.
+
+    Only records of the same version are opened.
+    """
+    version = _name(path).rpartition("-")[2]
+    metadata = os.path.relpath(os.path.join(path, "METADATA"), root.path).replace(os.sep, "/")
+    for dist in root.packages:
+        if is_dist_name(dist) and package_version(dist) == version:
+            with suppress(OSError, ValueError):
+                if metadata in package_files(root.path, dist):
+                    return True
+    return False
 
 
 def _normal(name: str) -> str:

@@ -140,8 +140,8 @@ def purge_folder(receipt: Receipt) -> Space:
         if failures.lexists(os.path.dirname(destination)):
             return NO_SPACE
         raise ValueError(
-            f"{destination} is not there, nor the directory above it: its disk may not be mounted. If it is gone "
-            f"for good, make {os.path.dirname(destination)} and purge again"
+            f"{destination} and the directory above it are missing: the disk may not be mounted. If you deleted "
+            f"them, create {os.path.dirname(destination)} and purge again"
         )
     with Directory.open(failures.realpath(path)) as folder:
         if not (folder.exists(RECEIPT) or holds_archives(folder)):

@@ -21,9 +21,8 @@ from ..files.dir_fd import Directory
 from ..files.parallel_remove import delete_all
 from ..files.remove_tree import remove
 from ..state.receipt import ReceiptEntry
-from ..state.state_dir import DOOMED
+from ..state.state_dir import DOOMED, undisguise
 from .cache_session import CacheSession
-from .disguise import undisguise
 
 
 class Changed(Exception):

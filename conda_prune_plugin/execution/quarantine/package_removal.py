@@ -24,8 +24,8 @@ from ..files.remove_tree import reduce, remove
 from ..locks.client_locks import EntryLockedError, entry_locks
 from ..ports import Ports
 from ..state.receipt import ReceiptEntry
+from ..state.state_dir import disguise
 from .archive import Preserved, discard, file_sum, preserve, statuses_of
-from .disguise import disguise
 from .executor import Changed, Subject
 
 
@@ -228,7 +228,7 @@ def require_unchanged(decision: Remove, cache: Directory, early: Container[Part]
             raise Changed(f"{part.name} has changed since it was planned")
     for part, planned in decision.beside:
         if not cache.exists(part.name) or cache.status(part.name).st_ino != planned.inode:
-            raise Changed(f"{part.name}, which makes it superfluous, is not what it was")
+            raise Changed(f"{part.name}, which replaces it, has changed since it was planned")
 
 
 def require_unreferenced(decision: Remove, references: Mapping[str, Sequence[Root]]) -> None:

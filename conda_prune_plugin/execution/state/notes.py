@@ -3,7 +3,7 @@
 An environment is moved by one rename, so its backup stays in the directory where it was, and nothing leads there once
 it is out of the registry. So each run is noted in the state of every directory that a later run reads and that this
 user may write to: the registry's (``~/.conda``), the directories of environments, and the package
-caches (`roots.backups`). Any one of these notes is enough.
+caches (`roots.environments_txt`). Any one of these notes is enough.
 
 A note is a file of its own, ``place-<run>-<hash of the path>``, with the absolute path as its only line. It needs no
 lock, and is obsolete when the run's folder is gone. When the caches were last checked automatically is the time of an

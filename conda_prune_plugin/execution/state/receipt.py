@@ -21,6 +21,7 @@ from ...core.dist_names import is_file_name
 from ...core.model import LEFTOVER_KINDS, PartKind
 from ...core.plan import Remove, label
 from ...core.run import Disposal, Run
+from ...core.units import Space
 from ..files.dir_fd import Directory
 from .state_dir import DOOMED, EXPORTS, MAKING, REBUILDING, remove_marked
 
@@ -122,6 +123,11 @@ class ReceiptEntry:
     def __post_init__(self) -> None:
         for name in self.remainder:
             _require_file_name(name)
+
+    @property
+    def frees(self) -> Space:
+        """The space that its removal frees."""
+        return Space(self.reclaimable, self.reclaimable_inodes)
 
     @property
     def leftover(self) -> bool:

@@ -113,7 +113,7 @@ class StoredRun:
         if self.receipt is None:
             return NO_SPACE
         if self.receipt.run.disposal is Disposal.BACKUP:
-            return sum((Space(entry.reclaimable, entry.reclaimable_inodes) for entry in self.entries), NO_SPACE)
+            return sum((entry.frees for entry in self.entries), NO_SPACE)
         if self.receipt.run.disposal is Disposal.ARCHIVE:
             return sum((Space(entry.archived.size, 1) for entry in self.entries if entry.archived), NO_SPACE)
         records = [entry.record or {} for entry in self.receipt.entries] if self.keeps_files else []
@@ -190,7 +190,7 @@ def require_unchanged_run(locked: LockedCache, stored: StoredRun) -> StoredRun:
     if run is None or run.receipt is None or not run.complete:
         raise StateError(
             f"The run {stored.id} in {stored.cache.path} was changed by another process in the meantime.",
-            hint="`conda prune restore` lists what there is now.",
+            hint="`conda prune restore` lists the runs as they are now.",
             path=stored.path,
         )
     return run
@@ -204,7 +204,7 @@ def require_own(run: StoredRun) -> None:
     if not run.own and run.receipt is not None and run.receipt.run.disposal is not Disposal.BACKUP:
         raise StateError(
             f"The run {run.id} in {run.cache.path} was made by another user (uid {run.owner}), whose receipt is not "
-            "trusted to say what to fetch.",
+            "trusted to name downloads.",
             hint="That user can restore it: conda prune restore " + run.id,
             path=run.path,
         )

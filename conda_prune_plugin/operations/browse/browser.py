@@ -100,7 +100,7 @@ class Browser:
         }
         rows = package_rows(self._explained, sizes, now)
         return {
-            View.ENVIRONMENTS: tuple(environment_rows(listing.environments, now)),
+            View.ENVIRONMENTS: tuple(environment_rows(listing.environments, listing.result.kept, now)),
             View.PACKAGES: rows[View.PACKAGES],
             View.LEFTOVERS: (*rows[View.LEFTOVERS], *tool_rows(self._others)),
         }

@@ -16,7 +16,7 @@ from ...core.units import plural
 from ...discovery.envs.use_evidence import AWAY
 from ...errors import PruneError
 from ...execution.files.environments_txt_lines import take_out
-from ..env_registration import register_found
+from ..conda_hooks import register_found
 from ..interaction import Interaction
 from ..runs.run_store import new_run_id, stopped_notice
 from .list_envs import Listing

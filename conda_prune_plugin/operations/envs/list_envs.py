@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ... import failures
+from ...core.accounting import InodeKey
 from ...core.envs.environment_use import Environment, EnvsResult, is_unused_for
-from ...core.model import Inventory, Root, RootKind
+from ...core.evidence import Measurement
+from ...core.model import Entry, Inventory, Root, RootKind
 from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
+from ...core.rules.explanation import kept_alone, named_by_one
 from ...core.usage.disk_usage import Inodes, Tree
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.other_registries import only_listed_by_others
 from ...discovery.envs.own_file_search import find_own_files
 from ...discovery.envs.use_evidence import gather, stale_lines
 from ...discovery.inventory import discover
-from ...discovery.roots.backups import is_environment_backup
+from ...discovery.roots.environments_txt import is_environment_backup
 from ...discovery.usage.survey import Scan, make_usage, survey
-from ..env_registration import unregister_removed
+from ...failures import suppress
+from ..conda_hooks import unregister_removed
 from ..interaction import Interaction
 from ..options import EnvsOptions
 from ..prune.measure_usage import find_environment
@@ -86,10 +92,30 @@ def list_environments(
         stale=stale_lines(settings),
         now=time.time(),
         unused_for=options.unused_for_text,
+        kept=_kept_by_each(inventory, scan),
         notices=(*recovered, *(notice for notice in notices if notice.kind not in _NOT_HERE)),
         failed=not complete,
     )
     return Listing(options, settings, inventory, plan, scan, tuple(environments), result)
+
+
+def _kept_by_each(inventory: Inventory, scan: Scan) -> dict[str, int]:
+    """Return by path the bytes in the caches that could be freed if an environment were removed with its links."""
+    trees, numbers = dict(scan.environments), scan.inodes
+    directories = {cache.path: cache.real_path for cache in inventory.caches}
+    measurements: dict[Entry, tuple[Measurement, ...]] = {}
+    links: dict[Root, Counter[InodeKey]] = {}
+    for root, entries in named_by_one(inventory).items():
+        shared: set[InodeKey] = set()
+        for entry in entries if root in trees else ():
+            with suppress(OSError):
+                parts = (os.path.join(directories[entry.cache], part.name) for part in entry.parts)
+                measurements[entry] = tuple(map(scan.measured, parts))
+                shared.update((one.device, one.inode) for part in measurements[entry] for one in part.shared)
+        if shared:
+            keys = ((numbers.devices[row], numbers.numbers[row]) for row in trees[root].rows)
+            links[root] = Counter(filter(shared.__contains__, keys))
+    return {item.root.path: item.reclaimable for item in kept_alone(inventory, measurements, links)}
 
 
 def _finish_earlier_removals(

@@ -20,6 +20,7 @@ from ...core.envs.environment_use import (
     last_evidence,
     protections,
 )
+from ...core.layout import TRASH
 from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
@@ -33,9 +34,10 @@ from ...discovery.usage.file_owners import contents
 from ...discovery.usage.survey import Scan
 from ...errors import ProtectedEnvironmentError
 from ...execution.environment_preflight import LOST, EnvironmentPorts, EnvironmentRemoval
+from ...execution.state.receipt import ReceiptEntry, StoredReason
 from ...execution.state.saved_own_files import OWN_FILES
 from ...execution.state.stored_runs import OWN_BYTES, OWN_INODES
-from ..env_registration import unregister
+from ..conda_hooks import unregister
 from ..interaction import Interaction
 from ..prune.planning import plan_without
 from ..prune.prepare_prune import refuse_running
@@ -151,7 +153,7 @@ def with_details(
 
 def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval:
     """Return an environment with all that its removal needs. Raises `OSError` if it is missing."""
-    path, root, usage = environment.path, environment.root, environment.usage
+    path, root, account = environment.path, environment.root, environment.usage.account
     # The remains of a half-removed one are not enough to rebuild it.
     half = root.state is RootState.HALF_REMOVED
     exported = Export(root, {}, (), (), ()) if half else export_as_owner(root)
@@ -166,22 +168,27 @@ def _planned(environment: Environment, scan: Scan, now: float) -> PlannedRemoval
         identity=identity(os.lstat(path)),
         signature=root.signature,
         exports=exported.files,
-        details={
-            "prefix": path,
-            "registered": environment.registered,
-            "packages": len(root.packages),
-            "python": environment.python,
-            LOST: losses.files,
-            OWN_FILES: list(losses.kept),
-            OWN_BYTES: kept.bytes,
-            OWN_INODES: kept.inodes,
-        },
-        own=usage.account.own,
-        own_inodes=usage.account.own_inodes,
-        apparent=usage.account.apparent,
-        files=usage.account.files,
-        last_used=last.time if last else None,
-        reasons=((last.kind.value, last.detail),) if last else (),
+        entry=ReceiptEntry(
+            # The name that it had before an interrupted removal made it trash (see `remove_environments`).
+            dist=basename(path).removesuffix(TRASH) or basename(path),
+            parts=(),
+            files=account.files,
+            apparent=account.apparent,
+            reclaimable=account.own,
+            reclaimable_inodes=account.own_inodes,
+            last_used=last.time if last else None,
+            record={
+                "prefix": path,
+                "registered": environment.registered,
+                "packages": len(root.packages),
+                "python": environment.python,
+                LOST: losses.files,
+                OWN_FILES: list(losses.kept),
+                OWN_BYTES: kept.bytes,
+                OWN_INODES: kept.inodes,
+            },
+            reasons=(StoredReason(last.kind.value, last.detail),) if last else (),
+        ),
     )
     return PlannedRemoval(environment, removal, losses, kept)
 
@@ -262,7 +269,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
         unregister=lambda path: unregister(settings.registries, path),
         note=lambda place: note_place(settings, place, run),
         measure=lambda path, dir_fd: measure(path, dir_fd=dir_fd),
-        progress=interaction.reporter.counter("Removing files", sum(removal.files for removal in removals)),
+        progress=interaction.reporter.counter("Removing files", sum(removal.entry.files for removal in removals)),
         patience=interaction.patience(options.lock_timeout),
     )
     try:

@@ -57,7 +57,7 @@ def explain(options: WhyOptions, reporter: Reporter) -> Explanations:
     asked = frozenset(entries)
     kept = [decision for decision in plan.keep if decision.entry in asked]
     going = [decision for decision in plan.remove if decision.entry in asked]
-    reporter.phase("Looking how environments link")
+    reporter.phase("Looking for links of environments")
     links = measure_links(inventory, (*kept, *going))
     caches = tuple(
         replace(cache, entries=tuple(entry for entry in cache.entries if entry in asked)) for cache in inventory.caches
@@ -92,7 +92,7 @@ def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, 
 
 def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
     named = named_by_one(inventory)
-    progress = reporter.phase("Measuring what roots keep", len(named))
+    progress = reporter.phase("Measuring packages in use", len(named))
     environments = {root: failures.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
     # A cache or another environment inside an environment is not removed with it.
     skip = frozenset((*environments.values(), *(cache.real_path for cache in inventory.caches)))

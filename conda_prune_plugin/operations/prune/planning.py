@@ -1,28 +1,29 @@
 """Plan a prune: examine the caches and let the planner decide; also as if some environments were removed.
 
-Includes notices on damaged packages that are in use.
+Includes notices on damaged packages in use, and on environments that still have the damage after a repair.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shlex
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ... import failures
 from ...core.evidence import Measurement
-from ...core.model import Entry, Inventory, PartKind, ReasonKind, RootKind, Verdict
-from ...core.notices import DAMAGED, Notice
-from ...core.plan import Plan
+from ...core.model import Entry, Inventory, LinkKind, PartKind, ReasonKind, Result, RootKind, Verdict
+from ...core.notices import COPIED_DAMAGE, DAMAGED, REPAIR, STILL_DAMAGED, Notice
+from ...core.plan import Outcome, Plan
 from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget, Goal
 from ...core.rules.reachability import references
 from ...core.rules.targets import Target, kinds
-from ...core.units import NO_SPACE, Unit, format_amount
+from ...core.units import NO_SPACE, Unit, exact_size, format_amount, plural
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
@@ -37,9 +38,21 @@ from ..options import PlanOptions
 #: Reasons to keep a package that prevent its repair too.
 _OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
 
+#: How an environment has the old files of a repaired package. Through soft links it has the new ones.
+_HOLDING: Mapping[LinkKind | None, str] = {
+    LinkKind.HARD: "hard-links the old files of",
+    LinkKind.COPY: "may have the same damage in its copies of",
+}
+
 #: The options that limit a prune, and what they count. Some limit what the caches hold, the others what is freed.
 _LIMITS = {"max_size": Unit.BYTES, "max_inodes": Unit.INODES, "free": Unit.BYTES, "free_inodes": Unit.INODES}
 _OF_CACHES = ("max_size", "max_inodes")
+
+#: How a warning puts each of these limits.
+_AIMS = {
+    **dict.fromkeys(("--max-size", "--max-inodes"), "shrink the caches to"),
+    **dict.fromkeys(("--free", "--free-inodes"), "free"),
+}
 
 
 def discover_and_plan(options: PlanOptions, reporter: Reporter) -> tuple[Plan, tuple[Notice, ...]]:
@@ -75,9 +88,9 @@ def make_prune_plan(
     plan = make_plan(found, findings.evidence, policy, now, leftovers, other, findings.soft_links)
     reporter.clear()
     remarks = (
-        *kept_though_damaged(plan, verified=options.search.hashes),
+        *kept_though_damaged(plan),
         *_too_deep(plan),
-        *_missed(plan, policy.budget),
+        *_missed(plan, options, policy.budget),
     )
     return plan, (*findings.notices, *remarks)
 
@@ -145,26 +158,28 @@ def _budget(options: PlanOptions, findings: Findings) -> Budget:
     return Budget(tuple(goals))
 
 
-def _missed(plan: Plan, budget: Budget) -> tuple[Notice, ...]:
+def _missed(plan: Plan, options: PlanOptions, budget: Budget) -> tuple[Notice, ...]:
     """Return a warning if less can be freed than was asked for."""
     if plan.missed == NO_SPACE or budget.needed is None:
         return ()
     met = budget.needed - plan.missed
-    asked = " and ".join(goal.option for goal in budget.goals if goal.needed > met.of(goal.unit))
+    given = ((goal, getattr(options, goal.option[2:].replace("-", "_"))) for goal in budget.goals)
+    asked = " or ".join(
+        f"{_AIMS[goal.option]} {exact_size(limit) if goal.unit is Unit.BYTES else format_amount(limit, goal.unit)}"
+        for goal, limit in given
+        if goal.needed > met.of(goal.unit)
+    )
     missed = ((plan.missed.of(unit), unit) for unit in Unit)
     short = " and ".join(format_amount(amount, unit) for amount, unit in missed if amount)
     message = (
-        f"Can't free enough for {asked}: {short} short. Run with -v to see what is kept and why. "
+        f"Can't {asked}: {short} short. Run with -v to see what is kept and why. "
         "Removing environments that you no longer use frees more: see `conda prune envs`."
     )
     return (Notice("target-missed", message, ""),)
 
 
-def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, ...]:
-    """Return a warning for each damaged package that is kept because environments are linked to it.
-
-    verified: hashes were compared, so a repair has to compare them too.
-    """
+def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
+    """Return a warning for each damaged package that environments use, and that the plan doesn't repair."""
     repaired = {repair.entry for repair in plan.repair}
     archives = _with_archive(plan.inventory)
     notices = []
@@ -174,8 +189,8 @@ def kept_though_damaged(plan: Plan, *, verified: bool = False) -> tuple[Notice, 
         in_use = keep.verdict is Verdict.LEFTOVER and is_package and ReasonKind.ENVIRONMENT in kinds
         if in_use and keep.entry not in repaired:
             obstacle = next((reason.detail for reason in keep.reasons if reason.kind in _OBSTACLES), None)
-            notices.append(_notice(keep.entry, keep.reasons[-1].detail, archives, obstacle, verified=verified))
-    return tuple(notices)
+            notices.append(_notice(keep.entry, keep.reasons[-1].detail, archives, obstacle))
+    return (*notices, *_copied_though_damaged(plan))
 
 
 def damaged_in_use(inventory: Inventory, reporter: Reporter) -> tuple[Notice, ...]:
@@ -225,23 +240,54 @@ def _with_archive(inventory: Inventory) -> frozenset[tuple[str, str]]:
     )
 
 
-def _notice(
-    entry: Entry,
-    detail: str,
-    archives: Collection[tuple[str, str]],
-    obstacle: str | None = None,
-    *,
-    verified: bool = False,
-) -> Notice:
+def _notice(entry: Entry, detail: str, archives: Collection[tuple[str, str]], obstacle: str | None = None) -> Notice:
     path = entry.path(entry.parts[0])
-    command = "conda prune --verify --repair" if verified else "conda prune --repair"
-    remedy = f"Extract it again with `{command}`"
+    remedy = "Extract it again:"
     if obstacle:
-        remedy = f"It can't be repaired now: {obstacle}. Later, extract it again with `{command}`"
+        remedy = f"It can't be repaired now: {obstacle}. Extract it again later:"
     if (entry.cache, entry.dist) not in archives:
-        remedy = f"Download its archive from its channel into the cache, then run `{command}`"
+        remedy = "Download its archive from its channel into the cache, then extract it:"
     message = (
         f"The package {path} is in use and damaged: {detail}. Environments created from it fail or lack files. "
-        f"{remedy}."
+        f"{remedy} `{REPAIR}`"
     )
-    return Notice(DAMAGED, message, path, command=command)
+    return Notice(DAMAGED, message, path, command=REPAIR)
+
+
+def still_damaged(plan: Plan, outcomes: Iterable[Outcome]) -> tuple[Notice, ...]:
+    """Return a warning for each environment that has files of a repaired package as they were before."""
+    repaired = {outcome.entry for outcome in outcomes if outcome.result is Result.REPAIRED}
+    names = {root.path: root.name for root in plan.inventory.roots if root.kind is RootKind.ENVIRONMENT}
+    holders: dict[tuple[str, LinkKind | None], list[str]] = {}
+    for keep in plan.keep:
+        for reason in keep.reasons if keep.entry in repaired else ():
+            if reason.root in names and reason.link in _HOLDING:
+                holders.setdefault((reason.root, reason.link), []).append(keep.entry.dist)
+    notices = []
+    for (path, link), dists in holders.items():
+        command = _reinstall(path, names[path], dists)
+        message = f"Environment {names[path] or path} {_HOLDING[link]} {', '.join(dists)}. Reinstall there: `{command}`"
+        notices.append(Notice(STILL_DAMAGED, message, path, command=command))
+    return tuple(notices)
+
+
+def _copied_though_damaged(plan: Plan) -> Iterator[Notice]:
+    """Give a warning for each damaged package that goes because environments have copies of its files."""
+    for removal in plan.remove:
+        users = [root for root in removal.accepted if root.kind is RootKind.ENVIRONMENT]
+        if removal.leftover and removal.entry.parts[0].kind is PartKind.EXTRACTED and users:
+            path, first = removal.paths[0], min(users, key=lambda root: root.path)
+            command = _reinstall(first.path, first.name, [removal.entry.dist])
+            more = f" and {plural(len(users) - 1, 'more environment')}" if users[1:] else ""
+            message = (
+                f"The package {path} is damaged: {removal.reasons[0].detail}. {first.name or first.path}{more} copied "
+                f"its files and may have the same damage. Reinstall there: `{command}`"
+            )
+            yield Notice(COPIED_DAMAGE, message, path, command=command)
+
+
+def _reinstall(path: str, name: str | None, dists: Iterable[str]) -> str:
+    """Return the command that installs packages of an environment again. conda skips one that is given by its URL."""
+    specs = ("=".join(dist.rsplit("-", 2)) for dist in dists)
+    where = ("-n", name) if name else ("-p", path)
+    return shlex.join(("conda", "install", *where, "--force-reinstall", "--no-deps", *specs))

@@ -12,7 +12,7 @@ from ... import failures
 from ...core.layout import STATE
 from ...core.model import Cache, Inventory, RootKind
 from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
-from ...core.plan import OtherOutcome, Outcome, Plan
+from ...core.plan import Keep, OtherOutcome, Outcome, Plan, Remove
 from ...core.rules.planner import with_links
 from ...core.run import Check, Run, Shrinkage
 from ...core.units import Space
@@ -127,11 +127,15 @@ def prepare(options: PruneOptions, interaction: Interaction) -> PreparedPrune:
     inventory = discovery.inventory
     refuse_destination(options.destination, inventory.caches)
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time())
-    if interaction.output.verbosity:
+    repaired = {item.entry for item in plan.repair}
+    if repaired or interaction.output.verbosity:
         from ...discovery.links.link_types import measure_links
 
-        reporter.phase("Looking how environments link")
-        plan = with_links(plan, measure_links(inventory, (*plan.keep, *plan.remove)))
+        reporter.phase("Looking for links of environments")
+        told: tuple[Keep | Remove, ...] = tuple(keep for keep in plan.keep if keep.entry in repaired)
+        if interaction.output.verbosity:
+            told = (*plan.keep, *plan.remove)
+        plan = with_links(plan, measure_links(inventory, told))
         reporter.clear()
     shrinkage = None
     if options.preset is not None:

@@ -17,6 +17,7 @@ from ..conda_fetch import fetch
 from ..run_as_owner import carry_out_as_owners
 from ..runs.purge_runs import forget, purge_old
 from ..runs.run_store import interrupted_notice, new_run_id, stopped_notice
+from .planning import still_damaged
 from .prepare_prune import PreparedPrune, PruneResult, measure_caches
 
 _UNRECORDED = "{} had no room for a receipt, so `conda prune restore` can't undo the removal there."
@@ -35,6 +36,7 @@ def carry_out(prepared: PreparedPrune) -> PruneResult:
         *prepared.notices,
         *(Notice("unsettled", message, "") for message in execution.unsettled),
         *(Notice("unrecorded", _UNRECORDED.format(path), path) for path in execution.unrecorded),
+        *still_damaged(prepared.plan, execution.outcomes),
     )
     result = replace(
         prepared.unchanged,

@@ -57,15 +57,6 @@ class _NotMadeError(Exception):
     """conda could not make an environment; the text says why."""
 
 
-def rebuild(here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> Rebuilt:
-    """Make one environment of a run again at its place, unless something else is there.
-
-    It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing. What a
-    rebuild that was killed has left is removed first.
-    """
-    return _Rebuild(here, stored, entry).rebuild()
-
-
 def outcome(stored: StoredRun, entry: ReceiptEntry, result: Result, error: str | None) -> Outcome:
     """Return the outcome of an environment."""
     parts = tuple(Part(part.kind, part.name) for part in entry.parts)
@@ -79,8 +70,12 @@ def _lost(entry: ReceiptEntry) -> int:
     return lost if isinstance(lost, int) and 0 <= lost <= entry.files else 0
 
 
-class _Rebuild:
-    """The rebuild of one environment; `warnings` collects what the user should know."""
+class Rebuild:
+    """The rebuild of one environment of a run at its place, unless something else is there.
+
+    It is made whole or not at all, also if the user interrupts it; only what pip had installed may be missing. What a
+    rebuild that was killed has left is removed first.
+    """
 
     def __init__(self, here: LockedCache, stored: StoredRun, entry: ReceiptEntry) -> None:
         self._here, self._stored, self._entry = here, stored, entry
@@ -90,6 +85,7 @@ class _Rebuild:
         self._warnings: list[str] = []
 
     def rebuild(self) -> Rebuilt:
+        """Make the environment again, and put the user's own files back into it."""
         if not failures.isfile(os.path.join(self._exports, EXPLICIT)):
             # It was half removed, so it could not be exported; or another process has deleted the exports.
             return self._rebuilt(Result.FAILED, self._without_exports())
@@ -132,7 +128,7 @@ class _Rebuild:
                 self._say_where_own_files_are()
             else:
                 self._move_own_files(tell=True)
-        return f"{self._exports} does not hold what it was to be rebuilt from"
+        return f"{self._exports} lacks the export to rebuild it from"
 
     def _there_already(self) -> tuple[Result, str]:
         """Return the result for an environment whose place is taken, and the error."""
@@ -167,7 +163,7 @@ class _Rebuild:
         try:
             packages = self._pip_packages()
         except (OSError, ValueError) as error:
-            return [], f"conda has made {self._prefix}, but what pip had installed is not known: {error}"
+            return [], f"conda has made {self._prefix}, but its list of pip packages can't be read: {error}"
         lost = [item for item in packages if item["requirement"] is None]
         warnings = [f"{self._prefix}: {item['name']} can't be installed again: {item['why']}." for item in lost]
         if len(packages) == len(lost):

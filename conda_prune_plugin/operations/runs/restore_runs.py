@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ... import failures
@@ -19,13 +19,12 @@ from ...execution.state.receipt import ReceiptEntry
 from ...execution.state.state_dir import LockedCache
 from ...execution.state.stored_runs import StoredRun, require_own, require_unchanged_run
 from ..conda_fetch import fetch
-from ..conda_hooks import register
-from ..env_registration import is_registered, unregister
+from ..conda_hooks import is_registered, register, unregister
 from ..interaction import Interaction
 from ..options import RestoreOptions
 from ..run_as_owner import Voices, runs_locked
-from .rebuild_env import outcome, rebuild
-from .run_store import finished_stock, interrupted_notice, matching, named_run, summary
+from .rebuild_env import Rebuild, outcome
+from .run_store import Stock, finished_stock, interrupted_notice, matching, named_run, summary
 from .state_dirs import forget_places
 
 
@@ -34,7 +33,7 @@ class RestoreResult:
     """What became of one run; no `outcomes` if it was a dry run.
 
     entries: those to restore. failed: not all of them came back, or an earlier run could not be completed.
-    interrupted: by the user.
+    interrupted: by the user. before: the run before it, if it removed environments that are not back.
     """
 
     run: RunSummary
@@ -43,6 +42,7 @@ class RestoreResult:
     notices: tuple[Notice, ...] = ()
     failed: bool = False
     interrupted: bool = False
+    before: RunSummary | None = None
 
 
 def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreResult:
@@ -63,28 +63,33 @@ def restore_run(options: RestoreOptions, interaction: Interaction) -> RestoreRes
             f"Run {named[0].id} has nothing to restore{matched}",
             hint="`conda prune restore` lists all runs.",
         )
+    result = RestoreResult(summary(runs), entries, notices=stock.notices, failed=not complete)
     if interaction.output.dry_run:
-        return RestoreResult(summary(runs), entries, notices=stock.notices)
-    outcomes, notices, whole, interrupted = _restored(runs, wanted, len(entries), options, interaction)
-    failed = not (complete and whole) or any(one.result is Result.FAILED for one in outcomes)
-    return RestoreResult(summary(runs), entries, outcomes, (*stock.notices, *notices), failed, interrupted)
+        return result
+    return replace(
+        _restored(result, runs, wanted, options, interaction), before=_environments_before(stock, named[0].id)
+    )
+
+
+def _environments_before(stock: Stock, run: str) -> RunSummary | None:
+    """Return the run before another one, if it removed environments that are not back: often both are one step."""
+    earlier = [runs for runs in stock.runs if runs[0].id < run]
+    before = summary(earlier[-1]) if earlier else None
+    return before if before and before.environments and before.dists and before.restorable else None
 
 
 def _restored(
+    result: RestoreResult,
     runs: tuple[StoredRun, ...],
     wanted: Callable[[ReceiptEntry], bool],
-    count: int,
     options: RestoreOptions,
     interaction: Interaction,
-) -> tuple[tuple[Outcome, ...], tuple[Notice, ...], bool, bool]:
-    """Restore `count` wanted entries.
-
-    Returns also the warnings, whether it came to its end everywhere, and whether the user interrupted it.
-    """
+) -> RestoreResult:
+    """Restore the wanted entries and return the result with their outcomes."""
     outcomes: list[Outcome] = []
-    notices: list[Notice] = []
-    complete, interrupted = True, False
-    progress = interaction.reporter.counter("Restoring packages", count)
+    notices = list(result.notices)
+    failed, interrupted = result.failed, False
+    progress = interaction.reporter.counter("Restoring packages", len(result.entries))
     with runs_locked(runs, Voices(progress, interaction.patience(options.lock_timeout))) as locked:
         for stored in runs:
             done = locked.work(stored, Restored, partial(_restored_here, stored, wanted))
@@ -92,14 +97,15 @@ def _restored(
             if done.unsettled is not None:
                 notices.append(Notice("unsettled", done.unsettled, stored.path))
             notices += [Notice("rebuild", message, stored.path) for message in done.warnings]
-            complete &= not done.interrupted and done.unsettled is None
+            failed |= done.interrupted or done.unsettled is not None
             if done.interrupted:
                 notices.append(interrupted_notice(stored.path))
                 interrupted = True
                 break
     forget_places(conda_settings())
     interaction.reporter.clear()
-    return tuple(outcomes), tuple(notices), complete, interrupted
+    failed |= any(outcome.result is Result.FAILED for outcome in outcomes)
+    return replace(result, outcomes=tuple(outcomes), notices=tuple(notices), failed=failed, interrupted=interrupted)
 
 
 def _restored_here(
@@ -136,7 +142,7 @@ def _restored_here(
     interrupted = False
     for entry, prefix in prefixes.items():
         try:
-            rebuilt = rebuild(here, run, entry)
+            rebuilt = Rebuild(here, run, entry).rebuild()
         except KeyboardInterrupt:
             left = list(prefixes)[len(outcomes) :]
             outcomes += [outcome(run, entry, Result.SKIPPED, "interrupted before it") for entry in left]

@@ -143,7 +143,13 @@ def named_run(stock: Stock, name: str, *, purging: bool = False) -> tuple[Stored
         for own in (tuple(stored for stored in runs if stored.own) for runs in reversed(stock.runs)):
             if any(stored.entries and (purging or not stored.in_place or count_own_files(stored)) for stored in own):
                 return own
-        left = "No earlier run has left anything." if purging else "What earlier runs removed is back, or was purged."
+        if not stock.runs:
+            raise NoSuchRunError("No earlier runs.", hint="A run is listed once `conda prune` has removed something.")
+        left = (
+            "No earlier run has left anything."
+            if purging
+            else "Everything that earlier runs removed was restored or purged."
+        )
         raise NoSuchRunError(f"Nothing left to {'purge' if purging else 'restore'}.", hint=left)
     exact = [runs for runs in stock.runs if runs[0].id == name]
     alike = exact or [runs for runs in stock.runs if name and runs[0].id.startswith(name)]

@@ -15,8 +15,7 @@ from ...core.model import Cache, Client
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
 from ...discovery.clients.conda import Settings
-from ...discovery.roots.backups import with_noted_places
-from ...discovery.roots.environments_txt import registered_prefixes
+from ...discovery.roots.environments_txt import registered_prefixes, with_noted_places
 from ...errors import StateError
 from ...execution.locks.run_lock import Patience
 from ...execution.recover import cut_off_runs, needs_recovery, recover
@@ -117,7 +116,7 @@ def finish_runs(
     Raises `StateError` or `LockTimeoutError`.
     """
     from ...discovery.envs.own_file_search import changed_after
-    from ..env_registration import unregister_removed
+    from ..conda_hooks import unregister_removed
     from ..run_as_owner import Voices, as_owner
 
     pending = [place for place in places if place.writable and needs_recovery(place)]

@@ -16,7 +16,7 @@ from ...core.units import NO_SPACE, Space, format_size, plural
 from ...core.usage.package_usage import Zoom
 from ...core.usage.usage_report import OtherCache
 from ..envs_text import ago, last_used
-from ..plan_text import reason_texts
+from ..reasons_text import reason_texts
 
 _UNMEASURED = "it isn't measured yet"
 
@@ -158,8 +158,8 @@ def name_of(root: Root) -> str:
     return root.name or root.path
 
 
-def environment_rows(environments: Iterable[Environment], now: float) -> Iterator[Row]:
-    """Yield a row for each environment."""
+def environment_rows(environments: Iterable[Environment], kept: Mapping[str, int], now: float) -> Iterator[Row]:
+    """Yield a row for each environment; `kept`: by path the bytes in the caches that only it keeps."""
     for item in environments:
         usage, account = item.usage, item.usage.account
         held = protections(item, by_age=False)
@@ -174,7 +174,14 @@ def environment_rows(environments: Iterable[Environment], now: float) -> Iterato
             state=_PROTECTED.get(held[0].kind, held[0].kind.value) if held else "",
             refusal="; ".join(protection.detail for protection in held) or None,
             opens=True,
-            notes=tuple(f"protected: {protection.detail}" for protection in held),
+            notes=(
+                *(f"protected: {protection.detail}" for protection in held),
+                *(
+                    f"{format_size(size)} more in cached packages that only it uses"
+                    for size in (kept.get(item.path),)
+                    if size
+                ),
+            ),
         )
 
 
@@ -250,7 +257,6 @@ def zoomed_rows(above: Row, zoom: Zoom) -> tuple[Row, ...]:
         for share in zoom.packages
     ]
     rest = (
-        ("packages that pip installed", zoom.pip),
         (f"{plural(zoom.other_files, 'file')} of no package", zoom.other),
         ("conda's records", zoom.records),
         ("directories", zoom.directories),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 
 from .printable import printable
+from .wrapping import wrapped
 
 #: Wide enough for every line when nobody looks at a terminal: ``grep`` wants a row to be one line.
 _UNBOUNDED = 10_000
 
-_STYLES = {"warning": "yellow", "skipped": "yellow", "failed": "red"}
+_STYLES = {"warning": "yellow", "skipped": "yellow", "failed": "red", "error": "red"}
+
+#: The indentation of a command or path on a line of its own.
+STEP = "    "
 
 #: How to see the rest of a list.
 SHOWS_ALL = "-v shows all"
@@ -28,34 +34,41 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
-def print_line(out: Console, text: str, style: str = "") -> None:
+def table_width(out: Console) -> int:
+    """Return the columns for a table: in a pipe at a terminal, those of the terminal."""
+    if out.width == _UNBOUNDED:
+        with suppress(OSError, ValueError, AttributeError):
+            return os.get_terminal_size(sys.stderr.fileno()).columns or out.width
+    return out.width
+
+
+def print_line(out: Console, text: str, style: str = "", *, hanging: int | None = None) -> None:
     """Print a line with control characters escaped.
 
-    A long one goes on below, indented; words and paths are never broken, so that they can be copied whole.
+    A long one goes on below (see `wrapped`), two columns further in or at the column `hanging`.
     """
-    out.print(Text(_wrapped(out, printable(text)), style=style), soft_wrap=True)
+    out.print(Text(_wrapped(out, printable(text), hanging), style=style), soft_wrap=True)
 
 
-def _wrapped(out: Console, text: str) -> str:
+def _wrapped(out: Console, text: str, hanging: int | None = None) -> str:
     words = text.lstrip()
-    first = text[: len(text) - len(words)]
-    return textwrap.fill(
-        words,
-        out.width,
-        initial_indent=first,
-        subsequent_indent=f"{first}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    indent = text[: len(text) - len(words)]
+    return "\n".join(wrapped(words, out.width, indent, f"{indent}  " if hanging is None else " " * hanging))
+
+
+def print_steps(out: Console, lines: Iterable[str]) -> None:
+    """Print lines of text; indented ones are paths and commands to copy, which are not broken."""
+    for line in lines:
+        (print_unbroken if line.startswith(STEP) else print_line)(out, line)
 
 
 def print_command(out: Console, command: str) -> None:
     """Print a command on a line of its own, which is not broken, so that it can be copied whole."""
-    print_unbroken(out, f"    {command}")
+    print_unbroken(out, f"{STEP}{command}")
 
 
 def print_unbroken(out: Console, text: str) -> None:
-    """Print a line that may hold a command or a path to copy: it is not broken."""
+    """Print a line for a path or command to copy, which is not broken anywhere."""
     out.print(Text(printable(text)), soft_wrap=True)
 
 

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ... import failures
-from ...core.notices import EVEN_UNMOUNTED, FIX_REGISTRY, MISSING, Notice
+from ...core.notices import (
+    COPIED_DAMAGE,
+    DAMAGED,
+    EVEN_UNMOUNTED,
+    FIX_REGISTRY,
+    MISSING,
+    REPAIR,
+    STILL_DAMAGED,
+    Notice,
+)
 
 #: So many notices of one kind are shown one by one; of more, so many are named.
 _FEW = 3
@@ -20,11 +29,14 @@ class Shown:
     command: str = ""
 
 
+#: What missing environments mean for a prune.
+_SOFT_LINKED = "Packages that only they soft-link count as unused: answering y removes them."
+
 #: For each kind that may be frequent: what happened, with `{}` for the count, what to do next, and the command.
 _GROUPS = {
     MISSING: (
-        "{} registered environments are missing, so packages they soft-link are not protected",
-        "If you moved them, name their new places with --root. If you deleted them:",
+        "{} registered environments are missing",
+        f"{_SOFT_LINKED} If you moved them, name their new places with --root. If you deleted them:",
         FIX_REGISTRY,
     ),
     "unreadable-environment": (
@@ -44,7 +56,7 @@ _GROUPS = {
         "",
     ),
     "unreadable-neighbour": (
-        "The registries of {} other users of a package cache can't be read, so what they soft-link isn't protected",
+        "The registries of {} other users can't be read, so packages they soft-link are not protected",
         "Run this as root to see their environments.",
         "",
     ),
@@ -65,10 +77,20 @@ _GROUPS = {
         "Name others with --root or --search.",
         "",
     ),
-    "damaged-package": (
+    DAMAGED: (
         "{} packages in use are damaged, so environments made from them fail or lack files",
         "Extract them again from their archives:",
-        "conda prune --repair",
+        REPAIR,
+    ),
+    COPIED_DAMAGE: (
+        "{} damaged packages are in use by environments that copied their files and may have the same damage",
+        "Install them there again, for instance:",
+        "",
+    ),
+    STILL_DAMAGED: (
+        "{} environments hard-link files of repaired packages, and still have the old ones",
+        "Install these packages there again, for instance:",
+        "",
     ),
     "unreadable-history": ("The histories of {} environments can't be read", "", ""),
     "broken-history": ("The histories of {} environments can't be understood", "", ""),
@@ -108,7 +130,7 @@ def grouped(notices: Iterable[Notice]) -> tuple[Shown, ...]:
         if len(alike) > _FEW and kind in _GROUPS:
             shown.append(_as_one(kind, alike))
         else:
-            shown += (Shown(notice.message) for notice in alike)
+            shown += map(_alone, alike)
     return tuple(shown)
 
 
@@ -118,16 +140,28 @@ def first_of(notices: Iterable[Notice], kind: str) -> str:
     return grouped(alike)[0].message
 
 
+def _alone(notice: Notice) -> Shown:
+    """Return a warning with the command that ends its message apart from it, if one does."""
+    end = f" `{notice.command}`"
+    if notice.command and notice.message.endswith(end):
+        return Shown(notice.message.removesuffix(end), notice.command)
+    return Shown(notice.message)
+
+
 def _as_one(kind: str, alike: list[Notice]) -> Shown:
     what, advice, command = _GROUPS[kind]
     if kind == MISSING and all(notice.missing_directory for notice in alike):
         directories = list(dict.fromkeys(notice.missing_directory for notice in alike))
-        missing, disks = f"is {directories[0]}", "Its disk"
+        missing, disks = f"is {directories[0]}", "its disk isn't"
         if len(directories) > 1:
-            missing, disks = f"are their {len(directories):,} directories, such as {directories[0]}", "Their disks"
+            missing, disks = (
+                f"are their {len(directories):,} directories, such as {directories[0]}",
+                "their disks aren't",
+            )
         return Shown(
-            f"{len(alike):,} registered environments are missing, and so {missing}. {disks} may not be mounted. "
-            "If you deleted them:",
+            f"{len(alike):,} registered environments are missing, and so {missing}. {_SOFT_LINKED} "
+            f"If {disks} mounted, do that before you answer. If you deleted "
+            "them:",
             FIX_REGISTRY + EVEN_UNMOUNTED,
         )
     if kind == MISSING:

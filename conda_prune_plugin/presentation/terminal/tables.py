@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from .console import print_line
+from .console import print_line, table_width
 from .printable import printable
 
 _GAP = 2
@@ -51,10 +51,11 @@ def show_table(
     longest = max(map(_width, (first, *names)))
     kept = list(range(len(headings)))
     order = [headings.index(heading) for heading in drop if heading in headings]
+    width = table_width(out)
     # Without all of them there would be no table.
     order += [index for index in reversed(range(1, len(headings))) if index not in order]
     for index in order:
-        if min(longest, _NAMES) + sum(widths[number] + _GAP for number in kept) > out.width:
+        if min(longest, _NAMES) + sum(widths[number] + _GAP for number in kept) > width:
             kept.remove(index)
     right = sum(widths[number] + _GAP for number in kept)
     room = min(longest, max(out.width - right, 0))
@@ -75,7 +76,7 @@ def show_table(
         if _width(name) > room:
             print_line(out, name)
         text = line(name if _width(name) <= room else "", row.cells)
-        end = tail(number, out.width - room - right - 1) if tail else ()
+        end = tail(number, width - room - right - 1) if tail else ()
         out.print(Text.assemble(text, " " if end else "", *end))
         for below in row.below:
             print_line(out, below, style="dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -16,6 +17,9 @@ from .usage_text import bar, glyphs
 
 #: So many lines say where the disk goes; --verbose shows the others.
 _LINES = 25
+
+#: The name of conda's own environment, which can't be removed.
+_BASE = "base"
 
 #: So many environments are named one by one.
 _NAMED = 6
@@ -68,10 +72,11 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool, 
     out.print(Text.assemble(line, *drawn))
     counted = whole or inodes
     freed = format_space(Space(account.own, account.own_inodes), inodes=counted)
-    out.print(f"  Removing it frees {freed}.")
+    print_line(out, f"  Removing it frees {freed}.")
     if zoom.kept:
         kept = format_space(Space(zoom.kept, zoom.kept_inodes), inodes=counted)
-        out.print(f"  `conda prune` then frees {kept} more: packages that only it uses.")
+        more = f"{kept} more: the packages that only it uses, with their archives"
+        print_line(out, f"  `conda prune` then frees {more}.")
     out.print()
     shown = zoom.packages if whole else zoom.packages[:_LINES]
     rows = [
@@ -94,10 +99,13 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool, 
     print_rest(out, len(zoom.packages) - len(shown))
     out.print()
     if item.pip.names:
-        print_line(out, f"  Installed by pip, {format_size(zoom.pip)}: {', '.join(item.pip.names)}")
+        print_line(out, f"  Installed by pip, {format_size(item.pip.allocated)}: {', '.join(item.pip.names)}")
     if zoom.other_files:
         files = plural(zoom.other_files, "file")
         out.print(f"  Not installed by conda or pip: {files}, {format_size(zoom.other)}. The largest:")
         for name, size in zoom.strangers:
             print_line(out, f"    {format_size(size):>10}  {name}")
     out.print(f"  conda's records: {format_size(zoom.records)}. Directories: {format_size(zoom.directories)}.")
+    if item.root.name != _BASE:
+        out.print()
+        print_line(out, f"To remove it: conda prune envs {shlex.quote(item.root.name or item.root.path)} --remove")

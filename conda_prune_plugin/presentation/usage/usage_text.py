@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ...core.units import Unit, format_amount, format_size, format_space, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, QuotaKind, Usage
-from ..envs_text import NO_ACCESS_TIMES, ago, last_used
+from ..envs_text import NO_ACCESS_TIMES, REMOVE, ago, last_used
 from ..plan_text import LINES, cache_name, show_withheld
 from ..terminal.console import print_command, print_line, print_rest
 from ..terminal.tables import Row, show_table
@@ -72,7 +72,7 @@ def show_usage_summary(out: Console, usage: Usage, *, inodes: bool = False) -> N
         for words, count, size, free in rows
     ]
     show_table(out, "type", ("count", "inodes" if inodes else "size", "reclaimable"), cells)
-    show_withheld(out, usage.plan)
+    show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
 
 
@@ -134,6 +134,7 @@ def _show_environments(
     own, shared = (f" {mark}" for mark in marks) if drew else ("", "")
     legend = f"  own{own} is freed by removing the environment; shared{shared} is hard-linked elsewhere"
     print_line(out, legend, style="dim")
+    print_line(out, "  a prune afterwards frees more: `conda prune envs` shows how much", style="dim")
     if any(not item.keeps_access for item in shown):
         print_line(out, NO_ACCESS_TIMES, style="dim")
     out.print()
@@ -207,7 +208,9 @@ def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) ->
     out.print(f"{environments} and {plural(len(usage.caches), 'cache')} take {size}.")
     frees = f"{at_most}{format_space(usage.plan.frees, inodes=inodes)}" if usage.reclaimable else "nothing"
     out.print(f"`conda prune` frees {frees} now.")
-    show_withheld(out, usage.plan)
+    if usage.environments:
+        print_line(out, REMOVE)
+    show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
     if recent := sum(item.recent for item in usage.caches):
         packages = plural(recent, "more unused package is", "more unused packages are")
