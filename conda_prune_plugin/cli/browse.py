@@ -61,15 +61,19 @@ def execute(arguments: argparse.Namespace) -> int:
         if carry_out(intent, options, prune_options(arguments), output):
             browser.forget()
             place.marked = frozenset()
-        input("Press Enter to go back to the browser. ")
+        try:
+            input("Press Enter to go back to the browser. ")
+        except EOFError:
+            return 0
 
 
 def _require_terminal(output: Output) -> None:
     """Refuse to browse without a terminal. Raises `UsageError`."""
     if output.json:
         problem = "It has no JSON output"
-    elif not (sys.stdin.isatty() and sys.stdout.isatty()):
-        problem = "Standard input or output is not a terminal"
+    elif not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        # textual draws on standard error.
+        problem = "Standard input, output or error is not a terminal"
     else:
         return
     hint = "Use `conda prune usage --json`, `conda prune envs --json` or `conda prune --dry-run --json` in scripts."

@@ -179,7 +179,7 @@ examples:
     ),
     "browse": Command(
         "Browse, mark and remove environments and packages.",
-        "",
+        "[OPTIONS]",
         """\
 Browse environments, cached packages and leftovers in the terminal, mark some,
 and remove them. The bottom line shows what all marks together free.

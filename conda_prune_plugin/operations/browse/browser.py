@@ -10,7 +10,7 @@ from dataclasses import replace
 from ...core.accounting import hedge
 from ...core.envs.environment_use import Environment
 from ...core.file_status import allocated
-from ...core.model import Root
+from ...core.model import Inventory, Root
 from ...core.plan import Plan, Remove
 from ...core.rules.explanation import Explanation
 from ...core.units import NO_SPACE, Space, Unit, plural
@@ -18,6 +18,7 @@ from ...core.usage.disk_usage import Inodes, Tree, joined, occupied, released
 from ...core.usage.package_usage import zoom
 from ...core.usage.usage_report import OtherCache
 from ...discovery.roots.conda_meta import package_files
+from ...discovery.roots.environments_txt import is_environment_backup
 from ...discovery.usage.file_owners import contents
 from ...discovery.usage.other_tools import other_caches
 from ...failures import realpath, suppress
@@ -82,8 +83,12 @@ class Browser:
         def walked(root: Root, tree: Tree, inodes: Inodes) -> None:
             measured(root.path, _size((tree,), inodes))
 
+        def found(inventory: Inventory) -> None:
+            roots = tuple(root for root in inventory.roots if not is_environment_backup(root.path))
+            listed(listed_rows(replace(inventory, roots=roots)))
+
         interaction = Interaction(_READING, reporter)
-        listing = list_environments(self._options, interaction, lambda found: listed(listed_rows(found)), walked)
+        listing = list_environments(self._options, interaction, found, walked)
         self._others = other_caches(os.environ, reporter.counter("Counting files of other tools"), self._patience)
         self._plans, self._explained = {}, by_key(listing.plan)
         self._listing = listing
@@ -129,7 +134,7 @@ class Browser:
             return zoomed_rows(
                 row, zoom(contents(root, scan), (root for root, _ in scan.environments), scan.inodes, NO_SPACE)
             )
-        prefix, dist = row.key.split("\n", 1)
+        prefix, dist = row.key.rsplit("\n", 1)
         return tuple(_file_rows(row, prefix, dist))
 
     def marked(self, keys: Collection[str]) -> Marked:

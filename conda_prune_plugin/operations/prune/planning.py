@@ -78,6 +78,7 @@ def make_prune_plan(
         min_age=options.min_age,
         older_than=options.older_than,
         only=findings.chosen,
+        unchosen="excluded by --only" if options.paths is None else "not chosen",
         keep_newest=options.keep_newest,
         version_key=version_key,
         include_irreplaceable=options.include_irreplaceable,

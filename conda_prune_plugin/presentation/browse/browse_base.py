@@ -62,8 +62,8 @@ class BrowseBase(App[Intent]):
         self._below: dict[str, tuple[Row, ...]] = {}
         self._opened: frozenset[str] = frozenset()
         self._message = ""
-        #: The number of the sum that is awaited, 0 if none is.
-        self._counting = 0
+        #: The number of the newest sum, and whether it is awaited.
+        self._sum, self._adding = 0, False
         self._reporter = ScanReporter()
         self.list = RowList()
 
@@ -167,7 +167,7 @@ class BrowseBase(App[Intent]):
             "views": f" {' '.join(views)}  sorted by {self.place.sort.value}",
             "heading": heading(self.list.width or self.size.width, self.place.sort.value),
             "status": self._status(),
-            "marks": "" if not self.source.scanned else "Adding up ..." if self._counting else str(self.marks),
+            "marks": "" if not self.source.scanned else "Adding up ..." if self._adding else str(self.marks),
             "keys": bottom_line(),
         }
         for name, text in shown.items():
@@ -202,13 +202,14 @@ class BrowseBase(App[Intent]):
 
     def _recount(self) -> None:
         """Add up what the marks free together, and drop those that can't be kept."""
-        self._counting += 1
-        number, keys = self._counting, self.place.marked
+        self._sum += 1
+        self._adding = True
+        number, keys = self._sum, self.place.marked
 
         def counted(marks: Marked) -> None:
-            if number != self._counting:
+            if number != self._sum:
                 return
-            self._counting = 0
+            self._adding = False
             self.marks = marks
             self.place.marked = keys - marks.refused.keys()
             if marks.refused:
