@@ -288,6 +288,10 @@ def test_what_goes_is_told_in_a_few_words() -> None:
         what_goes(_plan(other=(index, index, temporary, temporary, log, log)))
         == "2 index caches, 2 temporary files and 2 log files"
     )
+    assert what_goes(_plan(one, two), backup=True) == "2 packages aside"
+    assert what_goes(_plan(one, other=(log, index)), backup=True) == (
+        "1 package aside, and delete 1 index cache and 1 log file"
+    )
 
 
 def test_parts_of_packages_are_not_counted_as_packages() -> None:

@@ -242,6 +242,7 @@ def test_caches_are_looked_for_where_variables_and_configurations_say(
             f"{home}/micromamba/pkgs",
             f"{home}/.local/share/mamba/pkgs",
             f"{home}/.mamba/pkgs",
+            "/cache/conda/pkgs",
             "/three",
             f"{home}/one",
             "/two",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from machine import Machine, allocated, contents, copy_tree, listing
-from tiny import Tiny
+from tiny import Tiny, tiny_on
 
 from conda_prune_plugin.cli.parsing.arguments import targets_of
 from conda_prune_plugin.cli.parsing.option_table import add_options
@@ -146,6 +146,30 @@ def test_index_caches_and_logs_are_those_that_conda_finds(empty: Machine, tmp_pa
     assert len(ours["index_cache"]) == 2
     for name in ("index_cache", "logfiles"):
         assert sorted(item["path"] for item in ours[name]) == sorted(_files(theirs[name]))
+
+
+def test_all_takes_what_mamba_clean_takes(empty: Machine) -> None:
+    """The caches are those of mamba's ``micromamba/tests/test_clean.py``."""
+    user = empty.home / ".cache" / "conda" / "pkgs"
+    user.mkdir(parents=True)
+    for cache in (empty.cache, user):
+        (cache / "urls.txt").touch()
+        nested = cache / "https" / "conda.anaconda.org" / "conda-forge" / "linux-64"
+        tree = nested / "x-1-0" / "info"
+        tree.mkdir(parents=True)
+        (tree / "index.json").write_text("{}")
+        for dist in ("x-1-0", "in-use-1-0"):
+            (nested / f"{dist}.conda").write_bytes(b"dummy")
+        (cache / "cache" / "shards").mkdir(parents=True)
+        (cache / "cache" / "shards" / "dummy.msgpack.zst").write_bytes(b"dummy")
+    tiny_on(empty).use("work", "in-use-1-0", link=False)
+
+    document = empty.prune("--all", "--yes", "--json", XDG_CACHE_HOME=str(empty.home / ".cache")).json
+
+    assert document["success"]
+    for cache in (empty.cache, user):
+        assert not (cache / "cache").exists()
+        assert [path.name for path in cache.rglob("*-1-0*")] == ["in-use-1-0.conda"]
 
 
 def test_temporary_files_of_named_environments_only(empty: Machine) -> None:

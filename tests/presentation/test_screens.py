@@ -27,12 +27,14 @@ from conda_prune_plugin.core.model import (
     Result,
     Verdict,
 )
+from conda_prune_plugin.core.notices import STILL_DAMAGED, Notice
 from conda_prune_plugin.core.plan import Keep, Outcome, Plan, Reason, Remove
 from conda_prune_plugin.core.rules.explanation import Explanation
 from conda_prune_plugin.core.run import Check, Disposal, Run, RunSummary, Shrinkage
 from conda_prune_plugin.core.units import Unit
+from conda_prune_plugin.discovery.roots.conda_meta import missing_notice
 from conda_prune_plugin.presentation.outcome_text import show_outcomes, show_shrinkage
-from conda_prune_plugin.presentation.plan_text import LINES, show_check, show_plan
+from conda_prune_plugin.presentation.plan_text import LINES, show_check, show_notices, show_plan, show_verified
 from conda_prune_plugin.presentation.runs_text import show_restored, show_runs
 from conda_prune_plugin.presentation.terminal.tables import Row, show_table
 from conda_prune_plugin.presentation.why_text import show_why
@@ -115,6 +117,34 @@ def _inodes_screen(out: Console) -> None:
     show_shrinkage(out, Shrinkage("image", 5 << 20, 1 << 20, 4000, 1000), inodes=True)
 
 
+def _damage_screen(out: Console) -> None:
+    directory = Entry("/pkgs", _entry(1).dist, _entry(1).parts[:1])
+    corrupt = Reason(ReasonKind.CORRUPT, "1 of 4 files changed (lib/a)")
+    unused = Reason(ReasonKind.NOT_SELECTED, "not in use, and --repair removes nothing without --leftovers")
+    keep = (
+        Keep(directory, Verdict.LEFTOVER, (*_used_by(1), corrupt)),
+        Keep(replace(directory, dist="unused-1-0"), Verdict.LEFTOVER, (unused, corrupt)),
+        Keep(_entry(1), Verdict.REACHABLE, _used_by(1)),
+    )
+    plan = _plan(1, *keep)
+    notices = (
+        missing_notice("/an/environment/that/is/away"),
+        Notice(
+            STILL_DAMAGED,
+            f"Environment e0 hard-links the old files of {_entry(1).dist}. Reinstall there: `conda install -n e0`",
+            "/envs/e0",
+            command="conda install -n e0",
+        ),
+    )
+
+    def tell() -> None:
+        for contents in (True, False):
+            show_verified(out, plan, contents=contents)
+        show_notices(out, notices)
+
+    show_plan(out, plan, now=NOW, verbosity=1, disposal=Disposal.BACKUP, notices=tell)
+
+
 def _closed_screen(out: Console) -> None:
     show_plan(out, CLOSED, now=NOW, verbosity=0)
 
@@ -163,6 +193,7 @@ def _table_screen(out: Console) -> None:
     "screen",
     [
         _plan_screen,
+        _damage_screen,
         _inodes_screen,
         _closed_screen,
         _result_screen,

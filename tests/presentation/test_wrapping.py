@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
-import pty
 import struct
 import sys
-import termios
 
 import pytest
 from hypothesis import given
@@ -98,10 +95,15 @@ def test_reasons_end_in_no_spaces(width: int) -> None:
     assert [line for line in _lines(out) if line != line.rstrip()] == []
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["short", "x" * 70])
 def test_a_table_in_a_pipe_at_a_terminal_has_the_columns_that_fit_it_and_one_line_a_row(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    import fcntl
+    import pty
+    import termios
+
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
     out = console(io.StringIO())

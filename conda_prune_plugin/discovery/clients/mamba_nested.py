@@ -60,6 +60,13 @@ def nested_directories(top: str) -> Iterator[str]:
             pending += [(item.path, depth + 1) for item in others]
 
 
+def nested_url(top: str, path: str) -> str | None:
+    """Return the url that the packages in a nested directory of a cache came from, None if its path doesn't tell."""
+    scheme, _, rest = os.path.relpath(path, top).replace(os.sep, "/").partition("/")
+    # An underscore may have been a colon.
+    return f"{scheme}://{rest}" if scheme in ("http", "https") and "_" not in rest else None
+
+
 def _listed(path: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as listing:

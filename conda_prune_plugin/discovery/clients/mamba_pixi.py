@@ -1,8 +1,9 @@
 """Caches and environments of mamba, micromamba, pixi and rattler, by their own rules.
 
-mamba and micromamba (``libmamba/src/api/configuration.cpp``): ``<root prefix>/pkgs`` and ``~/.mamba/pkgs``, or what
-``pkgs_dirs`` says; environments in ``<root prefix>/envs`` and ``envs_dirs``, and in conda's registry. The root prefix
-is ``$MAMBA_ROOT_PREFIX``, else ``~/micromamba`` if it exists, else ``mamba`` in the user's data directory.
+mamba and micromamba (``libmamba/src/api/configuration.cpp``): ``<root prefix>/pkgs``, ``~/.mamba/pkgs`` and
+``~/.cache/conda/pkgs`` (with its indexes in shards), or what ``pkgs_dirs`` says; environments in ``<root prefix>/envs``
+and ``envs_dirs``, and in conda's registry. The root prefix is ``$MAMBA_ROOT_PREFIX``, else ``~/micromamba`` if it
+exists, else ``mamba`` in the user's data directory.
 
 pixi (``crates/pixi_config/src/lib.rs``, ``resolve_cache_kind_dir``) and rattler (``rattler_cache/src/lib.rs``,
 ``default_cache_dir``): ``pkgs`` below ``$PIXI_CACHE_DIR``, ``$RATTLER_CACHE_DIR``, what pixi's configuration says,
@@ -106,7 +107,8 @@ def _mamba(environ: Mapping[str, str]) -> Iterator[Installation]:
     for root in dict.fromkeys((environ.get("MAMBA_ROOT_PREFIX"), *roots)):
         if root:
             yield installation(_absolute(root))
-    yield Installation("", (_absolute("~/.mamba/pkgs"),), ())
+    user_cache = os.path.join(_directory(environ, "XDG_CACHE_HOME", "~/.cache"), "conda", "pkgs")
+    yield Installation("", (_absolute("~/.mamba/pkgs"), user_cache), ())
     config = os.path.join(_directory(environ, "XDG_CONFIG_HOME", "~/.config"), "mamba")
     homes = [os.path.join(home, name) for home in (config, _absolute("~/.mamba")) for name in _USER_RC]
     for path in (*_SYSTEM_RC, *homes, _absolute("~/.mambarc"), environ.get("MAMBARC", "")):

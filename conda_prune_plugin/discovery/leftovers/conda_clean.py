@@ -67,7 +67,12 @@ def find_other(
     only. Nothing is written.
     """
     named = [failures.realpath(os.path.expanduser(path)) for path in named]
-    writable = [cache.real_path for cache in inventory.caches if cache.writable and cache.client == Client.CONDA]
+    # rattler and pixi keep indexes elsewhere.
+    writable = [
+        cache.real_path
+        for cache in inventory.caches
+        if cache.writable and cache.client != Client.RATTLER and cache.top is None
+    ]
     notices: tuple[Notice, ...] = ()
     places: list[tuple[OtherKind, str, str]] = []
     for cache in writable:

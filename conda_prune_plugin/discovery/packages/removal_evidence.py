@@ -15,8 +15,9 @@ from ...core.evidence import Evidence, Measurement
 from ...core.layout import INDEX, META
 from ...core.model import Cache, Entry, Part, PartKind, ReasonKind
 from ...failures import suppress
-from ..clients.archive_names import is_wheel
+from ..clients.archive_names import archive_dist, is_wheel
 from ..clients.conda_context import local_builds
+from ..clients.mamba_nested import nested_url
 from ..clients.rattler import recorded_sha256
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
@@ -95,6 +96,8 @@ def _examine(
     try:
         measurements = tuple((part, memory.measured(paths[part.name])) for part in entry.parts)
         urls = urls_of(cache.real_path)
+        if cache.top is not None and (place := nested_url(cache.top, cache.real_path)):
+            urls = {**{name: f"{place}/{name}" for name in paths if archive_dist(name)}, **urls}
         evidence, url = _identified(entry, paths, urls, memory)
         url = url or next((urls[part.name] for part in entry.parts if part.name in urls), None)
         evidence = replace(

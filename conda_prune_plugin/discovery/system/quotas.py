@@ -20,6 +20,7 @@ from ... import failures
 from ...core.units import Unit
 from ...core.usage.usage_report import Quota, QuotaKind
 from .mounts import Mount
+from .privileges import own_user
 
 #: Q_GETQUOTA for the types of quotas (linux/quota.h).
 _GET_QUOTA = 0x800007
@@ -64,7 +65,7 @@ def quotas(path: str, mount: Mount) -> tuple[Quota, ...]:
 
 def from_tool(words: tuple[str, ...], point: str, patience: float = _PATIENCE) -> tuple[Quota, ...]:
     """Ask a tool for this user's quota; nothing where it isn't installed. Raises `QuotaError`."""
-    tool, user = shutil.which(words[0]), str(os.geteuid())
+    tool, user = shutil.which(words[0]), str(own_user())
     if tool is None:
         return ()
     command = [tool, *(word.format(user=user, point=point) for word in words[1:])]
@@ -94,7 +95,9 @@ def from_tool(words: tuple[str, ...], point: str, patience: float = _PATIENCE) -
 
 def _from_kernel(path: str, mount: Mount) -> Iterator[Quota]:
     """Give the quotas of this user and of its groups; the kernel answers everyone about these."""
-    owners = [(QuotaKind.USER, os.geteuid())]
+    if (user := own_user()) is None:
+        return
+    owners = [(QuotaKind.USER, user)]
     owners += [(QuotaKind.GROUP, group) for group in sorted({os.getegid(), *os.getgroups()})]
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
