@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from browsing import Browsing, browsing, fill, inside
 from machine import Machine, listing
+from textual import events
 
 from conda_prune_plugin.cli.browse import Texts
 from conda_prune_plugin.core.units import Space
@@ -247,6 +248,19 @@ def test_rows_are_sorted_and_filtered(browse: Browse) -> None:
         assert at.names == ["alone-1-0"]
         await at.press("escape")
         assert len(at.names) == 4
+
+    assert browse(story) is None
+
+
+def test_keys_typed_at_once_act_in_their_order(browse: Browse) -> None:
+    async def story(at: Browsing) -> None:
+        # As fast as a terminal hands over what was pasted, without a pause between.
+        for key in ("2", "slash", *"older", "enter", "space", "escape", "1", "slash", *"u", "backspace", "escape"):
+            character = key if len(key) == 1 else " " if key == "space" else None
+            at.app.post_message(events.Key(key, character))
+        await at.settled()
+        assert {key.partition("\n")[2] for key in at.app.place.marked} == {"older-2.0-1"}
+        assert len(at.names) == 3
 
     assert browse(story) is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 
 from .browse_base import BrowseBase
@@ -23,7 +24,7 @@ class BrowseApp(BrowseBase):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True),
-        *(Binding(key.names, key.action, show=False) for key in KEYS if key.names),
+        *(Binding(key.names, key.action, show=False) for key in KEYS),
     ]
 
     def on_row_list_moved(self) -> None:
@@ -167,9 +168,36 @@ class BrowseApp(BrowseBase):
         self._message = ""
         self._draw(self.place.keys.get(self.place.view, ""))
 
-    def on_row_list_typed(self) -> None:
-        """Show only rows with what was typed so far."""
-        self._message = ""
+    def action_filter(self) -> None:
+        """Take the keys that follow as text that rows have to contain."""
+        self.typing, self._message = True, ""
+        self._draw()
+
+    def action_escape(self) -> None:
+        """Show all rows again."""
+        self.typing, self.words = False, ""
+        self._draw()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take a key as text while the filter is typed.
+
+        Here all keys arrive in their order, forwarded. With a field of its own for the filter, keys that follow the
+        slash at once would reach the list.
+        """
+        if self.typing and isinstance(event, events.Key) and event.is_forwarded:
+            self._type(event)
+        else:
+            await super().on_event(event)
+
+    def _type(self, event: events.Key) -> None:
+        if event.key == "escape":
+            self.action_escape()
+        elif event.key == "enter":
+            self.typing = False
+        elif event.key == "backspace":
+            self.words = self.words[:-1]
+        elif event.is_printable:
+            self.words += event.character or ""
         self._draw()
 
     def action_interrupt(self) -> None:

@@ -55,6 +55,8 @@ class BrowseBase(App[Intent]):
         self.interrupted = False
         #: How many threads are at work.
         self.busy = 0
+        #: Whether keys are text for the filter, and that text.
+        self.typing, self.words = False, ""
         self.marks = Marked()
         self._rows: Rows = dict.fromkeys(View, ())
         self._sizes: dict[str, Size] = {}
@@ -143,7 +145,7 @@ class BrowseBase(App[Intent]):
         self._draw_lines()
 
     def _visible(self) -> Iterator[Row]:
-        words = self.list.words.casefold()
+        words = self.words.casefold()
         for row in ordered(self._rows[self.place.view], self.place.sort):
             if words in row.name.casefold():
                 yield from self._with_below(row)
@@ -175,9 +177,9 @@ class BrowseBase(App[Intent]):
 
     def _status(self) -> str:
         row = self.list.current
-        words = f"Only rows with {self.list.words!r}. " if self.list.words else ""
-        if self.list.typing:
-            return f"Show only rows with: {self.list.words}_"
+        words = f"Only rows with {self.words!r}. " if self.words else ""
+        if self.typing:
+            return f"Show only rows with: {self.words}_"
         if self._message:
             return self._message
         if not self.source.scanned:

@@ -25,9 +25,8 @@ KEYS = (
     Key("u", "u", "undo", "", "Restore what the last run removed. Asks first."),
     Key("w", "w", "why", "why", "Explain why the row is kept, or can be removed."),
     Key("s", "s", "sort", "", "Sort by the space it frees, inodes, last use, or name."),
-    # These two are keys of `RowList`.
-    Key("", "/", "", "filter", "Show only rows that contain a text. Enter ends it."),
-    Key("", "Esc", "", "", "Show all rows again."),
+    Key("slash", "/", "filter", "filter", "Show only rows that contain a text. Enter ends it."),
+    Key("escape", "Esc", "escape", "", "Show all rows again."),
     Key("tab", "Tab", "view(1)", "", "Go to the next list."),
     Key("1", "1, 2, 3", "view_at(0)", "", "Go to environments, packages, or leftovers and other tools' caches."),
     Key("2", "", "view_at(1)", "", ""),

@@ -21,10 +21,7 @@ _CURRENT, _MARKED, _DIM, _PLAIN = Style(reverse=True), Style(bold=True), Style(d
 
 
 class RowList(ScrollView, can_focus=True):
-    """Rows with a cursor. marked, opened: keys of rows. typing: whether keys are text for the filter, which is `words`.
-
-    The filter is typed here and not in a field of its own: a key that follows at once could miss that.
-    """
+    """Rows with a cursor. marked, opened: keys of rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # The screen has another use for it.
@@ -43,9 +40,6 @@ class RowList(ScrollView, can_focus=True):
     class Ticked(Message):
         """The mark of a row was clicked."""
 
-    class Typed(Message):
-        """The filter is another."""
-
     class Moved(Message):
         """The cursor is on another row."""
 
@@ -54,7 +48,6 @@ class RowList(ScrollView, can_focus=True):
         self.rows: Sequence[Row] = ()
         self.marked: frozenset[str] = frozenset()
         self.opened: frozenset[str] = frozenset()
-        self.typing, self.words = False, ""
         self.cursor = 0
         self._moved = False
 
@@ -86,24 +79,6 @@ class RowList(ScrollView, can_focus=True):
         """Draw lines of the new width."""
         self._fit()
         self._reveal()
-
-    def on_key(self, event: events.Key) -> None:
-        """Take keys as text for the filter, from a slash to Enter or Esc."""
-        if self.typing and event.key == "enter":
-            self.typing = False
-        elif event.key == "escape":
-            self.typing, self.words = False, ""
-        elif self.typing and event.key == "backspace":
-            self.words = self.words[:-1]
-        elif self.typing and event.is_printable:
-            self.words += event.character or ""
-        elif event.key == "slash":
-            self.typing = True
-        elif not self.typing:
-            return
-        event.stop()
-        event.prevent_default()
-        self.post_message(self.Typed())
 
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
