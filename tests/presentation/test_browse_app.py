@@ -187,7 +187,7 @@ def test_why_explains_environments_packages_and_rows_below(browse: Browse) -> No
         await at.press("escape", "enter", "down")
         assert "shared-1-0 in" in await at.press("w")
 
-    assert browse(story) is None
+    assert browse(story, size=(240, 30)) is None
 
 
 def test_the_plan_is_that_of_the_commands_and_enter_carries_it_out(browsed: Machine, browse: Browse) -> None:
@@ -205,7 +205,7 @@ def test_the_plan_is_that_of_the_commands_and_enter_carries_it_out(browsed: Mach
         await at.press("d")
         await at.press("enter")
 
-    intent = browse(story, size=(100, 60))
+    intent = browse(story, size=(240, 60))
     assert intent is not None
     assert intent.action is Action.REMOVE
     assert intent.marked.environments == {str(browsed.envs / "work")}
