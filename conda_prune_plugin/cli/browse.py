@@ -90,7 +90,7 @@ def carry_out(intent: Intent, options: EnvsOptions, packages: PruneOptions, outp
             return _restore(RestoreOptions(run="last", pkgs_dirs=options.pkgs_dirs), output)
         if disposal is Disposal.DELETE:
             print(intent.marked)
-        return _remove(intent.marked, options, packages, output, disposal)
+        return _remove(intent.marked, options, packages, output, disposal) and not output.dry_run
     except PruneError as error:
         report_error(error)
         return True

@@ -147,7 +147,7 @@ def test_a_dry_run_changes_nothing(small: Machine) -> None:
     marked, before = _marked("work", "unused-1-0"), _held(small)
 
     for action in (Action.REMOVE, Action.BACKUP):
-        carry_out(Intent(action, marked), OPTIONS, PACKAGES, replace(YES, yes=False, dry_run=True))
+        assert not carry_out(Intent(action, marked), OPTIONS, PACKAGES, replace(YES, yes=False, dry_run=True))
 
     assert _held(small) == before
     assert not list(small.directory.rglob(".conda-prune"))
