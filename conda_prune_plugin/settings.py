@@ -217,7 +217,9 @@ def register() -> Iterator[CondaSetting]:
 def _wrong_value(name: str, error: Any) -> object:
     """Return the invalid value of a conda error, the first one of several errors."""
     first = error.errors[0] if getattr(error, "errors", None) else error
-    return first.parameter_value if hasattr(first, "parameter_value") else _raw(name)
+    if hasattr(first, "parameter_value"):
+        return first.parameter_value
+    return next((raw for _, raw in _raw_values(name)), None)
 
 
 def _plugins() -> Any:
@@ -240,11 +242,6 @@ def _source(name: str, value: object) -> tuple[str, str | None]:
                 return f"the environment variable CONDA_PLUGINS_{name.upper()}", None
             return source, source
     return "conda's configuration", None
-
-
-def _raw(name: str) -> object:
-    """Return the raw value of a setting that is in effect, None if it is set nowhere."""
-    return next((raw for _, raw in _raw_values(name)), None)
 
 
 def _raw_values(name: str) -> Iterator[tuple[str, Any]]:

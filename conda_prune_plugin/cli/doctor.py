@@ -53,9 +53,8 @@ def check(prefix: str, verbose: bool) -> None:
     if damage or leftovers or failures.noted():
         out.print(f"{_BAD} Package caches:\n")
     else:
-        out.print(
-            f"{_OK} Package caches: no leftovers, and no package in use lacks files or has files of a wrong size."
-        )
+        found = "no leftovers, and no package in use lacks files or has files of a wrong size"
+        print_line(out, f"{_OK} Package caches: {found}.")
         out.print("  To compare their contents too:")
         print_command(out, REPAIR)
     for shown in grouped((*damage, *unreported_failures())):

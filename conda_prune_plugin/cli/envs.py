@@ -155,17 +155,17 @@ def _fix(listing: Listing, interaction: Interaction, screen: _Screen) -> int:
     from ..operations.envs.remove_envs import check_may_run
 
     prepared = prepare_fix(listing, interaction)
-    broken = len(prepared.removal.removals)
+    broken = len(prepared.removals)
     screen.show_environments(prepared.result)
-    if interaction.output.dry_run or not (prepared.count or broken):
+    if interaction.output.dry_run or not (prepared.lines or broken):
         return screen.show_changes(prepared.result)
-    changes = [f"remove {plural(prepared.count, 'line')} from environments.txt"] if prepared.count else []
+    changes = [f"remove {plural(prepared.lines, 'line')} from environments.txt"] if prepared.lines else []
     changes += [f"move {plural(broken, 'broken environment')} aside"] if broken else []
     # An environment that another conda is creating looks like one whose creation was interrupted.
     if broken:
-        check_may_run(prepared.removal, interaction)
+        check_may_run(prepared, interaction)
     if not confirm(f"{' and '.join(changes).capitalize()}?", interaction, "Nothing was removed or changed."):
         return 1
     if broken:
-        check_may_run(prepared.removal, interaction)
+        check_may_run(prepared, interaction)
     return screen.show_changes(carry_out_fix(prepared, interaction))

@@ -8,6 +8,7 @@ from typing import Any
 
 from .model import Entry, LastUsedFrom, Part, ReasonKind
 from .units import Space
+from .usage.shared_content import Extents
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,27 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class SharedInode:
-    """An inode with more than one link: `links` in all, `inside` of them within the part that was measured."""
+    """An inode with more than one link: `links` in all, `inside` of them within the part that was measured.
+
+    allocated: the bytes that are freed with its last link.
+    """
 
     device: int
     inode: int
     links: int
     inside: int
     allocated: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedExtents:
+    """An inode that shares content with others without a link; `links` and `inside` as for `SharedInode`."""
+
+    device: int
+    inode: int
+    links: int
+    inside: int
+    extents: Extents
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,9 @@ class Measurement:
     apparent: the sum of the lengths of files and symbolic links, each name counted.
     single: allocated bytes of directories and of inodes with one link.
     shared: the inodes with more than one link.
+    extents: the inodes that share content; neither `single` nor `shared` count it. It is freed once it is joined with
+        that of other measurements (`accounting.with_common`), which makes inodes of it: `common`.
+    at_most: the other bytes are an upper bound, as for compressed files.
     payload_ctime: newest inode change of the files outside ``info/``: when one was linked or unlinked last.
     obstacle: why it can't be removed (another user's directory, a mount point), or None.
     sample: the relative path of a file that an environment would link, to look for in environments.
@@ -53,6 +71,9 @@ class Measurement:
     obstacle: str | None = None
     sample: str | None = field(default=None, repr=False, compare=False)
     directories: int = 0
+    extents: tuple[SharedExtents, ...] = ()
+    common: tuple[SharedInode, ...] = ()
+    at_most: bool = False
 
     @property
     def alone(self) -> Space:

@@ -47,7 +47,7 @@ class Client(Word):
 class PartKind(Word):
     """A part of an entry: its extracted directory, an archive, or the file that rattler locks it by.
 
-    The lock file also holds the hash of the archive (`clients.rattler`), so both are removed and restored together.
+    The lock file also holds the hash of the archive (`clients.lock_files`), so both are removed and restored together.
     A leftover may be anything. Receipts have whole environments, too.
     """
 

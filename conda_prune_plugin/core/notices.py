@@ -25,6 +25,7 @@ COPIED_DAMAGE, STILL_DAMAGED = "copied-damage", "still-damaged"
 #: The kinds of notices that say why sizes are not exact.
 ESTIMATED = "estimated-sizes"
 LAYERED = "layered-file-system"
+SHARED = "shared-storage"
 
 
 @dataclass(frozen=True, slots=True)

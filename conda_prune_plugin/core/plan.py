@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .evidence import Identity, Remainder
+from .evidence import Identity, Remainder, SharedExtents
 from .model import (
     LEFTOVER_KINDS,
     Entry,
@@ -173,6 +173,7 @@ class Plan:
 
     So is every leftover. `other`: what else is removed. `repair`: what is kept and extracted again.
     missed: the space by which goals such as --free can't be met.
+    bounded, common: as for `accounting.Ledger`. sharing: all inodes that are known to share content without a link.
     """
 
     inventory: Inventory
@@ -181,6 +182,9 @@ class Plan:
     missed: Space = NO_SPACE
     other: tuple[Other, ...] = ()
     repair: tuple[Repair, ...] = ()
+    bounded: bool = False
+    common: int = 0
+    sharing: tuple[SharedExtents, ...] = ()
 
     @property
     def changes(self) -> bool:

@@ -19,12 +19,12 @@ from .leftovers.conda_clean import find_other
 from .leftovers.leftover_search import LeftoverSearchResult, find_leftovers, with_evidence
 from .links.redundant import held_elsewhere, may_be_unlinked, redundant, unlinked
 from .links.soft_link_signs import SoftLinkSearch, with_unseen
-from .packages.cache_listing import held
 from .packages.inspection import Memory
 from .packages.match_spec import matching
 from .packages.package_identity import Names
 from .packages.removal_evidence import gather_evidence, redundant_archives
 from .system.measure import Measure
+from .usage.survey import held
 
 #: The targets among what environments have.
 _IN_USE = Target.UNLINKED | Target.REDUNDANT
@@ -105,7 +105,7 @@ class _Examination:
             ),
             other=tuple(other),
             soft_links=soft_links,
-            held=held(inventory.judged, self._progress.phase("Measuring the caches"))
+            held=held(inventory.judged, self._progress.counter("Measuring the caches"))
             if request.limits_caches
             else NO_SPACE,
             notices=(*self._unmatched(), *remote, *unseen, *remarks),
@@ -155,7 +155,9 @@ class _Examination:
         if Target.REDUNDANT in targets:
             progress = self._progress.phase("Comparing archives with their hashes", len(used))
             items = (item for item in evidence if item.entry in used)
-            yield from redundant(self._inventory.caches, items, progress, records=Target.RECORDS in targets)
+            yield from redundant(
+                self._inventory.caches, items, progress, self._memory.systems, records=Target.RECORDS in targets
+            )
 
     def _tarballs(self, packages: Sequence[Evidence]) -> tuple[Evidence, ...]:
         """Return the evidence on the archives of entries in use whose extracted directory is whole.

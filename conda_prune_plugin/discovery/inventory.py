@@ -15,7 +15,7 @@ from ..core.rules.targets import DEFAULT, Target
 from ..core.units import plural
 from .clients.conda import Settings, conda_settings, unregistered_notices
 from .clients.installations import find_other_users
-from .clients.rattler import is_rattlers
+from .clients.lock_files import is_rattlers
 from .leftovers.leftover_search import DEFAULT_SEARCH, Search
 from .links.soft_link_signs import why_soft_links
 from .packages.cache_listing import find_caches

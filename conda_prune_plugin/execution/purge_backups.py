@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..core.accounting import Ledger
+from ..core.accounting import Ledger, with_common
 from ..core.evidence import Measurement
 from ..core.run import Disposal
 from ..core.units import NO_SPACE, Space
@@ -36,15 +36,9 @@ def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: C
     Each part is marked for deletion first, so that the next run completes an interrupted purge.
     """
     run = require_unchanged_run(locked, stored)
-    freed = NO_SPACE
-    errors = []
     ledger = Ledger()
     with locked.state.child(run.id) as folder:
-        for number in sorted(run.present, key=int):
-            try:
-                freed += ledger.remove(_delete(folder, number, measure, progress))
-            except OSError as error:
-                errors.append(reason(error))
+        freed, errors = _delete_parts(folder, sorted(run.present, key=int), measure, ledger, progress)
         try:
             if run.receipt is not None and not run.own and run.receipt.run.disposal is Disposal.ARCHIVE:
                 raise ValueError(f"the receipt that names their place is another user's (uid {run.owner})")
@@ -66,10 +60,28 @@ def purge(locked: LockedCache, stored: StoredRun, measure: _Measure, progress: C
     return Purged(freed, "; ".join(errors) or None)
 
 
-def _delete(folder: Directory, number: str, measure: _Measure, progress: Callable[[int], None]) -> Measurement:
+def _delete_parts(
+    folder: Directory, numbers: Sequence[str], measure: _Measure, ledger: Ledger, progress: Callable[[int], None]
+) -> tuple[Space, list[str]]:
+    """Delete the parts of a run; return the space that this frees, and what went wrong."""
+    measured, errors, freed = {}, [], NO_SPACE
+    for number in numbers:
+        try:
+            measured[number] = _measured(folder, number, measure)
+        except OSError as error:
+            errors.append(reason(error))
+    for number, measurement in zip(measured, with_common(tuple(measured.values()))):
+        try:
+            folder.move(number, folder, number + DOOMED)
+            remove(folder, number + DOOMED, progress)
+            freed += ledger.remove(measurement)
+        except OSError as error:
+            errors.append(reason(error))
+    return freed, errors
+
+
+def _measured(folder: Directory, number: str, measure: _Measure) -> Measurement:
     measurement = measure(*folder.at(number))
     if measurement.obstacle is not None:
         raise OSError(f"{os.path.join(folder.path, number)}: {measurement.obstacle}")
-    folder.move(number, folder, number + DOOMED)
-    remove(folder, number + DOOMED, progress)
     return measurement

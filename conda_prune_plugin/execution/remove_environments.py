@@ -34,6 +34,7 @@ from functools import partial
 from .. import failures
 from ..core.accounting import Ledger
 from ..core.envs.environment_use import RemovedEnvironment
+from ..core.evidence import SharedExtents
 from ..core.layout import TRASH
 from ..core.model import Part, PartKind, Result
 from ..core.run import Disposal, Run
@@ -65,8 +66,10 @@ class RemovalResult:
         return self.interrupted or any(outcome.result is Result.FAILED for outcome in self.outcomes)
 
 
-def remove_environments(removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts) -> RemovalResult:
-    """Remove environments.
+def remove_environments(
+    removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts, sharing: Sequence[SharedExtents] = ()
+) -> RemovalResult:
+    """Remove environments. sharing: as for `Executor`.
 
     Raises `StateError` or `LockTimeoutError` before any directory of environments is changed. If something was deleted
     before, to make room, such an error is the outcome of what stays.
@@ -91,7 +94,7 @@ def remove_environments(removals: Sequence[EnvironmentRemoval], run: Run, ports:
                 for subject in mine:
                     subject.end_unopened(error)
         for mine in opened:
-            interrupted = _remove(mine, run, ports, ledger, interrupted=interrupted)
+            interrupted = _remove(mine, run, ports, ledger, sharing, interrupted=interrupted)
     return RemovalResult(tuple(subject.outcome() for subject in subjects), interrupted)
 
 
@@ -140,14 +143,20 @@ def _open(
 
 
 def _remove(
-    subjects: Sequence[_EnvironmentSubject], run: Run, ports: EnvironmentPorts, ledger: Ledger, *, interrupted: bool
+    subjects: Sequence[_EnvironmentSubject],
+    run: Run,
+    ports: EnvironmentPorts,
+    ledger: Ledger,
+    sharing: Sequence[SharedExtents],
+    *,
+    interrupted: bool,
 ) -> bool:
     """Remove the environments in one directory, which is open; return True if the user has interrupted that."""
     place = subjects[0].session.cache
     before = unused(place)
     for subject in subjects:
         subject.take_over()
-    executor = Executor(subjects, run.disposal, ledger, ports.progress)
+    executor = Executor(subjects, run.disposal, ledger, ports.progress, sharing)
     interrupted = executor.run(interrupted=interrupted)
     if any(subject.registry_error for subject in subjects):
         # On a full disk that may work only after the deletion.

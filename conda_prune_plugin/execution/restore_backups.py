@@ -195,7 +195,6 @@ class _Restoration:
         item.tried = True
 
     def _make(self, item: _Restoring, place: Directory) -> None:
-        """Make the missing parts of an entry."""
         item.there = [part for part in item.entry.parts if self._cache.exists(part.name)]
         missing = [part for part in item.entry.parts if part not in item.there]
         if self._receipt.run.disposal is Disposal.ARCHIVE:
@@ -266,7 +265,6 @@ class _Restoration:
             raise
 
     def _install(self, item: _Restoring, place: Directory) -> None:
-        """Move what is complete to its place."""
         for part in item.made:
             try:
                 place.move(part.name, self._cache, part.name)

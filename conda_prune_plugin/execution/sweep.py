@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..core.accounting import Ledger
+from ..core.evidence import SharedExtents
 from ..core.model import Cache, Result, Root
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove
 from ..core.rules.reachability import NO_SOFT_LINKS
@@ -63,15 +64,19 @@ class Execution:
 
 
 def merged(plan: Plan, parts: Sequence[Execution]) -> Execution:
-    """Return parts of the execution of a plan as one."""
+    """Return parts of the execution of a plan as one, with what no decision explains at the end."""
     entries = (*(removal.entry for removal in plan.remove), *(item.entry for item in plan.repair))
     order = {entry: number for number, entry in enumerate(entries)}
     others = {other: number for number, other in enumerate(plan.other)}
     return Execution(
-        tuple(sorted((one for part in parts for one in part.outcomes), key=lambda one: order[one.entry])),
+        tuple(
+            sorted((one for part in parts for one in part.outcomes), key=lambda one: order.get(one.entry, len(order)))
+        ),
         any(part.interrupted for part in parts),
         tuple(message for part in parts for message in part.unsettled),
-        tuple(sorted((one for part in parts for one in part.others), key=lambda one: others[one.other])),
+        tuple(
+            sorted((one for part in parts for one in part.others), key=lambda one: others.get(one.other, len(others)))
+        ),
         tuple(path for part in parts for path in part.unrecorded),
     )
 
@@ -127,7 +132,7 @@ def execute(plan: Plan, run: Run, ports: Ports) -> Execution:
             if not others and not any(subject.gone for subject in subjects):
                 raise
             stopper = error
-        executor = _PackageExecutor(opened, run.disposal, ledger, ports)
+        executor = _PackageExecutor(opened, run.disposal, ledger, ports, plan.sharing)
         interrupted = executor.run(interrupted=stopper is not None) and not isinstance(stopper, PruneError)
     for subject in subjects:
         if subject.result is None and isinstance(stopper, PruneError):
@@ -190,8 +195,15 @@ class _References:
 class _PackageExecutor(Executor[PackageSubject]):
     """Removes packages, but none that an environment soft-links or references by the time it is in quarantine."""
 
-    def __init__(self, subjects: Sequence[PackageSubject], disposal: Disposal, ledger: Ledger, ports: Ports) -> None:
-        super().__init__(subjects, disposal, ledger, ports.progress)
+    def __init__(
+        self,
+        subjects: Sequence[PackageSubject],
+        disposal: Disposal,
+        ledger: Ledger,
+        ports: Ports,
+        sharing: Iterable[SharedExtents],
+    ) -> None:
+        super().__init__(subjects, disposal, ledger, ports.progress, sharing)
         self._ports = ports
 
     def clear_out(self) -> None:

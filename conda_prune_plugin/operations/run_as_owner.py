@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from .. import failures
 from ..core.envs.environment_use import RemovedEnvironment
+from ..core.evidence import SharedExtents
 from ..core.model import Result, Root
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove, Repair
 from ..core.run import Disposal, Run
@@ -100,13 +101,13 @@ def _place(decision: _Decision) -> str:
 
 
 def remove_environments_as_owners(
-    removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts
+    removals: Sequence[EnvironmentRemoval], run: Run, ports: EnvironmentPorts, sharing: Sequence[SharedExtents]
 ) -> RemovalResult:
     """Remove environments, as `remove_environments`. Raises what that raises, before anything is changed."""
     preload()
 
     def carry_out_part(path: str, mine: Sequence[EnvironmentRemoval]) -> RemovalResult:
-        return as_owner(path, RemovalResult, ports, lambda remote: remove_environments(mine, run, remote))
+        return as_owner(path, RemovalResult, ports, lambda remote: remove_environments(mine, run, remote, sharing))
 
     def undone(mine: Sequence[EnvironmentRemoval], result: Result, why: str) -> RemovalResult:
         return RemovalResult(tuple(RemovedEnvironment(removal.path, result, error=why) for removal in mine))
@@ -116,7 +117,7 @@ def remove_environments_as_owners(
     order = {removal.path: number for number, removal in enumerate(removals)}
     outcomes = chain.from_iterable(part.outcomes for part in parts)
     interrupted = any(part.interrupted for part in parts)
-    return RemovalResult(tuple(sorted(outcomes, key=lambda outcome: order[outcome.path])), interrupted)
+    return RemovalResult(tuple(sorted(outcomes, key=lambda outcome: order.get(outcome.path, len(order)))), interrupted)
 
 
 def removal_hooks_as_owner(prefix: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from conda_prune_plugin.discovery.envs.running import running
+from conda_prune_plugin.discovery.envs.external_references import running
 from conda_prune_plugin.discovery.system import processes
 
 if TYPE_CHECKING:

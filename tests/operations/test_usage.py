@@ -373,7 +373,7 @@ def test_what_is_free_on_a_file_system_and_conda_s_part_of_it_are_shown(empty: M
     assert (system["allocated"], system["allocated_inodes"]) == tuple(
         _usage(empty)["totals"][name] for name in ("allocated", "inodes")
     )
-    assert "Environments and caches take less than 1% of the space" in shown
+    assert "Environments and caches take less than 1% of its space" in shown
     assert (f" of {status.f_files:,} inodes." in shown) == bool(status.f_files)
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: A project of XFS, whose quota counts what lies in one directory.
 _PROJECT = "42"
 
+#: The bytes of an inode of XFS (``mkfs.xfs``), which come and go in chunks of 64.
+_INODE = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -97,6 +100,16 @@ KINDS = (
 BTRFS_QUOTA = Kind("btrfs quota of blocks", "blocks", _btrfs("12m"))
 BTRFS = Kind("btrfs", "blocks", _btrfs())
 
+#: These can't share content between files.
+UNSHARING = (
+    Kind("tmpfs", "blocks", _tmpfs("size=40m")),
+    Kind("ext4", "blocks", _ext4()),
+    Kind("XFS without reflinks", "blocks", _xfs("-m", "reflink=0")),
+)
+
+#: These can.
+SHARING = (Kind("XFS", "blocks", _xfs("-i", f"maxpct=100,size={_INODE}")), BTRFS)
+
 
 @contextmanager
 def mounted(kind: Kind, place: Path) -> Iterator[Path]:
@@ -158,3 +171,15 @@ def free(kind: Kind, directory: Path) -> int:
     status = os.statvfs(directory)
     # Not what may be used: XFS counts there in chunks of 64.
     return status.f_ffree - status.f_files if kind.lacks == "inodes" else status.f_bfree * status.f_frsize
+
+
+def used(kind: Kind, directory: Path) -> int:
+    """Return the bytes in use but for metadata that no file has alone: the inodes of XFS, all metadata of btrfs."""
+    if kind is BTRFS:
+        os.sync()
+        command = ["btrfs", "filesystem", "df", "--raw", str(directory)]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        return int(next(line for line in told if line.startswith("Data")).rpartition("=")[2])
+    free(kind, directory)
+    # Of a file system without a limit of inodes these are all that there are, and all that free blocks have room for.
+    return -os.statvfs(directory).f_files * _INODE

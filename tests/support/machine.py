@@ -203,19 +203,21 @@ def _copy(source: str, target: str, linked: dict[tuple[int, int], str]) -> None:
     with os.scandir(source) as items:
         for item in items:
             copy, status = os.path.join(target, item.name), os.lstat(item.path)
+            if item.is_dir(follow_symlinks=False):
+                _copy(item.path, copy, linked)
+                continue
+            if (first := linked.get((status.st_dev, status.st_ino))) is not None:
+                # Symbolic links have hard links too.
+                os.link(first, copy, follow_symlinks=os.link not in os.supports_follow_symlinks)
+                continue
             if item.is_symlink():
                 os.symlink(os.readlink(item.path), copy)
-                _date(copy, status)
-            elif item.is_dir():
-                _copy(item.path, copy, linked)
-            elif (first := linked.get((status.st_dev, status.st_ino))) is not None:
-                os.link(first, copy)
             else:
                 shutil.copyfile(item.path, copy)
                 os.chmod(copy, stat.S_IMODE(status.st_mode))
-                _date(copy, status)
-                if status.st_nlink > 1:
-                    linked[status.st_dev, status.st_ino] = copy
+            _date(copy, status)
+            if status.st_nlink > 1:
+                linked[status.st_dev, status.st_ino] = copy
     # The last: what comes into a directory changes its time, and may need the right to write there.
     status = os.stat(source)
     os.chmod(target, stat.S_IMODE(status.st_mode))

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..accounting import Ledger, missing_links
-from ..evidence import Evidence, last_use
+from ..accounting import Ledger, missing_links, with_common
+from ..evidence import Evidence, SharedExtents, last_use
 from ..model import LEFTOVER_KINDS, Entry, Inventory, LinkKind, ReasonKind, Root, RootKind, Verdict
 from ..plan import Keep, Other, Plan, Reason, Remove, Repair
 from ..units import NO_SPACE, Space
@@ -41,13 +41,16 @@ def make_plan(
     leftovers: Sequence[Leftover] = (),
     other: Sequence[Other] = (),
     soft_links: SoftLinks = NO_SOFT_LINKS,
+    sharing: Sequence[SharedExtents] = (),
 ) -> Plan:
     """Decide on every entry of the inventory, and on every leftover; `other` goes as it is.
 
     `evidence` has one item for each entry that no root names, and for each that no environment shares a file with if
     these may go too; `now` is the time that ages count from, in seconds since the epoch. What environments soft-link
-    stays whatever their records say. The same arguments always give the same plan.
+    stays whatever their records say. `sharing`: further inodes that share content without a link. The same arguments
+    always give the same plan.
     """
+    evidence, leftovers, sharing = _joined(tuple(evidence), leftovers, sharing)
     by_entry = {item.entry: item for item in evidence}
     referenced = references(inventory.roots)
     ledger = Ledger()
@@ -81,7 +84,34 @@ def make_plan(
             found = reasons[subject.entry] or with_references(subject, (enough,))
             withheld = _withheld(subject, found, others)
             keep.append(Keep(subject.entry, _verdict(found), found, withheld.bytes, withheld.inodes))
-    return Plan(inventory, tuple(remove), tuple(keep), missed, tuple(other), tuple(repair))
+    return Plan(
+        inventory=inventory,
+        remove=tuple(remove),
+        keep=tuple(keep),
+        missed=missed,
+        other=tuple(other),
+        repair=tuple(repair),
+        bounded=ledger.bounded,
+        common=ledger.common,
+        sharing=tuple(sharing),
+    )
+
+
+def _joined(
+    evidence: Sequence[Evidence], leftovers: Sequence[Leftover], sharing: Sequence[SharedExtents]
+) -> tuple[Sequence[Evidence], Sequence[Leftover], Sequence[SharedExtents]]:
+    """Return all that was measured with its shared content joined, and all inodes that share any."""
+    measured = [one for item in evidence for _, one in item.measurements]
+    measured += [item.measurement for item in leftovers if item.measurement is not None]
+    sharing = [*sharing, *(one for measurement in measured for one in measurement.extents)]
+    if not sharing:
+        return evidence, leftovers, ()
+    joined = iter(with_common(measured, sharing))
+    return (
+        [replace(one, measurements=tuple((part, next(joined)) for part, _ in one.measurements)) for one in evidence],
+        [one if one.measurement is None else replace(one, measurement=next(joined)) for one in leftovers],
+        sharing,
+    )
 
 
 def _decide_on_leftovers(

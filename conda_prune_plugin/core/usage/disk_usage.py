@@ -3,7 +3,8 @@
 A tree here is any set of directory entries, such as an environment without the environments and caches inside of it;
 no directory entry is in two trees. An inode's blocks belong to a tree alone, are its *own*, when all links of the
 inode lie in the tree: these are freed if exactly this tree is removed. The rest is *shared*.
-Directories have no hard links, so theirs are always own. Reflinked files share blocks that no inode number shows.
+Directories have no hard links, so theirs are always own. Content that inodes share without a link (reflinks) counts as
+inodes of its own, which `Inodes.join` makes.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import filterfalse
 
 from ..evidence import SharedInode
 from ..units import Space, Unit
+from .shared_content import NO_DEVICE, Extents, join
 
 
 class Inodes:
     """A table of inodes, stored in columns to be compact, since there may be millions.
 
-    sizes, allocated: bytes. links: hard links wherever they lie.
+    sizes, allocated: bytes. links: hard links wherever they lie. extents: of the rows that share content, which is not
+    in `allocated`. asked: file systems were asked for it, so an inode with one link may have a row too.
     """
 
     def __init__(self) -> None:
         self.devices, self.numbers = array("Q"), array("Q")
         self.sizes, self.allocated, self.links = array("q"), array("q"), array("q")
+        self.extents: dict[int, Extents] = {}
+        self.asked = False
         self._rows: dict[int, dict[int, int]] = {}
+        self._common: dict[int, tuple[int, ...]] = {}
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -35,6 +41,10 @@ class Inodes:
     def rows_of(self, device: int) -> dict[int, int]:
         """Return the rows of a device's inodes by inode number; the mapping is live."""
         return self._rows.setdefault(device, {})
+
+    def find(self, device: int, number: int) -> int | None:
+        """Return the row of an inode; None if it has none."""
+        return self._rows.get(device, {}).get(number)
 
     def row(self, device: int, number: int, size: int, allocated: int, links: int) -> int:
         """Return the row of an inode, which is added if it is new."""
@@ -48,6 +58,27 @@ class Inodes:
             self.allocated.append(allocated)
             self.links.append(links)
         return row
+
+    def join(self) -> None:
+        """Add a row for all content that is shared; no extents are added later."""
+        joined = join({row: (self.links[row], extents) for row, extents in self.extents.items()})
+        for row, parts in joined.items():
+            self._common[row] = tuple(self.row(part.device, part.number, 0, part.size, part.links) for part in parts)
+
+    def is_common(self, row: int) -> bool:
+        """Return whether a row is content that inodes share, and no inode."""
+        return self.devices[row] >= NO_DEVICE
+
+    def count(self, rows: Collection[int]) -> int:
+        """Return how many of some rows are inodes."""
+        return len(rows) - sum(map(self.is_common, rows)) if self._common else len(rows)
+
+    def with_common(self, tree: Tree) -> Tree:
+        """Return a tree with the rows of the content that its inodes share."""
+        if not self._common:
+            return tree
+        common = [row for inode in tree.rows for row in self._common.get(inode, ())]
+        return replace(tree, rows=array("I", [*tree.rows, *common]), common=len(common))
 
     def shared(self, row: int, inside: int) -> SharedInode:
         """Return the inode of a row with the number of its links inside of something."""
@@ -65,6 +96,7 @@ class Tree:
     accessed: the newest access to a file that nothing else links, in seconds since the epoch.
     changed: the newest inode change of a file.
     foreign: a directory that this user may not empty.
+    common: how many of the rows are content that inodes share, and no inodes. at_most: the bytes are an upper bound.
     unreadable: paths that could not be read, and why.
     """
 
@@ -76,12 +108,14 @@ class Tree:
     accessed: float | None = None
     changed: float | None = None
     foreign: str | None = None
+    common: int = 0
+    at_most: bool = False
     unreadable: tuple[tuple[str, str], ...] = ()
 
     @property
     def alone(self) -> Space:
         """The space of directories, and of the inodes that are in no row."""
-        return Space(self.single, self.directories + self.files - len(self.rows))
+        return Space(self.single, self.directories + self.files - len(self.rows) + self.common)
 
 
 def joined(trees: Iterable[Tree]) -> Tree:
@@ -99,6 +133,8 @@ def joined(trees: Iterable[Tree]) -> Tree:
         accessed=max((tree.accessed for tree in trees if tree.accessed is not None), default=None),
         changed=max((tree.changed for tree in trees if tree.changed is not None), default=None),
         foreign=next((tree.foreign for tree in trees if tree.foreign is not None), None),
+        common=sum(tree.common for tree in trees),
+        at_most=any(tree.at_most for tree in trees),
         unreadable=tuple(item for tree in trees for item in tree.unreadable),
     )
 
@@ -171,20 +207,21 @@ def _accounts(trees: Sequence[Tree], others: set[int], inodes: Inodes, *, across
         found.update(inside)
         left.append(inside)
         known = others.intersection(rows)
-        sums.append((_total(sizes, rows), _total(allocated, known), len(known)))
+        sums.append((_total(sizes, rows), _total(allocated, known), inodes.count(known)))
     accounts = []
     for tree, inside, (lengths, unlike, known_inodes) in zip(trees, left, sums):
-        own, alike, elsewhere, released_inodes = tree.single, 0, 0, 0
+        own, alike, elsewhere, freed = tree.single, 0, 0, []
         for row, links in inside.items():
             if links >= all_links[row]:
                 own += allocated[row]
-                released_inodes += 1
+                freed.append(row)
             elif found[row] > links:
                 alike += allocated[row]
             else:
                 elsewhere += allocated[row]
         shared = (alike, unlike) if across else (unlike, alike)
-        counts = tree.alone.inodes + released_inodes, known_inodes + len(inside) - released_inodes
+        released_inodes = inodes.count(freed)
+        counts = tree.alone.inodes + released_inodes, known_inodes + inodes.count(inside) - released_inodes
         accounts.append(Account(tree.files, tree.directories, tree.lengths + lengths, own, *shared, elsewhere, *counts))
     return tuple(accounts)
 
@@ -226,7 +263,7 @@ def held_by_several(holders: Iterable[Iterable[Tree]], inodes: Inodes, unit: Uni
 
 
 def _space(inodes: Inodes, rows: Collection[int], unit: Unit) -> int:
-    return _total(inodes.allocated, rows) if unit is Unit.BYTES else len(rows)
+    return _total(inodes.allocated, rows) if unit is Unit.BYTES else inodes.count(rows)
 
 
 def _total(column: Sequence[int], rows: Iterable[int]) -> int:

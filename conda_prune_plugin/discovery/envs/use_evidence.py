@@ -23,8 +23,7 @@ from ..roots.conda_meta import has_history, is_environment, is_without_meta, mis
 from ..roots.environments_txt import registered_prefixes
 from ..system.deep_paths import real_path
 from ..system.safe_read import read_regular
-from .external_references import pointers
-from .running import running
+from .external_references import pointers, running
 
 #: The head of a revision in ``conda-meta/history`` (`conda.history.write_head`), with the local time.
 _REVISION = re.compile(rb"^==> (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) <==", re.MULTILINE)

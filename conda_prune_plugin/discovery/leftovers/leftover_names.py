@@ -14,8 +14,7 @@ from ...core.layout import INDEX, RECORD
 from ...core.model import Cache, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
-from ..clients.lock_files import holder, is_lock, is_lock_name
-from ..clients.rattler import rattler_leftovers as of_rattler
+from ..clients.lock_files import holder, is_lock, is_lock_name, rattler_leftovers
 from ..system.safe_read import dist_of, read_object
 
 #: The endings of unfinished downloads: of conda (`conda.gateways.connection.download`), of mamba and conda up to 24.
@@ -90,7 +89,7 @@ def leftovers_by_name(cache: Cache) -> Iterator[NamedLeftover]:
     with suppress(OSError), os.scandir(cache.real_path) as listing:
         # All of them or none: a lock whose package was not listed would look like one that is gone.
         items = list(listing)
-    found = [_with_lock_holder(item, cache) for item in starmap(NamedLeftover, of_rattler(cache, items))]
+    found = [_with_lock_holder(item, cache) for item in starmap(NamedLeftover, rattler_leftovers(cache, items))]
     # Nearly everything in a cache has no such name.
     for item in items:
         if is_leftover_name(item):

@@ -28,6 +28,7 @@ from ..packages.match_spec import matching
 from ..packages.package_identity import Names
 from ..packages.package_urls import irreplaceable, read_urls
 from ..packages.removal_evidence import with_sticky_obstacle
+from ..system.extents import UNASKED
 from ..system.measure import Measure, Statuses, measure
 from ..system.safe_read import read_object
 from .leftover_names import leftovers_by_name
@@ -197,7 +198,7 @@ def _leftover(cache: Cache, part: Part, damage: Damage, dist: str | None, measur
 def _newest_change(top: str) -> float:
     """Return when anything in a tree was last written, made or renamed. Raises `OSError`."""
     statuses: Statuses = {}
-    measure(top, mounts=frozenset(), statuses=statuses)
+    measure(top, systems=UNASKED, statuses=statuses)
     return max(max(status.st_mtime, status.st_ctime) for status in (os.lstat(top), *statuses.values()))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -21,8 +20,8 @@ from ...core.rules.planner import Links
 from ...errors import NoSuchDirectoryError
 from ...failures import suppress
 from ..packages.package_identity import Names
+from ..system.extents import UNASKED, FileSystems
 from ..system.measure import Statuses, measure
-from ..system.mounts import mount_points
 from ..system.safe_read import read_object
 from ..system.tree_walk import names_of_inodes
 
@@ -56,7 +55,7 @@ def measure_links(inventory: Inventory, decisions: Iterable[Keep | Remove]) -> L
         directory = os.path.join(cache.real_path, part.name) if part else ""
         if part and prefixes:
             with suppress(OSError):
-                measure(directory, mounts=frozenset(), statuses=statuses)
+                measure(directory, systems=UNASKED, statuses=statuses)
         files = {name: status for name, status in statuses.items() if not stat.S_ISDIR(status.st_mode)}
         inodes = frozenset((status.st_dev, status.st_ino) for status in files.values())
         for prefix in prefixes:
@@ -100,18 +99,13 @@ def _link_kind(prefix: str, names: Iterable[str], directory: str, inodes: frozen
 def measure_entries(caches: Iterable[Cache], entries: Iterable[Entry]) -> dict[Entry, tuple[Measurement, ...]]:
     """Return the measurements of the parts of entries; unreadable entries are left out."""
     by_path = {cache.path: cache for cache in caches}
-    mounts = mount_points()
+    systems = FileSystems()
     found: dict[Entry, tuple[Measurement, ...]] = {}
     for entry in entries:
         directory = by_path[entry.cache].real_path
         with suppress(OSError):
-            found[entry] = tuple(measure(os.path.join(directory, part.name), mounts=mounts) for part in entry.parts)
+            found[entry] = tuple(measure(os.path.join(directory, part.name), systems=systems) for part in entry.parts)
     return found
-
-
-def count_links(directory: str, inodes: frozenset[InodeKey], skip: frozenset[str]) -> dict[InodeKey, int]:
-    """Return how many names below a directory the inodes have; `skip`: paths that are not searched."""
-    return Counter(key for _, key in names_of_inodes(inodes, directory, skip=skip))
 
 
 def find_links(

@@ -15,6 +15,8 @@ from ...core.layout import RECORD
 from ...core.model import Cache, Client, Entry, Inventory, PartKind, ReasonKind, Root, RootKind
 from ...core.rules.reachability import SoftLinks
 from ..packages.integrity import archive_record, file_hash
+from ..system.extents import FileSystems
+from ..system.measure import measure
 from ..system.safe_read import read_object
 
 
@@ -27,7 +29,12 @@ def held_elsewhere(evidence: Iterable[Evidence], entries: Collection[Entry]) -> 
 
 
 def redundant(
-    caches: Iterable[Cache], evidence: Iterable[Evidence], progress: Callable[[int], None], *, records: bool
+    caches: Iterable[Cache],
+    evidence: Iterable[Evidence],
+    progress: Callable[[int], None],
+    systems: FileSystems,
+    *,
+    records: bool,
 ) -> tuple[Evidence, ...]:
     """Return the evidence on the extracted directories of those entries whose archive is here and sound.
 
@@ -43,12 +50,12 @@ def redundant(
     for done, item in enumerate(evidence):
         progress(done)
         if item.doubt is None and item.unreadable is None and not item.aliases:
-            part = _redundant_part(of_path[item.entry.cache], item, records)
+            part = _redundant_part(of_path[item.entry.cache], item, systems, records)
             found += [part] if part is not None else []
     return tuple(found)
 
 
-def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | None:
+def _redundant_part(cache: Cache, item: Evidence, systems: FileSystems, records: bool) -> Evidence | None:
     """Return the evidence on the extracted directory alone, None if it has to stay as it is."""
     extracted = next((part for part in item.entry.parts if part.kind is PartKind.EXTRACTED), None)
     archives = {part.name for part in item.entry.parts if part.kind is PartKind.ARCHIVE and not part.is_link}
@@ -56,7 +63,7 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
         return None
     directory = os.path.join(cache.real_path, extracted.name)
     try:
-        remainder = _remainder(directory)
+        remainder = _remainder(directory, systems)
         # Of two archives conda extracts the .conda, whichever the hashes are of.
         archive = min(archives, key=lambda name: (not name.endswith(".conda"), name))
         record = archive_record(directory, archive, read_object(os.path.join(directory, RECORD)))
@@ -79,14 +86,14 @@ def _redundant_part(cache: Cache, item: Evidence, records: bool) -> Evidence | N
     return replace(item, measurements=tuple(measured.items()), remainder=remainder)
 
 
-def _remainder(directory: str) -> Remainder:
+def _remainder(directory: str, systems: FileSystems) -> Remainder:
     """Return the part of an extracted directory that stays. Raises `OSError`, or `ValueError` if that isn't a file."""
     info, record = (os.lstat(os.path.join(directory, name)) for name in (os.path.dirname(RECORD), RECORD))
     if not is_directory(info) or not stat.S_ISREG(record.st_mode):
         raise ValueError(f"{RECORD} is not a regular file")
-    kept = [os.lstat(directory), info, *([record] if record.st_nlink == 1 else ())]
-    path = tuple(RECORD.split(os.sep))
-    return Remainder(path, record.st_dev, record.st_ino, record.st_size, sum(map(allocated, kept)))
+    kept = measure(os.path.join(directory, RECORD), systems=systems, top=record)
+    single = allocated(os.lstat(directory)) + allocated(info) + kept.single
+    return Remainder(tuple(RECORD.split(os.sep)), record.st_dev, record.st_ino, record.st_size, single)
 
 
 def may_be_unlinked(

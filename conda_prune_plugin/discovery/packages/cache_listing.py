@@ -1,4 +1,4 @@
-"""List package caches and their entries, with one listing of each directory, and measure whole caches.
+"""List package caches and their entries, with one listing of each directory.
 
 `PackageCacheData` isn't used: to load a writable cache it extracts archives, deletes what it can't read and writes
 ``info/repodata_record.json``. A differential test holds this listing against its answer.
@@ -7,22 +7,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ... import failures
 from ...core.dist_names import is_dist_name
-from ...core.file_status import ON_WINDOWS, allocated, irremovable, is_directory, listed_status
-from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, META, RATTLER_LOCK, STATE
+from ...core.file_status import ON_WINDOWS, irremovable
+from ...core.layout import INDEX, LOCK_SUFFIX, MAGIC, META, RATTLER_LOCK
 from ...core.model import Cache, Client, Entry, Part, PartKind
 from ...core.notices import UNREADABLE, Notice
-from ...core.units import Space
 from ...errors import NoSuchDirectoryError, NotACacheError
 from ...failures import suppress
 from ..clients.archive_names import archive_dist
 from ..clients.mamba_nested import nested_directories
 from ..leftovers.leftover_names import is_leftover_name
-from ..system.tree_walk import walk
 
 _NONE: Mapping[str, Client] = {}
 
@@ -182,43 +180,3 @@ def _holds_environments_only(children: Sequence[str]) -> bool:
         archive_dist(os.path.basename(child)) or failures.isdir(os.path.join(child, "info")) for child in children
     )
     return any(failures.isdir(os.path.join(child, META)) for child in children) and not any(packages)
-
-
-def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> Space:
-    """Return the space on disk of all that lies in caches, every inode once, as ``du`` counts; backups left out.
-
-    `progress` is called with the number of directories seen so far.
-    """
-    seen: set[tuple[int, int]] = set()
-    total = inodes = 0
-
-    def count(status: os.stat_result) -> bool:
-        """Add an inode; return False if it was added before."""
-        nonlocal total, inodes
-        if (key := (status.st_dev, status.st_ino)) in seen:
-            return False
-        if status.st_nlink > 1:
-            seen.add(key)
-        total += allocated(status)
-        inodes += 1
-        return True
-
-    def enter(directory: str) -> bool:
-        try:
-            status = os.lstat(directory)
-            return count(status) and is_directory(status)
-        except OSError as error:
-            failures.note(error)
-            return False
-
-    caches = tuple(caches)
-    # What is nested in one of them is met there.
-    tops = {cache.real_path for cache in caches}
-    skip = {os.path.join(path, STATE) for path in tops}
-    first = (cache.real_path for cache in caches if cache.top not in tops)
-    for number, (_, _, others) in enumerate(walk(*first, skip=skip, enter=enter)):
-        progress(number)
-        for entry in others:
-            with suppress(OSError):
-                count(listed_status(entry))
-    return Space(total, inodes)

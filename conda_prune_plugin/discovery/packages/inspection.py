@@ -17,8 +17,8 @@ from ...core.layout import META
 from ...core.model import Entry, Part, PartKind
 from ...failures import suppress
 from ..clients.archive_names import archive_suffixes
+from ..system.extents import FileSystems
 from ..system.measure import Measure, Statuses, measure
-from ..system.mounts import mount_points
 from .archive_metadata import holds_package
 from .integrity import Damage, Enough, archive_damage, archive_record, directory_damage, is_record_only
 from .package_identity import Description, describe
@@ -43,10 +43,13 @@ class Inspected:
 
 
 class Memory:
-    """Measurements and descriptions by path, so that each is made once; `measured` gives those made before."""
+    """Measurements and descriptions by path, so that each is made once; `measured` gives those made before.
+
+    systems: the mounted file systems.
+    """
 
     def __init__(self, measured: Measure | None = None) -> None:
-        self._mounts = mount_points()
+        self.systems = FileSystems()
         self._measured = measured or self._measure
         self._measurements: dict[str, Measurement] = {}
         self._descriptions: dict[str, Description] = {}
@@ -68,7 +71,7 @@ class Memory:
     def _measure(self, path: str, statuses: Statuses | None = None, top: os.stat_result | None = None) -> Measurement:
         """Measure a part of an entry, and note an environment that lies in it, which would be removed with it."""
         statuses = {} if statuses is None else statuses
-        measurement = measure(path, mounts=self._mounts, top=top, statuses=statuses)
+        measurement = measure(path, systems=self.systems, top=top, statuses=statuses)
         # Nearly never, and asked of all names at once: this is done for every file of every candidate.
         if _HISTORY in "\0".join(statuses):
             for name in statuses:

@@ -17,8 +17,8 @@ from ...core.model import Cache, Entry, Part, PartKind, ReasonKind
 from ...failures import suppress
 from ..clients.archive_names import archive_dist, is_wheel
 from ..clients.conda_context import local_builds
+from ..clients.lock_files import recorded_sha256
 from ..clients.mamba_nested import nested_url
-from ..clients.rattler import recorded_sha256
 from ..system.measure import identity
 from ..system.privileges import is_root_to, is_root_to_all
 from ..system.tree_walk import names_of_inodes

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ... import failures
 from ...core.dist_names import extended
-from ...core.evidence import Identity, Measurement, SharedInode
+from ...core.evidence import Identity, Measurement, SharedExtents, SharedInode
 from ...core.file_status import (
     TELLS_CHANGES,
     TELLS_OBSTACLES,
@@ -18,7 +18,9 @@ from ...core.file_status import (
     is_directory,
     listed_status,
 )
-from .mounts import mount_points, mounted_in
+from ...core.usage.shared_content import Extents
+from .extents import FileSystems, SharingFileSystem
+from .mounts import mounted_in
 from .privileges import is_root_to, own_user
 
 #: What is in there is no payload: no environment links it.
@@ -42,23 +44,25 @@ def measure(
     path: str,
     *,
     dir_fd: int | None = None,
-    mounts: frozenset[str] | None = None,
+    systems: FileSystems | None = None,
     top: os.stat_result | None = None,
     statuses: Statuses | None = None,
 ) -> Measurement:
     """Measure a file or a directory tree; no symbolic link is followed.
 
-    `path` is absolute, or relative to `dir_fd` if that is given. `mounts` are the mount points, and `top` is the status
-    of what is at the path, if they are known already. `statuses` is filled with what is below. Raises `OSError` if
-    anything in it can't be read.
+    `path` is absolute, or relative to `dir_fd` if that is given. `systems` are the mounted file systems, and
+    `top` is the status of what is at the path, if they are known already. `statuses` is filled with what is below.
+    Raises `OSError` if anything in it can't be read.
     """
     if dir_fd is None:
         path = extended(path)
     top = top or os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
-    mounted = mounted_in(path, dir_fd, mount_points() if mounts is None else mounts)
-    tally = _Tally(top.st_dev, f"another file system is mounted on {mounted}" if mounted else None, path, statuses)
+    systems = systems or FileSystems()
+    mounted = mounted_in(path, dir_fd, systems.points)
+    obstacle = f"another file system is mounted on {mounted}" if mounted else None
+    tally = _Tally(top.st_dev, obstacle, path, statuses, systems.on(top.st_dev, path, dir_fd))
     if not is_directory(top):
-        tally.add_file(path, top)
+        tally.add_file(path, top, dir_fd)
         return tally.result(identity(top))
     tally.add_directory("", top)
     with _opened(path, dir_fd) as fd:
@@ -87,7 +91,7 @@ def _opened(path: str, dir_fd: int | None) -> Iterator[int | None]:
 
 
 def _listed(
-    top: str, directory: str, fd: int | None, count: Callable[[Iterator[os.DirEntry[str]], str], list[str]]
+    top: str, directory: str, fd: int | None, count: Callable[[Iterator[os.DirEntry[str]], str, int | None], list[str]]
 ) -> list[str]:
     """Count what a directory lists that is below the top, and return the directories in it.
 
@@ -95,13 +99,13 @@ def _listed(
     """
     if fd is None:
         with os.scandir(os.path.join(top, directory)) as listing:
-            return count(listing, directory)
+            return count(listing, directory, None)
     below = fd
     try:
         if directory:
             below = os.open(directory, _DIRECTORY, dir_fd=fd)
         with os.scandir(below) as listing:
-            return count(listing, directory)
+            return count(listing, directory, below)
     except OSError as error:
         # By descriptor the system knows a file by its name alone, and a listing has none.
         name = error.filename if below != fd or not directory else ""
@@ -115,19 +119,32 @@ def _listed(
 class _Tally:
     """The running sums of one measurement. Only inodes with several links are remembered one by one."""
 
-    def __init__(self, device: int, obstacle: str | None, top: str, statuses: Statuses | None) -> None:
+    def __init__(
+        self,
+        device: int,
+        obstacle: str | None,
+        top: str,
+        statuses: Statuses | None,
+        sharing: SharingFileSystem | None,
+    ) -> None:
         self._device = device
         self._obstacle = obstacle
         self._top = top
         self._statuses = statuses
+        self._sharing = sharing
         self._user = own_user()
         self._files = self._directories = self._apparent = self._single = 0
         self._shared: dict[tuple[int, int], SharedInode] = {}
+        self._extents: dict[tuple[int, int], Extents] = {}
+        self._at_most = False
         self._payload_ctime = 0.0
         self._sample: str | None = None
 
-    def add_listing(self, listing: Iterator[os.DirEntry[str]], directory: str) -> list[str]:
-        """Count what a directory lists, and return the directories in it, all by their paths from the top."""
+    def add_listing(self, listing: Iterator[os.DirEntry[str]], directory: str, fd: int | None) -> list[str]:
+        """Count what a directory lists, and return the directories in it, all by their paths from the top.
+
+        fd: its descriptor; None where listings have paths.
+        """
         below = []
         prefix = directory + os.sep if directory else ""
         payload = TELLS_CHANGES and not prefix.startswith(_IN_INFO)
@@ -143,7 +160,7 @@ class _Tally:
                 below.append(prefix + item.name)
                 self.add_directory(below[-1], status)
                 continue
-            self._count(status)
+            self._count(status, item.path, fd)
             if payload and stat.S_ISREG(status.st_mode):
                 file = prefix + item.name
                 self._payload_ctime = max(self._payload_ctime, status.st_ctime)
@@ -151,10 +168,10 @@ class _Tally:
             self._sample = file
         return below
 
-    def add_file(self, path: str, status: os.stat_result) -> None:
+    def add_file(self, path: str, status: os.stat_result, dir_fd: int | None) -> None:
         """Count a file that is a part by itself."""
         self._find_obstacle(path, status)
-        self._count(status)
+        self._count(status, path, dir_fd)
 
     def add_directory(self, path: str, status: os.stat_result) -> None:
         """Count a directory, and look whether it can't be emptied."""
@@ -168,16 +185,28 @@ class _Tally:
             elif not may_empty(status):
                 self._obstacle = f"the directory {whole} belongs to another user"
 
-    def _count(self, status: os.stat_result) -> None:
+    def _count(self, status: os.stat_result, path: str, fd: int | None) -> None:
         self._files += 1
         self._apparent += status.st_size
         if status.st_nlink == 1:
-            self._single += allocated(status)
+            self._single += allocated(status) if self._sharing is None else self._own(status, path, fd)
         else:
             key = (status.st_dev, status.st_ino)
-            known = self._shared.get(key)
-            inside = 1 + (known.inside if known else 0)
-            self._shared[key] = SharedInode(*key, status.st_nlink, inside, allocated(status))
+            if known := self._shared.get(key):
+                inside, own = known.inside + 1, known.allocated
+            else:
+                inside, own = 1, allocated(status) if self._sharing is None else self._own(status, path, fd)
+            self._shared[key] = SharedInode(*key, status.st_nlink, inside, own)
+
+    def _own(self, status: os.stat_result, path: str, fd: int | None) -> int:
+        """Return the bytes of a file that no other file shares, and remember the others."""
+        if self._sharing is None or status.st_dev != self._device:
+            return allocated(status)
+        content = self._sharing.content(path, status, fd)
+        self._at_most |= not content.exact
+        if content.extents is not None:
+            self._extents[status.st_dev, status.st_ino] = content.extents
+        return content.own
 
     def _find_obstacle(self, path: str, status: os.stat_result) -> None:
         if self._obstacle is None and (obstacle := irremovable(status)):
@@ -195,7 +224,14 @@ class _Tally:
             obstacle=self._obstacle,
             sample=self._sample,
             directories=self._directories,
+            extents=tuple(self._shared_extents()),
+            at_most=self._at_most,
         )
+
+    def _shared_extents(self) -> Iterator[SharedExtents]:
+        for key, extents in self._extents.items():
+            links = self._shared.get(key)
+            yield SharedExtents(*key, links.links if links else 1, links.inside if links else 1, extents)
 
 
 def may_empty(status: os.stat_result) -> bool:

@@ -29,12 +29,13 @@ _LAYERED = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs", "fuse.unionfs"})
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mounted file system: where, of which type, how, and of which device or server."""
+    """One mounted file system: where, of which type, how, of which device or server, and with which device number."""
 
     point: str
     type: str
     options: frozenset[str]
     source: str = ""
+    device: int = 0
 
 
 def mounts() -> tuple[Mount, ...]:
@@ -52,6 +53,7 @@ def mounts() -> tuple[Mount, ...]:
             os.fsdecode(fields[fields.index(b"-", 6) + 1]),
             frozenset(os.fsdecode(fields[5]).split(",")),
             _unescaped(fields[fields.index(b"-", 6) + 2]),
+            os.makedev(*map(int, fields[2].split(b":"))),
         )
         for fields in lines
         if b"-" in fields[6:-1]

@@ -14,8 +14,8 @@ from ..system.mounts import mount_of
 from ..system.quotas import QuotaError, quotas
 from .survey import Scan, real_path
 
-#: File systems that can share blocks between files without a link: ``cp --reflink``, deduplication.
-_REFLINKS = frozenset({"xfs", "btrfs", "bcachefs", "zfs", "ocfs2", "apfs"})
+#: File systems that can share content between files without a link (``cp --reflink``, deduplication), and don't tell.
+_UNTOLD = frozenset({"bcachefs", "zfs", "ocfs2", "apfs"})
 
 
 def file_systems(scanned: Scan) -> tuple[FileSystem, ...]:
@@ -58,7 +58,7 @@ def _file_system(path: str, trees: Iterable[Tree], scanned: Scan) -> FileSystem:
         kind,
         space.total,
         space.free,
-        kind in _REFLINKS,
+        kind in _UNTOLD or not scanned.systems.exact_on(os.stat(path).st_dev),
         inodes,
         free_inodes,
         allocated,

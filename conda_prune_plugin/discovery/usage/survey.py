@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ... import failures
-from ...core.evidence import Measurement
+from ...core.accounting import InodeKey
+from ...core.evidence import Measurement, SharedExtents
 from ...core.file_status import allocated
 from ...core.layout import META, STATE
 from ...core.model import Cache, Inventory, Root, RootKind, RootState
 from ...core.notices import UNREADABLE, Notice
 from ...core.plan import Plan
-from ...core.units import Unit
+from ...core.units import Space, Unit
 from ...core.usage.disk_usage import Inodes, Tree, account, joined, occupied, shares
 from ...core.usage.usage_report import (
     CacheUsage,
@@ -25,6 +26,7 @@ from ...core.usage.usage_report import (
     reclaimable_in,
 )
 from ...failures import suppress
+from ..system.extents import FileSystems
 from ..system.measure import identity, measure
 from ..system.mounts import Mount, mount_of, mounted_in, mounts
 from .pip_packages import PipPackage, pip_packages, sizes
@@ -55,13 +57,14 @@ class CacheScan:
 class Scan:
     """All trees, the inodes that their rows point into, and pip's packages by environment.
 
-    boundaries: device and inode of each cache and environment. thorough: as for `Walker`.
+    boundaries: device and inode of each cache and environment. systems, thorough: as for `Walker`.
     """
 
     inodes: Inodes
     caches: tuple[CacheScan, ...]
     environments: tuple[tuple[Root, Tree], ...]
     mounts: tuple[Mount, ...]
+    systems: FileSystems
     boundaries: frozenset[tuple[int, int]]
     thorough: bool
     pip: Mapping[Root, tuple[PipPackage, ...]]
@@ -79,29 +82,51 @@ class Scan:
             for path, why in tree.unreadable:
                 yield Notice("unreadable-directory", f"Can't read {path} ({why}), so it isn't counted.", path)
 
+    @property
+    def sharing(self) -> tuple[SharedExtents, ...]:
+        """The inodes that share content without a link."""
+        inodes = self.inodes
+        return tuple(
+            SharedExtents(inodes.devices[row], inodes.numbers[row], inodes.links[row], 0, extents)
+            for row, extents in inodes.extents.items()
+        )
+
+    def links(self, trees: Iterable[Tree]) -> Counter[InodeKey]:
+        """Return how many links trees have to each inode that has several, and to content that inodes share."""
+        links: Counter[InodeKey] = Counter()
+        for tree in trees:
+            links.update((self.inodes.devices[row], self.inodes.numbers[row]) for row in tree.rows)
+        return links
+
     def measured(self, path: str) -> Measurement:
         """Return the measurement of a path in a cache, as `measure.measure` does. Raises `OSError` as it does."""
-        points = frozenset(mount.point for mount in self.mounts)
         directory, name = os.path.split(path)
         item = next((item for item in self.caches if item.cache.real_path == directory), None)
         tree = item.parts.get(name) if item else None
         if tree is None:
-            return measure(path, mounts=points)
+            return measure(path, systems=self.systems)
         for unreadable, why in tree.unreadable:
             raise OSError(0, why, unreadable)
-        mounted = mounted_in(path, None, points)
+        mounted = mounted_in(path, None, self.systems.points)
         obstacle = f"another file system is mounted on {mounted}" if mounted else None
         if obstacle is None and tree.foreign is not None:
             obstacle = f"the directory {tree.foreign} belongs to another user"
+        links = Counter(tree.rows)
+        inodes, common = (
+            tuple(self.inodes.shared(row, links[row]) for row in links if self.inodes.is_common(row) is kind)
+            for kind in (False, True)
+        )
         return Measurement(
             identity=identity(os.lstat(path)),
             files=tree.files,
             apparent=tree.lengths + sum(self.inodes.sizes[row] for row in tree.rows),
             single=tree.single,
-            shared=tuple(self.inodes.shared(row, inside) for row, inside in Counter(tree.rows).items()),
+            shared=inodes,
             payload_ctime=tree.changed,
             obstacle=obstacle,
             directories=tree.directories,
+            common=common,
+            at_most=tree.at_most,
         )
 
 
@@ -109,24 +134,25 @@ def survey(
     inventory: Inventory,
     progress: Callable[[int], None],
     measured: Callable[[Root, Tree, Inodes], None] = lambda root, tree, inodes: None,
+    *,
+    pips: bool = True,
 ) -> Scan:
-    """Walk all caches and environments of an inventory.
+    """Walk all caches and environments of an inventory; `progress` is called with the files since its last call.
 
-    `progress` is called with the files since its last call, `measured` with each environment when it was walked.
+    measured: called with each environment when it was walked, before it is known which files share their content. pips:
+    look for packages that pip has installed.
     """
     places = tops(inventory)
     mounted = mounts()
-    points = frozenset(mount.point for mount in mounted)
-    paths = {real_path(place) for place in places.values()}
-    thorough = any(mounted_in(path, None, points - {path}) for path in paths)
+    systems = FileSystems(mounted)
     inodes = Inodes()
-    walker = Walker(inodes, frozenset(places), thorough=thorough, progress=progress)
+    walker = _walker(places, inodes, systems, progress)
     caches = tuple(
         CacheScan(cache, _parts(cache.real_path, walker)) for cache in places.values() if isinstance(cache, Cache)
     )
     roots = sorted((root for root in places.values() if isinstance(root, Root)), key=lambda root: -len(root.dists))
     # As long as the inodes are those of the caches only.
-    pip = {root: pip_packages(root, inodes) for root in roots}
+    pip = {root: pip_packages(root, inodes) for root in roots} if pips else {}
     environments = []
     for root in roots:
         path = real_path(root)
@@ -134,14 +160,45 @@ def survey(
         tree = walker.walk(path, trusted=mount is not None and mount.type in _TRUSTED)
         environments.append((root, tree))
         measured(root, tree, inodes)
-    return Scan(inodes, caches, tuple(environments), mounted, walker.boundaries, thorough, pip)
+    inodes.join()
+    caches = tuple(
+        CacheScan(item.cache, {name: inodes.with_common(tree) for name, tree in item.parts.items()}) for item in caches
+    )
+    joined_up = tuple((root, inodes.with_common(tree)) for root, tree in environments)
+    return Scan(inodes, caches, joined_up, mounted, systems, walker.boundaries, walker.thorough, pip)
 
 
-def _parts(cache: str, walker: Walker) -> dict[str, Tree]:
+def held(caches: Iterable[Cache], progress: Callable[[int], None]) -> Space:
+    """Return the space of all that lies in caches, counted once; backups left out. `progress`: as for `survey`."""
+    places: dict[tuple[int, int], Cache | Root] = {}
+    for cache in caches:
+        with suppress(OSError):
+            status = os.stat(cache.real_path)
+            places.setdefault((status.st_dev, status.st_ino), cache)
+    inodes = Inodes()
+    walker = _walker(places, inodes, FileSystems(), progress)
+    found = (_parts(real_path(cache), walker, without=STATE).values() for cache in places.values())
+    trees = [tree for parts in found for tree in parts]
+    inodes.join()
+    return Space(*(occupied(map(inodes.with_common, trees), inodes, unit) for unit in Unit))
+
+
+def _walker(
+    places: Mapping[tuple[int, int], Cache | Root],
+    inodes: Inodes,
+    systems: FileSystems,
+    progress: Callable[[int], None],
+) -> Walker:
+    paths = {real_path(place) for place in places.values()}
+    thorough = any(mounted_in(path, None, systems.points - {path}) for path in paths)
+    return Walker(inodes, frozenset(places), thorough=thorough, progress=progress, systems=systems)
+
+
+def _parts(cache: str, walker: Walker, without: str = "") -> dict[str, Tree]:
     """Return the trees in a cache's directory. Every file takes a stat there, since the times of all count."""
     try:
         directory = Tree(directories=1, single=allocated(os.lstat(cache)))
-        names = sorted(os.listdir(cache))
+        names = sorted(name for name in os.listdir(cache) if name != without)
     except OSError as error:
         failures.note(error)
         return {"": Tree(unreadable=((cache, error.strerror or str(error)),))}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ... import failures
 from ...core.file_status import ON_WINDOWS, allocated, is_directory, listed_status
 from ...core.usage.disk_usage import Inodes, Tree
+from ..system.extents import UNASKED, FileSystems, SharingFileSystem
 from ..system.measure import may_empty
 
 #: Files that conda, pip and this program read themselves: an access to them says nothing about use.
@@ -32,6 +33,7 @@ class Walker:
     thorough: something is mounted in a tree, so a file or a directory may be met twice by different ways. Every inode
         goes into the table then.
     enough: asked at each directory whether to leave it, which counts as unreadable then.
+    systems: asked for the content that files share; by default nothing is.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Walker:
         thorough: bool = False,
         progress: Callable[[int], None] = lambda files: None,
         enough: Callable[[], bool] = lambda: False,
+        systems: FileSystems = UNASKED,
     ) -> None:
         self.inodes = inodes
         self.boundaries = boundaries
         self.thorough = thorough
         self._progress = progress
         self._enough = enough
+        self._systems = systems
         self._boundary_inodes = frozenset(inode for _, inode in boundaries)
         self._met: set[tuple[int, int]] = set()
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
@@ -71,7 +75,8 @@ class Walker:
             try:
                 status = os.lstat(directory)
                 if not is_directory(status):
-                    tally.add(status)
+                    sharing = self._systems.on(status.st_dev, directory)
+                    tally.add(status, sharing=sharing, path=directory)
                 elif (directory is first and not part) or not self._is_elsewhere(status):
                     tally.add_directory(status)
                     if part and tally.foreign is None and status.st_uid != self._user and not may_empty(status):
@@ -80,7 +85,8 @@ class Walker:
                         directory.endswith(_METADATA_SUFFIX) or (directory + _SEPARATOR).startswith(metadata)
                     )
                     row_of = self.inodes.rows_of(status.st_dev).get if trusted else _NO_ROWS.get
-                    self._list(directory, row_of, tally, evident, pending)
+                    sharing = self._systems.on(status.st_dev, directory)
+                    self._list(directory, row_of, tally, evident, pending, sharing)
             except OSError as error:
                 tally.note(directory, error)
         return tally.tree()
@@ -92,6 +98,7 @@ class Walker:
         tally: TreeTally,
         evident: bool,
         pending: list[bytes],
+        sharing: SharingFileSystem | None,
     ) -> None:
         """Count what a directory lists; the directories in it are pending then.
 
@@ -110,7 +117,7 @@ class Walker:
                     except OSError as error:
                         tally.note(item.path, error)
                     else:
-                        add(status, evident)
+                        add(status, evident, sharing, item.path)
 
     def _is_elsewhere(self, status: os.stat_result) -> bool:
         """Return whether a directory belongs to another tree, or was met already by another way."""
@@ -134,12 +141,25 @@ class TreeTally:
         self._progress = progress
         self._singles = self._directories = self._lengths = self._single = self._reported = 0
         self._accessed = self._changed = 0.0
+        self._at_most = False
         self._unreadable: list[tuple[str, str]] = []
 
-    def add(self, status: os.stat_result, evident: bool = False) -> None:
-        """Count anything but a directory; `evident` says whether its times tell of use."""
+    def add(
+        self,
+        status: os.stat_result,
+        evident: bool = False,
+        sharing: SharingFileSystem | None = None,
+        path: bytes = b"",
+    ) -> None:
+        """Count anything but a directory; `evident` says whether its times tell of use.
+
+        sharing: the file system to ask for the content that it shares, and path: of the file.
+        """
         size, links, blocks = status.st_size, status.st_nlink, allocated(status)
-        if links == 1 and not self._thorough:
+        row = self._asked_row(status, sharing, path) if sharing is not None or self._inodes.asked else None
+        if row is not None:
+            self.rows.append(row)
+        elif links == 1 and not self._thorough:
             self._singles += 1
             self._lengths += size
             self._single += blocks
@@ -152,6 +172,21 @@ class TreeTally:
                 self._changed = status.st_ctime
             if links == 1 and status.st_atime > self._accessed:
                 self._accessed = status.st_atime
+
+    def _asked_row(self, status: os.stat_result, sharing: SharingFileSystem | None, path: bytes) -> int | None:
+        """Return the row of an inode that is known, or takes less by itself than its blocks; None for any other."""
+        row = self._inodes.find(status.st_dev, status.st_ino)
+        if row is not None or sharing is None:
+            return row
+        self._inodes.asked = True
+        content = sharing.content(path, status)
+        self._at_most |= not content.exact
+        if content.own == allocated(status) and content.extents is None:
+            return None
+        row = self._inodes.row(status.st_dev, status.st_ino, status.st_size, content.own, max(status.st_nlink, 1))
+        if content.extents is not None:
+            self._inodes.extents[row] = content.extents
+        return row
 
     def add_directory(self, status: os.stat_result) -> None:
         """Count a directory, and report the progress if there was enough of it."""
@@ -171,7 +206,7 @@ class TreeTally:
         """Return the sums."""
         files = self._singles + len(self.rows)
         self._progress(max(files - self._reported, 0))
-        return Tree(
+        tree = Tree(
             files=files,
             directories=self._directories,
             lengths=self._lengths,
@@ -180,5 +215,7 @@ class TreeTally:
             accessed=self._accessed or None,
             changed=self._changed or None,
             foreign=self.foreign,
+            at_most=self._at_most,
             unreadable=tuple(self._unreadable),
         )
+        return self._inodes.with_common(tree)

@@ -7,12 +7,12 @@ which (see `recover`). Where a crash of the system could reorder changes, direct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
-from ...core.accounting import Ledger
-from ...core.evidence import Measurement
+from ...core.accounting import Ledger, with_common
+from ...core.evidence import Measurement, SharedExtents
 from ...core.model import Part, Result
 from ...core.run import Disposal
 from ...core.units import Space
@@ -134,12 +134,19 @@ class Executor(Generic[S]):
 
     A subject that fails, or that has changed, stops none of the others. Whatever ends the run early, be it Ctrl-C,
     what is not settled is put back. `unsettled`: the sessions whose receipt could not be completed, and why.
+    `sharing`: the inodes that are known to share content without a link.
     """
 
     def __init__(
-        self, subjects: Sequence[S], disposal: Disposal, ledger: Ledger, progress: Callable[[int], None]
+        self,
+        subjects: Sequence[S],
+        disposal: Disposal,
+        ledger: Ledger,
+        progress: Callable[[int], None],
+        sharing: Iterable[SharedExtents] = (),
     ) -> None:
         self.subjects = subjects
+        self._sharing = tuple(sharing)
         self.unsettled: list[tuple[CacheSession, OSError]] = []
         self._backup = disposal is Disposal.BACKUP
         self._disposal = disposal
@@ -237,6 +244,9 @@ class Executor(Generic[S]):
         try:
             delete_all([partial(_delete, *one) for one in doomed], files, self._progress)
         finally:
+            measured = with_common([subject.measurements[part] for subject, part in doomed], self._sharing)
+            for (subject, part), measurement in zip(doomed, measured):
+                subject.measurements[part] = measurement
             for subject in self.in_quarantine():
                 self._account(subject)
 

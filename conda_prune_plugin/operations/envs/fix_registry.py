@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from os.path import dirname, join, realpath
 
@@ -23,29 +23,11 @@ from .list_envs import Listing
 from .remove_envs import PreparedRemoval, carry_out_removal, unprotected, with_details, with_forecast
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedFix:
-    """The lines to be removed, and the broken environments to be moved to quarantine; nothing has been changed.
+def prepare_fix(listing: Listing, interaction: Interaction) -> PreparedRemoval:
+    """Look for lines of registries whose environment is missing, and for leftovers of interrupted creations.
 
-    lines: by registry, the prefixes whose lines are removed from it.
+    The lines are those of `EnvsResult.fix`; the leftovers are to be moved to quarantine.
     """
-
-    lines: Mapping[str, Sequence[str]]
-    removal: PreparedRemoval
-
-    @property
-    def result(self) -> EnvsResult:
-        """What was found, and what is to be done."""
-        return self.removal.result
-
-    @property
-    def count(self) -> int:
-        """The number of lines."""
-        return sum(map(len, self.lines.values()))
-
-
-def prepare_fix(listing: Listing, interaction: Interaction) -> PreparedFix:
-    """Look for lines of registries whose environment is missing, and for leftovers of interrupted creations."""
     force = listing.options.force
     only_listed, notices = _only_listed(listing)
     lines: dict[str, Sequence[str]] = {}
@@ -69,7 +51,7 @@ def prepare_fix(listing: Listing, interaction: Interaction) -> PreparedFix:
         )
         notices.append(Notice("protected", message, path))
     result = replace(result, shown=tuple(broken), fix=lines, notices=(*result.notices, *notices))
-    return PreparedFix(lines, with_forecast(listing, tuple(harmless), result, Disposal.BACKUP, interaction))
+    return with_forecast(listing, tuple(harmless), result, Disposal.BACKUP, interaction)
 
 
 def _only_listed(listing: Listing) -> tuple[frozenset[str], list[Notice]]:
@@ -91,16 +73,16 @@ def _is_leftover(environment: Environment) -> bool:
     return any(problem.kind == "interrupted" for problem in environment.problems)
 
 
-def carry_out_fix(prepared: PreparedFix, interaction: Interaction) -> EnvsResult:
+def carry_out_fix(prepared: PreparedRemoval, interaction: Interaction) -> EnvsResult:
     """Remove lines from registries and move environments to quarantine; return the result with the outcomes of both.
 
     Raises `StateError` or `LockTimeoutError` if nothing has been changed.
     """
     result = _clean(prepared)
-    if not prepared.removal.removals:
+    if not prepared.removals:
         return result
     try:
-        return carry_out_removal(replace(prepared.removal, result=result), interaction)
+        return carry_out_removal(replace(prepared, result=result), interaction)
     except (PruneError, KeyboardInterrupt) as error:
         if not result.copies:
             raise
@@ -110,11 +92,10 @@ def carry_out_fix(prepared: PreparedFix, interaction: Interaction) -> EnvsResult
         return replace(result, failed=True, interrupted=interrupted, notices=(*result.notices, notice))
 
 
-def _clean(prepared: PreparedFix) -> EnvsResult:
+def _clean(prepared: PreparedRemoval) -> EnvsResult:
     """Remove lines from registries, after the environments that only they lead to are registered."""
-    result, lines = prepared.result, prepared.lines
-    settings = prepared.removal.listing.settings
-    found, trouble = register_found(settings, tuple(chain.from_iterable(lines.values())))
+    result, lines = prepared.result, prepared.result.fix or {}
+    found, trouble = register_found(prepared.listing.settings, tuple(chain.from_iterable(lines.values())))
     notices = []
     for prefix in found:
         message = f"Registered {prefix}, which lies beside a missing environment and was not registered."

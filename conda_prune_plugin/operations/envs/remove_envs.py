@@ -28,7 +28,7 @@ from ...core.units import NO_SPACE, Space, Unit
 from ...core.usage.disk_usage import occupied, released
 from ...core.usage.package_usage import OwnerKind
 from ...discovery.envs.export import Export
-from ...discovery.envs.running import running
+from ...discovery.envs.external_references import running
 from ...discovery.system.measure import identity, measure
 from ...discovery.usage.file_owners import contents
 from ...discovery.usage.survey import Scan
@@ -68,6 +68,11 @@ class PreparedRemoval:
     removals: tuple[PlannedRemoval, ...]
     disposal: Disposal
     result: EnvsResult
+
+    @property
+    def lines(self) -> int:
+        """The number of lines to be removed from registries."""
+        return sum(map(len, (self.result.fix or {}).values()))
 
 
 def prepare_removal(listing: Listing, interaction: Interaction) -> PreparedRemoval:
@@ -273,7 +278,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
         patience=interaction.patience(options.lock_timeout),
     )
     try:
-        removed = remove_environments_as_owners(removals, run, ports)
+        removed = remove_environments_as_owners(removals, run, ports, prepared.listing.scan.sharing)
     finally:
         forget_places(settings)
     interaction.reporter.clear()

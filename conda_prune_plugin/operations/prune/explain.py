@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ... import failures
+from ...core.accounting import InodeKey
 from ...core.model import Entry, Inventory, ReasonKind, RootKind
 from ...core.notices import Notice
 from ...core.rules.explanation import Explanation, KeptAlone, decided_on, explanations, kept_alone, named_by_one
 from ...core.rules.planner import with_links
-from ...discovery.links.link_types import LinkLocation, count_links, find_links, measure_entries, measure_links
+from ...discovery.links.link_types import LinkLocation, find_links, measure_entries, measure_links
 from ...discovery.packages.match_spec import matching
 from ...discovery.packages.package_identity import Names
+from ...discovery.usage.survey import survey
 from ...errors import NoSuchPackageError
+from ...failures import suppress
 from ...presentation.terminal.progress import Reporter
 from ..options import WhyOptions
 from .planning import damaged_in_use, discover_and_plan
@@ -91,19 +94,17 @@ def _matching(specs: Sequence[str], inventory: Inventory) -> tuple[tuple[Entry, 
 
 
 def _alone(inventory: Inventory, reporter: Reporter) -> tuple[KeptAlone, ...]:
-    named = named_by_one(inventory)
-    progress = reporter.phase("Measuring packages in use", len(named))
-    environments = {root: failures.realpath(root.path) for root in named if root.kind is RootKind.ENVIRONMENT}
-    # A cache or another environment inside an environment is not removed with it.
-    skip = frozenset((*environments.values(), *(cache.real_path for cache in inventory.caches)))
+    environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
+    scan = survey(replace(inventory, roots=environments), reporter.counter("Measuring packages in use"), pips=False)
+    trees, directories = dict(scan.environments), {cache.path: cache.real_path for cache in inventory.caches}
     measurements, links = {}, {}
-    for done, (root, entries) in enumerate(named.items()):
-        progress(done)
-        measured = measure_entries(inventory.caches, entries)
-        measurements.update(measured)
-        if root in environments:
-            inodes = frozenset(
-                (inode.device, inode.inode) for parts in measured.values() for m in parts for inode in m.shared
-            )
-            links[root] = count_links(environments[root], inodes, skip) if inodes else {}
+    for root, entries in named_by_one(inventory).items():
+        found: set[InodeKey] = set()
+        for entry in entries:
+            with suppress(OSError):
+                paths = (os.path.join(directories[entry.cache], part.name) for part in entry.parts)
+                measured = measurements[entry] = tuple(map(scan.measured, paths))
+                found.update((inode.device, inode.inode) for one in measured for inode in (*one.shared, *one.common))
+        theirs = scan.links([trees[root]] if root in trees else ())
+        links[root] = {key: theirs[key] for key in found if key in theirs}
     return kept_alone(inventory, measurements, links)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import TRASH
-from ...core.model import Cache, Root, RootKind, RootState
+from ...core.model import Cache, Inventory, Root, RootKind, RootState
 from ...core.notices import Notice
 from ...core.suggestion import nearest
 from ...core.units import NO_SPACE, Unit
@@ -46,11 +46,7 @@ class UsageResult:
 
 def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     """Walk environments and caches. Raises `PruneError`."""
-    inventory = discover(options, reporter.phase("Looking for environments")).inventory
-    environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
-    wanted = (
-        None if options.environment is None else find_environment(environments, options.environment, inventory.caches)
-    )
+    inventory, environments, wanted = _look(options, reporter)
     scan = survey(replace(inventory, roots=environments), reporter.counter("Counting files"))
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
     kept, unit = NO_SPACE, Unit.INODES if options.inodes else Unit.BYTES
@@ -83,15 +79,19 @@ def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     return UsageResult(usage, by_package, zoomed, tuple(found), scan, (*inventory.notices, *scan.notices, *remarks))
 
 
+def _look(options: UsageOptions, reporter: Reporter) -> tuple[Inventory, tuple[Root, ...], str | None]:
+    """Return the inventory, the environments in it, and the real path of the one that was asked for."""
+    inventory = discover(options, reporter.phase("Looking for environments")).inventory
+    environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
+    name = options.environment
+    return inventory, environments, None if name is None else find_environment(environments, name, inventory.caches)
+
+
 def list_files(
     options: UsageOptions, reporter: Reporter
 ) -> tuple[Iterator[tuple[str, Iterator[Listed]]], tuple[Notice, ...]]:
     """Return an iterator over every file of one environment, or of everything, and notices. Raises `PruneError`."""
-    inventory = discover(options, reporter.phase("Looking for environments")).inventory
-    environments = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
-    wanted = (
-        None if options.environment is None else find_environment(environments, options.environment, inventory.caches)
-    )
+    inventory, environments, wanted = _look(options, reporter)
     trees = listing(replace(inventory, roots=environments), wanted, reporter.counter("Listing files"))
     return trees, inventory.notices
 

@@ -9,14 +9,13 @@ import errno
 import os
 import shlex
 import time
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ... import failures
 from ...core.evidence import Measurement
 from ...core.model import Entry, Inventory, LinkKind, PartKind, ReasonKind, Result, RootKind, Verdict
-from ...core.notices import COPIED_DAMAGE, DAMAGED, REPAIR, STILL_DAMAGED, Notice
+from ...core.notices import COPIED_DAMAGE, DAMAGED, REPAIR, SHARED, STILL_DAMAGED, Notice
 from ...core.plan import Outcome, Plan
 from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
@@ -31,7 +30,7 @@ from ...discovery.leftovers.leftover_search import Search, find_leftovers
 from ...discovery.packages.inspection import Memory
 from ...discovery.packages.integrity import directory_damage
 from ...discovery.system.measure import Measure
-from ...discovery.usage.survey import Scan
+from ...discovery.usage.survey import Scan, survey
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
 
@@ -87,6 +86,13 @@ def make_prune_plan(
     )
     found, leftovers, other = findings.inventory, findings.leftovers, findings.other
     plan = make_plan(found, findings.evidence, policy, now, leftovers, other, findings.soft_links)
+    if plan.common and measured is None:
+        # What is kept may share it too: everything is asked, but only if it matters.
+        environments = tuple(root for root in found.roots if root.kind is RootKind.ENVIRONMENT)
+        counting = reporter.counter("Counting files that share content")
+        sharing = survey(replace(found, roots=environments), counting, pips=False).sharing
+        plan = make_plan(found, findings.evidence, policy, now, leftovers, other, findings.soft_links, sharing)
+    plan = replace(plan, inventory=replace(found, notices=(*found.notices, *_upper_bounds(plan))))
     reporter.clear()
     remarks = (
         *kept_though_damaged(plan),
@@ -113,15 +119,15 @@ def plan_without(
     removed: Collection[str], inventory: Inventory, scan: Scan, options: PlanOptions, reporter: Reporter
 ) -> Plan:
     """Return the plan for the caches as it would be without the environments at some real paths."""
-    links: Counter[tuple[int, int]] = Counter()
-    for root, tree in scan.environments:
-        if failures.realpath(root.path) in removed:
-            links.update((scan.inodes.devices[row], scan.inodes.numbers[row]) for row in tree.rows)
+    links = scan.links(tree for root, tree in scan.environments if failures.realpath(root.path) in removed)
 
     def without_their_links(path: str) -> Measurement:
         measured = scan.measured(path)
-        shared = (replace(one, links=one.links - links[one.device, one.inode]) for one in measured.shared)
-        return replace(measured, shared=tuple(shared))
+        shared, common = (
+            tuple(replace(one, links=one.links - links[one.device, one.inode]) for one in inodes)
+            for inodes in (measured.shared, measured.common)
+        )
+        return replace(measured, shared=shared, common=common)
 
     # The history of an environment, and so its revisions, is removed with it.
     theirs = (RootKind.ENVIRONMENT, RootKind.REVISION)
@@ -129,6 +135,17 @@ def plan_without(
     then = replace(inventory, roots=tuple(left))
     plan, _ = make_prune_plan(options, then, reporter, time.time(), without_their_links)
     return plan
+
+
+def _upper_bounds(plan: Plan) -> tuple[Notice, ...]:
+    """Return a warning if the plan may free less than it says."""
+    if not (plan.bounded or plan.common):
+        return ()
+    message = (
+        "Some files to remove may share their content with files elsewhere, such as clones or snapshots, or are "
+        "compressed, or can't be read. So all sizes are upper bounds."
+    )
+    return (Notice(SHARED, message, ""),)
 
 
 def _too_deep(plan: Plan) -> tuple[Notice, ...]:

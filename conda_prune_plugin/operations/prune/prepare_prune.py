@@ -18,9 +18,9 @@ from ...core.run import Check, Run, Shrinkage
 from ...core.units import Space
 from ...discovery.clients.conda import UNREGISTERED, Settings, conda_settings
 from ...discovery.inventory import Discovery, discover
-from ...discovery.packages.cache_listing import held
 from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import Process, can_look, installing
+from ...discovery.usage.survey import held
 from ...errors import RunningError, UnreadableEnvironmentError, UsageError, exit_code
 from ...presentation.terminal.notice_groups import first_of
 from ..interaction import Interaction, Output
@@ -169,7 +169,7 @@ def check_may_run(prepared: PreparedPrune) -> None:
 
 def measure_caches(plan: Plan, interaction: Interaction) -> Space:
     """Return the space that the caches take."""
-    size = held(plan.inventory.caches, interaction.reporter.phase("Measuring the caches"))
+    size = held(plan.inventory.caches, interaction.reporter.counter("Measuring the caches"))
     interaction.reporter.clear()
     return size
 

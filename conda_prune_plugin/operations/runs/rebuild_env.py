@@ -263,5 +263,4 @@ class Rebuild:
 
 
 def _first(names: Sequence[str]) -> str:
-    """Return the first of some names, for a message."""
     return f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"

@@ -14,6 +14,7 @@ from importlib.resources import files
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, SubElement
 
+from ...core.accounting import hedge
 from ...core.units import format_size, plural
 from ...core.usage.disk_usage import Inodes
 from ...core.usage.package_usage import Cached, Contents
@@ -88,7 +89,7 @@ def _fill_figures(page: _Page, usage: Usage, found: Sequence[Part], now: float, 
     counted = figures(usage, found)
     page.write("on-disk", at_most + format_size(counted.on_disk))
     page.write("in-use", at_most + format_size(counted.in_use))
-    page.write("free", at_most + format_size(counted.free))
+    page.write("free", (at_most or hedge(usage.plan.inventory.notices)) + format_size(counted.free))
     page.write("on-disk-of", f"{plural(len(usage.environments), 'environment')}, {plural(len(usage.caches), 'cache')}")
     page.write("in-use-of", _share(counted.in_use, counted))
     removed = plural(len(usage.plan.remove), "unused package")

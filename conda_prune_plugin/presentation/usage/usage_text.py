@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 
+from ...core.accounting import hedge
 from ...core.units import Unit, format_amount, format_size, format_space, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, QuotaKind, Usage
 from ..envs_text import NO_ACCESS_TIMES, REMOVE, ago, last_used
@@ -206,8 +207,8 @@ def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) ->
     apparent = f" ({format_size(usage.apparent)} apparent)" if verbosity else ""
     size = f"{at_most}{format_space(usage.takes, inodes=inodes)}{apparent}"
     out.print(f"{environments} and {plural(len(usage.caches), 'cache')} take {size}.")
-    frees = f"{at_most}{format_space(usage.plan.frees, inodes=inodes)}" if usage.reclaimable else "nothing"
-    out.print(f"`conda prune` frees {frees} now.")
+    frees = (at_most or hedge(usage.plan.inventory.notices)) + format_space(usage.plan.frees, inodes=inodes)
+    out.print(f"`conda prune` frees {frees if usage.reclaimable else 'nothing'} now.")
     if usage.environments:
         print_line(out, REMOVE)
     show_withheld(out, usage.plan, inodes=inodes)
@@ -222,16 +223,14 @@ def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) ->
 
 def _file_system(system: FileSystem) -> Iterator[str]:
     """Give the lines on what is free on a file system, conda's part of it, and the quotas that bind this user."""
-    free, part = _of(system.free, system.size, Unit.BYTES), _share(system.allocated, system.size)
+    free = _of(system.free, system.size, Unit.BYTES)
+    taken = f"{_share(system.allocated, system.size)} of its space"
     if system.inodes and system.free_inodes is not None:
         free += f", {_of(system.free_inodes, system.inodes, Unit.INODES)}"
-        part += f" of the space and {_share(system.allocated_inodes, system.inodes)} of the inodes"
-    else:
-        part += " of the space"
-    line = f"Free on {system.point}: {free}. Environments and caches take {part}."
-    if system.reflinks:
-        line += f" Files on {system.type} may share blocks, so its figures are upper bounds."
-    yield line
+        taken += f" and {_share(system.allocated_inodes, system.inodes)} of its inodes"
+    bound = f" Files on {system.type} may share storage or be compressed, so its figures are upper bounds."
+    yield f"Free on {system.point}: {free}.{bound if system.reflinks else ''}"
+    yield f"Environments and caches take {taken}."
     for quota in system.quotas:
         whose = "Your quota" if quota.kind is QuotaKind.USER else f"The quota of group {quota.owner}"
         limit = quota.soft if quota.hard is None else quota.hard
