@@ -6,6 +6,7 @@ always give the same trees. Modification times lie in the past, so that no minim
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import random
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 #: A part of all packages that no environment uses.
@@ -108,7 +110,7 @@ def generate(directory: Path, size: Size, seed: int = 0) -> Install:
         used.setdefault(package.name, []).append(package)
     for number in range(size.environments):
         names = chance.sample(sorted(used), min(size.each, len(used)))
-        _environment(install, f"env{number:03}", [chance.choice(used[name]) for name in names])
+        _environment(install, f"env{number:03}", [chance.choice(used[name]) for name in names], noise)
     return install
 
 
@@ -139,7 +141,8 @@ def _extract(cache: Path, package: _Package, noise: bytes) -> None:
     record = {**index, "fn": f"{package.dist}.conda", "url": f"https://example.org/linux-64/{package.dist}.conda"}
     _write(top / "info" / "index.json", json.dumps(index).encode())
     _write(top / "info" / "files", "\n".join(package.files).encode())
-    _write(top / "info" / "paths.json", json.dumps({"paths": list(_paths(package)), "paths_version": 1}).encode())
+    paths = list(_paths(package, noise))
+    _write(top / "info" / "paths.json", json.dumps({"paths": paths, "paths_version": 1}).encode())
     _write(top / "info" / "repodata_record.json", json.dumps(record).encode())
     _write(cache / f"{package.dist}.conda", _archive(noise[: 2_000 + 400 * len(package.files)]))
 
@@ -152,12 +155,18 @@ def _archive(content: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _paths(package: _Package) -> Iterator[dict[str, object]]:
+def _paths(package: _Package, noise: bytes) -> Iterator[dict[str, object]]:
     for file, length in package.files.items():
-        yield {"_path": file, "path_type": "hardlink", "sha256": "0" * 64, "size_in_bytes": length}
+        yield {"_path": file, "path_type": "hardlink", "sha256": _hash(noise, length), "size_in_bytes": length}
 
 
-def _environment(install: Install, name: str, packages: Sequence[_Package]) -> None:
+@cache
+def _hash(noise: bytes, length: int) -> str:
+    """Return the hash of a file, which has the beginning of the noise in it."""
+    return hashlib.sha256(noise[:length]).hexdigest()
+
+
+def _environment(install: Install, name: str, packages: Sequence[_Package], noise: bytes) -> None:
     prefix = install.envs / name
     meta = prefix / "conda-meta"
     meta.mkdir(parents=True)
@@ -170,13 +179,13 @@ def _environment(install: Install, name: str, packages: Sequence[_Package]) -> N
                 _write(prefix / file, (install.cache / package.dist / file).read_bytes())
             else:
                 os.link(source + file, target + file)
-        _write(meta / f"{package.dist}.json", json.dumps(_record(install, package)).encode())
+        _write(meta / f"{package.dist}.json", json.dumps(_record(install, package, noise)).encode())
     for number in range(_PIP_PACKAGES):
         _pip_install(prefix, f"pip_package_{number}")
     _write(meta / "history", "".join(f"+defaults/linux-64::{package.dist}\n" for package in packages).encode())
 
 
-def _record(install: Install, package: _Package) -> dict[str, object]:
+def _record(install: Install, package: _Package, noise: bytes) -> dict[str, object]:
     return {
         "name": package.name,
         "version": package.version,
@@ -190,7 +199,7 @@ def _record(install: Install, package: _Package) -> dict[str, object]:
         "extracted_package_dir": str(install.cache / package.dist),
         "files": list(package.files),
         "link": {"source": str(install.cache / package.dist), "type": 1},
-        "paths_data": {"paths": list(_paths(package)), "paths_version": 1},
+        "paths_data": {"paths": list(_paths(package, noise)), "paths_version": 1},
     }
 
 

@@ -145,6 +145,7 @@ class Result(Word):
     REPAIRED = "repaired"
     RESTORED = "restored"
     PURGED = "purged"
+    SHARED = "shared"
     SKIPPED = "skipped"
     FAILED = "failed"
 

@@ -116,6 +116,16 @@ class EnvsOptions(PlanOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DedupeOptions(Request):
+    """``conda prune dedupe``.
+
+    environments: change files only in those with these names or prefixes; without any, everywhere.
+    """
+
+    environments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
     """``conda prune restore``.
 

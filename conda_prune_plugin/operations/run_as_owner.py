@@ -19,6 +19,7 @@ from ..core.evidence import SharedExtents
 from ..core.model import Result, Root
 from ..core.plan import Other, OtherOutcome, Outcome, Plan, Remove, Repair
 from ..core.run import Disposal, Run
+from ..core.usage.sharing import Share, ShareOutcome, ShareResult
 from ..discovery.envs.export import Export, export
 from ..discovery.usage.pip_packages import PythonPackage
 from ..errors import PruneError
@@ -28,6 +29,7 @@ from ..execution.owner_process import Ask, in_place_of, owner_to_become
 from ..execution.ports import Fetch, Ports
 from ..execution.quarantine.archive import is_own_folder
 from ..execution.remove_environments import RemovalResult, remove_environments
+from ..execution.share_extents import share
 from ..execution.state.state_dir import LockedCache, locked
 from ..execution.state.stored_runs import StoredRun
 from ..execution.sweep import Execution, carry_out, execute, merged
@@ -36,7 +38,7 @@ from .conda_hooks import run_removal_hooks
 
 T = TypeVar("T")
 _Item = TypeVar("_Item")
-_Part = TypeVar("_Part", Execution, RemovalResult)
+_Part = TypeVar("_Part", Execution, RemovalResult, ShareResult)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,21 @@ def export_as_owner(root: Root) -> Export:
         return exported.files, exported.python, exported.sourceless, exported.unreadable
 
     return Export(root, *in_place_of(root.path, _Exported, work, {}))
+
+
+def share_as_owners(shares: Sequence[Share], voices: Voices) -> ShareResult:
+    """Let files share the storage of others, as `share`; both of each pair are of one owner."""
+
+    def carry_out_part(path: str, mine: Sequence[Share]) -> ShareResult:
+        return as_owner(path, ShareResult, voices, lambda remote: share(mine, remote.progress))
+
+    def undone(mine: Sequence[Share], result: Result, why: str) -> ShareResult:
+        return ShareResult(tuple(ShareOutcome(item.file.path, result, error=why) for item in mine))
+
+    parts: list[ShareResult] = []
+    _each_owner(parts, shares, lambda item: item.file.place.path, carry_out_part, undone)
+    outcomes = chain.from_iterable(part.outcomes for part in parts)
+    return ShareResult(tuple(outcomes), any(part.interrupted for part in parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ..core.model import Entry, OtherKind, PartKind, Root
 from ..core.notices import Notice
 from ..core.plan import OtherOutcome, Outcome, Plan, Reason
 from ..core.run import Check, PurgeOutcome, Run, RunSummary, Shrinkage
+from ..core.usage.sharing import ShareOutcome, SharePlan, gains
 
 if TYPE_CHECKING:
     from ..core.rules.explanation import Explanation, KeptAlone
@@ -253,3 +254,23 @@ def purged_document(outcome: PurgeOutcome) -> dict[str, Any]:
 def restored_document(summary: RunSummary, dists: Sequence[str], files: int) -> dict[str, Any]:
     """Return a run of which some entries, with so many files, were to be restored."""
     return {**run_document(summary), "dists": list(dists), "entries": len(dists), "files": files}
+
+
+def dedupe_document(
+    plan: SharePlan, outcomes: Sequence[ShareOutcome], *, success: bool, dry_run: bool
+) -> dict[str, Any]:
+    """Return the document of ``conda prune dedupe --json``."""
+    return {
+        "schema": SCHEMA,
+        "success": success,
+        "dry_run": dry_run,
+        "share": [fields(item, "path=file.path source=source.path package=file.package frees") for item in plan.shares],
+        "places": [
+            fields(gain, "path=place.path name=place.name kind=place.kind package files frees")
+            for gain in gains(plan.shares, by_package=True)
+        ],
+        "left": [{"reason": why.value, "files": files, "bytes": size} for why, (files, size) in plan.left.items()],
+        "totals": fields(plan, "files frees exact", files=len(plan.shares)),
+        "outcomes": [fields(outcome, "path result freed error") for outcome in outcomes],
+        "warnings": warnings_document(plan.notices),
+    }

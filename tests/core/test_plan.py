@@ -246,6 +246,12 @@ def _other(kind: OtherKind) -> Other:
     return Other(kind, "/pkgs", "/pkgs/x", IDENTITY, files=2, apparent=20, reclaimable=200)
 
 
+def test_what_else_goes_is_in_the_plan_as_it_is() -> None:
+    other = _other(OtherKind.LOGFILES)
+
+    assert make_plan(an_inventory(BOTH), [evidence_on(BOTH)], Policy(), NOW, other=[other]).other == (other,)
+
+
 def test_what_is_known_of_sizes_is_said_before_them() -> None:
     estimated, layered, odd = (Notice(kind, "", "") for kind in (ESTIMATED, LAYERED, "odd"))
 

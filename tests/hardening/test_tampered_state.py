@@ -135,7 +135,7 @@ def test_what_lies_on_a_disk_that_may_not_be_mounted_is_not_purged_with_nothing_
     (run,) = place.json("prune", "purge", "--all", "--yes")["runs"]
 
     assert run["result"] == "failed"
-    assert f"{disk / 'archives'} is not there" in run["error"]
+    assert f"{disk / 'archives'} and the directory above it" in run["error"]
     assert place.json("prune", "restore")["runs"][0]["dists"] == list(DISTS)
     if gone:
         disk.mkdir()

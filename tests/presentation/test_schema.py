@@ -39,6 +39,7 @@ def test_the_results_of_entries_and_runs_are_all_described() -> None:
     described = {
         *definitions["outcome"]["properties"]["result"]["enum"],
         *definitions["run"]["properties"]["result"]["enum"],
+        *definitions["dedupe"]["properties"]["outcomes"]["items"]["properties"]["result"]["enum"],
     }
 
     assert {word.value for word in Result} <= described

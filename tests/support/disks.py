@@ -99,6 +99,7 @@ KINDS = (
 #: It accounts for what is unlinked, and lets nothing be renamed before that is enough for all that a rename might take.
 BTRFS_QUOTA = Kind("btrfs quota of blocks", "blocks", _btrfs("12m"))
 BTRFS = Kind("btrfs", "blocks", _btrfs())
+XFS = Kind("XFS", "blocks", _xfs())
 
 #: These can't share content between files.
 UNSHARING = (

@@ -16,6 +16,7 @@ _MARKS = {
     "registries": "envs",
     "remove": "plan",
     "file_systems": "usage",
+    "share": "dedupe",
     "runs": "runs",
     "packages": "why",
     "exception_name": "error",

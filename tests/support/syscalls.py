@@ -161,5 +161,5 @@ def _library() -> ctypes.CDLL:
 @cache
 def _numbers() -> dict[int, str]:
     """Return the calls by their numbers; not every kind of machine has all of them."""
-    numbers = {_library().seccomp_syscall_resolve_name(name.encode()): name for name in (*CHANGING, *READING)}
+    numbers = {_library().seccomp_syscall_resolve_name(name.encode()): name for name in (*CHANGING, *READING, "ioctl")}
     return {number: name for number, name in numbers.items() if number >= 0}

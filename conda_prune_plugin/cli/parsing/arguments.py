@@ -19,6 +19,7 @@ from ...core.units import Unit, size_as_typed
 from ...discovery.leftovers.leftover_search import Search
 from ...errors import ProtectedEnvironmentError, UsageError
 from ...operations.options import (
+    DedupeOptions,
     EnvsOptions,
     PlanOptions,
     PruneOptions,
@@ -44,7 +45,9 @@ _WITH_PRESET: dict[str, Any] = {"min_age": 0.0, "older_than": 0.0, "keep_newest"
 
 _ENVS_HINT = "`conda prune envs --help` explains the options."
 
-_Options = TypeVar("_Options", PruneOptions, UsageOptions, WhyOptions, EnvsOptions, RestoreOptions, PurgeOptions)
+_Options = TypeVar(
+    "_Options", PruneOptions, UsageOptions, WhyOptions, EnvsOptions, DedupeOptions, RestoreOptions, PurgeOptions
+)
 
 
 def _options(kind: type[_Options], arguments: argparse.Namespace, **more: Any) -> _Options:
@@ -210,6 +213,12 @@ def _refuse_base_and_links(environments: Sequence[str]) -> None:
                 hint=f"Name the directory that it leads to, {os.path.realpath(path)}. Nothing was removed.",
                 path=path,
             )
+
+
+def dedupe_options(arguments: argparse.Namespace) -> DedupeOptions:
+    """Return the options of ``conda prune dedupe``. Raises `SettingError`."""
+    roots = settings.ROOTS.value()
+    return _options(DedupeOptions, arguments, pkgs_dirs=tuple(arguments.pkgs_dir), configured_roots=roots)
 
 
 def restore_options(arguments: argparse.Namespace) -> RestoreOptions:

@@ -197,6 +197,27 @@ examples:
         {"dry_run": "Show plans; change nothing."},
         CHOICES | {"ignore_unreadable", "min_age", "pkgs_dir", "roots", "searches"},
     ),
+    "dedupe": Command(
+        "Share the storage of identical files, without removing any.",
+        "[OPTIONS] [NAME ...]",
+        """\
+Share the storage of files that are stored more than once: copies in
+environments, pip's packages, versions of a package that have files in common.
+
+Works on file systems that can share (XFS, btrfs). The kernel compares both
+files before it shares them. Content, permissions, times and links of every file
+stay as they are, and a program that writes to one of them changes only that one.
+Only files that conda, pip or uv have recorded are looked at.
+""",
+        """\
+examples:
+  conda prune dedupe --dry-run     show what is stored more than once
+  conda prune dedupe               share it
+  conda prune dedupe work test     change files only in two environments
+""",
+        {**_COMPLETE, **_SILENT, "dry_run": "Show what would be shared; change nothing.", "yes": "Don't ask."},
+        frozenset({"searches", "roots", "pkgs_dir"}),
+    ),
     "restore": Command(
         "List earlier runs, or undo one.",
         "[OPTIONS] [RUN]",

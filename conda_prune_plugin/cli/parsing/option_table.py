@@ -88,6 +88,13 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("environment NAME", "usage", "Show only this environment (name or path).", nargs="?"),
         Option("specs SPEC", "why", "A package, such as numpy or 'numpy>=2'.", nargs="*", default=[]),
         Option("environments NAME", "envs", "Only these environments (name or path).", nargs="*", default=[]),
+        Option(
+            "environments NAME",
+            "dedupe",
+            "Change files only in these environments (name or path).",
+            nargs="*",
+            default=[],
+        ),
         Option("run RUN", "restore", "The run to undo, or `last`.", nargs="?"),
         Option("runs RUN", "purge", "A run, or `last`.", nargs="*", default=[]),
         Option("topic COMMAND", "help", "The command (default: conda prune itself).", nargs="?"),
@@ -249,7 +256,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     "where to look": (
         Option(
             "--pkgs-dir DIR ...",
-            "prune usage why envs restore purge",
+            "prune usage why envs dedupe restore purge",
             "Use this package cache instead of the configured ones (repeatable).",
         ),
         Option(
@@ -265,6 +272,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "rattler.",
             dest="searches",
         ),
+        Option("--root PREFIX ...", "dedupe", "Also look at this environment (repeatable).", dest="roots"),
+        Option("--search DIR ...", "dedupe", "Also look at environments below DIR (repeatable).", dest="searches"),
         Option(
             "--ignore-unreadable",
             "prune",

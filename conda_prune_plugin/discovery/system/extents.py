@@ -68,11 +68,11 @@ class Content(NamedTuple):
 
 
 class SharingFileSystem:
-    """A file system that can share content between files. btrfs: or else it is XFS."""
+    """A file system that can share content between files. btrfs: or else it is XFS. number: the same for all of it."""
 
     def __init__(self, number: int, *, btrfs: bool, ioctl: Ioctl) -> None:
         self.exact = True
-        self._number = number
+        self.number = number
         self._btrfs = btrfs
         self._ioctl = ioctl
         self._buffer = bytearray(_HEADER.size + _BATCH * _EXTENT.size)
@@ -98,6 +98,15 @@ class SharingFileSystem:
         self.exact &= found.exact
         return found
 
+    def shares(self, path: str) -> bool:
+        """Return whether it can share content, by asking at a file on it: an XFS may be made without."""
+        if self._shares is None:
+            try:
+                self.content(path, os.lstat(path))
+            except OSError as error:
+                failures.note(error)
+        return self._shares is not False
+
     def _content(self, fd: int, blocks: int) -> Content:
         """Return what an open file takes. Raises `OSError`, or `ValueError` if the answer makes no sense."""
         if self._shares is None:
@@ -110,7 +119,7 @@ class SharingFileSystem:
         if mapped == 1 and not logical and 0 < length <= blocks and flags | _SHARED == _LAST | _SHARED:
             if flags == _LAST:
                 return Content(blocks)
-            return Content(blocks - length, Extents(self._number, ((physical, length),), self._btrfs))
+            return Content(blocks - length, Extents(self.number, ((physical, length),), self._btrfs))
         return self._count(list(self._records(fd)), blocks)
 
     def _may_share(self, fd: int) -> bool:
@@ -167,7 +176,7 @@ class SharingFileSystem:
                 ranges.append((place, size))
         if own < 0:
             raise ValueError("more extents than blocks")
-        extents = Extents(self._number, tuple(ranges), whole=self._btrfs) if ranges else None
+        extents = Extents(self.number, tuple(ranges), whole=self._btrfs) if ranges else None
         return Content(own, extents, exact)
 
 

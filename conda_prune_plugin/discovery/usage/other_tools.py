@@ -34,7 +34,7 @@ def other_caches(
     `progress` is called with the number of files since its last call.
     """
     places: dict[str, tuple[ToolKind, str, str]] = {}
-    for kind, path, command in _places(environ):
+    for kind, path, command in tool_caches(environ):
         real_path = failures.realpath(path)
         if failures.isdir(real_path):
             places.setdefault(real_path, (kind, path, command))
@@ -53,7 +53,7 @@ def other_caches(
     return tuple(sorted(found, key=lambda item: (-item.allocated, item.path)))
 
 
-def _places(environ: Mapping[str, str]) -> Iterator[tuple[ToolKind, str, str]]:
+def tool_caches(environ: Mapping[str, str]) -> Iterator[tuple[ToolKind, str, str]]:
     """Yield kind, absolute path and the command that cleans it.
 
     Sources: `conda.base.context.Context.croot`; ``conda_pypi/convert_tree.py``; ``libmamba/src/api/clean.cpp``;

@@ -1,0 +1,1 @@
+"""Files that are stored more than once, by the hashes in records."""

@@ -1,0 +1,1 @@
+"""Share the storage of files that are stored more than once."""
