@@ -55,7 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if app.failure is not None:
             raise app.failure
         if app.interrupted:
-            raise InterruptedByUserError("Interrupted.", hint="Nothing was removed.")
+            raise InterruptedByUserError("Interrupted.", hint="Nothing was removed but what you confirmed.")
         if intent is None:
             return app.return_code or 0
         if carry_out(intent, options, prune_options(arguments), output):

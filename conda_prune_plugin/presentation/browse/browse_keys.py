@@ -32,7 +32,7 @@ KEYS = (
     Key("2", "", "view_at(1)", "", ""),
     Key("3", "", "view_at(2)", "", ""),
     Key("question_mark", "?", "help", "help", "Show this help."),
-    Key("q", "q", "quit", "quit", "Quit. Nothing is removed."),
+    Key("q", "q", "quit", "quit", "Quit. The marks are forgotten."),
 )
 
 _HELP = """\
