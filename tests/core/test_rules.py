@@ -72,6 +72,7 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
         ),
         ({}, {"kinds": frozenset()}, "not-selected", "your options exclude it"),
         ({}, {"only": frozenset()}, "not-selected", "excluded by --only"),
+        ({}, {"only": frozenset(), "unchosen": "not chosen"}, "not-selected", "not chosen"),
         (
             {"fetched": None},
             {"older_than": HOUR},

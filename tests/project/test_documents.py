@@ -193,7 +193,7 @@ def test_the_architecture_says_what_every_file_that_imports_conda_imports_it_for
             assert any(name.rsplit(".", 1)[-1] in text for text in texts), name
 
 
-COMMANDS = ("", "usage", "why", "envs", "restore", "purge", "demo")
+COMMANDS = ("", "usage", "why", "envs", "browse", "restore", "purge", "demo")
 
 
 def _options(text: str) -> set[str]:

@@ -194,6 +194,12 @@ def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
     return _planned(EnvsOptions, arguments, disposal=_removing(arguments.backup if changing else False))
 
 
+def browse_options(arguments: argparse.Namespace) -> EnvsOptions:
+    """Return the options of ``conda prune browse``. Raises `UsageError` or `SettingError`."""
+    settings.require_all()
+    return _planned(EnvsOptions, arguments, disposal=_removing(None))
+
+
 def _refuse_base_and_links(environments: Sequence[str]) -> None:
     """Refuse to remove conda's base, or the target of a symbolic link, because the user may mean the link.
 

@@ -177,6 +177,26 @@ examples:
         },
         CHOICES | {"ignore_unreadable"},
     ),
+    "browse": Command(
+        "Browse, mark and remove environments and packages.",
+        "[OPTIONS]",
+        """\
+Browse environments, cached packages and leftovers in the terminal, mark some,
+and remove them. The bottom line shows what all marks together free.
+
+Nothing is removed before you have seen the plan and answered yes. Environments
+and packages in use are protected, and say why. Press ? for the keys. Needs
+textual: python -m pip install 'conda-prune[tui]'.
+""",
+        """\
+examples:
+  conda prune browse
+  conda prune --search ~/projects browse
+                                   also keep packages that ~/projects uses
+""",
+        {"dry_run": "Show plans; change nothing."},
+        CHOICES | {"ignore_unreadable", "min_age", "pkgs_dir", "roots", "searches"},
+    ),
     "dedupe": Command(
         "Share the storage of identical files, without removing any.",
         "[OPTIONS] [NAME ...]",

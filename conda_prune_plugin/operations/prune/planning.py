@@ -72,12 +72,13 @@ def make_prune_plan(
 
     measured: returns what was measured already.
     """
-    findings = examine(inventory, options, reporter, now, measured)
+    findings = _chosen(examine(inventory, options, reporter, now, measured), options.paths)
     policy = Policy(
         kinds=kinds(options.targets),
         min_age=options.min_age,
         older_than=options.older_than,
         only=findings.chosen,
+        unchosen="excluded by --only" if options.paths is None else "not chosen",
         keep_newest=options.keep_newest,
         version_key=version_key,
         include_irreplaceable=options.include_irreplaceable,
@@ -100,6 +101,19 @@ def make_prune_plan(
         *_missed(plan, options, policy.budget),
     )
     return plan, (*findings.notices, *remarks)
+
+
+def _chosen(findings: Findings, paths: frozenset[str] | None) -> Findings:
+    """Return the findings with the choice of what lies at these paths, in place of the one by specifications."""
+    if paths is None:
+        return findings
+
+    def chosen(entry: Entry) -> bool:
+        return all(entry.path(part) in paths for part in entry.parts)
+
+    entries = (entry for cache in findings.inventory.caches for entry in cache.entries)
+    leftovers = tuple(replace(item, chosen=chosen(item.entry)) for item in findings.leftovers)
+    return replace(findings, chosen=frozenset(filter(chosen, entries)), leftovers=leftovers)
 
 
 def plan_without(
