@@ -431,7 +431,7 @@ def _screen(text: str, machine: Machine) -> str:
     """Return a screen without what differs from one machine to the next."""
     text = text.replace(str(machine.directory), "DIR")
     text = re.sub(r"[\d.]+ (?:KiB|B)\b", lambda found: "#".rjust(len(found[0])), text)
-    text = re.sub(r"\b(?:seconds|\d+ minutes?) ago", lambda found: "ago".rjust(len(found[0])), text)
+    text = re.sub(r"(?:< 1 minute|\b\d+ minutes?) ago", lambda found: "ago".rjust(len(found[0])), text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
