@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shlex
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -23,7 +22,7 @@ from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget, Goal
 from ...core.rules.reachability import references
 from ...core.rules.targets import Target, kinds
-from ...core.units import NO_SPACE, Unit, exact_size, format_amount, format_size, plural
+from ...core.units import NO_SPACE, Unit, plural
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
@@ -34,6 +33,7 @@ from ...discovery.system.measure import Measure
 from ...discovery.usage.survey import Scan, survey
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
+from .missed_target import missed_target
 
 #: Reasons to keep a package that prevent its repair too.
 _OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
@@ -47,12 +47,6 @@ _HOLDING: Mapping[LinkKind | None, str] = {
 #: The options that limit a prune, and what they count. Some limit what the caches hold, the others what is freed.
 _LIMITS = {"max_size": Unit.BYTES, "max_inodes": Unit.INODES, "free": Unit.BYTES, "free_inodes": Unit.INODES}
 _OF_CACHES = ("max_size", "max_inodes")
-
-#: How a warning puts each of these limits.
-_AIMS = {
-    **dict.fromkeys(("--max-size", "--max-inodes"), "shrink the caches to"),
-    **dict.fromkeys(("--free", "--free-inodes"), "free"),
-}
 
 
 def discover_and_plan(options: PlanOptions, reporter: Reporter) -> tuple[Plan, tuple[Notice, ...]]:
@@ -98,7 +92,7 @@ def make_prune_plan(
     remarks = (
         *kept_though_damaged(plan),
         *_too_deep(plan),
-        *_missed(plan, options, policy.budget),
+        *missed_target(plan, options, policy.budget),
     )
     return plan, (*findings.notices, *remarks)
 
@@ -175,34 +169,6 @@ def _budget(options: PlanOptions, findings: Findings) -> Budget:
             needed = left.of(unit) - limit if name in _OF_CACHES else limit - freed.of(unit)
             goals.append(Goal(f"--{name.replace('_', '-')}", unit, needed))
     return Budget(tuple(goals))
-
-
-def _missed(plan: Plan, options: PlanOptions, budget: Budget) -> tuple[Notice, ...]:
-    """Return a warning if less can be freed than was asked for."""
-    if plan.missed == NO_SPACE or budget.needed is None:
-        return ()
-    met = budget.needed - plan.missed
-    unmet = (goal for goal in budget.goals if goal.needed > met.of(goal.unit))
-    given = {goal: getattr(options, goal.option[2:].replace("-", "_")) for goal in unmet}
-    limits = {
-        goal.option: exact_size(limit) if goal.unit is Unit.BYTES else format_amount(limit, goal.unit)
-        for goal, limit in given.items()
-    }
-    asked = " or ".join(f"{_AIMS[option]} {limit}" for option, limit in limits.items())
-    # In decimal units if the limit is, so that the two compare.
-    size = format_size(plan.missed.bytes, decimal=not any(limit.endswith("iB") for limit in limits.values()))
-    inodes = format_amount(plan.missed.inodes, Unit.INODES)
-    short = " and ".join(text for text, count in ((size, plan.missed.bytes), (inodes, plan.missed.inodes)) if count)
-    message = f"Can't {asked}: {short} short."
-    if recent := sum(decision.reasons[0].kind is ReasonKind.RECENT for decision in plan.keep):
-        values = {option: re.sub(r"[, ]|inodes?", "", limit) for option, limit in limits.items()}
-        again = " ".join(f"{option} {value}" for option, value in values.items())
-        command = f"conda prune {again} --min-age 0"
-        are = "package is" if recent == 1 else "packages are"
-        message += f" {recent:,} unused {are} too recent; to include them: `{command}`"
-        return (Notice("target-missed", message, "", command=command),)
-    message += " Run with -v to see what is kept and why."
-    return (Notice("target-missed", f"{message} To free more, remove environments: see `conda prune envs`.", ""),)
 
 
 def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
