@@ -56,7 +56,14 @@ class _Screen:
 
         if not self._output.json:
             whole, quiet = self._output.verbosity > 0, self._output.quiet
-            show_environments(console(sys.stdout), result, whole=whole, quiet=quiet, registry=self._registry)
+            show_environments(
+                console(sys.stdout),
+                result,
+                whole=whole,
+                quiet=quiet,
+                registry=self._registry,
+                dry_run=self._output.dry_run,
+            )
             self._show_notices(result)
 
     def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:

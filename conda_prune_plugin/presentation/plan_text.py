@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ..core.accounting import hedge
 from ..core.model import Cache, Client, LastUsedFrom, OtherKind, PartKind, ReasonKind, RootKind
-from ..core.notices import REPAIR, Notice
+from ..core.notices import MISSING, REPAIR, Notice
 from ..core.plan import Keep, Plan, Remove, what_goes
 from ..core.run import Check, Disposal
 from ..core.units import NO_SPACE, format_age, format_size, format_space, plural
@@ -62,13 +62,14 @@ def show_plan(
     disposal: Disposal = Disposal.DELETE,
     inodes: bool = False,
     nothing: str = "Nothing to remove.",
+    dry_run: bool = False,
     notices: Callable[[], None] = lambda: None,
 ) -> None:
     """Print what goes, then a summary that fits on a screen: what stays and why, what goes, and what that frees.
 
     With a verbosity of 1 all that goes is listed, and what stays with what keeps it; with 2 also why what goes may go.
-    inodes: show these too, as any verbosity does. nothing: says that the plan changes nothing. notices: prints warnings
-    between the two, so that nothing comes between the summary and a question.
+    inodes: show these too, as any verbosity does. nothing: says that the plan changes nothing. dry_run: the plan is
+    only shown. notices: prints warnings between the two, so that nothing comes between the summary and a question.
     """
     ranked = sorted(plan.remove, key=SORTS[sort])
     shown = ranked if verbosity else ranked[:LINES]
@@ -95,7 +96,7 @@ def show_plan(
         out.print()
     _show_others(out, plan)
     notices()
-    _show_summary(out, plan, disposal, verbosity, inodes=inodes, nothing=nothing)
+    _show_summary(out, plan, disposal, verbosity, inodes=inodes, nothing=nothing, dry_run=dry_run)
 
 
 def _packages(plan: Plan) -> Counter[str]:
@@ -156,16 +157,19 @@ def is_in_use(decision: Remove) -> bool:
     )
 
 
-def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, *, inodes: bool, nothing: str) -> None:
+def _show_summary(
+    out: Console, plan: Plan, disposal: Disposal, verbosity: int, *, inodes: bool, nothing: str, dry_run: bool
+) -> None:
     """Print what stays and why, what goes, and what that frees."""
     if plan.keep:
         show_kept(out, plan, verbosity)
     withheld = show_withheld(out, plan, inodes=inodes)
     if plan.remove or plan.other:
         freed = hedge(plan.inventory.notices) + format_space(plan.frees, inodes=inodes)
-        what, purged = f"Remove {what_goes(plan)}", ""
+        what, purged = f"{'Would remove' if dry_run else 'Remove'} {what_goes(plan)}", ""
         if disposal is Disposal.BACKUP and plan.remove:
-            what, purged = f"Move {what_goes(plan, backup=True)}", " once purged"
+            what = f"{'Would move' if dry_run else 'Move'} {what_goes(plan, backup=True)}"
+            purged = " once purged"
         apparent = f" ({format_size(plan.apparent)} apparent)" if verbosity else ""
         line = f"{what}: {plural(plan.files, 'file')}, frees {freed}{purged}{apparent}."
         print_line(out, line, style="bold")
@@ -218,3 +222,9 @@ def show_notices(err: Console, notices: Iterable[Notice]) -> None:
         print_problem(err, "warning", warning.message)
         if warning.command:
             print_command(err, warning.command)
+
+
+def show_risk(err: Console, notices: Iterable[Notice]) -> None:
+    """Print what a yes to the question that follows does to missing environments, if there are any."""
+    if any(notice.kind == MISSING for notice in notices):
+        print_line(err, "If you go on, the packages above are removed even if a missing environment uses them.")

@@ -240,10 +240,7 @@ def _notice(entry: Entry, detail: str, archives: Collection[tuple[str, str]], ob
         remedy = f"It can't be repaired now: {obstacle}. Extract it again later:"
     if (entry.cache, entry.dist) not in archives:
         remedy = "Download its archive from its channel into the cache, then extract it:"
-    message = (
-        f"The package {path} is in use and damaged: {detail}. Environments created from it fail or lack files. "
-        f"{remedy} `{REPAIR}`"
-    )
+    message = f"The package {path} is in use and damaged: {detail}. New environments may be broken. {remedy} `{REPAIR}`"
     return Notice(DAMAGED, message, path, command=REPAIR)
 
 
