@@ -153,7 +153,7 @@ def _below(item: Environment, result: EnvsResult, *, whole: bool) -> Iterable[st
         yield f"    {', '.join(marks)}"
     for problem in item.problems:
         yield f"    broken: {problem.detail}"
-    running = [f"process {process.pid}: {process.command}" for process in item.running]
+    running = [process.words for process in item.running]
     pointing = [f"{pointer.kind}: {pointer.path}" for pointer in item.pointers]
     for lines in (running, pointing):
         limit = len(lines) if whole else _NAMED

@@ -15,7 +15,7 @@ from ..core.model import Cache, Client, LastUsedFrom, OtherKind, PartKind, Reaso
 from ..core.notices import MISSING, REPAIR, Notice
 from ..core.plan import Keep, Plan, Remove, what_goes
 from ..core.run import Check, Disposal
-from ..core.units import NO_SPACE, format_age, format_amount, format_size, format_space, plural
+from ..core.units import NO_SPACE, format_age, format_size, format_space, plural
 from .reasons_text import DAMAGED, is_leftover, show_kept, show_reasons
 from .terminal.console import listed, print_command, print_line, print_problem, print_rest
 from .terminal.notice_groups import grouped, mark_as_shown
@@ -127,10 +127,10 @@ def _row(decision: Remove, now: float, *, inodes: bool) -> Row:
     # The star leads to a remark; so that ages stay below each other, the others have a space in its place.
     unused = "unknown " if decision.last_used is None else f"{format_age(now - decision.last_used)}*"
     if is_in_use(decision):
-        unused = "in use "
+        unused = "- "
     elif decision.last_used_from is LastUsedFrom.LINK:
         unused = f"{unused[:-1]} "
-    what = decision.reasons[0].kind.value if decision.leftover else what
+    what = decision.reasons[0].kind.value.replace("-", " ") if decision.leftover else what
     cells = (what, unused, f"{decision.files:,}", format_size(decision.reclaimable))
     return Row(f"  {dist}", (*cells, f"{decision.reclaimable_inodes:,}") if inodes else cells)
 
@@ -138,10 +138,13 @@ def _row(decision: Remove, now: float, *, inodes: bool) -> Row:
 def _remarks(going: Sequence[Remove]) -> Iterator[str]:
     """Give the lines that explain marks in the table, and what goes though its package is in use."""
     if any(decision.last_used_from is LastUsedFrom.EXTRACTION and not is_in_use(decision) for decision in going):
-        yield "  * since its download; a later use is not known"
+        yield "  * age on disk; last use unknown"
+    if any(map(is_in_use, going)):
+        yield "  - in use by environments that don't need these parts"
     kinds = Counter(decision.reasons[0].kind for decision in going)
     if lone := kinds[ReasonKind.UNLINKED]:
-        yield f"  {lone:,} of these in use by environments that share no files with them, or keep the shared ones"
+        are = "is in use, but its" if lone == 1 else "are in use, but the"
+        yield f"  {lone:,} of these {are} environments have their own copies"
     if doubled := kinds[ReasonKind.EXTRACTED]:
         yield f"  {doubled:,} of these in use, with an archive that stays"
 
@@ -195,8 +198,7 @@ def show_withheld(out: Console, plan: Plan, *, inodes: bool = False) -> bool:
 def show_check(out: Console, check: Check, plan: Plan) -> None:
     """Print the answer of ``--check``."""
     relation = "more than" if check.exceeded(plan.frees) else "within"
-    amount = format_amount(plan.frees.of(check.unit), check.unit)
-    out.print(f"--check: {amount} can be freed, {relation} the limit of {check.shown}.")
+    out.print(f"--check: {check.amount(plan.frees)} can be freed, {relation} the limit of {check.shown}.")
 
 
 def show_verified(out: Console, plan: Plan, *, contents: bool) -> None:

@@ -450,7 +450,7 @@ def _shape(text: str) -> list[str]:
     """Return lines, sorted, without what differs from one file system, interpreter or moment to the next."""
     text = re.sub(r"[\d.,]+ (?=B|KiB|MiB)", "N ", text)
     text = re.sub(r"N (B|KiB|MiB)", "SIZE", text)
-    text = re.sub(r"(\d+ )?(seconds?|minutes?) ago|never", "AGE", text)
+    text = re.sub(r"(< )?\d+ minutes? ago|never", "AGE", text)
     text = re.sub(r"\b3\.\d+\.0\b", "PYTHON", text)
     return sorted(" ".join(line.split()) for line in text.strip().splitlines())
 

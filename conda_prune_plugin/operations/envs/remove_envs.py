@@ -270,7 +270,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
     def objection(path: str) -> str | None:
         """Return why an environment must not be removed at this very moment."""
         processes = () if options.force else running((path,)).get(path)
-        return f"process {processes[0].pid} is running from it ({processes[0].command})" if processes else None
+        return processes[0].words if processes else None
 
     ports = EnvironmentPorts(
         objection=objection,
