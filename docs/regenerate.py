@@ -83,7 +83,7 @@ def shape(text: str) -> str:
     text = re.sub(r"\d[\d,.]* (bytes|[KMGT]iB|B)(?=\W|$)", "SIZE", text)
     text = re.sub(r"\d+ (?=files in)", "N ", text)
     text = re.sub(r"\d+(\.\d+)? ?%", "PERCENT", text)
-    text = re.sub(r"(seconds|\d+ \w+) ago", "AGO", text)
+    text = re.sub(r"(< 1 minute|&lt; 1 minute|\d+ \w+) ago", "AGO", text)
     # How long a bar is depends on the sizes, and where the file system is mounted on the machine.
     text = re.sub(r"(?<= )[█░]{2,}|Free on .*", "", text)
     return re.sub(r"\s+", " ", text).strip()

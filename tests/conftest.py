@@ -22,9 +22,12 @@ from machine import Machine, copy_tree  # noqa: E402
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A shell starts what runs in its background with SIGINT ignored, and so do all processes that tests interrupt.
+# A shell starts what runs in its background with SIGINT ignored, and nohup with SIGHUP: so would be all processes that
+# tests interrupt, or whose terminal they close.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # However slow the machine is; and what one run has found is not left in the checkout.
 settings.register_profile("ours", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -70,7 +70,7 @@ def check(prefix: str, verbose: bool) -> None:
         out.print("  To remove leftovers: conda prune --leftovers")
     rest = sum((decision.frees for decision in plan.remove if not decision.leftover), NO_SPACE)
     size = format_space(rest, inodes=verbose)
-    print_line(out, f"  Unused packages take {size}. To free it: conda prune" if rest.bytes else "")
+    print_line(out, f"  Unused packages take {size}. To free the space: conda prune" if rest.bytes else "")
     sys.stdout.flush()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..core.units import plural
 from ..errors import INTERRUPTED, PruneError, exit_code
 from ..operations.envs.list_envs import Listing, list_environments
 from ..operations.interaction import Interaction, Output, confirm, interacting, may_ask
+from ..operations.options import PruneOptions
 from ..presentation.environment_documents import envs_document
 from ..presentation.json_output import print_document
 from ..presentation.terminal.printable import printable
@@ -33,7 +34,8 @@ def execute(arguments: argparse.Namespace) -> int:
         if options.fix_registry:
             return _fix(listing, interaction, screen)
         if options.remove:
-            return _remove(listing, interaction, screen, arguments)
+            code = remove_listed(listing, interaction, lambda: prune_options_after_removal(arguments))
+            return 1 if code is None else code
         screen.show_environments(listing.result)
         if interaction.output.json:
             screen.show_changes(listing.result)
@@ -54,7 +56,14 @@ class _Screen:
 
         if not self._output.json:
             whole, quiet = self._output.verbosity > 0, self._output.quiet
-            show_environments(console(sys.stdout), result, whole=whole, quiet=quiet, registry=self._registry)
+            show_environments(
+                console(sys.stdout),
+                result,
+                whole=whole,
+                quiet=quiet,
+                registry=self._registry,
+                dry_run=self._output.dry_run,
+            )
             self._show_notices(result)
 
     def show_changes(self, result: EnvsResult, pruned: Mapping[str, Any] | None = None) -> int:
@@ -79,10 +88,16 @@ class _Screen:
         self._shown = len(result.notices)
 
 
-def _remove(listing: Listing, interaction: Interaction, screen: _Screen, arguments: argparse.Namespace) -> int:
+def remove_listed(
+    listing: Listing, interaction: Interaction, pruning: Callable[[], PruneOptions] | None = None
+) -> int | None:
+    """Remove the chosen environments: show what goes, ask, carry it out; return the exit code, None if declined.
+
+    pruning: returns the options of the prune of the caches afterwards; without it none is offered. Raises `PruneError`.
+    """
     from ..operations.envs.remove_envs import carry_out_removal, check_may_run, prepare_removal
 
-    output = interaction.output
+    output, screen = interaction.output, _Screen(interaction.output, registry=not listing.options.environments)
     prepared = prepare_removal(listing, interaction)
     screen.show_environments(prepared.result)
     if output.dry_run or not prepared.removals:
@@ -96,7 +111,7 @@ def _remove(listing: Listing, interaction: Interaction, screen: _Screen, argumen
         question = f"Move {noun} aside: {names}?"
     check_may_run(prepared, interaction)
     if not confirm(question, interaction):
-        return 1
+        return None
     # Once more: time has passed since the question.
     check_may_run(prepared, interaction)
     result, pruned = carry_out_removal(prepared, interaction), None
@@ -105,15 +120,15 @@ def _remove(listing: Listing, interaction: Interaction, screen: _Screen, argumen
         screen.show_changes(result)
     done = {outcome.result for outcome in result.outcomes} & {Result.REMOVED, Result.BACKED_UP}
     may_offer = may_ask(output) and not output.yes and result.reclaimable_then > 0 and Result.REMOVED in done
-    if done and not result.interrupted and (listing.options.prune or may_offer):
-        result, pruned = _prune(arguments, result, interaction)
+    if pruning and done and not result.interrupted and (listing.options.prune or may_offer):
+        result, pruned = _prune(pruning, result, interaction, asked=listing.options.prune)
     if output.json:
         screen.show_changes(result, pruned)
     return exit_code(failed=result.failed, interrupted=result.interrupted)
 
 
 def _prune(
-    arguments: argparse.Namespace, result: EnvsResult, interaction: Interaction
+    pruning: Callable[[], PruneOptions], result: EnvsResult, interaction: Interaction, *, asked: bool
 ) -> tuple[EnvsResult, Mapping[str, Any] | None]:
     """Prune the caches, which shows a plan and asks; return the updated result and the JSON document of the prune."""
     from ..operations.runs.run_store import stopped_notice
@@ -121,9 +136,8 @@ def _prune(
 
     document: Mapping[str, Any] | None = None
     try:
-        options = prune_options_after_removal(arguments)
         declined = "Nothing was removed from the caches."
-        pruned = prune_with(options, interaction.output, print_json=False, declined=declined)
+        pruned = prune_with(pruning(), interaction.output, print_json=False, declined=declined)
         code = DECLINED if pruned is None else pruned.exit_code
         document = None if pruned is None or not interaction.output.json else document_of(pruned)
     except PruneError as error:
@@ -139,7 +153,7 @@ def _prune(
         notice = stopped_notice("prune", "The caches could not be pruned", error)
         result = replace(result, notices=(*result.notices, notice))
     # Without --prune the user was asked, and declining is not a failure.
-    failed = result.failed or (code != 0 and bool(arguments.prune))
+    failed = result.failed or (code != 0 and asked)
     return replace(result, failed=failed, interrupted=result.interrupted or code == INTERRUPTED), document
 
 

@@ -48,7 +48,7 @@ def _print_error(message: str, *hint: str) -> None:
 
         print_problem(console(sys.stderr), "error", message)
         for text in hint:
-            print_line(console(sys.stderr), text)
+            print_line(console(sys.stderr), text, hanging=0)
 
 
 def _report_in_json(error: PruneError) -> bool:

@@ -97,6 +97,8 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
                 plan_text.show_verified(out, plan, contents=search.hashes)
             sys.stdout.flush()
             _warn(prepared.notices, output)
+            if plan.remove and prepared.changes and not output.yes:
+                plan_text.show_risk(console(sys.stderr), prepared.notices)
 
         now, verbosity = time.time(), output.verbosity
         inodes = _shows_inodes(prepared)
@@ -109,6 +111,7 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
             disposal=disposal,
             inodes=inodes,
             nothing=nothing,
+            dry_run=output.dry_run,
             notices=warn,
         )
         if check is not None:

@@ -28,20 +28,20 @@ def execute(arguments: argparse.Namespace) -> int:
         result = prepared.result
         if result.runs and not output.dry_run:
             _show_runs(result.runs, output)
-            if not confirm(_question(result.runs), interaction, "Nothing was deleted."):
+            if not confirm(f"Delete {_what_goes(result.runs)}?", interaction, "Nothing was deleted."):
                 return 1
             result = carry_out_purge(prepared, interaction)
         _show(result, output)
     return 1 if result.failed else 0
 
 
-def _question(runs: Sequence[RunSummary]) -> str:
+def _what_goes(runs: Sequence[RunSummary]) -> str:
     stored = sum(run.stored for run in runs)
     own = sum(run.own_files for run in runs)
     details = [f"frees {format_size(stored)}"] if stored else []
     details += [f"with {plural(own, 'file or directory', 'files and directories')} of your own"] if own else []
     more = f" ({', '.join(details)})" if details else ""
-    return f"Delete {plural(len(runs), 'run')} permanently{more}?"
+    return f"{plural(len(runs), 'run')} permanently{more}"
 
 
 def _show_runs(runs: Sequence[RunSummary], output: Output) -> None:
@@ -60,5 +60,7 @@ def _show(result: PurgeResult, output: Output) -> None:
         show_purged(out, err, result.outcomes, quiet=output.quiet)
     elif result.runs:
         _show_runs(result.runs, output)
+        if not output.quiet:
+            out.print(f"Would delete {_what_goes(result.runs)}.")
     elif not output.quiet:
         out.print("Nothing to purge.")

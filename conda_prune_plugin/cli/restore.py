@@ -29,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     with interacting(output) as interaction:
         result = restore_run(options, interaction)
-        _show(result, output)
+        show_result(result, output)
     return exit_code(failed=result.failed, interrupted=result.interrupted)
 
 
@@ -43,7 +43,8 @@ def _list(options: RestoreOptions, output: Output) -> None:
     show_notices(console(sys.stderr), found.notices)
 
 
-def _show(result: RestoreResult, output: Output) -> None:
+def show_result(result: RestoreResult, output: Output) -> None:
+    """Show what was restored, or in a dry run would be."""
     dists = [entry.dist for entry in result.entries]
     if output.json:
         run = restored_document(result.run, dists, sum(entry.files for entry in result.entries))

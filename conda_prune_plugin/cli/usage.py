@@ -124,14 +124,17 @@ def _show(result: UsageResult, output: Output, file: ReportFile | None, *, summa
 
     out, whole = console(sys.stdout), output.verbosity > 0
     if result.zoomed is not None:
-        show_zoom(out, *result.zoomed, whole=whole, inodes=inodes)
+        show_zoom(
+            out, *result.zoomed, whole=whole, inodes=inodes, recent=result.kept_by_age, own_files=result.own_files
+        )
     if result.packages is not None:
         names = {one.root.path: one.root.name or one.root.path for one in result.usage.environments}
         show_packages(out, result.packages, names, whole=whole, inodes=inodes)
     if summary:
-        show_usage_summary(out, result.usage, inodes=inodes)
+        show_usage_summary(out, result.usage, recent=result.recent, inodes=inodes)
     elif result.zoomed is None and result.packages is None:
-        show_usage(out, result.usage, now=time.time(), verbosity=output.verbosity, inodes=inodes)
+        now, verbosity = time.time(), output.verbosity
+        show_usage(out, result.usage, now=now, recent=result.recent, verbosity=verbosity, inodes=inodes)
     if file is not None:
         verb = "Would write" if output.dry_run else "Wrote"
         out.print(f"{verb} the report to {file.path}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .model import Result, Word
-from .units import Space, Unit, format_amount
+from .units import Space, Unit, format_amount, plural
 
 
 class Disposal(Word):
@@ -107,6 +107,12 @@ class Check:
     def shown(self) -> str:
         """The limit as it is printed."""
         return self.typed or format_amount(self.limit, self.unit)
+
+    def amount(self, reclaimable: Space) -> str:
+        """Return what a space has of the unit, under the name that the user typed."""
+        if self.unit is Unit.INODES and "file" in self.typed:
+            return plural(reclaimable.inodes, "file")
+        return format_amount(reclaimable.of(self.unit), self.unit)
 
     def exceeded(self, reclaimable: Space) -> bool:
         """Return the answer for a space."""

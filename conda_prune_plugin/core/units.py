@@ -146,15 +146,15 @@ def exact_size(size: int) -> str:
     return format_size(size)
 
 
-def format_size(size: int) -> str:
-    """Return bytes in binary units, at most five digits wide: ``0 B``, ``22.0 KiB``, ``1.4 GiB``."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
+def format_size(size: int, *, decimal: bool = False) -> str:
+    """Return bytes in binary units, or decimal ones, at most five digits wide: ``0 B``, ``22.0 KiB``, ``1.4 GB``."""
+    value, (base, suffix) = float(size), (1000, "B") if decimal else (1024, "iB")
+    for letter in ("", "K", "M", "G"):
         # 1023.95 would print as 1024.0 of the smaller unit.
-        if abs(value) < 1023.95:
-            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
+        if abs(value) < base - 0.05:
+            return f"{value:.1f} {letter}{suffix}" if letter else f"{size} B"
+        value /= base
+    return f"{value:.1f} T{suffix}"
 
 
 def format_amount(amount: int, unit: Unit) -> str:
@@ -169,14 +169,14 @@ def format_space(space: Space, *, inodes: bool) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``, ``seconds``.
+    """Return an age in words, in the largest unit that is at least one: ``3 weeks``, ``1 hour``, ``< 1 minute``.
 
-    A time in the future, by a wrong clock, is ``seconds`` too.
+    A time in the future, by a wrong clock, is ``< 1 minute`` too.
     """
     for length, names in reversed(_AGE_NAMES[1:]):
         if (count := int(seconds / length)) >= 1:
             return plural(count, *names.split()[-2:])
-    return "seconds"
+    return "< 1 minute"
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:

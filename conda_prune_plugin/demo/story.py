@@ -97,8 +97,9 @@ class Story:
         freed = size_before - (_allocated(self._sandbox.cache) - receipt)
         left = [item["dist"] for item in self._json("prune", "--min-age", "0", "--dry-run")["remove"]]
         intact = self._environments() == before
-        print(f"\nPredicted: {predicted:,} bytes. Freed, as du counts the cache before and after: {freed:,} bytes,")
-        print(f"not counting the receipt of {receipt:,} bytes that the removal leaves, to be undone.")
+        print(f"\nPredicted: {predicted:,} bytes.")
+        print(f"Freed: {freed:,} bytes, as du counts the cache before and after,")
+        print(f"not counting the record of {receipt:,} bytes kept for `restore`.")
         print(
             f"{len(before)} files in the environments, read before and after: {'identical' if intact else 'CHANGED'}."
         )

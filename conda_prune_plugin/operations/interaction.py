@@ -74,7 +74,7 @@ def may_ask(output: Output) -> bool:
 def require_answer(output: Output) -> None:
     """Refuse to continue where a user can't answer. Raises `ConfirmationError`."""
     if not may_ask(output):
-        raise _unconfirmed("there are no questions with --json" if output.json else "standard input is not a terminal")
+        raise _unconfirmed(" with --json" if output.json else ": standard input is not a terminal")
 
 
 def confirm(question: str, interaction: Interaction, declined: str = "Nothing was removed.") -> bool:
@@ -116,8 +116,8 @@ def _unconfirmed(cause: str) -> ConfirmationError:
     from ..errors import ConfirmationError
 
     return ConfirmationError(
-        f"Removal has to be confirmed, and {cause}.",
-        hint="Add --yes to remove without a question, or --dry-run to only see the plan. Nothing was removed.",
+        f"Can't ask for confirmation{cause}.",
+        hint="Nothing was changed. Add --yes to go ahead without a question, or --dry-run to only see the plan.",
     )
 
 
@@ -136,4 +136,4 @@ def forget_typed() -> None:
     try:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
     except termios.error as error:
-        raise _unconfirmed("text typed before the question can't be discarded") from error
+        raise _unconfirmed(": text typed before the question can't be discarded") from error

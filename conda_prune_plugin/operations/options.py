@@ -29,7 +29,8 @@ class PlanOptions(Request):
     keep_newest: keep this many versions of each package. max_size: remove, least recently used first, until the caches
     hold at most this much. free: remove until this much is freed. max_inodes, free_inodes: the same for inodes.
     include_irreplaceable: also packages that can't be downloaded again. check_remote: ask the channels whether they
-    still have each package.
+    still have each package. paths: only packages and leftovers of which every part has one of these paths, by the
+    caches' paths as configured; None for no such choice.
     """
 
     older_than: float = 0.0
@@ -37,6 +38,7 @@ class PlanOptions(Request):
     free: int | None = None
     free_inodes: int | None = None
     include_irreplaceable: bool = False
+    paths: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

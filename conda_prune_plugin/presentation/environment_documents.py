@@ -76,6 +76,7 @@ def _environment(item: Environment, result: EnvsResult) -> dict[str, Any]:
         duplicates=list(itertools.islice(others, _MOST_DUPLICATES)),
         duplicate_count=max(len(item.alike) - 1, 0),
         protected=encode(protections(item, by_age=False)),
+        running=[fields(process, "pid command") for process in item.running],
     )
 
 

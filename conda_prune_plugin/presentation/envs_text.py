@@ -28,7 +28,7 @@ from .terminal.tables import Row, show_table
 #: Why lines of a registry are stale.
 _STALE = {
     "gone": "deleted",
-    "away": "missing, and so is the directory of each; its disk may not be mounted",
+    "away": "missing along with their parent directory: the disk may not be mounted",
     "no-environment": "not an environment",
 }
 
@@ -42,18 +42,20 @@ _NAMED = 3
 _LISTED = 20
 
 #: The step after a list of environments.
-REMOVE = "To remove one: conda prune envs NAME --remove"
+REMOVE = "To remove an environment: conda prune envs NAME --remove"
 
 NO_ACCESS_TIMES = "  ? unknown: its file system keeps no access times"
 
 
-def show_environments(out: Console, result: EnvsResult, *, whole: bool, quiet: bool, registry: bool = True) -> None:
+def show_environments(
+    out: Console, result: EnvsResult, *, whole: bool, quiet: bool, registry: bool = True, dry_run: bool = False
+) -> None:
     """Print the environments with their evidence, stale lines of registries, and what is about to go.
 
-    `whole` leaves out nothing; without `registry` stale lines are.
+    `whole` leaves out nothing; without `registry` stale lines are. In a `dry_run` nothing goes.
     """
     if result.remove:
-        _show_removal(out, result, whole=whole, quiet=quiet)
+        _show_removal(out, result, whole=whole, quiet=quiet, dry_run=dry_run)
     elif result.fix is None:
         _show_list(out, result, whole=whole)
     if registry and not quiet and (result.fix is not None or not result.remove):
@@ -101,14 +103,20 @@ def _show_list(out: Console, result: EnvsResult, *, whole: bool) -> None:
     inodes = ("own inodes", "shared inodes") if whole else ()
     headings = ("own", "with prune", "shared", *inodes, "packages", "python", "created", "changed", "last used")
     show_table(out, "  environment", headings, rows, drop=_DROPPED)
-    print_line(out, "  own: freed by removing it; with prune: if the caches are pruned afterwards", style="dim")
+    print_line(
+        out,
+        "  own: freed by removing it; with prune: if the caches are pruned afterwards (recent packages: --min-age 0)",
+        style="dim",
+    )
     if any(not item.usage.keeps_access for item in result.shown):
         print_line(out, NO_ACCESS_TIMES, style="dim")
     out.print()
-    of = "" if result.unused_for is None else f" of {result.count:,}"
     accounts = [item.usage.account for item in result.shown]
     own = Space(sum(account.own for account in accounts), sum(account.own_inodes for account in accounts))
-    print_line(out, f"{plural(len(result.shown), 'environment')}{of}{wanted}, own {format_space(own, inodes=whole)}.")
+    count = plural(len(result.shown), "environment")
+    if result.unused_for is not None:
+        count = f"{len(result.shown):,} of {plural(result.count, 'environment')}"
+    print_line(out, f"{count}{wanted}, own {format_space(own, inodes=whole)}.")
     if any(not item.base for item in result.shown):
         print_line(out, REMOVE)
 
@@ -145,7 +153,7 @@ def _below(item: Environment, result: EnvsResult, *, whole: bool) -> Iterable[st
         yield f"    {', '.join(marks)}"
     for problem in item.problems:
         yield f"    broken: {problem.detail}"
-    running = [f"process {process.pid}: {process.command}" for process in item.running]
+    running = [process.words for process in item.running]
     pointing = [f"{pointer.kind}: {pointer.path}" for pointer in item.pointers]
     for lines in (running, pointing):
         limit = len(lines) if whole else _NAMED
@@ -163,7 +171,7 @@ def _sign(last: LastEvidence, now: float) -> str:
     return f"{last.kind} now" if last.time >= now else f"{last.kind} {ago(last.time, now)}"
 
 
-def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool) -> None:
+def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool, dry_run: bool) -> None:
     backup = result.disposal is Disposal.BACKUP
     ranked = sorted(result.remove, key=lambda pair: -pair[0].usage.account.own)
     unlisted = 0
@@ -174,7 +182,8 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
             unlisted += 1
             continue
         account = environment.usage.account
-        print_line(out, f"{'move aside' if backup else 'remove'} {environment.path}", style="bold")
+        verb = f"{'would ' if dry_run else ''}{'move aside' if backup else 'remove'}"
+        print_line(out, f"{verb} {environment.path}", style="bold")
         own, shared = Space(account.own, account.own_inodes), Space(account.shared, account.shared_inodes)
         line = f"  own {format_space(own, inodes=whole)}, shared {format_space(shared, inodes=whole)}, "
         line += plural(len(environment.root.packages), "package")
@@ -190,14 +199,15 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
     if unlisted:
         print_line(out, and_more(unlisted))
     freed = format_space(Space(result.released, result.released_inodes), inodes=whole)
+    frees = "This would free" if dry_run else "This frees"
     if backup:
         them = "it" if len(ranked) == 1 else "them"
-        out.print(f"This frees {freed} once purged. Until then the packages in use by {them} stay in the caches.")
+        out.print(f"{frees} {freed} once purged. Until then the packages in use by {them} stay in the caches.")
         return
     now = Space(result.reclaimable, result.reclaimable_inodes)
     later = Space(result.reclaimable_then, result.reclaimable_inodes_then) - now
     more = f" `conda prune` then frees {format_space(later, inodes=whole)} more." if later.bytes > 0 else ""
-    out.print(f"This frees {freed}.{more}")
+    out.print(f"{frees} {freed}.{more}")
     # Right above the question, because nothing brings these back.
     if count := sum(losses.files for _, losses in ranked):
         size = format_size(sum(losses.size for _, losses in ranked))
@@ -209,7 +219,8 @@ def _show_removal(out: Console, result: EnvsResult, *, whole: bool, quiet: bool)
         names = [path for _, path in sorted(largest, reverse=True)[:_NAMED]]
         more = f" and {count - len(names):,} more" if count > len(names) else ""
         files = plural(count, "file")
-        print_line(out, f"This also deletes {files} ({size}) that can't be restored: {', '.join(names)}{more}")
+        also = f"This {'would also delete' if dry_run else 'also deletes'} {files} ({size})"
+        print_line(out, f"{also} that can't be restored: {', '.join(names)}{more}")
 
 
 def _losses_text(losses: Losses) -> Iterable[str]:

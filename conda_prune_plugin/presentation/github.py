@@ -14,7 +14,7 @@ from ..core.model import Result
 from ..core.notices import Notice
 from ..core.plan import Outcome, Plan
 from ..core.run import Check, Shrinkage
-from ..core.units import format_amount, format_size, plural
+from ..core.units import format_size, plural
 from .terminal.notice_groups import mark_as_shown
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -62,9 +62,8 @@ def summarize(
         after = "" if shrinkage.after is None else f" and hold {format_size(shrinkage.after)} now"
         lines += [f"`--ci {shrinkage.preset}`: the caches held {format_size(shrinkage.before)}{after}.", ""]
     if check is not None:
-        relation = "more than" if check.exceeded(plan.frees) else "not more than"
-        amount = format_amount(plan.frees.of(check.unit), check.unit)
-        lines.append(f"`--check`: {amount} reclaimable, {relation} {check.shown}.")
+        relation = "more than" if check.exceeded(plan.frees) else "within"
+        lines.append(f"`--check`: {check.amount(plan.frees)} reclaimable, {relation} the limit of {check.shown}.")
     elif dry_run:
         lines.append(f"A dry run: nothing was changed; {plural(len(plan.keep), 'entry', 'entries')} would stay.")
     try:

@@ -13,10 +13,10 @@ from rich.console import Console
 from ..core.accounting import hedge
 from ..core.dist_names import archive_dist
 from ..core.model import Cache, Client, LastUsedFrom, OtherKind, PartKind, ReasonKind, RootKind
-from ..core.notices import REPAIR, Notice
+from ..core.notices import MISSING, REPAIR, Notice
 from ..core.plan import Keep, Plan, Remove, what_goes
 from ..core.run import Check, Disposal
-from ..core.units import NO_SPACE, format_age, format_amount, format_size, format_space, plural
+from ..core.units import NO_SPACE, format_age, format_size, format_space, plural
 from .reasons_text import DAMAGED, is_leftover, show_kept, show_reasons
 from .terminal.console import listed, print_command, print_line, print_problem, print_rest
 from .terminal.notice_groups import grouped, mark_as_shown
@@ -63,13 +63,14 @@ def show_plan(
     disposal: Disposal = Disposal.DELETE,
     inodes: bool = False,
     nothing: str = "Nothing to remove.",
+    dry_run: bool = False,
     notices: Callable[[], None] = lambda: None,
 ) -> None:
     """Print what goes, then a summary that fits on a screen: what stays and why, what goes, and what that frees.
 
     With a verbosity of 1 all that goes is listed, and what stays with what keeps it; with 2 also why what goes may go.
-    inodes: show these too, as any verbosity does. nothing: says that the plan changes nothing. notices: prints warnings
-    between the two, so that nothing comes between the summary and a question.
+    inodes: show these too, as any verbosity does. nothing: says that the plan changes nothing. dry_run: the plan is
+    only shown. notices: prints warnings between the two, so that nothing comes between the summary and a question.
     """
     ranked = sorted(plan.remove, key=SORTS[sort])
     shown = ranked if verbosity else ranked[:LINES]
@@ -96,7 +97,7 @@ def show_plan(
         out.print()
     _show_others(out, plan)
     notices()
-    _show_summary(out, plan, disposal, verbosity, inodes=inodes, nothing=nothing)
+    _show_summary(out, plan, disposal, verbosity, inodes=inodes, nothing=nothing, dry_run=dry_run)
 
 
 def _packages(plan: Plan) -> Counter[str]:
@@ -127,10 +128,10 @@ def _row(decision: Remove, now: float, *, inodes: bool) -> Row:
     # The star leads to a remark; so that ages stay below each other, the others have a space in its place.
     unused = "unknown " if decision.last_used is None else f"{format_age(now - decision.last_used)}*"
     if is_in_use(decision):
-        unused = "in use "
+        unused = "- "
     elif decision.last_used_from is LastUsedFrom.LINK:
         unused = f"{unused[:-1]} "
-    what = decision.reasons[0].kind.value if decision.leftover else what
+    what = decision.reasons[0].kind.value.replace("-", " ") if decision.leftover else what
     cells = (what, unused, f"{decision.files:,}", format_size(decision.reclaimable))
     return Row(f"  {dist}", (*cells, f"{decision.reclaimable_inodes:,}") if inodes else cells)
 
@@ -138,10 +139,13 @@ def _row(decision: Remove, now: float, *, inodes: bool) -> Row:
 def _remarks(going: Sequence[Remove]) -> Iterator[str]:
     """Give the lines that explain marks in the table, and what goes though its package is in use."""
     if any(decision.last_used_from is LastUsedFrom.EXTRACTION and not is_in_use(decision) for decision in going):
-        yield "  * since its download; a later use is not known"
+        yield "  * age on disk; last use unknown"
+    if any(map(is_in_use, going)):
+        yield "  - in use by environments that don't need these parts"
     kinds = Counter(decision.reasons[0].kind for decision in going)
     if lone := kinds[ReasonKind.UNLINKED]:
-        yield f"  {lone:,} of these in use by environments that share no files with them, or keep the shared ones"
+        are = "is in use, but its" if lone == 1 else "are in use, but the"
+        yield f"  {lone:,} of these {are} environments have their own copies"
     if doubled := kinds[ReasonKind.EXTRACTED]:
         yield f"  {doubled:,} of these in use, with an archive that stays"
 
@@ -154,16 +158,19 @@ def is_in_use(decision: Remove) -> bool:
     )
 
 
-def _show_summary(out: Console, plan: Plan, disposal: Disposal, verbosity: int, *, inodes: bool, nothing: str) -> None:
+def _show_summary(
+    out: Console, plan: Plan, disposal: Disposal, verbosity: int, *, inodes: bool, nothing: str, dry_run: bool
+) -> None:
     """Print what stays and why, what goes, and what that frees."""
     if plan.keep:
         show_kept(out, plan, verbosity)
     withheld = show_withheld(out, plan, inodes=inodes)
     if plan.remove or plan.other:
         freed = hedge(plan.inventory.notices) + format_space(plan.frees, inodes=inodes)
-        what, purged = f"Remove {what_goes(plan)}", ""
+        what, purged = f"{'Would remove' if dry_run else 'Remove'} {what_goes(plan)}", ""
         if disposal is Disposal.BACKUP and plan.remove:
-            what, purged = f"Move {what_goes(plan, backup=True)}", " once purged"
+            what = f"{'Would move' if dry_run else 'Move'} {what_goes(plan, backup=True)}"
+            purged = " once purged"
         apparent = f" ({format_size(plan.apparent)} apparent)" if verbosity else ""
         line = f"{what}: {plural(plan.files, 'file')}, frees {freed}{purged}{apparent}."
         print_line(out, line, style="bold")
@@ -192,8 +199,7 @@ def show_withheld(out: Console, plan: Plan, *, inodes: bool = False) -> bool:
 def show_check(out: Console, check: Check, plan: Plan) -> None:
     """Print the answer of ``--check``."""
     relation = "more than" if check.exceeded(plan.frees) else "within"
-    amount = format_amount(plan.frees.of(check.unit), check.unit)
-    out.print(f"--check: {amount} can be freed, {relation} the limit of {check.shown}.")
+    out.print(f"--check: {check.amount(plan.frees)} can be freed, {relation} the limit of {check.shown}.")
 
 
 def show_verified(out: Console, plan: Plan, *, contents: bool) -> None:
@@ -224,3 +230,9 @@ def show_notices(err: Console, notices: Iterable[Notice]) -> None:
         print_problem(err, "warning", warning.message)
         if warning.command:
             print_command(err, warning.command)
+
+
+def show_risk(err: Console, notices: Iterable[Notice]) -> None:
+    """Print what a yes to the question that follows does to missing environments, if there are any."""
+    if any(notice.kind == MISSING for notice in notices):
+        print_line(err, "If you go on, the packages above are removed even if a missing environment uses them.")

@@ -11,7 +11,7 @@ from rich.console import Console
 from ..core.model import LinkKind, PartKind, ReasonKind, Verdict
 from ..core.plan import Keep, Plan, Reason, Remove
 from ..core.units import plural
-from .terminal.console import and_more, print_line
+from .terminal.console import STEP, and_more, print_line, print_unbroken
 from .terminal.printable import printable
 
 #: A column of reasons narrower than this is no help.
@@ -124,20 +124,29 @@ def is_leftover(decision: Keep) -> bool:
 
 def show_reasons(out: Console, verb: str, decisions: Sequence[Keep | Remove], *, whole: bool) -> None:
     """Print each package with the reasons to keep or to remove it."""
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for decision in decisions:
         reasons = list(reason_texts(decision.reasons, whole=whole, more="-vv"))
+        source = ""
         if isinstance(decision, Remove):
-            reasons.append(f"comes from {decision.source}" if decision.source else "of unknown origin")
-        rows.append((printable(f"  {decision.entry.dist}"), "; ".join(reasons)))
-    column = max(len(f"  {verb}"), *(len(name) for name, _ in rows)) + 2
+            source = f"from {decision.source}" if decision.source else "of unknown origin"
+        rows.append((printable(f"  {decision.entry.dist}"), "; ".join(reasons), source))
+    column = max(len(f"  {verb}"), *(len(name) for name, *_ in rows)) + 2
     if column + _NARROWEST_REASON > out.width:
-        for name, reason in rows:
+        for name, reason, source in rows:
             print_line(out, f"{name}: {reason}")
+            _print_source(out, source)
         return
     print_line(out, f"{f'  {verb}':<{column}}because", style="dim")
-    for name, reason in rows:
+    for name, reason, source in rows:
         print_line(out, f"{name:<{column}}{reason}", hanging=column)
+        _print_source(out, source)
+
+
+def _print_source(out: Console, source: str) -> None:
+    """Print where a package comes from on a line of its own, which no terminal breaks before its end."""
+    if source:
+        print_unbroken(out, f"{STEP}{source}")
 
 
 #: So many environments that use a package are named; how a reason names one.

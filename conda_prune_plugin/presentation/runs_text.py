@@ -46,12 +46,11 @@ def show_runs(out: Console, runs: Sequence[RunSummary], now: float, *, purging: 
         if not purging and any(summary.restorable for summary in runs):
             out.print("To undo a run: conda prune restore RUN")
     else:
-        out.print("Nothing left to restore." if runs else "No earlier runs.")
+        out.print("Nothing left to restore." if runs else "No run to restore.")
     if purging and (lost := sum(summary.restorable and not summary.stored for summary in runs)):
-        hold = "run holds" if lost == 1 else "runs hold"
-        print_line(
-            out, f"{lost:,} {hold} no backup: purging frees no space, and no `conda prune restore` is possible then."
-        )
+        which = "This run holds" if len(runs) == 1 else f"{lost:,} of these runs {'holds' if lost == 1 else 'hold'}"
+        it, they = ("it", "it") if lost == 1 else ("them", "they")
+        print_line(out, f"{which} no backup: deleting {it} frees nothing, and {they} can no longer be undone then.")
     restored = [summary for summary in runs if not is_shown(summary)]
     if stored := sum(summary.stored for summary in restored):
         have = "run still has" if len(restored) == 1 else "runs still have"
@@ -65,7 +64,7 @@ def _kind(summary: RunSummary) -> str:
     if not summary.complete or summary.run is None:
         return "unfinished"
     if summary.in_place and not summary.own_files:
-        return "already back"
+        return "already undone"
     disposal = summary.run.disposal
     if not summary.environments:
         return _KINDS[disposal]

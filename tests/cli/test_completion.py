@@ -72,7 +72,17 @@ def filled(empty: Machine) -> Machine:
 @pytest.mark.parametrize("program", ["conda-prune", "/opt/bin/conda-prune", "conda prune"])
 def test_commands_and_options_are_completed(empty: Machine, program: str) -> None:
     assert _suggested(empty, f"{program} us") == {"usage"}
-    assert _suggested(empty, f"{program} ") == {"usage", "why", "envs", "dedupe", "restore", "purge", "demo", "help"}
+    assert _suggested(empty, f"{program} ") == {
+        "usage",
+        "why",
+        "envs",
+        "browse",
+        "dedupe",
+        "restore",
+        "purge",
+        "demo",
+        "help",
+    }
     assert _suggested(empty, f"{program} --older") == {"--older-than"}
     assert _suggested(empty, f"{program} envs --un") == {"--unused-for"}
     assert _suggested(empty, f"{program} --ci ") == {"image", "cache"}
@@ -92,7 +102,7 @@ def test_names_of_environments_packages_and_runs_are_completed(filled: Machine) 
 
 
 def test_only_options_that_the_help_lists_are_suggested(empty: Machine) -> None:
-    for command in ("usage", "why", "envs", "dedupe", "restore", "purge", "demo"):
+    for command in ("usage", "why", "envs", "browse", "dedupe", "restore", "purge", "demo"):
         listed = set(re.findall(r"(?<![\w-])--[a-z-]+", empty.run("prune", command, "--help").out))
         assert _suggested(empty, f"conda prune {command} --") <= listed
 

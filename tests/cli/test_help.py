@@ -7,7 +7,7 @@ import re
 import pytest
 from machine import Machine
 
-COMMANDS = ("usage", "why", "envs", "restore", "purge", "demo", "help")
+COMMANDS = ("usage", "why", "envs", "browse", "restore", "purge", "demo", "help")
 
 
 def _options(text: str) -> list[str]:

@@ -123,7 +123,7 @@ def test_v_lists_what_stays_and_vv_says_why_the_rest_goes(empty: Machine) -> Non
     assert "used by e (" in listed
     assert "no environment uses it" not in listed
     assert "used by e (" in explained
-    assert "no environment uses it; comes from https://host/linux-64/unused-1-0.conda" in explained
+    assert "no environment uses it\n    from https://host/linux-64/unused-1-0.conda\n" in explained
 
 
 def _raised() -> list[tuple[str, ast.Call]]:

@@ -117,7 +117,7 @@ def test_every_protection_is_told_in_its_own_words() -> None:
         frozen=True,
         is_link=True,
         holds=("/envs/e/pkgs",),
-        running=(Running(7, "python x.py"),),
+        running=(Running(7, "python x.py", "uses a file in it"),),
         pointers=(Pointer("kernel", "/k"),),
         keeps_access=False,
         state=RootState.UNREADABLE,
@@ -131,7 +131,7 @@ def test_every_protection_is_told_in_its_own_words() -> None:
         ("frozen", "it is frozen (conda-meta/frozen)"),
         ("unknown-use", "its file system keeps no access times, so its last use is unknown"),
         ("holds", "it contains /envs/e/pkgs"),
-        ("running", "process 7 is running from it (python x.py)"),
+        ("running", "process 7 (python x.py) uses a file in it"),
         ("pointer", "/k refers to it (kernel)"),
     ]
 

@@ -165,11 +165,11 @@ def test_a_soft_link_keeps_a_leftover_though_no_record_names_it() -> None:
             {"changed": NOW + 120},
             {"min_age": 600.0},
             "recent",
-            "changed seconds ago, so an installation may be using it (--min-age)",
+            "changed < 1 minute ago, so an installation may be using it (--min-age)",
         ),
         ({"chosen": False}, {}, "not-selected", "excluded by --only"),
         ({}, {"older_than": 2 * DAY}, "not-selected", "last used 1 day ago (--older-than)"),
-        ({"changed": NOW + 120}, {"older_than": 60.0}, "not-selected", "last used seconds ago (--older-than)"),
+        ({"changed": NOW + 120}, {"older_than": 60.0}, "not-selected", "last used < 1 minute ago (--older-than)"),
     ],
 )
 def test_each_rule_says_why_it_keeps_a_leftover(

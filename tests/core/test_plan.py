@@ -404,6 +404,20 @@ def test_a_limit_is_exceeded_by_more_only() -> None:
     assert [check.exceeded(Space(99, count)) for count in (9, 10, 11)] == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("check", "amount"),
+    [
+        (Check(10, "10 B"), "2.0 KiB"),
+        (Check(10, "10 files", Unit.INODES), "1,204 files"),
+        (Check(10, "10 inodes", Unit.INODES), "1,204 inodes"),
+        (Check(10, unit=Unit.INODES), "1,204 inodes"),
+        (Check(10, "10 files"), "2.0 KiB"),
+    ],
+)
+def test_what_a_check_finds_has_the_name_that_was_typed(check: Check, amount: str) -> None:
+    assert check.amount(Space(2048, 1204)) == amount
+
+
 @pytest.mark.parametrize(("in_place", "own_files", "expected"), [(False, 0, True), (True, 0, False), (True, 1, True)])
 def test_a_run_whose_packages_are_back_can_be_restored_only_for_the_users_own_files(
     in_place: bool, own_files: int, expected: bool

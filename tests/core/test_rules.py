@@ -59,7 +59,7 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
             {"fetched": NOW + 120},
             {"min_age": 600.0},
             "recent",
-            "downloaded or extracted seconds ago, so an installation may be using it (--min-age)",
+            "downloaded or extracted < 1 minute ago, so an installation may be using it (--min-age)",
         ),
         ({}, {"keep_newest": 1}, "newest", "the newest version (--keep-newest)"),
         ({}, {"keep_newest": 2}, "newest", "one of the 2 newest versions (--keep-newest)"),
@@ -72,6 +72,7 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
         ),
         ({}, {"kinds": frozenset()}, "not-selected", "your options exclude it"),
         ({}, {"only": frozenset()}, "not-selected", "excluded by --only"),
+        ({}, {"only": frozenset(), "unchosen": "not chosen"}, "not-selected", "not chosen"),
         (
             {"fetched": None},
             {"older_than": HOUR},
@@ -79,7 +80,7 @@ def _reasons(plan: Plan) -> list[tuple[str, str]]:
             "last use unknown (--older-than)",
         ),
         ({}, {"older_than": 48 * HOUR}, "not-selected", "last used 1 day ago (--older-than)"),
-        ({"fetched": NOW + 1}, {"older_than": HOUR}, "not-selected", "last used seconds ago (--older-than)"),
+        ({"fetched": NOW + 1}, {"older_than": HOUR}, "not-selected", "last used < 1 minute ago (--older-than)"),
         (
             {},
             {"budget": a_budget(free=0, max_inodes=-1)},

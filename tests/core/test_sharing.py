@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conda_prune_plugin.core.notices import Notice
 from conda_prune_plugin.core.usage.shared_content import Extents
 from conda_prune_plugin.core.usage.sharing import (
     FileCopy,
@@ -129,6 +130,7 @@ def test_a_run_that_a_file_in_another_group_keeps_is_not_freed() -> None:
 
 def test_an_upper_bound_of_what_is_changed_makes_the_plan_one() -> None:
     assert not _plan([_copy(_PACKAGE), _copy(_ONE, exact=False)]).exact
+    assert not _plan([_copy(_PACKAGE), _copy(_ONE, exact=False), _copy(_TWO)]).exact
     assert _plan([_copy(_PACKAGE, exact=False), _copy(_ONE)]).exact
 
 
@@ -142,10 +144,11 @@ def test_only_chosen_places_are_changed() -> None:
 
 def test_what_is_left_alone_and_notices_are_the_plan_s() -> None:
     left = {WhyNot.FILE_SYSTEM: (3, 5000)}
+    notices = (Notice("odd", "something", "/pkgs"),)
 
-    plan = plan_shares([], left)
+    plan = plan_shares([], left, notices=notices)
 
-    assert (plan.shares, plan.left, plan.exact, plan.notices) == ((), left, True, ())
+    assert (plan.shares, plan.left, plan.exact, plan.notices) == ((), left, True, notices)
 
 
 def test_the_largest_gain_comes_first_and_paths_break_ties() -> None:

@@ -62,7 +62,9 @@ def test_sizes_print_in_binary_units(size: int, text: str) -> None:
     assert format_size(size) == text
 
 
-@pytest.mark.parametrize(("age", "text"), [(5, "seconds"), (60, "1 minute"), (86_400 * 21, "3 weeks"), (4e7, "1 year")])
+@pytest.mark.parametrize(
+    ("age", "text"), [(5, "< 1 minute"), (60, "1 minute"), (86_400 * 21, "3 weeks"), (4e7, "1 year")]
+)
 def test_ages_print_in_the_largest_unit_that_fits(age: float, text: str) -> None:
     assert format_age(age) == text
 
@@ -74,8 +76,8 @@ def test_counts_agree_with_their_nouns() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (-1e9, "seconds"),
-        (59.9, "seconds"),
+        (-1e9, "< 1 minute"),
+        (59.9, "< 1 minute"),
         (119, "1 minute"),
         (3_599, "59 minutes"),
         (3_600, "1 hour"),
@@ -266,6 +268,23 @@ def test_spaces_add_up_by_unit() -> None:
 )
 def test_a_size_is_shown_in_the_unit_in_which_it_was_probably_typed(text: str, shown: str) -> None:
     assert exact_size(parse_size(text)) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KB"),
+        (999_949, "999.9 KB"),
+        (999_950, "1.0 MB"),
+        (-2_500_000, "-2.5 MB"),
+        (4_800_000_000, "4.8 GB"),
+        (25 * 10**14, "2500.0 TB"),
+    ],
+)
+def test_a_size_in_decimal_units_changes_its_unit_at_a_thousand(size: int, text: str) -> None:
+    assert format_size(size, decimal=True) == text
 
 
 @pytest.mark.parametrize(

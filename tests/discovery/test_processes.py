@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -246,9 +247,42 @@ def test_a_process_counts_for_the_environment_of_a_file_that_it_has_open(tmp_pat
     found = running([str(tmp_path / "open"), str(tmp_path / "closed")])
     process.communicate("\n")
 
-    assert {path: [item.pid for item in items] for path, items in found.items()} == {
-        str(tmp_path / "open"): [process.pid]
+    assert {path: [(item.pid, item.how) for item in items] for path, items in found.items()} == {
+        str(tmp_path / "open"): [(process.pid, "uses a file in it")]
     }
+
+
+@pytest.mark.parametrize(
+    ("sign", "how"),
+    [
+        ("directory", "is running from it"),
+        ("executable", "is running from it"),
+        ("variable", "has it activated"),
+        ("argument", "names it in its command line"),
+        ("title", "names it in its command line"),
+    ],
+)
+def test_a_process_runs_from_an_environment_only_by_its_executable_or_directory(
+    tmp_path: Path, sign: str, how: str
+) -> None:
+    shell = shutil.which("sh")
+    assert shell
+    own = shutil.copy(shell, tmp_path / "own")
+    words = ["sh", "-c", "echo; read line", *([own] if sign == "argument" else [])]
+    with subprocess.Popen(
+        [own, *words[1:]] if sign == "title" else words,
+        executable=own if sign == "executable" else shell,
+        cwd=tmp_path if sign == "directory" else None,
+        env={**os.environ, **({"CONDA_PREFIX": str(tmp_path)} if sign == "variable" else {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        found = running([str(tmp_path)])
+        process.communicate(b"\n")
+
+    assert [(item.pid, item.how) for item in found[str(tmp_path)]] == [(process.pid, how)]
 
 
 def test_we_and_those_who_wait_for_us_don_t_count(tmp_path: Path) -> None:

@@ -422,12 +422,18 @@ def test_a_repair_that_was_killed_leaves_the_package_as_it_was_and_the_next_run_
     assert not (empty.cache / ".conda-prune").exists()
 
 
-def _beyond_repair(machine: Machine, channel: Path) -> Path:
-    """Return a damaged package in use whose archive is damaged too."""
+def _damaged(machine: Machine, channel: Path) -> Path:
+    """Return a damaged package in use."""
     assert machine.run(*_create(machine, channel.as_uri(), "large")).code == 0
     entry = machine.entry("large-1-0")
     (entry / "extra").touch()
     (entry / "lib" / "it").unlink()
+    return entry
+
+
+def _beyond_repair(machine: Machine, channel: Path) -> Path:
+    """Return a damaged package in use whose archive is damaged too."""
+    entry = _damaged(machine, channel)
     archive = machine.cache / "large-1-0.conda"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
@@ -437,7 +443,7 @@ def _beyond_repair(machine: Machine, channel: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_repair_interrupted_while_it_clears_up_is_cleared_up_by_the_next_run(empty: Machine, channel: Path) -> None:
-    entry = _beyond_repair(empty, channel)
+    entry = _damaged(empty, channel)
 
     with paused(empty, "conda_prune_plugin.execution.repair_packages:remove", *_REPAIR) as prune:
         assert prune.interrupt() == 130
@@ -446,7 +452,7 @@ def test_a_repair_interrupted_while_it_clears_up_is_cleared_up_by_the_next_run(e
     assert list((empty.cache / ".conda-prune").glob("*/restoring.deleting"))
     document = empty.prune("--repair", "--yes", "--json").json
     assert "cut-off-run" in {warning["kind"] for warning in document["warnings"]}
-    assert (entry / "extra").exists()
+    assert (entry / "lib" / "it").exists()
     assert not (empty.cache / ".conda-prune").exists()
 
 

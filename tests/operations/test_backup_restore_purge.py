@@ -416,8 +416,8 @@ def test_with_nothing_there_it_says_so(empty: Machine, command: tuple[str, ...])
     answer = empty.run("prune", *command)
 
     assert answer.code == 1
-    assert "No earlier runs." in answer.err
-    assert empty.run("prune", "restore").out == "No earlier runs.\n"
+    assert answer.err.startswith("error: No run to ")
+    assert empty.run("prune", "restore").out == "No run to restore.\n"
     assert empty.run("prune", "purge", "--all", "--yes").out == "Nothing to purge.\n"
 
 
@@ -446,8 +446,23 @@ def test_a_purge_says_that_a_run_without_a_backup_frees_nothing_and_is_lost(mach
 
     # The backup frees space; the run that deleted does not.
     assert len([line for line in listed.splitlines() if line.startswith("20")]) == 2
-    assert "1 run holds no backup" in listed
+    assert "1 of these runs holds no backup" in listed
     assert "holds no backup" not in machine.run("prune", "purge", "last", "--dry-run").out
+    first = machine.run("prune", "restore", "--json").json["runs"][0]["run"]
+    assert "This run holds no backup" in machine.run("prune", "purge", first, "--dry-run").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [((), ()), (("last", "--all"), ("--all",)), (("--older-than", "1d", "--all"), ("--all", "--older-than"))],
+)
+def test_a_purge_takes_one_way_to_choose(empty: Machine, arguments: tuple[str, ...], named: tuple[str, ...]) -> None:
+    refused = empty.run("prune", "purge", *arguments, "--json")
+
+    assert (refused.code, refused.json["exception_name"]) == (2, "UsageError")
+    assert "conda prune purge --all" in refused.json["hint"]
+    assert ("combined" in refused.json["message"]) is bool(named)
+    assert all(name in refused.json["message"] for name in named)
 
 
 @pytest.mark.parametrize("option", ["--backup", "--no-backup"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from machine import Machine, listing, space
 from tiny import tiny_on
@@ -45,13 +47,11 @@ def test_a_limit_of_files_counts_inodes(unused: Machine) -> None:
     assert (more.code, exactly.code) == (3, 0), more.err + exactly.err
     assert more.json["check"] == {"limit": count - 1, "unit": "inodes", "exceeded": True}
     assert exactly.json["check"] == {"limit": count, "unit": "inodes", "exceeded": False}
-    assert (
-        f"{count} inodes can be freed, within the limit of 20,000 inodes." in unused.prune("--check", "20000files").out
-    )
+    assert f"{count} files can be freed, within the limit of 20,000 files." in unused.prune("--check", "20000files").out
     summary = unused.directory / "summary.md"
     summary.touch()
     unused.prune("--check", "1file", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
-    assert f"{count} inodes reclaimable, more than 1 inode." in summary.read_text()
+    assert f"{count} files reclaimable, more than the limit of 1 file." in summary.read_text()
 
 
 def test_only_what_is_selected_counts(unused: Machine) -> None:
@@ -66,7 +66,9 @@ def test_the_limit_is_echoed_in_the_unit_in_which_it_was_typed(unused: Machine) 
     summary = unused.directory / "summary.md"
     summary.touch()
     unused.prune("--check", "2g", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
-    assert "not more than 2 G." in summary.read_text()
+    assert "within the limit of 2 G." in summary.read_text()
+    unused.prune("--check", "99files", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    assert re.search(r"[1-9]\d* files reclaimable, within the limit of 99 files\.", summary.read_text())
 
 
 @pytest.mark.parametrize("limit", ["much", "-3files", "1.5files", "20000"])

@@ -450,7 +450,7 @@ def _shape(text: str) -> list[str]:
     """Return lines, sorted, without what differs from one file system, interpreter or moment to the next."""
     text = re.sub(r"[\d.,]+ (?=B|KiB|MiB)", "N ", text)
     text = re.sub(r"N (B|KiB|MiB)", "SIZE", text)
-    text = re.sub(r"(\d+ )?(seconds?|minutes?) ago|never", "AGE", text)
+    text = re.sub(r"(< )?\d+ minutes? ago|never", "AGE", text)
     text = re.sub(r"\b3\.\d+\.0\b", "PYTHON", text)
     return sorted(" ".join(line.split()) for line in text.strip().splitlines())
 
@@ -583,7 +583,7 @@ def test_what_removing_an_environment_and_a_prune_free_together_is_forecast(mach
 
 
 def test_lists_of_environments_end_in_the_command_that_removes_one(machine: Machine) -> None:
-    step = "To remove one: conda prune envs NAME --remove"
+    step = "To remove an environment: conda prune envs NAME --remove"
 
     for arguments in (("envs",), ("envs", "hard"), ("usage",), ("why", "--all")):
         assert step in machine.run("prune", *arguments).out.splitlines()

@@ -71,6 +71,10 @@ def test_an_environment_with_own_work_is_not_taken_and_with_force_the_work_comes
     assert {item["kind"] for item in listed["protected"]} == {"own-files"}
     for options in ((), ("--backup",), ("--dry-run",)):
         assert _envs(one, "--remove", "--yes", *options).code == 1
+    command = "conda prune envs e --remove --force"
+    for words in (("usage", "e"), ("envs", "e", "--remove", "--yes")):
+        answer = one.run("prune", *words)
+        assert command in f"{answer.out} {answer.err}"
     unused = one.run("prune", "envs", "--unused-for", "0", "--remove", "--yes", "--json")
     assert unused.json["remove"] == []
     assert contents(prefix) == before

@@ -92,6 +92,11 @@ def test_the_last_run_is_the_newest_that_was_not_rebuilt_yet(moody: Machine) -> 
     assert restored[2].json["exception_name"] == "NoSuchRunError"
     runs = [answer.json["runs"][0]["run"] for answer in restored[:2]]
     assert not any(run in moody.run("prune", "restore").out for run in runs)
+    # What a later run removed again is that run's.
+    again = moody.run("prune", "envs", "f", "--remove", "--force", "--yes", "--json").json["run"]
+    assert [line.split()[0] for line in moody.run("prune", "restore").out.splitlines() if line[0] == "2"] == [again]
+    assert moody.run("prune", "restore", "last", "--json").json["runs"][0]["run"] == again
+    assert moody.run("prune", "restore", "last", "--json").json["exception_name"] == "NoSuchRunError"
     # It can be rebuilt again if it was deleted by other means.
     shutil.rmtree(moody.envs / "e")
     assert moody.run("prune", "restore", "last", "--json").json["runs"][0]["run"] == runs[1]

@@ -128,7 +128,13 @@ def test_a_target_is_met_by_the_least_recently_used_and_a_miss_is_told(empty: Ma
     assert len(missed["remove"]) == 3
     (warning,) = missed["warnings"]
     assert warning["kind"] == "target-missed"
-    assert "Can't free 1 GB: " in empty.prune("--dry-run", "--free", "1GB").err
+    shown = empty.prune("--dry-run", "--free", "1GB").err
+    assert re.search(r"Can't free 1 GB: [\d.]+ MB short", shown)
+    assert "conda prune envs" in shown
+    recent = empty.prune("--dry-run", "--free", "1GB", "--free-inodes", "50000", min_age="30d").err
+    assert "3 unused packages" in recent
+    assert "    conda prune --free 1GB --free-inodes 50000 --min-age 0\n" in recent
+    assert "conda prune envs" not in recent
 
 
 def test_a_target_of_inodes_is_met_by_the_least_recently_used_and_a_miss_is_told(empty: Machine, tiny: Tiny) -> None:
@@ -432,7 +438,7 @@ def test_an_unlinked_entry_that_is_not_chosen_is_kept_for_both_reasons(empty: Ma
 
     plan = empty.prune("--dry-run", "--json", "--unlinked", "--only", "b").json
 
-    assert "1 of these in use by environments that share no file" in empty.prune("--dry-run", "--unlinked").out
+    assert "1 of these is in use, but its environments" in empty.prune("--dry-run", "--unlinked").out
     (keep,) = plan["keep"]
     assert keep["verdict"] == "reachable"
     assert [reason["kind"] for reason in keep["reasons"]] == ["environment", "not-selected"]

@@ -164,6 +164,33 @@ def test_what_only_one_environment_keeps_goes_when_it_goes(machine: Machine) -> 
     assert told(done.json["totals"]) == reclaimable + told(zoomed, by="kept") == before - space(machine.cache)
 
 
+def test_with_a_name_only_the_packages_of_that_environment_are_listed(machine: Machine) -> None:
+    everything = {item["name"] for item in _usage(machine, "--packages")["packages"]}
+    named = _usage(machine, "hard", "--packages")
+
+    listed = {item["name"]: item for item in named["packages"]}
+    assert set() < set(listed) < everything
+    assert len(listed) == named["environment"]["packages"]
+    hard = str(next(path for path in machine.environments if path.name == "hard"))
+    assert all(any(hard in version["environments"] for version in item["versions"]) for item in listed.values())
+
+
+def test_what_is_too_recent_for_a_prune_is_told_with_its_size(machine: Machine) -> None:
+    recent = machine.run("prune", "usage", "--min-age", "100000d").out
+    short = machine.run("prune", "usage", "--summary", "--min-age", "100000d").out
+    frees = _usage(machine)["totals"]["reclaimable"]
+
+    assert frees > 0
+    for text in (recent, short):
+        (line,) = [line for line in text.splitlines() if "too recent" in line]
+        assert f"({format_size(frees)})" in line
+        assert line.endswith("conda prune --min-age 0")
+    assert "too recent" not in machine.run("prune", "usage", "--min-age", "0").out
+    for age in ("0", "100000d"):
+        zoomed = machine.run("prune", "usage", "hard", "--min-age", age).out
+        assert ("conda prune --min-age 0" in zoomed) == (age != "0")
+
+
 @pytest.mark.slow
 def test_packages_say_who_has_which_version(machine: Machine) -> None:
     found = {item["name"]: item for item in _usage(machine, "--packages")["packages"]}

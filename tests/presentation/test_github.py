@@ -89,7 +89,7 @@ def test_a_check_that_fails_is_in_the_summary(unused: Machine, tmp_path: Path) -
 
     assert (answer.code, answer.out) == (3, "")
     assert {kind for kind, _ in _commands(answer.err)} == {"warning"}
-    assert "more than 0 B" in summary.read_text()
+    assert "more than the limit of 0 B" in summary.read_text()
 
 
 def test_a_summary_that_cannot_be_written_is_a_warning_and_no_failure(unused: Machine, tmp_path: Path) -> None:

@@ -38,7 +38,11 @@ def test_missing_environments_come_with_the_command_that_removes_their_lines(del
     (shown,) = grouped([*away, *notices(MISSING, deleted)])
 
     assert shown.command == FIX_REGISTRY + EVEN_UNMOUNTED * (not deleted)
-    assert ("/disk" in shown.message) == (not deleted)
+    # Both kinds are told in the one warning, each with its number.
+    assert "9 " in shown.message
+    assert "/disk" in shown.message
+    assert ("/place/0" in shown.message) == bool(deleted)
+    assert "answer" not in shown.message
 
 
 def test_github_gets_one_annotation_for_many_of_a_kind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_the_demo_does_the_whole_job_as_the_tour_shows_and_leaves_nothing(
     )
 
     assert _shape(done.stdout) == _shape(regenerate.block(DOCUMENTS["tour.md"], "demo"))
-    predicted, freed = (words.split(":")[1].split()[0] for words in done.stdout.split("Predicted")[1].split(". ")[:2])
+    predicted, freed = re.findall(r"(?:Predicted|Freed): ([\d,]+) bytes", done.stdout)
     assert predicted == freed
     assert list(short_directory.iterdir()) == []
 
@@ -193,7 +193,7 @@ def test_the_architecture_says_what_every_file_that_imports_conda_imports_it_for
             assert any(name.rsplit(".", 1)[-1] in text for text in texts), name
 
 
-COMMANDS = ("", "usage", "why", "envs", "restore", "purge", "demo")
+COMMANDS = ("", "usage", "why", "envs", "browse", "restore", "purge", "demo")
 
 
 def _options(text: str) -> set[str]:

@@ -129,10 +129,10 @@ def test_the_recipe_asks_for_what_the_project_file_asks_for() -> None:
 
 
 def test_the_recipe_constrains_what_the_extras_for_users_bring() -> None:
-    extra = re.search(r"\ncompletion = \[(.*?)\]", PROJECT)
-    assert extra
+    extras = re.findall(r"\n(?:completion|tui) = \[(.*?)\]", PROJECT)
+    assert len(extras) == 2
 
-    assert _recipe()["requirements"]["run_constraints"] == re.findall(r'"(.*?)"', extra[1])
+    assert _recipe()["requirements"]["run_constraints"] == re.findall(r'"(.*?)"', "".join(extras))
 
 
 def test_all_files_name_the_same_floors_of_python_and_conda() -> None:

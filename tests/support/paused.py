@@ -22,7 +22,7 @@ BEFORE_MOVING = "conda_prune_plugin.execution.quarantine.executor:Executor.clear
 BEFORE_DELETING = "conda_prune_plugin.execution.quarantine.executor:Executor.dispose"
 BEFORE_RESTORING = "conda_prune_plugin.execution.restore_backups:_Restoration.run"
 BEFORE_LEAVING = "conda_prune_plugin.presentation.terminal.progress:Reporter.__exit__"
-BEFORE_PURGING = "conda_prune_plugin.execution.purge_backups:_delete"
+BEFORE_PURGING = "conda_prune_plugin.execution.purge_backups:_delete_parts"
 
 _PATIENCE = 60.0
 

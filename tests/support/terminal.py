@@ -28,6 +28,7 @@ class Terminal:
         self._process = process
         self._master = master
         self.screen = ""
+        self.hung_up = False
 
     def type(self, keys: bytes) -> None:
         """Type, whether anything waits for it or not."""
@@ -47,6 +48,12 @@ class Terminal:
             assert time.monotonic() < deadline, self.screen
         return self._process.wait(_PATIENCE)
 
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection does, and wait for the end of the command."""
+        self.hung_up = True
+        os.close(self._master)
+        self._process.wait(_PATIENCE)
+
     def _read(self) -> bool:
         """Read what is there; return False once the command has closed the terminal."""
         if not select.select([self._master], [], [], 1.0)[0]:
@@ -60,8 +67,10 @@ class Terminal:
 
 
 @contextmanager
-def at_a_terminal(machine: Machine, *arguments: str, ahead: bytes = b"", **environ: str) -> Iterator[Terminal]:
-    """Start ``conda prune ARGUMENTS`` at a terminal on which some keys were typed ahead."""
+def at_a_terminal(
+    machine: Machine, *arguments: str, ahead: bytes = b"", code: str | None = None, **environ: str
+) -> Iterator[Terminal]:
+    """Start ``conda prune ARGUMENTS``, or other `code`, at a terminal on which some keys were typed ahead."""
     import fcntl
     import pty
     import termios
@@ -69,7 +78,10 @@ def at_a_terminal(machine: Machine, *arguments: str, ahead: bytes = b"", **envir
     master, slave = pty.openpty()
     os.write(master, ahead)
     process = subprocess.Popen(
-        [sys.executable, "-m", "conda_prune_plugin.embedded", "prune", *arguments],
+        [
+            sys.executable,
+            *(("-m", "conda_prune_plugin.embedded", "prune", *arguments) if code is None else ("-c", code)),
+        ],
         env=machine.environ(**environ),
         cwd=machine.directory,
         stdin=slave,
@@ -80,10 +92,12 @@ def at_a_terminal(machine: Machine, *arguments: str, ahead: bytes = b"", **envir
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # It allocates nothing.
     )
     os.close(slave)
+    terminal = Terminal(process, master)
     try:
-        yield Terminal(process, master)
+        yield terminal
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-        os.close(master)
+        if not terminal.hung_up:
+            os.close(master)

@@ -15,7 +15,7 @@ from ... import settings
 from ...core.rules.policy import DEFAULT_MIN_AGE
 from ...core.rules.targets import ALL, DEFAULT, Target
 from ...core.run import Check, Disposal
-from ...core.units import Unit, size_as_typed
+from ...core.units import Unit, plural, size_as_typed
 from ...discovery.leftovers.leftover_search import Search
 from ...errors import ProtectedEnvironmentError, UsageError
 from ...operations.options import (
@@ -115,7 +115,9 @@ def prune_options(arguments: argparse.Namespace) -> PruneOptions:
 
 def _check(arguments: argparse.Namespace) -> Check:
     limit, unit = arguments.check
-    return Check(limit, size_as_typed(arguments.check_text) if unit is Unit.BYTES else "", unit)
+    if unit is Unit.BYTES:
+        return Check(limit, size_as_typed(arguments.check_text), unit)
+    return Check(limit, plural(limit, "file" if "file" in arguments.check_text.lower() else "inode"), unit)
 
 
 def prune_options_after_removal(arguments: argparse.Namespace) -> PruneOptions:
@@ -192,6 +194,12 @@ def envs_options(arguments: argparse.Namespace) -> EnvsOptions:
     return _planned(EnvsOptions, arguments, disposal=_removing(arguments.backup if changing else False))
 
 
+def browse_options(arguments: argparse.Namespace) -> EnvsOptions:
+    """Return the options of ``conda prune browse``. Raises `UsageError` or `SettingError`."""
+    settings.require_all()
+    return _planned(EnvsOptions, arguments, disposal=_removing(None))
+
+
 def _refuse_base_and_links(environments: Sequence[str]) -> None:
     """Refuse to remove conda's base, or the target of a symbolic link, because the user may mean the link.
 
@@ -224,10 +232,18 @@ def restore_options(arguments: argparse.Namespace) -> RestoreOptions:
 
 def purge_options(arguments: argparse.Namespace) -> PurgeOptions:
     """Return the options of ``conda prune purge``. Raises `UsageError`."""
-    if sum((bool(arguments.runs), arguments.all, arguments.older_than is not None)) != 1:
+    selectors = {
+        "names of runs": bool(arguments.runs),
+        "--older-than": arguments.older_than is not None,
+        "--all": arguments.all,
+    }
+    given = [name for name, is_given in selectors.items() if is_given]
+    if len(given) != 1:
         raise UsageError(
-            "Name the runs to purge, or give either --older-than or --all.",
-            hint="`conda prune restore` lists the runs.",
+            f"{given[-1]} can't be combined with {' or '.join(given[:-1])}."
+            if given
+            else "Name the runs to purge, or use --older-than or --all.",
+            hint="`conda prune restore` lists the runs, `conda prune purge --all` deletes all backups.",
         )
     return _options(PurgeOptions, arguments, pkgs_dirs=tuple(arguments.pkgs_dir))
 

@@ -26,6 +26,9 @@ _NEEDS = {
     "FILE": "a file",
 }
 
+#: What an option says of a negative number.
+_NEGATIVE = "can't be negative"
+
 #: What people call what this program, or conda, calls otherwise: the commands to use, with `{}` for the words after it.
 _ELSEWHERE = {
     "undo": "conda prune restore",
@@ -68,7 +71,12 @@ def explained(
     names, _, problem = message.partition(": ")
     action = parser._option_string_actions.get(names.split("/")[0])  # noqa: SLF001
     if action and problem == "expected one argument":
-        message = f"{names} needs {_NEEDS.get(str(action.metavar), 'a value')}"
+        # argparse takes a negative number for an option.
+        negative = any(
+            word in names.split("/") and re.match(r"-\d", value) for word, value in zip(words, list(words)[1:])
+        )
+        needs = f"needs {_NEEDS.get(str(action.metavar), 'a value')}"
+        message = f"{names} {_NEGATIVE if negative else needs}"
     return f"{message[:1].upper()}{message[1:].rstrip('.')}.", _help_of(parser)
 
 
@@ -89,7 +97,9 @@ def command_hint(word: str, commands: Iterable[str], following: str = "NAME") ->
     name = _SPEC_NAME.match(word)
     if name is None or name.group() not in quietly(packages)(name.group()):
         return "See `conda prune --help`."
-    return f"Run `conda prune --only {spec}` to prune only this package, `conda prune why {spec}` to see what keeps it."
+    return (
+        f"Run `conda prune --only {spec}` to prune only this package, or `conda prune why {spec}` to see what keeps it."
+    )
 
 
 def _following(words: Sequence[str], word: str) -> str:

@@ -33,7 +33,7 @@ _EXAMPLES = """\
 examples:
   conda prune --dry-run            show the plan, change nothing
   conda prune --older-than 30d     remove packages unused for 30 days
-  conda prune restore last         undo the last run
+  conda prune restore last         restore what the last run removed
 """
 
 #: The end of the short help of ``conda prune``.
@@ -74,7 +74,7 @@ and how much space removing them frees, and asks before it removes anything.
 {_EXAMPLES}  conda prune --all                also remove index caches, logs and more
   conda prune --tarballs --yes     remove archives only, don't ask
   conda prune --max-size 10GB      shrink the caches to 10 GB
-  conda prune --free-inodes 50000  get below a quota of files
+  conda prune --free-inodes 50000  free 50,000 inodes
   conda prune --keep-newest 1      keep the newest version of each package
   conda prune --lockfile FILE      keep the packages of a lockfile
   conda prune --search ~/projects  keep packages that ~/projects uses
@@ -177,6 +177,26 @@ examples:
         },
         CHOICES | {"ignore_unreadable"},
     ),
+    "browse": Command(
+        "Browse, mark and remove environments and packages.",
+        "[OPTIONS]",
+        """\
+Browse environments, cached packages and leftovers in the terminal, mark some,
+and remove them. The bottom line shows what all marks together free.
+
+Nothing is removed before you have seen the plan and answered yes. Environments
+and packages in use are protected, and say why. Press ? for the keys. Needs
+textual: python -m pip install 'conda-prune[tui]'.
+""",
+        """\
+examples:
+  conda prune browse
+  conda prune --search ~/projects browse
+                                   also keep packages that ~/projects uses
+""",
+        {"dry_run": "Show plans; change nothing."},
+        CHOICES | {"ignore_unreadable", "min_age", "pkgs_dir", "roots", "searches"},
+    ),
     "dedupe": Command(
         "Share the storage of identical files, without removing any.",
         "[OPTIONS] [NAME ...]",
@@ -213,7 +233,7 @@ files are never overwritten.
         """\
 examples:
   conda prune restore                        list the runs
-  conda prune restore last                   undo the last run
+  conda prune restore last                   undo the newest listed run
   conda prune restore last --only 'numpy<2'  restore only some packages
   conda prune restore last --dry-run         show what would be restored
 """,

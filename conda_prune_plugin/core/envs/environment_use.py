@@ -69,10 +69,16 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process that runs from an environment, or has it activated."""
+    """A process that uses an environment; `how`: the strongest sign of it, as the end of a sentence."""
 
     pid: int
     command: str
+    how: str = "is running from it"
+
+    @property
+    def words(self) -> str:
+        """The whole sentence."""
+        return f"process {self.pid} ({self.command}) {self.how}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ def last_evidence(environment: Environment, now: float) -> LastEvidence | None:
     if environment.active:
         found.append(LastEvidence(EvidenceKind.ACTIVE, now, "active in this shell"))
     if environment.running:
-        detail = f"process {environment.running[0].pid} is running from it"
+        detail = f"process {environment.running[0].pid} {environment.running[0].how}"
         found.append(LastEvidence(EvidenceKind.RUNNING, now, detail))
     found += [
         LastEvidence(EvidenceKind(pointer.kind), now, f"{pointer.path} runs a program in it")
@@ -200,10 +206,7 @@ def protections(environment: Environment, *, by_age: bool, named: bool = True) -
     return (
         *(Protection(what, detail) for what, holds, detail in single if holds),
         *(Protection(kind.HOLDS, f"it contains {path}") for path in environment.holds),
-        *(
-            Protection(kind.RUNNING, f"process {process.pid} is running from it ({process.command})")
-            for process in environment.running
-        ),
+        *(Protection(kind.RUNNING, process.words) for process in environment.running),
         *(
             Protection(kind.POINTER, f"{pointer.path} refers to it ({pointer.kind})")
             for pointer in environment.pointers

@@ -27,7 +27,7 @@ DEFAULT_MIN_AGE = 600.0
 class Policy:
     """What the user asked for. Ages are in seconds.
 
-    only: the entries that may go at all; None for no such choice.
+    only: the entries that may go at all; None for no such choice. unchosen: why the others stay.
     keep_newest: how many of the newest versions of each name stay; `version_key` sorts versions.
     leftovers: whether leftovers may go; damaged packages in use are repaired in any case.
     """
@@ -36,6 +36,7 @@ class Policy:
     min_age: float = DEFAULT_MIN_AGE
     older_than: float = 0.0
     only: frozenset[Entry] | None = None
+    unchosen: str = "excluded by --only"
     keep_newest: int = 0
     version_key: VersionKey = field(default=str, repr=False)
     include_irreplaceable: bool = False
@@ -209,9 +210,9 @@ def _unselected(subject: Subject, evidence: Evidence) -> str | None:
 
 
 def _not_chosen(subject: Subject, _: Evidence) -> str | None:
-    only, leftover = subject.policy.only, subject.leftover
-    chosen = only is None or subject.entry in only if leftover is None else leftover.chosen
-    return None if chosen else "excluded by --only"
+    policy, leftover = subject.policy, subject.leftover
+    chosen = policy.only is None or subject.entry in policy.only if leftover is None else leftover.chosen
+    return None if chosen else policy.unchosen
 
 
 def _used_since(subject: Subject, evidence: Evidence) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
-import glob
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from ...core.layout import META
 from ...core.model import Cache, PartKind, Root
 from ...failures import suppress
 from ..system.safe_read import read_object, read_regular
+from ..usage.pip_packages import site_packages
 
 _PATHS = "info/paths.json"
 _SHA256 = "sha256="
@@ -48,9 +48,8 @@ def files_of_environment(root: Root) -> Iterator[Recorded]:
         with suppress(OSError, ValueError):
             record = read_object(os.path.join(root.path, META, f"{dist}.json"))
             yield from _of_paths(dist, record.get("paths_data"), "sha256_in_prefix")
-    for site_packages in ("lib/python*/site-packages", "Lib/site-packages"):
-        for path in glob.iglob(f"{site_packages}/*.dist-info/RECORD", root_dir=root.path):
-            yield from _of_wheel(root.path, path)
+    for directory in site_packages(root.path):
+        yield from _of_wheels(root.path, directory)
 
 
 def files_of_package(directory: str, dist: str) -> Iterator[Recorded]:
@@ -61,8 +60,11 @@ def files_of_package(directory: str, dist: str) -> Iterator[Recorded]:
 
 def files_of_uv_cache(directory: str) -> Iterator[Recorded]:
     """Yield the files of unpacked wheels in a cache of uv: ``archive-v0/<id>/`` (``crates/uv-cache/src/lib.rs``)."""
-    for path in glob.iglob("archive-v*/*/*.dist-info/RECORD", root_dir=directory):
-        yield from _of_wheel(directory, path)
+    with suppress(OSError):
+        for version in os.listdir(directory):
+            if version.startswith("archive-v"):
+                for name in os.listdir(os.path.join(directory, version)):
+                    yield from _of_wheels(directory, os.path.join(directory, version, name))
 
 
 def extracted(caches: Iterable[Cache]) -> Iterator[tuple[str, str]]:
@@ -89,10 +91,18 @@ def _hash(item: Mapping[str, Any], key: str) -> bytes | None:
         return None
 
 
+def _of_wheels(top: str, directory: str) -> Iterator[Recorded]:
+    """Yield the files of all wheels that are unpacked in a directory below `top`."""
+    with suppress(OSError):
+        for name in sorted(os.listdir(directory)):
+            if name.endswith(".dist-info"):
+                yield from _of_wheel(top, os.path.relpath(os.path.join(directory, name, "RECORD"), top))
+
+
 def _of_wheel(top: str, record: str) -> Iterator[Recorded]:
     """Yield the files of a ``RECORD``: paths relative to its site-packages, base64 without padding (PEP 376, 427)."""
     info = os.path.dirname(record)
-    site_packages, package = os.path.dirname(info), os.path.basename(info).removesuffix(".dist-info")
+    place, package = os.path.dirname(info), os.path.basename(info).removesuffix(".dist-info")
     try:
         text = read_regular(os.path.join(top, record)).decode("utf-8", "replace")
         rows = [row for row in csv.reader(io.StringIO(text)) if len(row) == 3 and row[1].startswith(_SHA256)]
@@ -101,7 +111,7 @@ def _of_wheel(top: str, record: str) -> Iterator[Recorded]:
         return
     for name, digest, _ in rows:
         with suppress(binascii.Error):
-            path = os.path.join(site_packages, name)
+            path = os.path.join(place, name)
             yield from _checked(package, path, base64.urlsafe_b64decode(digest.removeprefix(_SHA256) + "="))
 
 

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -38,6 +39,9 @@ _SHOWN = 80
 
 #: Errors about a file that can't be read, or whose content is no path or nested too deeply: it points nowhere.
 _ODD = (OSError, ValueError, RecursionError)
+
+#: How a process uses an environment of which only its command line tells.
+_NAMED = "names it in its command line"
 
 #: The path of a `Pointer` in the user's schedule.
 _CRONTAB = "crontab -l"
@@ -154,36 +158,48 @@ def _crontab() -> str:
 
 
 def running(prefixes: Iterable[str]) -> Mapping[str, tuple[Running, ...]]:
-    """Return for each prefix the processes that run from it, this one left out."""
+    """Return for each prefix the processes that use it, this one left out."""
     real = {failures.realpath(prefix): prefix for prefix in prefixes}
     mentions = Mentions(tuple(dict.fromkeys((*real, *real.values()))), {}, os.path.expanduser("~"))
     found: dict[str, list[Running]] = {}
     for pid, _, arguments in processes():
         if pid == os.getpid():
             continue
-        # A line each, so that no two of them run into each other.
-        text = "\n".join((*arguments, *_paths(pid)))
+        seen = _paths(pid)
         command = " ".join(arguments)
         shown = command if len(command) <= _SHOWN else command[: _SHOWN - 3] + "..."
-        for prefix in {real.get(path, path) for path in mentions.paths(text)}:
-            found.setdefault(prefix, []).append(Running(pid, shown))
+        for prefix in _mentioned(mentions, real, (*arguments, *chain.from_iterable(seen.values()))):
+            # The strongest sign comes first.
+            how = next((how for how, its in seen.items() if prefix in _mentioned(mentions, real, its)), _NAMED)
+            found.setdefault(prefix, []).append(Running(pid, shown, how))
     return {prefix: tuple(sorted(items, key=lambda item: item.pid)) for prefix, items in found.items()}
 
 
-def _paths(pid: int) -> Iterator[str]:
-    """Give the paths that the system tells of a process, as far as this user may see them."""
+def _mentioned(mentions: Mentions, real: Mapping[str, str], texts: Iterable[str]) -> set[str]:
+    """Return the prefixes that some texts mention; a line each, so that no two of them run into each other."""
+    return {real.get(path, path) for path in mentions.paths("\n".join(texts))}
+
+
+def _paths(pid: int) -> dict[str, list[str]]:
+    """Return the paths that the system tells of a process, as far as this user may see them, by what each shows."""
     import psutil
 
     hidden = (psutil.Error, OSError)
+    runs: list[str] = []
+    active: list[str] = []
+    uses: list[str] = []
     with suppress(*hidden):
         process = psutil.Process(pid)
         for ask in (process.exe, process.cwd):
             with suppress(*hidden):
-                yield ask()
+                runs.append(ask())
         with suppress(*hidden):
-            yield from (value for name, value in process.environ().items() if name.startswith("CONDA_PREFIX"))
+            active += [value for name, value in process.environ().items() if name.startswith("CONDA_PREFIX")]
         with suppress(*hidden):
-            yield from _used_files(process)
+            # One by one: what was seen before an error counts.
+            for path in _used_files(process):
+                uses.append(path)  # noqa: PERF402
+    return {"is running from it": runs, "has it activated": active, "uses a file in it": uses}
 
 
 def _used_files(process: psutil.Process) -> Iterator[str]:

@@ -63,7 +63,7 @@ def gather(
             Environment(
                 usage,
                 python=package_version(python) if python else None,
-                created=_created(root),
+                created=created(root),
                 running=processes.get(root.path, ()),
                 pointers=pointing.get(root.path, ()),
                 registered=real in registered,
@@ -104,7 +104,7 @@ def _by_directory(directories: Collection[str], paths: Iterable[str]) -> Mapping
     return found
 
 
-def _created(root: Root) -> float | None:
+def created(root: Root) -> float | None:
     """Return when an environment was created: by conda's own note (from 25.11 on), else by its first revision."""
     with suppress(OSError, ValueError, OverflowError):
         return _timestamp(read_regular(os.path.join(root.path, META, "created_at")).decode().strip())

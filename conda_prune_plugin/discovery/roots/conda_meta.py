@@ -118,10 +118,10 @@ def missing_notice(prefix: str) -> Notice:
     also = mount = ""
     if directory is not None:
         command += EVEN_UNMOUNTED
-        also, mount = f", and so is {directory}", " If its disk isn't mounted, mount it before you answer."
+        also, mount = f", and so is {directory}", " If its disk isn't mounted, mount it before you prune."
     message = (
-        f"Environment {prefix} is registered but missing{also}. Packages that only it soft-links count as unused: "
-        f"answering y removes them.{mount} If you moved it, name its new place with --root. If you deleted it: "
+        f"Environment {prefix} is registered but missing{also}. Packages used only by it through soft links count "
+        f"as unused.{mount} If you moved it, name its new place with --root. If you deleted it: "
         f"`{command}`"
     )
     return Notice(MISSING, message, prefix, hides_roots=True, command=command, missing_directory=directory or "")

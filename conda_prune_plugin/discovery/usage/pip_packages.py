@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import glob
 import io
 import os
 import re
@@ -32,8 +31,6 @@ from ..packages.installed_files import compiled_source
 from ..roots.conda_meta import package_files
 from ..system.safe_read import read_object, read_regular
 
-#: Below a prefix, on Unix and on Windows.
-_SITE_PACKAGES = ("lib/python*/site-packages", "Lib/site-packages")
 _DIST_INFO, _EGG_LINK = ".dist-info", ".egg-link"
 
 
@@ -125,12 +122,24 @@ def python_packages(prefix: str, condas: frozenset[str]) -> tuple[PythonPackage,
     return tuple(sorted(found, key=lambda package: package.name.lower()))
 
 
+def site_packages(prefix: str) -> Iterator[str]:
+    """Yield the directories that installers put packages into, on Unix and on Windows; some may not exist.
+
+    `glob` is not used: it hides errors of the disk.
+    """
+    libraries = os.path.join(prefix, "lib")
+    with suppress(OSError):
+        for name in os.listdir(libraries):
+            if name.startswith("python"):
+                yield os.path.join(libraries, name, "site-packages")
+    yield os.path.join(prefix, "Lib", "site-packages")
+
+
 def _in_site_packages(prefix: str, suffix: str) -> list[str]:
     found = []
-    for pattern in _SITE_PACKAGES:
-        for directory in (os.path.join(prefix, name) for name in glob.iglob(pattern, root_dir=prefix)):
-            with suppress(OSError):
-                found += [os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(suffix)]
+    for directory in site_packages(prefix):
+        with suppress(OSError):
+            found += [os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(suffix)]
     return sorted(found)
 
 

@@ -130,10 +130,17 @@ class Scan:
         )
 
 
-def survey(inventory: Inventory, progress: Callable[[int], None], *, pips: bool = True) -> Scan:
+def survey(
+    inventory: Inventory,
+    progress: Callable[[int], None],
+    measured: Callable[[Root, Tree, Inodes], None] = lambda root, tree, inodes: None,
+    *,
+    pips: bool = True,
+) -> Scan:
     """Walk all caches and environments of an inventory; `progress` is called with the files since its last call.
 
-    pips: look for packages that pip has installed.
+    measured: called with each environment when it was walked, before it is known which files share their content. pips:
+    look for packages that pip has installed.
     """
     places = tops(inventory)
     mounted = mounts()
@@ -150,7 +157,9 @@ def survey(inventory: Inventory, progress: Callable[[int], None], *, pips: bool 
     for root in roots:
         path = real_path(root)
         mount = mount_of(path, mounted)
-        environments.append((root, walker.walk(path, trusted=mount is not None and mount.type in _TRUSTED)))
+        tree = walker.walk(path, trusted=mount is not None and mount.type in _TRUSTED)
+        environments.append((root, tree))
+        measured(root, tree, inodes)
     inodes.join()
     caches = tuple(
         CacheScan(item.cache, {name: inodes.with_common(tree) for name, tree in item.parts.items()}) for item in caches

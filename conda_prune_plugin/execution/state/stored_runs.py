@@ -35,6 +35,7 @@ class StoredRun:
     rebuilding: an environment of it is being rebuilt, or was not finished (`unfinished`).
     unlisted: names of parts that the receipt doesn't list; they are left alone too, and stop nothing else.
     owner: the number of the user whose receipt it is; None where files have no owners, or without one.
+    later: the names of the environments that the caller's later runs removed, and can bring back.
     """
 
     id: str
@@ -48,6 +49,7 @@ class StoredRun:
     rebuilding: bool = False
     unlisted: frozenset[str] = frozenset()
     owner: int | None = None
+    later: frozenset[str] = frozenset()
 
     @property
     def own(self) -> bool:
@@ -96,11 +98,15 @@ class StoredRun:
 
     @property
     def in_place(self) -> bool:
-        """Whether all that it could bring back exists. An environment that wasn't rebuilt from it may be another."""
+        """Whether all that it could bring back exists. An environment that wasn't rebuilt from it may be another.
+
+        One that was, and that a later run removed again, is that run's.
+        """
         if self.environments and not all(entry.rebuilt for entry in self.entries):
             return False
-        names = [part.name for entry in self.entries for part in entry.parts if part.kind is not PartKind.LOCK]
-        return bool(names) and all(failures.lexists(os.path.join(self.cache.real_path, name)) for name in names)
+        names = {part.name for entry in self.entries for part in entry.parts if part.kind is not PartKind.LOCK}
+        left = names - self.later if self.environments else names
+        return bool(names) and all(failures.lexists(os.path.join(self.cache.real_path, name)) for name in left)
 
     @property
     def remedy(self) -> str:
@@ -125,11 +131,22 @@ def stored_runs(cache: Cache) -> tuple[StoredRun, ...]:
     """Return the runs that have a folder in a cache, the oldest first; one of them may still be running."""
     try:
         with Directory.open(state_path(cache)) as state:
-            runs = (read_run(cache, state, name) for name in run_names(state))
-            return tuple(run for run in runs if run is not None)
+            found = (read_run(cache, state, name) for name in run_names(state))
+            return _with_later([run for run in found if run is not None])
     except OSError as error:
         failures.note(error, state_path(cache), asked=True)
         return ()
+
+
+def _with_later(runs: Iterable[StoredRun]) -> tuple[StoredRun, ...]:
+    """Return runs, the oldest first, with the environments that the later ones of them removed."""
+    later: frozenset[str] = frozenset()
+    found = []
+    for run in reversed(list(runs)):
+        found.append(replace(run, later=later))
+        if run.own and run.environments:
+            later |= {part.name for entry in run.entries for part in entry.parts}
+    return tuple(reversed(found))
 
 
 def has_left(run: str, caches: Iterable[Cache]) -> bool:

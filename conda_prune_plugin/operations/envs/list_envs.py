@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ... import failures
@@ -15,6 +16,7 @@ from ...core.model import Entry, Inventory, Root, RootKind
 from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Plan
 from ...core.rules.explanation import kept_alone, named_by_one
+from ...core.usage.disk_usage import Inodes, Tree
 from ...discovery.clients.conda import Settings, conda_settings
 from ...discovery.envs.other_registries import only_listed_by_others
 from ...discovery.envs.own_file_search import find_own_files
@@ -47,20 +49,27 @@ class Listing:
     result: EnvsResult
 
 
-def list_environments(options: EnvsOptions, interaction: Interaction) -> Listing:
+def list_environments(
+    options: EnvsOptions,
+    interaction: Interaction,
+    listed: Callable[[Inventory], None] = lambda inventory: None,
+    measured: Callable[[Root, Tree, Inodes], None] = lambda root, tree, inodes: None,
+) -> Listing:
     """Find all environments and evidence of their use.
 
-    Before any change, completes earlier removals. Raises `PruneError`.
+    `listed` is called with what there is before anything is measured, `measured` as by `survey`. Before any change,
+    completes earlier removals. Raises `PruneError`.
     """
     settings = conda_settings()
     recovered, complete = _finish_earlier_removals(options, settings, interaction)
     reporter = interaction.reporter
     progress = reporter.phase("Looking for environments")
     inventory = discover(options, progress).inventory
+    listed(inventory)
     roots = tuple(root for root in inventory.roots if root.kind is RootKind.ENVIRONMENT)
     removable = [root for root in roots if not is_environment_backup(root.path)]
     named = {find_environment(removable, name, inventory.caches) for name in options.environments}
-    scan = survey(replace(inventory, roots=roots), reporter.counter("Counting files"))
+    scan = survey(replace(inventory, roots=roots), reporter.counter("Counting files"), measured)
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
     usages = [item for item in make_usage(scan, plan).environments if not is_environment_backup(item.root.path)]
     reporter.phase("Looking for evidence of use")(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from ...core.layout import TRASH
 from ...core.model import RootState
 from ...core.notices import Notice
 from ...core.run import Disposal, Run
-from ...core.units import NO_SPACE, Space, Unit
+from ...core.units import NO_SPACE, Space, Unit, plural
 from ...core.usage.disk_usage import occupied, released
 from ...core.usage.package_usage import OwnerKind
 from ...discovery.envs.export import Export
@@ -119,12 +120,15 @@ def _refuse_protected(protected: _Protected) -> None:
     )
     kinds = {protection.kind for _, found in protected for protection in found}
     hint = "Stop the process, or add --force." if kinds == {ProtectionKind.RUNNING} else "To remove it anyway: --force."
+    if ProtectionKind.OWN_FILES in kinds:
+        names = " ".join(shlex.quote(environment.root.name or environment.path) for environment, _ in protected)
+        own = plural(sum(len(item.own_files.files) for item, _ in protected if item.own_files), "file")
+        them = f"{'it' if len(protected) == 1 else 'them'} anyway, keeping your {own} for `conda prune restore`"
+        hint = f"To remove {them}: conda prune envs {names} --remove --force"
     hint = "Leave it out." if kinds & set(ABSOLUTE) else hint
-    if not kinds & set(ABSOLUTE) and ProtectionKind.OWN_FILES in kinds:
-        hint += " The files it names as yours are kept then, and `conda prune restore` restores them."
     raise ProtectedEnvironmentError(
         reasons,
-        hint=f"{hint} Nothing was removed.",
+        hint=f"Nothing was removed. {hint}",
         path=protected[0][0].path,
     )
 
@@ -266,7 +270,7 @@ def carry_out_removal(prepared: PreparedRemoval, interaction: Interaction) -> En
     def objection(path: str) -> str | None:
         """Return why an environment must not be removed at this very moment."""
         processes = () if options.force else running((path,)).get(path)
-        return f"process {processes[0].pid} is running from it ({processes[0].command})" if processes else None
+        return processes[0].words if processes else None
 
     ports = EnvironmentPorts(
         objection=objection,

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 
 from ... import failures
 from ...core.layout import TRASH
-from ...core.model import Cache, Inventory, Root, RootKind, RootState
+from ...core.model import Cache, Entry, Inventory, ReasonKind, Root, RootKind, RootState
 from ...core.notices import Notice
+from ...core.plan import Plan
 from ...core.suggestion import nearest
-from ...core.units import NO_SPACE, Unit
+from ...core.units import NO_SPACE, Space, Unit
 from ...core.usage.package_usage import Contents, PackageUsage, Zoom, packages, zoom
 from ...core.usage.usage_report import EnvironmentUsage, Usage
+from ...discovery.envs.own_file_search import find_own_files
+from ...discovery.envs.use_evidence import created
 from ...discovery.inventory import discover
 from ...discovery.packages.package_identity import Names
 from ...discovery.usage.file_listing import Listed, listing
@@ -34,6 +37,8 @@ class UsageResult:
 
     usage: of all environments and caches. packages: of each package, with `by_package`. zoomed: the one environment
     that was asked for. contents: the owners of files, in the environments where they are shown.
+    recent: what packages take that only their age keeps. kept_by_age: some of those that only the one environment keeps
+    are too recent for a prune. own_files: how many files of the user protect it from removal.
     """
 
     usage: Usage
@@ -42,6 +47,9 @@ class UsageResult:
     contents: tuple[Contents, ...]
     scan: Scan
     notices: tuple[Notice, ...]
+    recent: Space = NO_SPACE
+    kept_by_age: bool = False
+    own_files: int = 0
 
 
 def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
@@ -49,13 +57,15 @@ def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     inventory, environments, wanted = _look(options, reporter)
     scan = survey(replace(inventory, roots=environments), reporter.counter("Counting files"))
     plan, remarks = make_prune_plan(options, inventory, reporter, time.time(), scan.measured)
-    kept, unit = NO_SPACE, Unit.INODES if options.inodes else Unit.BYTES
-    if wanted is not None:
-        # Of any age: nothing else keeps what was downloaded a moment ago.
-        ageless = replace(options, min_age=0.0)
+    kept, later, unit = NO_SPACE, NO_SPACE, Unit.INODES if options.inodes else Unit.BYTES
+    # Of any age: nothing else keeps what was downloaded a moment ago.
+    ageless, recent = replace(options, min_age=0.0), _recent(plan)
+    now = plan
+    if wanted is not None or recent:
         now, _ = make_prune_plan(ageless, inventory, reporter, time.time(), scan.measured)
-        then = plan_without({wanted}, inventory, scan, ageless, reporter)
-        kept = then.frees - now.frees
+    if wanted is not None:
+        kept = plan_without({wanted}, inventory, scan, ageless, reporter).frees - now.frees
+        later = plan_without({wanted}, inventory, scan, options, reporter).frees - plan.frees
     usage = make_usage(scan, plan, file_systems(scan), unit)
     if options.other_caches is not False and not options.by_package and wanted is None:
         progress = reporter.counter("Counting files of other tools")
@@ -71,12 +81,33 @@ def measure_usage(options: UsageOptions, reporter: Reporter) -> UsageResult:
     by_package = None
     if options.by_package:
         by_package = tuple(packages(cached_parts(scan, Names(inventory.roots)), found, scan.inodes, unit))
-    zoomed = None
+    zoomed, own = None, None
     if wanted is not None:
         mine = next(one for one in found if failures.realpath(one.root.path) == wanted)
         environment = next(one for one in usage.environments if one.root is mine.root)
         zoomed = environment, zoom(mine, (root for root, _ in scan.environments), scan.inodes, kept, unit)
-    return UsageResult(usage, by_package, zoomed, tuple(found), scan, (*inventory.notices, *scan.notices, *remarks))
+        own = find_own_files(mine.root, scan.pip.get(mine.root, ()), created(mine.root), scan.tops)
+        if by_package is not None:
+            by_package = tuple(
+                item for item in by_package if any(mine.root.path in version.environments for version in item.versions)
+            )
+    return UsageResult(
+        usage,
+        by_package,
+        zoomed,
+        tuple(found),
+        scan,
+        (*inventory.notices, *scan.notices, *remarks),
+        recent=sum((decision.frees for decision in now.remove if decision.entry in recent), NO_SPACE),
+        kept_by_age=later.bytes < kept.bytes,
+        own_files=0 if own is None else len(own.files),
+    )
+
+
+def _recent(plan: Plan) -> frozenset[Entry]:
+    """Return the entries that a plan keeps only for their age."""
+    kept = (item for item in plan.keep if {reason.kind for reason in item.reasons} == {ReasonKind.RECENT})
+    return frozenset(item.entry for item in kept)
 
 
 def _look(options: UsageOptions, reporter: Reporter) -> tuple[Inventory, tuple[Root, ...], str | None]:

@@ -22,7 +22,7 @@ from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget, Goal
 from ...core.rules.reachability import references
 from ...core.rules.targets import Target, kinds
-from ...core.units import NO_SPACE, Unit, exact_size, format_amount, plural
+from ...core.units import NO_SPACE, Unit, plural
 from ...discovery.clients.conda_specs import version_key
 from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
@@ -33,6 +33,7 @@ from ...discovery.system.measure import Measure
 from ...discovery.usage.survey import Scan, survey
 from ...presentation.terminal.progress import Reporter
 from ..options import PlanOptions
+from .missed_target import missed_target
 
 #: Reasons to keep a package that prevent its repair too.
 _OBSTACLES = {ReasonKind.RECENT, ReasonKind.READ_ONLY, ReasonKind.UNREADABLE}
@@ -46,12 +47,6 @@ _HOLDING: Mapping[LinkKind | None, str] = {
 #: The options that limit a prune, and what they count. Some limit the caches, the others what is freed.
 _LIMITS = {"max_size": Unit.BYTES, "max_inodes": Unit.INODES, "free": Unit.BYTES, "free_inodes": Unit.INODES}
 _OF_CACHES = ("max_size", "max_inodes")
-
-#: How a warning puts each of these limits.
-_AIMS = {
-    **dict.fromkeys(("--max-size", "--max-inodes"), "shrink the caches to"),
-    **dict.fromkeys(("--free", "--free-inodes"), "free"),
-}
 
 
 def discover_and_plan(options: PlanOptions, reporter: Reporter) -> tuple[Plan, tuple[Notice, ...]]:
@@ -71,12 +66,13 @@ def make_prune_plan(
 
     measured: returns what was measured already.
     """
-    findings = examine(inventory, options, reporter, now, measured)
+    findings = _chosen(examine(inventory, options, reporter, now, measured), options.paths)
     policy = Policy(
         kinds=kinds(options.targets),
         min_age=options.min_age,
         older_than=options.older_than,
         only=findings.chosen,
+        unchosen="excluded by --only" if options.paths is None else "not chosen",
         keep_newest=options.keep_newest,
         version_key=version_key,
         include_irreplaceable=options.include_irreplaceable,
@@ -96,9 +92,22 @@ def make_prune_plan(
     remarks = (
         *kept_though_damaged(plan),
         *_too_deep(plan),
-        *_missed(plan, options, policy.budget),
+        *missed_target(plan, options, policy.budget),
     )
     return plan, (*findings.notices, *remarks)
+
+
+def _chosen(findings: Findings, paths: frozenset[str] | None) -> Findings:
+    """Return the findings with the choice of what lies at these paths, in place of the one by specifications."""
+    if paths is None:
+        return findings
+
+    def chosen(entry: Entry) -> bool:
+        return all(entry.path(part) in paths for part in entry.parts)
+
+    entries = (entry for cache in findings.inventory.caches for entry in cache.entries)
+    leftovers = tuple(replace(item, chosen=chosen(item.entry)) for item in findings.leftovers)
+    return replace(findings, chosen=frozenset(filter(chosen, entries)), leftovers=leftovers)
 
 
 def plan_without(
@@ -160,26 +169,6 @@ def _budget(options: PlanOptions, findings: Findings) -> Budget:
             needed = left.of(unit) - limit if name in _OF_CACHES else limit - freed.of(unit)
             goals.append(Goal(f"--{name.replace('_', '-')}", unit, needed))
     return Budget(tuple(goals))
-
-
-def _missed(plan: Plan, options: PlanOptions, budget: Budget) -> tuple[Notice, ...]:
-    """Return a warning if less can be freed than was asked for."""
-    if plan.missed == NO_SPACE or budget.needed is None:
-        return ()
-    met = budget.needed - plan.missed
-    given = ((goal, getattr(options, goal.option[2:].replace("-", "_"))) for goal in budget.goals)
-    asked = " or ".join(
-        f"{_AIMS[goal.option]} {exact_size(limit) if goal.unit is Unit.BYTES else format_amount(limit, goal.unit)}"
-        for goal, limit in given
-        if goal.needed > met.of(goal.unit)
-    )
-    missed = ((plan.missed.of(unit), unit) for unit in Unit)
-    short = " and ".join(format_amount(amount, unit) for amount, unit in missed if amount)
-    message = (
-        f"Can't {asked}: {short} short. Run with -v to see what is kept and why. "
-        "Removing environments that you no longer use frees more: see `conda prune envs`."
-    )
-    return (Notice("target-missed", message, ""),)
 
 
 def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
@@ -254,8 +243,7 @@ def _notice(entry: Entry, detail: str, archives: Collection[tuple[str, str]], ob
     if (entry.cache, entry.dist) not in archives:
         remedy = "Download its archive from its channel into the cache, then extract it:"
     message = (
-        f"The package {path} is in use and damaged: {detail}. Environments created from it fail or lack files. "
-        f"{remedy} `{command}`"
+        f"The package {path} is in use and damaged: {detail}. New environments may be broken. {remedy} `{command}`"
     )
     return Notice(DAMAGED, message, path, command=command)
 

@@ -144,7 +144,11 @@ def named_run(stock: Stock, name: str, *, purging: bool = False) -> tuple[Stored
             if any(stored.entries and (purging or not stored.in_place or count_own_files(stored)) for stored in own):
                 return own
         if not stock.runs:
-            raise NoSuchRunError("No earlier runs.", hint="A run is listed once `conda prune` has removed something.")
+            # A run that is undone or purged leaves no trace.
+            raise NoSuchRunError(
+                f"No run to {'purge' if purging else 'restore'}.",
+                hint="All earlier runs were undone or purged, or nothing was removed yet.",
+            )
         left = (
             "No earlier run has left anything."
             if purging

@@ -30,14 +30,15 @@ class Shown:
     command: str = ""
 
 
-#: What missing environments mean for a prune.
-_SOFT_LINKED = "Packages that only they soft-link count as unused: answering y removes them."
+#: What missing environments mean for a prune, and how to see which these are.
+_SEE_ALL = "To see all: `conda prune envs -v`."
+_SOFT_LINKED = "Packages used only by them through soft links count as unused."
 
 #: For each kind that may be frequent: what happened, with `{}` for the count, what to do next, and the command.
 _GROUPS = {
     MISSING: (
         "{} registered environments are missing",
-        f"{_SOFT_LINKED} If you moved them, name their new places with --root. If you deleted them:",
+        f"{_SOFT_LINKED} If you moved them, name their new places with --root. {_SEE_ALL} If you deleted them:",
         FIX_REGISTRY,
     ),
     "unreadable-environment": (
@@ -79,7 +80,7 @@ _GROUPS = {
         "",
     ),
     DAMAGED: (
-        "{} packages in use are damaged, so environments made from them fail or lack files",
+        "{} packages in use are damaged, so new environments may be broken",
         "Extract them again from their archives:",
         REPAIR,
     ),
@@ -157,28 +158,38 @@ def _alone(notice: Notice) -> Shown:
 
 def _as_one(kind: str, alike: list[Notice]) -> Shown:
     what, advice, command = _GROUPS[kind]
-    if kind == MISSING and all(notice.missing_directory for notice in alike):
-        directories = list(dict.fromkeys(notice.missing_directory for notice in alike))
-        missing, disks = f"is {directories[0]}", "its disk isn't"
-        if len(directories) > 1:
-            missing, disks = (
-                f"are their {len(directories):,} directories, such as {directories[0]}",
-                "their disks aren't",
-            )
-        return Shown(
-            f"{len(alike):,} registered environments are missing, and so {missing}. {_SOFT_LINKED} "
-            f"If {disks} mounted, do that before you answer. If you deleted "
-            "them:",
-            FIX_REGISTRY + EVEN_UNMOUNTED,
-        )
-    if kind == MISSING:
-        # The command of those that were deleted comes first.
-        alike = sorted(alike, key=lambda notice: bool(notice.missing_directory))
+    if kind == MISSING and any(notice.missing_directory for notice in alike):
+        return _missing(alike)
     if kind == DAMAGED:
         # A command that needs --min-age repairs the others too.
         alike = sorted(alike, key=lambda notice: notice.command == REPAIR)
-    named = ", ".join(notice.path for notice in alike[:_FEW])
-    rest = f"{len(alike) - _FEW:,} more (--json lists all)"
-    return Shown(
-        f"{what.format(f'{len(alike):,}')}: {named} and {rest}. {advice}".rstrip(), alike[0].command or command
-    )
+    rest = "" if kind == MISSING else " (--json lists all)"
+    named = f"{_first(alike)}{rest}"
+    return Shown(f"{what.format(f'{len(alike):,}')}: {named}. {advice}".rstrip(), alike[0].command or command)
+
+
+def _first(alike: list[Notice]) -> str:
+    """Return the first paths of notices, and how many more there are."""
+    rest = f" and {len(alike) - _FEW:,} more" if len(alike) > _FEW else ""
+    return ", ".join(notice.path for notice in alike[:_FEW]) + rest
+
+
+def _missing(alike: list[Notice]) -> Shown:
+    """Return one warning on missing environments, some of which lie in missing directories: on a disk, perhaps."""
+    away = [notice for notice in alike if notice.missing_directory]
+    deleted = [notice for notice in alike if not notice.missing_directory]
+    directories = list(dict.fromkeys(notice.missing_directory for notice in away))
+    where, disks = f"{directories[0]}, which is missing", "its disk isn't mounted, mount it"
+    if len(directories) > 1:
+        where = f"{len(directories):,} missing directories, such as {directories[0]}"
+        disks = "their disks aren't mounted, mount them"
+    what, command = f"{len(away):,} registered environments are in {where}", FIX_REGISTRY + EVEN_UNMOUNTED
+    end = "If you deleted them:"
+    if deleted:
+        what = (
+            f"{len(alike):,} registered environments are missing: {len(deleted):,} deleted or moved "
+            f"({_first(deleted)}), and {len(away):,} in {where}"
+        )
+        end = f"To clean up the registry, with{EVEN_UNMOUNTED} if you deleted those in missing directories too:"
+        command = FIX_REGISTRY
+    return Shown(f"{what}. {_SOFT_LINKED} If {disks} before you prune. {_SEE_ALL} {end}", command)

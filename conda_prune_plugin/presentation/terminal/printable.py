@@ -30,9 +30,9 @@ def printable(text: str) -> str:
 
 def on_one_line(text: str) -> str:
     """Return text with control characters and odd bytes escaped."""
-    return (
-        visible(text).encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
-    )
+    # What stands in for standard output, such as in the browser, may have none.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return visible(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def visible(text: str) -> str:

@@ -49,6 +49,7 @@ def show_packages(
         counts = ("inodes", "duplicated inodes") if whole or inodes else ()
         headings = ("versions", "environments", "on disk", "shared", "duplicated", *counts)
         show_table(out, "  package", headings, rows, drop=("shared", "environments", "versions"))
+        print_line(out, "  duplicated: other versions of the same package, all but the largest", style="dim")
     print_rest(out, len(packages) - len(shown))
     space = Space(sum(item.duplicated for item in packages), sum(item.duplicated_inodes for item in packages))
     duplicated = format_space(space, inodes=whole or inodes)
@@ -62,8 +63,20 @@ def _version(name: str, version: VersionUsage, names: Mapping[str, str]) -> str:
     return f"      {version.dist.removeprefix(name + '-')}: {format_size(version.allocated)}, {where}{cached}"
 
 
-def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool, inodes: bool = False) -> None:
-    """Print one environment: what it takes, what only it keeps, its largest packages, and what is not conda's."""
+def show_zoom(
+    out: Console,
+    item: EnvironmentUsage,
+    zoom: Zoom,
+    *,
+    whole: bool,
+    inodes: bool = False,
+    recent: bool = False,
+    own_files: int = 0,
+) -> None:
+    """Print one environment: what it takes, what only it keeps, its largest packages, and what is not conda's.
+
+    recent: some of what only it keeps is too recent for a prune. own_files: how many files of the user protect it.
+    """
     account = item.account
     print_line(out, f"{item.root.name or ''} {item.root.path}".strip(), style="bold")
     marks = glyphs(out)
@@ -76,7 +89,8 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool, 
     if zoom.kept:
         kept = format_space(Space(zoom.kept, zoom.kept_inodes), inodes=counted)
         more = f"{kept} more: the packages that only it uses, with their archives"
-        print_line(out, f"  `conda prune` then frees {more}.")
+        prune = "conda prune --min-age 0" if recent else "conda prune"
+        print_line(out, f"  `{prune}` then frees {more}.")
     out.print()
     shown = zoom.packages if whole else zoom.packages[:_LINES]
     rows = [
@@ -108,4 +122,6 @@ def show_zoom(out: Console, item: EnvironmentUsage, zoom: Zoom, *, whole: bool, 
     out.print(f"  conda's records: {format_size(zoom.records)}. Directories: {format_size(zoom.directories)}.")
     if item.root.name != _BASE:
         out.print()
-        print_line(out, f"To remove it: conda prune envs {shlex.quote(item.root.name or item.root.path)} --remove")
+        keeping = f", keeping your {plural(own_files, 'file')} for `conda prune restore`" if own_files else ""
+        command = f"conda prune envs {shlex.quote(item.root.name or item.root.path)} --remove"
+        print_line(out, f"To remove it{keeping}: {command}{' --force' if own_files else ''}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from rich.console import Console
 
 from ...core.accounting import hedge
-from ...core.units import Unit, format_amount, format_size, format_space, plural
+from ...core.units import NO_SPACE, Space, Unit, format_amount, format_size, format_space, plural
 from ...core.usage.usage_report import CacheUsage, EnvironmentUsage, FileSystem, OtherCache, QuotaKind, Usage
 from ..envs_text import NO_ACCESS_TIMES, REMOVE, ago, last_used
 from ..plan_text import LINES, cache_name, show_withheld
@@ -32,10 +32,13 @@ _KINDS = {
 _WORTH_PURGING = 1024**2
 
 
-def show_usage(out: Console, usage: Usage, *, now: float, verbosity: int = 0, inodes: bool = False) -> None:
+def show_usage(
+    out: Console, usage: Usage, *, now: float, recent: Space = NO_SPACE, verbosity: int = 0, inodes: bool = False
+) -> None:
     """Print environments and caches in their order, then what everything takes together.
 
-    inodes: show these first; with a verbosity they follow the bytes.
+    recent: what packages take that only their age keeps. inodes: show these first; with a verbosity they follow the
+    bytes.
     """
     if usage.environments:
         _show_environments(out, usage.environments, now, verbosity, inodes=inodes)
@@ -43,10 +46,10 @@ def show_usage(out: Console, usage: Usage, *, now: float, verbosity: int = 0, in
         _show_caches(out, usage.caches, verbosity, inodes=inodes)
     if usage.other_caches:
         _show_others(out, usage.other_caches, inodes=inodes or verbosity > 0)
-    _show_totals(out, usage, verbosity, inodes=inodes or verbosity > 0)
+    _show_totals(out, usage, recent, verbosity, inodes=inodes or verbosity > 0)
 
 
-def show_usage_summary(out: Console, usage: Usage, *, inodes: bool = False) -> None:
+def show_usage_summary(out: Console, usage: Usage, *, recent: Space = NO_SPACE, inodes: bool = False) -> None:
     """Print a table of a few lines: what takes the space or the inodes, and how much of it `conda prune` frees."""
     unit = Unit.INODES if inodes else Unit.BYTES
     caches = sum(item.account.takes.of(unit) for item in usage.caches)
@@ -73,15 +76,27 @@ def show_usage_summary(out: Console, usage: Usage, *, inodes: bool = False) -> N
         for words, count, size, free in rows
     ]
     show_table(out, "type", ("count", "inodes" if inodes else "size", "reclaimable"), cells)
+    if young := _recent(usage, recent, inodes=inodes):
+        print_line(out, young)
     show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
+
+
+def _recent(usage: Usage, space: Space, *, inodes: bool) -> str:
+    """Return how many packages only their age keeps, what they take, and how to include them; empty without any."""
+    count = sum(item.recent for item in usage.caches)
+    if not count:
+        return ""
+    size = f" ({format_space(space, inodes=inodes)})" if space.bytes else ""
+    are = "is" if count == 1 else "are"
+    return f"{plural(count, 'unused package')}{size} {are} too recent. To include them: conda prune --min-age 0"
 
 
 def _show_backups(out: Console, usage: Usage) -> None:
     """Print how to free the space of backups."""
     size = sum(item.kinds["backups"] for item in usage.caches)
     if size >= _WORTH_PURGING:
-        out.print(f"Backups take {format_size(size)}. To free it:")
+        out.print(f"Backups take {format_size(size)}. To free the space:")
         print_command(out, "conda prune purge --all")
 
 
@@ -201,21 +216,20 @@ def _show_others(out: Console, others: Sequence[OtherCache], *, inodes: bool) ->
     out.print()
 
 
-def _show_totals(out: Console, usage: Usage, verbosity: int, *, inodes: bool) -> None:
+def _show_totals(out: Console, usage: Usage, recent: Space, verbosity: int, *, inodes: bool) -> None:
     at_most = "at most " if usage.reflinks else ""
     environments = plural(len(usage.environments), "environment")
     apparent = f" ({format_size(usage.apparent)} apparent)" if verbosity else ""
     size = f"{at_most}{format_space(usage.takes, inodes=inodes)}{apparent}"
     out.print(f"{environments} and {plural(len(usage.caches), 'cache')} take {size}.")
     frees = (at_most or hedge(usage.plan.inventory.notices)) + format_space(usage.plan.frees, inodes=inodes)
-    out.print(f"`conda prune` frees {frees if usage.reclaimable else 'nothing'} now.")
+    young = _recent(usage, recent, inodes=inodes)
+    now = f"frees {frees} now." if usage.reclaimable else f"frees nothing now{':' if young else '.'}"
+    print_line(out, f"`conda prune` {now} {young}".rstrip())
     if usage.environments:
         print_line(out, REMOVE)
     show_withheld(out, usage.plan, inodes=inodes)
     _show_backups(out, usage)
-    if recent := sum(item.recent for item in usage.caches):
-        packages = plural(recent, "more unused package is", "more unused packages are")
-        out.print(f"{packages} too recent to remove (include them with --min-age 0).")
     for system in usage.file_systems:
         for line in _file_system(system):
             print_line(out, line)
