@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..core.accounting import hedge
-from ..core.notices import STILL_DAMAGED, Notice
+from ..core.model import ReasonKind, Verdict
+from ..core.notices import DAMAGED, STILL_DAMAGED, Notice
 from ..core.plan import what_goes
 from ..core.rules.targets import Target
 from ..core.run import Disposal
-from ..core.units import Unit, format_size, plural
+from ..core.units import Unit, format_age, format_size, plural
 from ..operations.interaction import Output, confirm, interacting
 from ..operations.options import PruneOptions
 from ..operations.prune.prepare_prune import PreparedPrune, PruneResult, check_may_run, prepare
@@ -33,6 +34,9 @@ DECLINED = 1
 
 #: The kinds of notices about the result, not the plan.
 _OF_RESULT = frozenset({"purged", "unsettled", "unrecorded", "interrupted", STILL_DAMAGED})
+
+#: The reasons for which only its age keeps a damaged package from being repaired.
+_TOO_RECENT = {ReasonKind.ENVIRONMENT, ReasonKind.RECENT}
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -62,6 +66,8 @@ def prune_with(
         _show_plan(prepared, sort)
         if prepared.changes:
             check_may_run(prepared)
+            if not what_goes(prepared.plan):
+                declined = "Nothing was repaired."
             if not confirm(_question(prepared), prepared.interaction, declined):
                 return None
             # Once more: time has passed since the question.
@@ -84,7 +90,7 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
 
         out = console(sys.stdout)
         plan, disposal, search = prepared.plan, options.disposal, options.search
-        nothing = "Nothing to repair." if Target.REPAIR in options.targets else "Nothing to remove."
+        nothing = _unrepaired(prepared) if Target.REPAIR in options.targets else "Nothing to remove."
 
         def warn() -> None:
             if search.hashes or search.repair:
@@ -113,6 +119,17 @@ def _show_plan(prepared: PreparedPrune, sort: str = "size") -> None:
         sys.stdout.flush()
     elif not (output.json and output.quiet):
         _warn(prepared.notices, output)
+
+
+def _unrepaired(prepared: PreparedPrune) -> str:
+    """Return that nothing is repaired, and whether that is because the damaged packages are too recent."""
+    if not any(notice.kind == DAMAGED for notice in prepared.notices):
+        return "Nothing to repair."
+    leftovers = (keep for keep in prepared.plan.keep if keep.verdict is Verdict.LEFTOVER)
+    if recent := sum({reason.kind for reason in keep.reasons} >= _TOO_RECENT for keep in leftovers):
+        age = format_age(prepared.options.min_age)
+        return f"Nothing was repaired: {plural(recent, 'damaged package')} changed less than {age} ago."
+    return "Nothing was repaired."
 
 
 def _shows_inodes(prepared: PreparedPrune) -> bool:

@@ -22,6 +22,9 @@ DAMAGED, REPAIR = "damaged-package", "conda prune --verify --repair"
 #: them as they were before its repair.
 COPIED_DAMAGE, STILL_DAMAGED = "copied-damage", "still-damaged"
 
+#: The kind of the notice that a removal can't be undone.
+FINAL = "irreplaceable-removal"
+
 #: The kinds of notices that say why sizes are not exact.
 ESTIMATED = "estimated-sizes"
 LAYERED = "layered-file-system"

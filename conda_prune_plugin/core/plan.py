@@ -72,6 +72,7 @@ class Remove:
     accepted: the roots that reference it, as they were when the plan was made, and don't keep it.
     beside: parts that stay; the decision holds only while they are unchanged.
     remainder: the file of the extracted directory that stays, which these numbers leave out.
+    irreplaceable: why it can't be downloaded again, or None.
     """
 
     entry: Entry
@@ -93,6 +94,7 @@ class Remove:
     remainder: Remainder | None = None
     other_sources: tuple[tuple[str, str], ...] = ()
     reclaimable_inodes: int = 0
+    irreplaceable: str | None = None
 
     @property
     def frees(self) -> Space:

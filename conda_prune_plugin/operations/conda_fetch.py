@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 
+from .. import failures
 from ..core.layout import INDEX, RECORD
 from ..discovery.clients.archive_names import archive_dist, archive_suffixes, is_wheel
 from ..discovery.clients.conda_context import is_offline, with_credentials
@@ -65,9 +66,12 @@ def _archive(entry: ReceiptEntry, directory: str, name: str) -> None:
         raise UnfetchableError("its origin is unknown")
     if source.rsplit("/", 1)[-1] != name:
         raise UnfetchableError(f"the origin of {name} is unknown")
+    from conda.common.path import url_to_path
     from conda.gateways.connection.download import download
 
     url = with_credentials(source)
+    if url.startswith("file:///") and not failures.lexists(path := url_to_path(url)):
+        raise UnfetchableError(f"its source {path} no longer exists")
     if is_offline() and not url.startswith("file:"):
         raise UnfetchableError(f"conda is offline, and it came from {source}")
     try:

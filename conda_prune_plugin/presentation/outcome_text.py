@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ..core.accounting import hedge
 from ..core.model import PartKind, Result
-from ..core.plan import OtherOutcome, Outcome, Plan, counted
+from ..core.plan import OtherOutcome, Outcome, Plan, Remove, counted
 from ..core.run import Disposal, Run, Shrinkage
 from ..core.units import NO_SPACE, Space, format_space, plural
 from .terminal.console import print_line, print_problem, print_steps
@@ -110,8 +110,18 @@ def _results(plan: Plan, run: Run, outcomes: Sequence[Outcome], *, undoable: boo
     else:
         yield f"Removed {what}: {files}, freed {freed}."
     if done and undoable:
-        how = "To undo (downloads them again)" if run.disposal is Disposal.DELETE else "To undo"
-        yield f"{how}: conda prune restore {run.id}"
+        yield from _undo(run, [decision for decision in plan.remove if decision.entry in gone])
+
+
+def _undo(run: Run, removed: Sequence[Remove]) -> Iterator[str]:
+    """Give the line on how to undo a removal, unless nothing of it can be downloaded again."""
+    how = "To undo"
+    if run.disposal is Disposal.DELETE:
+        lost = sum(decision.irreplaceable is not None for decision in removed)
+        if lost == len(removed):
+            return
+        how += f" (downloads all but {lost:,} again)" if lost else " (downloads them again)"
+    yield f"{how}: conda prune restore {run.id}"
 
 
 def _other_results(others: Sequence[OtherOutcome], *, inodes: bool) -> str:

@@ -11,6 +11,7 @@ from math import inf
 from rich.console import Console
 
 from ..core.accounting import hedge
+from ..core.dist_names import archive_dist
 from ..core.model import Cache, Client, LastUsedFrom, OtherKind, PartKind, ReasonKind, RootKind
 from ..core.notices import MISSING, REPAIR, Notice
 from ..core.plan import Keep, Plan, Remove, what_goes
@@ -204,8 +205,15 @@ def show_check(out: Console, check: Check, plan: Plan) -> None:
 def show_verified(out: Console, plan: Plan, *, contents: bool) -> None:
     """Print how many packages were checked and are damaged; `contents`: their contents were compared too."""
     decisions: tuple[Keep | Remove, ...] = (*plan.keep, *plan.remove)
-    damaged = {item.entry.dist for item in decisions if any(reason.kind in DAMAGED for reason in item.reasons)}
-    checked = plural(len({(item.entry.cache, item.entry.dist) for item in decisions}), "package")
+    damaged = {
+        archive_dist(item.entry.dist) or item.entry.dist
+        for item in decisions
+        if any(reason.kind in DAMAGED for reason in item.reasons)
+    }
+    # A damaged archive bears its file name.
+    checked = plural(
+        len({(item.entry.cache, archive_dist(item.entry.dist) or item.entry.dist) for item in decisions}), "package"
+    )
     found = f"{len(damaged):,} damaged ({listed(sorted(damaged))})" if damaged else "no damage found"
     if contents:
         print_line(out, f"Verified {checked}: {found}.")

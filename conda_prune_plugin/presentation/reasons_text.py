@@ -50,6 +50,17 @@ _NO_PERMISSION = "no permission to remove"
 #: An option that the detail of a reason names, and the one that removes leftovers.
 _OPTION, _LEFTOVERS = re.compile(r"--[a-z-]+"), "--leftovers"
 
+#: What is said of leftovers that stay: of damaged archives, damaged packages, and all others.
+_DAMAGED_ARCHIVES = f"damaged archives (remove them: conda prune --verify {_LEFTOVERS})"
+_DAMAGED, _OTHERS = (f"{what} (remove them with {_LEFTOVERS})" for what in ("damaged, but not in use", "leftovers"))
+
+#: The same of a single one.
+_SINGULAR = {
+    _DAMAGED_ARCHIVES: f"damaged archive (remove it: conda prune --verify {_LEFTOVERS})",
+    _DAMAGED: f"damaged, but not in use (remove it with {_LEFTOVERS})",
+    _OTHERS: f"leftover (remove it with {_LEFTOVERS})",
+}
+
 #: How an environment holds the files of an entry.
 _LINKED = {
     LinkKind.HARD: "hard-linked",
@@ -72,8 +83,9 @@ def show_kept(out: Console, plan: Plan, verbosity: int) -> None:
         closed = kind is ReasonKind.READ_ONLY and not writable[decision.entry.cache]
         options = dict.fromkeys(_OPTION.findall(decision.reasons[0].detail))
         if kind is ReasonKind.NOT_SELECTED and _LEFTOVERS in options:
-            what = "damaged, but not in use" if decision.reasons[-1].kind in DAMAGED else "leftovers"
-            counts[f"{what} (remove them with {_LEFTOVERS})"] += 1
+            is_damaged = decision.reasons[-1].kind in DAMAGED
+            is_archive = decision.entry.parts[0].kind is PartKind.ARCHIVE
+            counts[_DAMAGED_ARCHIVES if is_damaged and is_archive else _DAMAGED if is_damaged else _OTHERS] += 1
         elif kind is ReasonKind.NOT_SELECTED and options:
             counts[f"unused, but excluded by {', '.join(options)}"] += 1
         else:
@@ -82,12 +94,13 @@ def show_kept(out: Console, plan: Plan, verbosity: int) -> None:
     nouns = {"package": len(once) - leftovers, "leftover": leftovers}
     kept = " and ".join(plural(count, noun) for noun, count in nouns.items() if count)
     if len(counts) == 1:
-        out.print(f"Keep {kept}: {next(iter(counts))}.")
+        ((words, count),) = counts.items()
+        out.print(f"Keep {kept}: {_numbered(words, count)}.")
     else:
         out.print(f"Keep {kept}:")
         width = len(f"{max(counts.values()):,}")
         for words, count in counts.most_common():
-            print_line(out, f"  {count:>{width},} {words}")
+            print_line(out, f"  {count:>{width},} {_numbered(words, count)}")
     lone = [decision for decision in plan.keep if decision.reasons[0].kind is ReasonKind.IRREPLACEABLE]
     if lone and not verbosity:
         # They exist nowhere else, so they are named even where nothing else is.
@@ -95,6 +108,11 @@ def show_kept(out: Console, plan: Plan, verbosity: int) -> None:
             print_line(out, f"    {decision.entry.dist}: {_reason_text(decision.reasons[0])}")
         if len(lone) > _NAMED:
             print_line(out, f"    {and_more(len(lone) - _NAMED)}")
+
+
+def _numbered(words: str, count: int) -> str:
+    """Return words on leftovers in the singular, if they are on a single one."""
+    return _SINGULAR.get(words, words) if count == 1 else words
 
 
 def is_leftover(decision: Keep) -> bool:

@@ -217,3 +217,19 @@ def test_on_windows_typed_keys_are_discarded_one_by_one(monkeypatch: pytest.Monk
     forget_typed()
 
     assert keys == []
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_a_no_to_a_repair_says_that_nothing_was_repaired(machine: Machine) -> None:
+    part = machine.entry("libalpha-2.0-0") / "lib" / "libalpha" / "part0.so"
+    part.unlink()
+
+    with at_a_terminal(machine, "--repair", "--min-age", "0") as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type(b"n\n")
+        code = terminal.wait()
+
+    assert code == 1
+    assert "\nNothing was repaired.\n" in terminal.screen.split(PROMPT)[-1]
+    assert not part.exists()

@@ -196,7 +196,9 @@ def test_ages_of_leftovers_count_from_the_moment_on_at_which_they_are_reached() 
         assert isinstance(_decide(leftover, min_age=600.0), decided)
         assert isinstance(_decide(leftover, older_than=600.0), decided)
     assert isinstance(_decide(_leftover(changed=NOW + 5)), Remove)
-    assert isinstance(_decide(_leftover(irreplaceable="built here"), include_irreplaceable=True), Remove)
+    final = _decide(_leftover(irreplaceable="built here"), include_irreplaceable=True)
+    assert isinstance(final, Remove)
+    assert final.irreplaceable == "built here"
 
 
 def _plan(*leftovers: Leftover, roots: tuple[Root, ...] = ROOTS, **policy: Any) -> Any:

@@ -417,8 +417,34 @@ def test_what_is_damaged_and_unused_is_told_with_the_option_that_removes_it(mach
     (kept,) = (item for item in document["keep"] if item["verdict"] == "leftover")
     assert (kept["dist"], kept["reasons"][-1]["kind"]) == ("symlinks-2.0-0", "corrupt")
     assert "1 damaged (symlinks-2.0-0)" in screen
-    assert ("(remove them with --leftovers)" in screen) is (min_age == "0")
+    assert ("(remove it with --leftovers)" in screen) is (min_age == "0")
     assert "--repair" not in screen.replace("conda prune --verify --repair", "")
+
+
+@pytest.mark.slow
+def test_a_recently_damaged_package_is_not_repaired_and_the_command_that_is_told_repairs_it(machine: Machine) -> None:
+    _damage(machine.entry("libalpha-2.0-0") / "lib" / "libalpha" / "part0.so")
+
+    screen = machine.prune("--verify", "--repair", "--yes", min_age="10m")
+
+    assert "Nothing to repair" not in screen.out
+    assert re.findall(r"Nothing was repaired: (\d+) damaged packages? changed less than 10 minutes", screen.out) == [
+        "1"
+    ]
+    (command,) = (line.split() for line in screen.err.splitlines() if line.startswith("    conda prune --verify"))
+    assert command[-2:] == ["--min-age", "0"]
+    outcomes = machine.prune(*command[2:], "--yes", "--json", "--ignore-unreadable").json["outcomes"]
+    assert [(item["dist"], item["result"]) for item in outcomes] == [("libalpha-2.0-0", "repaired")]
+
+
+@pytest.mark.slow
+def test_a_repair_of_missing_files_asks_for_no_reinstallation(machine: Machine) -> None:
+    (machine.entry("libalpha-2.0-0") / "lib" / "libalpha" / "part0.so").unlink()
+
+    document = machine.prune("--verify", "--repair", "--yes", "--json", "--ignore-unreadable").json
+
+    assert [(item["dist"], item["result"]) for item in document["outcomes"]] == [("libalpha-2.0-0", "repaired")]
+    assert "still-damaged" not in {item["kind"] for item in document["warnings"]}
 
 
 @pytest.mark.slow

@@ -269,6 +269,31 @@ def test_what_cannot_be_fetched_again_stays_and_is_named(empty: Machine, tiny: T
     assert _removed(empty, "--include-irreplaceable") == urls.keys()
 
 
+def test_a_removal_that_no_restore_undoes_is_told_before_and_promises_nothing_after(
+    empty: Machine, tiny: Tiny, tmp_path: Path
+) -> None:
+    gone = tmp_path / "noarch" / "gone-1-0.conda"
+    _set_url(tiny.add("gone-1-0"), gone.as_uri())
+    _set_url(tiny.add("remote-1-0"), "https://host/linux-64/remote-1-0.conda")
+    every = ("--include-irreplaceable", "--ignore-unreadable")
+
+    def told(*options: str) -> list[str]:
+        warnings = empty.prune("--dry-run", "--json", *every, *options).json["warnings"]
+        return [item["message"] for item in warnings if item["kind"] == "irreplaceable-removal"]
+
+    assert [re.findall(r"\d+", message) for message in told()] == [["1"]]
+    assert told("--backup") == told("--keep", "gone") == []
+    removed = empty.prune("--yes", "--keep", "remote", *every)
+    assert not tiny.cache.joinpath("gone-1-0").exists()
+    assert "can't be undone" in removed.err
+    assert "conda prune restore" not in removed.out
+    (run,) = (item["run"] for item in empty.run("prune", "restore", "--json").json["runs"])
+    answer = empty.run("prune", "restore", run)
+    (failed,) = (line for line in answer.err.splitlines() if "gone-1-0" in line)
+    assert failed.endswith(f"its source {gone} no longer exists")
+    assert "downloads them again" in empty.prune("--yes", *every).out
+
+
 @pytest.mark.slow
 def test_what_a_channel_has_no_more_stays_when_it_is_asked(machine: Machine) -> None:
     for subdir in ("linux-64", "noarch"):

@@ -125,6 +125,8 @@ def _damage_screen(out: Console) -> None:
         Keep(directory, Verdict.LEFTOVER, (*_used_by(1), corrupt)),
         Keep(replace(directory, dist="unused-1-0"), Verdict.LEFTOVER, (unused, corrupt)),
         Keep(_entry(1), Verdict.REACHABLE, _used_by(1)),
+        # The archive of the package that is in use: no damaged package more.
+        Keep(Entry("/pkgs", f"{_entry(1).dist}.conda", _entry(1).parts[1:]), Verdict.LEFTOVER, (unused, corrupt)),
     )
     plan = _plan(1, *keep)
     notices = (
@@ -134,6 +136,10 @@ def _damage_screen(out: Console) -> None:
             f"Environment e0 hard-links the old files of {_entry(1).dist}. Reinstall there: `conda install -n e0`",
             "/envs/e0",
             command="conda install -n e0",
+        ),
+        *(
+            Notice(STILL_DAMAGED, f"Environment e{n}. `conda -n e{n}`", "", command=f"conda -n e{n}")
+            for n in range(1, 5)
         ),
     )
 
@@ -154,6 +160,13 @@ def _result_screen(out: Console) -> None:
     outcomes += [Outcome(_entry(n), Result.FAILED, error=f"/pkgs/{_entry(n).dist}: permission denied") for n in (2, 3)]
     outcomes += [Outcome(_entry(n), Result.FAILED, error="the disk is full") for n in range(4, 9)]
     show_outcomes(out, out, MANY, RUN, outcomes, (), quiet=False)
+    # Of two packages one can't be downloaded again, or neither can.
+    for lost in (1, 2):
+        final = [
+            replace(item, irreplaceable="built here") if n < lost else item for n, item in enumerate(MANY.remove[:2])
+        ]
+        done = [Outcome(item.entry, Result.REMOVED, 10, 1 << 20) for item in final]
+        show_outcomes(out, out, replace(MANY, remove=tuple(final)), RUN, done, (), quiet=False)
 
 
 def _why_screen(out: Console) -> None:

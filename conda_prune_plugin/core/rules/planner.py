@@ -226,4 +226,5 @@ def _removal(subject: Subject, evidence: Evidence, ledger: Ledger) -> Remove:
         beside=evidence.beside,
         remainder=evidence.remainder,
         other_sources=evidence.other_sources,
+        irreplaceable=evidence.irreplaceable,
     )

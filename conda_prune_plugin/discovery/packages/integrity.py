@@ -88,6 +88,11 @@ def directory_damage(
     return Damage(kind, f"{' and '.join([total, *counts[1:]])} ({(missing or wrong)[0]})")
 
 
+def has_changed_files(detail: str) -> bool:
+    """Return whether the detail of a `Damage` counts changed files, and not only missing ones."""
+    return " changed " in detail.partition("(")[0]
+
+
 def is_record_only(statuses: Statuses) -> bool:
     """Return True if a directory holds conda's record of a package and no other file.
 

@@ -16,7 +16,7 @@ from ... import failures
 from ...core.evidence import Measurement
 from ...core.model import Entry, Inventory, LinkKind, PartKind, ReasonKind, Result, RootKind, Verdict
 from ...core.notices import COPIED_DAMAGE, DAMAGED, REPAIR, SHARED, STILL_DAMAGED, Notice
-from ...core.plan import Outcome, Plan
+from ...core.plan import Outcome, Plan, Reason
 from ...core.rules.planner import make_plan
 from ...core.rules.policy import Policy
 from ...core.rules.ranking import Budget, Goal
@@ -28,7 +28,7 @@ from ...discovery.examine import Findings, examine
 from ...discovery.inventory import discover
 from ...discovery.leftovers.leftover_search import Search, find_leftovers
 from ...discovery.packages.inspection import Memory
-from ...discovery.packages.integrity import directory_damage
+from ...discovery.packages.integrity import directory_damage, has_changed_files
 from ...discovery.system.measure import Measure
 from ...discovery.usage.survey import Scan, survey
 from ...presentation.terminal.progress import Reporter
@@ -44,7 +44,7 @@ _HOLDING: Mapping[LinkKind | None, str] = {
     LinkKind.COPY: "may have the same damage in its copies of",
 }
 
-#: The options that limit a prune, and what they count. Some limit what the caches hold, the others what is freed.
+#: The options that limit a prune, and what they count. Some limit the caches, the others what is freed.
 _LIMITS = {"max_size": Unit.BYTES, "max_inodes": Unit.INODES, "free": Unit.BYTES, "free_inodes": Unit.INODES}
 _OF_CACHES = ("max_size", "max_inodes")
 
@@ -181,7 +181,7 @@ def kept_though_damaged(plan: Plan) -> tuple[Notice, ...]:
         is_package = keep.entry.parts[0].kind is PartKind.EXTRACTED
         in_use = keep.verdict is Verdict.LEFTOVER and is_package and ReasonKind.ENVIRONMENT in kinds
         if in_use and keep.entry not in repaired:
-            obstacle = next((reason.detail for reason in keep.reasons if reason.kind in _OBSTACLES), None)
+            obstacle = next((reason for reason in keep.reasons if reason.kind in _OBSTACLES), None)
             notices.append(_notice(keep.entry, keep.reasons[-1].detail, archives, obstacle))
     return (*notices, *_copied_though_damaged(plan))
 
@@ -233,20 +233,26 @@ def _with_archive(inventory: Inventory) -> frozenset[tuple[str, str]]:
     )
 
 
-def _notice(entry: Entry, detail: str, archives: Collection[tuple[str, str]], obstacle: str | None = None) -> Notice:
+def _notice(entry: Entry, detail: str, archives: Collection[tuple[str, str]], obstacle: Reason | None = None) -> Notice:
     path = entry.path(entry.parts[0])
-    remedy = "Extract it again:"
-    if obstacle:
-        remedy = f"It can't be repaired now: {obstacle}. Extract it again later:"
+    remedy, command = "Extract it again:", REPAIR
+    if obstacle and obstacle.kind is ReasonKind.RECENT:
+        remedy, command = f"It was {obstacle.detail}. If none is, extract it again:", f"{REPAIR} --min-age 0"
+    elif obstacle:
+        remedy = f"It can't be repaired now: {obstacle.detail}. Extract it again later:"
     if (entry.cache, entry.dist) not in archives:
         remedy = "Download its archive from its channel into the cache, then extract it:"
-    message = f"The package {path} is in use and damaged: {detail}. New environments may be broken. {remedy} `{REPAIR}`"
-    return Notice(DAMAGED, message, path, command=REPAIR)
+    message = (
+        f"The package {path} is in use and damaged: {detail}. New environments may be broken. {remedy} `{command}`"
+    )
+    return Notice(DAMAGED, message, path, command=command)
 
 
 def still_damaged(plan: Plan, outcomes: Iterable[Outcome]) -> tuple[Notice, ...]:
     """Return a warning for each environment that has files of a repaired package as they were before."""
-    repaired = {outcome.entry for outcome in outcomes if outcome.result is Result.REPAIRED}
+    # Of a package that only lacked files, environments have whole ones.
+    changed = {item.entry for item in plan.repair if has_changed_files(item.removal.reasons[0].detail)}
+    repaired = {outcome.entry for outcome in outcomes if outcome.result is Result.REPAIRED} & changed
     names = {root.path: root.name for root in plan.inventory.roots if root.kind is RootKind.ENVIRONMENT}
     holders: dict[tuple[str, LinkKind | None], list[str]] = {}
     for keep in plan.keep:

@@ -14,7 +14,7 @@ from ...core.model import Cache, Inventory, RootKind
 from ...core.notices import MISSING, SOFT_LINKS_POSSIBLE, Notice
 from ...core.plan import Keep, OtherOutcome, Outcome, Plan, Remove
 from ...core.rules.planner import with_links
-from ...core.run import Check, Run, Shrinkage
+from ...core.run import Check, Disposal, Run, Shrinkage
 from ...core.units import Space
 from ...discovery.clients.conda import UNREGISTERED, Settings, conda_settings
 from ...discovery.inventory import Discovery, discover
@@ -22,7 +22,7 @@ from ...discovery.roots.watch import RootWatch
 from ...discovery.system.processes import Process, can_look, installing
 from ...discovery.usage.survey import held
 from ...errors import RunningError, UnreadableEnvironmentError, UsageError, exit_code
-from ...presentation.terminal.notice_groups import first_of
+from ...presentation.terminal.notice_groups import final_removals, first_of
 from ..interaction import Interaction, Output
 from ..options import PruneOptions
 from .planning import damaged_in_use, make_prune_plan
@@ -220,6 +220,8 @@ def _warnings(prepared: PreparedPrune) -> tuple[Notice, ...]:
         notices += running_notices(plan.inventory.caches)
     if plan.remove and not dry_run and not prepared.options.search.everything:
         notices += damaged_in_use(plan.inventory, prepared.interaction.reporter)
+    if prepared.options.disposal is Disposal.DELETE and prepared.options.preset is None:
+        notices += final_removals(plan)
     return notices
 
 

@@ -91,5 +91,7 @@ def print_rest(out: Console, count: int, size: str = "") -> None:
 
 def listed(names: Sequence[str], limit: int = 3, *, hint: str = "") -> str:
     """Return the first names of a list and how many more there are: ``a, b, c and 2 more``."""
+    # A single one more takes no more room than its count.
+    limit += len(names) == limit + 1
     rest = f" {and_more(len(names) - limit, hint=hint)}" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest

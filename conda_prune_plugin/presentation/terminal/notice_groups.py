@@ -10,12 +10,13 @@ from ...core.notices import (
     COPIED_DAMAGE,
     DAMAGED,
     EVEN_UNMOUNTED,
+    FINAL,
     FIX_REGISTRY,
     MISSING,
     REPAIR,
-    STILL_DAMAGED,
     Notice,
 )
+from ...core.plan import Plan
 
 #: So many notices of one kind are shown one by one; of more, so many are named.
 _FEW = 3
@@ -88,11 +89,6 @@ _GROUPS = {
         "Install them there again, for instance:",
         "",
     ),
-    STILL_DAMAGED: (
-        "{} environments hard-link files of repaired packages, and still have the old ones",
-        "Install these packages there again, for instance:",
-        "",
-    ),
     "unreadable-history": ("The histories of {} environments can't be read", "", ""),
     "broken-history": ("The histories of {} environments can't be understood", "", ""),
     "disk-error": (
@@ -114,6 +110,17 @@ def unreported_failures() -> tuple[Notice, ...]:
         Notice("disk-error", f"The disk failed at {failure.path or 'an unknown path'}: {failure.reason}.", failure.path)
         for failure in failures.unreported()
     )
+
+
+def final_removals(plan: Plan) -> tuple[Notice, ...]:
+    """Return a warning if packages are removed that can't be downloaded again."""
+    lost = sum(removal.irreplaceable is not None for removal in plan.remove)
+    them = "it" if lost == 1 else "them"
+    message = (
+        f"{lost:,} of these packages can't be downloaded again, so removing {them} can't be undone. "
+        f"Add --backup to be able to restore {them}."
+    )
+    return (Notice(FINAL, message, ""),) if lost else ()
 
 
 def mark_as_shown(notices: Iterable[Notice]) -> None:
@@ -153,6 +160,9 @@ def _as_one(kind: str, alike: list[Notice]) -> Shown:
     what, advice, command = _GROUPS[kind]
     if kind == MISSING and any(notice.missing_directory for notice in alike):
         return _missing(alike)
+    if kind == DAMAGED:
+        # A command that needs --min-age repairs the others too.
+        alike = sorted(alike, key=lambda notice: notice.command == REPAIR)
     rest = "" if kind == MISSING else " (--json lists all)"
     named = f"{_first(alike)}{rest}"
     return Shown(f"{what.format(f'{len(alike):,}')}: {named}. {advice}".rstrip(), alike[0].command or command)
