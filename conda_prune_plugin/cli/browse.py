@@ -162,7 +162,7 @@ class Texts:
         return _text(show, width)
 
     def plan(self, marked: Marked, width: int) -> str:
-        """Return the plan for what is marked, as the commands print it; an obstacle is the text."""
+        """Return the plan for the marked rows, as the commands print it, or the error that prevents it."""
         from ..presentation.envs_text import show_environments
         from ..presentation.plan_text import show_plan
 

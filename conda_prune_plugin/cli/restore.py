@@ -44,7 +44,7 @@ def _list(options: RestoreOptions, output: Output) -> None:
 
 
 def show_result(result: RestoreResult, output: Output) -> None:
-    """Show what was restored, or in a dry run would be."""
+    """Show the result of a restore, or the plan in a dry run."""
     dists = [entry.dist for entry in result.entries]
     if output.json:
         run = restored_document(result.run, dists, sum(entry.files for entry in result.entries))

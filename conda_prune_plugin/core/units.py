@@ -107,7 +107,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_limit(text: str) -> tuple[int, Unit]:
-    """Return the amount that a LIMIT means, and of what: a SIZE, or a number of inodes such as ``20000files``.
+    """Return the amount and the unit of a LIMIT: a SIZE, or a number of inodes such as ``20000files``.
 
     Raises `ValueError`, with a text meant for the user, on anything else.
     """

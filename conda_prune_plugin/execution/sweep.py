@@ -64,7 +64,7 @@ class Execution:
 
 
 def merged(plan: Plan, parts: Sequence[Execution]) -> Execution:
-    """Return parts of the execution of a plan as one, with what no decision explains at the end."""
+    """Join partial executions of a plan; outcomes that no decision explains come last."""
     entries = (*(removal.entry for removal in plan.remove), *(item.entry for item in plan.repair))
     order = {entry: number for number, entry in enumerate(entries)}
     others = {other: number for number, other in enumerate(plan.other)}

@@ -27,7 +27,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What has to be freed: enough for every goal."""
+    """The space to free: enough to meet every goal."""
 
     goals: tuple[Goal, ...] = ()
 

@@ -171,7 +171,7 @@ class Account:
         return Space(self.allocated, self.inodes)
 
     def own_of(self, unit: Unit) -> int:
-        """Return what is freed if exactly this tree is removed, in a unit."""
+        """Return the bytes or inodes that are freed if exactly this tree is removed."""
         return self.own if unit is Unit.BYTES else self.own_inodes
 
     @property

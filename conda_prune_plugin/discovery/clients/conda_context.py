@@ -137,7 +137,7 @@ def environment_specifiers(file_name: str) -> Iterator[tuple[str, Callable[[str]
 
 
 def masked(url: str) -> str:
-    """Return a url without login and with its token masked. Raises `ValueError` for what can't be a url."""
+    """Return a url without login and with its token masked. Raises `ValueError` for an invalid url."""
     from conda.common.url import mask_anaconda_token, remove_auth
 
     return str(mask_anaconda_token(remove_auth(url)))

@@ -27,7 +27,7 @@ SMALLEST = 4096
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """What is stored more than once.
+    """Files with duplicates.
 
     groups: copies of one content each, on one file system that can share, and of one owner. left: for each reason why
     others are left alone how many there are, and their bytes on disk.
@@ -43,7 +43,7 @@ def find_duplicates(
     progress: Callable[[int], None],
     systems: FileSystems | None = None,
 ) -> Duplicates:
-    """Find what is stored more than once in environments, package caches and uv's caches.
+    """Find duplicate files in environments, package caches and uv's caches.
 
     `progress` is called with the number of directories read so far.
     """
@@ -78,7 +78,7 @@ def find_duplicates(
 
 
 def _with_content(copy: FileCopy, system: SharingFileSystem) -> FileCopy:
-    """Return a file with what of it is shared."""
+    """Return a file with its own and its shared bytes."""
     try:
         found = system.content(copy.path, os.lstat(copy.path))
     except OSError as error:
@@ -88,7 +88,7 @@ def _with_content(copy: FileCopy, system: SharingFileSystem) -> FileCopy:
 
 
 def _places(inventory: Inventory, environ: Mapping[str, str]) -> Iterator[tuple[Place, Iterable[Recorded]]]:
-    """Give what has records, with the files that these name; packages first."""
+    """Yield each directory that has records, with the files they name; packages first."""
     for dist, path in extracted(inventory.caches):
         if (place := _place(PlaceKind.PACKAGE, path, dist)) is not None:
             yield place, files_of_package(path, dist)

@@ -196,7 +196,7 @@ def _paths(pid: int) -> dict[str, list[str]]:
         with suppress(*hidden):
             active += [value for name, value in process.environ().items() if name.startswith("CONDA_PREFIX")]
         with suppress(*hidden):
-            # One by one: what was seen before an error counts.
+            # One by one, so that an error loses no process seen before it.
             for path in _used_files(process):
                 uses.append(path)  # noqa: PERF402
     return {"is running from it": runs, "has it activated": active, "uses a file in it": uses}

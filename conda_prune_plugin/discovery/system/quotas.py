@@ -45,7 +45,7 @@ _TOOLS = {
 #: How long a tool may take, in seconds: a server that is down never answers.
 _PATIENCE = 5.0
 
-#: The columns of both tools: used blocks, soft and hard limit, grace; the same of files. Marks tell what is exceeded.
+#: The columns of both tools: used blocks, soft and hard limit, grace; then the same for files. * or [] mark excess.
 _USED = r"\[?(\d+)\]?\*?\s+(\d+)\s+(\d+)\s+\S+"
 _COLUMNS = re.compile(rf"(?:^|\s){_USED}\s+{_USED}(?:\s|$)", re.ASCII)
 

@@ -206,7 +206,7 @@ def _parts(cache: str, walker: Walker, without: str = "") -> dict[str, Tree]:
 
 
 def make_usage(scanned: Scan, plan: Plan, file_systems: tuple[FileSystem, ...] = (), unit: Unit = Unit.BYTES) -> Usage:
-    """Return where the disk goes, what is largest by its own of a unit first. `file_systems` are those of the trees."""
+    """Return disk usage, sorted by own bytes or inodes, the largest first. `file_systems` are those of the trees."""
     in_caches = [joined(item.parts.values()) for item in scanned.caches]
     in_environments = [tree for _, tree in scanned.environments]
     of_caches, of_environments = account(in_caches, in_environments, scanned.inodes)

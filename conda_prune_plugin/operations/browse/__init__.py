@@ -1,1 +1,1 @@
-"""Browse environments and packages: what there is, what marks free together, what is below a row."""
+"""The data behind the browser of environments and packages."""

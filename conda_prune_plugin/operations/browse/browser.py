@@ -1,4 +1,4 @@
-"""What the browser of environments and packages asks for: rows, what is below one, and what marks free together."""
+"""The data behind the browser: rows, their children, and the space that all marked rows free together."""
 
 from __future__ import annotations
 

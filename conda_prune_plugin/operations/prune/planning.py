@@ -44,7 +44,7 @@ _HOLDING: Mapping[LinkKind | None, str] = {
     LinkKind.COPY: "may have the same damage in its copies of",
 }
 
-#: The options that limit a prune, and what they count. Some limit the caches, the others what is freed.
+#: The options that limit a prune, and their units. Some limit the size of the caches, others the space to free.
 _LIMITS = {"max_size": Unit.BYTES, "max_inodes": Unit.INODES, "free": Unit.BYTES, "free_inodes": Unit.INODES}
 _OF_CACHES = ("max_size", "max_inodes")
 
@@ -82,7 +82,7 @@ def make_prune_plan(
     found, leftovers, other = findings.inventory, findings.leftovers, findings.other
     plan = make_plan(found, findings.evidence, policy, now, leftovers, other, findings.soft_links)
     if plan.common and measured is None:
-        # What is kept may share it too: everything is asked, but only if it matters.
+        # Packages that are kept may share it too. Only now is it worth asking about all of them.
         environments = tuple(root for root in found.roots if root.kind is RootKind.ENVIRONMENT)
         counting = reporter.counter("Counting files that share content")
         sharing = survey(replace(found, roots=environments), counting, pips=False).sharing
